@@ -1,0 +1,113 @@
+// Sends messages to an echo server and checks every byte that comes back. One thread, one line of JSON as the result.
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "latency.h"
+#include "support.h"
+#include "traffic.h"
+
+static const char usage[] =
+    "usage: load-client --connect ADDRESS:PORT (--messages N | --seconds S) [options]\n"
+    "\n"
+    "  --connections N    how many connections, all opened first (1)\n"
+    "  --size BYTES       of one message (64)\n"
+    "  --in-flight K      messages under way per connection (1)\n"
+    "  --warm-up N        messages, over all connections, before the measured ones (0)\n"
+    "  --gate             after the warm-up print 'ready' and wait for a line on stdin; after the result wait again,\n"
+    "                     so that the server can be looked at while nothing flows and nothing is closed\n"
+    "\n"
+    "Prints one line of JSON. Exits with 1 if a connection was lost or brought wrong bytes, with 2 if it could not\n"
+    "run.\n";
+
+// Bounds that keep a mistyped option from taking the machine down.
+enum {
+    MOST_CONNECTIONS = 20000,
+    MOST_IN_FLIGHT = 4096,
+    MOST_MESSAGE_BYTES = 16 * 1024 * 1024,
+    MOST_SECONDS = 24 * 3600,
+};
+
+struct options {
+    struct load load;
+    uint64_t messages;
+    uint64_t nanoseconds;
+    uint64_t warm_up;
+    bool gate;
+};
+
+static struct options parse(int count, char **arguments) {
+    static const struct option names[] = {
+        {"connect", required_argument, NULL, 'c'},  {"connections", required_argument, NULL, 'n'},
+        {"size", required_argument, NULL, 's'},     {"in-flight", required_argument, NULL, 'k'},
+        {"messages", required_argument, NULL, 'm'}, {"seconds", required_argument, NULL, 'd'},
+        {"warm-up", required_argument, NULL, 'w'},  {"gate", no_argument, NULL, 'g'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+    };
+    struct options options = {
+        .load = {.connections = 1, .message_bytes = 64, .in_flight = 1},
+        .messages = UINT64_MAX,
+        .nanoseconds = UINT64_MAX,
+    };
+    int name;
+    while ((name = getopt_long(count, arguments, "h", names, NULL)) != -1) {
+        switch (name) {
+        case 'c': options.load.server = parse_address("--connect", optarg); break;
+        case 'n': options.load.connections = parse_number("--connections", optarg, 1, MOST_CONNECTIONS); break;
+        case 's': options.load.message_bytes = parse_number("--size", optarg, 1, MOST_MESSAGE_BYTES); break;
+        case 'k': options.load.in_flight = parse_number("--in-flight", optarg, 1, MOST_IN_FLIGHT); break;
+        case 'm': options.messages = parse_number("--messages", optarg, 1, UINT64_MAX - 1); break;
+        case 'd': options.nanoseconds = parse_seconds("--seconds", optarg, MOST_SECONDS); break;
+        case 'w': options.warm_up = parse_number("--warm-up", optarg, 0, UINT64_MAX - 1); break;
+        case 'g': options.gate = true; break;
+        case 'h': fputs(usage, stdout); exit(0);
+        default: fputs(usage, stderr); exit(2);
+        }
+    }
+    if (optind < count) fail("'%s' is not an option", arguments[optind]);
+    if (options.load.server.sin_port == 0) fail("--connect ADDRESS:PORT is needed");
+    bool by_messages = options.messages != UINT64_MAX, by_time = options.nanoseconds != UINT64_MAX;
+    if (by_messages == by_time) fail("one of --messages and --seconds is needed");
+    return options;
+}
+
+static void print_now(const char *text) {
+    if (fputs(text, stdout) < 0 || fflush(stdout) != 0) fail_errno("cannot write to stdout");
+}
+
+/// False at the end of stdin.
+static bool wait_for_line(void) {
+    char byte = 0;
+    while (byte != '\n') {
+        ssize_t count = read(STDIN_FILENO, &byte, 1);
+        if (count < 0 && errno != EINTR) fail_errno("cannot read stdin");
+        if (count == 0) return false;
+    }
+    return true;
+}
+
+int main(int count, char **arguments) {
+    struct options options = parse(count, arguments);
+    traffic_connect(&options.load);
+    if (options.warm_up > 0) traffic_run(options.warm_up, UINT64_MAX);
+    if (options.gate && traffic_errors() == 0) {
+        print_now("ready\n");
+        if (!wait_for_line()) fail("stdin ended before the measured messages were asked for");
+    }
+    struct result result = traffic_run(options.messages, options.nanoseconds);
+    traffic_expect_silence();
+
+    char line[512];
+    snprintf(line, sizeof line,
+             "{\"connections\": %llu, \"size\": %llu, \"in_flight\": %llu, \"messages\": %llu, \"seconds\": %.6f, "
+             "\"errors\": %llu, \"p50_us\": %.1f, \"p99_us\": %.1f}\n",
+             (unsigned long long)options.load.connections, (unsigned long long)options.load.message_bytes,
+             (unsigned long long)options.load.in_flight, (unsigned long long)result.messages,
+             (double)result.nanoseconds / 1e9, (unsigned long long)traffic_errors(), latency_percentile(0.50),
+             latency_percentile(0.99));
+    print_now(line);
+    if (options.gate && traffic_errors() == 0) wait_for_line();
+    return traffic_errors() == 0 ? 0 : 1;
+}

@@ -1,0 +1,255 @@
+"""Runs one server and one load client, each on a CPU of its own, and reads what the kernel knows of the server."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import servers
+from servers import Trouble
+
+START_SECONDS = 20
+STOP_SECONDS = 10
+# Both processes are asleep before the server is looked at: the kernel updates its books when a thread stops running.
+SETTLE_SECONDS = 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    name: str
+    connections: int
+    message_bytes: int
+    in_flight: int = 1
+
+
+@contextlib.contextmanager
+def naming(what):
+    """Says of any trouble inside what was being measured."""
+    try:
+        yield
+    except Trouble as trouble:
+        raise Trouble(f"{what}: {trouble}") from None
+
+
+def aligned(lines, names):
+    """The lines of a table of strings; the first `names` columns to the left, the figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    for line in lines:
+        cells = zip(line, widths)
+        yield "  ".join(
+            text.ljust(width) if column < names else text.rjust(width)
+            for column, (text, width) in enumerate(cells)).rstrip()
+
+
+def pin(position):
+    """For a child about to be executed: pins it to the first or second CPU that we may use."""
+    cpus = sorted(os.sched_getaffinity(0))
+    cpu = cpus[position % len(cpus)]
+    return lambda: os.sched_setaffinity(0, {cpu})
+
+
+def exit_on_termination():
+    """SIGTERM unwinds like an exception, so that no server outlives its script."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def report(main):
+    """Runs a script: trouble is a sentence and status 2."""
+    exit_on_termination()
+    try:
+        sys.exit(main())
+    except Trouble as trouble:
+        print(f"{pathlib.Path(sys.argv[0]).name}: {trouble}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+class Child:
+    """A process with pipes, ended with the `with` block whatever happens."""
+
+    def __init__(self, name, command, cpu, environment=None):
+        self.name = name
+        try:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, preexec_fn=pin(cpu),
+                env={**os.environ, **(environment or {})})
+        except OSError as error:
+            raise Trouble(f"{name} cannot be started: {error}") from None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            # After a failure only the end matters; a second complaint would hide the first.
+            self.end() if kind is None else self.process.kill()
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+            self.process.wait()
+            self.process.stdin.close()
+            self.process.stdout.close()
+
+    def end(self):
+        raise NotImplementedError
+
+    def wait(self):
+        try:
+            return self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise Trouble(f"{self.name} did not end within {STOP_SECONDS} seconds") from None
+
+    def read_line(self, seconds):
+        line, deadline = b"", time.monotonic() + seconds
+        while not line.endswith(b"\n"):
+            if not select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
+                raise Trouble(f"{self.name} said nothing for {seconds:.0f} seconds")
+            # Byte by byte: nothing beyond the line is taken, and the lines are few and short.
+            byte = self.process.stdout.read(1)
+            if not byte:
+                raise Trouble(f"{self.name} ended early, with {self.wait()}")
+            line += byte
+        return line.decode(errors="replace").rstrip("\n")
+
+
+class RunningServer(Child):
+    """A server that listens; ends with SIGTERM, to which it must answer with status 0."""
+
+    def __init__(self, server, environment=None):
+        super().__init__(server.name, server.command, cpu=0, environment=environment)
+        self.pid = self.process.pid
+        self.address = None
+
+    def __enter__(self):
+        try:
+            line = self.read_line(START_SECONDS)
+            match = re.match(r"listening on (\S+:\d+)", line)
+            if not match:
+                raise Trouble(f"{self.name} began with '{line}' instead of 'listening on ADDRESS:PORT'")
+        except BaseException as error:
+            self.__exit__(type(error))
+            raise
+        self.address = match.group(1)
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None and self.process.poll():
+            # The cause of what the client complained about.
+            print(f"{self.name} had ended by itself, with {self.process.returncode}", file=sys.stderr)
+        super().__exit__(kind, *_)
+
+    def end(self):
+        self.process.terminate()
+        status = self.wait()
+        if status != 0:
+            raise Trouble(f"{self.name} ended with {status} after SIGTERM instead of 0")
+
+    def _thread_files(self, name):
+        for folder in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            try:
+                yield int(folder.name), (folder / name).read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # a thread that has just ended
+
+    def cpu_time(self):
+        try:
+            on_cpu = {thread: int(text.split()[0]) for thread, text in self._thread_files("schedstat")}
+            # The name, in brackets, may hold spaces and brackets; utime is the 12th field after it.
+            stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except FileNotFoundError as error:
+            raise Trouble(f"the CPU time of {self.name} cannot be read: {error}") from None
+        return CPUTime(on_cpu, int(stat[11]) / os.sysconf("SC_CLK_TCK"))
+
+    def traced(self):
+        """Whether every thread is being traced."""
+        return all(re.search(r"^TracerPid:\t[1-9]", text, re.M) for _, text in self._thread_files("status"))
+
+
+@dataclasses.dataclass(frozen=True)
+class CPUTime:
+    """From the scheduler, per thread, exact; and user time, which most kernels sample with a tick of some ms."""
+    nanoseconds: dict
+    user_seconds: float
+
+    def since(self, earlier):
+        """Microseconds (all, user). What a thread used that began and ended in between is not in the first."""
+        total = sum(after - earlier.nanoseconds.get(thread, 0) for thread, after in self.nanoseconds.items())
+        return total / 1e3, (self.user_seconds - earlier.user_seconds) * 1e6
+
+
+class LoadClient(Child):
+    """Opens its connections, warms up, and waits until it is told to send the messages that count."""
+
+    def __init__(self, address, load, warm_up, messages=None, seconds=None):
+        command = [
+            str(servers.tools() / "load-client"), "--gate", f"--connect={address}", f"--warm-up={warm_up}",
+            f"--connections={load.connections}", f"--size={load.message_bytes}", f"--in-flight={load.in_flight}"]
+        command.append(f"--seconds={seconds}" if seconds else f"--messages={messages}")
+        self.patience = 120 + (seconds or 0)
+        super().__init__("the load client", command, cpu=1)
+
+    def wait_until_ready(self):
+        line = self.read_line(self.patience)
+        if line != "ready":
+            raise Trouble("connections failed while warming up")
+        time.sleep(SETTLE_SECONDS)
+
+    def run(self):
+        """The counted messages; afterwards the connections are still open and silent."""
+        self._go_on()
+        result = json.loads(self.read_line(self.patience))
+        if result["errors"]:
+            raise Trouble(f"{result['errors']} of {result['connections']} connections failed")
+        if not result["messages"]:
+            raise Trouble("no message came back in the measured time")
+        time.sleep(SETTLE_SECONDS)
+        return result
+
+    def end(self):
+        self._go_on()
+        status = self.wait()
+        if status != 0:
+            raise Trouble(f"the load client ended with {status}")
+
+    def _go_on(self):
+        try:
+            self.process.stdin.write(b"\n")
+        except BrokenPipeError:
+            raise Trouble("the load client ended early") from None
+
+
+class AllocationCounter:
+    """The file in which malloc_counter.c counts."""
+
+    MARK = 0x746E756F63
+
+    def __init__(self, folder):
+        self.file = pathlib.Path(folder) / "allocations"
+        library = pathlib.Path(folder) / "malloc_counter.so"
+        source = servers.BENCHMARKS / "malloc_counter.c"
+        try:
+            built = subprocess.run(
+                ["cc", "-shared", "-fPIC", "-O2", "-o", library, source], capture_output=True, text=True, timeout=60)
+        except FileNotFoundError:
+            raise Trouble("there is no C compiler 'cc' in the path") from None
+        if built.returncode != 0:
+            raise Trouble(f"malloc_counter.c cannot be compiled: {built.stderr}")
+        self.environment = {"LD_PRELOAD": str(library), "MALLOC_COUNTER_FILE": str(self.file)}
+
+    def clear(self):
+        self.file.write_bytes(bytes(16))
+
+    def read(self):
+        calls, mark = struct.unpack("=QQ", self.file.read_bytes()[:16])
+        if mark != self.MARK:
+            raise Trouble("the allocation counter was not loaded; is the server linked statically?")
+        return calls

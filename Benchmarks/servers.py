@@ -1,0 +1,96 @@
+"""The servers that are measured, and how what they need is built."""
+
+import dataclasses
+import functools
+import pathlib
+import shlex
+import subprocess
+import sys
+
+BENCHMARKS = pathlib.Path(__file__).resolve().parent
+ROOT = BENCHMARKS.parent
+BUILD_SECONDS = 1800
+
+BASELINE = "c"
+AGAIN = "c again"
+
+# One line per server; a peer is one more line here and one more placeholder below.
+SERVERS = {
+    BASELINE: "{tools}/echo-c-epoll --listen {listen}",
+    "aio protocol": "{aio} echo --listen {listen} --style protocol",
+    "aio stream": "{aio} echo --listen {listen} --style stream",
+    # The baseline against itself: what this says apart from 1 is noise.
+    AGAIN: "{tools}/echo-c-epoll --listen {listen}",
+}
+
+
+class Trouble(Exception):
+    """Something that keeps us from measuring, as a sentence."""
+
+
+class Missing(Exception):
+    """A peer that this machine cannot have, as a sentence: a line in the report, not a failure."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    name: str
+    command: list
+
+
+def _build(package, *arguments):
+    """Builds in release and returns the folder of the programs."""
+    command = ["swift", "build", "-c", "release", "--package-path", str(package), *arguments]
+    print("building:", shlex.join(command), file=sys.stderr)
+    try:
+        built = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS)
+        if built.returncode != 0:
+            raise Trouble(f"{shlex.join(command)} failed:\n{(built.stdout + built.stderr).strip()[-4000:]}")
+        found = subprocess.run([*command, "--show-bin-path"], capture_output=True, text=True, check=True, timeout=60)
+    except FileNotFoundError:
+        raise Trouble("there is no 'swift' in the path") from None
+    except subprocess.SubprocessError as error:
+        raise Trouble(f"{shlex.join(command)}: {error}") from None
+    return pathlib.Path(found.stdout.strip())
+
+
+@functools.cache
+def tools():
+    """The folder of the C programs."""
+    return _build(BENCHMARKS)
+
+
+@functools.cache
+def aio():
+    """The command-line tool of this repository."""
+    return _build(ROOT, "--product", "aio") / "aio"
+
+
+# What may stand in a command between braces. A value is made only when a command asks for it, and once; one that a
+# machine cannot have raises `Missing`.
+PLACEHOLDERS = {
+    "{tools}": tools,
+    "{aio}": aio,
+    "{listen}": lambda: "127.0.0.1:0",
+}
+
+
+def resolve(name, command):
+    """A server that is ready to be started."""
+    words = shlex.split(command)
+    for placeholder, make in PLACEHOLDERS.items():
+        if placeholder in command:
+            words = [word.replace(placeholder, str(make())) for word in words]
+    if not words:
+        raise Trouble(f"the server '{name}' has an empty command")
+    return Server(name, words)
+
+
+def parse_choice(text):
+    """NAME of the table, or NAME=COMMAND, as a pair."""
+    name, equals, command = text.partition("=")
+    if not equals:
+        if name not in SERVERS:
+            raise Trouble(f"there is no server '{name}'; there are {', '.join(SERVERS)}, and NAME=COMMAND")
+        command = SERVERS[name]
+    return name, command

@@ -1,0 +1,114 @@
+public import AsyncIOSystem
+import Selectors
+import SystemPackage
+
+/// None of a host's addresses could be connected to: one reason for each.
+public struct ConnectError: Error, Sendable, CustomStringConvertible {
+    public var host: String
+    public var port: UInt16
+    /// In the order in which they were tried.
+    public var attempts: [IOError]
+
+    public var description: String {
+        if attempts.count == 1 { return attempts[0].description }
+        let reasons = attempts.map { "\($0.address?.description ?? "?") (\($0.errno))" }.joined(separator: ", ")
+        return "cannot connect to \(host):\(port): \(attempts.isEmpty ? "it has no address" : "tried \(reasons)")"
+    }
+}
+
+extension EventLoop {
+    /// Connects to a TCP server; the connection's data goes to a protocol. asyncio: `create_connection`.
+    ///
+    /// The addresses of `host` are tried in order. Returns when the protocol has been told of the connection. On the loop;
+    /// elsewhere it throws `.wrongThread`, since the factory is called on the loop's thread. Throws a ``ConnectError``,
+    /// `CancellationError`, or what ``resolve(host:port:)`` throws.
+    public final func createConnection<Protocol: StreamProtocol>(
+        host: String, port: UInt16, _ makeProtocol: () throws -> Protocol
+    ) async throws -> (transport: StreamTransport, protocol: Protocol) {
+        guard isOnLoop else { throw EventLoopError.wrongThread("createConnection") }
+        let (driver, peer) = try await connect(host: host, port: port)
+        let consumer: Protocol
+        do {
+            consumer = try makeProtocol()
+        } catch {
+            driver.closeSocket()
+            throw error
+        }
+        let transport = StreamTransport(loop: self, driver: driver, consumer: consumer, peerAddress: peer)
+        transport.start()
+        await yield()
+        return (transport, consumer)
+    }
+
+    /// The driver of a connected socket, and whom it is connected to.
+    final func connect(host: String, port: UInt16) async throws -> (StreamDriver, SocketAddress) {
+        if isClosed { throw EventLoopError.closed }
+        guard let loop = self as? SelectorEventLoop else {
+            throw EventLoopError.unsupported(feature: "createConnection", platform: "the \(backendName) loop")
+        }
+        var attempts: [IOError] = []
+        for address in try await resolve(host: host, port: port) {
+            do {
+                let socket = try await loop.connect(to: address)
+                do {
+                    try socket.setOption(.noDelay, to: 1)
+                } catch {
+                    socket.close()
+                    throw error
+                }
+                return (try makeStreamDriver(socket), address)
+            } catch let error as Errno {
+                attempts.append(IOError(error, operation: "connect to", address: address))
+            }
+        }
+        throw ConnectError(host: host, port: port, attempts: attempts)
+    }
+}
+
+extension SelectorEventLoop {
+    /// A connected socket. Throws an `Errno`, `CancellationError` or `.closed`, with the socket closed.
+    fileprivate final func connect(to address: SocketAddress) async throws -> Socket {
+        let socket = try Socket.stream(for: address)
+        do {
+            if try !socket.connect(to: address) {
+                try await waitForConnection(socket)
+                if let error = socket.pendingError() { throw error }
+            }
+            return socket
+        } catch {
+            socket.close()
+            throw error
+        }
+    }
+
+    private final func waitForConnection(_ socket: Socket) async throws {
+        try await atHome { record in
+            if isClosed { throw EventLoopError.closed }
+            let token = makeWaiter()
+            let source = WaiterSource(loop: self, token: token)
+            _ = register(source)
+            // Unwatched before the socket is closed, in every case.
+            defer {
+                unwatch(socket.descriptor, source)
+                unregister(source)
+            }
+            try watch(socket.descriptor, source, for: .write, .level)
+            try check(await suspend(token, record))
+        }
+    }
+}
+
+/// Settles one waiter at the first event.
+final class WaiterSource: EventSource {
+    private unowned let loop: EventLoop
+    private let token: WaiterToken
+
+    init(loop: EventLoop, token: WaiterToken) {
+        self.loop = loop
+        self.token = token
+    }
+
+    override func run() -> UnownedJob? {
+        loop.settleReturningJob(token)
+    }
+}

@@ -1,0 +1,88 @@
+public import AsyncIOSystem
+
+/// Accepts connections. asyncio: `Server`.
+///
+/// It listens until ``close()``, whether or not the reference is kept. The loop's thread.
+public final class Server {
+    public let loop: EventLoop
+    /// The addresses that it listens on, with the ports that the system chose.
+    public private(set) var localAddresses: [SocketAddress] = []
+    /// How many connections it has accepted.
+    public private(set) var acceptedCount = 0
+
+    private var listeners: [Listener] = []
+    private var connections: [ObjectIdentifier: StreamTransport] = [:]
+    private var closingWaiters: [WaiterToken] = []
+    private var isClosed = false
+
+    init(loop: EventLoop) {
+        self.loop = loop
+    }
+
+    func add(_ listener: Listener) {
+        listeners.append(listener)
+        if let address = listener.localAddress { localAddresses.append(address) }
+    }
+
+    /// Whether it accepts connections. asyncio: `is_serving`.
+    public var isServing: Bool { !isClosed && !listeners.isEmpty }
+
+    /// How many of its connections are open.
+    public var connectionCount: Int { connections.count }
+
+    /// Stops listening. Open connections stay. Idempotent. asyncio: `close`.
+    public func close() {
+        loop.requireOnLoop("close")
+        guard !isClosed else { return }
+        isClosed = true
+        for listener in listeners { listener.close() }
+        listeners = []
+        wakeIfDone()
+    }
+
+    /// Returns when the server is closed *and* its last connection has ended. asyncio: `wait_closed`, as since 3.12.
+    ///
+    /// Throws `CancellationError`, `.closed`, and `.wrongThread` off the loop.
+    public func waitClosed() async throws {
+        guard loop.isOnLoop else { throw EventLoopError.wrongThread("waitClosed") }
+        try await loop.atHome { record in
+            while !isDone {
+                if loop.isClosed { throw EventLoopError.closed }
+                let token = loop.makeWaiter()
+                closingWaiters.append(token)
+                let outcome = await loop.suspend(token, record)
+                closingWaiters.removeAll { $0 == token }
+                try loop.check(outcome)
+            }
+        }
+    }
+
+    /// Closes every open connection after what is queued was sent. asyncio: `close_clients`.
+    public func closeClients() {
+        loop.requireOnLoop("closeClients")
+        for connection in Array(connections.values) { connection.close() }
+    }
+
+    /// Ends every open connection now. asyncio: `abort_clients`.
+    public func abortClients() {
+        loop.requireOnLoop("abortClients")
+        for connection in Array(connections.values) { connection.abort() }
+    }
+
+    private var isDone: Bool { isClosed && connections.isEmpty }
+
+    func connectionBegan(_ transport: StreamTransport) {
+        acceptedCount += 1
+        connections[ObjectIdentifier(transport)] = transport
+    }
+
+    func connectionEnded(_ transport: StreamTransport) {
+        connections[ObjectIdentifier(transport)] = nil
+        wakeIfDone()
+    }
+
+    private func wakeIfDone() {
+        guard isDone else { return }
+        for token in closingWaiters { loop.settle(token, .ready) }
+    }
+}

@@ -1,0 +1,98 @@
+public import AsyncIOSystem
+import Synchronization
+
+/// Callbacks, in the order in which they were scheduled.
+extension EventLoop {
+    /// Calls `body` in the next tick, after everything that was scheduled before it. asyncio: `call_soon`.
+    ///
+    /// The loop's thread. On a closed loop nothing is scheduled and the handle is dead. An error that `body` throws goes
+    /// to the exception handler. Task-local values are not carried along; ``createTask(name:priority:eagerStart:_:)`` does that.
+    @discardableResult
+    public final func callSoon(
+        fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Void
+    ) -> Handle {
+        requireOnLoop("callSoon")
+        if isClosed { return Handle(loop: self, name: deadName("callSoon")) }
+        let name = core.pointee.callbacks.insert(
+            ScheduledCallback(action: .call(body), site: CallSite(fileID: fileID, line: line), isTimer: false))
+        core.pointee.ready.push(LoopWord(.callback, name))
+        return Handle(loop: self, name: name)
+    }
+
+    /// Calls `body` on the loop's thread; wakes the loop if it sleeps. Any thread. asyncio: `call_soon_threadsafe`.
+    ///
+    /// Callbacks of one thread keep their order. Throws `.closed` on a closed loop; `body` is then released.
+    @discardableResult
+    public final func callSoonThreadsafe(
+        fileID: StaticString = #fileID, line: UInt = #line, _ body: sending @escaping () throws -> Void
+    ) throws(EventLoopError) -> ThreadsafeHandle {
+        let message = CallbackMessage(.init(call: body), site: CallSite(fileID: fileID, line: line))
+        let word = LoopWord(message)
+        if isOnLoop, !isClosed {
+            core.pointee.ready.push(word)
+        } else if !inbox.post(word) {
+            word.takeMessage().discard()
+            throw .closed
+        }
+        return ThreadsafeHandle(message)
+    }
+
+    /// Calls `body` after `delay`, never earlier. asyncio: `call_later`.
+    ///
+    /// A delay of zero or less means the next tick. Callbacks that are due at the same time run in the order in which
+    /// they were scheduled. The loop's thread.
+    @discardableResult
+    public final func callLater(
+        after delay: Duration, fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: @escaping () throws -> Void
+    ) -> TimerHandle {
+        callAt(now.advanced(by: delay), fileID: fileID, line: line, body)
+    }
+
+    /// Calls `body` when the loop's clock has reached `deadline`. asyncio: `call_at`. The loop's thread.
+    @discardableResult
+    public final func callAt(
+        _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: @escaping () throws -> Void
+    ) -> TimerHandle {
+        requireOnLoop("callAt")
+        let name =
+            isClosed
+            ? deadName("callAt")
+            : schedule(.call(body), at: deadline, site: CallSite(fileID: fileID, line: line))
+        return TimerHandle(loop: self, name: name, deadline: deadline)
+    }
+
+    /// The present, on the loop's clock. asyncio: `time()`. Any thread.
+    public final var now: LoopInstant { clockSource.now }
+
+    /// The smallest step of the loop's clock.
+    public final var clockResolution: Duration { clockSource.resolution }
+
+    final func schedule(_ action: ScheduledCallback.Action, at deadline: LoopInstant, site: CallSite) -> SlotName {
+        let name = core.pointee.callbacks.insert(ScheduledCallback(action: action, site: site, isTimer: true))
+        core.pointee.timers.insert(deadline: deadline, name: name)
+        return name
+    }
+
+    final func cancelCallback(_ name: SlotName) {
+        requireOnLoop("cancel")
+        // The closure is released here, at once, and after the slab is in order again.
+        guard let callback = core.pointee.callbacks.remove(name), callback.isTimer else { return }
+        core.pointee.timers.cancelled { core.pointee.callbacks.contains($0) }
+    }
+
+    final func isPending(_ name: SlotName) -> Bool {
+        requireOnLoop("isPending")
+        return core.pointee.callbacks.contains(name)
+    }
+
+    /// The name of nothing, for the handle of a callback that a closed loop does not take. Reported once per loop.
+    private final func deadName(_ function: StaticString) -> SlotName {
+        if !closedResources.exchange(true, ordering: .relaxed) {
+            callExceptionHandler(
+                ExceptionContext(message: "\(function) on a closed event loop", error: EventLoopError.closed))
+        }
+        return SlotName(slot: .max, generation: 0)
+    }
+}

@@ -1,0 +1,67 @@
+import AsyncIOSystem
+import CAsyncIO
+import Synchronization
+
+extension EventLoop {
+    /// Jobs of one round may queue others; a program that never stops doing so goes on elsewhere.
+    private static var mostClosingRounds: Int { 1_000 }
+
+    /// Frees everything the loop holds. Irreversible, and idempotent. asyncio: `close`.
+    ///
+    /// Callbacks and timers that still wait are dropped without being called, sockets are closed without telling their
+    /// protocols, tasks that wait in an operation of the loop are resumed with `.closed`. The loop's thread.
+    ///
+    /// Throws `.tasksAlive` while tasks of ``createTask(name:priority:eagerStart:_:)`` have not ended (cancel them, and
+    /// run the loop until they did; ``run(loopFactory:_:)`` does that), `.alreadyRunning` while it runs, `.wrongThread`.
+    public final func close() throws(EventLoopError) {
+        if isClosed { return }
+        if isRunning { throw .cannotCloseRunning }
+        guard isOnLoop else { throw .wrongThread("close") }
+        if !core.pointee.tasks.isEmpty { throw .tasksAlive(core.pointee.tasks.count) }
+
+        status.store(.closed, ordering: .sequentiallyConsistent)
+        let former = aio_loop_slot_get()
+        aio_loop_slot_set(Unmanaged.passUnretained(self).toOpaque())
+        defer { aio_loop_slot_set(former) }
+
+        removeAllSignalHandlers()
+        for name in core.pointee.sources.names { core.pointee.sources[name]?.pointee.loopClosed() }
+        for name in core.pointee.waiters.names { settle(name, .closed) }
+        inbox.close()
+        takeInbox()
+        runJobsOnly()
+
+        core.pointee.timers.removeAll()
+        for name in core.pointee.callbacks.names { _ = core.pointee.callbacks.remove(name) }
+        // Before the sources, whose memory the kernel may be using until then.
+        closePoller()
+        for name in core.pointee.sources.names { _ = core.pointee.sources.remove(name) }
+        core.pointee.internalSources = 0
+        core.pointee.exceptionHandler = nil
+        waker = nil
+    }
+
+    /// Lets the resumed tasks come to their ends; everything else that is queued is dropped.
+    private final func runJobsOnly() {
+        let executor = asUnownedTaskExecutor()
+        for round in 0...Self.mostClosingRounds {
+            if core.pointee.ready.isEmpty { return }
+            var remaining = core.pointee.ready.count
+            while remaining > 0 {
+                remaining -= 1
+                let word = core.pointee.ready.pop()
+                switch word.kind {
+                case .taskJob, .actorJob:
+                    if round < Self.mostClosingRounds {
+                        run(word.job, word.kind, executor)
+                    } else {
+                        ClosedLoopThread.run(word, of: self)
+                    }
+                case .continuation: word.continuation.resume()
+                case .message: word.takeMessage().discard()
+                case .callback, .source, .cancelledWaiter, .abandonedSource: break
+                }
+            }
+        }
+    }
+}

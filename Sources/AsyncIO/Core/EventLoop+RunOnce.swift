@@ -1,0 +1,117 @@
+import AsyncIOSystem
+import SystemPackage
+
+extension EventLoop {
+    /// The longest single wait. asyncio: `MAXIMUM_SELECT_TIMEOUT`, 24 hours.
+    private static var longestWaitNanoseconds: Int64 { 24 * 3600 * 1_000_000_000 }
+
+    /// One tick. The only place where callbacks are called; all others just add to the ready queue. asyncio: `_run_once`.
+    final func runOnce() throws(Errno) {
+        takeInbox()
+        if core.pointee.timers.hasDeadEntries { removeCancelledTimers() }
+
+        // What was written between two runs waits for the end of this tick.
+        if core.pointee.ready.isEmpty && !core.pointee.isStopping && core.pointee.endOfTick.isEmpty {
+            let timeout = timeUntilNextTimer()
+            let maySleep = timeout == 0 ? false : inbox.prepareToSleep()
+            defer { if timeout != 0 { inbox.wokeUp() } }
+            try wait(timeoutNanoseconds: maySleep ? timeout : 0)
+        } else {
+            try wait(timeoutNanoseconds: 0)
+        }
+
+        takeInbox()
+        queueEvents()
+        queueDueTimers()
+
+        // Exactly what is queued now. What these entries add waits for the next tick, after another poll: so nothing
+        // that keeps rescheduling itself can starve input and output.
+        let executor = asUnownedTaskExecutor()
+        var remaining = core.pointee.ready.count
+        while remaining > 0 {
+            run(core.pointee.ready.pop(), executor)
+            remaining -= 1
+        }
+
+        if !core.pointee.endOfTick.isEmpty { flushEndOfTick() }
+    }
+
+    @inline(__always)
+    private final func run(_ word: LoopWord, _ executor: UnownedTaskExecutor) {
+        switch word.kind {
+        case .taskJob, .actorJob:
+            run(word.job, word.kind, executor)
+        case .callback:
+            // A cancelled one is gone.
+            guard let callback = core.pointee.callbacks.remove(word.name) else { return }
+            switch callback.action {
+            case .call(let body): callReporting(callback.site, body)
+            case .settle(let token): settle(token, .ready)
+            }
+        case .source:
+            guard let source = core.pointee.sources[word.name]?.pointee else { return }
+            source.isQueued = false
+            // The tail job: without it, a task would wait for another poll after the event it waited for.
+            if let job = source.run() { job.runSynchronously(on: executor) }
+        case .continuation:
+            // Through the task's own executor, since it may have changed its preference meanwhile.
+            if let job = captureJob(word.continuation) { job.runSynchronously(on: executor) }
+        case .message:
+            word.takeMessage().deliver(on: self)
+        case .cancelledWaiter:
+            settle(word.name, .cancelled)
+        case .abandonedSource:
+            core.pointee.sources[word.name]?.pointee.abandoned()
+        }
+    }
+
+    /// Moves what other threads posted to the ready queue.
+    @inline(__always)
+    final func takeInbox() {
+        if inbox.hasPosts { takePosts() }
+    }
+
+    @inline(never)
+    private final func takePosts() {
+        inbox.take(into: &core.pointee.inboxSpare)
+        for bits in core.pointee.inboxSpare { core.pointee.ready.push(LoopWord(bits: bits)) }
+    }
+
+    /// Removes the entries of cancelled timers that are the next in the heap, so that no wait is for them.
+    private final func removeCancelledTimers() {
+        while let first = core.pointee.timers.first, !core.pointee.callbacks.contains(first.name) {
+            core.pointee.timers.removeFirst()
+            core.pointee.timers.buriedFirst()
+        }
+    }
+
+    /// Nanoseconds until the first timer is due, at most a day; `nil` without timers.
+    private final func timeUntilNextTimer() -> Int64? {
+        guard let first = core.pointee.timers.first else { return nil }
+        let rest = first.deadline.subtractingSaturating(clockSource.now.nanoseconds)
+        return min(max(rest, 0), Self.longestWaitNanoseconds)
+    }
+
+    /// Queues the timers whose time has come, in the order of their deadlines, equal ones in the order of creation.
+    private final func queueDueTimers() {
+        guard core.pointee.timers.count > 0 else { return }
+        let now = clockSource.now.nanoseconds
+        while let first = core.pointee.timers.first, first.deadline <= now {
+            core.pointee.timers.removeFirst()
+            if let callback = core.pointee.callbacks[first.name] {
+                callback.pointee.isTimer = false
+                core.pointee.ready.push(LoopWord(.callback, first.name))
+            } else {
+                core.pointee.timers.buriedFirst()
+            }
+        }
+    }
+
+    /// Lets the drivers that collected writes in this tick submit them.
+    @inline(never)
+    private final func flushEndOfTick() {
+        let sources = core.pointee.endOfTick
+        core.pointee.endOfTick.removeAll(keepingCapacity: true)
+        for source in sources { source.endOfTick() }
+    }
+}

@@ -1,0 +1,103 @@
+package import AsyncIOSystem
+import CAsyncIO
+import Selectors
+import Synchronization
+package import SystemPackage
+
+/// A thread's event loop: it waits for input and output, and runs callbacks and Swift tasks. asyncio: `AbstractEventLoop`.
+///
+/// The loop is the `TaskExecutor` of its tasks: what they do between two `await`s happens on the loop's own thread. The
+/// reference is `Sendable`; the methods say which of them may be called on other threads. "The loop's thread" is the
+/// thread that runs it; before the first run, the thread that made it.
+///
+/// ```swift
+/// let loop = try SelectorEventLoop()
+/// loop.callLater(after: .seconds(1)) { print("one second later"); loop.stop() }
+/// try loop.runForever()
+/// try loop.close()
+/// ```
+///
+/// Use ``SelectorEventLoop`` or ``ProactorEventLoop``; both take a selector or proactor of your own.
+open class EventLoop: TaskExecutor, @unchecked Sendable {
+    let core: UnsafeMutablePointer<LoopCore>
+    let inbox: ThreadsafeInbox
+    final var waker: Waker?
+    let clockSource: EventLoopClock
+    /// The thread that may use the loop while it does not run.
+    let owner = Atomic<UInt>(aio_thread_identity())
+    let status = Atomic<Status>(.idle)
+    /// Whether a run has bound the loop to a thread.
+    let isBound = Atomic<Bool>(false)
+    let hopCount = Atomic<Int>(0)
+    /// What push-style transports of this loop receive into.
+    private(set) final lazy var receiveBuffer = ReceiveBuffer()
+    /// Made with the loop, since actors ask for it on any thread.
+    private final var serial: LoopSerialExecutor!
+    let closedResources = Atomic<Bool>(false)
+
+    enum Status: UInt8, AtomicRepresentable {
+        case idle, running, closed
+    }
+
+    /// For subclasses.
+    package init(clock: EventLoopClock, waker: Waker) {
+        aio_loop_slot_install_fork_handler()
+        core = .allocate(capacity: 1)
+        core.initialize(to: LoopCore())
+        clockSource = clock
+        self.waker = waker
+        inbox = ThreadsafeInbox(waker: waker)
+        serial = LoopSerialExecutor(loop: self)
+    }
+
+    deinit {
+        core.deinitialize(count: 1)
+        core.deallocate()
+    }
+
+    /// What the loop is called on the command line and in reports, such as `epoll`.
+    open var backendName: String { "event loop" }
+
+    // MARK: What a subclass provides
+
+    /// Waits for events and keeps them for `queueEvents()`.
+    package func wait(timeoutNanoseconds: Int64?) throws(Errno) {}
+
+    /// Queues the sources that the last wait had events for.
+    package func queueEvents() {}
+
+    /// Watches a descriptor for reading, level-triggered, until `unwatch`.
+    package func watchReadable(_ descriptor: FileDescriptor, _ source: EventSource) throws(Errno) {
+        throw .notSupported
+    }
+
+    package func unwatch(_ descriptor: FileDescriptor, _ source: EventSource) {}
+
+    /// The driver that moves a connected socket's bytes. Owns the socket from then on, also when it throws.
+    package func makeStreamDriver(_ socket: Socket) throws(Errno) -> StreamDriver {
+        socket.close()
+        throw .notSupported
+    }
+
+    /// Frees the poller.
+    package func closePoller() {}
+
+    // MARK: Executors
+
+    /// The executor for actors that live on this loop:
+    ///
+    /// ```swift
+    /// actor Counter {
+    ///     let loop: EventLoop
+    ///     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.serialExecutor.asUnownedSerialExecutor() }
+    /// }
+    /// ```
+    ///
+    /// The actor must keep the loop alive.
+    public final var serialExecutor: LoopSerialExecutor { serial }
+
+    /// Queues a job of a task that prefers this loop. Any thread.
+    public final func enqueue(_ job: consuming ExecutorJob) {
+        enqueue(LoopWord(.taskJob, job: UnownedJob(job)))
+    }
+}

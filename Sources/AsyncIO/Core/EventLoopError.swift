@@ -1,0 +1,100 @@
+/// A loop cannot do what was asked.
+///
+/// A structure with a code, so that codes can be added: compare `code`, or catch with a pattern:
+///
+/// ```swift
+/// do { try loop.runForever() } catch let error as EventLoopError where error.code == .closed { ... }
+/// ```
+public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible {
+    public struct Code: Sendable, Hashable {
+        fileprivate enum Value: Sendable, Hashable {
+            case closed, alreadyRunning, anotherLoopRunning, notRunning, noCurrentLoop, stoppedBeforeCompletion
+            case wrongThread, busy, timedOut, descriptorInUse, tasksAlive, unsupported, invalidArgument, calledFromTask
+            case unknownHost, limitExceeded, incompleteRead, tooManyLookups
+        }
+
+        fileprivate var value: Value
+        fileprivate init(_ value: Value) { self.value = value }
+
+        /// The loop, or what was used on it, is closed.
+        public static let closed = Code(.closed)
+        public static let alreadyRunning = Code(.alreadyRunning)
+        /// This thread runs another loop.
+        public static let anotherLoopRunning = Code(.anotherLoopRunning)
+        /// This thread runs no loop.
+        public static let notRunning = Code(.notRunning)
+        public static let noCurrentLoop = Code(.noCurrentLoop)
+        /// The loop was stopped before what it was run for ended.
+        public static let stoppedBeforeCompletion = Code(.stoppedBeforeCompletion)
+        public static let wrongThread = Code(.wrongThread)
+        /// Another task is using this direction already.
+        public static let busy = Code(.busy)
+        public static let timedOut = Code(.timedOut)
+        /// The descriptor belongs to a transport.
+        public static let descriptorInUse = Code(.descriptorInUse)
+        /// The loop still has tasks.
+        public static let tasksAlive = Code(.tasksAlive)
+        /// This system or back end cannot do it.
+        public static let unsupported = Code(.unsupported)
+        public static let invalidArgument = Code(.invalidArgument)
+        /// A blocking call was made from within a task.
+        public static let calledFromTask = Code(.calledFromTask)
+        public static let unknownHost = Code(.unknownHost)
+        /// More bytes than the limit came without a separator.
+        public static let limitExceeded = Code(.limitExceeded)
+        /// The stream ended before enough bytes had come.
+        public static let incompleteRead = Code(.incompleteRead)
+        public static let tooManyLookups = Code(.tooManyLookups)
+    }
+
+    public var code: Code
+    /// One sentence that says what failed.
+    public var description: String
+
+    public init(_ code: Code, _ description: String) {
+        self.code = code
+        self.description = description
+    }
+}
+
+extension EventLoopError {
+    static let closed = EventLoopError(.closed, "the event loop is closed")
+    static let transportClosed = EventLoopError(.closed, "the connection is closed")
+    static let alreadyRunning = EventLoopError(.alreadyRunning, "this event loop is already running")
+    static let cannotCloseRunning = EventLoopError(.alreadyRunning, "a running event loop cannot be closed")
+    static let anotherLoopRunning = EventLoopError(
+        .anotherLoopRunning, "an event loop cannot run while another one is running on the same thread")
+    static let notRunning = EventLoopError(.notRunning, "no event loop is running on this thread")
+    static let stoppedBeforeCompletion = EventLoopError(
+        .stoppedBeforeCompletion, "the event loop was stopped before its main task ended")
+
+    static func noCurrentLoop(thread: String) -> EventLoopError {
+        EventLoopError(.noCurrentLoop, "there is no current event loop in thread '\(thread)'")
+    }
+
+    static func wrongThread(_ function: StaticString) -> EventLoopError {
+        EventLoopError(.wrongThread, "\(function) was called off the loop's thread; use callSoonThreadsafe")
+    }
+
+    static func busy(_ operation: String) -> EventLoopError {
+        EventLoopError(.busy, "another task is already waiting to \(operation)")
+    }
+
+    static func tasksAlive(_ count: Int) -> EventLoopError {
+        EventLoopError(
+            .tasksAlive,
+            "the event loop cannot be closed: \(count) of its tasks \(count == 1 ? "has" : "have") not ended")
+    }
+
+    static func calledFromTask(_ function: String) -> EventLoopError {
+        EventLoopError(
+            .calledFromTask,
+            "\(function) blocks its thread and was called from within a Swift task; call it from synchronous code, "
+                + "such as a main() that is not async")
+    }
+
+    /// What a system or a back end cannot do.
+    public static func unsupported(feature: String, platform: String) -> EventLoopError {
+        EventLoopError(.unsupported, "\(feature) is not supported by \(platform)")
+    }
+}

@@ -1,0 +1,45 @@
+import AsyncIOSystem
+
+/// A loop's state. It lives behind one pointer, so that there is neither reference counting nor a dynamic exclusivity
+/// check between its parts. The loop's thread only.
+struct LoopCore: ~Copyable {
+    var ready = ReadyQueue()
+    var callbacks = Slab<ScheduledCallback>()
+    var timers = TimerHeap()
+    var waiters = Slab<Waiter>()
+    var sources = Slab<EventSource>()
+    /// Those of them that the loop needs for itself.
+    var internalSources = 0
+    /// Where the next enqueued job goes, if a source asks for it.
+    var capture = JobCapture.none
+    /// Empty between two takes from the inbox.
+    var inboxSpare: [UInt] = []
+
+    /// Tasks that the loop started and that have not ended.
+    var tasks: [ObjectIdentifier: TaskRecord] = [:]
+    /// Those of them that have begun.
+    var runningTasks: [TaskIdentity: TaskRecord] = [:]
+
+    var isStopping = false
+    /// Whether the run ends with the last task.
+    var stopsWithoutTasks = false
+    var exceptionHandler: EventLoop.ExceptionHandler?
+    var endOfTick: [EventSource] = []
+    var signals: SignalSource?
+    var unhandledErrors = 0
+    var suspensions = 0
+}
+
+/// A closure that waits for its turn or its time.
+struct ScheduledCallback {
+    enum Action {
+        case call(() throws -> Void)
+        /// A task sleeps.
+        case settle(WaiterToken)
+    }
+
+    var action: Action
+    var site: CallSite
+    /// Whether the heap has an entry for it.
+    var isTimer: Bool
+}

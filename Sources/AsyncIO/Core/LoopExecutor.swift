@@ -1,0 +1,125 @@
+import CAsyncIO
+import Synchronization
+
+/// The serial executor that a loop lends to actors.
+///
+/// A type of its own, since `enqueue` must know in which role a job came: a task that prefers the loop must run
+/// without an isolation, or each of its nonisolated calls would hop.
+public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
+    /// The loop owns this object, and whoever uses it holds the loop.
+    private unowned let loop: EventLoop
+
+    init(loop: EventLoop) {
+        self.loop = loop
+    }
+
+    public func enqueue(_ job: consuming ExecutorJob) {
+        loop.enqueue(LoopWord(.actorJob, job: UnownedJob(job)))
+    }
+
+    public func checkIsolated() {
+        precondition(loop.isOnLoop, "this code must run on its event loop's thread")
+    }
+
+    public func isIsolatingCurrentContext() -> Bool? {
+        loop.isOnLoop
+    }
+}
+
+extension EventLoop {
+    /// Whether the caller is on the loop: its thread is running it, or nobody is and the caller is the owner. Any thread.
+    public final var isOnLoop: Bool {
+        @inline(__always)
+        get {
+            aio_loop_slot_get() == Unmanaged.passUnretained(self).toOpaque() || isIdleOwner
+        }
+    }
+
+    @inline(never)
+    private final var isIdleOwner: Bool {
+        status.load(ordering: .acquiring) != .running && owner.load(ordering: .relaxed) == aio_thread_identity()
+    }
+
+    /// Whether the current task comes back to this loop after a suspension.
+    final var isHomeOfCurrentTask: Bool {
+        withUnsafeCurrentTask { $0?.unownedTaskExecutor == asUnownedTaskExecutor() }
+    }
+
+    /// Stops the program if the caller is not on the loop: a data race otherwise.
+    @inline(__always)
+    final func requireOnLoop(_ function: StaticString) {
+        if !isOnLoop { failOffLoop(function) }
+    }
+
+    @inline(never)
+    private final func failOffLoop(_ function: StaticString) {
+        // A late task of a closed loop may close its streams: nothing is left there to race for.
+        if isClosed, ClosedLoopThread.isCurrent { return }
+        preconditionFailure("\(function) was called off the loop's thread; use callSoonThreadsafe")
+    }
+
+    final func enqueue(_ word: LoopWord) {
+        guard aio_loop_slot_get() == Unmanaged.passUnretained(self).toOpaque() else {
+            return enqueueFromElsewhere(word)
+        }
+        if case .armed = core.pointee.capture, word.kind == .taskJob {
+            core.pointee.capture = .job(word.job)
+        } else {
+            core.pointee.ready.push(word)
+        }
+    }
+
+    @inline(never)
+    private final func enqueueFromElsewhere(_ word: LoopWord) {
+        // Before the first run the owner fills the queue itself, in the order of its calls.
+        if isIdleOwner, !isClosed {
+            core.pointee.ready.push(word)
+        } else if !inbox.post(word) {
+            // A job that is dropped hangs whoever awaits its task.
+            ClosedLoopThread.run(word, of: self)
+        }
+    }
+
+    @inline(__always)
+    final func run(_ job: UnownedJob, _ kind: LoopWord.Kind, _ executor: UnownedTaskExecutor) {
+        if kind == .taskJob {
+            job.runSynchronously(on: executor)
+        } else {
+            job.runSynchronously(isolatedTo: serialExecutor.asUnownedSerialExecutor(), taskExecutor: executor)
+        }
+    }
+
+    /// Runs `operation` on the loop, for a task that is elsewhere, and counts that it had to.
+    ///
+    /// The caller is suspended meanwhile, so what `operation` captures is used by one thread at a time.
+    final nonisolated(nonsending) func hop<Result>(
+        _ operation: nonisolated(nonsending) () async throws -> Result
+    ) async throws -> Result {
+        if isClosed { throw EventLoopError.closed }
+        return try await withoutActuallyEscaping(operation, do: escapedHop)
+    }
+
+    // A function of its own, because the compiler's check of isolation regions takes a closure here for a race.
+    private final nonisolated(nonsending) func escapedHop<Result>(
+        _ operation: nonisolated(nonsending) @escaping () async throws -> Result
+    ) async throws -> Result {
+        try await Self.runOnLoop(self, SentOperation(call: operation)).value
+    }
+
+    @concurrent
+    private static func runOnLoop<Result>(
+        _ loop: EventLoop, _ operation: SentOperation<Result>
+    ) async throws -> UncheckedSendable<Result> {
+        try await withTaskExecutorPreference(loop) {
+            // The compiler leaves out the way to the loop when nothing before the first call seems to need it, and
+            // `operation` would begin where the caller was. So this call is not to be optimised away.
+            loop.countHop()
+            return UncheckedSendable(value: try await operation.call())
+        }
+    }
+
+    @inline(never)
+    private final func countHop() {
+        hopCount.add(1, ordering: .relaxed)
+    }
+}

@@ -1,0 +1,2 @@
+// Addresses, instants and I/O errors are part of this module's interface: one import is enough.
+@_exported public import AsyncIOSystem

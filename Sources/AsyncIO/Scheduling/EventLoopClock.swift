@@ -1,0 +1,34 @@
+public import AsyncIOSystem
+
+/// What a loop reads the time from. Override it to let tests decide what time it is.
+open class EventLoopClock: @unchecked Sendable {
+    public init() {}
+
+    /// The present. Any thread; monotonic.
+    open var now: LoopInstant { MonotonicClock.now }
+
+    /// The smallest step.
+    open var resolution: Duration { MonotonicClock.resolution }
+
+    /// The system's monotonic clock.
+    public static let system = EventLoopClock()
+}
+
+/// A loop's clock as the language's `Clock`: `Task.sleep(for: .seconds(1), clock: loop.clock)` waits on the loop's timers.
+public struct LoopClock: Clock {
+    public let loop: EventLoop
+
+    public var now: LoopInstant { loop.now }
+
+    public var minimumResolution: Duration { loop.clockResolution }
+
+    /// Throws `CancellationError` when the task is cancelled. The tolerance is not used: timers fire as soon as they are due.
+    public func sleep(until deadline: LoopInstant, tolerance: Duration?) async throws {
+        try await loop.sleep(until: deadline)
+    }
+}
+
+extension EventLoop {
+    /// The loop's clock, for functions that take a `Clock`.
+    public final var clock: LoopClock { LoopClock(loop: self) }
+}

@@ -1,0 +1,37 @@
+public import AsyncIOSystem
+
+/// Names a callback that was scheduled with `callSoon`. asyncio: `Handle`.
+///
+/// A value: two words, no allocation. Cancelling takes constant time and frees the closure at once.
+public struct Handle: Sendable {
+    package let loop: EventLoop
+    package let name: SlotName
+
+    /// Keeps the callback from running. Harmless when it ran, is running or was cancelled. The loop's thread.
+    public func cancel() {
+        loop.cancelCallback(name)
+    }
+
+    /// Whether the callback still waits for its turn. The loop's thread.
+    public var isPending: Bool {
+        loop.isPending(name)
+    }
+}
+
+/// Names a callback that was scheduled for a time. asyncio: `TimerHandle`.
+public struct TimerHandle: Sendable {
+    package let loop: EventLoop
+    package let name: SlotName
+    /// When the callback is due. asyncio: `when()`.
+    public let deadline: LoopInstant
+
+    /// Keeps the callback from running, in constant time. Harmless when it ran, is running or was cancelled. The loop's thread.
+    public func cancel() {
+        loop.cancelCallback(name)
+    }
+
+    /// Whether the callback still waits for its time. The loop's thread.
+    public var isPending: Bool {
+        loop.isPending(name)
+    }
+}

@@ -1,0 +1,74 @@
+/// An entry of the ready queue and of the inbox: a machine word, three bits of which say what the others are.
+struct LoopWord {
+    enum Kind: UInt {
+        /// A job of a task that prefers this loop. A pointer; jobs are aligned to 16 bytes.
+        case taskJob = 0
+        /// A job of an actor whose executor is this loop.
+        case actorJob = 1
+        /// A callback, by name.
+        case callback = 2
+        /// An event source with news, by name.
+        case source = 3
+        /// A retained ``LoopMessage``.
+        case message = 4
+        /// The task of a waiter was cancelled. A name.
+        case cancelledWaiter = 5
+        /// The last user's reference to a source is gone. A name.
+        case abandonedSource = 6
+        /// A task that yielded: its continuation.
+        case continuation = 7
+    }
+
+    let bits: UInt
+
+    init(bits: UInt) {
+        self.bits = bits
+    }
+
+    @inline(__always)
+    init(_ kind: Kind, job: UnownedJob) {
+        bits = unsafeBitCast(job, to: UInt.self) | kind.rawValue
+    }
+
+    @inline(__always)
+    init(_ kind: Kind, _ name: SlotName) {
+        bits = UInt(name.bits) << 3 | kind.rawValue
+    }
+
+    /// Keeps `message` alive until ``takeMessage()``.
+    init(_ message: LoopMessage) {
+        bits = UInt(bitPattern: Unmanaged.passRetained(message).toOpaque()) | Kind.message.rawValue
+    }
+
+    init(_ continuation: UnsafeContinuation<Void, Never>) {
+        // SAFETY: a continuation is one pointer to its task, aligned like every job.
+        bits = unsafeBitCast(continuation, to: UInt.self) | Kind.continuation.rawValue
+    }
+
+    @inline(__always)
+    var kind: Kind { Kind(rawValue: bits & 7).unsafelyUnwrapped }
+
+    @inline(__always)
+    var job: UnownedJob { unsafeBitCast(bits & ~7, to: UnownedJob.self) }
+
+    @inline(__always)
+    var name: SlotName { SlotName(bits: UInt64(bits >> 3)) }
+
+    var continuation: UnsafeContinuation<Void, Never> {
+        unsafeBitCast(bits & ~7, to: UnsafeContinuation<Void, Never>.self)
+    }
+
+    /// Call it exactly once per word.
+    func takeMessage() -> LoopMessage {
+        // SAFETY: the word was made from a retained message, and words are consumed once.
+        Unmanaged<LoopMessage>.fromOpaque(UnsafeRawPointer(bitPattern: bits & ~7).unsafelyUnwrapped).takeRetainedValue()
+    }
+}
+
+/// Something that another thread sends to the loop.
+class LoopMessage {
+    /// On the loop's thread, in its turn.
+    func deliver(on loop: EventLoop) {}
+    /// Instead of `deliver`, when the loop was closed first.
+    func discard() {}
+}

@@ -1,0 +1,23 @@
+import CAsyncIO
+
+/// A signal's number.
+public struct Signal: RawRepresentable, Sendable, Hashable {
+    public var rawValue: CInt
+
+    public init(rawValue: CInt) {
+        self.rawValue = rawValue
+    }
+
+    /// Ctrl-C (SIGINT).
+    public static let interrupt = Signal(rawValue: SIGINT)
+    /// The polite request to end (SIGTERM).
+    public static let terminate = Signal(rawValue: SIGTERM)
+    /// The terminal is gone, or: read your configuration again (SIGHUP).
+    public static let hangup = Signal(rawValue: SIGHUP)
+    public static let user1 = Signal(rawValue: SIGUSR1)
+    public static let user2 = Signal(rawValue: SIGUSR2)
+    /// A child changed its state (SIGCHLD).
+    public static let child = Signal(rawValue: SIGCHLD)
+    /// The terminal's size changed (SIGWINCH).
+    public static let windowChange = Signal(rawValue: SIGWINCH)
+}

@@ -1,0 +1,124 @@
+public import AsyncIOSystem
+
+/// The writing half of a connection, for tasks. asyncio: `StreamWriter`.
+///
+/// A write hands the caller's memory to the kernel and waits while the peer is slow; nothing is buffered in between. One task
+/// at a time: a second one gets `.busy`. Not `Sendable`; a task that is not on the loop hops there for each call.
+public final class StreamWriter {
+    /// The connection itself, for what has no function here.
+    public let transport: StreamTransport
+    private let lifetime: StreamLifetime
+    @exclusivity(unchecked) private var isBusy = false
+
+    init(_ lifetime: StreamLifetime) {
+        self.lifetime = lifetime
+        transport = lifetime.transport
+    }
+
+    /// The loop that the connection belongs to.
+    public var loop: EventLoop { transport.loop }
+
+    public var localAddress: SocketAddress? { transport.localAddress }
+    public var peerAddress: SocketAddress? { transport.peerAddress }
+
+    /// Sends all of `bytes`; returns when the kernel has taken them (a completion loop: has or is about to). asyncio: `write` and `drain`.
+    ///
+    /// Throws a ``WriteError``, which says how many bytes went out before the cancellation or the failure.
+    public func write(_ bytes: RawSpan) async throws {
+        guard loop.isOnLoop else { return try await hop(bytes) }
+        var sent = 0
+        do {
+            if isBusy { throw EventLoopError.busy("write to this connection") }
+            sent = try bytes.withUnsafeBytes { try transport.sendNow($0) } ?? 0
+            if sent == bytes.byteCount { return }
+            let (isHome, record) = transport.homeRecord()
+            guard isHome else { throw NotAtHome() }
+            isBusy = true
+            defer { isBusy = false }
+            while sent < bytes.byteCount {
+                try await transport.waitUntilWritable(record)
+                sent += try bytes.withUnsafeBytes {
+                    try transport.sendNow(UnsafeRawBufferPointer(rebasing: $0[sent...])) ?? 0
+                }
+            }
+        } catch is NotAtHome {
+            try await hop(bytes.extracting(sent...), sentBefore: sent)
+        } catch {
+            throw WriteError(bytesWritten: sent, underlying: error)
+        }
+    }
+
+    public func write(_ bytes: [UInt8]) async throws {
+        try await write(bytes.span.bytes)
+    }
+
+    /// Sends the UTF-8 bytes of `text`.
+    public func write(_ text: String) async throws {
+        try await write(text.utf8.span.bytes)
+    }
+
+    /// For a task that is elsewhere. It keeps no memory of another thread's.
+    private func hop(_ bytes: RawSpan, sentBefore: Int = 0) async throws {
+        let copy = bytes.withUnsafeBytes { [UInt8]($0) }
+        do {
+            try await loop.hop { try await write(copy) }
+        } catch let error as WriteError {
+            throw WriteError(bytesWritten: sentBefore + error.bytesWritten, underlying: error.underlying)
+        } catch {
+            throw WriteError(bytesWritten: sentBefore, underlying: error)
+        }
+    }
+
+    /// Ends the writing direction; the peer reads an end, and reading goes on. Idempotent. asyncio: `write_eof`. Any task.
+    public func writeEOF() async throws {
+        guard loop.isOnLoop else { return try await loop.hop { transport.writeEOF() } }
+        transport.writeEOF()
+    }
+
+    /// Ends the connection after what was written. Does not wait for that. Idempotent. asyncio: `close`. The loop's thread.
+    public func close() {
+        transport.close()
+    }
+
+    /// Ends the connection now. The loop's thread.
+    public func abort() {
+        transport.abort()
+    }
+
+    /// Ends the connection now, and lets the peer know that it was broken off. The loop's thread.
+    public func reset() {
+        transport.reset()
+    }
+
+    private struct NotAtHome: Error {}
+}
+
+/// A write that did not come to its end.
+public struct WriteError: Error, Sendable, CustomStringConvertible {
+    /// Bytes of this write that went out before.
+    public var bytesWritten: Int
+    /// The reason: an `IOError`, an ``EventLoopError`` or a `CancellationError`.
+    public var underlying: any Error
+
+    public var description: String {
+        underlying is CancellationError
+            ? "the write was cancelled after \(bytesWritten) bytes" : "\(underlying) (after \(bytesWritten) bytes)"
+    }
+}
+
+/// Ends a connection that its reader and writer were dropped from without `close()`. Any thread may be the last to drop.
+final class StreamLifetime {
+    let transport: StreamTransport
+    private let loop: EventLoop
+    private let name: SlotName?
+
+    init(_ transport: StreamTransport) {
+        self.transport = transport
+        loop = transport.loop
+        name = transport.driver.name
+    }
+
+    deinit {
+        if let name { loop.abandonSource(name) }
+    }
+}

@@ -1,0 +1,75 @@
+public import AsyncIOSystem
+
+/// Runs `body`, and cancels it when it takes longer than `duration`. asyncio: `timeout`, `wait_for`.
+///
+/// ```swift
+/// let line = try await withTimeout(.seconds(5)) { try await reader.readLine() }
+/// ```
+///
+/// Throws `.timedOut` if the time passed and `body` then ended by its cancellation; a result or another error that `body` came
+/// to is passed on. Waits in any case until `body` has ended. A cancellation of the surrounding task reaches `body` and is
+/// thrown as such. A duration of zero or less cancels at the first suspension. Needs a running loop, or throws `.notRunning`.
+public func withTimeout<Result>(
+    _ duration: Duration, _ body: nonisolated(nonsending) () async throws -> Result
+) async throws -> Result {
+    let loop = try getRunningLoop()
+    return try await loop.withDeadline(loop.now.advanced(by: duration), body)
+}
+
+/// Runs `body`, and cancels it when the running loop's clock has reached `deadline`. asyncio: `timeout_at`.
+public func withDeadline<Result>(
+    _ deadline: LoopInstant, _ body: nonisolated(nonsending) () async throws -> Result
+) async throws -> Result {
+    try await getRunningLoop().withDeadline(deadline, body)
+}
+
+extension EventLoop {
+    /// Runs `body` on this loop, and cancels it when the loop's clock has reached `deadline`.
+    ///
+    /// Swift's cancellation cannot be taken back, so `body` runs in a task of its own.
+    public final func withDeadline<Result>(
+        _ deadline: LoopInstant, _ body: nonisolated(nonsending) () async throws -> Result
+    ) async throws -> Result {
+        try await withoutActuallyEscaping(body, do: DeadlineCall(loop: self, deadline: deadline).run)
+    }
+
+    fileprivate final nonisolated(nonsending) func runWithDeadline<Result>(
+        _ deadline: LoopInstant, _ body: SentOperation<Result>
+    ) async throws -> UncheckedSendable<Result> {
+        let task = createTask(name: "timeout", eagerStart: true) {
+            UncheckedSendable(value: try await body.call())
+        }
+        var timedOut = false
+        let timer = callAt(deadline) {
+            timedOut = true
+            task.cancel()
+        }
+        let result = await withTaskCancellationHandler {
+            await task.result
+        } onCancel: {
+            task.cancel()
+        }
+        timer.cancel()
+        if timedOut, !Task.isCancelled, case .failure(let error) = result, error.isCancellation {
+            throw EventLoopError(.timedOut, "the operation took longer than its time limit")
+        }
+        return try result.get()
+    }
+}
+
+/// `withDeadline` between its two parts; a method, so that the body can be passed on as escaping.
+private struct DeadlineCall<Result> {
+    let loop: EventLoop
+    let deadline: LoopInstant
+
+    nonisolated(nonsending) func run(
+        _ body: nonisolated(nonsending) @escaping () async throws -> Result
+    ) async throws -> Result {
+        // SAFETY: the caller is suspended until the body's task has ended: one of the two uses what it captures.
+        let sent = SentOperation(call: body)
+        return try await loop.atHome { _ in
+            if loop.isClosed { throw EventLoopError.closed }
+            return try await loop.runWithDeadline(deadline, sent).value
+        }
+    }
+}

@@ -1,0 +1,166 @@
+/// What a stream transport is in, and what follows from an event. Pure: it calls nobody and holds nothing.
+///
+/// Methods are events in the past tense; each returns what is to be done, for the transport to carry out in the order
+/// in which ``Actions`` lists them.
+package struct StreamTransportState: ~Copyable {
+    package struct Actions: OptionSet, Sendable {
+        package let rawValue: UInt8
+        package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+        package static let stopReading = Actions(rawValue: 1)
+        package static let startReading = Actions(rawValue: 2)
+        package static let discardQueue = Actions(rawValue: 4)
+        package static let pauseWriting = Actions(rawValue: 8)
+        package static let resumeWriting = Actions(rawValue: 16)
+        package static let shutdownWrite = Actions(rawValue: 32)
+        /// End the connection: happens once.
+        package static let lose = Actions(rawValue: 64)
+    }
+
+    package enum Reading: UInt8 {
+        /// The protocol has not heard of the connection yet.
+        case idle
+        case active, paused
+        /// The peer's end was read, or we close.
+        case ended
+    }
+
+    package enum Writing: UInt8 {
+        case open
+        /// The end follows when the queue is empty.
+        case ending
+        case ended
+    }
+
+    package enum Life: UInt8 {
+        case open
+        /// `close()` was called and the queue is not empty.
+        case closing
+        case lost
+    }
+
+    package private(set) var reading = Reading.idle
+    package private(set) var writing = Writing.open
+    package private(set) var life = Life.open
+    package private(set) var isWriterPaused = false
+    package private(set) var highWaterBytes = 64 * 1024
+    package private(set) var lowWaterBytes = 16 * 1024
+
+    package init() {}
+
+    package var isClosing: Bool { life != .open }
+
+    package var acceptsWrites: Bool { life == .open && writing == .open }
+
+    // MARK: Reading
+
+    /// The protocol was told of the connection.
+    package mutating func started() -> Actions {
+        guard reading == .idle else { return [] }
+        reading = .active
+        return .startReading
+    }
+
+    package mutating func pausedReading() -> Actions {
+        switch reading {
+        case .active:
+            reading = .paused
+            return .stopReading
+        case .idle:
+            // `started` then finds it paused already.
+            reading = .paused
+            return []
+        case .paused, .ended: return []
+        }
+    }
+
+    package mutating func resumedReading() -> Actions {
+        guard reading == .paused else { return [] }
+        reading = .active
+        return .startReading
+    }
+
+    /// The end of the peer's bytes was read. `staysOpen`: we go on writing.
+    package mutating func receivedEnd(staysOpen: Bool, queuedBytes: Int) -> Actions {
+        guard reading != .ended else { return [] }
+        reading = .ended
+        let actions: Actions = .stopReading
+        return staysOpen && writing != .ended ? actions : actions.union(closed(queuedBytes: queuedBytes))
+    }
+
+    // MARK: Writing
+
+    /// Strictly above the mark, and once until it was resumed. asyncio: `_maybe_pause_protocol`.
+    package mutating func queued(queuedBytes: Int) -> Actions {
+        guard !isWriterPaused, queuedBytes > highWaterBytes else { return [] }
+        isWriterPaused = true
+        return .pauseWriting
+    }
+
+    /// Bytes went out.
+    package mutating func flushed(queuedBytes: Int) -> Actions {
+        guard life != .lost else { return [] }
+        var actions: Actions = []
+        if isWriterPaused, queuedBytes <= lowWaterBytes {
+            isWriterPaused = false
+            actions.insert(.resumeWriting)
+        }
+        guard queuedBytes == 0 else { return actions }
+        if writing == .ending { actions.formUnion(endWriting()) }
+        if life == .closing {
+            life = .lost
+            actions.insert(.lose)
+        }
+        return actions
+    }
+
+    package mutating func changedWaterMarks(high: Int, low: Int, queuedBytes: Int) -> Actions {
+        highWaterBytes = high
+        lowWaterBytes = low
+        guard life != .lost else { return [] }
+        return queued(queuedBytes: queuedBytes)
+    }
+
+    package mutating func endedWriting(queuedBytes: Int) -> Actions {
+        guard acceptsWrites else { return [] }
+        guard queuedBytes == 0 else {
+            writing = .ending
+            return []
+        }
+        return endWriting()
+    }
+
+    private mutating func endWriting() -> Actions {
+        writing = .ended
+        // The peer has ended too: nothing can happen on this connection any more.
+        guard life == .open, reading == .ended else { return .shutdownWrite }
+        life = .lost
+        return [.shutdownWrite, .lose]
+    }
+
+    // MARK: Ending
+
+    /// `close()`: no more reading, and the end as soon as the queue is flushed.
+    package mutating func closed(queuedBytes: Int) -> Actions {
+        guard life == .open else { return [] }
+        var actions: Actions = reading == .active ? .stopReading : []
+        reading = .ended
+        if queuedBytes == 0 {
+            life = .lost
+            actions.insert(.lose)
+        } else {
+            life = .closing
+        }
+        return actions
+    }
+
+    /// `abort()`, or an error that ends the connection.
+    package mutating func failed() -> Actions {
+        guard life != .lost else { return [] }
+        let actions: Actions = reading == .active ? .stopReading : []
+        reading = .ended
+        writing = .ended
+        life = .lost
+        return actions.union([.discardQueue, .lose])
+    }
+}

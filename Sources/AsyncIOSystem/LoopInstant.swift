@@ -1,0 +1,53 @@
+/// A point on a loop's clock.
+///
+/// Counted in nanoseconds from an arbitrary beginning, as a monotonic clock does; only differences have a meaning.
+/// Arithmetic saturates: an instant three hundred years ahead is a legal, far deadline. asyncio: `loop.time()`.
+@frozen
+public struct LoopInstant: InstantProtocol, Sendable {
+    public var nanoseconds: Int64
+
+    @inlinable
+    public init(nanoseconds: Int64) {
+        self.nanoseconds = nanoseconds
+    }
+
+    /// The end of time: a timer set for it never fires.
+    public static let distantFuture = LoopInstant(nanoseconds: .max)
+
+    public func advanced(by duration: Duration) -> LoopInstant {
+        let (sum, overflow) = nanoseconds.addingReportingOverflow(duration.wholeNanoseconds)
+        return LoopInstant(nanoseconds: overflow ? (nanoseconds < 0 ? .min : .max) : sum)
+    }
+
+    public func duration(to other: LoopInstant) -> Duration {
+        .nanoseconds(other.nanoseconds.subtractingSaturating(nanoseconds))
+    }
+
+    @inlinable
+    public static func < (lhs: LoopInstant, rhs: LoopInstant) -> Bool {
+        lhs.nanoseconds < rhs.nanoseconds
+    }
+}
+
+extension Duration {
+    /// The duration in nanoseconds, rounded away from zero and saturated to what 64 bits hold.
+    ///
+    /// Away from zero, so that a timer set for less than a nanosecond does not fire early.
+    public var wholeNanoseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (whole, rest) = attoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
+        let fraction = whole + rest.signum()
+        let (product, overflowed) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        if overflowed { return seconds < 0 ? .min : .max }
+        let (sum, overflow) = product.addingReportingOverflow(fraction)
+        return overflow ? (seconds < 0 ? .min : .max) : sum
+    }
+}
+
+extension Int64 {
+    /// The difference, or the nearest representable one.
+    package func subtractingSaturating(_ other: Int64) -> Int64 {
+        let (difference, overflow) = subtractingReportingOverflow(other)
+        return overflow ? (self < 0 ? .min : .max) : difference
+    }
+}

@@ -1,0 +1,81 @@
+package import CAsyncIO
+
+/// To and from the C structures.
+extension SocketAddress {
+    static func ipv6Storage(_ address: in6_addr, port: UInt16, scope: UInt32) -> Storage {
+        withUnsafeBytes(of: address) {
+            .ipv6(
+                high: UInt64(bigEndian: $0.load(fromByteOffset: 0, as: UInt64.self)),
+                low: UInt64(bigEndian: $0.load(fromByteOffset: 8, as: UInt64.self)), port: port, scope: scope)
+        }
+    }
+
+    /// Reads what the kernel or the resolver wrote; `nil` for a family that is not known here.
+    package init?(_ storage: sockaddr_storage, length: socklen_t) {
+        var copy = storage
+        let address: Storage? = withUnsafeBytes(of: &copy) { bytes in
+            switch CInt(storage.ss_family) {
+            case AF_INET:
+                let ipv4 = bytes.load(as: sockaddr_in.self)
+                return .ipv4(UInt32(bigEndian: ipv4.sin_addr.s_addr), port: UInt16(bigEndian: ipv4.sin_port))
+            case AF_INET6:
+                let ipv6 = bytes.load(as: sockaddr_in6.self)
+                return Self.ipv6Storage(
+                    ipv6.sin6_addr, port: UInt16(bigEndian: ipv6.sin6_port), scope: ipv6.sin6_scope_id)
+            case AF_UNIX:
+                let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
+                let end = min(max(Int(length), offset), bytes.count)
+                let path = Array(bytes[offset..<end])
+                // A path ends at its zero byte; an abstract name begins with one and has its length.
+                return .unix(path.first == 0 ? path : Array(path.prefix { $0 != 0 }))
+            default:
+                return nil
+            }
+        }
+        guard let address else { return nil }
+        self.init(storage: address)
+    }
+
+    /// Calls `body` with the address as the C structure that system calls take.
+    package func withCAddress<Result>(_ body: (UnsafePointer<sockaddr_storage>, socklen_t) -> Result) -> Result {
+        var storage = sockaddr_storage()
+        let length: Int = withUnsafeMutableBytes(of: &storage) { bytes in
+            switch self.storage {
+            case .ipv4(let address, let port):
+                var ipv4 = sockaddr_in()
+                ipv4.sin_family = sa_family_t(AF_INET)
+                ipv4.sin_port = port.bigEndian
+                ipv4.sin_addr.s_addr = address.bigEndian
+                bytes.storeBytes(of: ipv4, as: sockaddr_in.self)
+                return MemoryLayout<sockaddr_in>.size
+            case .ipv6(let high, let low, let port, let scope):
+                var ipv6 = sockaddr_in6()
+                ipv6.sin6_family = sa_family_t(AF_INET6)
+                ipv6.sin6_port = port.bigEndian
+                ipv6.sin6_scope_id = scope
+                withUnsafeMutableBytes(of: &ipv6.sin6_addr) {
+                    $0.storeBytes(of: high.bigEndian, toByteOffset: 0, as: UInt64.self)
+                    $0.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
+                }
+                bytes.storeBytes(of: ipv6, as: sockaddr_in6.self)
+                return MemoryLayout<sockaddr_in6>.size
+            case .unix(let path):
+                let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
+                bytes.storeBytes(of: sa_family_t(AF_UNIX), as: sa_family_t.self)
+                let room = MemoryLayout<sockaddr_un>.size - offset
+                let fitting = path.prefix(room)
+                UnsafeMutableRawBufferPointer(rebasing: bytes[offset...]).copyBytes(from: fitting)
+                return offset + fitting.count
+            }
+        }
+        return withUnsafePointer(to: &storage) { body($0, socklen_t(length)) }
+    }
+
+    var cFamily: CInt {
+        switch family {
+        case .ipv4: AF_INET
+        case .ipv6: AF_INET6
+        case .unix: AF_UNIX
+        }
+    }
+}

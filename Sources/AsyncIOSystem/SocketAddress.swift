@@ -1,0 +1,102 @@
+import CAsyncIO
+
+/// The address of one end of a socket.
+public struct SocketAddress: Sendable, Hashable {
+    public enum Family: Sendable, Hashable {
+        case ipv4, ipv6, unix
+    }
+
+    enum Storage: Sendable, Hashable {
+        /// The four bytes in the order they are written, and the port.
+        case ipv4(UInt32, port: UInt16)
+        case ipv6(high: UInt64, low: UInt64, port: UInt16, scope: UInt32)
+        /// A path, or an abstract name that begins with a zero byte.
+        case unix([UInt8])
+    }
+
+    let storage: Storage
+
+    init(storage: Storage) {
+        self.storage = storage
+    }
+
+    /// An address from a literal such as `127.0.0.1`, `::1` or `fe80::1%2`; `nil` if `literal` is none.
+    ///
+    /// Asks no name server.
+    public init?(literal: String, port: UInt16) {
+        let parts = literal.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let host = parts.first, !literal.utf8.contains(0) else { return nil }
+        var ipv4 = in_addr()
+        if parts.count == 1, inet_pton(AF_INET, String(host), &ipv4) == 1 {
+            storage = .ipv4(UInt32(bigEndian: ipv4.s_addr), port: port)
+            return
+        }
+        var ipv6 = in6_addr()
+        guard inet_pton(AF_INET6, String(host), &ipv6) == 1 else { return nil }
+        var scope: UInt32 = 0
+        if parts.count == 2 {
+            scope = UInt32(parts[1]) ?? if_nametoindex(String(parts[1]))
+            if scope == 0 { return nil }
+        }
+        storage = Self.ipv6Storage(ipv6, port: port, scope: scope)
+    }
+
+    public var family: Family {
+        switch storage {
+        case .ipv4: .ipv4
+        case .ipv6: .ipv6
+        case .unix: .unix
+        }
+    }
+
+    /// The port, or `nil` for a unix socket.
+    public var port: UInt16? {
+        switch storage {
+        case .ipv4(_, let port), .ipv6(_, _, let port, _): port
+        case .unix: nil
+        }
+    }
+
+    /// The host as a literal, without the port; the path of a unix socket.
+    public var host: String {
+        switch storage {
+        case .ipv4(let address, _):
+            return stride(from: 24, through: 0, by: -8).map { String(address >> UInt32($0) & 0xff) }
+                .joined(separator: ".")
+        case .ipv6(let high, let low, _, let scope):
+            var address = in6_addr()
+            withUnsafeMutableBytes(of: &address) {
+                $0.storeBytes(of: high.bigEndian, toByteOffset: 0, as: UInt64.self)
+                $0.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
+            }
+            var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+            inet_ntop(AF_INET6, &address, &text, socklen_t(text.count))
+            let literal = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            return scope == 0 ? literal : "\(literal)%\(scope)"
+        case .unix(let path):
+            return path.first == 0
+                ? "@" + String(decoding: path.dropFirst(), as: UTF8.self) : String(decoding: path, as: UTF8.self)
+        }
+    }
+
+    /// The same address with another port; unix addresses are returned as they are.
+    public func withPort(_ port: UInt16) -> SocketAddress {
+        switch storage {
+        case .ipv4(let address, _): SocketAddress(storage: .ipv4(address, port: port))
+        case .ipv6(let high, let low, _, let scope):
+            SocketAddress(storage: .ipv6(high: high, low: low, port: port, scope: scope))
+        case .unix: self
+        }
+    }
+}
+
+extension SocketAddress: CustomStringConvertible {
+    /// `127.0.0.1:80`, `[::1]:80`, or the path.
+    public var description: String {
+        switch storage {
+        case .ipv4(_, let port): "\(host):\(port)"
+        case .ipv6(_, _, let port, _): "[\(host)]:\(port)"
+        case .unix: host
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import CAsyncIO
+public import SystemPackage
+
+/// An integer socket option: its level and its name, as in setsockopt(2).
+public struct SocketOption: Sendable, Hashable {
+    public var level: CInt
+    public var name: CInt
+
+    public init(level: CInt, name: CInt) {
+        self.level = level
+        self.name = name
+    }
+
+    /// Send small writes at once (TCP_NODELAY).
+    public static let noDelay = SocketOption(level: CInt(IPPROTO_TCP), name: TCP_NODELAY)
+    /// Listen on a port that old connections still linger on (SO_REUSEADDR).
+    public static let reuseAddress = SocketOption(level: SOL_SOCKET, name: SO_REUSEADDR)
+    /// Several sockets listen on one port and share its connections (SO_REUSEPORT).
+    public static let reusePort = SocketOption(level: SOL_SOCKET, name: SO_REUSEPORT)
+    /// An IPv6 socket takes no IPv4 connections (IPV6_V6ONLY).
+    public static let ipv6Only = SocketOption(level: CInt(IPPROTO_IPV6), name: IPV6_V6ONLY)
+    /// Bytes of the kernel's send buffer (SO_SNDBUF).
+    public static let sendBufferBytes = SocketOption(level: SOL_SOCKET, name: SO_SNDBUF)
+    /// Bytes of the kernel's receive buffer (SO_RCVBUF).
+    public static let receiveBufferBytes = SocketOption(level: SOL_SOCKET, name: SO_RCVBUF)
+}
+
+extension Socket {
+    /// getsockopt(2).
+    public func option(_ option: SocketOption) throws(Errno) -> Int {
+        var value: CInt = 0
+        _ = try valueOrErrno(aio_get_option(number, option.level, option.name, &value))
+        return Int(value)
+    }
+
+    /// setsockopt(2).
+    public func setOption(_ option: SocketOption, to value: Int) throws(Errno) {
+        _ = try valueOrErrno(aio_set_option(number, option.level, option.name, CInt(clamping: value)))
+    }
+
+    /// Takes the error that waits on the socket, or `nil` (SO_ERROR). How a connect ended is told here.
+    public func pendingError() -> Errno? {
+        var value: CInt = 0
+        let result = aio_get_option(number, SOL_SOCKET, SO_ERROR, &value)
+        if result < 0 { return Errno(rawValue: -result) }
+        return value == 0 ? nil : Errno(rawValue: value)
+    }
+}

@@ -1,0 +1,115 @@
+import AsyncIO
+import CAsyncIO
+import Synchronization
+import SystemPackage
+
+/// A value that one task waits for; the first one given counts.
+final class Promise<Value: Sendable>: Sendable {
+    private enum State {
+        case empty
+        case waited(CheckedContinuation<Value, any Error>)
+        case fulfilled(Result<Value, any Error>)
+        case taken
+    }
+
+    private let state = Mutex(State.empty)
+
+    func fulfil(_ result: Result<Value, any Error>) {
+        let waiter = state.withLock { state -> CheckedContinuation<Value, any Error>? in
+            switch state {
+            case .waited(let continuation):
+                state = .taken
+                return continuation
+            case .empty:
+                state = .fulfilled(result)
+                return nil
+            case .fulfilled, .taken: return nil
+            }
+        }
+        waiter?.resume(with: result)
+    }
+
+    /// To be asked for once. The promise does not keep the value.
+    var value: Value {
+        get async throws {
+            try await withCheckedThrowingContinuation { continuation in
+                let result = state.withLock { state -> Result<Value, any Error>? in
+                    guard case .fulfilled(let result) = state else {
+                        state = .waited(continuation)
+                        return nil
+                    }
+                    state = .taken
+                    return result
+                }
+                if let result { continuation.resume(with: result) }
+            }
+        }
+    }
+}
+
+/// Runs `use` with a new loop on a new thread and looks for what is left. The caller's thread is not blocked.
+func runTest<Loop: EventLoop, Value: Sendable>(
+    _ makeLoop: @escaping @Sendable () throws -> Loop, _ options: LoopTestOptions,
+    _ use: sending @escaping (Loop) throws -> Value
+) async throws -> Value {
+    let ended = Promise<Value>()
+    let current = CurrentLoop()
+    let body = ThreadBody {
+        ended.fulfil(Result { try LeakCheck(options: options, current: current).run(makeLoop, use) })
+    }
+    try body.startThread()
+    let watchdog = Task {
+        try await Task.sleep(for: options.timeLimit)
+        let problem = "the test takes longer than \(options.timeLimit); \(await current.describe())"
+        ended.fulfil(.failure(LoopTestFailure(problems: [problem], bodyHasEnded: false)))
+    }
+    defer { watchdog.cancel() }
+    return try await ended.value
+}
+
+/// What a new thread does.
+private final class ThreadBody: @unchecked Sendable {
+    private let call: () -> Void
+
+    init(_ call: @escaping () -> Void) {
+        self.call = call
+    }
+
+    func startThread() throws(IOError) {
+        let argument = Unmanaged.passRetained(self)
+        let entry: @convention(c) (UnsafeMutableRawPointer) -> Void = { argument in
+            Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().call()
+        }
+        let result = aio_thread_start(entry, argument.toOpaque(), "asyncio-test")
+        if result < 0 {
+            argument.release()
+            throw IOError(Errno(rawValue: -result), operation: "start a thread for a test")
+        }
+    }
+}
+
+/// The loop of a test under way, for the watchdog.
+final class CurrentLoop: Sendable {
+    private let loop = Mutex<EventLoop?>(nil)
+
+    func set(_ new: EventLoop?) {
+        loop.withLock { $0 = new }
+    }
+
+    /// What the loop is waiting for, in words. Answers soon, also when the loop does not.
+    func describe() async -> String {
+        guard let loop = loop.withLock({ $0 }) else { return "there is no loop any more" }
+        let answer = Promise<String>()
+        do {
+            try loop.callSoonThreadsafe { answer.fulfil(.success("pending: \(loop.statistics.summary)")) }
+        } catch {
+            return "the loop is closed"
+        }
+        let deadline = Task {
+            try await Task.sleep(for: .seconds(1))
+            answer.fulfil(.success("the loop's thread does not come back to its loop"))
+        }
+        defer { deadline.cancel() }
+        return (try? await answer.value) ?? ""
+    }
+}

@@ -1,0 +1,157 @@
+public import AsyncIO
+import Selectors
+public import SystemPackage
+
+/// The two kinds of loops, for tests that must give the same on both.
+public enum ScriptedBackend: String, Sendable, CaseIterable {
+    /// A `SelectorEventLoop` on a ``ScriptedSelector``.
+    case readiness
+    /// A `ProactorEventLoop` on a ``ScriptedProactor``.
+    case completion
+}
+
+/// A loop whose connections the test plays.
+///
+/// ```swift
+/// @Test(arguments: ScriptedBackend.allCases)
+/// func echoes(backend: ScriptedBackend) async throws {
+///     try await withScriptedNetwork(backend) { network in
+///         let (transport, peer) = try network.connect(Echo())
+///         peer.sends("hello")
+///         await network.idle()
+///         #expect(peer.writtenText == "hello")
+///         transport.close()
+///     }
+/// }
+/// ```
+///
+/// Nothing here waits for real time; see ``ScriptedPoller``. The loop's thread only.
+public final class ScriptedNetwork {
+    public let loop: EventLoop
+    public let clock = VirtualClock()
+    private let poller: ScriptedPeer.Poller
+    private var peers: [WeakPeer] = []
+
+    public init(_ backend: ScriptedBackend) throws {
+        switch backend {
+        case .readiness:
+            let selector = ScriptedSelector(clock: clock)
+            poller = .selector(selector)
+            loop = try SelectorEventLoop(selector: selector, clock: clock)
+        case .completion:
+            let proactor = ScriptedProactor(clock: clock)
+            poller = .proactor(proactor)
+            loop = try ProactorEventLoop(proactor: proactor, clock: clock)
+            proactor.changed = { [weak self, unowned proactor] in
+                for peer in self?.peers ?? [] { peer.peer?.carryOut(proactor) }
+            }
+        }
+    }
+
+    /// A new connection that `consumer` is the protocol of. It hears of it in the next tick.
+    public func connect(_ consumer: any StreamProtocol) throws -> (transport: StreamTransport, peer: ScriptedPeer) {
+        let (driver, peer) = try makeDriver()
+        let transport = StreamTransport(loop: loop, driver: driver, consumer: consumer, peerAddress: nil)
+        transport.start()
+        return (transport, peer)
+    }
+
+    /// A new connection for a task.
+    public func openStreams(
+        limitBytes: Int = EventLoop.defaultLineLimitBytes
+    ) throws -> (reader: StreamReader, writer: StreamWriter, peer: ScriptedPeer) {
+        let (driver, peer) = try makeDriver()
+        let transport = StreamTransport(loop: loop, driver: driver, consumer: nil, peerAddress: nil)
+        let (reader, writer) = transport.makeStreams(limitBytes: limitBytes)
+        return (reader, writer, peer)
+    }
+
+    /// Returns when the loop would wait for more than it was told: all that follows from what was done has happened.
+    /// Timers are not waited for. A task of the loop.
+    public func idle() async {
+        await withUnsafeContinuation { continuation in
+            whenIdle { continuation.resume() }
+        }
+    }
+
+    /// As ``ScriptedPoller/whenIdle(_:)``.
+    public func whenIdle(_ step: @escaping () -> Void) {
+        switch poller {
+        case .selector(let selector): selector.whenIdle(step)
+        case .proactor(let proactor): proactor.whenIdle(step)
+        }
+    }
+
+    /// How often the loop has waited so far.
+    public var waitCount: Int {
+        switch poller {
+        case .selector(let selector): selector.waits.count
+        case .proactor(let proactor): proactor.waits.count
+        }
+    }
+
+    /// The next registration or submission fails.
+    public func failsNextSubmission(with error: Errno) {
+        switch poller {
+        case .selector(let selector): selector.nextError = error
+        case .proactor(let proactor): proactor.nextError = error
+        }
+    }
+
+    private func makeDriver() throws -> (StreamDriver, ScriptedPeer) {
+        let (near, far) = try Socket.pair()
+        let peer = ScriptedPeer(near, far: far, poller)
+        peers.removeAll { $0.peer == nil }
+        peers.append(WeakPeer(peer: peer))
+        switch poller {
+        case .selector(let selector):
+            let driver = ScriptedStreamDriver(loop: loop as! SelectorEventLoop, socket: near, calls: peer)
+            try driver.startWatching()
+            // A new connection is writable: the first event of an edge-triggered registration.
+            selector.tell(near.descriptor, .write)
+            return (driver, peer)
+        case .proactor:
+            return (CompletionStreamDriver(loop: loop as! ProactorEventLoop, socket: near), peer)
+        }
+    }
+
+    private struct WeakPeer {
+        weak var peer: ScriptedPeer?
+    }
+}
+
+/// Calls a test's `body` with a scripted loop that it runs itself, on a thread of its own. See `withLoopThread`.
+public func withScriptedNetworkThread<Value: Sendable>(
+    _ backend: ScriptedBackend, _ options: LoopTestOptions = LoopTestOptions(),
+    _ body: sending @escaping (ScriptedNetwork) throws -> Value
+) async throws -> Value {
+    let place = NetworkPlace()
+    let makeLoop: @Sendable () throws -> EventLoop = { try place.makeLoop(backend) }
+    return try await withLoopThread(makeLoop: makeLoop, options) { _ in try body(place.take()) }
+}
+
+/// Runs a test's `body` as a task of a scripted loop and proves that it left nothing behind. See `withLoop`.
+public func withScriptedNetwork<Value: Sendable>(
+    _ backend: ScriptedBackend, _ options: LoopTestOptions = LoopTestOptions(),
+    _ body: sending @escaping (ScriptedNetwork) async throws -> Value
+) async throws -> Value {
+    let place = NetworkPlace()
+    let makeLoop = { try place.makeLoop(backend) }
+    return try await withLoop(makeLoop: makeLoop, options) { _ in try await body(place.take()) }
+}
+
+/// From the making of the loop to the body, which comes later.
+private final class NetworkPlace: @unchecked Sendable {
+    private var network: ScriptedNetwork?
+
+    func makeLoop(_ backend: ScriptedBackend) throws -> EventLoop {
+        let network = try ScriptedNetwork(backend)
+        self.network = network
+        return network.loop
+    }
+
+    func take() -> ScriptedNetwork {
+        // Set by `makeLoop`, which comes first.
+        network.take()!
+    }
+}

@@ -1,0 +1,100 @@
+public import Selectors
+public import SystemPackage
+
+/// A selector that the test plays: it watches nothing and tells what it was told to tell.
+///
+/// ```swift
+/// let clock = VirtualClock()
+/// let selector = ScriptedSelector(clock: clock)
+/// let loop = try SelectorEventLoop(selector: selector, clock: clock)
+/// try loop.addReader(descriptor) { print("readable") }
+/// selector.whenIdle { selector.tell(descriptor, .read) }
+/// ```
+///
+/// Descriptors need not exist. Only the loop's waker is watched for real. See ``ScriptedPoller`` for how it waits.
+public final class ScriptedSelector: ScriptedPoller, BaseSelector {
+    /// What was registered.
+    public struct Registration: Sendable, Hashable {
+        public var interest: Readiness
+        public var trigger: Trigger
+        public var token: UInt64
+    }
+
+    /// A call of the loop's, other than `wait`.
+    public enum Call: Sendable, Hashable {
+        case register(FileDescriptor, Readiness, Trigger)
+        case modify(FileDescriptor, Readiness, Trigger)
+        case unregister(FileDescriptor)
+    }
+
+    /// What is registered now, without the loop's waker.
+    public private(set) var registrations: [FileDescriptor: Registration] = [:]
+    /// All calls so far, without those for the loop's waker.
+    public private(set) var calls: [Call] = []
+    /// What the next `register` or `modify` fails with.
+    public var nextError: Errno?
+
+    private var wakerToken: UInt64 = 0
+    private var told: [ReadyEvent] = []
+
+    public override init(clock: VirtualClock) {
+        super.init(clock: clock)
+    }
+
+    /// Tells the loop in its next wait that `descriptor` is ready. Nothing happens if it is not registered.
+    public func tell(_ descriptor: FileDescriptor, _ readiness: Readiness) {
+        guard let registration = registrations[descriptor] else { return }
+        // Both directions of one descriptor come as one event.
+        if let index = told.firstIndex(where: { $0.token == registration.token }) {
+            told[index].readiness.formUnion(readiness)
+        } else {
+            tell(ReadyEvent(token: registration.token, readiness: readiness))
+        }
+    }
+
+    /// Tells the loop an event as it stands, be it of a registration that has ended.
+    public func tell(_ event: ReadyEvent) {
+        told.append(event)
+    }
+
+    public var supportsEdgeTrigger: Bool { true }
+
+    public func register(
+        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+    ) throws(Errno) {
+        if waker == nil {
+            try watchWaker(descriptor)
+            wakerToken = token
+            return
+        }
+        calls.append(.register(descriptor, interest, trigger))
+        if let error = nextError.take() { throw error }
+        if interest.isEmpty { throw .invalidArgument }
+        if registrations[descriptor] != nil { throw .fileExists }
+        registrations[descriptor] = Registration(interest: interest, trigger: trigger, token: token)
+    }
+
+    public func modify(
+        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+    ) throws(Errno) {
+        calls.append(.modify(descriptor, interest, trigger))
+        if let error = nextError.take() { throw error }
+        if registrations[descriptor] == nil { throw .noSuchFileOrDirectory }
+        registrations[descriptor] = Registration(interest: interest, trigger: trigger, token: token)
+    }
+
+    public func unregister(_ descriptor: FileDescriptor) throws(Errno) {
+        if descriptor == waker { return }
+        calls.append(.unregister(descriptor))
+        guard let registration = registrations.removeValue(forKey: descriptor) else { throw .noSuchFileOrDirectory }
+        told.removeAll { $0.token == registration.token }
+    }
+
+    public func wait(timeoutNanoseconds: Int64?, into events: inout [ReadyEvent]) throws(Errno) {
+        if try rest(timeoutNanoseconds: timeoutNanoseconds, hasEvents: !told.isEmpty) {
+            events.append(ReadyEvent(token: wakerToken, readiness: .read))
+        }
+        events += told
+        told.removeAll()
+    }
+}

@@ -1,0 +1,21 @@
+public import AsyncIO
+import Synchronization
+
+/// A clock that stands still until it is moved. A loop over a scripted selector moves it to the next timer instead of
+/// waiting.
+public final class VirtualClock: EventLoopClock, @unchecked Sendable {
+    private let nanoseconds: Atomic<Int64>
+
+    public init(startingAt start: LoopInstant = LoopInstant(nanoseconds: 0)) {
+        nanoseconds = Atomic(start.nanoseconds)
+    }
+
+    public override var now: LoopInstant { LoopInstant(nanoseconds: nanoseconds.load(ordering: .relaxed)) }
+
+    public override var resolution: Duration { .nanoseconds(1) }
+
+    /// Moves the clock forward. Any thread.
+    public func advance(by duration: Duration) {
+        nanoseconds.add(duration.wholeNanoseconds, ordering: .relaxed)
+    }
+}

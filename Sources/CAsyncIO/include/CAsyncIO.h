@@ -1,0 +1,18 @@
+// What Swift cannot say by itself: thread-local storage, macros, calls that need _GNU_SOURCE, signal handlers.
+//
+// System calls return the result or -errno, so that errno is read in one place, right behind the call.
+// No header here defines _GNU_SOURCE: that would change how other modules see the C library.
+#ifndef CASYNCIO_H
+#define CASYNCIO_H
+
+#include "loop_slot.h"
+#include "system_calls.h"
+#include "main_queue.h"
+#include "signals.h"
+#include "threads.h"
+#include "lock.h"
+#if defined(__linux__)
+#include "epoll.h"
+#endif
+
+#endif

@@ -1,0 +1,31 @@
+// epoll(7) and eventfd(2), Linux.
+#ifndef CASYNCIO_EPOLL_H
+#define CASYNCIO_EPOLL_H
+
+#include <stdint.h>
+#include <sys/epoll.h>
+
+// The macros and enum cases of <sys/epoll.h> reach Swift as one type or another, depending on which module saw
+// the header first; these are plain numbers always.
+static const uint32_t AIO_EPOLLIN = EPOLLIN;
+static const uint32_t AIO_EPOLLOUT = EPOLLOUT;
+static const uint32_t AIO_EPOLLPRI = EPOLLPRI;
+static const uint32_t AIO_EPOLLRDHUP = EPOLLRDHUP;
+static const uint32_t AIO_EPOLLHUP = EPOLLHUP;
+static const uint32_t AIO_EPOLLERR = EPOLLERR;
+static const uint32_t AIO_EPOLLET = (uint32_t)EPOLLET;
+
+int aio_epoll_create(void);
+int aio_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
+int aio_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token);
+int aio_epoll_remove(int epoll, int fd);
+
+// Waits at most `nanoseconds` (negative: without end). Returns the number of events or -errno.
+int aio_epoll_wait(int epoll, struct epoll_event *_Nonnull events, int capacity, int64_t nanoseconds);
+
+static inline uint32_t aio_epoll_event_bits(const struct epoll_event *_Nonnull event) { return event->events; }
+static inline uint64_t aio_epoll_event_token(const struct epoll_event *_Nonnull event) { return event->data.u64; }
+
+int aio_eventfd(void);
+
+#endif

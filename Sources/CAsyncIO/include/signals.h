@@ -1,0 +1,23 @@
+// Signal delivery without running Swift in a signal handler: a C trampoline counts the signal and wakes the loops.
+#ifndef CASYNCIO_SIGNALS_H
+#define CASYNCIO_SIGNALS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { AIO_SIGNAL_LIMIT = 65, AIO_SIGNAL_WAKER_LIMIT = 64 };
+
+// How often the signal was delivered to the trampoline since the process began. Any thread.
+uint64_t aio_signal_count(int signal);
+
+// Routes a signal to the trampoline and keeps the disposition that it had. 0 or -errno.
+int aio_signal_catch(int signal);
+// Gives the signal its former disposition back. 0 or -errno.
+int aio_signal_restore(int signal);
+
+// Makes the trampoline write to an eventfd or a pipe at each signal. Returns a slot or -1 when all are taken.
+int aio_signal_waker_add(int fd);
+// After the return no trampoline on any thread writes to the slot's descriptor: it may be closed.
+void aio_signal_waker_remove(int slot);
+
+#endif

@@ -1,0 +1,77 @@
+// System calls of every Unix, returning the result or -errno.
+#ifndef CASYNCIO_SYSTEM_CALLS_H
+#define CASYNCIO_SYSTEM_CALLS_H
+
+#include <errno.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#if defined(MSG_NOSIGNAL)
+#define AIO_SEND_FLAGS MSG_NOSIGNAL
+#else
+#define AIO_SEND_FLAGS 0
+#endif
+
+// An interrupted call had no effect, so it is repeated here; nobody above sees EINTR.
+static inline ssize_t aio_receive(int fd, void *_Nonnull buffer, size_t size) {
+    ssize_t count;
+    do {
+        count = recv(fd, buffer, size, 0);
+    } while (count < 0 && errno == EINTR);
+    return count < 0 ? -(ssize_t)errno : count;
+}
+
+// Never raises SIGPIPE.
+static inline ssize_t aio_send(int fd, const void *_Nonnull bytes, size_t size) {
+    ssize_t count;
+    do {
+        count = send(fd, bytes, size, AIO_SEND_FLAGS);
+    } while (count < 0 && errno == EINTR);
+    return count < 0 ? -(ssize_t)errno : count;
+}
+
+static inline int64_t aio_monotonic_nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static inline int64_t aio_monotonic_resolution_nanoseconds(void) {
+    struct timespec resolution;
+    clock_getres(CLOCK_MONOTONIC, &resolution);
+    return (int64_t)resolution.tv_sec * 1000000000 + resolution.tv_nsec;
+}
+
+// Each of these makes a descriptor that is non-blocking and closed on exec from its first moment.
+int aio_socket(int family, int type, int protocol);
+int aio_accept(int fd, struct sockaddr_storage *_Nonnull address, socklen_t *_Nonnull length);
+int aio_socket_pair(int family, int type, int descriptors[_Nonnull 2]);
+int aio_pipe(int descriptors[_Nonnull 2]);
+
+int aio_connect(int fd, const struct sockaddr_storage *_Nonnull address, socklen_t length);
+int aio_bind(int fd, const struct sockaddr_storage *_Nonnull address, socklen_t length);
+int aio_listen(int fd, int backlog);
+int aio_shutdown_write(int fd);
+// EINTR counts as closed: on Linux the descriptor is gone, and closing it again could hit somebody else's.
+int aio_close(int fd);
+int aio_local_address(int fd, struct sockaddr_storage *_Nonnull address, socklen_t *_Nonnull length);
+int aio_peer_address(int fd, struct sockaddr_storage *_Nonnull address, socklen_t *_Nonnull length);
+int aio_get_option(int fd, int level, int name, int *_Nonnull value);
+int aio_set_option(int fd, int level, int name, int value);
+// SO_LINGER with zero seconds: the close that follows resets the connection.
+int aio_set_reset_on_close(int fd);
+
+ssize_t aio_read(int fd, void *_Nonnull buffer, size_t size);
+ssize_t aio_write(int fd, const void *_Nonnull bytes, size_t size);
+
+#endif

@@ -1,0 +1,70 @@
+#define _GNU_SOURCE
+#include "include/signals.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+// The set of pending signals is kept here, in counters; the descriptors only wake. So a full descriptor loses nothing.
+static _Atomic uint64_t counts[AIO_SIGNAL_LIMIT];
+// Descriptor + 1, so that zero means free.
+static _Atomic int wakers[AIO_SIGNAL_WAKER_LIMIT];
+static _Atomic int running_trampolines;
+static _Atomic pid_t owner;
+static struct sigaction former[AIO_SIGNAL_LIMIT];
+
+static void trampoline(int signal) {
+    // A forked child has the handler and the descriptors of its parent until it calls exec.
+    if (getpid() != atomic_load(&owner)) return;
+    int saved = errno;
+    atomic_fetch_add(&running_trampolines, 1);
+    atomic_fetch_add(&counts[signal], 1);
+    for (int slot = 0; slot < AIO_SIGNAL_WAKER_LIMIT; slot++) {
+        int fd = atomic_load(&wakers[slot]) - 1;
+        if (fd >= 0) {
+            uint64_t one = 1;
+            // EAGAIN means that a wake-up is already there.
+            ssize_t ignored = write(fd, &one, sizeof one);
+            (void)ignored;
+        }
+    }
+    atomic_fetch_sub(&running_trampolines, 1);
+    errno = saved;
+}
+
+uint64_t aio_signal_count(int signal) {
+    return signal > 0 && signal < AIO_SIGNAL_LIMIT ? atomic_load(&counts[signal]) : 0;
+}
+
+int aio_signal_catch(int signal) {
+    if (signal <= 0 || signal >= AIO_SIGNAL_LIMIT) return -EINVAL;
+    atomic_store(&owner, getpid());
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = trampoline;
+    action.sa_flags = SA_RESTART;
+    sigfillset(&action.sa_mask);
+    return sigaction(signal, &action, &former[signal]) < 0 ? -errno : 0;
+}
+
+int aio_signal_restore(int signal) {
+    if (signal <= 0 || signal >= AIO_SIGNAL_LIMIT) return -EINVAL;
+    return sigaction(signal, &former[signal], NULL) < 0 ? -errno : 0;
+}
+
+int aio_signal_waker_add(int fd) {
+    for (int slot = 0; slot < AIO_SIGNAL_WAKER_LIMIT; slot++) {
+        int expected = 0;
+        if (atomic_compare_exchange_strong(&wakers[slot], &expected, fd + 1)) return slot;
+    }
+    return -1;
+}
+
+void aio_signal_waker_remove(int slot) {
+    atomic_store(&wakers[slot], 0);
+    // A trampoline on another thread may have read the descriptor already; it is a few writes from its end.
+    while (atomic_load(&running_trampolines) > 0) sched_yield();
+}

@@ -1,0 +1,123 @@
+#define _GNU_SOURCE
+#include "include/system_calls.h"
+
+#include <fcntl.h>
+
+static int result(int value) { return value < 0 ? -errno : value; }
+
+#if !defined(__linux__)
+// Without the flags of socket(2) a descriptor leaks into a child that is forked between the two calls.
+static int prepare(int fd) {
+    if (fd < 0) return -errno;
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+#if defined(SO_NOSIGPIPE)
+    int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#endif
+    return fd;
+}
+#endif
+
+int aio_socket(int family, int type, int protocol) {
+#if defined(__linux__)
+    return result(socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+#else
+    return prepare(socket(family, type, protocol));
+#endif
+}
+
+int aio_accept(int fd, struct sockaddr_storage *address, socklen_t *length) {
+    *length = sizeof *address;
+    int accepted;
+    do {
+#if defined(__linux__)
+        accepted = result(accept4(fd, (struct sockaddr *)address, length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+#else
+        accepted = prepare(accept(fd, (struct sockaddr *)address, length));
+#endif
+    } while (accepted == -EINTR);
+    return accepted;
+}
+
+int aio_socket_pair(int family, int type, int descriptors[2]) {
+#if defined(__linux__)
+    return result(socketpair(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, descriptors));
+#else
+    if (socketpair(family, type, 0, descriptors) < 0) return -errno;
+    int first = prepare(descriptors[0]), second = prepare(descriptors[1]);
+    return first < 0 ? first : second < 0 ? second : 0;
+#endif
+}
+
+int aio_pipe(int descriptors[2]) {
+#if defined(__linux__)
+    return result(pipe2(descriptors, O_NONBLOCK | O_CLOEXEC));
+#else
+    if (pipe(descriptors) < 0) return -errno;
+    int first = prepare(descriptors[0]), second = prepare(descriptors[1]);
+    return first < 0 ? first : second < 0 ? second : 0;
+#endif
+}
+
+int aio_connect(int fd, const struct sockaddr_storage *address, socklen_t length) {
+    // An interrupted connect goes on by itself; calling it again would fail with EALREADY.
+    int value = result(connect(fd, (const struct sockaddr *)address, length));
+    return value == -EINTR ? -EINPROGRESS : value;
+}
+
+int aio_bind(int fd, const struct sockaddr_storage *address, socklen_t length) {
+    return result(bind(fd, (const struct sockaddr *)address, length));
+}
+
+int aio_listen(int fd, int backlog) { return result(listen(fd, backlog)); }
+
+int aio_shutdown_write(int fd) { return result(shutdown(fd, SHUT_WR)); }
+
+int aio_close(int fd) {
+    int value = result(close(fd));
+    return value == -EINTR ? 0 : value;
+}
+
+int aio_local_address(int fd, struct sockaddr_storage *address, socklen_t *length) {
+    *length = sizeof *address;
+    return result(getsockname(fd, (struct sockaddr *)address, length));
+}
+
+int aio_peer_address(int fd, struct sockaddr_storage *address, socklen_t *length) {
+    *length = sizeof *address;
+    return result(getpeername(fd, (struct sockaddr *)address, length));
+}
+
+int aio_get_option(int fd, int level, int name, int *value) {
+    socklen_t length = sizeof *value;
+    return result(getsockopt(fd, level, name, value, &length));
+}
+
+int aio_set_option(int fd, int level, int name, int value) {
+    return result(setsockopt(fd, level, name, &value, sizeof value));
+}
+
+int aio_set_reset_on_close(int fd) {
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    return result(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
+}
+
+ssize_t aio_read(int fd, void *buffer, size_t size) {
+    ssize_t count;
+    do {
+        count = read(fd, buffer, size);
+    } while (count < 0 && errno == EINTR);
+    return count < 0 ? -(ssize_t)errno : count;
+}
+
+ssize_t aio_write(int fd, const void *bytes, size_t size) {
+    ssize_t count;
+    do {
+        count = write(fd, bytes, size);
+    } while (count < 0 && errno == EINTR);
+    return count < 0 ? -(ssize_t)errno : count;
+}

@@ -1,0 +1,36 @@
+public import AsyncIOSystem
+public import SystemPackage
+
+/// How often readiness is told.
+@frozen
+public enum Trigger: Sendable, Hashable {
+    /// At every wait, for as long as the descriptor is ready.
+    case level
+    /// Once, when the descriptor becomes ready (again). Whoever is told must go on until the call would block.
+    case edge
+}
+
+/// Waits for descriptors to become ready. Python: `selectors.BaseSelector`.
+///
+/// The rules that every selector keeps:
+/// - A descriptor is registered at most once; a second time fails with `EEXIST` and leaves the first as it was.
+/// - Errors and hang-ups are told as `read` and `write` both, if both are watched: whoever reads or writes collects the cause.
+/// - Both directions of one descriptor come as one event.
+/// - After `unregister` no event of that registration is returned.
+/// - Spurious readiness is allowed; lost readiness is not.
+public protocol BaseSelector: Poller where Event == ReadyEvent {
+    /// Whether `Trigger.edge` is known. Where it is not, the loop masks a level-triggered registration itself.
+    var supportsEdgeTrigger: Bool { get }
+
+    /// Watches `descriptor` for `interest`, naming it `token` in the events.
+    ///
+    /// Throws `EEXIST` if it is registered, `EBADF` if it is not open, `EPERM` if it cannot be watched (a regular
+    /// file on epoll), `EINVAL` if `interest` is empty.
+    func register(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno)
+
+    /// Changes what is watched. Throws `ENOENT` if the descriptor is not registered.
+    func modify(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno)
+
+    /// Ends the watch. Throws `ENOENT` if there is none; a descriptor that was closed meanwhile is no error.
+    func unregister(_ descriptor: FileDescriptor) throws(Errno)
+}

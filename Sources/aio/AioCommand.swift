@@ -1,0 +1,52 @@
+import ArgumentParser
+
+/// The program: its subcommands, and how errors are told.
+@main
+struct AioCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "aio",
+        abstract: "Small network servers on one thread, on the event loop of swift-asyncio.",
+        discussion: """
+            Ctrl-C (SIGINT) or SIGTERM ends a server, which then says what it did.
+
+            EXAMPLES:
+              aio echo --listen 127.0.0.1:8888
+              aio forward --listen :8080 --to example.org:80
+            """,
+        version: version,
+        subcommands: [EchoCommand.self, ForwardCommand.self])
+
+    static let version = "0.1.0"
+
+    // Not async: `run` blocks its thread, and must not do that within a task.
+    static func main() {
+        ignoreBrokenPipes()
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            end(with: error)
+        }
+    }
+
+    private static func end(with error: any Error) -> Never {
+        switch exitCode(for: error) {
+        case .success:
+            // A request for the help or the version.
+            exit(withError: error)
+        case .validationFailure:
+            // The parser's sentence comes first, and under its own label.
+            complain(fullMessage(for: error).removingPrefix(_errorPrefix))
+            exit(withError: ExitCode.validationFailure)
+        default:
+            complain("\(error)")
+            exit(withError: ExitCode.failure)
+        }
+    }
+}
+
+extension String {
+    fileprivate func removingPrefix(_ prefix: String) -> String {
+        hasPrefix(prefix) ? String(dropFirst(prefix.count)) : self
+    }
+}

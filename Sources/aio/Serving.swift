@@ -1,0 +1,36 @@
+import AsyncIO
+
+/// Begins to listen on the loop; what the server does and what goes wrong is told to the other two.
+typealias ServerStart = @Sendable (EventLoop, Totals, ErrorReport) async throws -> Server
+
+/// Runs a server until SIGINT or SIGTERM, and then says what it did.
+///
+/// Throws why the loop cannot be made or the server cannot listen.
+func serve(on kind: LoopKind, _ start: @escaping ServerStart) throws {
+    func makeLoop() throws -> EventLoop { try kind.makeLoop() }
+    let summary = try run(makeLoop: makeLoop) { try await serveUntilSignal(start) }
+    // What was left of the tasks has ended too.
+    say(summary)
+}
+
+private func serveUntilSignal(_ start: ServerStart) async throws -> String {
+    let loop = try getRunningLoop()
+    let totals = Totals()
+    let report = ErrorReport(loop)
+    loop.setExceptionHandler { _, context in report.add(context) }
+
+    let server = try await start(loop, totals, report)
+    // Before the first line: whoever waits for it may send the signal at once.
+    for signal in [Signal.interrupt, .terminate] {
+        try loop.addSignalHandler(signal) {
+            server.close()
+            server.abortClients()
+        }
+    }
+    let addresses = server.localAddresses.map { "\($0)" }.joined(separator: ", ")
+    say("listening on \(addresses) (\(loop.backendName))")
+
+    try await server.waitClosed()
+    report.flush()
+    return totals.summary
+}

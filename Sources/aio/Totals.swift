@@ -1,0 +1,38 @@
+/// What a server has done so far. The loop's thread.
+final class Totals {
+    /// Bytes that were passed on, of all connections and directions.
+    var bytes = 0
+    private(set) var connections = 0
+    private(set) var open = 0
+    private(set) var mostOpen = 0
+
+    func connectionBegan() {
+        connections += 1
+        open += 1
+        mostOpen = max(mostOpen, open)
+    }
+
+    func connectionEnded() {
+        open -= 1
+    }
+
+    /// Such as `3 connections, 1.5 MiB, at most 2 open at once`.
+    var summary: String {
+        "\(connections) \(connections == 1 ? "connection" : "connections"), \(byteCount(bytes)), "
+            + "at most \(mostOpen) open at once"
+    }
+}
+
+/// A number of bytes for people: `1 byte`, `999 bytes`, `1.5 MiB`, `256 MiB`.
+func byteCount(_ count: Int) -> String {
+    if count < 1024 { return count == 1 ? "1 byte" : "\(count) bytes" }
+    // Tenths of the unit, rounded. What rounds to 1024 belongs to the next unit.
+    var tenths = Double(count)
+    for unit in ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] {
+        tenths /= 1024
+        let rounded = Int((tenths * 10).rounded())
+        guard rounded < 10_240 || unit == "EiB" else { continue }
+        return rounded % 10 == 0 ? "\(rounded / 10) \(unit)" : "\(rounded / 10).\(rounded % 10) \(unit)"
+    }
+    return "\(count) bytes"
+}

@@ -1,0 +1,213 @@
+import AsyncIO
+import AsyncIOTesting
+import SystemPackage
+import Testing
+
+struct ServerTests {
+    // covers: 171, F62
+    @Test(arguments: LoopKind.available)
+    func waitClosedReturnsWhenTheLastConnectionHasEnded(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            #expect(server.isServing)
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            try await writer.write("a")
+            #expect(try await reader.readExactly(1) == [97])
+            #expect(server.connectionCount == 1 && server.acceptedCount == 1)
+
+            var hasEnded = false
+            let waiting = loop.createTask {
+                try await server.waitClosed()
+                hasEnded = true
+            }
+            await loop.yield()
+            server.close()
+            server.close()
+            #expect(!server.isServing)
+            await #expect(throws: ConnectError.self) {
+                _ = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            }
+            // The open connection goes on.
+            try await writer.write("b")
+            #expect(try await reader.readExactly(1) == [98])
+            #expect(!hasEnded)
+            writer.close()
+            try await waiting.value
+            #expect(server.connectionCount == 0)
+            try await server.waitClosed()
+        }
+    }
+
+    // covers: 171
+    @Test(arguments: LoopKind.available)
+    func aClosedServerFreesItsPortAtOnce(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            var options = ServerOptions()
+            options.reuseAddress = false
+            let first = try await loop.createServer(host: "127.0.0.1", port: 0, options: options) { EchoProtocol() }
+            first.close()
+            let second = try await loop.createServer(host: "127.0.0.1", port: first.port, options: options) {
+                EchoProtocol()
+            }
+            #expect(second.port == first.port)
+            second.close()
+        }
+    }
+
+    // covers: 171, F62
+    @Test(arguments: LoopKind.available, [false, true])
+    func clientsCanBeEndedWithTheServer(kind: LoopKind, aborts: Bool) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            var readers: [StreamReader] = []
+            for _ in 0..<5 {
+                let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+                try await writer.write("x")
+                _ = try await reader.readExactly(1)
+                readers.append(reader)
+            }
+            server.close()
+            if aborts { server.abortClients() } else { server.closeClients() }
+            try await server.waitClosed()
+            for reader in readers { #expect(try await reader.read(upTo: 1).isEmpty) }
+        }
+    }
+
+    // covers: 72
+    @Test(arguments: LoopKind.available)
+    func aCancelledWaitLeavesTheServerAlone(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let waiting = loop.createTask { try await server.waitClosed() }
+            await loop.yield()
+            waiting.cancel()
+            await #expect(throws: CancellationError.self) { try await waiting.value }
+            #expect(server.isServing)
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    // covers: 170
+    @Test(arguments: LoopKind.available)
+    func aPortInUseIsNamed(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let error = await #expect(throws: IOError.self) {
+                _ = try await loop.createServer(host: "127.0.0.1", port: server.port) { EchoProtocol() }
+            }
+            #expect(error?.errno == .addressInUse)
+            #expect(error?.address == server.localAddresses[0])
+            #expect(error?.description.contains("cannot listen on 127.0.0.1:\(server.port): ") == true)
+            #expect(try openSockets(onPort: server.port) == 1)
+            server.close()
+        }
+    }
+
+    // covers: 170
+    @Test(arguments: LoopKind.available)
+    func anAddressOfAnotherMachineIsNamed(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let error = await #expect(throws: IOError.self) {
+                _ = try await loop.startServer(host: "192.0.2.1", port: 0) { _, _ in }
+            }
+            #expect(error?.errno == .addressNotAvailable)
+            #expect(error?.description.contains("192.0.2.1:0") == true)
+        }
+    }
+
+    // covers: 169
+    @Test(arguments: LoopKind.available)
+    func noHostMeansAllInterfaces(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(port: 0) { EchoProtocol() }
+            #expect(server.localAddresses.contains { $0.host == "0.0.0.0" })
+            let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            writer.close()
+            await loop.until { server.acceptedCount == 1 && server.connectionCount == 0 }
+            server.close()
+        }
+    }
+
+    // covers: 165
+    @Test(arguments: LoopKind.available)
+    func aBurstOfConnectionsIsAcceptedInSeveralTicks(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            var options = ServerOptions()
+            options.backlog = 4
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0, options: options) { EchoProtocol() }
+            let address = server.localAddresses[0]
+            // The kernel takes one more than the backlog says.
+            let clients = try (0..<5).map { _ in try Socket.stream(for: address) }
+            for client in clients { _ = try client.connect(to: address) }
+            var counts: [Int] = []
+            while server.acceptedCount < 5 {
+                await loop.yield()
+                if counts.last != server.acceptedCount { counts.append(server.acceptedCount) }
+            }
+            #expect(counts.filter { $0 > 0 }.first.map { $0 <= 4 } == true)
+            for client in clients { client.close() }
+            await loop.until { server.connectionCount == 0 }
+            server.close()
+        }
+    }
+
+    // covers: 168, F19
+    @Test(arguments: LoopKind.available)
+    func aFactoryThatThrowsCostsOneClient(kind: LoopKind) async throws {
+        try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
+            var fails = true
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) {
+                if fails { throw Recorder.ExampleError() }
+                return EchoProtocol()
+            }
+            var report = ""
+            loop.setExceptionHandler { _, context in report = "\(context)" }
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            #expect(try await reader.read(upTo: 1).isEmpty)
+            #expect(report.contains("127.0.0.1:\(writer.localAddress?.port ?? 0)"))
+            #expect(report.contains("ExampleError"))
+            fails = false
+            let (otherReader, otherWriter) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            try await otherWriter.write("x")
+            #expect(try await otherReader.readExactly(1) == Array("x".utf8))
+            otherWriter.close()
+            await loop.until { server.connectionCount == 0 }
+            server.close()
+        }
+    }
+
+    // covers: 309, F19
+    @Test(arguments: LoopKind.available)
+    func aHandlerThatThrowsIsReportedAndItsClientEnded(kind: LoopKind) async throws {
+        try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+                let word = try await reader.readLine()
+                if word == "throw" { throw Recorder.ExampleError() }
+                if word == "cancel" { throw CancellationError() }
+                try await writer.write("fine")
+            }
+            for (word, answer) in [("throw", ""), ("cancel", ""), ("else", "fine")] {
+                let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+                try await writer.write(word + "\n")
+                #expect(try await reader.readToEnd() == Array(answer.utf8))
+            }
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    /// A server that is never closed ends with its loop, and does not keep it alive.
+    // covers: 35, 36
+    @Test(arguments: LoopKind.available)
+    func closingTheLoopEndsItsServers(kind: LoopKind) async throws {
+        let port = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            try await writer.write("x")
+            _ = try await reader.readExactly(1)
+            return server.port
+        }
+        #expect(try openSockets(onPort: port) == 0)
+    }
+}

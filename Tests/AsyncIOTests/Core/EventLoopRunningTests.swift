@@ -1,0 +1,203 @@
+import AsyncIO
+import AsyncIOSystem
+import AsyncIOTesting
+import SystemPackage
+import Testing
+
+struct EventLoopRunningTests {
+    // covers: 28
+    @Test func aStopBeforeTheRunMakesItOneTickThatDoesNotWait() async throws {
+        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+            var calls: [String] = []
+            loop.callSoon {
+                calls.append("first")
+                loop.callSoon { calls.append("second") }
+            }
+            let timer = loop.callLater(after: .seconds(1)) { calls.append("timer") }
+            loop.stop()
+            try loop.runForever()
+            #expect(calls == ["first"])
+            #expect(loop.virtualSelector.waits == 1)
+            #expect(loop.now == LoopInstant(nanoseconds: 0))
+            timer.cancel()
+        }
+    }
+
+    // covers: 27, 30
+    @Test func aStopLetsTheTickEndAndTheLoopRunsAgain() async throws {
+        try await withLoopThread { loop in
+            var calls: [Int] = []
+            for run in 0..<100 {
+                loop.callSoon {
+                    calls.append(run * 3)
+                    loop.stop()
+                    loop.callSoon { calls.append(run * 3 + 2) }
+                }
+                loop.callSoon { calls.append(run * 3 + 1) }
+                try loop.runForever()
+                #expect(calls.count == run * 3 + 2)
+                #expect(!loop.isRunning)
+                loop.stop()
+                try loop.runForever()
+            }
+            #expect(calls == Array(0..<300))
+        }
+    }
+
+    // covers: 23
+    @Test func runUntilCompleteReturnsTheResultOrThrowsTheError() async throws {
+        struct Failure: Error {}
+        try await withLoopThread { loop in
+            #expect(try loop.runUntilComplete { 42 } == 42)
+            let text = try loop.runUntilComplete {
+                try await loop.sleep(for: .microseconds(10))
+                return "later"
+            }
+            #expect(text == "later")
+            #expect(throws: Failure.self) { try loop.runUntilComplete { throw Failure() } }
+            #expect(!loop.isRunning)
+        }
+    }
+
+    // covers: 25
+    @Test func aTaskOutlivesARunThatWasStoppedAndDoesNotStopTheNext() async throws {
+        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+            var steps: [String] = []
+            nonisolated(unsafe) let note: (String) -> Void = { steps.append($0) }
+            loop.callLater(after: .milliseconds(1)) { loop.stop() }
+            let error = code {
+                try loop.runUntilComplete {
+                    note("begun")
+                    try await loop.sleep(for: .milliseconds(5))
+                    note("ended")
+                }
+            }
+            #expect(error == .stoppedBeforeCompletion)
+            #expect(steps == ["begun"])
+            #expect(loop.taskCount == 1)
+            loop.callLater(after: .milliseconds(10)) {
+                note("stopped")
+                loop.stop()
+            }
+            try loop.runForever()
+            #expect(steps == ["begun", "ended", "stopped"])
+            #expect(loop.taskCount == 0)
+        }
+    }
+
+    // covers: 26, 38
+    @Test func aRunWithinARunIsRefusedAndDisturbsNothing() async throws {
+        try await withLoopThread { loop in
+            let other = try LoopKind.auto.makeLoop()
+            var calls: [String] = []
+            loop.callSoon {
+                calls.append("callback")
+                #expect(code { try loop.runForever() } == .alreadyRunning)
+                #expect(code { try loop.runUntilComplete {} } == .alreadyRunning)
+                #expect(code { try other.runForever() } == .anotherLoopRunning)
+                #expect(code { try other.runUntilComplete {} } == .anotherLoopRunning)
+                #expect(code { try run {} } == .anotherLoopRunning)
+                #expect(runningLoop === loop)
+                #expect(other.taskCount == 0)
+                loop.callSoon {
+                    calls.append("later")
+                    loop.stop()
+                }
+            }
+            try loop.runForever()
+            #expect(calls == ["callback", "later"])
+            #expect(runningLoop == nil)
+            #expect(code { _ = try getRunningLoop() } == .notRunning)
+            try other.close()
+        }
+    }
+
+    // covers: 104, 108
+    @Test func aLoopBelongsToTheThreadOfItsFirstRun() async throws {
+        try await withLoopThread { loop in
+            // Made here, and run first on another thread.
+            let moved = try LoopKind.auto.makeLoop()
+            let thread = try OtherThread.run {
+                let value = try moved.runUntilComplete { 1 }
+                #expect(value == 1)
+                return currentThread()
+            }
+            #expect(thread != currentThread())
+            #expect(!moved.isOnLoop)
+            #expect(code { try moved.runForever() } == .wrongThread)
+            #expect(code { try moved.runUntilComplete {} } == .wrongThread)
+            #expect(code { try moved.close() } == .wrongThread)
+        }
+    }
+
+    // covers: 106, 108
+    @Test func aLoopThatRunsElsewhereCannotBeRunHere() async throws {
+        try await withLoopThread { loop in
+            loop.callSoon {
+                let refused = try OtherThread.run {
+                    [code { try loop.runForever() }, code { try loop.close() }]
+                }
+                #expect(refused == [.alreadyRunning, .alreadyRunning])
+                let isOnLoop = try OtherThread.run { loop.isOnLoop }
+                #expect(!isOnLoop)
+                loop.stop()
+            }
+            try loop.runForever()
+        }
+    }
+
+    // covers: 111
+    @Test func aRunFromWithinATaskIsRefusedInWords() throws {
+        let loop = try LoopKind.auto.makeLoop()
+        // A test is a task.
+        let error = #expect(throws: EventLoopError.self) { try loop.runForever() }
+        #expect(error?.code == .calledFromTask)
+        #expect(error?.description.contains("synchronous code") == true)
+        #expect(code { try loop.runUntilComplete {} } == .calledFromTask)
+        #expect(code { try run {} } == .calledFromTask)
+        try loop.close()
+    }
+
+    // covers: 31
+    @Test func aPollerThatFailsEndsTheRunAndTheLoopRunsAgain() async throws {
+        try await withLoopThread(makeLoop: CountingLoop.init) { loop in
+            loop.counter.nextError = .noMemory
+            var calls = 0
+            loop.callSoon { calls += 1 }
+            let error = #expect(throws: IOError.self) { try loop.runForever() }
+            #expect(error?.errno == .noMemory)
+            #expect(!loop.isRunning)
+            #expect(runningLoop == nil)
+            #expect(calls == 0)
+            loop.stop()
+            try loop.runForever()
+            #expect(calls == 1)
+        }
+    }
+
+    // covers: 106
+    @Test func anotherThreadStopsTheLoopByACallback() async throws {
+        try await withLoopThread { loop in
+            for _ in 0..<100 {
+                let thread = OtherThread { _ = try? loop.callSoonThreadsafe { loop.stop() } }
+                try loop.runForever()
+                thread.join()
+            }
+        }
+    }
+
+    // covers: 24, 107
+    @Test func anotherThreadsTaskRunsOnTheLoopAndItsResultComesBack() async throws {
+        let (value, error) = try await withLoop(.auto, patiently) { loop in
+            await withTaskExecutorPreference(globalConcurrentExecutor) {
+                let value = await Task(executorPreference: loop) { loop.isOnLoop ? 7 : 0 }.value
+                let error = await asyncCode {
+                    try await Task(executorPreference: loop) { throw EventLoopError(.busy, "") }.value
+                }
+                return (value, error)
+            }
+        }
+        #expect(value == 7)
+        #expect(error == .busy)
+    }
+}

@@ -1,0 +1,144 @@
+import AsyncIOTesting
+import Testing
+
+@testable import AsyncIO
+
+/// The compiler lets a task carry a loop's stream elsewhere; then the stream's functions hop to their loop.
+struct HopTests {
+    @Test func whatHopsIsOnTheLoopFromItsFirstStepAndComesBack() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            let home = currentThread()
+            let threads = try await Task.detached {
+                let before = currentThread()
+                let there = try await loop.hop { currentThread() }
+                let nested = try await loop.atHome { _ in (currentThread(), loop.isOnLoop) }
+                return (before, there, nested, currentThread())
+            }.value
+            #expect(threads.0 != home)
+            #expect(threads.1 == home)
+            #expect(threads.2 == (home, true))
+            #expect(threads.3 != home)
+            #expect(loop.statistics.hops == 2)
+        }
+    }
+
+    // covers: 104, 108
+    @Test func aStrayTaskThatUsesAStreamHopsInsteadOfRacing() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            try await withEchoConnection(on: loop) { reader, writer in
+                nonisolated(unsafe) let (reader, writer) = (reader, writer)
+                let before = loop.statistics.hops
+                let rounds = 200
+                let stray = Task {
+                    #expect(!loop.isOnLoop)
+                    for round in 0..<rounds {
+                        let sent = Self.message(round)
+                        try await writer.write(sent)
+                        #expect(try await reader.readExactly(sent.count) == sent)
+                        #expect(!loop.isOnLoop)
+                    }
+                }
+                // The loop has work of its own meanwhile.
+                for _ in 0..<rounds { await loop.yield() }
+                try await stray.value
+                // One for each call.
+                #expect(loop.statistics.hops - before == rounds * 2)
+                #expect(loop.isOnLoop)
+            }
+        }
+    }
+
+    // covers: 108
+    @Test func twoLoopsMaySwapTheirStreams() async throws {
+        try await withLoop(.auto, patiently) { first in
+            try await withLoop(.auto, patiently) { second in
+                let (mine, theirs) = (Streams(), Streams())
+                // `mine` lives on the first loop and is used by a task of the second, and the other way round.
+                async let one: Void = Task(executorPreference: first) {
+                    try await withEchoConnection(on: first) { reader, writer in
+                        mine.offer(reader, writer)
+                        try await theirs.echo(from: second)
+                        await mine.returned()
+                    }
+                }.value
+                async let other: Void = Task(executorPreference: second) {
+                    try await withEchoConnection(on: second) { reader, writer in
+                        theirs.offer(reader, writer)
+                        try await mine.echo(from: first)
+                        await theirs.returned()
+                    }
+                }.value
+                _ = try await (one, other)
+                #expect(second.statistics.hops > 100)
+            }
+            #expect(first.statistics.hops > 100)
+        }
+    }
+
+    @Test func aStreamDroppedOnAnotherThreadClosesItsConnection() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            let ends = Ends()
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
+                if try await reader.readLine() == nil { ends.count += 1 }
+            }
+            for _ in 0..<10 {
+                let streams = try await loop.openConnection(host: "127.0.0.1", port: server.localAddresses[0].port ?? 0)
+                // Nobody else has it: the other thread drops the last reference.
+                let box = Dropped(streams: streams)
+                try OtherThread.run { box.streams = nil }
+            }
+            server.close()
+            try await server.waitClosed()
+            #expect(ends.count == 10)
+        }
+    }
+
+    private static func message(_ round: Int) -> [UInt8] {
+        (0..<(round * 37 % 3_000 + 1)).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ round) }
+    }
+
+    private final class Ends {
+        var count = 0
+    }
+
+    private final class Dropped {
+        var streams: (reader: StreamReader, writer: StreamWriter)?
+
+        init(streams: (reader: StreamReader, writer: StreamWriter)) {
+            self.streams = streams
+        }
+    }
+
+    /// Hands a loop's streams to a task of another loop, and learns when they are no longer used there.
+    private final class Streams: @unchecked Sendable {
+        private var reader: StreamReader?
+        private var writer: StreamWriter?
+        private let offered = AsyncStream.makeStream(of: Void.self)
+        private let given = AsyncStream.makeStream(of: Void.self)
+
+        func offer(_ reader: StreamReader, _ writer: StreamWriter) {
+            (self.reader, self.writer) = (reader, writer)
+            offered.continuation.yield()
+        }
+
+        func echo(from owner: EventLoop) async throws {
+            for await _ in offered.stream { break }
+            defer { given.continuation.yield() }
+            let home = currentThread()
+            guard let reader, let writer else { return }
+            for round in 0..<60 {
+                let sent = HopTests.message(round)
+                try await writer.write(sent)
+                #expect(try await reader.readExactly(sent.count) == sent)
+                #expect(currentThread() == home)
+                #expect(!owner.isOnLoop)
+            }
+            self.reader = nil
+            self.writer = nil
+        }
+
+        func returned() async {
+            for await _ in given.stream { break }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+import AsyncIO
+import AsyncIOTesting
+import Testing
+
+/// What stays on the loop's thread, and what does not. A thread's number says where code ran.
+struct LoopExecutorTests {
+    // covers: 91
+    @Test func asyncFunctionsStayOnTheLoop() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            let home = currentThread()
+            #expect(loop.isOnLoop)
+            #expect(runningLoop === loop)
+            #expect(await threadOfNonisolated() == home)
+            #expect(await threadOfConcurrent() == home)
+            #expect(currentThread() == home)
+        }
+    }
+
+    // covers: 89, 91
+    @Test func aTaskThatPrefersTheLoopRunsThereFromItsFirstStep() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            let home = currentThread()
+            let threads = await Task(executorPreference: loop) {
+                [currentThread(), await threadOfConcurrent(), await threadOfNonisolated(), currentThread()]
+            }.value
+            #expect(threads == [home, home, home, home])
+            #expect(await Task.detached(executorPreference: loop) { currentThread() }.value == home)
+            #expect(currentThread() == home)
+        }
+    }
+
+    // covers: 91
+    @Test func childTasksStayOnTheLoop() async throws {
+        try await withLoop(.auto, patiently) { _ in
+            let home = currentThread()
+            async let child = threadOfConcurrent()
+            async let nested = threadsOfNestedChildren()
+            #expect(await child == home)
+            #expect(await nested == [home, home, home])
+            let threads = await withTaskGroup(of: [UInt].self) { group in
+                for _ in 0..<4 {
+                    group.addTask {
+                        let before = currentThread()
+                        await Task.yield()
+                        return [before, await threadOfConcurrent(), currentThread()] + (await threadsOfNestedChildren())
+                    }
+                }
+                return await group.reduce(into: []) { $0 += $1 }
+            }
+            #expect(threads.count == 24)
+            #expect(Set(threads) == [home])
+            #expect(currentThread() == home)
+        }
+    }
+
+    // covers: 91
+    @Test func anActorWithoutAnExecutorOfItsOwnRunsOnTheLoop() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            let home = currentThread()
+            let actor = PlainActor()
+            #expect(await actor.threads(sleepingOn: loop) == [home, home, home, home])
+            #expect(currentThread() == home)
+        }
+    }
+
+    // covers: 91
+    @Test func anActorOnTheLoopPassesTheCheckOfItsIsolation() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            let home = currentThread()
+            let actor = LoopActor(loop)
+            #expect(await actor.threads() == [home, home, home, home])
+            #expect(currentThread() == home)
+            // From a task of the pool as well.
+            #expect(await Task.detached { await actor.thread() }.value == home)
+            #expect(await Task.detached { actor.loop.isOnLoop }.value == false)
+        }
+    }
+
+    @Test func anActorsExecutorIsTheSameForWhoeverAsksFirst() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            let executors = await withTaskGroup(of: ObjectIdentifier.self) { group in
+                for _ in 0..<8 {
+                    group.addTask(executorPreference: globalConcurrentExecutor) {
+                        ObjectIdentifier(loop.serialExecutor)
+                    }
+                }
+                return await group.reduce(into: Set()) { $0.insert($1) }
+            }
+            #expect(executors == [ObjectIdentifier(loop.serialExecutor)])
+        }
+    }
+
+    /// Swift has no way to make an unstructured task inherit the executor.
+    @Test func unstructuredTasksEscape() async throws {
+        try await withLoop(.auto, patiently) { _ in
+            let home = currentThread()
+            #expect(await Task { currentThread() }.value != home)
+            #expect(currentThread() == home)
+            #expect(await Task.detached { currentThread() }.value != home)
+            #expect(currentThread() == home)
+        }
+    }
+
+    @Test func anImmediateTaskEscapesAtItsFirstSuspensionUnlessItPrefersTheLoop() async throws {
+        guard #available(macOS 26, *) else { return }
+        try await withLoop(.auto, patiently) { loop in
+            let home = currentThread()
+            let plain = Task.immediate {
+                let first = currentThread()
+                await Task.yield()
+                return [first, currentThread()]
+            }
+            let preferring = Task.immediate(executorPreference: loop) {
+                let first = currentThread()
+                await Task.yield()
+                return [first, currentThread()]
+            }
+            let threads = await plain.value
+            #expect(threads[0] == home)
+            #expect(threads[1] != home)
+            #expect(await preferring.value == [home, home])
+            #expect(currentThread() == home)
+        }
+    }
+
+    // covers: 91, 109
+    @Test func suspensionsComeBackToTheLoop() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            let home = currentThread()
+            await Task.yield()
+            #expect(currentThread() == home)
+            await loop.yield()
+            #expect(currentThread() == home)
+            try await Task.sleep(for: .microseconds(10))
+            #expect(currentThread() == home)
+            try await Task.sleep(for: .microseconds(10), clock: loop.clock)
+            #expect(currentThread() == home)
+            try await loop.sleep(for: .microseconds(10))
+            #expect(currentThread() == home)
+            #expect(loop.statistics.hops == 0)
+
+            await withCheckedContinuation { continuation in
+                _ = OtherThread { continuation.resume() }
+            }
+            #expect(currentThread() == home)
+
+            let (numbers, source) = AsyncStream.makeStream(of: Int.self)
+            _ = OtherThread {
+                for number in 0..<100 { source.yield(number) }
+                source.finish()
+            }
+            var sum = 0
+            for await number in numbers {
+                sum += number
+                #expect(currentThread() == home)
+            }
+            #expect(sum == 4950)
+            #expect(currentThread() == home)
+        }
+    }
+
+    @Test func anotherPreferenceIsLeftAgain() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            let home = currentThread()
+            let other = await withTaskExecutorPreference(globalConcurrentExecutor) { await threadOfConcurrent() }
+            #expect(other != home)
+            #expect(currentThread() == home)
+            #expect(await withTaskExecutorPreference(nil) { await threadOfConcurrent() } == home)
+            #expect(loop.isOnLoop)
+        }
+    }
+
+    /// The loop's operations hop for a task whose preference is elsewhere.
+    @Test func anOperationOfAnEscapedTaskRunsOnTheLoopAndIsCounted() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            let home = currentThread()
+            let threads = try await Task.detached {
+                let before = currentThread()
+                try await loop.sleep(for: .microseconds(10))
+                return [before, currentThread()]
+            }.value
+            #expect(!threads.contains(home))
+            #expect(loop.statistics.hops == 1)
+            #expect(loop.statistics.suspensions >= 1)
+        }
+    }
+
+    @Test func aSuspensionIsMadeForEachWaitAndNoMore() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            let before = loop.statistics.suspensions
+            for _ in 0..<100 { try await loop.sleep(for: .nanoseconds(1)) }
+            #expect(loop.statistics.suspensions - before == 100)
+        }
+    }
+
+    // covers: 90
+    @Test func taskLocalValuesStayWithTheirTasks() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            let tasks: (Task<String, any Error>, Task<String, any Error>) = try await Locals.$name.withValue("outer") {
+                let outer = loop.createTask { Locals.name }
+                let inner = Locals.$name.withValue("inner") { loop.createTask { Locals.name } }
+                try await loop.sleep(for: .nanoseconds(1))
+                return (outer, inner)
+            }
+            #expect(try await tasks.0.value == "outer")
+            #expect(try await tasks.1.value == "inner")
+            #expect(Locals.name == "none")
+        }
+    }
+}
+
+private enum Locals {
+    @TaskLocal static var name = "none"
+}
+
+private func threadOfNonisolated() async -> UInt { currentThread() }
+
+@concurrent private func threadOfConcurrent() async -> UInt { currentThread() }
+
+@concurrent private func threadsOfNestedChildren() async -> [UInt] {
+    async let first = threadOfConcurrent()
+    async let second = Task.yield()
+    await second
+    return [await first, currentThread(), await threadOfNonisolated()]
+}
+
+private actor PlainActor {
+    func threads(sleepingOn loop: EventLoop) async -> [UInt] {
+        let first = currentThread()
+        try? await loop.sleep(for: .nanoseconds(1))
+        let second = currentThread()
+        return [first, second, await threadOfConcurrent(), currentThread()]
+    }
+}
+
+private actor LoopActor {
+    nonisolated let loop: EventLoop
+
+    init(_ loop: EventLoop) {
+        self.loop = loop
+    }
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.serialExecutor.asUnownedSerialExecutor() }
+
+    func thread() -> UInt {
+        preconditionIsolated()
+        return currentThread()
+    }
+
+    func threads() async -> [UInt] {
+        preconditionIsolated()
+        let first = thread()
+        try? await loop.sleep(for: .nanoseconds(1))
+        let second = thread()
+        await Task.yield()
+        return [first, second, await threadOfConcurrent(), thread()]
+    }
+}

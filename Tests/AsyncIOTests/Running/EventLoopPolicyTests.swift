@@ -1,0 +1,112 @@
+import AsyncIO
+import AsyncIOTesting
+import Foundation
+import Testing
+
+/// Serial, since the policy is the process's; the ones set here give other tests what the default one would.
+@Suite(.serialized)
+struct EventLoopPolicyTests {
+    // covers: 92
+    @Test func aThreadHasNoLoopUntilOneIsSet() async throws {
+        try await withLoopThread { loop in
+            let error = #expect(throws: EventLoopError.self) { try getEventLoop() }
+            #expect(error?.code == .noCurrentLoop)
+            // The error names the thread.
+            #expect(error?.description.contains("asyncio-test-") == true)
+            setEventLoop(loop)
+            let current = try getEventLoop()
+            #expect(current === loop)
+            // Others are not concerned.
+            let ofAnother = try OtherThread.run { code { _ = try getEventLoop() } }
+            #expect(ofAnother == .noCurrentLoop)
+            setEventLoop(nil)
+        }
+    }
+
+    // covers: 94
+    @Test func afterTheLoopWasTakenAwayNoneIsMadeSilently() async throws {
+        try await withLoopThread { loop in
+            setEventLoop(loop)
+            setEventLoop(nil)
+            #expect(code { _ = try getEventLoop() } == .noCurrentLoop)
+        }
+    }
+
+    // covers: 93
+    @Test func aNewLoopIsFreshAndSetNowhere() async throws {
+        try await withLoopThread { _ in
+            let loops = try (0..<3).map { _ in try newEventLoop() }
+            #expect(Set(loops.map { ObjectIdentifier($0) }).count == 3)
+            #expect(loops.allSatisfy { !$0.isClosed && !$0.isRunning })
+            #expect(code { _ = try getEventLoop() } == .noCurrentLoop)
+            for loop in loops { try loop.close() }
+        }
+    }
+
+    // covers: 95
+    @Test func theRunningLoopIsTheOneWhateverThePolicySays() async throws {
+        try await withLoopThread { loop in
+            let other = try newEventLoop()
+            setEventLoop(other)
+            let isRunning = try loop.runUntilComplete { try getEventLoop() === loop }
+            #expect(isRunning)
+            let current = try getEventLoop()
+            #expect(current === other)
+            setEventLoop(nil)
+            try other.close()
+        }
+    }
+
+    @Test func aThreadsLoopIsReleasedWithTheThread() async throws {
+        try await withLoopThread { _ in
+            weak var kept: EventLoop?
+            nonisolated(unsafe) let keep: (EventLoop) -> Void = { kept = $0 }
+            OtherThread {
+                if let loop = try? newEventLoop() {
+                    keep(loop)
+                    setEventLoop(loop)
+                    try? loop.close()
+                }
+            }.join()
+            // The end of the thread comes a little after that of its body.
+            while kept != nil { usleep(100) }
+        }
+    }
+
+    // covers: 96, 98
+    @Test func aPolicyOfOnesOwnMakesTheLoops() async throws {
+        let policy = CountingPolicy()
+        setEventLoopPolicy(policy)
+        defer { setEventLoopPolicy(nil) }
+        #expect(getEventLoopPolicy() === policy)
+        try await withLoopThread { _ in
+            let isOurs = try run { try getRunningLoop() is CountingLoop }
+            #expect(isOurs)
+            let loop = try newEventLoop()
+            #expect(loop is CountingLoop)
+            try loop.close()
+        }
+        setEventLoopPolicy(nil)
+        #expect(getEventLoopPolicy() is DefaultEventLoopPolicy)
+        #expect(getEventLoopPolicy() !== policy)
+    }
+
+    // covers: 98, 99
+    @Test func aKindThatTheSystemLacksIsRefusedByName() throws {
+        #expect(LoopKind.available.first != nil)
+        for kind in LoopKind.allCases where kind != .auto && !LoopKind.available.contains(kind) {
+            let error = #expect(throws: EventLoopError.self) { try kind.makeLoop() }
+            #expect(error?.code == .unsupported)
+            #expect(error?.description.contains(kind.rawValue) == true)
+        }
+        for kind in LoopKind.available {
+            let loop = try kind.makeLoop()
+            #expect(loop.backendName == kind.rawValue)
+            try loop.close()
+        }
+    }
+}
+
+private final class CountingPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
+    override func newEventLoop() throws -> EventLoop { try CountingLoop() }
+}

@@ -1,0 +1,172 @@
+import AsyncIO
+import AsyncIOTesting
+import Foundation
+import Synchronization
+import Testing
+
+struct ThreadsafeInboxTests {
+    // covers: 101, 102, 109
+    @Test func eightThreadsLoseNothingAndKeepTheirOrder() async throws {
+        let posts = rounds(debug: 100_000, release: 1_000_000)
+        try await withLoopThread(.auto, LoopTestOptions(timeLimit: .seconds(120))) { loop in
+            let tallies = (0..<8).map { _ in Tally() }
+            let disorder = Disorder()
+            let finished = Counter()
+            let threads = tallies.map { tally in
+                OtherThread {
+                    for number in 0..<posts {
+                        do {
+                            try loop.callSoonThreadsafe {
+                                if tally.received != number { disorder.count += 1 }
+                                tally.received = number + 1
+                                if number % 1_000 == 999 { tally.hasCaughtUp.signal() }
+                            }
+                        } catch {
+                            disorder.refused.increment()
+                        }
+                        // Now and then the loop has nothing to do and falls asleep.
+                        if number % 1_000 == 999 { tally.hasCaughtUp.wait() }
+                    }
+                    finished.increment()
+                    _ = try? loop.callSoonThreadsafe { if finished.value == tallies.count { loop.stop() } }
+                }
+            }
+            try loop.runForever()
+            for thread in threads { thread.join() }
+            #expect(tallies.map(\.received) == Array(repeating: posts, count: 8))
+            #expect(disorder.count == 0)
+            #expect(disorder.refused.value == 0)
+        }
+    }
+
+    // covers: 100, 106
+    @Test func aThreadWakesALoopThatWouldSleepForEver() async throws {
+        try await withLoopThread { loop in
+            let thread = OtherThread {
+                _ = try? loop.callSoonThreadsafe { loop.stop() }
+            }
+            try loop.runForever()
+            thread.join()
+        }
+    }
+
+    // covers: 110
+    @Test func whatIsPostedDuringOneSleepIsOneTick() async throws {
+        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+            var ticks: Set<Int> = []
+            var order: [Int] = []
+            nonisolated(unsafe) let note: (Int) -> Void = { number in
+                ticks.insert(loop.virtualSelector.waits)
+                order.append(number)
+                if number == 99 { loop.stop() }
+            }
+            var hasPosted = false
+            loop.virtualSelector.fellAsleep = {
+                if hasPosted { return false }
+                hasPosted = true
+                #expect(throws: Never.self) {
+                    try OtherThread.run {
+                        for number in 0..<100 { try loop.callSoonThreadsafe { note(number) } }
+                    }
+                }
+                return true
+            }
+            try loop.runForever()
+            #expect(order == Array(0..<100))
+            #expect(ticks == [1])
+            loop.virtualSelector.fellAsleep = { false }
+        }
+    }
+
+    // covers: 44, 45
+    @Test func aPostedCallbackCanBeCancelledAndIsReleasedAtOnce() async throws {
+        try await withLoopThread { loop in
+            weak var captured: Captured?
+            var calls = 0
+            let handle: ThreadsafeHandle = try {
+                let object = Captured()
+                captured = object
+                nonisolated(unsafe) let count = { calls += 1 }
+                nonisolated(unsafe) let kept = object
+                return try loop.callSoonThreadsafe {
+                    withExtendedLifetime(kept) { count() }
+                }
+            }()
+            #expect(captured != nil)
+            #expect(try OtherThread.run { handle.cancel() })
+            #expect(captured == nil)
+            #expect(!handle.cancel())
+            loop.stop()
+            try loop.runForever()
+            #expect(calls == 0)
+        }
+    }
+
+    // covers: 41, 105
+    @Test func postsDuringACloseAreTakenOrRefused() async throws {
+        for _ in 0..<rounds(debug: 50, release: 300) {
+            let (made, released, strange) = (Counter(), Counter(), Counter())
+            try await withLoopThread(.auto, patiently) { loop in
+                let started = Counter()
+                let threads = (0..<4).map { _ in
+                    OtherThread {
+                        started.increment()
+                        while true {
+                            let counted = Counted(released)
+                            made.increment()
+                            do {
+                                try loop.callSoonThreadsafe { counted.touch() }
+                            } catch {
+                                if (error as? EventLoopError)?.code != .closed { strange.increment() }
+                                return
+                            }
+                        }
+                    }
+                }
+                while started.value < 4 { sched_yield() }
+                loop.stop()
+                try loop.runForever()
+                try loop.close()
+                for thread in threads { thread.join() }
+            }
+            // Each closure was released, whether it was called, dropped or refused.
+            #expect(released.value == made.value)
+            #expect(strange.value == 0)
+        }
+    }
+}
+
+/// What came from one thread. `received` belongs to the loop's.
+private final class Tally: @unchecked Sendable {
+    var received = 0
+    let hasCaughtUp = DispatchSemaphore(value: 0)
+}
+
+/// `count` belongs to the loop's thread.
+private final class Disorder: @unchecked Sendable {
+    var count = 0
+    let refused = Counter()
+}
+
+private final class Captured {}
+
+private final class Counter: Sendable {
+    private let atomic = Atomic<Int>(0)
+
+    var value: Int { atomic.load(ordering: .acquiring) }
+
+    func increment() { atomic.add(1, ordering: .acquiringAndReleasing) }
+}
+
+/// Tells when it is released.
+private final class Counted: Sendable {
+    private let released: Counter
+
+    init(_ released: Counter) {
+        self.released = released
+    }
+
+    deinit { released.increment() }
+
+    func touch() {}
+}

@@ -1,0 +1,274 @@
+import AsyncIO
+import AsyncIOTesting
+import SystemPackage
+import Testing
+
+/// Reading by a task: the same on readiness and on completion.
+struct StreamReaderTests {
+    // covers: 300, 301
+    @Test(arguments: ScriptedBackend.allCases)
+    func readGivesWhatHasComeThenTheEndAgainAndAgain(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            peer.sends("hello world")
+            peer.ends()
+            #expect(try await reader.read(upTo: 5) == Array("hello".utf8))
+            var buffer = [UInt8](repeating: 0, count: 100)
+            #expect(try await reader.read(into: &buffer) == 6)
+            #expect(buffer.starts(with: " world".utf8))
+            for _ in 0..<3 {
+                #expect(try await reader.read(into: &buffer) == nil)
+                #expect(try await reader.read(upTo: 5).isEmpty)
+                #expect(try await reader.readLine() == nil)
+            }
+            writer.close()
+        }
+    }
+
+    // covers: 136, 303
+    @Test(arguments: ScriptedBackend.allCases)
+    func anEmptyReadIsNoEndAndANegativeOneIsRefused(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            peer.sends("abc")
+            var empty: [UInt8] = []
+            #expect(try await reader.read(into: &empty) == 0)
+            #expect(try await reader.read(upTo: 0).isEmpty)
+            #expect(try await reader.readExactly(0).isEmpty)
+            let read = await #expect(throws: EventLoopError.self) { try await reader.read(upTo: -1) }
+            #expect(read?.code == .invalidArgument)
+            let exact = await #expect(throws: EventLoopError.self) { try await reader.readExactly(-1) }
+            #expect(exact?.code == .invalidArgument)
+            #expect(try await reader.readExactly(3) == Array("abc".utf8))
+            writer.close()
+        }
+    }
+
+    // covers: 300
+    @Test(arguments: ScriptedBackend.allCases, [1, 2, 3, 7, 100])
+    func theChunkingOfWhatComesDoesNotMatter(backend: ScriptedBackend, chunk: Int) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            let text = "first\nsecond\r\n\n12345third, without an end"
+            var rest = Array(text.utf8)
+            let feeding = network.loop.createTask {
+                while !rest.isEmpty {
+                    peer.sends(Array(rest.prefix(chunk)))
+                    rest.removeFirst(min(chunk, rest.count))
+                    await network.idle()
+                }
+                peer.ends()
+            }
+            #expect(try await reader.readLine() == "first")
+            #expect(try await reader.readLine(strippingNewline: false) == "second\r\n")
+            #expect(try await reader.readLine() == "")
+            #expect(try await reader.readExactly(5) == Array("12345".utf8))
+            #expect(try await reader.readLine() == "third, without an end")
+            #expect(try await reader.readLine() == nil)
+            try await feeding.value
+            writer.close()
+        }
+    }
+
+    // covers: 301
+    @Test(arguments: ScriptedBackend.allCases)
+    func anEndInTheMiddleSaysWhatCame(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            peer.sends("abc")
+            peer.ends()
+            let error = await #expect(throws: IncompleteReadError.self) { try await reader.readExactly(5) }
+            #expect(error?.partial == Array("abc".utf8))
+            #expect(error?.expectedBytes == 5)
+            #expect(try await reader.read(upTo: 5).isEmpty)
+            writer.close()
+        }
+    }
+
+    // covers: 302
+    @Test(arguments: ScriptedBackend.allCases)
+    func aLineMayBeAsLongAsTheLimitButNotLonger(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams(limitBytes: 5)
+            peer.sends("12345\n123456\n1\n")
+            #expect(try await reader.readLine() == "12345")
+            let error = await #expect(throws: EventLoopError.self) { try await reader.readLine() }
+            #expect(error?.code == .limitExceeded)
+            peer.sends("ok\n")
+            // What was read of the long line is gone; what follows is intact.
+            var lines: [String] = []
+            while lines.last != "ok" { lines.append(try await reader.readLine() ?? "ok") }
+            #expect(lines.suffix(2) == ["1", "ok"])
+            writer.close()
+        }
+    }
+
+    // covers: 302
+    @Test(arguments: ScriptedBackend.allCases)
+    func anEndlessLineIsNotCollected(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams(limitBytes: 1_000)
+            peer.sends([UInt8](repeating: UInt8(ascii: "x"), count: 100_000))
+            let error = await #expect(throws: EventLoopError.self) { try await reader.readLine() }
+            #expect(error?.code == .limitExceeded)
+            writer.abort()
+        }
+    }
+
+    // covers: 128, 306
+    @Test(arguments: ScriptedBackend.allCases)
+    func aCancelledReadHasTakenNothing(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            let read = network.loop.createTask { try await reader.read(upTo: 10) }
+            await network.idle()
+            read.cancel()
+            await #expect(throws: CancellationError.self) { try await read.value }
+
+            peer.sends("abc")
+            await network.idle()
+            let exact = network.loop.createTask { try await reader.readExactly(6) }
+            await network.idle()
+            exact.cancel()
+            await #expect(throws: CancellationError.self) { try await exact.value }
+
+            let line = network.loop.createTask { try await reader.readLine() }
+            await network.idle()
+            line.cancel()
+            await #expect(throws: CancellationError.self) { try await line.value }
+
+            peer.sends("def\n")
+            #expect(try await reader.readExactly(2) == Array("ab".utf8))
+            #expect(try await reader.readLine() == "cdef")
+            writer.close()
+        }
+    }
+
+    // covers: 75, 128
+    @Test(arguments: ScriptedBackend.allCases)
+    func aCancellationInTheSameTickAsTheBytesLosesNone(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            let read = network.loop.createTask { try await reader.read(upTo: 10) }
+            await network.idle()
+            peer.sends("bytes")
+            read.cancel()
+            let first = (try? await read.value) ?? []
+            let rest = first.isEmpty ? try await reader.read(upTo: 10) : []
+            #expect(first + rest == Array("bytes".utf8))
+            writer.close()
+        }
+    }
+
+    // covers: 133, 306, F70
+    @Test(arguments: ScriptedBackend.allCases)
+    func aSecondReaderIsBusyAndTakesNothingFromTheFirst(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            peer.sends("half a ")
+            let first = network.loop.createTask { try await reader.readLine() }
+            await network.idle()
+            await expectBusy { _ = try await reader.read(upTo: 3) }
+            await expectBusy { _ = try await reader.readExactly(3) }
+            await expectBusy { _ = try await reader.readLine() }
+            peer.sends("line\n")
+            #expect(try await first.value == "half a line")
+            writer.close()
+        }
+    }
+
+    // covers: 305
+    @Test(arguments: ScriptedBackend.allCases)
+    func whatCameBeforeAResetIsReadBeforeTheError(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            await network.idle()
+            peer.sends("data")
+            peer.resets()
+            #expect(try await reader.read(upTo: 100) == Array("data".utf8))
+            for _ in 0..<2 {
+                let error = await #expect(throws: IOError.self) { try await reader.read(upTo: 100) }
+                #expect(error?.errno == .connectionReset)
+            }
+            let error = await #expect(throws: WriteError.self) { try await writer.write("x") }
+            #expect((error?.underlying as? IOError)?.errno == .connectionReset)
+            await network.idle()
+            #expect(peer.wasClosed)
+        }
+    }
+
+    // covers: 305
+    @Test(arguments: ScriptedBackend.allCases)
+    func aResetWakesTheReaderAndKeepsWhatItHad(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, _, peer) = try network.openStreams()
+            peer.sends("ab")
+            let read = network.loop.createTask { try await reader.readExactly(5) }
+            await network.idle()
+            peer.resets()
+            await #expect(throws: IOError.self) { try await read.value }
+            #expect(try await reader.read(upTo: 5) == Array("ab".utf8))
+            await #expect(throws: IOError.self) { try await reader.read(upTo: 5) }
+        }
+    }
+
+    // covers: 132, 308, F70
+    @Test(arguments: ScriptedBackend.allCases)
+    func closingWakesTheReader(backend: ScriptedBackend) async throws {
+        for abort in [false, true] {
+            try await withScriptedNetwork(backend) { network in
+                let (reader, writer, peer) = try network.openStreams()
+                let read = network.loop.createTask { try await reader.read(upTo: 10) }
+                await network.idle()
+                if abort { writer.abort() } else { writer.close() }
+                let error = await #expect(throws: EventLoopError.self) { try await read.value }
+                #expect(error?.code == .closed)
+                await network.idle()
+                #expect(peer.wasClosed)
+            }
+        }
+    }
+
+    // covers: 132, 308
+    @Test(arguments: ScriptedBackend.allCases)
+    func closingWakesTheReaderAlsoWhileThePeerTakesNothing(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            await network.idle()
+            peer.blocksWrites()
+            writer.transport.write("stuck")
+            let read = network.loop.createTask { try await reader.read(upTo: 10) }
+            await network.idle()
+            writer.close()
+            await network.idle()
+            let error = await #expect(throws: EventLoopError.self) { try await read.value }
+            #expect(error?.code == .closed)
+            #expect(!peer.wasClosed)
+            peer.unblocksWrites()
+            await network.idle()
+            #expect(peer.writtenText == "stuck")
+            #expect(peer.wasClosed)
+        }
+    }
+
+    // covers: 308, 311
+    @Test(arguments: ScriptedBackend.allCases)
+    func readingAfterCloseFailsAndAnEndMeanwhileIsHarmless(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            peer.sends("unread")
+            peer.ends()
+            await network.idle()
+            writer.close()
+            let error = await #expect(throws: EventLoopError.self) { try await reader.read(upTo: 10) }
+            #expect(error?.code == .closed)
+            await network.idle()
+            #expect(peer.wasClosed)
+        }
+    }
+
+    private func expectBusy(_ body: () async throws -> Void) async {
+        let error = await #expect(throws: EventLoopError.self) { try await body() }
+        #expect(error?.code == .busy)
+    }
+}

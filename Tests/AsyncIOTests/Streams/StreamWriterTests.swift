@@ -1,0 +1,244 @@
+import AsyncIO
+import AsyncIOTesting
+import SystemPackage
+import Testing
+
+/// Writing by a task: the same on readiness and on completion.
+struct StreamWriterTests {
+    /// More than a completion driver takes over from the writer.
+    private static let much = [UInt8](repeating: 9, count: 300_000)
+
+    // covers: 127, 307
+    @Test(arguments: ScriptedBackend.allCases)
+    func aWriteWaitsWhileThePeerIsSlowAndKeepsTheOrder(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (_, writer, peer) = try network.openStreams()
+            await network.idle()
+            let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
+            peer.takes(atMost: 10_000)
+            peer.blocksWrites()
+            var isWritten = false
+            let writing = network.loop.createTask {
+                try await writer.write(bytes)
+                try await writer.write("the end")
+                isWritten = true
+            }
+            await network.idle()
+            #expect(!isWritten)
+            peer.unblocksWrites()
+            try await writing.value
+            await network.idle()
+            #expect(peer.written == bytes + Array("the end".utf8))
+            writer.close()
+        }
+    }
+
+    // covers: 307
+    @Test(arguments: ScriptedBackend.allCases)
+    func aResetSaysHowManyBytesWentOut(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (_, writer, peer) = try network.openStreams()
+            await network.idle()
+            peer.takes(atMost: 100_000)
+            let writing = network.loop.createTask { try await writer.write(Self.much) }
+            network.whenIdle {}
+            peer.blocksWrites()
+            await network.idle()
+            peer.resets()
+            let error = await #expect(throws: WriteError.self) { try await writing.value }
+            #expect((error?.underlying as? IOError)?.errno == .connectionReset)
+            // On completion, what the driver had taken over counts too.
+            #expect(error.map { $0.bytesWritten >= peer.written.count && $0.bytesWritten < Self.much.count } == true)
+            await network.idle()
+            #expect(peer.wasClosed)
+            let again = await #expect(throws: WriteError.self) { try await writer.write("x") }
+            #expect(again?.bytesWritten == 0)
+        }
+    }
+
+    // covers: 129
+    @Test(arguments: ScriptedBackend.allCases)
+    func aCancelledWriteSaysHowManyBytesWentOut(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (_, writer, peer) = try network.openStreams()
+            await network.idle()
+            peer.blocksWrites()
+            let writing = network.loop.createTask { try await writer.write(Self.much) }
+            await network.idle()
+            writing.cancel()
+            let error = await #expect(throws: WriteError.self) { try await writing.value }
+            #expect(error?.underlying is CancellationError)
+            peer.unblocksWrites()
+            await network.idle()
+            // Exactly those bytes arrive, and then the next write's.
+            #expect(peer.written.count == error?.bytesWritten)
+            try await writer.write("next")
+            await network.idle()
+            #expect(peer.written.suffix(4) == Array("next".utf8)[...])
+            writer.close()
+        }
+    }
+
+    // covers: 133, F70
+    @Test(arguments: ScriptedBackend.allCases)
+    func aSecondWriterIsBusy(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (_, writer, peer) = try network.openStreams()
+            await network.idle()
+            peer.blocksWrites()
+            let writing = network.loop.createTask { try await writer.write(Self.much) }
+            await network.idle()
+            let error = await #expect(throws: WriteError.self) { try await writer.write("me too") }
+            #expect((error?.underlying as? EventLoopError)?.code == .busy)
+            #expect(error?.bytesWritten == 0)
+            peer.unblocksWrites()
+            try await writing.value
+            await network.idle()
+            #expect(peer.written == Self.much)
+            writer.close()
+        }
+    }
+
+    // covers: 134
+    @Test(arguments: ScriptedBackend.allCases)
+    func readingAndWritingDoNotWaitForEachOther(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            await network.idle()
+            peer.blocksWrites()
+            let writing = network.loop.createTask { try await writer.write(Self.much) }
+            let reading = network.loop.createTask { try await reader.readExactly(3) }
+            await network.idle()
+            peer.sends("abc")
+            #expect(try await reading.value == Array("abc".utf8))
+            let next = network.loop.createTask { try await reader.readLine() }
+            await network.idle()
+            peer.unblocksWrites()
+            try await writing.value
+            peer.sends("line\n")
+            #expect(try await next.value == "line")
+            writer.close()
+        }
+    }
+
+    // covers: 132
+    @Test(arguments: ScriptedBackend.allCases)
+    func closingWakesTheWriter(backend: ScriptedBackend) async throws {
+        for abort in [false, true] {
+            try await withScriptedNetwork(backend) { network in
+                let (_, writer, peer) = try network.openStreams()
+                await network.idle()
+                peer.blocksWrites()
+                let writing = network.loop.createTask { try await writer.write(Self.much) }
+                await network.idle()
+                if abort { writer.abort() } else { writer.close() }
+                await network.idle()
+                let error = await #expect(throws: WriteError.self) { try await writing.value }
+                #expect((error?.underlying as? EventLoopError)?.code == .closed)
+                peer.unblocksWrites()
+                await network.idle()
+                #expect(peer.wasClosed)
+                #expect(abort || peer.written.count == error?.bytesWritten)
+            }
+        }
+    }
+
+    // covers: 146, 153
+    @Test(arguments: ScriptedBackend.allCases)
+    func writesAfterTheEndFail(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (_, writer, peer) = try network.openStreams()
+            await network.idle()
+            try await writer.write("request")
+            try await writer.writeEOF()
+            try await writer.writeEOF()
+            await network.idle()
+            #expect(peer.wasShutDown && !peer.wasClosed)
+            let ended = await #expect(throws: WriteError.self) { try await writer.write("more") }
+            #expect((ended?.underlying as? EventLoopError)?.code == .closed)
+            writer.close()
+            let closed = await #expect(throws: WriteError.self) { try await writer.write("more") }
+            #expect((closed?.underlying as? EventLoopError)?.code == .closed)
+            try await writer.writeEOF()
+            #expect(peer.writtenText == "request")
+        }
+    }
+
+    // covers: 143
+    @Test(arguments: ScriptedBackend.allCases)
+    func anEmptyWriteReturnsAtOnce(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (_, writer, peer) = try network.openStreams()
+            await network.idle()
+            peer.blocksWrites()
+            try await writer.write("")
+            try await writer.write([])
+            await network.idle()
+            #expect(peer.sends.isEmpty)
+            writer.close()
+        }
+    }
+
+    // covers: 154
+    @Test(arguments: ScriptedBackend.allCases)
+    func bothEndsTogetherCloseTheSocket(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            await network.idle()
+            try await writer.write("question")
+            try await writer.writeEOF()
+            peer.sends("answer")
+            peer.ends()
+            #expect(try await reader.readLine() == "answer")
+            #expect(try await reader.readLine() == nil)
+            await network.idle()
+            #expect(peer.wasClosed)
+            #expect(try await reader.read(upTo: 1).isEmpty)
+        }
+    }
+
+    // covers: 36, 308
+    @Test(arguments: ScriptedBackend.allCases)
+    func droppedStreamsCloseTheirConnectionAfterWhatWaits(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let peer = try await writeAndDropStreams(network)
+            await network.idle()
+            #expect(!peer.wasClosed)
+            peer.unblocksWrites()
+            await network.idle()
+            #expect(peer.writtenText == "still sent")
+            #expect(peer.wasClosed)
+            #expect(network.loop.statistics.sources == 0)
+        }
+    }
+
+    // covers: 36
+    @Test(arguments: ScriptedBackend.allCases)
+    func streamsMayBeDroppedOnAnotherThread(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (box, peer) = try {
+                let (reader, writer, peer) = try network.openStreams()
+                return (StreamBox(streams: (reader, writer)), peer)
+            }()
+            try OtherThread.run { box.streams = nil }
+            await network.idle()
+            #expect(peer.wasClosed)
+        }
+    }
+
+    private func writeAndDropStreams(_ network: ScriptedNetwork) async throws -> ScriptedPeer {
+        let (_, writer, peer) = try network.openStreams()
+        await network.idle()
+        peer.blocksWrites()
+        writer.transport.write("still sent")
+        return peer
+    }
+
+    private final class StreamBox: @unchecked Sendable {
+        var streams: (StreamReader, StreamWriter)?
+
+        init(streams: (StreamReader, StreamWriter)) {
+            self.streams = streams
+        }
+    }
+}

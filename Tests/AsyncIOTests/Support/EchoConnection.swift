@@ -1,0 +1,50 @@
+import AsyncIO
+
+/// Connects to a server of the same loop that sends back what it gets, and ends both when `body` has ended. On the loop.
+func withEchoConnection<Result>(
+    on loop: EventLoop, _ body: (StreamReader, StreamWriter) async throws -> Result
+) async throws -> Result {
+    let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+        while true {
+            let bytes = try await reader.read(upTo: 65536)
+            if bytes.isEmpty { return }
+            try await writer.write(bytes)
+        }
+    }
+    defer { server.close() }
+    let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.localAddresses[0].port ?? 0)
+    defer { writer.close() }
+    return try await body(reader, writer)
+}
+
+/// Two connected streams of one loop: what is written to the first can be read from the second.
+func withStreamPair<Result>(
+    on loop: EventLoop,
+    _ body: (_ writer: StreamWriter, _ reader: StreamReader) async throws -> Result
+) async throws -> Result {
+    let accepted = Accepted()
+    let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+        // Kept by the test, which ends it.
+        await withUnsafeContinuation { (ended: UnsafeContinuation<Void, Never>) in
+            accepted.ended = ended
+            accepted.writer = writer
+            accepted.arrived?.resume()
+        }
+        withExtendedLifetime(reader) {}
+    }
+    let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.localAddresses[0].port ?? 0)
+    if accepted.writer == nil { await withUnsafeContinuation { accepted.arrived = $0 } }
+    server.close()
+    defer {
+        writer.close()
+        accepted.ended?.resume()
+        accepted.writer = nil
+    }
+    return try await body(accepted.writer!, reader)
+}
+
+private final class Accepted {
+    var writer: StreamWriter?
+    var ended: UnsafeContinuation<Void, Never>?
+    var arrived: UnsafeContinuation<Void, Never>?
+}

@@ -1,0 +1,222 @@
+import AsyncIO
+import AsyncIOTesting
+import Foundation
+import Synchronization
+import SystemPackage
+import Testing
+
+/// A cancellation against what it cancels: whoever comes first, no byte is lost and nobody hangs.
+struct CancellationTests {
+    /// How the task that waits was made.
+    enum Kind: CaseIterable {
+        /// By `createTask`: one handler for the whole task.
+        case recorded
+        /// By `Task(executorPreference:)`: one handler per wait.
+        case preferring
+
+        func start<Value: Sendable>(
+            on loop: EventLoop, _ body: @escaping () async throws -> Value
+        ) -> Task<Value, any Error> {
+            switch self {
+            case .recorded: return loop.createTask { try await body() }
+            case .preferring:
+                nonisolated(unsafe) let body = body
+                return Task(executorPreference: loop) { try await body() }
+            }
+        }
+    }
+
+    /// When the cancellation comes.
+    enum Moment: CaseIterable {
+        case beforeTheTaskBegins
+        /// In the tick in which the byte is sent, when the task waits already.
+        case withTheByte
+        /// After the tick in which the byte came.
+        case after
+        /// Whenever the other thread gets to it.
+        case fromAnotherThread
+    }
+
+    // covers: 72, 75
+    @Test(arguments: Kind.allCases, Moment.allCases)
+    func aCancelledReadLosesNoByte(kind: Kind, moment: Moment) async throws {
+        let count = rounds(debug: 2_500, release: 25_000)
+        let (received, cancelled) = try await withLoop(.auto, LoopTestOptions(timeLimit: .seconds(120))) { loop in
+            try await withStreamPair(on: loop) { writer, reader in
+                var received: [UInt8] = []
+                var cancelled = 0
+                let canceller = Canceller()
+                defer { canceller.end() }
+                for round in 0..<count {
+                    let task = kind.start(on: loop) { try await reader.read(upTo: 16) }
+                    if moment == .beforeTheTaskBegins {
+                        task.cancel()
+                    } else {
+                        await loop.yield()
+                    }
+                    if moment == .fromAnotherThread { canceller.cancel(task) }
+                    try await writer.write([UInt8(truncatingIfNeeded: round)])
+                    switch moment {
+                    case .withTheByte: task.cancel()
+                    case .after:
+                        await loop.yield()
+                        task.cancel()
+                    default: break
+                    }
+                    do { received += try await task.value } catch is CancellationError { cancelled += 1 }
+                }
+                // The stream is as good as before.
+                while received.count < count {
+                    received += try await withTimeout(.seconds(5)) { try await reader.read(upTo: 4096) }
+                }
+                return (received, cancelled)
+            }
+        }
+        #expect(received == (0..<count).map { UInt8(truncatingIfNeeded: $0) })
+        if moment == .withTheByte { #expect(cancelled > 0) }
+    }
+
+    // covers: 72, 75
+    @Test(arguments: Kind.allCases)
+    func aSleepEndsHoweverItsCancellationAndItsTimerMeet(kind: Kind) async throws {
+        let count = rounds(debug: 10_000, release: 100_000)
+        try await withLoop(.auto, LoopTestOptions(timeLimit: .seconds(120))) { loop in
+            var generator = SeededGenerator(seed: 5)
+            let canceller = Canceller()
+            defer { canceller.end() }
+            for round in 0..<count {
+                let delay = Duration.nanoseconds(Int64.random(in: 0..<20_000, using: &generator))
+                let task = kind.start(on: loop) { try await loop.sleep(for: delay) }
+                switch round % 4 {
+                case 0: task.cancel()
+                case 1:
+                    await loop.yield()
+                    task.cancel()
+                default: canceller.cancel(task)
+                }
+                do { try await task.value } catch is CancellationError {}
+            }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func aWaitForADescriptorEndsHoweverItsCancellationAndTheByteMeet(kind: Kind) async throws {
+        let count = rounds(debug: 2_500, release: 25_000)
+        try await withLoop(.auto, LoopTestOptions(timeLimit: .seconds(120))) { loop in
+            let loop = try #require(loop as? SelectorEventLoop)
+            let pipe = Pipe()
+            let descriptor = FileDescriptor(rawValue: pipe.fileHandleForReading.fileDescriptor)
+            let input = FileDescriptor(rawValue: pipe.fileHandleForWriting.fileDescriptor)
+            let canceller = Canceller()
+            defer { canceller.end() }
+            for round in 0..<count {
+                let task = kind.start(on: loop) { try await loop.waitReadable(descriptor) }
+                await loop.yield()
+                if round % 2 == 0 { canceller.cancel(task) } else { task.cancel() }
+                _ = try input.writeAll([1])
+                do { try await task.value } catch is CancellationError {}
+                try await loop.waitReadable(descriptor)
+                var byte: UInt8 = 0
+                _ = try withUnsafeMutableBytes(of: &byte) { try descriptor.read(into: $0) }
+            }
+            withExtendedLifetime(pipe) {}
+        }
+    }
+
+    @Test func aSecondReaderIsRefusedAndTheFirstIsNotDisturbed() async throws {
+        try await withLoop { loop in
+            try await withStreamPair(on: loop) { writer, reader in
+                let task = loop.createTask { try await reader.read(upTo: 16) }
+                await loop.yield()
+                #expect(await asyncCode { _ = try await reader.read(upTo: 16) } == .busy)
+                try await writer.write("x")
+                let bytes = try await task.value
+                #expect(bytes == [UInt8(ascii: "x")])
+            }
+        }
+    }
+
+    // covers: 75
+    @Test func aCancelledReadExactlyKeepsWhatCame() async throws {
+        try await withLoop { loop in
+            try await withStreamPair(on: loop) { writer, reader in
+                for kind in Kind.allCases {
+                    let task = kind.start(on: loop) { try await reader.readExactly(6) }
+                    await loop.yield()
+                    try await writer.write("abc")
+                    // The bytes have come, and three are missing.
+                    for _ in 0..<5 { await loop.yield() }
+                    task.cancel()
+                    await #expect(throws: CancellationError.self) { try await task.value }
+                    try await writer.write("def")
+                    let bytes = try await reader.readExactly(6)
+                    #expect(String(decoding: bytes, as: UTF8.self) == "abcdef")
+                }
+            }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func aCancelledWriteSaysHowManyBytesWentOut(kind: Kind) async throws {
+        try await withLoop { loop in
+            try await withStreamPair(on: loop) { writer, reader in
+                let bytes = [UInt8](repeating: 7, count: 20_000_000)
+                let task = kind.start(on: loop) { try await writer.write(bytes) }
+                await loop.yield()
+                for _ in 0..<5 { await loop.yield() }
+                task.cancel()
+                let error = await #expect(throws: WriteError.self) { try await task.value }
+                #expect(error?.underlying is CancellationError)
+                let written = error?.bytesWritten ?? 0
+                #expect(written > 0 && written < bytes.count)
+                // They, and nothing else, arrive.
+                try await writer.writeEOF()
+                var received = 0
+                while true {
+                    let count = try await reader.read(upTo: 1_000_000).count
+                    if count == 0 { break }
+                    received += count
+                }
+                #expect(received == written)
+            }
+        }
+    }
+}
+
+/// Another thread that cancels tasks, each as soon as it can.
+private final class Canceller: Sendable {
+    private final class Order: Sendable {
+        let cancel: @Sendable () -> Void
+        init(_ cancel: @escaping @Sendable () -> Void) { self.cancel = cancel }
+    }
+
+    /// The newest order, retained. An atomic, since the thread sanitizer does not understand `Mutex`.
+    private let order = Atomic<UInt>(0)
+    private let isOver = Atomic<Bool>(false)
+    private let work = DispatchSemaphore(value: 0)
+
+    init() {
+        _ = OtherThread { [self] in
+            while !isOver.load(ordering: .acquiring) {
+                work.wait()
+                exchange(nil)?.cancel()
+            }
+        }
+    }
+
+    func cancel<Value>(_ task: Task<Value, any Error>) {
+        _ = exchange(Order { task.cancel() })
+        work.signal()
+    }
+
+    func end() {
+        isOver.store(true, ordering: .releasing)
+        work.signal()
+    }
+
+    private func exchange(_ new: Order?) -> Order? {
+        let address = new.map { UInt(bitPattern: Unmanaged.passRetained($0).toOpaque()) } ?? 0
+        let former = UnsafeRawPointer(bitPattern: order.exchange(address, ordering: .acquiringAndReleasing))
+        return former.map { Unmanaged<Order>.fromOpaque($0).takeRetainedValue() }
+    }
+}

@@ -1,0 +1,178 @@
+import AsyncIO
+import AsyncIOSystem
+import AsyncIOTesting
+import Testing
+
+struct TimeoutTests {
+    // covers: 77
+    @Test func aBodyThatTakesLongerIsCancelled() async throws {
+        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+            var wasCancelled = false
+            let error = await asyncCode {
+                try await withTimeout(.milliseconds(5)) {
+                    do { try await loop.sleep(for: .seconds(1)) } catch {
+                        wasCancelled = true
+                        throw error
+                    }
+                }
+            }
+            #expect(error == .timedOut)
+            #expect(wasCancelled)
+            #expect(loop.now.nanoseconds == 5_000_000)
+            #expect(!Task.isCancelled)
+        }
+    }
+
+    @Test func aBodyThatIsFasterReturnsAndTheTimerIsGone() async throws {
+        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+            let value = try await withTimeout(.seconds(5)) {
+                try await loop.sleep(for: .milliseconds(1))
+                return 42
+            }
+            #expect(value == 42)
+            #expect(loop.now.nanoseconds == 1_000_000)
+            #expect(loop.statistics.callbacks == 0)
+        }
+    }
+
+    // covers: 77
+    @Test func anErrorOfTheBodyIsPassedOn() async throws {
+        struct Failure: Error {}
+        try await withLoop(.auto, patiently) { loop in
+            await #expect(throws: Failure.self) { try await withTimeout(.seconds(5)) { throw Failure() } }
+            // Also one that comes instead of the cancellation.
+            await #expect(throws: Failure.self) {
+                try await withTimeout(.microseconds(1)) {
+                    try? await loop.sleep(for: .seconds(3600))
+                    throw Failure()
+                }
+            }
+        }
+    }
+
+    // covers: 75, 80
+    @Test func aValueThatTheBodyComesToAfterAllIsNotLost() async throws {
+        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+            let value = try await withTimeout(.milliseconds(1)) {
+                try? await loop.sleep(for: .seconds(1))
+                // Its own time: the caller waits for the end of the body.
+                await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+                    loop.callLater(after: .milliseconds(10)) { continuation.resume() }
+                }
+                return "late"
+            }
+            #expect(value == "late")
+            #expect(loop.now.nanoseconds == 11_000_000)
+        }
+    }
+
+    // covers: 77, 83
+    @Test func aCancellationFromOutsideIsNotATimeout() async throws {
+        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+            let task = loop.createTask {
+                try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
+            }
+            loop.callLater(after: .seconds(1)) { task.cancel() }
+            await #expect(throws: CancellationError.self) { try await task.value }
+            #expect(loop.now.nanoseconds == 1_000_000_000)
+        }
+    }
+
+    // covers: 77
+    @Test func aCancellationFromOutsideWinsInTheSameTick() async throws {
+        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+            let task = loop.createTask {
+                try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
+            }
+            await loop.yield()
+            loop.callLater(after: .seconds(5)) { task.cancel() }
+            await #expect(throws: CancellationError.self) { try await task.value }
+        }
+    }
+
+    // covers: 78
+    @Test func noTimeAtAllEndsTheBodyAtItsFirstSuspension() async throws {
+        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+            for limit in [Duration.zero, .seconds(-1)] {
+                let value = try await withTimeout(limit) { "did not wait" }
+                #expect(value == "did not wait")
+                let error = await asyncCode { try await withTimeout(limit) { try await loop.sleep(for: .seconds(1)) } }
+                #expect(error == .timedOut)
+            }
+            let past = await asyncCode {
+                try await withDeadline(LoopInstant(nanoseconds: -1)) { try await loop.sleep(for: .seconds(1)) }
+            }
+            #expect(past == .timedOut)
+            #expect(loop.now.nanoseconds == 0)
+        }
+    }
+
+    // covers: 79
+    @Test func theRightOneOfNestedTimeoutsFires() async throws {
+        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+            var inner: EventLoopError.Code?
+            let value = try await withTimeout(.milliseconds(20)) {
+                inner = await asyncCode {
+                    try await withTimeout(.milliseconds(5)) { try await loop.sleep(for: .seconds(1)) }
+                }
+                return "outer goes on"
+            }
+            #expect(inner == .timedOut)
+            #expect(value == "outer goes on")
+
+            var innerError: (any Error)?
+            let outer = await asyncCode {
+                try await withTimeout(.milliseconds(5)) {
+                    do {
+                        try await withTimeout(.milliseconds(20)) { try await loop.sleep(for: .seconds(1)) }
+                    } catch {
+                        innerError = error
+                        throw error
+                    }
+                }
+            }
+            #expect(outer == .timedOut)
+            #expect(innerError is CancellationError)
+            #expect(loop.now.nanoseconds == 10_000_000)
+        }
+    }
+
+    // covers: 79
+    @Test(arguments: [(5, 10), (10, 5)])
+    func theOuterTimeoutIsThrownWhenBothExpireWhileTheLoopIsBusy(outer: Int, inner: Int) async throws {
+        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+            let error = await asyncCode {
+                try await withTimeout(.milliseconds(outer)) {
+                    do {
+                        try await withTimeout(.milliseconds(inner)) {
+                            loop.callSoon { loop.virtualClock.advance(by: .milliseconds(20)) }
+                            try await loop.sleep(for: .seconds(1))
+                        }
+                    } catch let error as EventLoopError where error.code == .timedOut {
+                        // Only if the inner one was due first: then the outer one ends this.
+                        try await loop.sleep(for: .seconds(1))
+                    }
+                }
+            }
+            #expect(error == .timedOut)
+            #expect(loop.now.nanoseconds == 20_000_000)
+        }
+    }
+
+    @Test func aTimeoutNeedsALoop() async {
+        #expect(await asyncCode { try await withTimeout(.seconds(1)) {} } == .notRunning)
+    }
+
+    @Test func aTaskOfThePoolMayUseALoopsDeadline() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            let task = Task {
+                await asyncCode {
+                    try await loop.withDeadline(loop.now.advanced(by: .microseconds(10))) {
+                        try await loop.sleep(for: .seconds(3600))
+                    }
+                }
+            }
+            #expect(await task.value == .timedOut)
+        }
+    }
+}

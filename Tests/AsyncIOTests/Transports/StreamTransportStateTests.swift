@@ -1,0 +1,221 @@
+import Testing
+
+@testable import AsyncIO
+
+/// The pure machine: what follows from which event.
+struct StreamTransportStateTests {
+    // covers: 148
+    @Test func writingPausesStrictlyAboveTheHighMarkAndResumesAtTheLowOne() {
+        var state = StreamTransportState()
+        #expect(state.queued(queuedBytes: 64 * 1024) == [])
+        #expect(state.queued(queuedBytes: 64 * 1024 + 1) == .pauseWriting)
+        #expect(state.queued(queuedBytes: 128 * 1024) == [])
+        #expect(state.flushed(queuedBytes: 16 * 1024 + 1) == [])
+        #expect(state.flushed(queuedBytes: 16 * 1024) == .resumeWriting)
+        #expect(state.flushed(queuedBytes: 0) == [])
+        #expect(state.queued(queuedBytes: 70_000) == .pauseWriting)
+    }
+
+    // covers: 148, 149
+    @Test func lowerMarksPauseAtOnceWhatWasBelowTheOldOnes() {
+        var state = StreamTransportState()
+        #expect(state.changedWaterMarks(high: 10, low: 5, queuedBytes: 11) == .pauseWriting)
+        #expect(state.flushed(queuedBytes: 6) == [])
+        #expect(state.flushed(queuedBytes: 5) == .resumeWriting)
+        #expect(state.changedWaterMarks(high: 0, low: 0, queuedBytes: 0) == [])
+        #expect(state.queued(queuedBytes: 1) == .pauseWriting)
+        #expect(state.flushed(queuedBytes: 0) == .resumeWriting)
+    }
+
+    // covers: 151
+    @Test func pausingAndResumingAreIdempotent() {
+        var state = StreamTransportState()
+        #expect(state.started() == .startReading)
+        #expect(state.started() == [])
+        #expect(state.pausedReading() == .stopReading)
+        #expect(state.pausedReading() == [])
+        #expect(state.resumedReading() == .startReading)
+        #expect(state.resumedReading() == [])
+    }
+
+    // covers: 151
+    @Test func aPauseBeforeTheStartHoldsReadingBack() {
+        var state = StreamTransportState()
+        #expect(state.pausedReading() == [])
+        #expect(state.started() == [])
+        #expect(state.resumedReading() == .startReading)
+    }
+
+    // covers: 152
+    @Test func thePeersEndClosesUnlessTheProtocolKeepsItOpen() {
+        var closing = StreamTransportState()
+        _ = closing.started()
+        #expect(closing.receivedEnd(staysOpen: false, queuedBytes: 0) == [.stopReading, .lose])
+        #expect(closing.life == .lost)
+
+        var flushing = StreamTransportState()
+        _ = flushing.started()
+        #expect(flushing.receivedEnd(staysOpen: false, queuedBytes: 1) == .stopReading)
+        #expect(flushing.life == .closing)
+        #expect(flushing.flushed(queuedBytes: 0) == .lose)
+
+        var open = StreamTransportState()
+        _ = open.started()
+        #expect(open.receivedEnd(staysOpen: true, queuedBytes: 0) == .stopReading)
+        #expect(open.acceptsWrites == true)
+        #expect(open.receivedEnd(staysOpen: true, queuedBytes: 0) == [])
+        #expect(open.resumedReading() == [])
+        #expect(open.closed(queuedBytes: 0) == .lose)
+    }
+
+    // covers: 153
+    @Test func theEndOfWritingWaitsForTheQueue() {
+        var state = StreamTransportState()
+        #expect(state.endedWriting(queuedBytes: 3) == [])
+        #expect(state.acceptsWrites == false)
+        #expect(state.flushed(queuedBytes: 1) == [])
+        #expect(state.flushed(queuedBytes: 0) == .shutdownWrite)
+        #expect(state.flushed(queuedBytes: 0) == [])
+        #expect(state.endedWriting(queuedBytes: 0) == [])
+
+        var idle = StreamTransportState()
+        #expect(idle.endedWriting(queuedBytes: 0) == .shutdownWrite)
+    }
+
+    // covers: 154
+    @Test func bothEndsTogetherAreTheEndOfTheConnection() {
+        var peerFirst = StreamTransportState()
+        _ = peerFirst.started()
+        _ = peerFirst.receivedEnd(staysOpen: true, queuedBytes: 0)
+        #expect(peerFirst.endedWriting(queuedBytes: 0) == [.shutdownWrite, .lose])
+
+        var peerFirstWithQueue = StreamTransportState()
+        _ = peerFirstWithQueue.started()
+        _ = peerFirstWithQueue.receivedEnd(staysOpen: true, queuedBytes: 5)
+        #expect(peerFirstWithQueue.endedWriting(queuedBytes: 5) == [])
+        #expect(peerFirstWithQueue.flushed(queuedBytes: 0) == [.shutdownWrite, .lose])
+
+        var peerLast = StreamTransportState()
+        _ = peerLast.started()
+        _ = peerLast.endedWriting(queuedBytes: 0)
+        #expect(peerLast.receivedEnd(staysOpen: true, queuedBytes: 0) == [.stopReading, .lose])
+    }
+
+    // covers: 141
+    @Test func closeWaitsForTheQueueAndAbortDoesNot() {
+        var closing = StreamTransportState()
+        _ = closing.started()
+        #expect(closing.closed(queuedBytes: 10) == .stopReading)
+        #expect(closing.isClosing == true)
+        #expect(closing.acceptsWrites == false)
+        #expect(closing.closed(queuedBytes: 10) == [])
+        #expect(closing.flushed(queuedBytes: 4) == [])
+        #expect(closing.flushed(queuedBytes: 0) == .lose)
+
+        var aborted = StreamTransportState()
+        _ = aborted.started()
+        _ = aborted.closed(queuedBytes: 10)
+        #expect(aborted.failed() == [.discardQueue, .lose])
+        #expect(aborted.failed() == [])
+        #expect(aborted.flushed(queuedBytes: 0) == [])
+    }
+
+    // covers: 153
+    @Test func anAbortedEndOfWritingIsNotCarriedOut() {
+        var state = StreamTransportState()
+        _ = state.endedWriting(queuedBytes: 3)
+        #expect(state.failed() == [.discardQueue, .lose])
+        #expect(state.flushed(queuedBytes: 0) == [])
+    }
+
+    /// Every sequence of four events, from the beginning and when reading, against what must hold in all of them.
+    // covers: 138, 140, 148, 151, 153
+    @Test func whateverHappensTheActionsFitTogether() {
+        let count = Event.allCases.count
+        for number in 0..<(2 * count * count * count * count) {
+            var rest = number / 2
+            var walk = Walk()
+            if number.isMultiple(of: 2) { walk.step(.start) }
+            for _ in 0..<4 {
+                walk.step(Event.allCases[rest % count])
+                rest /= count
+            }
+            if let problem = walk.problem {
+                Issue.record("\(problem) after \(walk.events.map { String(describing: $0) })")
+                return
+            }
+        }
+    }
+}
+
+private enum Event: CaseIterable {
+    case start, pauseReading, resumeReading, peerEndsAndStays, peerEnds
+    case writesMuch, flushesSome, flushesAll, writeEOF, close, fail
+}
+
+/// Steps through the machine as a transport does, and keeps what it was told to do.
+private struct Walk: ~Copyable {
+    private var state = StreamTransportState()
+    private var queuedBytes = 0
+    private var isReading = false
+    private var isPaused = false
+    private var shutdowns = 0
+    private var losses = 0
+    private(set) var events: [Event] = []
+    private(set) var problem: String?
+
+    mutating func step(_ event: Event) {
+        events.append(event)
+        let actions: StreamTransportState.Actions
+        switch event {
+        case .start: actions = state.started()
+        case .pauseReading: actions = state.pausedReading()
+        case .resumeReading: actions = state.resumedReading()
+        case .peerEndsAndStays: actions = state.receivedEnd(staysOpen: true, queuedBytes: queuedBytes)
+        case .peerEnds: actions = state.receivedEnd(staysOpen: false, queuedBytes: queuedBytes)
+        case .writesMuch:
+            if state.acceptsWrites { queuedBytes += 100_000 }
+            actions = state.acceptsWrites ? state.queued(queuedBytes: queuedBytes) : []
+        case .flushesSome:
+            queuedBytes = min(queuedBytes, 10_000)
+            actions = state.flushed(queuedBytes: queuedBytes)
+        case .flushesAll:
+            queuedBytes = 0
+            actions = state.flushed(queuedBytes: 0)
+        case .writeEOF: actions = state.endedWriting(queuedBytes: queuedBytes)
+        case .close: actions = state.closed(queuedBytes: queuedBytes)
+        case .fail: actions = state.failed()
+        }
+        check(actions)
+    }
+
+    private mutating func check(_ actions: StreamTransportState.Actions) {
+        if losses > 0, !actions.isEmpty { problem = "something is to be done after the loss" }
+        if actions.contains(.discardQueue) { queuedBytes = 0 }
+        if actions.contains(.startReading) {
+            if isReading { problem = "reading was started twice" }
+            isReading = true
+        }
+        if actions.contains(.stopReading) { isReading = false }
+        if actions.contains(.pauseWriting) {
+            if isPaused { problem = "writing was paused twice" }
+            isPaused = true
+        }
+        if actions.contains(.resumeWriting) {
+            if !isPaused { problem = "writing was resumed without a pause" }
+            isPaused = false
+        }
+        if actions.contains(.shutdownWrite) {
+            shutdowns += 1
+            if queuedBytes > 0 { problem = "the end would overtake bytes" }
+            if shutdowns > 1 { problem = "writing was ended twice" }
+        }
+        if actions.contains(.lose) {
+            losses += 1
+            if queuedBytes > 0 { problem = "the loss would drop bytes" }
+            if isReading { problem = "the loss left reading on" }
+        }
+        if (state.life == .lost) != (losses == 1) { problem = "the state and its actions differ" }
+        if state.life == .closing && queuedBytes == 0 { problem = "nothing ends this connection" }
+    }
+}

@@ -1,0 +1,241 @@
+import AsyncIOTesting
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+/// Connections of the real kernel, on every loop of this system.
+struct TCPTests {
+    private static let megabyte = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 / 251) }
+
+    // covers: 127, 138, 142, 309
+    @Test(arguments: LoopKind.available, [false, true])
+    func aMegabyteComesBack(kind: LoopKind, pushes: Bool) async throws {
+        try await withLoop(kind) { loop in
+            let server: Server
+            if pushes {
+                server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            } else {
+                server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+                    var buffer = [UInt8](repeating: 0, count: 10_000)
+                    while let count = try await reader.read(into: &buffer) {
+                        try await writer.write(buffer.span.extracting(0..<count).bytes)
+                    }
+                }
+            }
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            let writing = loop.createTask { try await writer.write(Self.megabyte) }
+            #expect(try await reader.readExactly(Self.megabyte.count) == Self.megabyte)
+            try await writing.value
+            writer.close()
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    // covers: 138
+    @Test(arguments: LoopKind.available)
+    func aClientInPushStyleGetsAMegabyte(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
+                try await writer.write(Self.megabyte)
+            }
+            let (_, recorder) = try await loop.createConnection(host: "127.0.0.1", port: server.port) { Recorder() }
+            #expect(recorder.events == [.made])
+            await loop.until { recorder.transport == nil }
+            #expect(recorder.received == Self.megabyte)
+            #expect(recorder.eventsWithoutData == [.made, .end, .lost(nil)])
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    // covers: 152, 154, F13
+    @Test(arguments: LoopKind.available, [false, true])
+    func aPeerThatEndedFirstGetsTenMegabytes(kind: LoopKind, pushes: Bool) async throws {
+        try await withLoop(kind) { loop in
+            let answer = [UInt8](repeating: 42, count: 10 << 20)
+            let server: Server
+            if pushes {
+                server = try await loop.createServer(host: "127.0.0.1", port: 0) {
+                    let recorder = Recorder()
+                    recorder.staysOpen = true
+                    recorder.reaction = { event, transport in
+                        guard event == .end else { return }
+                        transport.write(answer)
+                        transport.close()
+                    }
+                    return recorder
+                }
+            } else {
+                server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+                    #expect(try await reader.readToEnd() == Array("question".utf8))
+                    try await writer.write(answer)
+                }
+            }
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            try await writer.write("question")
+            try await writer.writeEOF()
+            #expect(try await reader.readToEnd() == answer)
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    // covers: 139, 147, F10
+    @Test(arguments: LoopKind.available)
+    func aResetInMidWriteLosesTheConnectionOnce(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let recorder = Recorder()
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { recorder }
+            let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            await loop.until { recorder.transport != nil }
+            let transport = try #require(recorder.transport)
+            // More than the kernel's buffers hold.
+            transport.write([UInt8](repeating: 1, count: 32 << 20))
+            #expect(transport.writeBufferSize > 1 << 20)
+            writer.reset()
+            await loop.until { recorder.transport == nil }
+            #expect(recorder.eventsWithoutData == [.made, .paused, .lost(.io(.connectionReset))])
+            #expect(transport.writeBufferSize == 0)
+            transport.write("no-op")
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    // covers: 305, 307
+    @Test(arguments: LoopKind.available)
+    func aResetWakesReaderAndWriter(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+                _ = try await reader.readExactly(1)
+                writer.reset()
+            }
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            let writing = loop.createTask { try await writer.write([UInt8](repeating: 1, count: 32 << 20)) }
+            let error = await #expect(throws: (any Error).self) { try await reader.readToEnd() }
+            #expect((error as? IOError)?.errno == .connectionReset)
+            let failure = await #expect(throws: WriteError.self) { try await writing.value }
+            #expect(failure?.underlying is IOError)
+            #expect(failure.map { 0 < $0.bytesWritten && $0.bytesWritten < 32 << 20 } == true)
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    // covers: 154, F14
+    @Test(arguments: LoopKind.available, [false, true])
+    func aByteAndAnEndInOneGoAreAnswered(kind: LoopKind, pushes: Bool) async throws {
+        try await withLoop(kind) { loop in
+            let server: Server
+            if pushes {
+                server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            } else {
+                server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+                    try await writer.write(try await reader.readToEnd())
+                }
+            }
+            for _ in 0..<300 {
+                let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+                try await writer.write("x")
+                try await writer.writeEOF()
+                #expect(try await reader.readToEnd() == Array("x".utf8))
+            }
+            await loop.until { server.connectionCount == 0 }
+            // Only the listener itself.
+            #expect(try openSockets(onPort: server.port) == 1)
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    // covers: 167, F2, F15
+    @Test(arguments: LoopKind.available)
+    func aStormOfResetsLeavesTheServerWell(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let address = server.localAddresses[0]
+            for _ in 0..<500 {
+                let socket = try Socket.stream(for: address)
+                _ = try? socket.connect(to: address)
+                socket.resetOnClose()
+                socket.close()
+                await loop.yield()
+            }
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            try await writer.write("still there?")
+            #expect(try await reader.readExactly(12) == Array("still there?".utf8))
+            writer.close()
+            await loop.until { server.connectionCount == 0 }
+            server.close()
+            #expect(try openSockets(onPort: address.port!) == 0)
+        }
+    }
+
+    // covers: 36, F16
+    @Test(arguments: LoopKind.available)
+    func aThousandConnectionsLeaveNoDescriptors(kind: LoopKind) async throws {
+        try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60))) { loop in
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+                while let line = try await reader.readLine(strippingNewline: false) { try await writer.write(line) }
+            }
+            for round in 0..<1_000 {
+                let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+                if round.isMultiple(of: 3) {
+                    try await writer.write("hello\n")
+                    #expect(try await reader.readLine() == "hello")
+                }
+                // Some are dropped without being closed.
+                if round.isMultiple(of: 2) { writer.close() }
+            }
+            await loop.until { server.connectionCount == 0 }
+            #expect(server.acceptedCount == 1_000)
+            #expect(loop.statistics.sources == 1)
+            #expect(try openSockets(onPort: server.port) == 1)
+            server.close()
+            #expect(try openSockets(onPort: server.port) == 0)
+        }
+    }
+
+    // covers: 173
+    @Test(arguments: LoopKind.available)
+    func socketsAreSetUpOnBothSides(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let recorder = Recorder()
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { recorder }
+            let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            await loop.until { recorder.transport != nil }
+            let accepted = try #require(recorder.transport)
+            #expect(try accepted.driver.socket.option(.noDelay) != 0)
+            #expect(try writer.transport.driver.socket.option(.noDelay) != 0)
+            #expect(accepted.peerAddress == writer.localAddress)
+            #expect(accepted.localAddress == writer.peerAddress)
+            #expect(writer.peerAddress == server.localAddresses[0])
+            writer.close()
+            await loop.until { recorder.transport == nil }
+            #expect(accepted.peerAddress == writer.localAddress)
+            server.close()
+        }
+    }
+
+    // covers: 91, 310
+    @Test(arguments: LoopKind.available)
+    func streamsWorkFromATaskOfThePool(kind: LoopKind) async throws {
+        // The pool is busy with other tests.
+        try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60))) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let port = server.port
+            let line = try await Task.detached {
+                let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: port)
+                try await writer.write([UInt8](repeating: UInt8(ascii: "x"), count: 20_000))
+                try await writer.write("\n")
+                return try await reader.readLine()?.utf8.count
+            }.value
+            #expect(line == 20_000)
+            #expect(loop.statistics.hops > 0)
+            await loop.until { server.connectionCount == 0 }
+            server.close()
+        }
+    }
+}

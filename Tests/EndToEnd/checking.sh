@@ -1,0 +1,51 @@
+# What a check prints, and the count of them.
+
+passed=0
+failed=0
+
+# check SENTENCE COMMAND...: the sentence is true if the command succeeds; what it printed explains a failure.
+check() {
+    local sentence=$1 output
+    shift
+    if output=$("$@" 2>&1); then
+        echo "ok: $sentence"
+        passed=$((passed + 1))
+    else
+        echo "FAILED: $sentence"
+        if [[ -n $output ]]; then sed 's/^/    /' <<<"$output"; fi
+        failed=$((failed + 1))
+    fi
+}
+
+closing_line() {
+    echo "$passed passed, $failed failed"
+    ((failed == 0))
+}
+
+# Commands for `check`, which say what they saw when it is not what they want.
+
+equal() {
+    [[ $1 == "$2" ]] || { printf 'is:     %s\nwanted: %s\n' "$1" "$2"; return 1; }
+}
+
+matches() {
+    [[ $1 =~ $2 ]] || { printf 'is:     %s\nwanted: %s\n' "$1" "$2"; return 1; }
+}
+
+at_most() {
+    (($1 <= $2)) || { echo "$1 is more than $2"; return 1; }
+}
+
+empty_file() {
+    [[ ! -s $1 ]] || { head -n 20 "$1"; return 1; }
+}
+
+# eventually SECONDS COMMAND...: tries until it succeeds.
+eventually() {
+    local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) output
+    shift
+    until output=$("$@" 2>&1); do
+        if ((${EPOCHREALTIME/[.,]/} > deadline)); then echo "$output"; return 1; fi
+        sleep 0.02
+    done
+}

@@ -1,0 +1,30 @@
+# A target that is not there yet.
+
+target_port=$(python3 "$here/peers/free_port.py")
+start_forward refused "$target_port"
+forwarder=$pid forwarder_port=$port
+base=$(descriptors "$pid")
+
+check "forward: a client of a target that refuses sees its connection end" \
+    python3 "$here/peers/clients.py" sees-end "$forwarder_port"
+check "forward: one sentence names the target and the reason" \
+    equal "$(<"$tmp/refused.err")" "aio: cannot connect to 127.0.0.1:$target_port: Connection refused"
+check "forward: it lives on, and the connection is gone" back_to "$forwarder" "$base"
+
+for _ in {1..50}; do python3 "$here/peers/clients.py" sees-end "$forwarder_port" || break; done
+check "forward: a flood of such clients is no flood of lines" at_most "$(wc -l <"$tmp/refused.err")" 20
+
+start appears "$aio" echo --listen "127.0.0.1:$target_port" --loop "$loop"
+first_line appears >/dev/null
+check "forward: it serves as soon as the target is there" \
+    equal "$(echo here | socat -t5 - "TCP:127.0.0.1:$forwarder_port")" here
+check "forward: all connections are gone" back_to "$forwarder" "$base"
+
+start_aio unknown forward --listen 127.0.0.1:0 --to no-such-host.invalid:80
+base=$(descriptors "$pid")
+check "forward: a client of a target that is unknown sees its connection end" \
+    python3 "$here/peers/clients.py" sees-end "$port"
+check "forward: one sentence names the target and the reason" \
+    matches "$(<"$tmp/unknown.err")" "^aio: cannot resolve 'no-such-host\.invalid': "
+check "forward: the resolver's thread is gone" eventually 2 has_threads "$pid" 1
+check "forward: it lives on, and the connection is gone" back_to "$pid" "$base"

@@ -1,0 +1,109 @@
+# Programs that are started, asked, and ended; none outlives the script.
+
+begin_processes() {
+    tmp=$(mktemp -d)
+    started=()
+    trap 'end_started; rm -rf "$tmp"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+}
+
+end_started() {
+    local pid
+    for pid in ${started[@]+"${started[@]}"}; do
+        # Not yet reaped, so the number still belongs to our child.
+        if is_child "$pid"; then
+            kill -KILL "$pid" 2>/dev/null || true
+            wait "$pid" 2>/dev/null || true
+        fi
+    done
+    started=()
+}
+
+is_child() {
+    [[ $(jobs -pr) =~ (^|[[:space:]])$1($|[[:space:]]) ]]
+}
+
+# start NAME COMMAND...: in the background; $pid is its number, $tmp/NAME.out and .err what it prints.
+start() {
+    local name=$1
+    shift
+    "$@" >"$tmp/$name.out" 2>"$tmp/$name.err" </dev/null &
+    pid=$!
+    started+=("$pid")
+}
+
+# first_line NAME: waits for it.
+first_line() {
+    eventually 10 test -s "$tmp/$1.out" || { cat "$tmp/$1.err" >&2; return 1; }
+    head -n 1 "$tmp/$1.out"
+}
+
+# start_aio NAME ARGUMENT...: sets $pid and the $port it listens on. WRAPPER is put in front of the command.
+start_aio() {
+    local name=$1 line
+    shift
+    # shellcheck disable=SC2086 # a command and its arguments
+    start "$name" ${WRAPPER-} "$aio" "$@" --loop "$loop"
+    line=$(first_line "$name") || { echo "run: aio $* did not start" >&2; exit 1; }
+    port=${line##*:}
+    port=${port%% *}
+}
+
+# start_peer NAME SCRIPT ARGUMENT...: one of peers/ that prints its port first; sets $pid and $port.
+start_peer() {
+    local name=$1 script=$2
+    shift 2
+    start "$name" python3 "$here/peers/$script" "$@"
+    port=$(first_line "$name") || { echo "run: $script $* did not start" >&2; exit 1; }
+}
+
+# start_client NAME MODE: a mode of clients.py that connects to $port and stays.
+start_client() {
+    start "$1" python3 "$here/peers/clients.py" "$2" "$port"
+    first_line "$1" >/dev/null || { echo "run: the client $2 did not start" >&2; exit 1; }
+}
+
+# start_forward NAME TARGET-PORT: aio forward to that port; sets $pid and $port.
+start_forward() {
+    start_aio "$1" forward --listen 127.0.0.1:0 --to "127.0.0.1:$2"
+}
+
+# stop SIGNAL PID: sets $status and the $milliseconds it took; gives up after 5 s.
+stop() {
+    local begin=${EPOCHREALTIME/[.,]/}
+    kill -s "$1" "$2"
+    for _ in {1..500}; do
+        is_child "$2" || break
+        sleep 0.01
+    done
+    milliseconds=$(((${EPOCHREALTIME/[.,]/} - begin) / 1000))
+    if is_child "$2"; then kill -KILL "$2"; fi
+    status=0
+    wait "$2" 2>/dev/null || status=$?
+}
+
+# ended_well NAME SIGNAL SENTENCE: stops $pid; within a second, with status 0 and a summary that is a matching line.
+ended_well() {
+    local name=$1 signal=$2 sentence=$3 summary=$4
+    stop "$signal" "$pid"
+    check "$sentence" equal "$status, $(((milliseconds + 999) / 1000)) s" "0, 1 s"
+    check "... and says what it did" matches "$(sed -n 2p "$tmp/$name.out")" "$summary"
+}
+
+descriptors() { find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l; }
+
+threads() { sed -n 's/^Threads:[[:space:]]*//p' "/proc/$1/status"; }
+
+resident_kib() { sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$1/status"; }
+
+has_descriptors() { equal "$(descriptors "$1") descriptors" "$2 descriptors"; }
+
+has_threads() { equal "$(threads "$1") threads" "$2 threads"; }
+
+alive() { [[ -d /proc/$1/fd ]] && is_child "$1"; }
+
+# back_to PID COUNT: everything of the connections is gone, and the program is alive.
+back_to() {
+    alive "$1" && eventually 3 has_descriptors "$1" "$2"
+}

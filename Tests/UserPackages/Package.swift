@@ -1,0 +1,37 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// What users' packages look like: none of the library's settings, built without a warning, and run.
+let asyncIO: Target.Dependency = .product(name: "AsyncIO", package: "swift-asyncio")
+let fixtures: [(name: String, settings: [SwiftSetting])] = [
+    ("plain", []),
+    (
+        "main-actor-by-default",
+        [.defaultIsolation(MainActor.self), .enableUpcomingFeature("NonisolatedNonsendingByDefault")]
+    ),
+    ("beside-foundation", []),
+    ("main-thread", []),
+    ("refused-in-async-main", []),
+    ("policies", []),
+    // The first example of README.md, to the letter. Built, not run: it serves until Ctrl-C.
+    ("readme", []),
+]
+
+let package = Package(
+    name: "user-packages",
+    platforms: [.macOS(.v15)],
+    dependencies: [
+        .package(name: "swift-asyncio", path: "../.."),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.0"),
+    ],
+    targets: fixtures.map { .executableTarget(name: $0.name, dependencies: [asyncIO], swiftSettings: $0.settings) } + [
+        .executableTarget(
+            name: "beside-nio",
+            dependencies: [
+                asyncIO, .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
+            ])
+    ]
+)

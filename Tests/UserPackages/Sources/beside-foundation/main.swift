@@ -1,0 +1,23 @@
+import AsyncIO
+import Foundation
+
+// Foundation has a Stream, a Process and an Operation of its own; none of the library's names collide with them.
+let encoded = try run {
+    let loop = try getRunningLoop()
+    let server = try await loop.startServer(host: "localhost", port: 0) { reader, writer in
+        let request = try await reader.readLine() ?? ""
+        let answer = try JSONSerialization.data(withJSONObject: ["echo": request])
+        try await writer.write([UInt8](answer))
+    }
+    let port = server.localAddresses[0].port!
+    let (reader, writer) = try await loop.openConnection(host: server.localAddresses[0].host, port: port)
+    try await writer.write("hi\n")
+    try await writer.writeEOF()
+    let answer = try await reader.read(upTo: 1000)
+    writer.close()
+    server.close()
+    try await server.waitClosed()
+    return Data(answer)
+}
+precondition(String(data: encoded, encoding: .utf8) == #"{"echo":"hi"}"#)
+print("ok: beside Foundation")

@@ -1,0 +1,25 @@
+import AsyncAlgorithms
+import AsyncIO
+import NIOCore
+import NIOPosix
+
+// Both libraries have an EventLoop; in a file that imports both, the module's name says which one is meant.
+let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+let nioLoop: any NIOCore.EventLoop = group.next()
+
+let sum = try run {
+    let loop: AsyncIO.EventLoop = try getRunningLoop()
+    let future = nioLoop.submit { 20 }
+    let channel = AsyncChannel<Int>()
+    loop.createTask {
+        await channel.send(22)
+        channel.finish()
+    }
+    var sum = try await future.get()
+    for await value in channel { sum += value }
+    precondition(loop.isOnLoop, "a task comes back to its loop after waiting for another library")
+    return sum
+}
+precondition(sum == 42)
+try group.syncShutdownGracefully()
+print("ok: beside NIO")

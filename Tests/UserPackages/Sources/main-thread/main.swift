@@ -1,0 +1,38 @@
+import AsyncIO
+import Dispatch
+
+// A loop on the main thread serves the main dispatch queue, and with it @MainActor.
+@MainActor enum Counter {
+    static var value = 0
+    static func increment() -> Int {
+        value += 1
+        return value
+    }
+}
+
+@MainActor func isOnLoopThere(_ loop: EventLoop) -> Bool { loop.isOnLoop }
+
+try run {
+    let loop = try getRunningLoop()
+    for expected in 1...1000 {
+        let value = await Counter.increment()
+        precondition(value == expected)
+        precondition(loop.isOnLoop)
+    }
+    let isOnLoop = await isOnLoopThere(loop)
+    precondition(isOnLoop, "the main actor's jobs run on the loop's thread, which is the main thread")
+
+    // From another thread, while the loop sleeps.
+    await withCheckedContinuation { continuation in
+        DispatchQueue.global().async { DispatchQueue.main.async { continuation.resume() } }
+    }
+    // Out of the loop's tasks altogether.
+    let value = await Task.detached { await Counter.increment() }.value
+    precondition(value == 1001)
+}
+// And again, in a second loop of the same thread.
+try run {
+    let value = await Counter.increment()
+    precondition(value == 1002)
+}
+print("ok: main thread")
