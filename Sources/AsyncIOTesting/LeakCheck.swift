@@ -3,8 +3,10 @@ import CAsyncIO
 
 /// The life of a test's loop, and what is looked at when it ends.
 struct LeakCheck {
-    /// Ticks in which what is under way may come to its end. None of them waits.
+    /// Ticks in which what is under way may come to its end. None of them waits; the last ones are a millisecond apart, for
+    /// what other threads have to do.
     private static let closingTicks = 1_000
+    private static let slowClosingTicks = 2_000
     /// How long other threads may hold the loop after its close: a resolver's whose caller was cancelled, say.
     private static let longestReleaseMilliseconds = 2_000
 
@@ -69,9 +71,11 @@ struct LeakCheck {
         return (value, problems)
     }
 
-    /// Runs ticks without waiting until nothing is left to do.
+    /// Runs ticks until nothing is left to do.
     private func finish(_ loop: EventLoop) throws {
-        for _ in 0..<Self.closingTicks where !loop.statistics.isQuiet {
+        let ticks = Self.closingTicks + (options.mayLeaveWork ? 0 : Self.slowClosingTicks)
+        for tick in 0..<ticks where !loop.statistics.isQuiet {
+            if tick >= Self.closingTicks { usleep(1_000) }
             loop.stop()
             try loop.runForever()
         }

@@ -28,17 +28,20 @@ public func withLoop<Loop: EventLoop, Value: Sendable>(
     makeLoop: () throws -> Loop, _ options: LoopTestOptions = LoopTestOptions(),
     _ body: sending @escaping (Loop) async throws -> Value
 ) async throws -> Value {
-    let (task, handover) = start(AsyncBody(call: body), on: try makeLoop())
-    do {
-        try await runTest(handover.take, options) { loop in try loop.runForever() }
-    } catch {
-        // Leftovers are a consequence of the body's own error.
-        if (error as? LoopTestFailure)?.bodyHasEnded == true, case .failure(let cause) = await task.result {
-            throw cause
+    let body = AsyncBody(call: body)
+    return try await LoopTestGate.pass {
+        let (task, handover) = start(body, on: try makeLoop())
+        do {
+            try await runTest(handover.take, options) { loop in try loop.runForever() }
+        } catch {
+            // Leftovers are a consequence of the body's own error.
+            if (error as? LoopTestFailure)?.bodyHasEnded == true, case .failure(let cause) = await task.result {
+                throw cause
+            }
+            throw error
         }
-        throw error
+        return try await task.value
     }
-    return try await task.value
 }
 
 /// Queues the body on a loop that does not run yet, and leaves the loop to its thread.
@@ -77,12 +80,14 @@ public func withLoopThread<Loop: EventLoop, Value: Sendable>(
     makeLoop: @escaping @Sendable () throws -> Loop, _ options: LoopTestOptions = LoopTestOptions(),
     _ body: sending @escaping (Loop) throws -> Value
 ) async throws -> Value {
-    try await runTest(makeLoop, options, body)
+    let body = ThreadedBody(call: body)
+    return try await LoopTestGate.pass { try await runTest(makeLoop, options) { loop in try body.call(loop) } }
 }
 
 /// What `withLoop` and `withLoopThread` look at.
 public struct LoopTestOptions: Sendable {
-    /// The test fails when it takes longer, and its thread is left alone.
+    /// The test fails when it takes longer, and its thread is left alone. The wait for its turn is not counted: of a process's
+    /// tests, only twice as many as there are processors run a loop at the same time.
     public var timeLimit: Duration
     /// How often the exception handler is to be called.
     public var unhandledErrors: Int
@@ -108,6 +113,11 @@ public struct LoopTestFailure: Error, Sendable, CustomStringConvertible {
 /// Carries a test's body to its loop. SAFETY: it was passed as `sending`, so nobody else uses what it captures.
 private struct AsyncBody<Loop: EventLoop, Value: Sendable>: @unchecked Sendable {
     let call: (Loop) async throws -> Value
+}
+
+/// As ``AsyncBody``, for a body that is called on the loop's thread.
+private struct ThreadedBody<Loop: EventLoop, Value: Sendable>: @unchecked Sendable {
+    let call: (Loop) throws -> Value
 }
 
 /// A loop on its way from the thread that made it to the one that runs it.

@@ -107,7 +107,10 @@ struct LoopExecutorTests {
             let home = currentThread()
             let plain = Task.immediate {
                 let first = currentThread()
-                await Task.yield()
+                // A yield may be over before the task suspends. This ends in a later tick, so the task does suspend.
+                await withUnsafeContinuation { continuation in
+                    _ = loop.callSoon { continuation.resume() }
+                }
                 return [first, currentThread()]
             }
             let preferring = Task.immediate(executorPreference: loop) {
