@@ -123,6 +123,7 @@ def receive_until_end(port):
     for _ in range(ROUNDS):
         with connect(port) as connection:
             try:
+                connection.sendall(b"?")
                 receive_all(connection)
             except ConnectionError:
                 pass

@@ -43,6 +43,8 @@ def reset_while_receiving(connection, _):
 
 
 def reset_while_sending(connection, _):
+    # A reset before the forwarder knows of its connection would be a failed connect, which it rightly reports.
+    receive(connection, 1)
     connection.sendall(bytes(MIB))
     reset(connection)
 
