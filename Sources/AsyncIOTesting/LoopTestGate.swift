@@ -1,10 +1,4 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#elseif canImport(Darwin)
-import Darwin
-#endif
+import CAsyncIO
 
 /// Lets few tests of a process run a loop at the same time; the others wait their turn.
 ///

@@ -30,6 +30,7 @@ public final class ScriptedNetwork {
     public let loop: EventLoop
     public let clock = VirtualClock()
     private let poller: ScriptedPeer.Poller
+    private let makeDriver: (Socket, ScriptedPeer) throws -> StreamDriver
     private var peers: [WeakPeer] = []
 
     public init(_ backend: ScriptedBackend) throws {
@@ -37,11 +38,21 @@ public final class ScriptedNetwork {
         case .readiness:
             let selector = ScriptedSelector(clock: clock)
             poller = .selector(selector)
-            loop = try SelectorEventLoop(selector: selector, clock: clock)
+            let loop = try SelectorEventLoop(selector: selector, clock: clock)
+            self.loop = loop
+            makeDriver = { near, peer in
+                let driver = ScriptedStreamDriver(loop: loop, socket: near, calls: peer)
+                try driver.startWatching()
+                // A new connection is writable: the first event of an edge-triggered registration.
+                selector.tell(near.descriptor, .write)
+                return driver
+            }
         case .completion:
             let proactor = ScriptedProactor(clock: clock)
             poller = .proactor(proactor)
-            loop = try ProactorEventLoop(proactor: proactor, clock: clock)
+            let loop = try ProactorEventLoop(proactor: proactor, clock: clock)
+            self.loop = loop
+            makeDriver = { near, _ in CompletionStreamDriver(loop: loop, socket: near) }
             proactor.changed = { [weak self, unowned proactor] in
                 for peer in self?.peers ?? [] { peer.peer?.carryOut(proactor) }
             }
@@ -50,7 +61,7 @@ public final class ScriptedNetwork {
 
     /// A new connection that `consumer` is the protocol of. It hears of it in the next tick.
     public func connect(_ consumer: any StreamProtocol) throws -> (transport: StreamTransport, peer: ScriptedPeer) {
-        let (driver, peer) = try makeDriver()
+        let (driver, peer) = try openSocket()
         let transport = StreamTransport(loop: loop, driver: driver, consumer: consumer, peerAddress: nil)
         transport.start()
         return (transport, peer)
@@ -60,7 +71,7 @@ public final class ScriptedNetwork {
     public func openStreams(
         limitBytes: Int = EventLoop.defaultLineLimitBytes
     ) throws -> (reader: StreamReader, writer: StreamWriter, peer: ScriptedPeer) {
-        let (driver, peer) = try makeDriver()
+        let (driver, peer) = try openSocket()
         let transport = StreamTransport(loop: loop, driver: driver, consumer: nil, peerAddress: nil)
         let (reader, writer) = transport.makeStreams(limitBytes: limitBytes)
         return (reader, writer, peer)
@@ -98,21 +109,12 @@ public final class ScriptedNetwork {
         }
     }
 
-    private func makeDriver() throws -> (StreamDriver, ScriptedPeer) {
+    private func openSocket() throws -> (StreamDriver, ScriptedPeer) {
         let (near, far) = try Socket.pair()
         let peer = ScriptedPeer(near, far: far, poller)
         peers.removeAll { $0.peer == nil }
         peers.append(WeakPeer(peer: peer))
-        switch poller {
-        case .selector(let selector):
-            let driver = ScriptedStreamDriver(loop: loop as! SelectorEventLoop, socket: near, calls: peer)
-            try driver.startWatching()
-            // A new connection is writable: the first event of an edge-triggered registration.
-            selector.tell(near.descriptor, .write)
-            return (driver, peer)
-        case .proactor:
-            return (CompletionStreamDriver(loop: loop as! ProactorEventLoop, socket: near), peer)
-        }
+        return (try makeDriver(near, peer), peer)
     }
 
     private struct WeakPeer {

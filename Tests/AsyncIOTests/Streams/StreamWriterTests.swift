@@ -60,11 +60,7 @@ struct StreamWriterTests {
     @Test(arguments: ScriptedBackend.allCases)
     func aCancelledWriteSaysHowManyBytesWentOut(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
-            let (_, writer, peer) = try network.openStreams()
-            await network.idle()
-            peer.blocksWrites()
-            let writing = network.loop.createTask { try await writer.write(Self.much) }
-            await network.idle()
+            let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             writing.cancel()
             let error = await #expect(throws: WriteError.self) { try await writing.value }
             #expect(error?.underlying is CancellationError)
@@ -83,11 +79,7 @@ struct StreamWriterTests {
     @Test(arguments: ScriptedBackend.allCases)
     func aSecondWriterIsBusy(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
-            let (_, writer, peer) = try network.openStreams()
-            await network.idle()
-            peer.blocksWrites()
-            let writing = network.loop.createTask { try await writer.write(Self.much) }
-            await network.idle()
+            let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             let error = await #expect(throws: WriteError.self) { try await writer.write("me too") }
             #expect((error?.underlying as? EventLoopError)?.code == .busy)
             #expect(error?.bytesWritten == 0)
@@ -103,10 +95,7 @@ struct StreamWriterTests {
     @Test(arguments: ScriptedBackend.allCases)
     func readingAndWritingDoNotWaitForEachOther(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
-            let (reader, writer, peer) = try network.openStreams()
-            await network.idle()
-            peer.blocksWrites()
-            let writing = network.loop.createTask { try await writer.write(Self.much) }
+            let (reader, writer, peer, writing) = try await writeToASlowPeer(network)
             let reading = network.loop.createTask { try await reader.readExactly(3) }
             await network.idle()
             peer.sends("abc")
@@ -126,11 +115,7 @@ struct StreamWriterTests {
     func closingWakesTheWriter(backend: ScriptedBackend) async throws {
         for abort in [false, true] {
             try await withScriptedNetwork(backend) { network in
-                let (_, writer, peer) = try network.openStreams()
-                await network.idle()
-                peer.blocksWrites()
-                let writing = network.loop.createTask { try await writer.write(Self.much) }
-                await network.idle()
+                let (_, writer, peer, writing) = try await writeToASlowPeer(network)
                 if abort { writer.abort() } else { writer.close() }
                 await network.idle()
                 let error = await #expect(throws: WriteError.self) { try await writing.value }
@@ -224,6 +209,18 @@ struct StreamWriterTests {
             await network.idle()
             #expect(peer.wasClosed)
         }
+    }
+
+    /// A task writes, and waits for a peer that takes nothing yet.
+    private func writeToASlowPeer(
+        _ network: ScriptedNetwork
+    ) async throws -> (StreamReader, StreamWriter, ScriptedPeer, Task<Void, any Error>) {
+        let (reader, writer, peer) = try network.openStreams()
+        await network.idle()
+        peer.blocksWrites()
+        let writing = network.loop.createTask { try await writer.write(Self.much) }
+        await network.idle()
+        return (reader, writer, peer, writing)
     }
 
     private func writeAndDropStreams(_ network: ScriptedNetwork) async throws -> ScriptedPeer {

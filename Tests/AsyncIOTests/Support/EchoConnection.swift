@@ -12,7 +12,7 @@ func withEchoConnection<Result>(
         }
     }
     defer { server.close() }
-    let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.localAddresses[0].port ?? 0)
+    let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
     defer { writer.close() }
     return try await body(reader, writer)
 }
@@ -32,7 +32,7 @@ func withStreamPair<Result>(
         }
         withExtendedLifetime(reader) {}
     }
-    let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.localAddresses[0].port ?? 0)
+    let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
     if accepted.writer == nil { await withUnsafeContinuation { accepted.arrived = $0 } }
     server.close()
     defer {

@@ -1,34 +1,50 @@
 import CAsyncIO
-import Dispatch
-import Synchronization
+import Foundation
 
 /// A thread beside the test's own.
 final class OtherThread: Sendable {
-    private struct Body {
+    private final class Body {
         let call: () -> Void
+
+        init(_ call: @escaping () -> Void) {
+            self.call = call
+        }
     }
 
-    // SAFETY: the body was passed as `sending`; after `init` only the thread touches it.
-    private nonisolated(unsafe) var body: Body?
-    private let ended = DispatchSemaphore(value: 0)
+    // SAFETY: after `init` only `join`, which is called at most once, and `deinit` touch it.
+    private nonisolated(unsafe) var thread: pthread_t?
 
     /// Starts it.
     init(_ body: sending @escaping () -> Void) {
-        self.body = Body(call: body)
-        let entry: @convention(c) (UnsafeMutableRawPointer) -> Void = { argument in
-            let thread = Unmanaged<OtherThread>.fromOpaque(argument).takeRetainedValue()
-            thread.body?.call()
-            // What it captured is released before anybody learns of the end, so that a test may look for leaks.
-            thread.body = nil
-            thread.ended.signal()
-        }
-        let result = aio_thread_start(entry, Unmanaged.passRetained(self).toOpaque(), "test-other")
+        #if os(Linux)
+        var thread = pthread_t()
+        #else
+        var thread: pthread_t?
+        #endif
+        let argument = Unmanaged.passRetained(Body(body))
+        let result = pthread_create(
+            &thread, nil,
+            { argument in
+                #if os(Linux)
+                let body = argument!
+                #else
+                let body = argument
+                #endif
+                Unmanaged<Body>.fromOpaque(body).takeRetainedValue().call()
+                return nil
+            }, argument.toOpaque())
         precondition(result == 0, "no thread can be had")
+        self.thread = thread
     }
 
-    /// Blocks until it has ended. Call it once.
+    deinit {
+        if let thread { pthread_detach(thread) }
+    }
+
+    /// Blocks until it has ended: what its body captured, and what hung on the thread, is released then.
     func join() {
-        ended.wait()
+        if let thread { pthread_join(thread, nil) }
+        thread = nil
     }
 
     /// Does `body` on another thread and waits for that.
