@@ -13,24 +13,31 @@ func serve(on kind: LoopKind, _ start: @escaping ServerStart) throws {
     say(summary)
 }
 
-private func serveUntilSignal(_ start: ServerStart) async throws -> String {
+private func serveUntilSignal(_ start: @escaping ServerStart) async throws -> String {
     let loop = try getRunningLoop()
     let totals = Totals()
     let report = ErrorReport(loop)
     loop.setExceptionHandler { _, context in report.add(context) }
 
-    let server = try await start(loop, totals, report)
-    // Before the first line: whoever waits for it may send the signal at once.
+    var server: Server?
+    let serving = loop.createTask {
+        let started = try await start(loop, totals, report)
+        server = started
+        let addresses = started.localAddresses.map { "\($0)" }.joined(separator: ", ")
+        say("listening on \(addresses) (\(loop.backendName))")
+        try await started.waitClosed()
+    }
+    var isEnding = false
+    // Before the server listens: a name server may take its time, and whoever reads the first line may send at once.
     for signal in [Signal.interrupt, .terminate] {
         try loop.addSignalHandler(signal) {
+            isEnding = true
+            guard let server else { return serving.cancel() }
             server.close()
             server.abortClients()
         }
     }
-    let addresses = server.localAddresses.map { "\($0)" }.joined(separator: ", ")
-    say("listening on \(addresses) (\(loop.backendName))")
-
-    try await server.waitClosed()
+    do { try await serving.value } catch is CancellationError where isEnding {}
     report.flush()
     return totals.summary
 }

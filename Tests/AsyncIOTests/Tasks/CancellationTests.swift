@@ -13,6 +13,10 @@ struct CancellationTests {
         case recorded
         /// By `Task(executorPreference:)`: one handler per wait.
         case preferring
+        /// By `Task.detached`: it runs on the pool and hops to the loop, at its own pace.
+        case detached
+
+        static let onTheLoop = [recorded, preferring]
 
         func start<Value: Sendable>(
             on loop: EventLoop, _ body: @escaping () async throws -> Value
@@ -22,6 +26,9 @@ struct CancellationTests {
             case .preferring:
                 nonisolated(unsafe) let body = body
                 return Task(executorPreference: loop) { try await body() }
+            case .detached:
+                nonisolated(unsafe) let body = body
+                return Task.detached { try await body() }
             }
         }
     }
@@ -37,8 +44,40 @@ struct CancellationTests {
         case fromAnotherThread
     }
 
+    // covers: 72
+    @Test(arguments: Kind.allCases)
+    func anotherThreadEndsWhatNothingElseWould(kind: Kind) async throws {
+        let count = rounds(debug: 300, release: 3_000)
+        try await withLoop(.auto, LoopTestOptions(timeLimit: .seconds(120))) { loop in
+            try await withStreamPair(on: loop) { writer, reader in
+                let loop = try #require(loop as? SelectorEventLoop)
+                let pipe = Pipe()
+                let silent = FileDescriptor(rawValue: pipe.fileHandleForReading.fileDescriptor)
+                let canceller = Canceller()
+                defer { canceller.end() }
+                let waits: [() async throws -> Void] = [
+                    { _ = try await reader.read(upTo: 16) },
+                    { try await loop.sleep(for: .seconds(3_600)) },
+                    { try await loop.waitReadable(silent) },
+                ]
+                for round in 0..<count {
+                    for wait in waits {
+                        let task = kind.start(on: loop, wait)
+                        // Some are cancelled before they wait.
+                        if round % 3 > 0 { await loop.yield() }
+                        canceller.cancel(task)
+                        await #expect(throws: CancellationError.self) { try await task.value }
+                    }
+                }
+                try await writer.write("still there")
+                #expect(try await reader.read(upTo: 16) == Array("still there".utf8))
+                withExtendedLifetime(pipe) {}
+            }
+        }
+    }
+
     // covers: 72, 75
-    @Test(arguments: Kind.allCases, Moment.allCases)
+    @Test(arguments: Kind.onTheLoop, Moment.allCases)
     func aCancelledReadLosesNoByte(kind: Kind, moment: Moment) async throws {
         let count = rounds(debug: 2_500, release: 25_000)
         let (received, cancelled) = try await withLoop(.auto, LoopTestOptions(timeLimit: .seconds(120))) { loop in
@@ -77,7 +116,7 @@ struct CancellationTests {
     }
 
     // covers: 72, 75
-    @Test(arguments: Kind.allCases)
+    @Test(arguments: Kind.onTheLoop)
     func aSleepEndsHoweverItsCancellationAndItsTimerMeet(kind: Kind) async throws {
         let count = rounds(debug: 10_000, release: 100_000)
         try await withLoop(.auto, LoopTestOptions(timeLimit: .seconds(120))) { loop in
@@ -99,7 +138,7 @@ struct CancellationTests {
         }
     }
 
-    @Test(arguments: Kind.allCases)
+    @Test(arguments: Kind.onTheLoop)
     func aWaitForADescriptorEndsHoweverItsCancellationAndTheByteMeet(kind: Kind) async throws {
         let count = rounds(debug: 2_500, release: 25_000)
         try await withLoop(.auto, LoopTestOptions(timeLimit: .seconds(120))) { loop in
@@ -140,7 +179,7 @@ struct CancellationTests {
     @Test func aCancelledReadExactlyKeepsWhatCame() async throws {
         try await withLoop { loop in
             try await withStreamPair(on: loop) { writer, reader in
-                for kind in Kind.allCases {
+                for kind in Kind.onTheLoop {
                     let task = kind.start(on: loop) { try await reader.readExactly(6) }
                     await loop.yield()
                     try await writer.write("abc")
@@ -156,7 +195,7 @@ struct CancellationTests {
         }
     }
 
-    @Test(arguments: Kind.allCases)
+    @Test(arguments: Kind.onTheLoop)
     func aCancelledWriteSaysHowManyBytesWentOut(kind: Kind) async throws {
         try await withLoop { loop in
             try await withStreamPair(on: loop) { writer, reader in

@@ -1,6 +1,7 @@
 """Clients; the status says whether it went as it should: clients.py MODE PORT [ARGUMENT]..."""
 
 import hashlib
+import os
 import pathlib
 import socket
 import sys
@@ -127,6 +128,36 @@ def receive_until_end(port):
                 receive_all(connection)
             except ConnectionError:
                 pass
+
+
+def beside_lookups(port, pid):
+    """One connection is open; while three more wait for the resolver, it is answered without delay, by one thread."""
+    first = connect(port)
+    ask(first)  # Waits for the first lookup.
+    others = [connect(port) for _ in range(3)]
+    for other in others:
+        other.sendall(b"ping")
+    threads = 0
+    for _ in range(20):
+        milliseconds = ask(first)
+        if milliseconds > 250:
+            sys.exit(f"an answer took {milliseconds:.0f} ms")
+        threads = max(threads, len(os.listdir(f"/proc/{pid}/task")))
+        time.sleep(0.05)
+    if threads != 2:
+        sys.exit(f"there were {threads} threads instead of 2")
+    for other in others:
+        if other.recv(4) != b"ping":
+            sys.exit("a connection that waited was not served")
+
+
+def ask(connection):
+    """Milliseconds until the answer."""
+    begin = time.monotonic()
+    connection.sendall(b"ping")
+    if connection.recv(4) != b"ping":
+        sys.exit("the answer was something else")
+    return (time.monotonic() - begin) * 1000
 
 
 globals()[sys.argv[1].replace("-", "_")](*sys.argv[2:])
