@@ -8,7 +8,7 @@ typealias ServerStart = @Sendable (EventLoop, Totals, ErrorReport) async throws 
 /// Throws why the loop cannot be made or the server cannot listen.
 func serve(on kind: LoopKind, _ start: @escaping ServerStart) throws {
     func makeLoop() throws -> EventLoop { try kind.makeLoop() }
-    let summary = try run(makeLoop: makeLoop) { try await serveUntilSignal(start) }
+    let summary = try run(loopFactory: makeLoop) { try await serveUntilSignal(start) }
     // What was left of the tasks has ended too.
     say(summary)
 }

@@ -43,6 +43,8 @@ extension EventLoop {
     /// The driver of a connected socket, and whom it is connected to.
     final func connect(host: String, port: UInt16) async throws -> (StreamDriver, SocketAddress) {
         if isClosed { throw EventLoopError.closed }
+        // For a server it means all interfaces; a client would connect to whatever listens on its own machine.
+        if host.isEmpty { throw EventLoopError(.invalidArgument, "cannot connect to a host without a name") }
         guard let loop = self as? SelectorEventLoop else {
             throw EventLoopError.unsupported(feature: "createConnection", platform: "the \(backendName) loop")
         }
@@ -92,7 +94,12 @@ extension SelectorEventLoop {
                 unwatch(socket.descriptor, source)
                 unregister(source)
             }
-            try watch(socket.descriptor, source, for: .write, .level)
+            do {
+                try watch(socket.descriptor, source, for: .write, .level)
+            } catch {
+                discardWaiter(token)
+                throw error
+            }
             try check(await suspend(token, record))
         }
     }

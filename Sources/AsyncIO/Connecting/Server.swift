@@ -32,7 +32,7 @@ public final class Server {
 
     /// Stops listening. Open connections stay. Idempotent. asyncio: `close`.
     public func close() {
-        loop.requireOnLoop("close")
+        loop.requireOnLoop("Server.close")
         guard !isClosed else { return }
         isClosed = true
         for listener in listeners { listener.close() }
@@ -44,7 +44,7 @@ public final class Server {
     ///
     /// Throws `CancellationError`, `.closed`, and `.wrongThread` off the loop.
     public func waitClosed() async throws {
-        guard loop.isOnLoop else { throw EventLoopError.wrongThread("waitClosed") }
+        guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.waitClosed") }
         try await loop.atHome { record in
             while !isDone {
                 if loop.isClosed { throw EventLoopError.closed }
@@ -59,13 +59,13 @@ public final class Server {
 
     /// Closes every open connection after what is queued was sent. asyncio: `close_clients`.
     public func closeClients() {
-        loop.requireOnLoop("closeClients")
+        loop.requireOnLoop("Server.closeClients")
         for connection in Array(connections.values) { connection.close() }
     }
 
     /// Ends every open connection now. asyncio: `abort_clients`.
     public func abortClients() {
-        loop.requireOnLoop("abortClients")
+        loop.requireOnLoop("Server.abortClients")
         for connection in Array(connections.values) { connection.abort() }
     }
 

@@ -89,7 +89,7 @@ extension EventLoop {
 
     /// The name of nothing, for the handle of a callback that a closed loop does not take. Reported once per loop.
     private final func deadName(_ function: StaticString) -> SlotName {
-        if !closedResources.exchange(true, ordering: .relaxed) {
+        if !hasReportedUseAfterClose.exchange(true, ordering: .relaxed) {
             callExceptionHandler(
                 ExceptionContext(message: "\(function) on a closed event loop", error: EventLoopError.closed))
         }

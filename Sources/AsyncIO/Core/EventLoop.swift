@@ -33,7 +33,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     private(set) final lazy var receiveBuffer = ReceiveBuffer()
     /// Made with the loop, since actors ask for it on any thread.
     private final var serial: LoopSerialExecutor!
-    let closedResources = Atomic<Bool>(false)
+    let hasReportedUseAfterClose = Atomic<Bool>(false)
 
     enum Status: UInt8, AtomicRepresentable {
         case idle, running, closed

@@ -10,7 +10,7 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         fileprivate enum Value: Sendable, Hashable {
             case closed, alreadyRunning, anotherLoopRunning, notRunning, noCurrentLoop, stoppedBeforeCompletion
             case wrongThread, busy, timedOut, descriptorInUse, tasksAlive, unsupported, invalidArgument, calledFromTask
-            case unknownHost, limitExceeded, incompleteRead, tooManyLookups
+            case unknownHost, limitExceeded, tooManyLookups
         }
 
         fileprivate var value: Value
@@ -42,8 +42,6 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         public static let unknownHost = Code(.unknownHost)
         /// More bytes than the limit came without a separator.
         public static let limitExceeded = Code(.limitExceeded)
-        /// The stream ended before enough bytes had come.
-        public static let incompleteRead = Code(.incompleteRead)
         public static let tooManyLookups = Code(.tooManyLookups)
     }
 
@@ -73,7 +71,9 @@ extension EventLoopError {
     }
 
     static func wrongThread(_ function: StaticString) -> EventLoopError {
-        EventLoopError(.wrongThread, "\(function) was called off the loop's thread; use callSoonThreadsafe")
+        EventLoopError(
+            .wrongThread,
+            "\(function) was called off its loop's thread; call it from a task of the loop, or by callSoonThreadsafe")
     }
 
     static func busy(_ operation: String) -> EventLoopError {

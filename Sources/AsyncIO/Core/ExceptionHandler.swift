@@ -22,6 +22,8 @@ public struct ExceptionContext {
 extension ExceptionContext: CustomStringConvertible {
     public var description: String {
         var text = message
+        // An I/O error names its address itself.
+        if let peer = transport?.peerAddress, !(error is IOError) { text += " (connection with \(peer))" }
         if let error { text += ": \(error)" }
         if let callSite { text += " (scheduled at \(callSite))" }
         return text

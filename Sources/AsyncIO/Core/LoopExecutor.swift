@@ -18,7 +18,8 @@ public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
     }
 
     public func checkIsolated() {
-        precondition(loop.isOnLoop, "this code must run on its event loop's thread")
+        // Not a precondition: an optimised build would stop without the sentence.
+        if !loop.isOnLoop { fatalError("this code must run on its event loop's thread") }
     }
 
     public func isIsolatingCurrentContext() -> Bool? {
@@ -55,7 +56,7 @@ extension EventLoop {
     private final func failOffLoop(_ function: StaticString) {
         // A late task of a closed loop may close its streams: nothing is left there to race for.
         if isClosed, ClosedLoopThread.isCurrent { return }
-        preconditionFailure("\(function) was called off the loop's thread; use callSoonThreadsafe")
+        fatalError(EventLoopError.wrongThread(function).description)
     }
 
     final func enqueue(_ word: LoopWord) {

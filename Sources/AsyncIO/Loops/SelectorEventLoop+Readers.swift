@@ -37,17 +37,19 @@ extension SelectorEventLoop {
     /// One task at a time: a second one gets `.busy`, also while there is a reader. Do not close the descriptor meanwhile.
     /// Throws `CancellationError`, and what ``addReader(_:_:)`` throws. Any task; off the loop, it hops.
     public final func waitReadable(_ descriptor: FileDescriptor) async throws {
-        try await wait(for: .read, descriptor)
+        try await wait(for: .read, descriptor, "waitReadable")
     }
 
     /// Suspends the task until the next wait that finds `descriptor` writable. As ``waitReadable(_:)``.
     public final func waitWritable(_ descriptor: FileDescriptor) async throws {
-        try await wait(for: .write, descriptor)
+        try await wait(for: .write, descriptor, "waitWritable")
     }
 
-    private final func wait(for direction: Readiness, _ descriptor: FileDescriptor) async throws {
+    private final func wait(
+        for direction: Readiness, _ descriptor: FileDescriptor, _ function: StaticString
+    ) async throws {
         try await atHome { record in
-            let watcher = try watcher(of: descriptor, "wait")
+            let watcher = try watcher(of: descriptor, function)
             let token = makeWaiter()
             do {
                 try watcher.set(.settle(token), for: direction)

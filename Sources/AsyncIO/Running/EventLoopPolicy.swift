@@ -26,7 +26,7 @@ open class DefaultEventLoopPolicy: EventLoopPolicy, @unchecked Sendable {
     /// The thread's loop. On the main thread one is made at the first call, unless ``setEventLoop(_:)`` was called there
     /// before; on others it throws `.noCurrentLoop`.
     open func getEventLoop() throws -> EventLoop {
-        if let context = ThreadContext.current[ObjectIdentifier(self)] {
+        if let context = ThreadContext.current[self] {
             if let loop = context.loop { return loop }
         } else if aio_is_main_thread() {
             let loop = try newEventLoop()
@@ -37,7 +37,7 @@ open class DefaultEventLoopPolicy: EventLoopPolicy, @unchecked Sendable {
     }
 
     open func setEventLoop(_ loop: EventLoop?) {
-        ThreadContext.current[ObjectIdentifier(self)] = ThreadContext.Entry(loop: loop)
+        ThreadContext.current[self] = ThreadContext.Entry(policy: self, loop: loop)
     }
 
     open func newEventLoop() throws -> EventLoop {
@@ -48,15 +48,20 @@ open class DefaultEventLoopPolicy: EventLoopPolicy, @unchecked Sendable {
 /// What policies keep per thread; freed when the thread ends.
 final class ThreadContext {
     struct Entry {
+        weak var policy: DefaultEventLoopPolicy?
         /// `nil` after `setEventLoop(nil)`.
         var loop: EventLoop?
     }
 
     private var entries: [ObjectIdentifier: Entry] = [:]
 
-    subscript(policy: ObjectIdentifier) -> Entry? {
-        get { entries[policy] }
-        set { entries[policy] = newValue }
+    /// What was set for a policy that is gone is not its successor's at the same address.
+    subscript(policy: DefaultEventLoopPolicy) -> Entry? {
+        get { entries[ObjectIdentifier(policy)].flatMap { $0.policy === policy ? $0 : nil } }
+        set {
+            entries = entries.filter { $0.value.policy != nil }
+            entries[ObjectIdentifier(policy)] = newValue
+        }
     }
 
     static var name: String {

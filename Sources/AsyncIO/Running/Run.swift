@@ -14,16 +14,16 @@
 /// ended. Throws what `body` throws, `.anotherLoopRunning` on a thread that runs a loop, and `.calledFromTask` within
 /// a Swift task: then `await` instead.
 ///
-/// - Parameter makeLoop: The loop to use; by default one of the process's policy, which is also set as the thread's.
+/// - Parameter loopFactory: The loop to use; by default one of the process's policy, which is also set as the thread's.
 @available(*, noasync, message: "run blocks its thread; call it from a main() that is not async")
 public func run<Result>(
-    makeLoop: (() throws -> EventLoop)? = nil, _ body: sending @escaping () async throws -> sending Result
+    loopFactory: (() throws -> EventLoop)? = nil, _ body: sending @escaping () async throws -> sending Result
 ) throws -> sending Result {
     if TaskIdentity.current != .none && runningLoop == nil { throw EventLoopError.calledFromTask("run") }
     if runningLoop != nil { throw EventLoopError.anotherLoopRunning }
-    let loop = try makeLoop?() ?? newEventLoop()
-    if makeLoop == nil { setEventLoop(loop) }
-    defer { if makeLoop == nil { setEventLoop(nil) } }
+    let loop = try loopFactory?() ?? newEventLoop()
+    if loopFactory == nil { setEventLoop(loop) }
+    defer { if loopFactory == nil { setEventLoop(nil) } }
     do {
         let result = try loop.runUntilComplete(body)
         try loop.cancelTasksAndClose()

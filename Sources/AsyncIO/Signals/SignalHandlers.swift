@@ -75,12 +75,20 @@ final class SignalSource: EventSource {
         wakerSlot = aio_signal_waker_add(waker.writeDescriptor.rawValue)
     }
 
+    /// Of a loop that was dropped without being closed: a trampoline must not write to the next owner of the descriptor.
+    deinit {
+        stop()
+        for signal in handlers.keys { SignalRegistry.release(signal) }
+    }
+
     var signals: [Signal] { Array(handlers.keys) }
 
     func add(_ signal: Signal, _ body: @escaping () throws -> Void) throws(Errno) {
         guard wakerSlot >= 0 else { throw .resourceTemporarilyUnavailable }
+        // Taken first: what comes from here on, and what waits for a handler that is replaced, is the new one's.
+        let seen = handlers[signal]?.seen ?? aio_signal_count(signal.rawValue)
         if handlers[signal] == nil { try SignalRegistry.retain(signal) }
-        handlers[signal] = Handler(call: body, seen: aio_signal_count(signal.rawValue))
+        handlers[signal] = Handler(call: body, seen: seen)
     }
 
     func remove(_ signal: Signal) -> Bool {

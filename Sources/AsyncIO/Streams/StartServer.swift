@@ -8,10 +8,11 @@ extension EventLoop {
     /// ```
     ///
     /// The handler begins as soon as the connection was accepted, before anything else runs. When it returns, the
-    /// connection is closed, after what was written; when it throws, the connection is aborted and the error goes to the
-    /// exception handler (a `CancellationError` does not, nor
-    /// the `.closed` of a connection that this program closed under it). The handler may capture what is not `Sendable`.
-    /// Throws as ``createServer(host:port:options:_:)``.
+    /// connection is closed, after what was written (see ``StreamWriter/close()`` for input that it has not read). When it
+    /// throws, the connection is reset, so that the peer does not take half an answer for a whole one, and the error goes
+    /// to the exception handler. Not reported are a `CancellationError`, and what says only that the connection has
+    /// ended: broken off by the peer, or closed by this program. The handler may capture what is not `Sendable`. Throws as
+    /// ``createServer(host:port:options:_:)``.
     public final func startServer(
         host: String? = nil, port: UInt16, options: ServerOptions = ServerOptions(),
         limitBytes: Int = defaultLineLimitBytes,
@@ -27,10 +28,10 @@ extension EventLoop {
                     try await handle(reader, writer)
                     transport.close()
                 } catch {
-                    // Whoever closed the connection under the handler knows it.
-                    let wasClosedHere = transport.isClosing && transport.lossError == nil && error.isClosed
-                    transport.abort()
-                    if error.isCancellation || wasClosedHere { return }
+                    let isKnown = error is CancellationError || error.isEnd(of: transport)
+                    // A cancelled handler that was not in the middle of a write ends its connection in order.
+                    if error is CancellationError { transport.abort() } else { transport.reset() }
+                    if isKnown || error.isCancellation { return }
                     loop.callExceptionHandler(
                         ExceptionContext(
                             message: "The handler of a connection failed", error: error, transport: transport))
@@ -46,9 +47,12 @@ extension Error {
         self is CancellationError || (self as? WriteError)?.underlying is CancellationError
     }
 
-    /// Whether it says that what was used is closed.
-    fileprivate var isClosed: Bool {
-        let error = (self as? WriteError)?.underlying ?? self
-        return (error as? EventLoopError)?.code == .closed
+    /// Whether it only says that the connection has ended, by its peer or by this program.
+    fileprivate func isEnd(of transport: StreamTransport) -> Bool {
+        switch (self as? WriteError)?.underlying ?? self {
+        case let error as EventLoopError: transport.isClosing && transport.lossError == nil && error.code == .closed
+        case let error as IOError: error == transport.lossError as? IOError
+        default: false
+        }
     }
 }

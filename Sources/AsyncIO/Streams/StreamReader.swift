@@ -16,11 +16,14 @@ public final class StreamReader {
     @exclusivity(unchecked) private var buffered: [UInt8] = []
     @exclusivity(unchecked) private var bufferedStart = 0
     @exclusivity(unchecked) private var isBusy = false
+    @exclusivity(unchecked) private var binding = TaskBinding()
+    /// How much memory is set aside for bytes that have not come yet: a peer that announces gigabytes gets no gigabytes.
+    private static let chunkBytes = 64 * 1024
 
     init(_ lifetime: StreamLifetime, limitBytes: Int) {
         self.lifetime = lifetime
         transport = lifetime.transport
-        self.limitBytes = limitBytes
+        self.limitBytes = max(0, limitBytes)
     }
 
     /// The loop that the connection belongs to.
@@ -34,7 +37,7 @@ public final class StreamReader {
             if let count = try buffer.withUnsafeMutableBytes({ try takeNow(into: $0) }) {
                 return count == 0 && !buffer.isEmpty ? nil : count
             }
-            let (isHome, record) = transport.homeRecord()
+            let (isHome, record) = loop.homeRecord(&binding)
             if isHome {
                 try begin()
                 defer { isBusy = false }
@@ -49,12 +52,13 @@ public final class StreamReader {
         return try await loop.hop { try await read(into: &buffer) }
     }
 
-    /// Waits for bytes and returns what there is, at most `maximumBytes`; empty at the end. asyncio: `read(n)`.
+    /// Waits for bytes and returns what there is, at most `maximumBytes`, and at most 64 KiB at a time; empty at the end.
+    /// asyncio: `read(n)`.
     ///
     /// A negative number is not "all" as in asyncio, but an error: that would have no bound.
     public func read(upTo maximumBytes: Int) async throws -> [UInt8] {
         try checkCount(maximumBytes)
-        var buffer = [UInt8](repeating: 0, count: maximumBytes)
+        var buffer = [UInt8](repeating: 0, count: min(maximumBytes, Self.chunkBytes))
         let count = try await read(into: &buffer) ?? 0
         buffer.removeLast(buffer.count - count)
         return buffer
@@ -69,10 +73,13 @@ public final class StreamReader {
         guard loop.isOnLoop else { return try await loop.hop { try await readExactly(count) } }
         try begin()
         defer { isBusy = false }
-        var bytes = [UInt8](repeating: 0, count: count)
+        var bytes = [UInt8](repeating: 0, count: min(count, Self.chunkBytes))
         var filled = 0
-        while filled < bytes.count {
+        while filled < count {
             do {
+                if filled == bytes.count {
+                    bytes.append(contentsOf: repeatElement(0, count: min(count - filled, bytes.count)))
+                }
                 let received = try await fill(&bytes, from: filled)
                 if received == 0 { throw IncompleteReadError(partial: Array(bytes[..<filled]), expectedBytes: count) }
                 filled += received
@@ -155,7 +162,7 @@ public final class StreamReader {
             bufferedStart = 0
         }
         let kept = buffered.count
-        var chunk = [UInt8](repeating: 0, count: min(16 * 1024, max(1, limitBytes + 1 - kept)))
+        var chunk = [UInt8](repeating: 0, count: min(16 * 1024 - 1, max(0, limitBytes - kept)) + 1)
         let received = try await receive(&chunk, from: 0)
         buffered.append(contentsOf: chunk[..<received])
         return received > 0
@@ -176,7 +183,7 @@ public final class StreamReader {
                 try transport.receiveNow(into: UnsafeMutableRawBufferPointer(rebasing: $0[start...]))
             }
             if let received { return received }
-            let (isHome, record) = transport.homeRecord()
+            let (isHome, record) = loop.homeRecord(&binding)
             guard isHome else { return try await loop.hop { try await receive(&bytes, from: start) } }
             try await transport.waitUntilReadable(record)
         }

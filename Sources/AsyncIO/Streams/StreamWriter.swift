@@ -2,13 +2,17 @@ public import AsyncIOSystem
 
 /// The writing half of a connection, for tasks. asyncio: `StreamWriter`.
 ///
-/// A write hands the caller's memory to the kernel and waits while the peer is slow; nothing is buffered in between. One task
-/// at a time: a second one gets `.busy`. Not `Sendable`; a task that is not on the loop hops there for each call.
+/// A write hands the caller's memory to the kernel and waits while the peer is slow; nothing is buffered in between. Tasks
+/// that write at the same time take turns, first come, first served, each with the whole of its bytes. Not `Sendable`; a
+/// task that is not on the loop hops there for each call.
 public final class StreamWriter {
     /// The connection itself, for what has no function here.
     public let transport: StreamTransport
     private let lifetime: StreamLifetime
     @exclusivity(unchecked) private var isBusy = false
+    /// Who waits for a turn.
+    @exclusivity(unchecked) private var line: [WaiterToken] = []
+    @exclusivity(unchecked) private var binding = TaskBinding()
 
     init(_ lifetime: StreamLifetime) {
         self.lifetime = lifetime
@@ -28,18 +32,20 @@ public final class StreamWriter {
         guard loop.isOnLoop else { return try await hop(bytes) }
         var sent = 0
         do {
-            if isBusy { throw EventLoopError.busy("write to this connection") }
-            sent = try bytes.withUnsafeBytes { try transport.sendNow($0) } ?? 0
-            if sent == bytes.byteCount { return }
-            let (isHome, record) = transport.homeRecord()
+            if !isBusy {
+                sent = try bytes.withUnsafeBytes { try transport.sendNow($0) } ?? 0
+                if sent == bytes.byteCount { return }
+            }
+            let (isHome, record) = loop.homeRecord(&binding)
             guard isHome else { throw NotAtHome() }
-            isBusy = true
-            defer { isBusy = false }
-            while sent < bytes.byteCount {
-                try await transport.waitUntilWritable(record)
+            try await beginTurn(record)
+            defer { endTurn() }
+            while true {
                 sent += try bytes.withUnsafeBytes {
                     try transport.sendNow(UnsafeRawBufferPointer(rebasing: $0[sent...])) ?? 0
                 }
+                if sent == bytes.byteCount { return }
+                try await transport.waitUntilWritable(record)
             }
         } catch is NotAtHome {
             try await hop(bytes.extracting(sent...), sentBefore: sent)
@@ -55,6 +61,29 @@ public final class StreamWriter {
     /// Sends the UTF-8 bytes of `text`.
     public func write(_ text: String) async throws {
         try await write(text.utf8.span.bytes)
+    }
+
+    /// Waits for the writers before. A turn is handed over, so that nobody pushes in.
+    private func beginTurn(_ record: TaskRecord?) async throws {
+        guard isBusy else {
+            isBusy = true
+            return
+        }
+        let token = loop.makeWaiter()
+        line.append(token)
+        let outcome = await loop.suspend(token, record)
+        if outcome == .ready { return }
+        line.removeAll { $0 == token }
+        try loop.check(outcome)
+    }
+
+    private func endTurn() {
+        while !line.isEmpty {
+            let next = line.removeFirst()
+            // One that was cancelled may not have left the line yet.
+            if loop.isWaiting(next) { return loop.settle(next, .ready) }
+        }
+        isBusy = false
     }
 
     /// For a task that is elsewhere. It keeps no memory of another thread's.
@@ -75,19 +104,31 @@ public final class StreamWriter {
         transport.writeEOF()
     }
 
-    /// Ends the connection after what was written. Does not wait for that. Idempotent. asyncio: `close`. The loop's thread.
+    /// Ends the connection after what was written. Does not wait for that. Idempotent. asyncio: `close`. Any task.
+    ///
+    /// If there is input that nobody has read, the system tells the peer of a reset, which may cost it the end of what
+    /// was written: read to the end first, or ``writeEOF()`` and wait for the peer's end. TCP is so (RFC 2525, 2.17).
     public func close() {
-        transport.close()
+        onLoop { $0.close() }
     }
 
-    /// Ends the connection now. The loop's thread.
+    /// Ends the connection now. Any task.
     public func abort() {
-        transport.abort()
+        onLoop { $0.abort() }
     }
 
-    /// Ends the connection now, and lets the peer know that it was broken off. The loop's thread.
+    /// Ends the connection now, and lets the peer know that it was broken off. Any task.
     public func reset() {
-        transport.reset()
+        onLoop { $0.reset() }
+    }
+
+    /// Now, or soon for a task that is elsewhere.
+    private func onLoop(_ body: @escaping @Sendable (StreamTransport) -> Void) {
+        if loop.isOnLoop { return body(transport) }
+        // SAFETY: used on the loop only.
+        nonisolated(unsafe) let transport = transport
+        // A closed loop has ended its connections already.
+        _ = try? loop.callSoonThreadsafe { body(transport) }
     }
 
     private struct NotAtHome: Error {}

@@ -73,6 +73,15 @@ struct TaskIdentity: Hashable {
     }
 }
 
+extension EventLoop {
+    /// Whether the current task can wait here without leaving the loop. Its record, if it has one.
+    @inline(__always)
+    final func homeRecord(_ binding: inout TaskBinding) -> (isHome: Bool, record: TaskRecord?) {
+        if let record = binding.current(on: self) { return (true, record) }
+        return (isHomeOfCurrentTask, nil)
+    }
+}
+
 /// Remembers the record of the task that used an object last, so that a stream looks it up once, not at every wait.
 struct TaskBinding {
     private var identity = TaskIdentity.none

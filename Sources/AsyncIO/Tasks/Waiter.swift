@@ -29,6 +29,11 @@ extension EventLoop {
         _ = core.pointee.waiters.remove(token)
     }
 
+    /// Whether nothing has ended the wait yet.
+    final func isWaiting(_ token: WaiterToken) -> Bool {
+        core.pointee.waiters[token]?.pointee.outcome == .pending
+    }
+
     /// Ends the wait and queues the task, if it has suspended already. The loop's thread.
     final func settle(_ token: WaiterToken, _ outcome: Waiter.Outcome) {
         guard let waiter = core.pointee.waiters[token], waiter.pointee.outcome == .pending else { return }

@@ -2,31 +2,31 @@
 extension StreamTransport {
     /// Stops `dataReceived` until ``resumeReading()``; the peer is held back by TCP. Idempotent. asyncio: `pause_reading`.
     public func pauseReading() {
-        loop.requireOnLoop("pauseReading")
+        loop.requireOnLoop("StreamTransport.pauseReading")
         perform(state.pausedReading())
     }
 
     /// Lets `dataReceived` go on. Idempotent. asyncio: `resume_reading`.
     public func resumeReading() {
-        loop.requireOnLoop("resumeReading")
+        loop.requireOnLoop("StreamTransport.resumeReading")
         perform(state.resumedReading())
     }
 
     /// Whether data is being delivered. asyncio: `is_reading`.
     public var isReading: Bool {
-        loop.requireOnLoop("isReading")
+        loop.requireOnLoop("StreamTransport.isReading")
         return state.reading == .active
     }
 
     /// Bytes that were written and that the kernel has not taken. asyncio: `get_write_buffer_size`.
     public var writeBufferSize: Int {
-        loop.requireOnLoop("writeBufferSize")
+        loop.requireOnLoop("StreamTransport.writeBufferSize")
         return queue.count + driver.unsentBytes
     }
 
     /// The marks between which the protocol is asked to pause and to resume. asyncio: `get_write_buffer_limits`.
     public var writeBufferLimits: (lowBytes: Int, highBytes: Int) {
-        loop.requireOnLoop("writeBufferLimits")
+        loop.requireOnLoop("StreamTransport.writeBufferLimits")
         return (state.lowWaterBytes, state.highWaterBytes)
     }
 
@@ -35,7 +35,7 @@ extension StreamTransport {
     /// 64 KiB and a quarter of it by default; where only the low one is given, the high one is four times it.
     /// asyncio: `set_write_buffer_limits`. Throws `.invalidArgument` unless 0 <= low <= high.
     public func setWriteBufferLimits(highBytes: Int? = nil, lowBytes: Int? = nil) throws(EventLoopError) {
-        loop.requireOnLoop("setWriteBufferLimits")
+        loop.requireOnLoop("StreamTransport.setWriteBufferLimits")
         let (fourfold, overflow) = (lowBytes ?? 16 * 1024).multipliedReportingOverflow(by: 4)
         let high = highBytes ?? (overflow ? Int.max : fourfold)
         let low = lowBytes ?? high / 4

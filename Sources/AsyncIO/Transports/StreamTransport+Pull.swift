@@ -42,13 +42,6 @@ extension StreamTransport {
         }
     }
 
-    /// Whether the current task can wait here without leaving the loop. Its record, if it has one.
-    @inline(__always)
-    func homeRecord() -> (isHome: Bool, record: TaskRecord?) {
-        if let record = readerBinding.current(on: loop) { return (true, record) }
-        return (loop.isHomeOfCurrentTask, nil)
-    }
-
     /// Suspends until a receive may go on, or the connection is lost. On the loop, at home.
     @inline(__always)
     func waitUntilReadable(_ record: TaskRecord?) async throws {

@@ -27,7 +27,6 @@ public final class StreamTransport {
 
     @exclusivity(unchecked) var readWaiter: WaiterToken?
     @exclusivity(unchecked) var writeWaiter: WaiterToken?
-    @exclusivity(unchecked) var readerBinding = TaskBinding()
 
     package init(
         loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,
@@ -57,11 +56,11 @@ public final class StreamTransport {
     /// The protocol that gets the data. Changing it takes effect at the next event. asyncio: `get_protocol`, `set_protocol`.
     public var `protocol`: (any StreamProtocol)? {
         get {
-            loop.requireOnLoop("protocol")
+            loop.requireOnLoop("StreamTransport.protocol")
             return consumer
         }
         set {
-            loop.requireOnLoop("protocol")
+            loop.requireOnLoop("StreamTransport.protocol")
             consumer = newValue
         }
     }
@@ -161,7 +160,7 @@ public final class StreamTransport {
     }
 
     private func write(_ bytes: UnsafeRawBufferPointer) {
-        loop.requireOnLoop("write")
+        loop.requireOnLoop("StreamTransport.write")
         guard state.acceptsWrites else { return dropped(bytes.count) }
         if bytes.isEmpty { return }
         var taken = 0
@@ -208,7 +207,7 @@ public final class StreamTransport {
 
     /// Sends what is queued, then ends the connection and tells the protocol. Idempotent. asyncio: `close`.
     public func close() {
-        loop.requireOnLoop("close")
+        loop.requireOnLoop("StreamTransport.close")
         perform(state.closed(queuedBytes: writeBufferSize))
         // What is queued may take as long as the peer likes; tasks have nothing to wait for any more.
         wakeTasks()
@@ -216,27 +215,27 @@ public final class StreamTransport {
 
     /// Ends the connection now; what is queued is dropped. Idempotent. asyncio: `abort`.
     public func abort() {
-        loop.requireOnLoop("abort")
+        loop.requireOnLoop("StreamTransport.abort")
         end(with: nil)
     }
 
     /// Ends the connection now, and lets the peer know that it was broken off: it reads an error, not an end, and so does
     /// not take half an answer for a whole one. asyncio has no such call.
     public func reset() {
-        loop.requireOnLoop("reset")
+        loop.requireOnLoop("StreamTransport.reset")
         if !wasLost { driver.socket.resetOnClose() }
         end(with: nil)
     }
 
     /// Whether the connection is being closed, or is. asyncio: `is_closing`.
     public var isClosing: Bool {
-        loop.requireOnLoop("isClosing")
+        loop.requireOnLoop("StreamTransport.isClosing")
         return state.isClosing
     }
 
     /// Sends what is queued and then the end of the writing direction; reading goes on. Idempotent. asyncio: `write_eof`.
     public func writeEOF() {
-        loop.requireOnLoop("writeEOF")
+        loop.requireOnLoop("StreamTransport.writeEOF")
         perform(state.endedWriting(queuedBytes: writeBufferSize))
     }
 

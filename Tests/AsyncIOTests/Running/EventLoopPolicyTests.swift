@@ -72,6 +72,20 @@ struct EventLoopPolicyTests {
         }
     }
 
+    @Test func aPolicyDoesNotInheritWhatWasSetForOneThatIsGone() async throws {
+        try await withLoopThread { loop in
+            var inherited = 0
+            // The memory of one is likely to be the next one's.
+            for _ in 0..<20 {
+                DefaultEventLoopPolicy().setEventLoop(loop)
+                if (try? DefaultEventLoopPolicy().getEventLoop()) != nil { inherited += 1 }
+            }
+            #expect(inherited == 0)
+            // Nor is the loop kept for it.
+            DefaultEventLoopPolicy().setEventLoop(nil)
+        }
+    }
+
     // covers: 96, 98
     @Test func aPolicyOfOnesOwnMakesTheLoops() async throws {
         let policy = CountingPolicy()

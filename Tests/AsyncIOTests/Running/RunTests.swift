@@ -100,7 +100,7 @@ struct RunTests {
     @Test func aLoopOfOnesOwnIsUsedAndClosed() async throws {
         try await withLoopThread { _ in
             let loop = try VirtualLoop()
-            let now = try run(makeLoop: { loop }) {
+            let now = try run(loopFactory: { loop }) {
                 try await loop.sleep(for: .seconds(3600))
                 return loop.now
             }

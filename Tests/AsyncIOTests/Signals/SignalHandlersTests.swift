@@ -32,18 +32,43 @@ struct SignalHandlersTests {
         }
     }
 
+    // covers: 258
+    @Test func aLoopThatWasDroppedUnclosedLeavesNoSignalCaught() async throws {
+        let before = disposition(of: SIGUSR1)
+        try await withLoopThread { _ in
+            weak var dropped: EventLoop?
+            do {
+                let loop = try LoopKind.auto.makeLoop()
+                dropped = loop
+                try loop.addSignalHandler(.user1) {}
+                #expect(disposition(of: SIGUSR1) != before)
+            }
+            #expect(dropped == nil)
+            // Otherwise a signal would write to whoever gets the loop's descriptor next.
+            #expect(disposition(of: SIGUSR1) == before)
+        }
+    }
+
+    @Test func aSignalThatWaitsIsTheNewHandlersWhenItIsReplaced() async throws {
+        try await withLoopThread(.auto, patiently) { loop in
+            var calls: [String] = []
+            try loop.addSignalHandler(.user1) { calls.append("former") }
+            unblock(SIGUSR1)
+            pthread_kill(pthread_self(), SIGUSR1)
+            try loop.addSignalHandler(.user1) { calls.append("new") }
+            loop.callLater(after: .milliseconds(1)) { loop.stop() }
+            try loop.runForever()
+            #expect(calls == ["new"])
+        }
+    }
+
     // covers: 264
     @Test func signalsThatComeBeforeTheLoopLooksAreOne() async throws {
         try await withLoopThread(.auto, patiently) { loop in
             var calls: [String] = []
             try loop.addSignalHandler(.user1) { calls.append("user1") }
             try loop.addSignalHandler(.user2) { calls.append("user2") }
-            // A signal that a thread sends to itself and does not block is delivered before the call returns.
-            var both = sigset_t()
-            sigemptyset(&both)
-            sigaddset(&both, SIGUSR1)
-            sigaddset(&both, SIGUSR2)
-            pthread_sigmask(SIG_UNBLOCK, &both, nil)
+            unblock(SIGUSR1, SIGUSR2)
             let before = aio_signal_count(SIGUSR1)
             for _ in 0..<10 { pthread_kill(pthread_self(), SIGUSR1) }
             pthread_kill(pthread_self(), SIGUSR2)
@@ -82,32 +107,27 @@ struct SignalHandlersTests {
     // covers: 258, 261
     @Test func theLastHandlerCountsAndTheFormerDispositionComesBack() async throws {
         try await withLoopThread(.auto, patiently) { loop in
-            func disposition() -> UInt {
-                var action = sigaction()
-                sigaction(SIGUSR1, nil, &action)
-                return unsafeBitCast(action.__sigaction_handler.sa_handler, to: UInt.self)
-            }
             signal(SIGUSR1, SIG_IGN)
             defer { signal(SIGUSR1, SIG_DFL) }
-            let former = disposition()
+            let former = disposition(of: SIGUSR1)
             var calls: [String] = []
             try loop.addSignalHandler(.user1) { calls.append("first") }
             try loop.addSignalHandler(.user1) {
                 calls.append("second")
                 loop.stop()
             }
-            #expect(disposition() != former)
+            #expect(disposition(of: SIGUSR1) != former)
             kill(getpid(), SIGUSR1)
             try loop.runForever()
             #expect(calls == ["second"])
             loop.removeSignalHandler(.user1)
-            #expect(disposition() == former)
+            #expect(disposition(of: SIGUSR1) == former)
 
             // A close gives it back too.
             try loop.addSignalHandler(.user1) {}
-            #expect(disposition() != former)
+            #expect(disposition(of: SIGUSR1) != former)
             try loop.close()
-            #expect(disposition() == former)
+            #expect(disposition(of: SIGUSR1) == former)
         }
     }
 
@@ -169,4 +189,19 @@ struct SignalHandlersTests {
             #expect(captured == nil)
         }
     }
+}
+
+/// From here on, a signal that this thread sends to itself is delivered before the call returns.
+private func unblock(_ signals: CInt...) {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in signals { sigaddset(&set, signal) }
+    pthread_sigmask(SIG_UNBLOCK, &set, nil)
+}
+
+/// The address of its handler.
+private func disposition(of signal: CInt) -> UInt {
+    var action = sigaction()
+    sigaction(signal, nil, &action)
+    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: UInt.self)
 }

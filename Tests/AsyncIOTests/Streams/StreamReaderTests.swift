@@ -115,6 +115,42 @@ struct StreamReaderTests {
         }
     }
 
+    // covers: 302
+    @Test(arguments: ScriptedBackend.allCases)
+    func sizesWithoutBoundTakeNoMemoryForWhatHasNotCome(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams(limitBytes: .max)
+            peer.sends("line\nabc")
+            #expect(try await reader.readLine() == "line")
+            #expect(try await reader.read(upTo: .max) == Array("abc".utf8))
+            peer.sends("de")
+            peer.ends()
+            // As announced by a peer.
+            let error = await #expect(throws: IncompleteReadError.self) { try await reader.readExactly(.max) }
+            #expect(error?.partial == Array("de".utf8))
+            writer.close()
+        }
+    }
+
+    // covers: 301
+    @Test(arguments: ScriptedBackend.allCases)
+    func exactlyAMillionBytesAreReadInManyPieces(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            let bytes = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
+            let feeding = network.loop.createTask {
+                for start in stride(from: 0, to: bytes.count, by: 30_000) {
+                    peer.sends(Array(bytes[start..<min(start + 30_000, bytes.count)]))
+                    await network.idle()
+                }
+            }
+            #expect(try await reader.readExactly(999_999) == bytes.dropLast())
+            #expect(try await reader.readExactly(1) == bytes.suffix(1))
+            try await feeding.value
+            writer.close()
+        }
+    }
+
     // covers: 128, 306
     @Test(arguments: ScriptedBackend.allCases)
     func aCancelledReadHasTakenNothing(backend: ScriptedBackend) async throws {

@@ -75,19 +75,46 @@ struct StreamWriterTests {
         }
     }
 
-    // covers: 133, F70
+    // covers: 307
     @Test(arguments: ScriptedBackend.allCases)
-    func aSecondWriterIsBusy(backend: ScriptedBackend) async throws {
+    func writersTakeTurnsEachWithAllOfItsBytes(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer, writing) = try await writeToASlowPeer(network)
-            let error = await #expect(throws: WriteError.self) { try await writer.write("me too") }
-            #expect((error?.underlying as? EventLoopError)?.code == .busy)
+            let others = (1...3).map { number in
+                network.loop.createTask {
+                    try await writer.write([UInt8](repeating: UInt8(number), count: 200_000))
+                }
+            }
+            let cancelled = network.loop.createTask { try await writer.write("never") }
+            let last = network.loop.createTask { try await writer.write("last") }
+            await network.idle()
+            cancelled.cancel()
+            let error = await #expect(throws: WriteError.self) { try await cancelled.value }
+            #expect(error?.underlying is CancellationError)
             #expect(error?.bytesWritten == 0)
             peer.unblocksWrites()
             try await writing.value
+            for other in others { try await other.value }
+            try await last.value
             await network.idle()
-            #expect(peer.written == Self.much)
+            let expected = Self.much + (1...3).flatMap { [UInt8](repeating: $0, count: 200_000) } + Array("last".utf8)
+            #expect(peer.written == expected)
             writer.close()
+        }
+    }
+
+    // covers: 307
+    @Test(arguments: ScriptedBackend.allCases)
+    func aResetFailsEveryWriterInTheLine(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (_, writer, peer, writing) = try await writeToASlowPeer(network)
+            let others = (1...3).map { _ in network.loop.createTask { try await writer.write("next") } }
+            await network.idle()
+            peer.resets()
+            for task in [writing] + others {
+                let error = await #expect(throws: WriteError.self) { try await task.value }
+                #expect((error?.underlying as? IOError)?.errno == .connectionReset)
+            }
         }
     }
 
@@ -221,6 +248,20 @@ struct StreamWriterTests {
         let writing = network.loop.createTask { try await writer.write(Self.much) }
         await network.idle()
         return (reader, writer, peer, writing)
+    }
+
+    // covers: 91
+    @Test(arguments: ScriptedBackend.allCases)
+    func aTaskOfThePoolMayEndTheConnection(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            for end in [StreamWriter.close, StreamWriter.abort, StreamWriter.reset] {
+                let (_, writer, peer) = try network.openStreams()
+                nonisolated(unsafe) let ended = (end: end, writer: writer)
+                await Task.detached { ended.end(ended.writer)() }.value
+                await network.idle()
+                #expect(peer.wasClosed)
+            }
+        }
     }
 
     private func writeAndDropStreams(_ network: ScriptedNetwork) async throws -> ScriptedPeer {

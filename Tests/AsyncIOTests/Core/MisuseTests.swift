@@ -1,0 +1,54 @@
+import AsyncIO
+import AsyncIOTesting
+import Foundation
+import Testing
+
+/// What a program says on standard error: each test is a process of its own.
+struct MisuseTests {
+    @Test func aCallOffTheLoopStopsWithASentence() async throws {
+        let result = try await #require(
+            processExitsWith: .failure, observing: [\.standardErrorContent]
+        ) {
+            let loop = try LoopKind.auto.makeLoop()
+            OtherThread { loop.callSoon {} }.join()
+        }
+        let text = String(decoding: result.standardErrorContent, as: UTF8.self)
+        #expect(text.contains("callSoon was called off its loop's thread; call it from a task of the loop"))
+    }
+
+    @Test func aTransportThatIsTouchedInThePoolStopsWithASentence() async throws {
+        let result = try await #require(
+            processExitsWith: .failure, observing: [\.standardErrorContent]
+        ) {
+            try await withLoop { loop in
+                try await withStreamPair(on: loop) { writer, _ in
+                    nonisolated(unsafe) let transport = writer.transport
+                    await Task.detached { transport.write("x") }.value
+                }
+            }
+        }
+        let text = String(decoding: result.standardErrorContent, as: UTF8.self)
+        #expect(text.contains("StreamTransport.write was called off its loop's thread"))
+    }
+
+    // covers: F20
+    @Test func errorsThatNobodyCatchesAreWrittenALineEach() async throws {
+        let result = try await #require(
+            processExitsWith: .success, observing: [\.standardErrorContent]
+        ) {
+            struct Failure: Error {}
+            let loop = try LoopKind.auto.makeLoop()
+            loop.callSoon { throw Failure() }
+            loop.callSoon { loop.setExceptionHandler { _, _ in throw Failure() } }
+            loop.callSoon { throw Failure() }
+            loop.callSoon { loop.stop() }
+            try OtherThread.run { try loop.runForever() }
+        }
+        let lines = String(decoding: result.standardErrorContent, as: UTF8.self).split(separator: "\n")
+        let reports = lines.filter { $0.hasPrefix("asyncio: ") }
+        try #require(reports.count == 3)
+        #expect(reports[0].hasPrefix("asyncio: Exception in callback: Failure() (scheduled at "))
+        #expect(reports[1].hasPrefix("asyncio: Exception in callback: Failure() (scheduled at "))
+        #expect(reports[2] == "asyncio: Unhandled error in exception handler: Failure()")
+    }
+}
