@@ -13,7 +13,7 @@ let fixtures: [(name: String, settings: [SwiftSetting])] = [
     ("main-thread", []),
     ("refused-in-async-main", []),
     ("policies", []),
-    // The first example of README.md, to the letter. Built, not run: it serves until Ctrl-C.
+    // The first example of README.md, to the letter. It serves until Ctrl-C, so scripts/user-packages starts it apart.
     ("readme", []),
 ]
 

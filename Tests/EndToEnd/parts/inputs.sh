@@ -1,11 +1,14 @@
 # Bad input: one sentence on standard error, and an exit status.
 
-# refuses STATUS SENTENCE ARGUMENT...: the first line of standard error matches the sentence, standard output is empty.
+# refuses STATUS SENTENCE ARGUMENT...: the first line of standard error matches the sentence, standard output is empty. It is
+# the only line, unless the arguments are at fault: the parser's usage follows then.
 refuses() {
     local wanted=$1 sentence=$2 status=0
     shift 2
     timeout 10 "$aio" "$@" >"$tmp/refused.out" 2>"$tmp/refused.err" || status=$?
-    equal "$status" "$wanted" && matches "$(head -n 1 "$tmp/refused.err")" "^aio: $sentence" && empty_file "$tmp/refused.out"
+    equal "$status" "$wanted" && matches "$(head -n 1 "$tmp/refused.err")" "^aio: $sentence" || return
+    empty_file "$tmp/refused.out" || return
+    if ((wanted == 1)); then equal "lines: $(wc -l <"$tmp/refused.err")" "lines: 1"; fi
 }
 
 start_aio in-use echo --listen 127.0.0.1:0

@@ -20,6 +20,16 @@ check "forward: it serves as soon as the target is there" \
     equal "$(echo here | socat -t5 - "TCP:127.0.0.1:$forwarder_port")" here
 check "forward: all connections are gone" back_to "$forwarder" "$base"
 
+start_peer leaves accepts_once.py
+target_port=$port
+start_forward beside "$target_port"
+base=$(descriptors "$pid")
+check "forward: a target that has gone ends only the connection that was to go there; an open one goes on" \
+    python3 "$here/peers/beside_refused.py" "$port"
+check "forward: one sentence names the target and the reason" \
+    equal "$(<"$tmp/beside.err")" "aio: cannot connect to 127.0.0.1:$target_port: Connection refused"
+check "forward: all connections are gone" back_to "$pid" "$base"
+
 start_aio unknown forward --listen 127.0.0.1:0 --to no-such-host.invalid:80
 base=$(descriptors "$pid")
 check "forward: a client of a target that is unknown sees its connection end" \

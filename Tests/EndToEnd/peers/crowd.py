@@ -1,6 +1,6 @@
-"""More clients than an echo server has descriptors for: crowd.py PORT PID
+"""More clients than an echo server has descriptors for: crowd.py PORT PID [TRACE]
 
-Prints what it measured as lines of name=value.
+TRACE is what strace writes of the server's accepts, as they happen. Prints what it measured as lines of name=value.
 """
 
 import os
@@ -9,11 +9,11 @@ import sys
 import time
 
 # Few enough for those that were left outside to fit in at once when the others are gone: a server that is full rests for
-# a second before it accepts again, and clients that have left fill it once more if they are many.
+# 100 ms before it accepts again, and clients that have left fill it once more if they are many.
 CROWD = 80
 SECONDS = 3.0
 
-port, pid = int(sys.argv[1]), sys.argv[2]
+port, pid, trace = int(sys.argv[1]), sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else os.devnull
 
 
 def connect():
@@ -37,6 +37,11 @@ def cpu_ms():
     return (int(fields[11]) + int(fields[12])) * 1000 // os.sysconf("SC_CLK_TCK")
 
 
+def failed_accepts():
+    with open(trace) as lines:
+        return sum("EMFILE" in line for line in lines)
+
+
 def stays_out():
     """One of the crowd: the kernel takes the connection, whether or not the server does."""
     client = socket.socket()
@@ -50,13 +55,13 @@ for connection in inside:
     ask(connection)
 crowd = [stays_out() for _ in range(CROWD)]
 
-before = cpu_ms()
+before, failed_before = cpu_ms(), failed_accepts()
 end = time.monotonic() + SECONDS
 times = []
 while time.monotonic() < end:
     times += [ask(connection) for connection in inside]
     time.sleep(0.05)
-used = cpu_ms() - before
+used, failed = cpu_ms() - before, failed_accepts() - failed_before
 
 left = time.monotonic()
 for client in crowd:
@@ -72,4 +77,5 @@ print(f"asked={len(times)}")
 print(f"answered={sum(time is not None for time in times)}")
 print(f"slowest_ms={round(max((time for time in times if time is not None), default=9999))}")
 print(f"cpu_ms={used}")
+print(f"failed_accepts={failed}")
 print(f"recovery_ms={round(recovered) if recovered is not None else 9999}")

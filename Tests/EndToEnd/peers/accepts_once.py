@@ -1,0 +1,15 @@
+"""A target that has gone while one of its connections is open: accepts one, listens no more, and echoes on it.
+
+The first line is the port. The first answer comes after the listener is closed.
+"""
+
+import socket
+
+from common import CHUNK
+
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print(listener.getsockname()[1], flush=True)
+    connection, _ = listener.accept()
+with connection:
+    while piece := connection.recv(CHUNK):
+        connection.sendall(piece)
