@@ -34,13 +34,14 @@ extension Duration {
     ///
     /// Away from zero, so that a timer set for less than a nanosecond does not fire early.
     public var wholeNanoseconds: Int64 {
+        // Such a duration may have more seconds than `components` can say.
+        let mostSeconds = Duration.seconds(Int64.max / 1_000_000_000)
+        if self > mostSeconds { return .max }
+        if self < .zero - mostSeconds { return .min }
         let (seconds, attoseconds) = components
         let (whole, rest) = attoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
         let fraction = whole + rest.signum()
-        let (product, overflowed) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        if overflowed { return seconds < 0 ? .min : .max }
-        let (sum, overflow) = product.addingReportingOverflow(fraction)
-        return overflow ? (seconds < 0 ? .min : .max) : sum
+        return seconds * 1_000_000_000 + fraction
     }
 }
 

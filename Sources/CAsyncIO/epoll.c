@@ -47,7 +47,7 @@ int aio_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t 
         __atomic_store_n(&lacks_nanoseconds, true, __ATOMIC_RELAXED);
     }
     // Rounded up: a wait that ends before the deadline would make the loop spin until it.
-    int64_t milliseconds = (nanoseconds + 999999) / 1000000;
+    int64_t milliseconds = nanoseconds / 1000000 + (nanoseconds % 1000000 != 0);
     return result(epoll_wait(epoll, events, capacity, milliseconds > INT_MAX ? INT_MAX : (int)milliseconds));
 }
 

@@ -41,18 +41,30 @@ uint64_t aio_signal_count(int signal) {
 
 int aio_signal_catch(int signal) {
     if (signal <= 0 || signal >= AIO_SIGNAL_LIMIT) return -EINVAL;
-    atomic_store(&owner, getpid());
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = trampoline;
     action.sa_flags = SA_RESTART;
     sigfillset(&action.sa_mask);
-    return sigaction(signal, &action, &former[signal]) < 0 ? -errno : 0;
+    struct sigaction found;
+    if (sigaction(signal, &action, &found) < 0) return -errno;
+    // A forked child finds its parent's trampoline; what was there before it is known.
+    if (found.sa_handler != trampoline) former[signal] = found;
+    return 0;
 }
 
 int aio_signal_restore(int signal) {
     if (signal <= 0 || signal >= AIO_SIGNAL_LIMIT) return -EINVAL;
     return sigaction(signal, &former[signal], NULL) < 0 ? -errno : 0;
+}
+
+bool aio_signals_claim(void) {
+    pid_t former_owner = atomic_load(&owner);
+    if (former_owner == getpid()) return false;
+    for (int slot = 0; slot < AIO_SIGNAL_WAKER_LIMIT; slot++) atomic_store(&wakers[slot], 0);
+    atomic_store(&running_trampolines, 0);
+    atomic_store(&owner, getpid());
+    return former_owner != 0;
 }
 
 int aio_signal_waker_add(int fd) {
@@ -67,4 +79,29 @@ void aio_signal_waker_remove(int slot) {
     atomic_store(&wakers[slot], 0);
     // A trampoline on another thread may have read the descriptor already; it is a few writes from its end.
     while (atomic_load(&running_trampolines) > 0) sched_yield();
+}
+
+void aio_write_error(const void *bytes, size_t count) {
+    sigset_t pipe_signal, former_mask, pending;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    sigpending(&pending);
+    // One that waits already is somebody else's.
+    int was_pending = sigismember(&pending, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &former_mask);
+    const char *rest = bytes;
+    while (count > 0) {
+        ssize_t written = write(STDERR_FILENO, rest, count);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) break;
+        rest += written;
+        count -= (size_t)written;
+    }
+    sigpending(&pending);
+    // For a broken pipe the signal goes to the thread that wrote: it is taken here, while it is blocked.
+    if (!was_pending && sigismember(&pending, SIGPIPE)) {
+        int taken;
+        sigwait(&pipe_signal, &taken);
+    }
+    pthread_sigmask(SIG_SETMASK, &former_mask, NULL);
 }

@@ -54,7 +54,8 @@ public final class EpollSelector: BaseSelector {
     public func wait(timeoutNanoseconds: Int64?, into events: inout [ReadyEvent]) throws(Errno) {
         // Nil waits without end, which C says as a negative number; a negative timeout does not wait.
         var nanoseconds = timeoutNanoseconds.map { max($0, 0) } ?? -1
-        let deadline = nanoseconds > 0 ? MonotonicClock.now.advanced(by: .nanoseconds(nanoseconds)) : nil
+        let began = nanoseconds > 0 ? MonotonicClock.now.nanoseconds : 0
+        let whole = nanoseconds
         while true {
             let count = aio_epoll_wait(epoll, buffer, CInt(Self.eventsPerWait), nanoseconds)
             if count >= 0 {
@@ -63,9 +64,7 @@ public final class EpollSelector: BaseSelector {
             }
             guard count == -Errno.interrupted.rawValue else { throw Errno(rawValue: -count) }
             // A signal. Its effect reaches the loop through a descriptor, so the wait may go on.
-            if let deadline {
-                nanoseconds = max(0, deadline.nanoseconds - MonotonicClock.now.nanoseconds)
-            }
+            if whole > 0 { nanoseconds = max(0, whole - (MonotonicClock.now.nanoseconds - began)) }
         }
     }
 
@@ -89,7 +88,8 @@ public final class EpollSelector: BaseSelector {
         if interest.contains(.read) { mask |= AIO_EPOLLIN | AIO_EPOLLRDHUP }
         if interest.contains(.write) { mask |= AIO_EPOLLOUT }
         if mask == 0 { throw .invalidArgument }
-        return trigger == .edge ? mask | AIO_EPOLLET : mask
+        // Level-triggered, urgent data would be told again and again until it is read past.
+        return trigger == .edge ? mask | AIO_EPOLLET | AIO_EPOLLPRI : mask
     }
 
     /// Errors and hang-ups wake both directions: a writer must learn of them too. asyncio: `_EpollSelector.select`.
@@ -98,6 +98,7 @@ public final class EpollSelector: BaseSelector {
         if bits & ~AIO_EPOLLOUT != 0 { readiness.insert(.read) }
         if bits & ~(AIO_EPOLLIN | AIO_EPOLLRDHUP | AIO_EPOLLPRI) != 0 { readiness.insert(.write) }
         if bits & (AIO_EPOLLRDHUP | AIO_EPOLLHUP | AIO_EPOLLERR) != 0 { readiness.insert(.hangup) }
+        if bits & AIO_EPOLLPRI != 0 { readiness.insert(.urgent) }
         return readiness
     }
 

@@ -15,6 +15,8 @@ public struct Readiness: OptionSet, Sendable, Hashable {
     /// The peer is gone or will send no more: reading meets the end after the bytes that are left. A hint that comes with
     /// `read`; not every system gives it.
     public static let hangup = Readiness(rawValue: 4)
+    /// Urgent data came (RFC 6093): a receive stops in front of it, although there may be more. A hint as `hangup` is.
+    public static let urgent = Readiness(rawValue: 8)
 }
 
 /// One descriptor that is ready, as a wait reports it.

@@ -129,10 +129,18 @@ class OurLoop(TracedLoop):
         heapq.heappush(self._scheduled, timer)
         return timer
 
-    # 3. What other threads post is taken once per tick before the wait, and once after it.
+    # 3. What other threads post is taken once per tick before the wait, and once after it; between two runs, by the owner's
+    # own calls.
+
+    def call_soon(self, callback, *args, context=None):
+        if not self.is_running():
+            self.take_inbox()
+        return super().call_soon(callback, *args, context=context)
 
     def call_soon_threadsafe(self, callback, *args, context=None):
         if threading.get_ident() == self.owner:
+            if not self.is_running():
+                self.take_inbox()
             return super().call_soon_threadsafe(callback, *args, context=context)
         handle = asyncio.Handle(callback, args, self, context)
         self.inbox.append(handle)

@@ -26,21 +26,23 @@ extension EventLoop {
         host: String, port: UInt16, _ makeProtocol: () throws -> Protocol
     ) async throws -> (transport: StreamTransport, protocol: Protocol) {
         guard isOnLoop else { throw EventLoopError.wrongThread("createConnection") }
-        let (driver, peer) = try await connect(host: host, port: port)
-        let consumer: Protocol
-        do {
-            consumer = try makeProtocol()
-        } catch {
-            driver.closeSocket()
-            throw error
+        return try await atHome { _ in
+            let (driver, peer) = try await connect(host: host, port: port)
+            let consumer: Protocol
+            do {
+                consumer = try makeProtocol()
+            } catch {
+                driver.closeSocket()
+                throw error
+            }
+            let transport = StreamTransport(loop: self, driver: driver, consumer: consumer, peerAddress: peer)
+            transport.start()
+            await yield()
+            return (transport, consumer)
         }
-        let transport = StreamTransport(loop: self, driver: driver, consumer: consumer, peerAddress: peer)
-        transport.start()
-        await yield()
-        return (transport, consumer)
     }
 
-    /// The driver of a connected socket, and whom it is connected to.
+    /// The driver of a connected socket, and whom it is connected to. At home.
     final func connect(host: String, port: UInt16) async throws -> (StreamDriver, SocketAddress) {
         if isClosed { throw EventLoopError.closed }
         // For a server it means all interfaces; a client would connect to whatever listens on its own machine.

@@ -33,21 +33,23 @@ extension EventLoop {
         guard let loop = self as? SelectorEventLoop else {
             throw EventLoopError.unsupported(feature: "createServer", platform: "the \(backendName) loop")
         }
-        let addresses = try await resolve(host: host, port: port)
-        let server = Server(loop: self)
-        do {
-            for address in addresses {
-                let listener = try loop.makeListener(on: address, isOneOfMany: addresses.count > 1, options) {
-                    driver, peer in
-                    try accepted(loop, server, driver, peer)
+        return try await atHome { _ in
+            let addresses = try await resolve(host: host, port: port)
+            let server = Server(loop: self)
+            do {
+                for address in addresses {
+                    let listener = try loop.makeListener(on: address, isOneOfMany: addresses.count > 1, options) {
+                        driver, peer in
+                        try accepted(loop, server, driver, peer)
+                    }
+                    if let listener { server.add(listener) }
                 }
-                if let listener { server.add(listener) }
+            } catch {
+                server.close()
+                throw error
             }
-        } catch {
-            server.close()
-            throw error
+            return server
         }
-        return server
     }
 }
 

@@ -9,6 +9,9 @@ final class Listener: EventSource {
     private static let retryDelay = Duration.milliseconds(100)
     private static let reportInterval = Duration.seconds(1)
 
+    /// So that a flood of connections leaves time for those that are open.
+    private static let mostAcceptsPerTurn = 64
+
     let localAddress: SocketAddress?
     private unowned let loop: SelectorEventLoop
     private let socket: Socket
@@ -51,6 +54,8 @@ final class Listener: EventSource {
         socket.close()
     }
 
+    override func drain() { close() }
+
     override func loopClosed() {
         isClosed = true
         accepted = nil
@@ -61,8 +66,7 @@ final class Listener: EventSource {
 
     override func run() -> UnownedJob? {
         readiness = []
-        // Bounded, so that a flood of connections leaves time for those that are open.
-        for _ in 0..<max(1, options.backlog) {
+        for _ in 0..<min(max(1, options.backlog), Self.mostAcceptsPerTurn) {
             if isClosed { break }
             do {
                 guard let (connection, peer) = try socket.accept() else { break }

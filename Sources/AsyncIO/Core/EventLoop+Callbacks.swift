@@ -11,7 +11,11 @@ extension EventLoop {
     public final func callSoon(
         fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Void
     ) -> Handle {
-        requireOnLoop("callSoon")
+        if !isRunningHere {
+            requireOnLoop("callSoon")
+            // Between two runs: what was posted before comes first.
+            takeInbox()
+        }
         if isClosed { return Handle(loop: self, name: deadName("callSoon")) }
         let name = core.pointee.callbacks.insert(
             ScheduledCallback(action: .call(body), site: CallSite(fileID: fileID, line: line), isTimer: false))
@@ -28,9 +32,9 @@ extension EventLoop {
     ) throws(EventLoopError) -> ThreadsafeHandle {
         let message = CallbackMessage(.init(call: body), site: CallSite(fileID: fileID, line: line))
         let word = LoopWord(message)
-        if isOnLoop, !isClosed {
+        if isRunningHere, !isClosed {
             core.pointee.ready.push(word)
-        } else if !inbox.post(word) {
+        } else if isClosed || !inbox.post(word) {
             word.takeMessage().discard()
             throw .closed
         }

@@ -27,9 +27,7 @@ extension EventLoop {
         removeAllSignalHandlers()
         for name in core.pointee.sources.names { core.pointee.sources[name]?.pointee.loopClosed() }
         for name in core.pointee.waiters.names { settle(name, .closed) }
-        inbox.close()
-        takeInbox()
-        runJobsOnly()
+        runJobsUntilTheEnd()
 
         core.pointee.timers.removeAll()
         for name in core.pointee.callbacks.names { _ = core.pointee.callbacks.remove(name) }
@@ -39,6 +37,21 @@ extension EventLoop {
         core.pointee.internalSources = 0
         core.pointee.exceptionHandler = nil
         waker = nil
+    }
+
+    /// Runs jobs until nobody posts any more, and closes the inbox.
+    ///
+    /// In one step with finding it empty: a job that is refused runs on another thread, where an actor of this loop must not
+    /// be while it has a job here.
+    private final func runJobsUntilTheEnd() {
+        for _ in 0..<Self.mostClosingRounds {
+            takeInbox()
+            runJobsOnly()
+            if inbox.closeIfEmpty() { return }
+        }
+        inbox.close()
+        takeInbox()
+        runJobsOnly()
     }
 
     /// Lets the resumed tasks come to their ends; everything else that is queued is dropped.

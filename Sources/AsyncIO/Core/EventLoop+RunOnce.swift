@@ -7,6 +7,7 @@ extension EventLoop {
 
     /// One tick. The only place where callbacks are called; all others just add to the ready queue. asyncio: `_run_once`.
     final func runOnce() throws(Errno) {
+        core.pointee.tick &+= 1
         takeInbox()
         if core.pointee.timers.hasDeadEntries { removeCancelledTimers() }
 

@@ -29,6 +29,9 @@ package class EventSource {
     /// The user's last reference is gone.
     package func abandoned() {}
 
+    /// The loop runs its tasks to their ends: bring no new ones.
+    package func drain() {}
+
     /// The loop is closing: free what the kernel holds, call nobody.
     package func loopClosed() {}
 }
@@ -63,7 +66,7 @@ extension EventLoop {
 
     /// From a `deinit` on any thread: the user has dropped a source without closing it.
     final func abandonSource(_ name: SlotName) {
-        if isOnLoop, !isClosed {
+        if isRunningHere, !isClosed {
             core.pointee.ready.push(LoopWord(.abandonedSource, name))
         } else {
             _ = inbox.post(LoopWord(.abandonedSource, name))

@@ -1,4 +1,4 @@
-import SystemPackage
+import CAsyncIO
 
 /// What is known of an error that nobody caught. asyncio: the `context` of `call_exception_handler`.
 public struct ExceptionContext {
@@ -55,8 +55,9 @@ extension EventLoop {
 
     /// Writes the report to standard error, in one line.
     public final func defaultExceptionHandler(_ context: ExceptionContext) {
-        // A standard error that cannot be written to leaves nobody to tell.
-        _ = try? FileDescriptor.standardError.writeAll("asyncio: \(context)\n".utf8)
+        // A standard error that cannot be written to leaves nobody to tell, and is no reason to end.
+        var text = "asyncio: \(context)\n"
+        text.withUTF8 { aio_write_error($0.baseAddress!, $0.count) }
     }
 
     /// Calls `body`; reports what it throws.

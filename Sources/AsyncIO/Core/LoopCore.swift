@@ -12,7 +12,7 @@ struct LoopCore: ~Copyable {
     var internalSources = 0
     /// Where the next enqueued job goes, if a source asks for it.
     var capture = JobCapture.none
-    /// Empty between two takes from the inbox.
+    /// The inbox's other buffer: what was taken last, until the next take.
     var inboxSpare: [UInt] = []
 
     /// Tasks that the loop started and that have not ended.
@@ -21,13 +21,15 @@ struct LoopCore: ~Copyable {
     var runningTasks: [TaskIdentity: TaskRecord] = [:]
 
     var isStopping = false
-    /// Whether the run ends with the last task.
-    var stopsWithoutTasks = false
+    /// Whether the run ends with the last task: new ones are cancelled at once.
+    var isDraining = false
     var exceptionHandler: EventLoop.ExceptionHandler?
     var endOfTick: [EventSource] = []
     var signals: SignalSource?
     var unhandledErrors = 0
     var suspensions = 0
+    /// Ticks so far.
+    var tick: UInt64 = 0
 }
 
 /// A closure that waits for its turn or its time.

@@ -32,8 +32,17 @@ extension EventLoop {
     public final var isOnLoop: Bool {
         @inline(__always)
         get {
-            aio_loop_slot_get() == Unmanaged.passUnretained(self).toOpaque() || isIdleOwner
+            isRunningHere || isIdleOwner
         }
+    }
+
+    /// Whether the caller's thread is running the loop, or closing it.
+    ///
+    /// What any thread may call decides by this: that the loop is idle may end at any moment, when another thread begins
+    /// its first run.
+    final var isRunningHere: Bool {
+        @inline(__always)
+        get { aio_loop_slot_get() == Unmanaged.passUnretained(self).toOpaque() }
     }
 
     @inline(never)
@@ -41,9 +50,24 @@ extension EventLoop {
         status.load(ordering: .acquiring) != .running && owner.load(ordering: .relaxed) == aio_thread_identity()
     }
 
-    /// Whether the current task comes back to this loop after a suspension.
+    /// Whether the current task comes back to this loop after a suspension, since it prefers the loop.
     final var isHomeOfCurrentTask: Bool {
         withUnsafeCurrentTask { $0?.unownedTaskExecutor == asUnownedTaskExecutor() }
+    }
+
+    /// Whether code with this isolation runs where its task does. An actor's does not: whichever thread holds the actor runs
+    /// what waits for it. Unless the actor lives on this loop.
+    @inline(__always)
+    final func isHome(of isolation: (any Actor)?) -> Bool {
+        guard let isolation else { return true }
+        return isHome(ofActor: isolation)
+    }
+
+    @inline(never)
+    private final func isHome(ofActor actor: any Actor) -> Bool {
+        // SAFETY: frozen, and two words, of which the first is the executor's address. It has no `==` of its own.
+        let executor = unsafeBitCast(actor.unownedExecutor, to: (identity: UInt, implementation: UInt).self)
+        return executor.identity == UInt(bitPattern: Unmanaged.passUnretained(serialExecutor).toOpaque())
     }
 
     /// Stops the program if the caller is not on the loop: a data race otherwise.
@@ -60,9 +84,7 @@ extension EventLoop {
     }
 
     final func enqueue(_ word: LoopWord) {
-        guard aio_loop_slot_get() == Unmanaged.passUnretained(self).toOpaque() else {
-            return enqueueFromElsewhere(word)
-        }
+        guard isRunningHere else { return enqueueFromElsewhere(word) }
         if case .armed = core.pointee.capture, word.kind == .taskJob {
             core.pointee.capture = .job(word.job)
         } else {
@@ -72,13 +94,8 @@ extension EventLoop {
 
     @inline(never)
     private final func enqueueFromElsewhere(_ word: LoopWord) {
-        // Before the first run the owner fills the queue itself, in the order of its calls.
-        if isIdleOwner, !isClosed {
-            core.pointee.ready.push(word)
-        } else if !inbox.post(word) {
-            // A job that is dropped hangs whoever awaits its task.
-            ClosedLoopThread.run(word, of: self)
-        }
+        // A job that is dropped hangs whoever awaits its task.
+        if !inbox.post(word) { ClosedLoopThread.run(word, of: self) }
     }
 
     @inline(__always)

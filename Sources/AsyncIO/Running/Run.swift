@@ -38,8 +38,7 @@ extension EventLoop {
     /// Ends what is left, then the loop.
     final func cancelTasksAndClose() throws {
         if isClosed { return }
-        cancelAllTasks()
-        try runUntilTasksEnd()
+        try drainTasks()
         try close()
     }
 }

@@ -66,6 +66,18 @@ final class ThreadsafeInbox: Sendable {
         flags.bitwiseAnd(~InboxState.asleep.rawValue, ordering: .sequentiallyConsistent)
     }
 
+    /// Refuses what comes from now on, if nothing is there to take. Whether it is closed.
+    func closeIfEmpty() -> Bool {
+        let (isEmpty, waker): (Bool, Waker?) = queue.withLock { queue in
+            guard queue.words.isEmpty else { return (false, nil) }
+            queue.isClosed = true
+            return (true, queue.waker.take())
+        }
+        // Released outside the lock, as in `close()`.
+        _ = waker
+        return isEmpty
+    }
+
     /// Refuses what comes from now on. What was posted before can still be taken.
     func close() {
         // The waker is released outside the lock: its last reference closes a descriptor.

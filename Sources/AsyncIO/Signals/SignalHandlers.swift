@@ -72,6 +72,7 @@ final class SignalSource: EventSource {
     init(loop: EventLoop, waker: Waker) {
         self.loop = loop
         self.waker = waker
+        SignalRegistry.claim()
         wakerSlot = aio_signal_waker_add(waker.writeDescriptor.rawValue)
     }
 
@@ -123,6 +124,13 @@ final class SignalSource: EventSource {
 /// Which signals the process catches, and for how many loops.
 private enum SignalRegistry {
     private static let users = Mutex<[Signal: Int]>([:])
+
+    /// A forked child begins anew: the handlers are its parent's.
+    static func claim() {
+        users.withLock { users in
+            if aio_signals_claim() { users = [:] }
+        }
+    }
 
     static func retain(_ signal: Signal) throws(Errno) {
         let result = users.withLock { users -> CInt in

@@ -37,7 +37,7 @@ public final class StreamReader {
             if let count = try buffer.withUnsafeMutableBytes({ try takeNow(into: $0) }) {
                 return count == 0 && !buffer.isEmpty ? nil : count
             }
-            let (isHome, record) = loop.homeRecord(&binding)
+            let (isHome, record) = loop.homeRecord(&binding, #isolation)
             if isHome {
                 try begin()
                 defer { isBusy = false }
@@ -70,7 +70,9 @@ public final class StreamReader {
     /// for the next read.
     public func readExactly(_ count: Int) async throws -> [UInt8] {
         try checkCount(count)
-        guard loop.isOnLoop else { return try await loop.hop { try await readExactly(count) } }
+        guard loop.isOnLoop, loop.homeRecord(&binding, #isolation).isHome else {
+            return try await loop.hop { try await readExactly(count) }
+        }
         try begin()
         defer { isBusy = false }
         var bytes = [UInt8](repeating: 0, count: min(count, Self.chunkBytes))
@@ -98,7 +100,7 @@ public final class StreamReader {
     /// The last line needs no newline. Bytes that are no UTF-8 are repaired. Throws `.limitExceeded` for a line longer than
     /// ``limitBytes``; what was read of it is dropped.
     public func readLine(strippingNewline: Bool = true) async throws -> String? {
-        guard loop.isOnLoop else {
+        guard loop.isOnLoop, loop.homeRecord(&binding, #isolation).isHome else {
             return try await loop.hop { try await readLine(strippingNewline: strippingNewline) }
         }
         try begin()
@@ -176,16 +178,14 @@ public final class StreamReader {
         return ahead > 0 ? ahead : try await receive(&bytes, from: start)
     }
 
-    /// Waits for bytes of the connection; 0 at the end. On the loop; hops if the task would not come back to it.
+    /// Waits for bytes of the connection; 0 at the end. At home.
     private func receive(_ bytes: inout [UInt8], from start: Int) async throws -> Int {
         while true {
             let received = try bytes.withUnsafeMutableBytes {
                 try transport.receiveNow(into: UnsafeMutableRawBufferPointer(rebasing: $0[start...]))
             }
             if let received { return received }
-            let (isHome, record) = loop.homeRecord(&binding)
-            guard isHome else { return try await loop.hop { try await receive(&bytes, from: start) } }
-            try await transport.waitUntilReadable(record)
+            try await transport.waitUntilReadable(loop.homeRecord(&binding, #isolation).record)
         }
     }
 

@@ -29,28 +29,35 @@ public final class StreamWriter {
     ///
     /// Throws a ``WriteError``, which says how many bytes went out before the cancellation or the failure.
     public func write(_ bytes: RawSpan) async throws {
-        guard loop.isOnLoop else { return try await hop(bytes) }
+        guard loop.isOnLoop else { return try await hop(bytes, sentBefore: 0, hasTurn: false) }
         var sent = 0
+        let hasTurn = !isBusy
         do {
-            if !isBusy {
+            if hasTurn {
                 sent = try bytes.withUnsafeBytes { try transport.sendNow($0) } ?? 0
                 if sent == bytes.byteCount { return }
+                isBusy = true
             }
-            let (isHome, record) = loop.homeRecord(&binding)
+            let (isHome, record) = loop.homeRecord(&binding, #isolation)
             guard isHome else { throw NotAtHome() }
-            try await beginTurn(record)
-            defer { endTurn() }
-            while true {
-                sent += try bytes.withUnsafeBytes {
-                    try transport.sendNow(UnsafeRawBufferPointer(rebasing: $0[sent...])) ?? 0
-                }
-                if sent == bytes.byteCount { return }
-                try await transport.waitUntilWritable(record)
-            }
+            try await sendRest(bytes, &sent, hasTurn: hasTurn, record)
         } catch is NotAtHome {
-            try await hop(bytes.extracting(sent...), sentBefore: sent)
+            try await hop(bytes.extracting(sent...), sentBefore: sent, hasTurn: hasTurn)
         } catch {
             throw WriteError(bytesWritten: sent, underlying: error)
+        }
+    }
+
+    /// What could not be sent at once, in this writer's turn. At home.
+    private func sendRest(_ bytes: RawSpan, _ sent: inout Int, hasTurn: Bool, _ record: TaskRecord?) async throws {
+        if !hasTurn { try await beginTurn(record) }
+        defer { endTurn() }
+        while true {
+            sent += try bytes.withUnsafeBytes {
+                try transport.sendNow(UnsafeRawBufferPointer(rebasing: $0[sent...])) ?? 0
+            }
+            if sent == bytes.byteCount { return }
+            try await transport.waitUntilWritable(record)
         }
     }
 
@@ -87,14 +94,13 @@ public final class StreamWriter {
     }
 
     /// For a task that is elsewhere. It keeps no memory of another thread's.
-    private func hop(_ bytes: RawSpan, sentBefore: Int = 0) async throws {
+    private func hop(_ bytes: RawSpan, sentBefore: Int, hasTurn: Bool) async throws {
         let copy = bytes.withUnsafeBytes { [UInt8]($0) }
+        var sent = 0
         do {
-            try await loop.hop { try await write(copy) }
-        } catch let error as WriteError {
-            throw WriteError(bytesWritten: sentBefore + error.bytesWritten, underlying: error.underlying)
+            try await loop.hop { try await sendRest(copy.span.bytes, &sent, hasTurn: hasTurn, nil) }
         } catch {
-            throw WriteError(bytesWritten: sentBefore, underlying: error)
+            throw WriteError(bytesWritten: sentBefore + sent, underlying: error)
         }
     }
 

@@ -30,6 +30,7 @@ extension EventLoop {
             task = Task(name: name, executorPreference: self, priority: priority, operation: body)
         }
         if !record.isFinished { record.requestCancel = { task.cancel() } }
+        if core.pointee.isDraining { task.cancel() }
         return task
     }
 
@@ -45,15 +46,17 @@ extension EventLoop {
         return core.pointee.tasks.count
     }
 
-    /// Runs until the last task has ended.
-    final func runUntilTasksEnd() throws {
-        if core.pointee.tasks.isEmpty { return }
-        core.pointee.stopsWithoutTasks = true
-        defer { core.pointee.stopsWithoutTasks = false }
+    /// Cancels all tasks and runs until the last one has ended. Nobody is accepted meanwhile, and what is started meanwhile is
+    /// cancelled too: a client that comes back for ever must not keep the loop.
+    final func drainTasks() throws {
+        core.pointee.isDraining = true
+        defer { core.pointee.isDraining = false }
+        for name in core.pointee.sources.names { core.pointee.sources[name]?.pointee.drain() }
+        cancelAllTasks()
         while !core.pointee.tasks.isEmpty { try runForever() }
     }
 
     final func taskEnded() {
-        if core.pointee.stopsWithoutTasks, core.pointee.tasks.isEmpty { core.pointee.isStopping = true }
+        if core.pointee.isDraining, core.pointee.tasks.isEmpty { core.pointee.isStopping = true }
     }
 }

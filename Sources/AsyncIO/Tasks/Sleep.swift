@@ -30,7 +30,7 @@ extension EventLoop {
     ///
     /// Exactly one tick. Any task; off the loop it is `Task.yield()`.
     public final func yield() async {
-        guard isOnLoop, !isClosed, waitingTask.isHome else { return await Task.yield() }
+        guard isOnLoop, !isClosed, waitingTask(#isolation).isHome else { return await Task.yield() }
         await withUnsafeContinuation { core.pointee.ready.push(LoopWord($0)) }
     }
 }

@@ -43,7 +43,7 @@ final class TaskRecord: LoopMessage, @unchecked Sendable {
 
     /// From the task's cancellation handler: any thread, at any time until the task ended.
     func cancel() {
-        if loop.isOnLoop {
+        if loop.isRunningHere {
             deliver(on: loop)
         } else {
             let word = LoopWord(self)
@@ -75,8 +75,13 @@ struct TaskIdentity: Hashable {
 
 extension EventLoop {
     /// Whether the current task can wait here without leaving the loop. Its record, if it has one.
+    ///
+    /// - Parameter isolation: The caller's, `#isolation`.
     @inline(__always)
-    final func homeRecord(_ binding: inout TaskBinding) -> (isHome: Bool, record: TaskRecord?) {
+    final func homeRecord(
+        _ binding: inout TaskBinding, _ isolation: (any Actor)?
+    ) -> (isHome: Bool, record: TaskRecord?) {
+        if !isHome(of: isolation) { return (false, nil) }
         if let record = binding.current(on: self) { return (true, record) }
         return (isHomeOfCurrentTask, nil)
     }

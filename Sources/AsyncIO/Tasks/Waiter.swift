@@ -59,7 +59,7 @@ extension EventLoop {
 
     /// From the cancellation handler of a task, on any thread.
     final func cancelWaiter(_ token: WaiterToken) {
-        if isOnLoop {
+        if isRunningHere {
             settle(token, .cancelled)
         } else {
             _ = inbox.post(LoopWord(.cancelledWaiter, token))
@@ -68,7 +68,7 @@ extension EventLoop {
 
     /// Suspends the current task until its waiter is settled; takes the waiter away.
     ///
-    /// The caller is on the loop, and its task comes back to the loop after a suspension (``isHomeOfCurrentTask``).
+    /// The caller is on the loop, and its task comes back to the loop after a suspension (``homeRecord(_:_:)``).
     @inline(__always)
     final nonisolated(nonsending) func suspend(_ token: WaiterToken, _ record: TaskRecord?) async -> Waiter.Outcome {
         defer { _ = core.pointee.waiters.remove(token) }

@@ -4,7 +4,7 @@ enum WaitingTask {
     case recorded(TaskRecord)
     /// It prefers this loop, so it comes back to it.
     case home
-    /// It would go on elsewhere after a suspension; it must hop for the operation.
+    /// It would go on elsewhere after a suspension, or on whichever thread holds its actor; it must hop for the operation.
     case foreign
 
     /// Whether it comes back to the loop by itself.
@@ -14,8 +14,9 @@ enum WaitingTask {
 }
 
 extension EventLoop {
-    /// How the current task may wait here. The loop's thread.
-    final var waitingTask: WaitingTask {
+    /// How the current task may wait here, in code with this isolation. The loop's thread.
+    final func waitingTask(_ isolation: (any Actor)?) -> WaitingTask {
+        if !isHome(of: isolation) { return .foreign }
         if let record = core.pointee.runningTasks[.current] { return .recorded(record) }
         return isHomeOfCurrentTask ? .home : .foreign
     }
@@ -27,7 +28,7 @@ extension EventLoop {
         _ operation: nonisolated(nonsending) (TaskRecord?) async throws -> Result
     ) async throws -> Result {
         if isOnLoop {
-            switch waitingTask {
+            switch waitingTask(#isolation) {
             case .recorded(let record): return try await operation(record)
             case .home: return try await operation(nil)
             case .foreign: break

@@ -8,13 +8,17 @@ package import SystemPackage
 /// readiness must be remembered here: it is told once, and lasts until a call would block.
 ///
 /// A receive that fills less than the buffer has emptied the socket, which saves the call that would find that out. Not so
-/// after a hang-up was told: the end that follows the bytes has no event of its own any more.
+/// after a hang-up was told, since the end that follows the bytes has no event of its own any more, nor after urgent data
+/// was told, since a receive stops in front of it.
 package class ReadinessStreamDriver: StreamDriver {
     // SAFETY: the loop holds its drivers; a driver that it let go is held by a transport, which holds the loop.
     private unowned(unsafe) let loop: SelectorEventLoop
     @exclusivity(unchecked) private var isReadable = false
     @exclusivity(unchecked) private var isWritable = true
-    @exclusivity(unchecked) private var sawHangup = false
+    /// Whether a short receive may leave bytes behind, or an end, that no further event tells of.
+    @exclusivity(unchecked) private var mustReadOn = false
+    @exclusivity(unchecked) private var readingShare = TickShare()
+    @exclusivity(unchecked) private var writingShare = TickShare()
     @exclusivity(unchecked) private var isPushing = false
     @exclusivity(unchecked) private var isWatched = false
     @exclusivity(unchecked) private var isClosed = false
@@ -63,7 +67,7 @@ package class ReadinessStreamDriver: StreamDriver {
     package final override func run() -> UnownedJob? {
         let news = readiness
         readiness = []
-        if news.contains(.hangup) { sawHangup = true }
+        if !news.isDisjoint(with: [.hangup, .urgent]) { mustReadOn = true }
         var job: UnownedJob?
         if news.contains(.read) {
             isReadable = true
@@ -97,7 +101,7 @@ package class ReadinessStreamDriver: StreamDriver {
             isReadable = false
             transport.receivedEnd()
         case .bytes(let count):
-            if count < buffer.count && !sawHangup { isReadable = false }
+            if count < buffer.count && !mustReadOn { isReadable = false }
             transport.received(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             if isReadable && isPushing { readAgain() }
         case .wouldBlock:
@@ -117,16 +121,34 @@ package class ReadinessStreamDriver: StreamDriver {
 
     package final override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         guard isReadable else { return .wouldBlock }
+        guard readingShare.isLeft(in: loop.core.pointee.tick) else {
+            readAgain()
+            return .wouldBlock
+        }
         let result = systemReceive(into: buffer)
         switch result {
         case .bytes(let count):
-            if count > 0 && count < buffer.count && !sawHangup { isReadable = false }
+            readingShare.use(count)
+            if count > 0 && count < buffer.count && !mustReadOn { isReadable = false }
         case .wouldBlock:
             isReadable = false
         case .failed:
             break
         }
         return result
+    }
+
+    package final override func grantsSend(of count: Int) -> Bool {
+        guard isWritable else { return false }
+        if writingShare.isLeft(in: loop.core.pointee.tick) {
+            writingShare.use(count)
+            return true
+        }
+        // Its next turn, without another event.
+        isWritable = false
+        readiness.insert(.write)
+        loop.queue(self)
+        return false
     }
 
     package final override func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {

@@ -26,6 +26,9 @@ package class StreamDriver: EventSource {
     /// Takes as many bytes as it can now.
     package func send(_ bytes: UnsafeRawBufferPointer) -> IOResult { .wouldBlock }
 
+    /// Whether a task may send `count` bytes now, or has had its share of this tick; then the transport is told when to go on.
+    package func grantsSend(of count: Int) -> Bool { true }
+
     /// Bytes that `send` took and the kernel has not.
     package var unsentBytes: Int { 0 }
 

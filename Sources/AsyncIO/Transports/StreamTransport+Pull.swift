@@ -32,7 +32,7 @@ extension StreamTransport {
             throw lossError ?? (loop.isClosed ? EventLoopError.closed : EventLoopError.transportClosed)
         }
         // What was written before goes first.
-        guard queue.isEmpty else { return nil }
+        guard queue.isEmpty, driver.grantsSend(of: bytes.count) else { return nil }
         switch driver.send(bytes) {
         case .bytes(let count): return count
         case .wouldBlock: return nil

@@ -156,7 +156,7 @@ public final class StreamTransport {
 
     /// Sends several pieces as one. asyncio: `writelines`.
     public func write(contentsOf pieces: some Sequence<[UInt8]>) {
-        for piece in pieces { write(piece) }
+        write([UInt8](pieces.joined()))
     }
 
     private func write(_ bytes: UnsafeRawBufferPointer) {

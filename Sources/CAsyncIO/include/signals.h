@@ -3,6 +3,7 @@
 #define CASYNCIO_SIGNALS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { AIO_SIGNAL_LIMIT = 65, AIO_SIGNAL_WAKER_LIMIT = 64 };
@@ -15,9 +16,15 @@ int aio_signal_catch(int signal);
 // Gives the signal its former disposition back. 0 or -errno.
 int aio_signal_restore(int signal);
 
+// Makes this process the one whose signals count. True in a forked child, once: nothing of the parent's is left then.
+bool aio_signals_claim(void);
+
 // Makes the trampoline write to an eventfd or a pipe at each signal. Returns a slot or -1 when all are taken.
 int aio_signal_waker_add(int fd);
 // After the return no trampoline on any thread writes to the slot's descriptor: it may be closed.
 void aio_signal_waker_remove(int slot);
+
+// Writes to standard error. A pipe that nobody reads any more is ignored, and raises no SIGPIPE.
+void aio_write_error(const void *_Nonnull bytes, size_t count);
 
 #endif

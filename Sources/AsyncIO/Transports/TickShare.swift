@@ -1,0 +1,28 @@
+/// How much one connection may move in one tick while its task never has to wait: 256 KiB, or 16 small calls.
+///
+/// Without it, a peer that is as fast as the task keeps the loop's thread for itself: timers, signals and other connections
+/// would wait for as long as it likes.
+struct TickShare {
+    private static let bytesPerTick = 256 * 1024
+    /// What a call costs beside its bytes, counted as bytes.
+    private static let bytesPerCall = 16 * 1024
+
+    private var tick: UInt64 = 0
+    private var used = 0
+
+    /// Whether something is left of it.
+    @inline(__always)
+    mutating func isLeft(in current: UInt64) -> Bool {
+        if tick != current {
+            tick = current
+            used = 0
+        }
+        return used < Self.bytesPerTick
+    }
+
+    /// One call that moves `count` bytes.
+    @inline(__always)
+    mutating func use(_ count: Int) {
+        used &+= max(min(count, Self.bytesPerTick), Self.bytesPerCall)
+    }
+}
