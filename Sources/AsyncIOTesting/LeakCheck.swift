@@ -7,7 +7,7 @@ struct LeakCheck {
     /// what other threads have to do.
     private static let closingTicks = 1_000
     private static let slowClosingTicks = 2_000
-    /// How long other threads may hold the loop after its close: a resolver's whose caller was cancelled, say.
+    /// How long other threads may hold the loop after its close.
     private static let longestReleaseMilliseconds = 2_000
 
     let options: LoopTestOptions

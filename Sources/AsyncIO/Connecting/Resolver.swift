@@ -1,34 +1,61 @@
 public import AsyncIOSystem
 import CAsyncIO
-import Synchronization
+import SystemPackage
 
-/// Asks the system's resolver, getaddrinfo(3), on one thread of its own, which exists only while it has work.
+/// Asks blocking questions about host names, on threads of its own, which exist only while they have work.
 ///
 /// Not a pool that others use too: sleeping jobs would look like a name server that does not answer.
-enum Resolver {
-    /// Lookups that may wait. More are an error, not more memory.
-    private static let mostWaiting = 1_000
+final class Resolver: Sendable {
+    typealias Ask = @Sendable (_ host: String, _ port: UInt16) -> Result<[SocketAddress], EventLoopError>
+    typealias StartThread = @Sendable (Resolver) -> CInt
+
+    /// The process's, which asks getaddrinfo(3).
+    static let shared = Resolver(ask: LookUp.askSystem)
+
+    /// A name whose servers are silent holds its thread for half a minute, so one thread is not enough: three such names
+    /// still let the others through. Not a thread for each: a hundred hung lookups must not be a hundred stacks.
+    static let mostThreads = 4
+    /// Lookups that may wait for a thread. More are an error, not more memory.
+    static let mostWaiting = 1_000
     /// RFC 1035, 2.3.4: longer names cannot be asked for. Never cut: another name would be asked for instead.
     private static let longestNameBytes = 253
 
-    private struct Request: Sendable {
-        let host: String?
-        let port: UInt16
-        let finish: @Sendable (Result<[SocketAddress], EventLoopError>) -> Void
-    }
-
     private struct State {
-        var requests: [Request] = []
-        var isRunning = false
+        var waiting: [LookUp] = []
+        /// Threads that were started and have not found the queue empty.
+        var threads = 0
+        /// Those of them that are asking.
+        var asking = 0
+
+        /// Lookups that no thread is about to take; negative when threads outnumber them.
+        var unserved: Int { waiting.count - (threads - asking) }
     }
 
-    private static let state = Mutex(State())
+    private enum Start {
+        case refused, queued, queuedForNewThread
+    }
+
+    private let ask: Ask
+    private let startThread: StartThread
+    private let state = Locked(State())
+
+    /// - Parameters:
+    ///   - startThread: Starts a thread that does the resolver's work, or returns `-errno`.
+    ///   - ask: Blocks its thread until the answer is known.
+    init(startThread: @escaping StartThread = Resolver.startSystemThread, ask: @escaping Ask) {
+        self.startThread = startThread
+        self.ask = ask
+    }
+
+    /// Lookups that have not begun. Any thread, for reports.
+    var waitingCount: Int { state.withLock { $0.waiting.count } }
+    /// Threads that have not ended. Any thread, for reports.
+    var threadCount: Int { state.withLock { $0.threads } }
 
     /// What needs no resolver: literals, and the wildcards of all interfaces.
     static func literal(host: String?, port: UInt16) -> [SocketAddress]? {
         guard let host, !host.isEmpty else {
-            return [SocketAddress(literal: "0.0.0.0", port: port), SocketAddress(literal: "::", port: port)].compactMap
-            { $0 }
+            return ["0.0.0.0", "::"].compactMap { SocketAddress(literal: $0, port: port) }
         }
         return SocketAddress(literal: host, port: port).map { [$0] }
     }
@@ -44,103 +71,114 @@ enum Resolver {
         }
     }
 
-    /// Calls `finish` on the resolver's thread.
-    static func lookUp(
-        host: String, port: UInt16, finish: @escaping @Sendable (Result<[SocketAddress], EventLoopError>) -> Void
-    ) throws(EventLoopError) {
-        let (accepted, mustStart) = state.withLock { state in
-            guard state.requests.count < mostWaiting else { return (false, false) }
-            state.requests.append(Request(host: host, port: port, finish: finish))
-            defer { state.isRunning = true }
-            return (true, !state.isRunning)
+    /// Queues `lookUp`, which is told its answer on one of the resolver's threads. Any thread.
+    func begin(_ lookUp: LookUp) throws(EventLoopError) {
+        let start = state.withLock { state -> Start in
+            let unserved = state.unserved
+            if unserved >= Self.mostWaiting { return .refused }
+            state.waiting.append(lookUp)
+            guard unserved >= 0, state.threads < Self.mostThreads else { return .queued }
+            state.threads += 1
+            return .queuedForNewThread
         }
-        guard accepted else {
+        switch start {
+        case .queued: break
+        case .queuedForNewThread:
+            let result = startThread(self)
+            if result < 0 { threadIsMissing(Errno(rawValue: -result)) }
+        case .refused:
             throw EventLoopError(
-                .tooManyLookups, "cannot resolve '\(host)': \(mostWaiting) lookups are waiting already")
-        }
-        guard mustStart else { return }
-        let body: @convention(c) (UnsafeMutableRawPointer) -> Void = { _ in Resolver.work() }
-        let result = aio_thread_start(body, UnsafeMutableRawPointer(bitPattern: 1)!, "asyncio-resolve")
-        if result < 0 { failAll("no thread could be started for the resolver") }
-    }
-
-    private static func failAll(_ reason: String) {
-        let requests = state.withLock { state in
-            defer { state = State() }
-            return state.requests
-        }
-        for request in requests {
-            request.finish(.failure(EventLoopError(.unknownHost, "cannot resolve '\(request.host ?? "")': \(reason)")))
+                .tooManyLookups, "cannot resolve '\(lookUp.host)': \(Self.mostWaiting) lookups are waiting already")
         }
     }
 
-    private static func work() {
-        while true {
-            let request = state.withLock { state -> Request? in
-                if state.requests.isEmpty {
-                    state.isRunning = false
-                    return nil
-                }
-                return state.requests.removeFirst()
+    /// Nobody waits for `lookUp` any more: it is not asked, unless it was already. Any thread.
+    func abandon(_ lookUp: LookUp) {
+        state.withLock { state in
+            if let index = state.waiting.firstIndex(where: { $0 === lookUp }) { state.waiting.remove(at: index) }
+        }
+    }
+
+    /// A thread's life.
+    func work() {
+        while let lookUp = next() {
+            let answer = ask(lookUp.host, lookUp.port)
+            // First: whoever hears the answer and asks for the next name finds this thread free.
+            state.withLock { $0.asking -= 1 }
+            lookUp.finish(answer)
+        }
+    }
+
+    private func next() -> LookUp? {
+        state.withLock { state in
+            guard !state.waiting.isEmpty else {
+                state.threads -= 1
+                return nil
             }
-            guard let request else { return }
-            request.finish(ask(request))
+            state.asking += 1
+            return state.waiting.removeFirst()
         }
     }
 
-    private static func ask(_ request: Request) -> Result<[SocketAddress], EventLoopError> {
-        var hints = addrinfo()
-        hints.ai_socktype = CInt(SOCK_STREAM.rawValue)
-        var list: UnsafeMutablePointer<addrinfo>?
-        let code = getaddrinfo(request.host, "\(request.port)", &hints, &list)
-        defer { if let list { freeaddrinfo(list) } }
-        guard code == 0 else {
-            let reason = gai_strerror(code).map { String(cString: $0) } ?? "error \(code)"
-            return .failure(EventLoopError(.unknownHost, "cannot resolve '\(request.host ?? "")': \(reason)"))
+    private static let startSystemThread: StartThread = { resolver in
+        let argument = Unmanaged.passRetained(resolver)
+        let body: @convention(c) (UnsafeMutableRawPointer) -> Void = { argument in
+            Unmanaged<Resolver>.fromOpaque(argument).takeRetainedValue().work()
         }
-        var addresses: [SocketAddress] = []
-        var next = list
-        while let entry = next {
-            next = entry.pointee.ai_next
-            guard let raw = entry.pointee.ai_addr else { continue }
-            var storage = sockaddr_storage()
-            let length = min(Int(entry.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size)
-            withUnsafeMutableBytes(of: &storage) {
-                $0.copyMemory(from: UnsafeRawBufferPointer(start: raw, count: length))
-            }
-            guard let address = SocketAddress(storage, length: socklen_t(length)) else { continue }
-            if !addresses.contains(address) { addresses.append(address) }
+        let result = aio_thread_start(body, argument.toOpaque(), "asyncio-resolve")
+        if result < 0 { argument.release() }
+        return result
+    }
+
+    /// The other threads take what waits. Without any, nobody would.
+    private func threadIsMissing(_ error: Errno) {
+        let stranded = state.withLock { state -> [LookUp] in
+            state.threads -= 1
+            guard state.threads == 0 else { return [] }
+            defer { state.waiting = [] }
+            return state.waiting
         }
-        return .success(addresses)
+        for lookUp in stranded {
+            lookUp.finish(
+                .failure(
+                    EventLoopError(
+                        .resolverFailed, "cannot resolve '\(lookUp.host)': no thread could be started: \(error)")))
+        }
     }
 }
 
 extension EventLoop {
     /// The addresses of a host, in the order that the system prefers. asyncio: `getaddrinfo`.
     ///
-    /// Literals are not looked up. A host of `nil` or `""` means all interfaces. Cancelling abandons a lookup that is under
-    /// way. Throws `.unknownHost` with the resolver's reason, `.tooManyLookups`, `.closed`, `CancellationError`.
+    /// Literals are not looked up. A host of `nil` or `""` means all interfaces. A few lookups of the process are under
+    /// way at a time, the others wait. Cancelling takes a lookup back, or abandons it when it is under way. Throws
+    /// `.unknownHost` or, when the resolver cannot say, `.resolverFailed`, both with its reason; `.tooManyLookups`,
+    /// `.closed`, `CancellationError`.
     public final func resolve(host: String?, port: UInt16) async throws -> [SocketAddress] {
+        try await resolve(host: host, port: port, by: .shared)
+    }
+
+    /// As `resolve(host:port:)`, by a resolver of one's own.
+    final func resolve(host: String?, port: UInt16, by resolver: Resolver) async throws -> [SocketAddress] {
         if let addresses = Resolver.literal(host: host, port: port) { return addresses }
         guard let host else { return [] }
         try Resolver.check(host)
         return try await atHome { record in
             if isClosed { throw EventLoopError.closed }
+            // It would have to wait, and a cancelled task does not.
+            try Task.checkCancellation()
             let token = makeWaiter()
-            let answer = LookUpAnswer()
-            try Resolver.lookUp(host: host, port: port) { [self] result in
-                answer.result.withLock { $0 = result }
-                // A loop that was closed has settled the waiter by itself.
-                _ = try? callSoonThreadsafe { [self] in settle(token, .ready) }
+            let lookUp = LookUp(host: host, port: port, inbox: inbox, token: token)
+            do {
+                try resolver.begin(lookUp)
+            } catch {
+                discardWaiter(token)
+                throw error
             }
-            try check(await suspend(token, record))
-            let result = answer.result.withLock { $0 } ?? .failure(.closed)
-            return try result.get()
+            let outcome = await suspend(token, record)
+            if outcome != .ready { resolver.abandon(lookUp) }
+            try check(outcome)
+            return try lookUp.answer.get()
         }
     }
-}
-
-/// What the resolver's thread leaves for the task.
-private final class LookUpAnswer: Sendable {
-    let result = Mutex<Result<[SocketAddress], EventLoopError>?>(nil)
 }

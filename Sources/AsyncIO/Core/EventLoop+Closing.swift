@@ -39,41 +39,35 @@ extension EventLoop {
         waker = nil
     }
 
-    /// Runs jobs until nobody posts any more, and closes the inbox.
+    /// Lets the resumed tasks come to their ends; everything else that is queued is dropped.
     ///
-    /// In one step with finding it empty: a job that is refused runs on another thread, where an actor of this loop must not
-    /// be while it has a job here.
+    /// The inbox is closed in one step with finding it empty, and no job is run here after that: a job that is refused runs
+    /// on another thread, where an actor of this loop must not be while it has a job here.
     private final func runJobsUntilTheEnd() {
+        let executor = asUnownedTaskExecutor()
         for _ in 0..<Self.mostClosingRounds {
             takeInbox()
-            runJobsOnly()
-            if inbox.closeIfEmpty() { return }
+            finishReady { word in run(word.job, word.kind, executor) }
+            if core.pointee.ready.isEmpty, inbox.closeIfEmpty() { return }
         }
         inbox.close()
         takeInbox()
-        runJobsOnly()
+        while !core.pointee.ready.isEmpty {
+            finishReady { word in ClosedLoopThread.run(word, of: self) }
+        }
     }
 
-    /// Lets the resumed tasks come to their ends; everything else that is queued is dropped.
-    private final func runJobsOnly() {
-        let executor = asUnownedTaskExecutor()
-        for round in 0...Self.mostClosingRounds {
-            if core.pointee.ready.isEmpty { return }
-            var remaining = core.pointee.ready.count
-            while remaining > 0 {
-                remaining -= 1
-                let word = core.pointee.ready.pop()
-                switch word.kind {
-                case .taskJob, .actorJob:
-                    if round < Self.mostClosingRounds {
-                        run(word.job, word.kind, executor)
-                    } else {
-                        ClosedLoopThread.run(word, of: self)
-                    }
-                case .continuation: word.continuation.resume()
-                case .message: word.takeMessage().discard()
-                case .callback, .source, .cancelledWaiter, .abandonedSource: break
-                }
+    /// Empties the queue of what is in it now.
+    private final func finishReady(_ runJob: (LoopWord) -> Void) {
+        var remaining = core.pointee.ready.count
+        while remaining > 0 {
+            remaining -= 1
+            let word = core.pointee.ready.pop()
+            switch word.kind {
+            case .taskJob, .actorJob: runJob(word)
+            case .continuation: word.continuation.resume()
+            case .message: word.takeMessage().discard()
+            case .callback, .source, .cancelledWaiter, .abandonedSource: break
             }
         }
     }

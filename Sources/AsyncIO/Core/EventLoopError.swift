@@ -10,7 +10,7 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         fileprivate enum Value: Sendable, Hashable {
             case closed, alreadyRunning, anotherLoopRunning, notRunning, noCurrentLoop, stoppedBeforeCompletion
             case wrongThread, busy, timedOut, descriptorInUse, tasksAlive, unsupported, invalidArgument, calledFromTask
-            case unknownHost, limitExceeded, tooManyLookups
+            case unknownHost, limitExceeded, tooManyLookups, resolverFailed
         }
 
         fileprivate var value: Value
@@ -43,6 +43,8 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         /// More bytes than the limit came without a separator.
         public static let limitExceeded = Code(.limitExceeded)
         public static let tooManyLookups = Code(.tooManyLookups)
+        /// The resolver could not say whether there is such a host; it may know later.
+        public static let resolverFailed = Code(.resolverFailed)
     }
 
     public var code: Code

@@ -8,10 +8,9 @@ WRAPPER="env LD_PRELOAD=$tmp/slow_getaddrinfo.so" start_aio slow forward --liste
 forwarder=$pid base=$(descriptors "$pid")
 check "resolver: nothing is said before the name is needed" has_threads "$pid" 1
 
-# asks: times of answers on a connection that is open already, while three others wait for the resolver.
 check "resolver: an open connection is served while names are looked up" \
     python3 "$here/peers/clients.py" beside-lookups "$port" "$forwarder"
-check "resolver: its thread is gone, and the connections too" eventually 10 has_threads "$pid" 1
+check "resolver: its threads are gone, and the connections too" eventually 10 has_threads "$pid" 1
 check "resolver: every descriptor is freed" back_to "$forwarder" "$base"
 
 start_client slow-waiting idle

@@ -1,0 +1,75 @@
+import CAsyncIO
+import Foundation
+
+@testable import AsyncIO
+
+/// Answers a name when the test says so, and a resolver that asks it.
+final class NameServer: @unchecked Sendable {
+    private struct State {
+        var asked: [String] = []
+        var answered: Set<String> = []
+        var answersAll = false
+        var threads: Set<UInt> = []
+        var threadStarts = 0
+    }
+
+    /// Not a `Mutex`, which the thread sanitizer does not understand.
+    private let condition = NSCondition()
+    private var state = State()
+    private var made: Resolver?
+
+    /// - Parameter threadLimit: Threads that can be had.
+    init(threadLimit: Int = .max) {
+        made = Resolver(
+            startThread: { [unowned self] resolver in
+                let count = with { state in
+                    state.threadStarts += 1
+                    return state.threadStarts
+                }
+                if count > threadLimit { return -EAGAIN }
+                _ = OtherThread { resolver.work() }
+                return 0
+            },
+            ask: { [unowned self] host, port in ask(host, port) })
+    }
+
+    /// To be used while the name server is held: ``threadsEnd()`` ends a test.
+    var resolver: Resolver { made! }
+
+    static func addresses(_ port: UInt16) -> [SocketAddress] { [SocketAddress(literal: "192.0.2.1", port: port)!] }
+
+    /// In the order in which threads began to ask.
+    var asked: [String] { with { $0.asked } }
+    /// Who asked.
+    var threads: Set<UInt> { with { $0.threads } }
+
+    func answer(_ host: String) {
+        with { _ = $0.answered.insert(host) }
+    }
+
+    func answerAll() {
+        with { $0.answersAll = true }
+    }
+
+    func threadsEnd() async {
+        while resolver.threadCount > 0 { await Task.yield() }
+    }
+
+    private func ask(_ host: String, _ port: UInt16) -> Result<[SocketAddress], EventLoopError> {
+        condition.lock()
+        defer { condition.unlock() }
+        state.asked.append(host)
+        state.threads.insert(currentThread())
+        while !state.answersAll, !state.answered.contains(host) { condition.wait() }
+        return .success(Self.addresses(port))
+    }
+
+    private func with<Value>(_ body: (inout State) -> Value) -> Value {
+        condition.lock()
+        defer {
+            condition.broadcast()
+            condition.unlock()
+        }
+        return body(&state)
+    }
+}
