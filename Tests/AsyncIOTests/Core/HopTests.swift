@@ -5,6 +5,36 @@ import Testing
 
 /// The compiler lets a task carry a loop's stream elsewhere; then the stream's functions hop to their loop.
 struct HopTests {
+    /// It begins on the loop, and would go on in the pool after each suspension.
+    // covers: 91
+    @Test func aTaskThatIsOnTheLoopByChanceDoesAllItsWorkThere() async throws {
+        guard #available(macOS 26, *) else { return }
+        try await withLoop(.auto, patiently) { loop in
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
+                try await writer.write("abc")
+                for _ in 0..<5 { await loop.yield() }
+                try await writer.write("def\n")
+            }
+            let port = server.port
+            let connecting = Task.immediate {
+                try await loop.createConnection(host: "127.0.0.1", port: port) { EchoProtocol() }
+                    .transport.peerAddress?.port
+            }
+            #expect(try await connecting.value == port)
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: port)
+            let before = loop.statistics.hops
+            nonisolated(unsafe) let shared = reader
+            let reading = Task.immediate { try await shared.readLine() }
+            #expect(try await reading.value == "abcdef")
+            // One way to the loop for the whole line.
+            #expect(loop.statistics.hops - before == 1)
+            writer.close()
+            server.close()
+            server.closeClients()
+            try await server.waitClosed()
+        }
+    }
+
     @Test func whatHopsIsOnTheLoopFromItsFirstStepAndComesBack() async throws {
         try await withLoop(.auto, patiently) { loop in
             let home = currentThread()

@@ -31,6 +31,21 @@ struct MisuseTests {
         #expect(text.contains("StreamTransport.write was called off its loop's thread"))
     }
 
+    @Test func aBrokenStandardErrorDoesNotEndTheProcess() async throws {
+        await #expect(processExitsWith: .success) {
+            struct Failure: Error {}
+            let pipe = Pipe()
+            dup2(pipe.fileHandleForWriting.fileDescriptor, STDERR_FILENO)
+            try pipe.fileHandleForReading.close()
+            let loop = try LoopKind.auto.makeLoop()
+            loop.callSoon { throw Failure() }
+            loop.callSoon { loop.stop() }
+            try OtherThread.run { try loop.runForever() }
+            // At once: the test library would write to standard error too.
+            exit(EXIT_SUCCESS)
+        }
+    }
+
     // covers: F20
     @Test func errorsThatNobodyCatchesAreWrittenALineEach() async throws {
         let result = try await #require(

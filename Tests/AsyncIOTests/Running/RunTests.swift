@@ -62,6 +62,46 @@ struct RunTests {
     }
 
     // covers: 37
+    /// A client that comes back whenever it is cut off must not keep the program.
+    // covers: F36
+    @Test func nothingNewIsAcceptedWhileLeftoversAreDrained() async throws {
+        try await withLoopThread { _ in
+            nonisolated(unsafe) let counts = Counts()
+            try run {
+                let loop = try getRunningLoop()
+                var address = SocketAddress(literal: "127.0.0.1", port: 1)!
+                let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
+                    counts.accepted += 1
+                    do {
+                        _ = try await reader.readLine()
+                    } catch {
+                        // Cleaning up takes a while; meanwhile somebody connects, and the program starts another task.
+                        let socket = try Socket.stream(for: address)
+                        _ = try? socket.connect(to: address)
+                        loop.createTask {
+                            try? await loop.sleep(for: .seconds(3_600))
+                            counts.late += 1
+                        }
+                        for _ in 0..<20 { await loop.yield() }
+                        socket.close()
+                        throw error
+                    }
+                }
+                address = server.localAddresses[0]
+                let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+                while counts.accepted == 0 { await loop.yield() }
+                writer.close()
+            }
+            #expect(counts.accepted == 1)
+            #expect(counts.late == 1)
+        }
+    }
+
+    private final class Counts {
+        var accepted = 0
+        var late = 0
+    }
+
     @Test func leftoversAreDrainedAfterAnErrorToo() async throws {
         try await withLoopThread { _ in
             var wasCancelled = false

@@ -18,6 +18,8 @@ struct LoopInstantTests {
     @Test func durationsSaturate() {
         #expect(Duration.seconds(Int64.max).wholeNanoseconds == .max)
         #expect(Duration.seconds(Int64.min).wholeNanoseconds == .min)
+        #expect((Duration.seconds(Int64.max) + .seconds(1)).wholeNanoseconds == .max)
+        #expect((Duration.seconds(Int64.min) - .seconds(1)).wholeNanoseconds == .min)
         #expect(Duration.nanoseconds(Int64.max).wholeNanoseconds == .max)
         #expect((Duration.nanoseconds(Int64.max) + .nanoseconds(1)).wholeNanoseconds == .max)
         #expect((Duration.nanoseconds(Int64.min) - .nanoseconds(1)).wholeNanoseconds == .min)

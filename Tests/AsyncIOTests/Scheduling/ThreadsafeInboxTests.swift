@@ -5,6 +5,24 @@ import Synchronization
 import Testing
 
 struct ThreadsafeInboxTests {
+    /// Whoever made a loop is its owner until the first run, which may begin on another thread at any moment.
+    @Test func itsMakerMayPostWhileAnotherThreadBeginsTheFirstRun() async throws {
+        try await withLoopThread(.auto, patiently) { _ in
+            for _ in 0..<rounds(debug: 100, release: 500) {
+                let loop = try LoopKind.auto.makeLoop()
+                let calls = Counter()
+                let runner = OtherThread {
+                    try? loop.runForever()
+                    try? loop.close()
+                }
+                for _ in 0..<1_000 { try loop.callSoonThreadsafe { calls.count += 1 } }
+                try loop.callSoonThreadsafe { loop.stop() }
+                runner.join()
+                #expect(calls.count == 1_000)
+            }
+        }
+    }
+
     // covers: 101, 102, 109
     @Test func eightThreadsLoseNothingAndKeepTheirOrder() async throws {
         let posts = rounds(debug: 100_000, release: 1_000_000)
@@ -169,4 +187,9 @@ private final class Counted: Sendable {
     deinit { released.increment() }
 
     func touch() {}
+}
+
+/// Counted on the loop's thread and read when that has ended.
+private final class Counter: @unchecked Sendable {
+    var count = 0
 }

@@ -1,4 +1,5 @@
 import AsyncIOTesting
+import Foundation
 import SystemPackage
 import Testing
 
@@ -145,6 +146,31 @@ struct TCPTests {
             await loop.until { server.connectionCount == 0 }
             // Only the listener itself.
             #expect(try openSockets(onPort: server.port) == 1)
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    /// A receive stops in front of urgent data; what is behind it has no event of its own.
+    @Test(arguments: LoopKind.available)
+    func bytesBehindUrgentDataAreNotForgotten(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            var client: StreamWriter?
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+                _ = try await reader.readExactly(1)
+                let descriptor = try #require(client).transport.driver.socket.descriptor.rawValue
+                for (text, flags) in [("aaa", 0), ("!", CInt(MSG_OOB)), ("bbb", 0)] {
+                    #expect(send(descriptor, text, text.utf8.count, flags) == text.utf8.count)
+                }
+                var text = ""
+                while !text.hasSuffix("bbb") { text += String(decoding: try await reader.read(upTo: 9), as: UTF8.self) }
+                try await writer.write(text)
+            }
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            client = writer
+            try await writer.write("x")
+            #expect(try await reader.readToEnd() == Array("aaabbb".utf8))
+            client = nil
             server.close()
             try await server.waitClosed()
         }

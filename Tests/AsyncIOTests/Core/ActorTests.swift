@@ -1,0 +1,93 @@
+import AsyncIO
+import AsyncIOTesting
+import Foundation
+import Synchronization
+import Testing
+
+/// Actors that use a loop, and actors that live on one.
+struct ActorTests {
+    /// A default actor runs on whichever thread holds it: its waits must not come back to the loop's state on that one.
+    // covers: 91
+    @Test func anActorThatThePoolUsesTooMayWaitOnTheLoop() async throws {
+        try await withLoop(.auto, patiently) { loop in
+            let actor = BusyActor()
+            let isOver = Flag()
+            try await withStreamPair(on: loop) { writer, reader in
+                nonisolated(unsafe) let reader = reader
+                await withTaskGroup(of: Void.self) { group in
+                    for _ in 0..<2 {
+                        group.addTask { while !isOver.isSet { await actor.spin() } }
+                    }
+                    for round in 0..<50 {
+                        let sleeping = loop.createTask { try await actor.sleep(on: loop) }
+                        let reading = loop.createTask { try await actor.read(reader) }
+                        await loop.yield()
+                        if round.isMultiple(of: 2) { sleeping.cancel() }
+                        try? await writer.write("x")
+                        _ = await sleeping.result
+                        let byte = try? await reading.value
+                        #expect(byte == [UInt8(ascii: "x")])
+                    }
+                    isOver.set()
+                }
+            }
+        }
+    }
+
+    /// From the close on, another thread serves the loop's actors; never two at once.
+    // covers: F33
+    @Test func anActorOfALoopThatClosesHasOneThreadAtATime() async throws {
+        try await withLoopThread { _ in
+            for _ in 0..<rounds(debug: 5, release: 20) {
+                let loop = try LoopKind.auto.makeLoop()
+                let actor = ExclusiveActor(loop)
+                let isOver = Flag()
+                let ended = DispatchGroup()
+                for _ in 0..<16 {
+                    ended.enter()
+                    Task.detached {
+                        while !isOver.isSet { await actor.visit() }
+                        ended.leave()
+                    }
+                }
+                loop.callLater(after: .milliseconds(5)) { loop.stop() }
+                try loop.runForever()
+                try loop.close()
+                isOver.set()
+                ended.wait()
+                #expect(actor.overlaps.load(ordering: .relaxed) == 0)
+            }
+        }
+    }
+}
+
+private final class Flag: Sendable {
+    private let value = Atomic<Bool>(false)
+    var isSet: Bool { value.load(ordering: .relaxed) }
+    func set() { value.store(true, ordering: .relaxed) }
+}
+
+private actor BusyActor {
+    func spin() { for _ in 0..<1_000 { _ = currentThread() } }
+
+    func sleep(on loop: EventLoop) async throws { try await loop.sleep(for: .milliseconds(1)) }
+
+    func read(_ reader: sending StreamReader) async throws -> [UInt8] { try await reader.read(upTo: 1) }
+}
+
+private actor ExclusiveActor {
+    private let loop: EventLoop
+    private let inside = Atomic<Int>(0)
+    nonisolated let overlaps = Atomic<Int>(0)
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.serialExecutor.asUnownedSerialExecutor() }
+
+    init(_ loop: EventLoop) {
+        self.loop = loop
+    }
+
+    func visit() {
+        if inside.add(1, ordering: .sequentiallyConsistent).oldValue != 0 { overlaps.add(1, ordering: .relaxed) }
+        for _ in 0..<100 { _ = currentThread() }
+        inside.subtract(1, ordering: .sequentiallyConsistent)
+    }
+}

@@ -1,0 +1,55 @@
+import AsyncIO
+import AsyncIOTesting
+import Testing
+
+/// No peer, however fast, keeps the loop for itself: a connection has a share of each tick.
+struct FairnessTests {
+    // covers: F17
+    @Test func aReaderOfAPeerThatIsAlwaysReadyLeavesTimeForOthers() async throws {
+        try await withScriptedNetwork(.readiness) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            peer.sends([UInt8](repeating: 1, count: 1_000_000))
+            let others = Others(network.loop)
+            var buffer = [UInt8](repeating: 0, count: 1_000)
+            for _ in 0..<1_000 { #expect(try await reader.read(into: &buffer) == 1_000) }
+            others.stop()
+            // At most sixteen small reads in a tick.
+            #expect(others.turns >= 1_000 / 16 - 1)
+            writer.close()
+        }
+    }
+
+    // covers: F17
+    @Test func aWriterToAPeerThatTakesEverythingLeavesTimeForOthers() async throws {
+        try await withScriptedNetwork(.readiness) { network in
+            let (_, writer, peer) = try network.openStreams()
+            await network.idle()
+            let others = Others(network.loop)
+            for _ in 0..<1_000 { try await writer.write([1, 2, 3]) }
+            try await writer.write([UInt8](repeating: 4, count: 4 << 20))
+            others.stop()
+            #expect(others.turns >= 1_000 / 16 - 1)
+            #expect(peer.written.count == 3_000 + (4 << 20))
+            writer.close()
+        }
+    }
+
+    /// A callback in each tick.
+    private final class Others {
+        private let loop: EventLoop
+        private var handle: Handle?
+        private(set) var turns = 0
+
+        init(_ loop: EventLoop) {
+            self.loop = loop
+            turn()
+        }
+
+        func stop() { handle?.cancel() }
+
+        private func turn() {
+            turns += 1
+            handle = loop.callSoon { [self] in turn() }
+        }
+    }
+}
