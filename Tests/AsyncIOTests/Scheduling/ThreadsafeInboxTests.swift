@@ -15,10 +15,10 @@ struct ThreadsafeInboxTests {
                     try? loop.runForever()
                     try? loop.close()
                 }
-                for _ in 0..<1_000 { try loop.callSoonThreadsafe { calls.count += 1 } }
+                for _ in 0..<1_000 { try loop.callSoonThreadsafe { calls.increment() } }
                 try loop.callSoonThreadsafe { loop.stop() }
                 runner.join()
-                #expect(calls.count == 1_000)
+                #expect(calls.value == 1_000)
             }
         }
     }
@@ -187,9 +187,4 @@ private final class Counted: Sendable {
     deinit { released.increment() }
 
     func touch() {}
-}
-
-/// Counted on the loop's thread and read when that has ended.
-private final class Counter: @unchecked Sendable {
-    var count = 0
 }
