@@ -28,10 +28,12 @@ extension EventLoop {
                     try await handle(reader, writer)
                     transport.close()
                 } catch {
-                    let isKnown = error is CancellationError || error.isEnd(of: transport)
+                    // What was written before this program closed the connection is still on its way.
+                    if error.isEnd(of: transport) { return transport.close() }
                     // A cancelled handler that was not in the middle of a write ends its connection in order.
-                    if error is CancellationError { transport.abort() } else { transport.reset() }
-                    if isKnown || error.isCancellation { return }
+                    if error is CancellationError { return transport.abort() }
+                    transport.reset()
+                    if error.isCancellation { return }
                     loop.callExceptionHandler(
                         ExceptionContext(
                             message: "The handler of a connection failed", error: error, transport: transport))
