@@ -23,6 +23,9 @@ SERVERS = {
     AGAIN: "{tools}/echo-c-epoll --listen {listen}",
 }
 
+# What a server costs is counted on these loops too, beside the one that it takes by itself.
+OTHER_LOOPS = ["poll", "select"]
+
 
 class Trouble(Exception):
     """Something that keeps us from measuring, as a sentence."""
@@ -84,6 +87,12 @@ def resolve(name, command):
     if not words:
         raise Trouble(f"the server '{name}' has an empty command")
     return Server(name, words)
+
+
+def on_loops(name):
+    """A server of the table on its own loop and on the others, as pairs of NAME[, LOOP] and command."""
+    command = SERVERS[name]
+    return [(name, command)] + [(f"{name}, {loop}", f"{command} --loop {loop}") for loop in OTHER_LOOPS]
 
 
 def parse_choice(text):

@@ -1,9 +1,10 @@
-import CAsyncIO
+package import CAsyncIO
 public import SystemPackage
 
 /// A non-blocking, close-on-exec socket.
 ///
-/// A plain value without ownership: whoever holds the last use closes it. One method per system call, named after it.
+/// A plain value without ownership: whoever holds the last use closes it. One method per system call, named after it. None
+/// of them waits; a socket that was made blocking elsewhere waits in ``connect(to:)`` and ``accept()`` only.
 @frozen
 public struct Socket: Sendable, Hashable {
     /// The descriptor's number.
@@ -21,16 +22,6 @@ public struct Socket: Sendable, Hashable {
         Socket(number: try valueOrErrno(aio_socket(address.cFamily, CInt(SOCK_STREAM.rawValue), 0)))
     }
 
-    /// Two connected unix sockets. socketpair(2).
-    public static func pair() throws(Errno) -> (Socket, Socket) {
-        var numbers: (CInt, CInt) = (-1, -1)
-        let result = withUnsafeMutableBytes(of: &numbers) {
-            aio_socket_pair(AF_UNIX, CInt(SOCK_STREAM.rawValue), $0.assumingMemoryBound(to: CInt.self).baseAddress!)
-        }
-        _ = try valueOrErrno(result)
-        return (Socket(number: numbers.0), Socket(number: numbers.1))
-    }
-
     /// Moves what has arrived into `buffer`; no bytes mean the end. recv(2).
     public func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         guard let base = buffer.baseAddress else { return .bytes(0) }
@@ -43,12 +34,15 @@ public struct Socket: Sendable, Hashable {
         return IOResult(cResult: aio_send(number, base, bytes.count))
     }
 
-    /// Ends the writing direction; the peer reads an end. shutdown(2).
-    public func shutdownWrite() throws(Errno) {
-        _ = try valueOrErrno(aio_shutdown_write(number))
+    /// As `send(_:)`, of several pieces, at most 1,024. sendmsg(2).
+    package func send(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
+        guard let base = pieces.baseAddress else { return .bytes(0) }
+        return IOResult(cResult: aio_send_vector(number, base, CInt(pieces.count)))
     }
 
     /// Frees the descriptor. Call it once: the number may belong to somebody else right after. close(2).
+    ///
+    /// A loop that watches the socket does not hear of it: see `EventLoop.sockClose(_:)`.
     public func close() {
         _ = aio_close(number)
     }
@@ -97,6 +91,13 @@ extension Socket {
         var storage = sockaddr_storage()
         var length = socklen_t()
         return aio_local_address(number, &storage, &length) == 0 ? SocketAddress(storage, length: length) : nil
+    }
+
+    /// Whether it is connected. getpeername(2).
+    package var hasPeer: Bool {
+        var storage = sockaddr_storage()
+        var length = socklen_t()
+        return aio_peer_address(number, &storage, &length) == 0
     }
 
     /// The address of the other end; getpeername(2). `nil` if there is none (any more).

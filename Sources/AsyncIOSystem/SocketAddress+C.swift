@@ -71,8 +71,16 @@ extension SocketAddress {
         return withUnsafePointer(to: &storage) { body($0, socklen_t(length)) }
     }
 
+    var cFamily: CInt { family.cFamily }
+
+    /// The most bytes of a unix socket's path, without the zero byte that ends it.
+    static let longestUnixPathBytes =
+        MemoryLayout<sockaddr_un>.size - (MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2) - 1
+}
+
+extension SocketAddress.Family {
     var cFamily: CInt {
-        switch family {
+        switch self {
         case .ipv4: AF_INET
         case .ipv6: AF_INET6
         case .unix: AF_UNIX

@@ -41,6 +41,14 @@ public struct SocketAddress: Sendable, Hashable {
         storage = Self.ipv6Storage(ipv6, port: port, scope: scope)
     }
 
+    /// The address of a unix socket at `unixPath`; `nil` if the path is empty, has a zero byte, or is longer than the
+    /// system takes (107 bytes on Linux).
+    public init?(unixPath: String) {
+        let path = Array(unixPath.utf8)
+        guard (1...Self.longestUnixPathBytes).contains(path.count), !path.contains(0) else { return nil }
+        storage = .unix(path)
+    }
+
     public var family: Family {
         switch storage {
         case .ipv4: .ipv4

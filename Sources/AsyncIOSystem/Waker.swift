@@ -34,16 +34,35 @@ public final class Waker: Sendable {
     /// Makes the descriptor readable. Any thread. A full descriptor is fine: a wake-up is there already.
     public func wake() {
         var one: UInt64 = 1
-        _ = aio_write(writeEnd.rawValue, &one, 8)
+        Self.check(aio_write(writeEnd.rawValue, &one, 8), writeEnd)
+    }
+
+    /// Somebody closed a descriptor that is not theirs. The loop could not be woken any more, and its number may be another
+    /// file's next time: nothing that follows would be right.
+    @inline(__always)
+    private static func check(_ result: Int, _ descriptor: FileDescriptor) {
+        if result == -Int(Errno.badFileDescriptor.rawValue) { failClosed(descriptor) }
+    }
+
+    @inline(never)
+    private static func failClosed(_ descriptor: FileDescriptor) -> Never {
+        fatalError("descriptor \(descriptor.rawValue) of an event loop was closed by somebody else")
     }
 
     /// Takes all wake-ups that are there. The waiting thread.
-    public func drain() {
+    ///
+    /// - Returns: why they could not be taken. That there are none is no error.
+    @discardableResult
+    public func drain() -> Errno? {
         var bytes: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
         #if os(Linux)
-        _ = aio_read(descriptor.rawValue, &bytes, 8)
+        let count = aio_read(descriptor.rawValue, &bytes, 8)
         #else
-        while aio_read(descriptor.rawValue, &bytes, 32) == 32 {}
+        var count = aio_read(descriptor.rawValue, &bytes, 32)
+        while count == 32 { count = aio_read(descriptor.rawValue, &bytes, 32) }
         #endif
+        Self.check(count, descriptor)
+        if case .failed(let error) = IOResult(cResult: count) { return error }
+        return nil
     }
 }

@@ -1,4 +1,5 @@
 public import AsyncIO
+import CAsyncIO
 import Synchronization
 
 /// Runs a test's `body` as a task of a new loop, on a thread of its own, and proves that it left nothing behind.
@@ -87,7 +88,8 @@ public func withLoopThread<Loop: EventLoop, Value: Sendable>(
 /// What `withLoop` and `withLoopThread` look at.
 public struct LoopTestOptions: Sendable {
     /// The test fails when it takes longer, and its thread is left alone. The wait for its turn is not counted: of a process's
-    /// tests, only twice as many as there are processors run a loop at the same time.
+    /// tests, only twice as many as there are processors run a loop at the same time. Where programs are slower than they
+    /// should be, such as under a sanitizer, the environment's `ASYNCIO_TEST_PATIENCE=4` makes all limits four times as long.
     public var timeLimit: Duration
     /// How often the exception handler is to be called.
     public var unhandledErrors: Int
@@ -99,6 +101,10 @@ public struct LoopTestOptions: Sendable {
         self.unhandledErrors = unhandledErrors
         self.mayLeaveWork = mayLeaveWork
     }
+}
+
+extension LoopTestOptions {
+    static let patience = max(1, Int(aio_environment_number("ASYNCIO_TEST_PATIENCE")))
 }
 
 /// What is wrong at the end of a test.

@@ -4,7 +4,7 @@ import Synchronization
 import SystemPackage
 
 /// A value that one task waits for; the first one given counts.
-final class Promise<Value: Sendable>: Sendable {
+final class TestOutcome<Value: Sendable>: Sendable {
     private enum State {
         case empty
         case waited(CheckedContinuation<Value, any Error>)
@@ -52,15 +52,16 @@ func runTest<Loop: EventLoop, Value: Sendable>(
     _ makeLoop: @escaping @Sendable () throws -> Loop, _ options: LoopTestOptions,
     _ use: sending @escaping (Loop) throws -> Value
 ) async throws -> Value {
-    let ended = Promise<Value>()
+    let ended = TestOutcome<Value>()
     let current = CurrentLoop()
     let body = ThreadBody {
         ended.fulfil(Result { try LeakCheck(options: options, current: current).run(makeLoop, use) })
     }
     try body.startThread()
     let watchdog = Task {
-        try await Task.sleep(for: options.timeLimit)
-        let problem = "the test takes longer than \(options.timeLimit); \(await current.describe())"
+        let limit = options.timeLimit * LoopTestOptions.patience
+        try await Task.sleep(for: limit)
+        let problem = "the test takes longer than \(limit); \(await current.describe())"
         ended.fulfil(.failure(LoopTestFailure(problems: [problem], bodyHasEnded: false)))
     }
     defer { watchdog.cancel() }
@@ -99,7 +100,7 @@ final class CurrentLoop: Sendable {
     /// What the loop is waiting for, in words. Answers soon, also when the loop does not.
     func describe() async -> String {
         guard let loop = loop.withLock({ $0 }) else { return "there is no loop any more" }
-        let answer = Promise<String>()
+        let answer = TestOutcome<String>()
         do {
             try loop.callSoonThreadsafe { answer.fulfil(.success("pending: \(loop.statistics.summary)")) }
         } catch {

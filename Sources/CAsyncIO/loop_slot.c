@@ -66,11 +66,19 @@ void aio_thread_context_set(void *value, void (*destroy)(void *)) {
     pthread_setspecific(context_key, &context);
 }
 
-static void forget_running_loop(void) { loop_slot = NULL; }
+static uint32_t forks;
 
-static void install_fork_handler(void) { pthread_atfork(NULL, NULL, forget_running_loop); }
+uint32_t aio_fork_count(void) { return forks; }
 
-void aio_loop_slot_install_fork_handler(void) {
+// The child has one thread, and only reads what is its own from then on.
+static void became_child(void) {
+    loop_slot = NULL;
+    forks++;
+}
+
+static void install_fork_handler(void) { pthread_atfork(NULL, NULL, became_child); }
+
+void aio_install_fork_handler(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install_fork_handler);
 }

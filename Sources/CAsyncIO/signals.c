@@ -55,7 +55,15 @@ int aio_signal_catch(int signal) {
 
 int aio_signal_restore(int signal) {
     if (signal <= 0 || signal >= AIO_SIGNAL_LIMIT) return -EINVAL;
+    struct sigaction found;
+    if (sigaction(signal, NULL, &found) < 0) return -errno;
+    // Somebody else has taken the signal since, and means to have it.
+    if (found.sa_handler != trampoline) return 0;
     return sigaction(signal, &former[signal], NULL) < 0 ? -errno : 0;
+}
+
+void aio_signal_replace_former(int signal, void (*handler)(int)) {
+    if (former[signal].sa_handler == handler) former[signal].sa_handler = SIG_DFL;
 }
 
 bool aio_signals_claim(void) {

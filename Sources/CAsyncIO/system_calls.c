@@ -2,6 +2,7 @@
 #include "include/system_calls.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 static int result(int value) { return value < 0 ? -errno : value; }
 
@@ -19,6 +20,15 @@ static int prepare(int fd) {
     setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
 #endif
     return fd;
+}
+
+static int prepare_both(int descriptors[2]) {
+    int first = prepare(descriptors[0]), second = prepare(descriptors[1]);
+    if (first >= 0 && second >= 0) return 0;
+    // The one that failed is closed already.
+    if (first >= 0) close(first);
+    if (second >= 0) close(second);
+    return first < 0 ? first : second;
 }
 #endif
 
@@ -48,8 +58,7 @@ int aio_socket_pair(int family, int type, int descriptors[2]) {
     return result(socketpair(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, descriptors));
 #else
     if (socketpair(family, type, 0, descriptors) < 0) return -errno;
-    int first = prepare(descriptors[0]), second = prepare(descriptors[1]);
-    return first < 0 ? first : second < 0 ? second : 0;
+    return prepare_both(descriptors);
 #endif
 }
 
@@ -58,8 +67,7 @@ int aio_pipe(int descriptors[2]) {
     return result(pipe2(descriptors, O_NONBLOCK | O_CLOEXEC));
 #else
     if (pipe(descriptors) < 0) return -errno;
-    int first = prepare(descriptors[0]), second = prepare(descriptors[1]);
-    return first < 0 ? first : second < 0 ? second : 0;
+    return prepare_both(descriptors);
 #endif
 }
 
@@ -76,6 +84,49 @@ int aio_bind(int fd, const struct sockaddr_storage *address, socklen_t length) {
 int aio_listen(int fd, int backlog) { return result(listen(fd, backlog)); }
 
 int aio_shutdown_write(int fd) { return result(shutdown(fd, SHUT_WR)); }
+
+int aio_check_open(int fd) { return fcntl(fd, F_GETFD) < 0 ? -errno : 0; }
+
+uint64_t aio_file_number(int fd) {
+    struct stat status;
+    return fstat(fd, &status) < 0 ? 0 : status.st_ino;
+}
+
+int aio_shutdown_read(int fd) { return result(shutdown(fd, SHUT_RD)); }
+
+int aio_shutdown_both(int fd) { return result(shutdown(fd, SHUT_RDWR)); }
+
+ssize_t aio_receive_from(int fd, void *buffer, size_t size, struct sockaddr_storage *address, socklen_t *length) {
+    ssize_t count;
+    do {
+        *length = sizeof *address;
+        count = recvfrom(fd, buffer, size, MSG_DONTWAIT, (struct sockaddr *)address, length);
+    } while (count < 0 && errno == EINTR);
+    return count < 0 ? -(ssize_t)errno : count;
+}
+
+ssize_t aio_send_to(
+    int fd, const void *bytes, size_t size, const struct sockaddr_storage *address, socklen_t length) {
+    ssize_t count;
+    do {
+        count = sendto(fd, bytes, size, AIO_SEND_FLAGS, (const struct sockaddr *)address, length);
+    } while (count < 0 && errno == EINTR);
+    return count < 0 ? -(ssize_t)errno : count;
+}
+
+int aio_is_non_blocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 ? -errno : (flags & O_NONBLOCK) != 0;
+}
+
+int aio_set_non_blocking(int fd, int on) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0) return -errno;
+    int wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+    return wanted == flags ? 0 : result(fcntl(fd, F_SETFL, wanted));
+}
+
+int aio_set_close_on_exec(int fd) { return result(fcntl(fd, F_SETFD, FD_CLOEXEC)); }
 
 int aio_close(int fd) {
     int value = result(close(fd));

@@ -13,6 +13,9 @@ public enum Trigger: Sendable, Hashable {
 /// Waits for descriptors to become ready. Python: `selectors.BaseSelector`.
 ///
 /// The rules that every selector keeps:
+/// - Descriptors are known by their numbers. Unregister one before it is closed: what happens to the registration of a number
+///   that was closed, or even taken by another file, differs from selector to selector. No selector waits in vain for it, or
+///   tells of it again and again, and `unregister` works even then and leaves the other file alone.
 /// - A descriptor is registered at most once; a second time fails with `EEXIST` and leaves the first as it was.
 /// - Errors and hang-ups are told as `read` and `write` both, if both are watched: whoever reads or writes collects the cause.
 /// - Both directions of one descriptor come as one event.
@@ -22,15 +25,24 @@ public protocol BaseSelector: Poller where Event == ReadyEvent {
     /// Whether `Trigger.edge` is known. Where it is not, the loop masks a level-triggered registration itself.
     var supportsEdgeTrigger: Bool { get }
 
+    /// Descriptors with this number or a higher one are refused; `nil` where there is no such limit, as is the default.
+    var descriptorLimit: Int? { get }
+
     /// Watches `descriptor` for `interest`, naming it `token` in the events.
     ///
     /// Throws `EEXIST` if it is registered, `EBADF` if it is not open, `EPERM` if it cannot be watched (a regular
-    /// file on epoll), `EINVAL` if `interest` is empty.
+    /// file on epoll), `EMFILE` if its number is not below ``descriptorLimit``, `EINVAL` if `interest` is empty or holds
+    /// something other than `read` and `write`, or if `trigger` is not supported.
     func register(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno)
 
-    /// Changes what is watched. Throws `ENOENT` if the descriptor is not registered.
+    /// Changes what is watched. Throws `ENOENT` if the descriptor is not registered, `EINVAL` as `register` does. If the
+    /// system refuses the change, the registration has ended.
     func modify(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno)
 
     /// Ends the watch. Throws `ENOENT` if there is none; a descriptor that was closed meanwhile is no error.
     func unregister(_ descriptor: FileDescriptor) throws(Errno)
+}
+
+extension BaseSelector {
+    public var descriptorLimit: Int? { nil }
 }

@@ -12,9 +12,10 @@ struct AioCommand: ParsableCommand {
             EXAMPLES:
               aio echo --listen 127.0.0.1:8888
               aio forward --listen :8080 --to example.org:80
+              aio loops
             """,
         version: version,
-        subcommands: [EchoCommand.self, ForwardCommand.self])
+        subcommands: [EchoCommand.self, ForwardCommand.self, LoopsCommand.self])
 
     static let version = "0.1.0"
 

@@ -28,6 +28,8 @@ is_child() {
 start() {
     local name=$1
     shift
+    # What an earlier one of this name printed is not to be taken for its own.
+    rm -f "$tmp/$name.out" "$tmp/$name.err"
     "$@" >"$tmp/$name.out" 2>"$tmp/$name.err" </dev/null &
     pid=$!
     started+=("$pid")

@@ -13,6 +13,13 @@ let fixtures: [(name: String, settings: [SwiftSetting])] = [
     ("main-thread", []),
     ("refused-in-async-main", []),
     ("policies", []),
+    // Started by interrupts.py, which sends Ctrl-C.
+    ("interrupts", []),
+    ("loop-main", []),
+    (
+        "loop-main-of-main-actor",
+        [.defaultIsolation(MainActor.self), .enableUpcomingFeature("NonisolatedNonsendingByDefault")]
+    ),
     // The first example of README.md, to the letter. It serves until Ctrl-C, so scripts/user-packages starts it apart.
     ("readme", []),
 ]

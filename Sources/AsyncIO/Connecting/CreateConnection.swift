@@ -21,29 +21,40 @@ extension EventLoop {
     ///
     /// The addresses of `host` are tried in order. Returns when the protocol has been told of the connection. On the loop;
     /// elsewhere it throws `.wrongThread`, since the factory is called on the loop's thread. Throws a ``ConnectError``,
-    /// `CancellationError`, or what ``resolve(host:port:)`` throws.
+    /// `CancellationError`, or what ``resolve(host:port:)`` throws. There is no time limit but the system's, which is
+    /// minutes: use ``withTimeout(_:_:)``.
     public final func createConnection<Protocol: StreamProtocol>(
-        host: String, port: UInt16, _ makeProtocol: () throws -> Protocol
+        host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
+        _ makeProtocol: () throws -> Protocol
     ) async throws -> (transport: StreamTransport, protocol: Protocol) {
         guard isOnLoop else { throw EventLoopError.wrongThread("createConnection") }
         return try await atHome { _ in
-            let (driver, peer) = try await connect(host: host, port: port)
-            let consumer: Protocol
-            do {
-                consumer = try makeProtocol()
-            } catch {
-                driver.closeSocket()
-                throw error
-            }
-            let transport = StreamTransport(loop: self, driver: driver, consumer: consumer, peerAddress: peer)
-            transport.start()
-            await yield()
-            return (transport, consumer)
+            let (driver, peer) = try await connect(host: host, port: port, options: options)
+            return try await begin(driver, peer: peer, makeProtocol)
         }
     }
 
+    /// Makes the protocol of a connection and tells it. Owns the driver. At home.
+    final func begin<Protocol: StreamProtocol>(
+        _ driver: StreamDriver, peer: SocketAddress?, _ makeProtocol: () throws -> Protocol
+    ) async throws -> (transport: StreamTransport, protocol: Protocol) {
+        let consumer: Protocol
+        do {
+            consumer = try makeProtocol()
+        } catch {
+            driver.closeSocket()
+            throw error
+        }
+        let transport = StreamTransport(loop: self, driver: driver, consumer: consumer, peerAddress: peer)
+        transport.start()
+        await yield()
+        return (transport, consumer)
+    }
+
     /// The driver of a connected socket, and whom it is connected to. At home.
-    final func connect(host: String, port: UInt16) async throws -> (StreamDriver, SocketAddress) {
+    final func connect(
+        host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(), by resolver: Resolver = .shared
+    ) async throws -> (StreamDriver, SocketAddress) {
         if isClosed { throw EventLoopError.closed }
         // For a server it means all interfaces; a client would connect to whatever listens on its own machine.
         if host.isEmpty { throw EventLoopError(.invalidArgument, "cannot connect to a host without a name") }
@@ -51,9 +62,9 @@ extension EventLoop {
             throw EventLoopError.unsupported(feature: "createConnection", platform: "the \(backendName) loop")
         }
         var attempts: [IOError] = []
-        for address in try await resolve(host: host, port: port) {
+        for address in try await resolve(host: host, port: port, by: resolver) {
             do {
-                let socket = try await loop.connect(to: address)
+                let socket = try await loop.connect(to: address, from: options.localAddress)
                 do {
                     try socket.setOption(.noDelay, to: 1)
                 } catch {
@@ -61,6 +72,8 @@ extension EventLoop {
                     throw error
                 }
                 return (try makeStreamDriver(socket), address)
+            } catch let error as IOError {
+                attempts.append(error)
             } catch let error as Errno {
                 attempts.append(IOError(error, operation: "connect to", address: address))
             }
@@ -70,10 +83,12 @@ extension EventLoop {
 }
 
 extension SelectorEventLoop {
-    /// A connected socket. Throws an `Errno`, `CancellationError` or `.closed`, with the socket closed.
-    fileprivate final func connect(to address: SocketAddress) async throws -> Socket {
+    /// A connected socket. Throws an `Errno`, `CancellationError`, `.tooManyDescriptors` or `.closed`, with the socket closed.
+    fileprivate final func connect(to address: SocketAddress, from local: SocketAddress?) async throws -> Socket {
         let socket = try Socket.stream(for: address)
         do {
+            try checkRoom(for: socket.descriptor)
+            if let local { try bind(socket, to: local, for: address) }
             if try !socket.connect(to: address) {
                 try await waitForConnection(socket)
                 if let error = socket.pendingError() { throw error }
@@ -83,6 +98,19 @@ extension SelectorEventLoop {
             socket.close()
             throw error
         }
+    }
+
+    /// A failure names both addresses.
+    private final func bind(_ socket: Socket, to local: SocketAddress, for address: SocketAddress) throws(IOError) {
+        var reason = Errno.addressFamilyNotSupported
+        if local.family == address.family {
+            do {
+                return try socket.bind(to: local)
+            } catch {
+                reason = error
+            }
+        }
+        throw IOError(reason, operation: "connect from \(local) to", address: address)
     }
 
     private final func waitForConnection(_ socket: Socket) async throws {

@@ -9,39 +9,58 @@ final class Listener: EventSource {
     private static let retryDelay = Duration.milliseconds(100)
     private static let reportInterval = Duration.seconds(1)
 
+    /// Errors without a connection in between that are taken for clients that are gone; more mean that the socket is broken.
+    private static let mostFailuresInARow = 64
+
     /// So that a flood of connections leaves time for those that are open.
     private static let mostAcceptsPerTurn = 64
 
     let localAddress: SocketAddress?
     private unowned let loop: SelectorEventLoop
     private let socket: Socket
-    private let options: ServerOptions
+    private let backlog: Int
+    private let connectionOptions: [SocketOption: Int]
+    /// accept(2); a test's own, where the kernel would have to run out of something.
+    var acceptConnection: () throws(Errno) -> (socket: Socket, peer: SocketAddress?)?
+    private var failuresInARow = 0
     /// Holds the server and, through it, this listener: let go at the end.
     private var accepted: ((StreamDriver, SocketAddress?) throws -> Void)?
     private var retry: TimerHandle?
     private var lastReport: LoopInstant?
+    /// Otherwise it does not serve yet, or it rests.
+    private var isWatched = false
     private var isClosed = false
 
-    /// Owns `socket`, which listens already.
+    /// Owns `socket`, which is bound.
     init(
         loop: SelectorEventLoop, socket: Socket, options: ServerOptions,
         accepted: @escaping (StreamDriver, SocketAddress?) throws -> Void
     ) {
         self.loop = loop
         self.socket = socket
-        self.options = options
         self.accepted = accepted
+        backlog = options.backlog
+        acceptConnection = { () throws(Errno) in try socket.accept() }
         localAddress = socket.localAddress
+        // Unix sockets have no options of TCP.
+        let isTCP = localAddress?.family != .unix
+        connectionOptions = options.connectionOptions.filter { isTCP || $0.key.level != SocketOption.noDelay.level }
+        super.init()
+        // Not watched yet, but closed with the loop.
+        _ = loop.register(self)
+        loop.claim(socket.descriptor, for: self)
     }
 
+    /// Idempotent, since one listener of several may fail.
     func start() throws(Errno) {
-        _ = loop.register(self)
-        do {
-            try loop.watch(socket.descriptor, self, for: .read, .level)
-        } catch {
-            loop.unregister(self)
-            throw error
-        }
+        if isWatched { return }
+        try socket.listen(backlog: backlog)
+        try watch()
+    }
+
+    private func watch() throws(Errno) {
+        try loop.watch(socket.descriptor, self, for: .read, .level)
+        isWatched = true
     }
 
     func close() {
@@ -53,6 +72,8 @@ final class Listener: EventSource {
         loop.unregister(self)
         socket.close()
     }
+
+    override var label: String { "a server on \(localAddress?.description ?? "an unknown address")" }
 
     override func drain() { close() }
 
@@ -66,10 +87,15 @@ final class Listener: EventSource {
 
     override func run() -> UnownedJob? {
         readiness = []
-        for _ in 0..<min(max(1, options.backlog), Self.mostAcceptsPerTurn) {
+        for _ in 0..<min(max(1, backlog), Self.mostAcceptsPerTurn) {
             if isClosed { break }
             do {
-                guard let (connection, peer) = try socket.accept() else { break }
+                guard let (connection, peer) = try acceptConnection() else {
+                    failuresInARow = 0
+                    break
+                }
+                failuresInARow = 0
+                if !hasRoom(for: connection) { break }
                 take(connection, peer)
             } catch {
                 if !survives(error) { break }
@@ -81,7 +107,7 @@ final class Listener: EventSource {
     private func take(_ connection: Socket, _ peer: SocketAddress?) {
         do {
             // The peer may have reset the connection already: then there is nobody to serve.
-            for (option, value) in options.connectionOptions { try connection.setOption(option, to: value) }
+            for (option, value) in connectionOptions { try connection.setOption(option, to: value) }
         } catch {
             connection.close()
             return
@@ -105,36 +131,62 @@ final class Listener: EventSource {
     /// Whether accepting goes on after `error`.
     private func survives(_ error: Errno) -> Bool {
         switch error {
-        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory, .invalidArgument,
-            .badFileDescriptor, .notSocket:
-            // The connection stays in the kernel's queue, or the socket itself is broken: it would be told again and
-            // again. Rest for a while.
-            report(error)
-            loop.unwatch(socket.descriptor, self)
-            retry = loop.callLater(after: Self.retryDelay) { [self] in resume() }
+        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory, .badFileDescriptor, .notSocket:
+            rest(IOError(error, operation: "accept on", address: localAddress))
             return false
         default:
             // One client is gone (ECONNABORTED and its like, accept(2)); the next may be fine.
-            return true
+            failuresInARow += 1
+            if failuresInARow < Self.mostFailuresInARow { return true }
+            failuresInARow = 0
+            rest(IOError(error, operation: "accept on", address: localAddress))
+            return false
         }
     }
 
-    private func report(_ error: Errno) {
+    /// The number of a connection's descriptor may be too high for the selector; lower ones may be free in a while.
+    private func hasRoom(for connection: Socket) -> Bool {
+        do {
+            try loop.checkRoom(for: connection.descriptor)
+            return true
+        } catch {
+            connection.close()
+            rest(error)
+            return false
+        }
+    }
+
+    /// The connection stays in the kernel's queue, or the socket itself is broken: it would be told again and again.
+    private func rest(_ error: any Error) {
+        report(error)
+        isWatched = false
+        loop.unwatch(socket.descriptor, self)
+        loop.claim(socket.descriptor, for: self)
+        retry = loop.callLater(after: Self.retryDelay) { [self] in resume() }
+    }
+
+    private func report(_ error: any Error) {
         let now = loop.now
         if let lastReport, now < lastReport.advanced(by: Self.reportInterval) { return }
         lastReport = now
         loop.callExceptionHandler(
             ExceptionContext(
-                message: "Accepting connections rests for a moment",
-                error: IOError(error, operation: "accept on", address: localAddress)))
+                message: "Accepting connections rests for a moment", error: error, socket: socket.descriptor))
     }
 
     private func resume() {
-        guard !isClosed else { return }
+        guard !isClosed, !isWatched else { return }
         do {
-            try loop.watch(socket.descriptor, self, for: .read, .level)
+            try watch()
         } catch {
             retry = loop.callLater(after: Self.retryDelay) { [self] in resume() }
         }
+    }
+}
+
+extension Listener: SocketOwner {
+    var openSocket: Socket? {
+        loop.requireOnLoop("TransportSocket")
+        return isClosed ? nil : socket
     }
 }

@@ -167,6 +167,7 @@ extension EventLoop {
             if isClosed { throw EventLoopError.closed }
             // It would have to wait, and a cancelled task does not.
             try Task.checkCancellation()
+            let began = now
             let token = makeWaiter()
             let lookUp = LookUp(host: host, port: port, inbox: inbox, token: token)
             do {
@@ -177,6 +178,7 @@ extension EventLoop {
             }
             let outcome = await suspend(token, record)
             if outcome != .ready { resolver.abandon(lookUp) }
+            warnOfLookUp(of: host, since: began)
             try check(outcome)
             return try lookUp.answer.get()
         }

@@ -1,4 +1,5 @@
 public import AsyncIOSystem
+import SystemPackage
 
 /// Accepts connections. asyncio: `Server`.
 ///
@@ -10,10 +11,13 @@ public final class Server {
     /// How many connections it has accepted.
     public private(set) var acceptedCount = 0
 
-    private var listeners: [Listener] = []
+    private(set) var listeners: [Listener] = []
     private var connections: [ObjectIdentifier: StreamTransport] = [:]
     private var closingWaiters: [WaiterToken] = []
+    private var hasStarted = false
     private var isClosed = false
+    /// A task is in `serveForever`.
+    var isServedForever = false
 
     init(loop: EventLoop) {
         self.loop = loop
@@ -24,8 +28,32 @@ public final class Server {
         if let address = listener.localAddress { localAddresses.append(address) }
     }
 
+    /// Begins to accept connections, unless it has already. Idempotent. asyncio: `start_serving`.
+    ///
+    /// Needed only with ``ServerOptions/startsServing`` off. Throws an `IOError` that names the address, and `.closed`.
+    public func startServing() throws {
+        loop.requireOnLoop("Server.startServing")
+        if isClosed { throw EventLoopError(.closed, "the server is closed") }
+        if loop.isClosed { throw EventLoopError.closed }
+        if hasStarted { return }
+        for listener in listeners {
+            do {
+                try listener.start()
+            } catch {
+                throw IOError(error, operation: "listen on", address: listener.localAddress)
+            }
+        }
+        hasStarted = true
+    }
+
     /// Whether it accepts connections. asyncio: `is_serving`.
-    public var isServing: Bool { !isClosed && !listeners.isEmpty }
+    public var isServing: Bool { !isClosed && hasStarted && !loop.isClosed }
+
+    /// The sockets that it listens on; none once it is closed. asyncio: `sockets`.
+    public var sockets: [TransportSocket] {
+        loop.requireOnLoop("Server.sockets")
+        return listeners.map { TransportSocket($0) }
+    }
 
     /// How many of its connections are open.
     public var connectionCount: Int { connections.count }
@@ -42,7 +70,8 @@ public final class Server {
 
     /// Returns when the server is closed *and* its last connection has ended. asyncio: `wait_closed`, as since 3.12.
     ///
-    /// Throws `CancellationError`, `.closed`, and `.wrongThread` off the loop.
+    /// Clients that do not end keep it waiting: see `drain`, ``closeClients()`` and ``abortClients()``. Throws
+    /// `CancellationError`, `.closed`, and `.wrongThread` off the loop.
     public func waitClosed() async throws {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.waitClosed") }
         try await loop.atHome { record in

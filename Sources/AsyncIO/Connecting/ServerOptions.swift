@@ -10,6 +10,8 @@ public struct ServerOptions: Sendable {
     public var reusePort = false
     /// Options for each accepted socket. asyncio sets TCP_NODELAY too.
     public var connectionOptions: [SocketOption: Int] = [.noDelay: 1]
+    /// Accept connections at once, or only after ``Server/startServing()``. asyncio: `start_serving`.
+    public var startsServing = true
 
     public init() {}
 }

@@ -6,7 +6,8 @@ extension EventLoop {
     /// Calls `body` in the next tick, after everything that was scheduled before it. asyncio: `call_soon`.
     ///
     /// The loop's thread. On a closed loop nothing is scheduled and the handle is dead. An error that `body` throws goes
-    /// to the exception handler. Task-local values are not carried along; ``createTask(name:priority:eagerStart:_:)`` does that.
+    /// to the exception handler. Task-local values are not carried along;
+    /// ``createTask(name:priority:eagerStart:fileID:line:_:)`` does that.
     @discardableResult
     public final func callSoon(
         fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Void
@@ -43,7 +44,7 @@ extension EventLoop {
 
     /// Calls `body` after `delay`, never earlier. asyncio: `call_later`.
     ///
-    /// A delay of zero or less means the next tick. Callbacks that are due at the same time run in the order in which
+    /// A delay of zero or less means the next tick, in the order of time: what should have run earlier comes first. Callbacks that are due at the same time run in the order in which
     /// they were scheduled. The loop's thread.
     @discardableResult
     public final func callLater(
@@ -53,7 +54,10 @@ extension EventLoop {
         callAt(now.advanced(by: delay), fileID: fileID, line: line, body)
     }
 
-    /// Calls `body` when the loop's clock has reached `deadline`. asyncio: `call_at`. The loop's thread.
+    /// Calls `body` when the loop's clock has reached `deadline`, never earlier. asyncio: `call_at`. The loop's thread.
+    ///
+    /// asyncio also runs what is due within one ``clockResolution``. Here deadlines and waits are in nanoseconds, or a wait is
+    /// rounded up, so the loop does not spin before a deadline either.
     @discardableResult
     public final func callAt(
         _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
@@ -91,12 +95,9 @@ extension EventLoop {
         return core.pointee.callbacks.contains(name)
     }
 
-    /// The name of nothing, for the handle of a callback that a closed loop does not take. Reported once per loop.
+    /// The name of nothing, for the handle of a callback that a closed loop does not take.
     private final func deadName(_ function: StaticString) -> SlotName {
-        if !hasReportedUseAfterClose.exchange(true, ordering: .relaxed) {
-            callExceptionHandler(
-                ExceptionContext(message: "\(function) on a closed event loop", error: EventLoopError.closed))
-        }
+        reportUseAfterClose(function)
         return SlotName(slot: .max, generation: 0)
     }
 }

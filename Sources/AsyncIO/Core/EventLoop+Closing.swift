@@ -11,8 +11,9 @@ extension EventLoop {
     /// Callbacks and timers that still wait are dropped without being called, sockets are closed without telling their
     /// protocols, tasks that wait in an operation of the loop are resumed with `.closed`. The loop's thread.
     ///
-    /// Throws `.tasksAlive` while tasks of ``createTask(name:priority:eagerStart:_:)`` have not ended (cancel them, and
-    /// run the loop until they did; ``run(loopFactory:_:)`` does that), `.alreadyRunning` while it runs, `.wrongThread`.
+    /// Throws `.tasksAlive` while tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)`` have not ended (cancel
+    /// them, and run the loop until they did; ``run(isDebug:loopFactory:_:)`` does that), `.alreadyRunning` while it runs,
+    /// `.wrongThread`.
     public final func close() throws(EventLoopError) {
         if isClosed { return }
         if isRunning { throw .cannotCloseRunning }
@@ -25,18 +26,20 @@ extension EventLoop {
         defer { aio_loop_slot_set(former) }
 
         removeAllSignalHandlers()
+        if core.pointee.debug.isOn { warnOfOpenSources() }
         for name in core.pointee.sources.names { core.pointee.sources[name]?.pointee.loopClosed() }
         for name in core.pointee.waiters.names { settle(name, .closed) }
         runJobsUntilTheEnd()
 
         core.pointee.timers.removeAll()
-        for name in core.pointee.callbacks.names { _ = core.pointee.callbacks.remove(name) }
+        dropCallbacks()
         // Before the sources, whose memory the kernel may be using until then.
         closePoller()
         for name in core.pointee.sources.names { _ = core.pointee.sources.remove(name) }
         core.pointee.internalSources = 0
         core.pointee.exceptionHandler = nil
-        waker = nil
+        core.pointee.taskFactory = nil
+        core.pointee.debug.warningHandler = nil
     }
 
     /// Lets the resumed tasks come to their ends; everything else that is queued is dropped.
@@ -55,6 +58,12 @@ extension EventLoop {
         while !core.pointee.ready.isEmpty {
             finishReady { word in ClosedLoopThread.run(word, of: self) }
         }
+    }
+
+    /// From `deinit`: releases what other threads sent to a loop that nobody ran or closed afterwards.
+    final func dropMessages() {
+        takeInbox()
+        while !core.pointee.ready.isEmpty { finishReady { _ in } }
     }
 
     /// Empties the queue of what is in it now.

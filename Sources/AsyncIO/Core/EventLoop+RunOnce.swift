@@ -28,17 +28,21 @@ extension EventLoop {
         // Exactly what is queued now. What these entries add waits for the next tick, after another poll: so nothing
         // that keeps rescheduling itself can starve input and output.
         let executor = asUnownedTaskExecutor()
-        var remaining = core.pointee.ready.count
-        while remaining > 0 {
-            run(core.pointee.ready.pop(), executor)
-            remaining -= 1
+        if core.pointee.debug.isOn {
+            runQueuedMeasuring(executor)
+        } else {
+            var remaining = core.pointee.ready.count
+            while remaining > 0 {
+                run(core.pointee.ready.pop(), executor)
+                remaining -= 1
+            }
         }
 
         if !core.pointee.endOfTick.isEmpty { flushEndOfTick() }
     }
 
     @inline(__always)
-    private final func run(_ word: LoopWord, _ executor: UnownedTaskExecutor) {
+    final func run(_ word: LoopWord, _ executor: UnownedTaskExecutor) {
         switch word.kind {
         case .taskJob, .actorJob:
             run(word.job, word.kind, executor)
@@ -48,6 +52,7 @@ extension EventLoop {
             switch callback.action {
             case .call(let body): callReporting(callback.site, body)
             case .settle(let token): settle(token, .ready)
+            case .again(let timer): timer.fire(on: self)
             }
         case .source:
             guard let source = core.pointee.sources[word.name]?.pointee else { return }

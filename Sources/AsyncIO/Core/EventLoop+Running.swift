@@ -17,7 +17,7 @@ extension EventLoop {
     ///
     /// At least one tick: after a `stop()` before the run, exactly one that does not wait. The first run binds the loop to
     /// its thread. Throws `.closed`, `.alreadyRunning`, `.anotherLoopRunning`, `.wrongThread`, `.calledFromTask`, or an
-    /// ``AsyncIOSystem/IOError`` if the poller fails; the loop may be run again.
+    /// ``IOError`` if the poller fails; the loop may be run again.
     @available(*, noasync, message: "runForever blocks its thread; call it from synchronous code")
     public final func runForever() throws {
         try runBlocking("runForever")
@@ -31,20 +31,73 @@ extension EventLoop {
     public final func runUntilComplete<Result>(
         _ body: sending @escaping () async throws -> sending Result
     ) throws -> sending Result {
+        try runMain("runUntilComplete", body)
+    }
+
+    /// Runs `body` as a task until it ends. `prepare` is called first, within the run, with what cancels the task; that tells
+    /// whether the task had not ended before.
+    final func runMain<Result>(
+        _ function: String, _ body: sending @escaping () async throws -> sending Result,
+        prepare: (_ cancel: @escaping () -> Bool) throws(Errno) -> Void = { _ throws(Errno) in }
+    ) throws -> sending Result {
         let main = MainTask(body)
-        let box = UncheckedSendable(value: main)
         // Whoever runs the loop after a stop has not asked to be stopped by this task.
         defer { main.isAwaited = false }
         // From within the run, which has bound the loop to this thread.
-        try runBlocking("runUntilComplete") {
-            createTask(name: "main") { [self] in
-                await box.value.run()
-                if box.value.isAwaited { stop() }
-            }
+        try runBlocking(function) { () throws(Errno) in
+            try prepare(main.cancel)
+            start(main)
         }
         guard let result = main.result else { throw EventLoopError.stoppedBeforeCompletion }
         nonisolated(unsafe) let value = try result.get()
         return value
+    }
+
+    /// Its end is told by its record: what a task factory makes of a main task may end without calling it.
+    private final func start<Value>(_ main: MainTask<Value>) {
+        let record = TaskRecord(loop: self, name: "main", site: CallSite(fileID: #fileID, line: #line))
+        let ended: ((any Error)?) -> Void = { [unowned self] error in
+            if main.isAwaited {
+                if let error { main.result = .failure(error) }
+                stop()
+            } else if let error {
+                taskFailed("main", error)
+            }
+        }
+        record.whenEnded = ended
+        let box = UncheckedSendable(value: main)
+        do {
+            let task = try start(record, nil, false) { try await box.value.run() }
+            main.requestCancel = { task.cancel() }
+        } catch {
+            ended(error)
+        }
+    }
+
+    /// Runs until `future` is done, and returns its result. asyncio: `run_until_complete`.
+    ///
+    /// Throws what ``Future/result()`` throws, `.invalidArgument` for a future of another loop, `.stoppedBeforeCompletion` if
+    /// the loop is stopped first (it may be run again), and what ``runForever()`` throws.
+    @available(*, noasync, message: "runUntilComplete blocks its thread; call it from synchronous code")
+    public final func runUntilComplete<Value>(_ future: Future<Value>) throws -> Value {
+        guard future.loop === self else {
+            throw EventLoopError(.invalidArgument, "the future belongs to another event loop")
+        }
+        // A callback that is queued when the run ends must not stop the next one.
+        let isAwaited = RunFlag()
+        var token: Future<Value>.CallbackToken?
+        defer {
+            isAwaited.value = false
+            if let token { future.removeDoneCallback(token) }
+        }
+        try runBlocking("runUntilComplete") {
+            token = future.addDoneCallback { [unowned self] _ in if isAwaited.value { stop() } }
+        }
+        guard future.isDone else {
+            throw EventLoopError(
+                .stoppedBeforeCompletion, "the event loop was stopped before the future it ran for was done")
+        }
+        return try future.result()
     }
 
     /// Ends the run after this tick: what is queued for it still runs, what it adds waits for the next run. asyncio: `stop`.
@@ -55,12 +108,12 @@ extension EventLoop {
         core.pointee.isStopping = true
     }
 
-    private final func runBlocking(_ function: String, begin: () -> Void = {}) throws {
+    private final func runBlocking(_ function: String, begin: () throws(Errno) -> Void = {}) throws {
         try checkMayRun(function)
         guard status.compareExchange(expected: .idle, desired: .running, ordering: .acquiringAndReleasing).exchanged
         else { throw EventLoopError.alreadyRunning }
         owner.store(aio_thread_identity(), ordering: .relaxed)
-        isBound.store(true, ordering: .relaxed)
+        isBound.store(true, ordering: .releasing)
         aio_loop_slot_set(Unmanaged.passUnretained(self).toOpaque())
         defer {
             aio_loop_slot_set(nil)
@@ -70,14 +123,14 @@ extension EventLoop {
         do {
             let mainQueue = try serveMainQueue()
             defer { if let mainQueue { unwatchInternally(mainQueue.descriptor, mainQueue) } }
-            begin()
+            try begin()
             repeat { try runOnce() } while !core.pointee.isStopping
         } catch {
             throw IOError(error, operation: "wait for events")
         }
     }
 
-    private final func checkMayRun(_ function: String) throws(EventLoopError) {
+    final func checkMayRun(_ function: String) throws(EventLoopError) {
         if isClosed { throw .closed }
         if let running = aio_loop_slot_get() {
             throw running == Unmanaged.passUnretained(self).toOpaque() ? .alreadyRunning : .anotherLoopRunning
@@ -99,19 +152,32 @@ extension EventLoop {
     }
 }
 
+/// Whether a run that waits for a future is still there.
+private final class RunFlag {
+    var value = true
+}
+
 /// The body of `runUntilComplete` and its result, shared by the task and the caller, who takes turns with it.
 private final class MainTask<Value> {
     private var body: (() async throws -> Value)?
-    private(set) var result: Result<Value, any Error>?
+    var result: Result<Value, any Error>?
     /// Whether the run is still there that began it.
     var isAwaited = true
+    var requestCancel: (() -> Void)?
 
     init(_ body: @escaping () async throws -> Value) {
         self.body = body
     }
 
-    func run() async {
+    func run() async throws {
         guard let body = body.take() else { return }
-        do { result = .success(try await body()) } catch { result = .failure(error) }
+        result = .success(try await body())
+    }
+
+    /// Asks the task to end. Whether it had not ended before.
+    func cancel() -> Bool {
+        guard result == nil else { return false }
+        requestCancel?()
+        return true
     }
 }

@@ -1,6 +1,6 @@
 package import AsyncIOSystem
 import CAsyncIO
-import Selectors
+package import Selectors
 import Synchronization
 package import SystemPackage
 
@@ -21,7 +21,6 @@ package import SystemPackage
 open class EventLoop: TaskExecutor, @unchecked Sendable {
     let core: UnsafeMutablePointer<LoopCore>
     let inbox: ThreadsafeInbox
-    final var waker: Waker?
     let clockSource: EventLoopClock
     /// The thread that may use the loop while it does not run.
     let owner = Atomic<UInt>(aio_thread_identity())
@@ -34,6 +33,8 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Made with the loop, since actors ask for it on any thread.
     private final var serial: LoopSerialExecutor!
     let hasReportedUseAfterClose = Atomic<Bool>(false)
+    /// Where the loop was made, once that has succeeded.
+    final var origin: CallSite?
 
     enum Status: UInt8, AtomicRepresentable {
         case idle, running, closed
@@ -41,16 +42,18 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
 
     /// For subclasses.
     package init(clock: EventLoopClock, waker: Waker) {
-        aio_loop_slot_install_fork_handler()
+        aio_install_fork_handler()
         core = .allocate(capacity: 1)
         core.initialize(to: LoopCore())
         clockSource = clock
-        self.waker = waker
         inbox = ThreadsafeInbox(waker: waker)
         serial = LoopSerialExecutor(loop: self)
     }
 
     deinit {
+        warnIfUnclosed()
+        dropCallbacks()
+        dropMessages()
         core.deinitialize(count: 1)
         core.deallocate()
     }
@@ -72,6 +75,27 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     }
 
     package func unwatch(_ descriptor: FileDescriptor, _ source: EventSource) {}
+
+    /// Whether the loop has `watch` and `rewatch`, which all that tasks and callbacks do with descriptors of their own is
+    /// built on: watchers and raw socket operations. A completion loop can offer them by polling operations.
+    package var watchesDescriptors: Bool { false }
+
+    /// Throws `.tooManyDescriptors` if no descriptor with this number can be watched.
+    package func checkRoom(for descriptor: FileDescriptor) throws(EventLoopError) {}
+
+    /// Watches a descriptor for a registered source, level-triggered, until `unwatch`, and makes it the descriptor's user.
+    package func watch(
+        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness
+    ) throws(Errno) {
+        throw .notSupported
+    }
+
+    /// Changes what a descriptor is watched for. Throws `ENOENT` if it is not watched any more.
+    package func rewatch(
+        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness
+    ) throws(Errno) {
+        throw .notSupported
+    }
 
     /// The driver that moves a connected socket's bytes. Owns the socket from then on, also when it throws.
     package func makeStreamDriver(_ socket: Socket) throws(Errno) -> StreamDriver {

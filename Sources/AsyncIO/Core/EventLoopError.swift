@@ -10,7 +10,9 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         fileprivate enum Value: Sendable, Hashable {
             case closed, alreadyRunning, anotherLoopRunning, notRunning, noCurrentLoop, stoppedBeforeCompletion
             case wrongThread, busy, timedOut, descriptorInUse, tasksAlive, unsupported, invalidArgument, calledFromTask
-            case unknownHost, limitExceeded, tooManyLookups, resolverFailed
+            case tooManyDescriptors, unknownHost, limitExceeded, tooManyLookups, resolverFailed
+            case invalidState, abandoned
+            case runnerClosed, interrupted
         }
 
         fileprivate var value: Value
@@ -32,6 +34,8 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         public static let timedOut = Code(.timedOut)
         /// The descriptor belongs to a transport.
         public static let descriptorInUse = Code(.descriptorInUse)
+        /// The number of a descriptor is too high for this loop.
+        public static let tooManyDescriptors = Code(.tooManyDescriptors)
         /// The loop still has tasks.
         public static let tasksAlive = Code(.tasksAlive)
         /// This system or back end cannot do it.
@@ -40,11 +44,18 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         /// A blocking call was made from within a task.
         public static let calledFromTask = Code(.calledFromTask)
         public static let unknownHost = Code(.unknownHost)
-        /// More bytes than the limit came without a separator.
+        /// More bytes came than a limit allows.
         public static let limitExceeded = Code(.limitExceeded)
         public static let tooManyLookups = Code(.tooManyLookups)
         /// The resolver could not say whether there is such a host; it may know later.
         public static let resolverFailed = Code(.resolverFailed)
+        /// What has ended already cannot do it again, or what has not ended cannot do it yet. asyncio: `InvalidStateError`.
+        public static let invalidState = Code(.invalidState)
+        /// Who was to give the result is gone.
+        public static let abandoned = Code(.abandoned)
+        public static let runnerClosed = Code(.runnerClosed)
+        /// Ctrl-C ended the main task.
+        public static let interrupted = Code(.interrupted)
     }
 
     public var code: Code
@@ -68,6 +79,9 @@ extension EventLoopError {
     static let stoppedBeforeCompletion = EventLoopError(
         .stoppedBeforeCompletion, "the event loop was stopped before its main task ended")
 
+    static let runnerClosed = EventLoopError(.runnerClosed, "the runner is closed")
+    static let interrupted = EventLoopError(.interrupted, "interrupted by Ctrl-C")
+
     static func noCurrentLoop(thread: String) -> EventLoopError {
         EventLoopError(.noCurrentLoop, "there is no current event loop in thread '\(thread)'")
     }
@@ -80,6 +94,12 @@ extension EventLoopError {
 
     static func busy(_ operation: String) -> EventLoopError {
         EventLoopError(.busy, "another task is already waiting to \(operation)")
+    }
+
+    static func tooManyDescriptors(_ number: CInt, limit: Int, loop: String) -> EventLoopError {
+        EventLoopError(
+            .tooManyDescriptors,
+            "descriptor \(number) is too high for the \(loop) loop, which can watch numbers below \(limit) only")
     }
 
     static func tasksAlive(_ count: Int) -> EventLoopError {

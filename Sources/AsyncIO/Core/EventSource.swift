@@ -17,6 +17,12 @@ package class EventSource {
 
     init() {}
 
+    /// What it is, for reports.
+    package var label: String { "\(type(of: self))" }
+
+    /// Whether the close of the loop finds it open although its user should have closed it.
+    package var isLeftOpen: Bool { true }
+
     /// Its turn. May hand back one job, of the task that waited for what happened; it runs at once.
     package func run() -> UnownedJob? { nil }
 
@@ -31,6 +37,9 @@ package class EventSource {
 
     /// The loop runs its tasks to their ends: bring no new ones.
     package func drain() {}
+
+    /// Another source is about to watch its descriptor: the number was closed without a word, or given to a transport.
+    package func lostDescriptor() {}
 
     /// The loop is closing: free what the kernel holds, call nobody.
     package func loopClosed() {}

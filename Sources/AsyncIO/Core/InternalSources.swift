@@ -5,14 +5,24 @@ import SystemPackage
 /// Takes the wake-ups of other threads. What they posted is in the inbox.
 final class WakerSource: EventSource {
     private let waker: Waker
+    private var hasReported = false
 
     init(_ waker: Waker) {
         self.waker = waker
         super.init()
     }
 
+    override var isLeftOpen: Bool { false }
+
     override func run() -> UnownedJob? {
-        waker.drain()
+        if let error = waker.drain(), !hasReported {
+            // Once: what keeps failing comes back in each tick.
+            hasReported = true
+            runningLoop?.callExceptionHandler(
+                ExceptionContext(
+                    message: "The wake-up descriptor cannot be read",
+                    error: IOError(error, operation: "read from the wake-up descriptor")))
+        }
         return nil
     }
 }

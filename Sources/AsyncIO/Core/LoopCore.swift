@@ -8,6 +8,9 @@ struct LoopCore: ~Copyable {
     var timers = TimerHeap()
     var waiters = Slab<Waiter>()
     var sources = Slab<EventSource>()
+    var descriptors = DescriptorTable()
+    /// For tests: what goes wrong with raw socket operations.
+    var socketFaults: ((SocketCall) -> SocketFault?)?
     /// Those of them that the loop needs for itself.
     var internalSources = 0
     /// Where the next enqueued job goes, if a source asks for it.
@@ -19,11 +22,15 @@ struct LoopCore: ~Copyable {
     var tasks: [ObjectIdentifier: TaskRecord] = [:]
     /// Those of them that have begun.
     var runningTasks: [TaskIdentity: TaskRecord] = [:]
+    /// Tasks that the loop has started so far.
+    var taskCount: UInt64 = 0
+    var taskFactory: EventLoop.TaskFactory?
 
     var isStopping = false
     /// Whether the run ends with the last task: new ones are cancelled at once.
     var isDraining = false
     var exceptionHandler: EventLoop.ExceptionHandler?
+    var debug = DebugMode()
     var endOfTick: [EventSource] = []
     var signals: SignalSource?
     var unhandledErrors = 0
@@ -38,6 +45,7 @@ struct ScheduledCallback {
         case call(() throws -> Void)
         /// A task sleeps.
         case settle(WaiterToken)
+        case again(RepeatingTimer)
     }
 
     var action: Action

@@ -50,6 +50,11 @@ extension EventLoop {
         status.load(ordering: .acquiring) != .running && owner.load(ordering: .relaxed) == aio_thread_identity()
     }
 
+    /// Whether the loop does not run and no other thread can run it any more: the caller's has, or it is closed.
+    final var isOwnedHere: Bool {
+        (isBound.load(ordering: .acquiring) || isClosed) && isIdleOwner
+    }
+
     /// Whether the current task comes back to this loop after a suspension, since it prefers the loop.
     final var isHomeOfCurrentTask: Bool {
         withUnsafeCurrentTask { $0?.unownedTaskExecutor == asUnownedTaskExecutor() }
@@ -110,34 +115,42 @@ extension EventLoop {
     /// Runs `operation` on the loop, for a task that is elsewhere, and counts that it had to.
     ///
     /// The caller is suspended meanwhile, so what `operation` captures is used by one thread at a time.
+    ///
+    /// - Parameter function: Whose hop it is, for debug mode.
     final nonisolated(nonsending) func hop<Result>(
-        _ operation: nonisolated(nonsending) () async throws -> Result
+        _ function: StaticString = #function, _ operation: nonisolated(nonsending) () async throws -> Result
     ) async throws -> Result {
         if isClosed { throw EventLoopError.closed }
-        return try await withoutActuallyEscaping(operation, do: escapedHop)
+        return try await withoutActuallyEscaping(operation, do: Hop(loop: self, function: function).run)
     }
 
-    // A function of its own, because the compiler's check of isolation regions takes a closure here for a race.
-    private final nonisolated(nonsending) func escapedHop<Result>(
+    @inline(never)
+    fileprivate final func countHop(_ function: StaticString) {
+        hopCount.add(1, ordering: .relaxed)
+        if isRunningHere, core.pointee.debug.isOn { warnOfHop(function) }
+    }
+}
+
+/// A task's way to a loop. A type of its own, because the compiler's check of isolation regions takes a closure in `hop` for a race.
+private struct Hop<Result> {
+    let loop: EventLoop
+    let function: StaticString
+
+    nonisolated(nonsending) func run(
         _ operation: nonisolated(nonsending) @escaping () async throws -> Result
     ) async throws -> Result {
-        try await Self.runOnLoop(self, SentOperation(call: operation)).value
+        try await Self.runOnLoop(loop, function, SentOperation(call: operation)).value
     }
 
     @concurrent
-    private static func runOnLoop<Result>(
-        _ loop: EventLoop, _ operation: SentOperation<Result>
+    private static func runOnLoop(
+        _ loop: EventLoop, _ function: StaticString, _ operation: SentOperation<Result>
     ) async throws -> UncheckedSendable<Result> {
         try await withTaskExecutorPreference(loop) {
             // The compiler leaves out the way to the loop when nothing before the first call seems to need it, and
             // `operation` would begin where the caller was. So this call is not to be optimised away.
-            loop.countHop()
+            loop.countHop(function)
             return UncheckedSendable(value: try await operation.call())
         }
-    }
-
-    @inline(never)
-    private final func countHop() {
-        hopCount.add(1, ordering: .relaxed)
     }
 }

@@ -10,12 +10,16 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     private var pollers: [CInt: EventSource] = [:]
 
     /// Makes a loop over `proactor`, which is the loop's from then on.
-    public init(proactor: any BaseProactor, clock: EventLoopClock = .system) throws {
+    public init(
+        proactor: any BaseProactor, clock: EventLoopClock = .system,
+        fileID: StaticString = #fileID, line: UInt = #line
+    ) throws {
         do {
             self.proactor = proactor
             let waker = try Waker()
             super.init(clock: clock, waker: waker)
             try watchInternally(waker.descriptor, WakerSource(waker))
+            origin = CallSite(fileID: fileID, line: line)
         } catch {
             throw IOError(error, operation: "make an event loop")
         }

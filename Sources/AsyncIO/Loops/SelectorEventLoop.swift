@@ -6,21 +6,28 @@ package import SystemPackage
 /// asyncio: `SelectorEventLoop`.
 open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     private let selector: any BaseSelector
+    /// Whether a transport's registration is told once. Otherwise its driver masks it.
+    package final let isEdgeTriggered: Bool
     /// Emptied at each wait; kept, so that a tick allocates nothing.
     @exclusivity(unchecked) private var events: [ReadyEvent] = []
-    /// Who uses a descriptor: a transport, or a watcher of the user's.
-    final var users: [CInt: EventSource] = [:]
 
     /// Makes a loop over `selector`, or over the best selector of this system. It belongs to the calling thread, until
     /// the first run binds it to the thread that runs it.
     ///
-    /// The selector is the loop's from then on. Throws an `IOError` if the system lets no selector or waker be made.
-    public init(selector: (any BaseSelector)? = nil, clock: EventLoopClock = .system) throws {
+    /// The selector is the loop's from then on. Throws an `IOError` if the system lets no selector or waker be made,
+    /// `.tooManyDescriptors` if the waker's number is too high for the selector.
+    public init(
+        selector: (any BaseSelector)? = nil, clock: EventLoopClock = .system,
+        fileID: StaticString = #fileID, line: UInt = #line
+    ) throws {
         do {
             self.selector = try selector ?? DefaultSelector.make()
+            isEdgeTriggered = self.selector.supportsEdgeTrigger
             let waker = try Waker()
             super.init(clock: clock, waker: waker)
+            try checkRoom(for: waker.descriptor)
             try watchInternally(waker.descriptor, WakerSource(waker))
+            origin = CallSite(fileID: fileID, line: line)
         } catch let error as Errno {
             throw IOError(error, operation: "make an event loop")
         }
@@ -55,22 +62,63 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness, _ trigger: Trigger
     ) throws(Errno) {
         guard let name = source.name else { throw .invalidArgument }
+        pushWatcher(from: descriptor, for: source)
         try selector.register(descriptor, interest: interest, trigger: trigger, token: name.bits)
-        users[descriptor.rawValue] = source
+        core.pointee.descriptors[descriptor.rawValue] = source
     }
 
-    package final func rewatch(
+    /// Makes the descriptor a source's that does not watch it yet, or for a while.
+    package final func claim(_ descriptor: FileDescriptor, for source: EventSource) {
+        pushWatcher(from: descriptor, for: source)
+        core.pointee.descriptors[descriptor.rawValue] = source
+    }
+
+    /// A transport takes the descriptor over from watchers, as in asyncio; mostly from those that it was closed under.
+    private final func pushWatcher(from descriptor: FileDescriptor, for source: EventSource) {
+        if let former = core.pointee.descriptors[descriptor.rawValue], former !== source { former.lostDescriptor() }
+    }
+
+    package override var watchesDescriptors: Bool { true }
+
+    package override func watch(
+        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness
+    ) throws(Errno) {
+        try watch(descriptor, source, for: interest, .level)
+    }
+
+    package override func rewatch(
         _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness
     ) throws(Errno) {
         guard let name = source.name else { throw .invalidArgument }
         try selector.modify(descriptor, interest: interest, trigger: .level, token: name.bits)
     }
 
+    /// Changes what a source that goes on using its descriptor is told, level-triggered. Nothing is an interest too: the
+    /// kernel does not know the descriptor then, but it stays the source's.
+    package final func rewatch(
+        _ descriptor: FileDescriptor, _ source: EventSource, from former: Readiness, to interest: Readiness
+    ) throws(Errno) {
+        guard let name = source.name else { throw .invalidArgument }
+        if interest.isEmpty {
+            try selector.unregister(descriptor)
+        } else if former.isEmpty {
+            try selector.register(descriptor, interest: interest, trigger: .level, token: name.bits)
+        } else {
+            try selector.modify(descriptor, interest: interest, trigger: .level, token: name.bits)
+        }
+    }
+
+    /// Throws `.tooManyDescriptors` if the selector cannot watch a descriptor with this number.
+    package override func checkRoom(for descriptor: FileDescriptor) throws(EventLoopError) {
+        guard let limit = selector.descriptorLimit, descriptor.rawValue >= limit else { return }
+        throw .tooManyDescriptors(descriptor.rawValue, limit: limit, loop: backendName)
+    }
+
     /// Before the descriptor is closed: see `EpollSelector`.
     package override func unwatch(_ descriptor: FileDescriptor, _ source: EventSource) {
-        guard users[descriptor.rawValue] === source else { return }
-        users[descriptor.rawValue] = nil
-        // It fails only if the kernel has forgotten the descriptor already.
+        guard core.pointee.descriptors[descriptor.rawValue] === source else { return }
+        core.pointee.descriptors[descriptor.rawValue] = nil
+        // It fails only if it is not registered: its interest was empty, or the kernel has forgotten it already.
         try? selector.unregister(descriptor)
     }
 
@@ -86,7 +134,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     package override func closePoller() {
-        users = [:]
+        core.pointee.descriptors.removeUsers()
         selector.close()
     }
 }

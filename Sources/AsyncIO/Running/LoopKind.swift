@@ -1,4 +1,6 @@
+import AsyncIOSystem
 import Selectors
+import SystemPackage
 
 /// A kind of event loop, by the name of its back end.
 public enum LoopKind: String, Sendable, CaseIterable {
@@ -11,19 +13,36 @@ public enum LoopKind: String, Sendable, CaseIterable {
     /// The kinds that this system and this version have, best first.
     public static var available: [LoopKind] {
         #if os(Linux)
-        [.epoll]
+        [.epoll, .poll, .select]
+        #elseif os(macOS) || os(FreeBSD) || os(OpenBSD)
+        [.kqueue, .poll, .select]
         #else
-        []
+        [.poll, .select]
         #endif
     }
 
     /// Makes a loop of this kind. Throws `.unsupported` where the system lacks it, or what the loop's `init` throws.
-    public func makeLoop(clock: EventLoopClock = .system) throws -> EventLoop {
+    public func makeLoop(
+        clock: EventLoopClock = .system, fileID: StaticString = #fileID, line: UInt = #line
+    ) throws -> EventLoop {
+        do {
+            return try SelectorEventLoop(selector: makeSelector(), clock: clock, fileID: fileID, line: line)
+        } catch let error as Errno {
+            throw IOError(error, operation: "make an event loop")
+        }
+    }
+
+    /// `nil` stands for the best one.
+    private func makeSelector() throws -> (any BaseSelector)? {
         switch self {
-        case .auto: return try SelectorEventLoop(clock: clock)
+        case .auto: return nil
         #if os(Linux)
-        case .epoll: return try SelectorEventLoop(selector: EpollSelector(), clock: clock)
+        case .epoll: return try EpollSelector()
+        #elseif os(macOS) || os(FreeBSD) || os(OpenBSD)
+        case .kqueue: return try KqueueSelector()
         #endif
+        case .poll: return PollSelector()
+        case .select: return SelectSelector()
         default: throw EventLoopError.unsupported(feature: "the event loop '\(rawValue)'", platform: Self.platformName)
         }
     }

@@ -1,3 +1,5 @@
+import CAsyncIO
+
 /// Runs `body` on a new event loop until it ends, on the calling thread, and closes the loop. asyncio: `run`.
 ///
 /// ```swift
@@ -14,31 +16,27 @@
 /// ended. Throws what `body` throws, `.anotherLoopRunning` on a thread that runs a loop, and `.calledFromTask` within
 /// a Swift task: then `await` instead.
 ///
-/// - Parameter loopFactory: The loop to use; by default one of the process's policy, which is also set as the thread's.
+/// **Ctrl-C** on the main thread, unless the program has decided otherwise about SIGINT: the first one cancels the main task. If
+/// it ends because of that, the process ends by SIGINT, as it would have without the library, but after everything of the
+/// loop has ended; so a shell learns of it. The second Ctrl-C ends the process at once. A program that wants to go on
+/// uses a ``Runner``, which throws `.interrupted` instead, or ``EventLoop/addSignalHandler(_:_:)``.
+///
+/// - Parameters:
+///   - isDebug: Switches the loop's ``EventLoop/isDebug`` on or off; `nil` leaves it as it is.
+///   - loopFactory: Makes the loop to use; by default the process's policy does, and the loop is also set as the thread's.
 @available(*, noasync, message: "run blocks its thread; call it from a main() that is not async")
 public func run<Result>(
-    loopFactory: (() throws -> EventLoop)? = nil, _ body: sending @escaping () async throws -> sending Result
+    isDebug: Bool? = nil, loopFactory: (() throws -> EventLoop)? = nil,
+    _ body: sending @escaping () async throws -> sending Result
 ) throws -> sending Result {
-    if TaskIdentity.current != .none && runningLoop == nil { throw EventLoopError.calledFromTask("run") }
-    if runningLoop != nil { throw EventLoopError.anotherLoopRunning }
-    let loop = try loopFactory?() ?? newEventLoop()
-    if loopFactory == nil { setEventLoop(loop) }
-    defer { if loopFactory == nil { setEventLoop(nil) } }
+    let runner = Runner(isDebug: isDebug, loopFactory: loopFactory)
     do {
-        let result = try loop.runUntilComplete(body)
-        try loop.cancelTasksAndClose()
+        let result = try runner.run(body)
+        try runner.close()
         return result
     } catch {
-        try? loop.cancelTasksAndClose()
+        try? runner.close()
+        if runner.wasInterrupted { aio_end_by_interrupt() }
         throw error
-    }
-}
-
-extension EventLoop {
-    /// Ends what is left, then the loop.
-    final func cancelTasksAndClose() throws {
-        if isClosed { return }
-        try drainTasks()
-        try close()
     }
 }

@@ -58,6 +58,13 @@ struct LoopWord {
         unsafeBitCast(bits & ~7, to: UnsafeContinuation<Void, Never>.self)
     }
 
+    /// The message, which stays the word's.
+    func peekMessage() -> LoopMessage {
+        // SAFETY: as in `takeMessage()`, which has not been called yet.
+        Unmanaged<LoopMessage>.fromOpaque(UnsafeRawPointer(bitPattern: bits & ~7).unsafelyUnwrapped)
+            .takeUnretainedValue()
+    }
+
     /// Call it exactly once per word.
     func takeMessage() -> LoopMessage {
         // SAFETY: the word was made from a retained message, and words are consumed once.
@@ -71,4 +78,6 @@ class LoopMessage {
     func deliver(on loop: EventLoop) {}
     /// Instead of `deliver`, when the loop was closed first.
     func discard() {}
+    /// Where it was sent, if it is a callback.
+    var callSite: CallSite? { nil }
 }

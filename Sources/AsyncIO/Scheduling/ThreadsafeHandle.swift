@@ -10,6 +10,8 @@ public final class ThreadsafeHandle: @unchecked Sendable {
 
     /// Keeps the callback from running, if it has not begun, and frees its closure. Any thread.
     ///
+    /// Does not wait for a callback that is running; asyncio's does, since 3.14.
+    ///
     /// - Returns: whether this call is what kept it from running.
     @discardableResult
     public func cancel() -> Bool {
@@ -37,6 +39,8 @@ final class CallbackMessage: LoopMessage, @unchecked Sendable {
         guard let body = take() else { return }
         loop.callReporting(site, body.call)
     }
+
+    override var callSite: CallSite? { site }
 
     override func discard() {
         _ = take()

@@ -21,6 +21,9 @@ final class ThreadsafeInbox: Sendable {
         queue = Locked(Queue(waker: waker))
     }
 
+    /// For tests. `nil` when the inbox is closed.
+    var waker: Waker? { queue.withLock { $0.waker } }
+
     /// Adds `word` and wakes the loop if it sleeps. Any thread.
     ///
     /// - Returns: false when the inbox is closed; the word is then still the caller's.

@@ -12,18 +12,19 @@ extension EventLoop {
     /// throws, the connection is reset, so that the peer does not take half an answer for a whole one, and the error goes
     /// to the exception handler. Not reported are a `CancellationError`, and what says only that the connection has
     /// ended: broken off by the peer, or closed by this program. The handler may capture what is not `Sendable`. Throws as
-    /// ``createServer(host:port:options:_:)``.
+    /// ``createServer(host:port:options:_:)``, and `.invalidArgument` for a limit that is not positive.
     public final func startServer(
         host: String? = nil, port: UInt16, options: ServerOptions = ServerOptions(),
         limitBytes: Int = defaultLineLimitBytes,
         _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
     ) async throws -> Server {
         guard isOnLoop else { throw EventLoopError.wrongThread("startServer") }
+        try checkLineLimit(limitBytes)
         return try await listen(host: host, port: port, options: options) { loop, server, driver, peer in
             let transport = StreamTransport(
                 loop: loop, driver: driver, consumer: nil, peerAddress: peer, server: server)
             let (reader, writer) = transport.makeStreams(limitBytes: limitBytes)
-            loop.createTask(name: "connection", eagerStart: true) {
+            loop.startTask(name: "connection", eagerStart: true) {
                 do {
                     try await handle(reader, writer)
                     transport.close()

@@ -2,19 +2,21 @@ import AsyncIOSystem
 
 /// The reading half of a connection, for tasks. asyncio: `StreamReader`.
 ///
-/// Bytes go straight from the kernel into the caller's memory; there is no buffer in between, except for ``readLine(strippingNewline:)``,
-/// which must look ahead. A cancelled read has taken no byte, and the stream stays usable. One task at a time: a second
-/// one gets `.busy`.
+/// Bytes go straight from the kernel into the caller's memory. Only what must look ahead, for a separator, keeps bytes in
+/// between, never more than ``limitBytes`` and a separator, and what a ``readExactly(_:)`` or ``readAll(limitBytes:)`` that did
+/// not come to its end gives back: while nobody reads, the peer is held back by TCP.
+///
+/// A cancelled read has taken no byte, and the stream stays usable. One task at a time: a second one gets `.busy`. When
+/// the connection is lost, the waiting read throws the reason, and so does every later one, once it has given what was
+/// there.
 ///
 /// Not `Sendable`. Its tasks belong on the loop's thread; a task that is elsewhere hops there for each call.
 public final class StreamReader {
     let transport: StreamTransport
     private let lifetime: StreamLifetime
-    /// The longest line, in bytes.
+    /// The longest line, in bytes, and the longest piece in front of a separator. asyncio: `limit`.
     public let limitBytes: Int
-    /// What was read ahead and not yet taken.
-    @exclusivity(unchecked) private var buffered: [UInt8] = []
-    @exclusivity(unchecked) private var bufferedStart = 0
+    @exclusivity(unchecked) private var lookAhead = LookAhead()
     @exclusivity(unchecked) private var isBusy = false
     @exclusivity(unchecked) private var binding = TaskBinding()
     /// How much memory is set aside for bytes that have not come yet: a peer that announces gigabytes gets no gigabytes.
@@ -23,11 +25,21 @@ public final class StreamReader {
     init(_ lifetime: StreamLifetime, limitBytes: Int) {
         self.lifetime = lifetime
         transport = lifetime.transport
-        self.limitBytes = max(0, limitBytes)
+        self.limitBytes = limitBytes
     }
 
     /// The loop that the connection belongs to.
     public var loop: EventLoop { transport.loop }
+
+    /// Whether a read has come to the end of the stream and nothing is left to take. The loop's thread. asyncio: `at_eof`.
+    ///
+    /// False as long as nobody has read so far. A connection that was lost has no end.
+    public var atEOF: Bool {
+        loop.requireOnLoop("StreamReader.atEOF")
+        return transport.sawEnd && lookAhead.isEmpty
+    }
+
+    // MARK: What there is
 
     /// Waits for bytes and moves as many into `buffer` as there are, from its beginning.
     ///
@@ -55,142 +67,207 @@ public final class StreamReader {
     /// Waits for bytes and returns what there is, at most `maximumBytes`, and at most 64 KiB at a time; empty at the end.
     /// asyncio: `read(n)`.
     ///
-    /// A negative number is not "all" as in asyncio, but an error: that would have no bound.
+    /// A negative number is not "all" as in asyncio, but an error: see ``readAll(limitBytes:)``.
     public func read(upTo maximumBytes: Int) async throws -> [UInt8] {
         try checkCount(maximumBytes)
-        var buffer = [UInt8](repeating: 0, count: min(maximumBytes, Self.chunkBytes))
-        let count = try await read(into: &buffer) ?? 0
-        buffer.removeLast(buffer.count - count)
-        return buffer
+        let most = min(maximumBytes, Self.chunkBytes)
+        if loop.isOnLoop {
+            if let bytes = try takeNow(most) { return bytes }
+            let (isHome, record) = loop.homeRecord(&binding, #isolation)
+            if isHome {
+                try begin()
+                defer { isBusy = false }
+                while true {
+                    try await transport.waitUntilReadable(record)
+                    if let bytes = try receiveNow(most) { return bytes }
+                }
+            }
+        }
+        return try await loop.hop { try await read(upTo: most) }
     }
 
-    /// Waits for exactly `count` bytes. asyncio: `readexactly`.
+    // MARK: So many bytes
+
+    /// Waits for exactly `count` bytes, be they more than ``limitBytes``. asyncio: `readexactly`.
     ///
-    /// Throws an ``IncompleteReadError`` with what came if the stream ends before. A cancelled one keeps what came
-    /// for the next read.
+    /// Throws an ``IncompleteReadError`` with what came if the stream ends before. What came before another error or a
+    /// cancellation is kept for the next read.
     public func readExactly(_ count: Int) async throws -> [UInt8] {
         try checkCount(count)
-        guard loop.isOnLoop, loop.homeRecord(&binding, #isolation).isHome else {
-            return try await loop.hop { try await readExactly(count) }
-        }
+        let (isHome, record) = home(#isolation)
+        guard isHome else { return try await loop.hop { try await readExactly(count) } }
         try begin()
         defer { isBusy = false }
-        var bytes = [UInt8](repeating: 0, count: min(count, Self.chunkBytes))
-        var filled = 0
-        while filled < count {
-            do {
-                if filled == bytes.count {
-                    bytes.append(contentsOf: repeatElement(0, count: min(count - filled, bytes.count)))
-                }
-                let received = try await fill(&bytes, from: filled)
-                if received == 0 { throw IncompleteReadError(partial: Array(bytes[..<filled]), expectedBytes: count) }
-                filled += received
-            } catch let error as IncompleteReadError {
-                throw error
-            } catch {
-                giveBack(bytes[..<filled])
-                throw error
-            }
+        let bytes = try await collect(upTo: count, record)
+        if bytes.count < count { throw IncompleteReadError(partial: bytes, expectedBytes: count) }
+        return bytes
+    }
+
+    /// Waits for the end of the stream and returns all that came before it. asyncio: `read(-1)`.
+    ///
+    /// Throws `.limitExceeded` if that are more than `limitBytes` bytes. What came before an error or a cancellation is kept
+    /// for the next read.
+    public func readAll(limitBytes: Int) async throws -> [UInt8] {
+        try checkCount(limitBytes)
+        let (isHome, record) = home(#isolation)
+        guard isHome else { return try await loop.hop { try await readAll(limitBytes: limitBytes) } }
+        try begin()
+        defer { isBusy = false }
+        let bytes = try await collect(upTo: Self.sum(limitBytes, 1), record)
+        if bytes.count > limitBytes {
+            lookAhead.prepend(bytes[...])
+            throw EventLoopError(.limitExceeded, "the stream is longer than the limit of \(limitBytes) bytes")
         }
         return bytes
     }
 
-    /// Waits for a line, as the standard library's `readLine` does; `nil` at the end. asyncio: `readline`.
+    // MARK: Up to a separator
+
+    /// Waits for `separator` and returns what came up to it, and it. asyncio: `readuntil`.
     ///
-    /// The last line needs no newline. Bytes that are no UTF-8 are repaired. Throws `.limitExceeded` for a line longer than
-    /// ``limitBytes``; what was read of it is dropped.
-    public func readLine(strippingNewline: Bool = true) async throws -> String? {
-        guard loop.isOnLoop, loop.homeRecord(&binding, #isolation).isHome else {
-            return try await loop.hop { try await readLine(strippingNewline: strippingNewline) }
-        }
+    /// Throws an ``IncompleteReadError`` with what came if the stream ends before; a ``LimitOverrunError`` if there are more
+    /// than ``limitBytes`` bytes in front of the separator, which are still there to be read; `.invalidArgument` for
+    /// an empty separator.
+    public func readUntil(_ separator: [UInt8]) async throws -> [UInt8] {
+        try await readUntil(Separators([separator]))
+    }
+
+    /// As for the separator's UTF-8 bytes.
+    public func readUntil(_ separator: String) async throws -> [UInt8] {
+        try await readUntil(Array(separator.utf8))
+    }
+
+    /// Waits for any of `separators`: for that which ends first, so that the least is returned. asyncio: `readuntil` of a tuple.
+    ///
+    /// With "\r" and "\r\n" it is always "\r": a "\n" that may follow is not waited for.
+    public func readUntil(anyOf separators: [[UInt8]]) async throws -> [UInt8] {
+        try await readUntil(Separators(separators))
+    }
+
+    private func readUntil(_ separators: Separators) async throws -> [UInt8] {
+        let (isHome, record) = home(#isolation)
+        guard isHome else { return try await loop.hop { try await readUntil(separators) } }
         try begin()
         defer { isBusy = false }
-        var searched = bufferedStart
+        let most = Self.sum(limitBytes, separators.longest)
+        var searched = 0
         while true {
-            if let newline = buffered[searched...].firstIndex(of: UInt8(ascii: "\n")) {
-                return try takeLine(through: newline, strippingNewline)
+            if let match = lookAhead.firstMatch(of: separators, from: searched) {
+                if match.lowerBound > limitBytes { throw overrun(match.lowerBound) }
+                return lookAhead.take(match.upperBound)
             }
-            searched = buffered.count
-            if buffered.count - bufferedStart > limitBytes { throw lineTooLong(through: buffered.count - 1) }
-            let start = bufferedStart
-            guard try await readAhead() else {
-                defer { dropBuffer() }
-                return buffered.isEmpty ? nil : String(decoding: buffered[bufferedStart...], as: UTF8.self)
+            // A separator may have begun at the end.
+            searched = max(0, lookAhead.count + 1 - separators.longest)
+            if searched > limitBytes { throw overrun(searched) }
+            guard try await readAhead(mostBytes: most - lookAhead.count, record) else {
+                throw IncompleteReadError(partial: lookAhead.take(lookAhead.count), expectedBytes: nil)
             }
-            // Reading ahead may have moved the bytes to the front.
-            searched -= start - bufferedStart
         }
     }
 
-    // MARK: The look-ahead
+    /// Waits for a line, as the standard library's `readLine` does; `nil` at the end. asyncio: `readline`.
+    ///
+    /// The last line needs no newline. Bytes that are no UTF-8 are repaired, each by U+FFFD. Throws `.limitExceeded` for a line
+    /// longer than ``limitBytes``; it is dropped, as far as it was read, so that the next line, or the rest of this
+    /// one, comes next.
+    public func readLine(strippingNewline: Bool = true) async throws -> String? {
+        let (isHome, record) = home(#isolation)
+        guard isHome else { return try await loop.hop { try await readLine(strippingNewline: strippingNewline) } }
+        try begin()
+        defer { isBusy = false }
+        var searched = 0
+        while true {
+            if let newline = lookAhead.firstIndex(of: UInt8(ascii: "\n"), from: searched) {
+                return try takeLine(newline, strippingNewline)
+            }
+            searched = lookAhead.count
+            if searched > limitBytes { throw lineTooLong(searched) }
+            guard try await readAhead(mostBytes: Self.sum(limitBytes, 1) - searched, record) else {
+                defer { lookAhead.removeAll() }
+                return lookAhead.isEmpty ? nil : lookAhead.text(lookAhead.count)
+            }
+        }
+    }
 
-    private func takeLine(through newline: Int, _ strippingNewline: Bool) throws -> String {
-        if newline - bufferedStart > limitBytes { throw lineTooLong(through: newline) }
-        var end = newline + 1
+    private func takeLine(_ newline: Int, _ strippingNewline: Bool) throws -> String {
+        if newline > limitBytes { throw lineTooLong(newline + 1) }
+        var count = newline + 1
         if strippingNewline {
-            end = newline
-            if end > bufferedStart, buffered[end - 1] == UInt8(ascii: "\r") { end -= 1 }
+            count = newline
+            if count > 0, lookAhead[count - 1] == UInt8(ascii: "\r") { count -= 1 }
         }
-        let line = String(decoding: buffered[bufferedStart..<end], as: UTF8.self)
-        consume(through: newline)
-        return line
+        defer { lookAhead.drop(newline + 1) }
+        return lookAhead.text(count)
     }
 
-    private func lineTooLong(through end: Int) -> EventLoopError {
-        consume(through: end)
+    private func lineTooLong(_ count: Int) -> EventLoopError {
+        lookAhead.drop(count)
         return EventLoopError(.limitExceeded, "a line is longer than the limit of \(limitBytes) bytes")
     }
 
-    private func consume(through index: Int) {
-        bufferedStart = index + 1
-        if bufferedStart == buffered.count { dropBuffer() }
+    private func overrun(_ consumedBytes: Int) -> LimitOverrunError {
+        LimitOverrunError(consumedBytes: consumedBytes, limitBytes: limitBytes)
     }
 
-    private func dropBuffer() {
-        buffered = []
-        bufferedStart = 0
-    }
-
-    private func giveBack(_ bytes: ArraySlice<UInt8>) {
-        if bytes.isEmpty { return }
-        buffered.replaceSubrange(..<bufferedStart, with: bytes)
-        bufferedStart = 0
-    }
+    // MARK: Receiving
 
     /// Appends what comes to the look-ahead. False at the end. A cancelled one appends nothing.
-    private func readAhead() async throws -> Bool {
-        if bufferedStart > 0 {
-            buffered.removeFirst(bufferedStart)
-            bufferedStart = 0
-        }
-        let kept = buffered.count
-        var chunk = [UInt8](repeating: 0, count: min(16 * 1024 - 1, max(0, limitBytes - kept)) + 1)
-        let received = try await receive(&chunk, from: 0)
-        buffered.append(contentsOf: chunk[..<received])
-        return received > 0
-    }
-
-    /// From the look-ahead first, then from the connection; 0 at the end.
-    private func fill(_ bytes: inout [UInt8], from start: Int) async throws -> Int {
-        let ahead = bytes.withUnsafeMutableBytes {
-            takeAhead(into: UnsafeMutableRawBufferPointer(rebasing: $0[start...]))
-        }
-        return ahead > 0 ? ahead : try await receive(&bytes, from: start)
-    }
-
-    /// Waits for bytes of the connection; 0 at the end. At home.
-    private func receive(_ bytes: inout [UInt8], from start: Int) async throws -> Int {
+    private func readAhead(mostBytes: Int, _ record: TaskRecord?) async throws -> Bool {
         while true {
-            let received = try bytes.withUnsafeMutableBytes {
-                try transport.receiveNow(into: UnsafeMutableRawBufferPointer(rebasing: $0[start...]))
-            }
-            if let received { return received }
-            try await transport.waitUntilReadable(loop.homeRecord(&binding, #isolation).record)
+            let received = try lookAhead.fill(mostBytes: mostBytes) { try transport.receiveNow(into: $0) }
+            if let received { return received > 0 }
+            try await transport.waitUntilReadable(record)
         }
     }
 
-    private func checkCount(_ count: Int) throws {
-        if count < 0 { throw EventLoopError(.invalidArgument, "cannot read \(count) bytes") }
+    /// So many bytes, or all there are to the end. What came before an error goes back to the look-ahead.
+    private func collect(upTo count: Int, _ record: TaskRecord?) async throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: min(count, Self.chunkBytes))
+        var filled = bytes.withUnsafeMutableBytes { lookAhead.take(into: $0) }
+        do {
+            while filled < count {
+                if filled == bytes.count {
+                    bytes.append(contentsOf: repeatElement(0, count: min(count - filled, bytes.count)))
+                }
+                let received = try bytes.withUnsafeMutableBytes {
+                    let rest = UnsafeMutableRawBufferPointer(rebasing: $0[filled...])
+                    return lookAhead.isEmpty ? try transport.receiveNow(into: rest) : lookAhead.take(into: rest)
+                }
+                if received == 0 { break }
+                if let received { filled += received } else { try await transport.waitUntilReadable(record) }
+            }
+        } catch {
+            lookAhead.prepend(bytes[..<filled])
+            throw error
+        }
+        if filled < bytes.count / 2 { return Array(bytes[..<filled]) }
+        bytes.removeLast(bytes.count - filled)
+        return bytes
+    }
+
+    /// By the loop's memory, so that the array is not larger than what came.
+    private func receiveNow(_ most: Int) throws -> [UInt8]? {
+        let memory = UnsafeMutableRawBufferPointer(rebasing: loop.receiveBuffer.bytes[..<most])
+        return try transport.receiveNow(into: memory).map { [UInt8](memory[..<$0]) }
+    }
+
+    private func takeNow(_ most: Int) throws -> [UInt8]? {
+        if isBusy { throw EventLoopError.busy("read from this connection") }
+        if !lookAhead.isEmpty { return lookAhead.take(min(most, lookAhead.count)) }
+        return try receiveNow(most)
+    }
+
+    @inline(__always)
+    private func takeNow(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
+        if isBusy { throw EventLoopError.busy("read from this connection") }
+        if !lookAhead.isEmpty { return lookAhead.take(into: buffer) }
+        return try transport.receiveNow(into: buffer)
+    }
+
+    // MARK: Whose turn it is
+
+    private func home(_ isolation: (any Actor)?) -> (isHome: Bool, record: TaskRecord?) {
+        loop.isOnLoop ? loop.homeRecord(&binding, isolation) : (false, nil)
     }
 
     /// The look-ahead belongs to one task from its first look to its last.
@@ -199,31 +276,12 @@ public final class StreamReader {
         isBusy = true
     }
 
-    @inline(__always)
-    private func takeNow(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
-        if isBusy { throw EventLoopError.busy("read from this connection") }
-        if !buffered.isEmpty { return takeAhead(into: buffer) }
-        return try transport.receiveNow(into: buffer)
+    private func checkCount(_ count: Int) throws {
+        if count < 0 { throw EventLoopError(.invalidArgument, "cannot read \(count) bytes") }
     }
 
-    private func takeAhead(into buffer: UnsafeMutableRawBufferPointer) -> Int {
-        let count = min(buffer.count, buffered.count - bufferedStart)
-        if count == 0 { return 0 }
-        buffered.withUnsafeBytes {
-            buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[bufferedStart..<(bufferedStart + count)]))
-        }
-        consume(through: bufferedStart + count - 1)
-        return count
-    }
-}
-
-/// The stream ended in the middle of what was to be read. asyncio: `IncompleteReadError`.
-public struct IncompleteReadError: Error, Sendable, CustomStringConvertible {
-    /// What came.
-    public var partial: [UInt8]
-    public var expectedBytes: Int
-
-    public var description: String {
-        "the stream ended after \(partial.count) of \(expectedBytes) expected bytes"
+    private static func sum(_ count: Int, _ more: Int) -> Int {
+        let (sum, overflow) = count.addingReportingOverflow(more)
+        return overflow ? .max : sum
     }
 }

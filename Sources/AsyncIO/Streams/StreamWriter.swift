@@ -70,6 +70,25 @@ public final class StreamWriter {
         try await write(text.utf8.span.bytes)
     }
 
+    /// Sends several pieces as one. asyncio: `writelines` and `drain`.
+    public func write(contentsOf pieces: some Sequence<[UInt8]>) async throws {
+        try await write([UInt8](pieces.joined()))
+    }
+
+    /// Waits until the kernel has all that was written before, by other tasks and by ``StreamTransport/write(_:)-(RawSpan)``
+    /// too. asyncio: `drain`.
+    ///
+    /// Writes of this type wait for themselves and need no `drain()`, but on a completion loop, which has up to 64 KiB on the
+    /// way when they return. Unlike asyncio's it waits for all, not for the low-water mark. Any number of tasks may
+    /// wait. Throws the reason when the connection is lost or was closed, also if nothing is left to wait for.
+    public func drain() async throws {
+        try await loop.atHome { record in
+            try await beginTurn(record)
+            defer { endTurn() }
+            try await transport.waitUntilFlushed(record)
+        }
+    }
+
     /// Waits for the writers before. A turn is handed over, so that nobody pushes in.
     private func beginTurn(_ record: TaskRecord?) async throws {
         guard isBusy else {
@@ -98,7 +117,7 @@ public final class StreamWriter {
         let copy = bytes.withUnsafeBytes { [UInt8]($0) }
         var sent = 0
         do {
-            try await loop.hop { try await sendRest(copy.span.bytes, &sent, hasTurn: hasTurn, nil) }
+            try await loop.hop("write(_:)") { try await sendRest(copy.span.bytes, &sent, hasTurn: hasTurn, nil) }
         } catch {
             throw WriteError(bytesWritten: sentBefore + sent, underlying: error)
         }
@@ -110,7 +129,37 @@ public final class StreamWriter {
         transport.writeEOF()
     }
 
-    /// Ends the connection after what was written. Does not wait for that. Idempotent. asyncio: `close`. Any task.
+    /// Whether this end can be closed alone: yes, by TCP. asyncio: `can_write_eof`.
+    public var canWriteEOF: Bool { true }
+
+    /// Whether the connection is being closed, or is. The loop's thread. asyncio: `is_closing`.
+    public var isClosing: Bool { transport.isClosing }
+
+    /// Waits until the connection has ended and its socket is closed. asyncio: `wait_closed`.
+    ///
+    /// It does not close: call ``close()`` before. Throws the reason if the connection was lost, and not ended by this
+    /// program, at every call. Any number of tasks may wait. As long as something is queued that the peer does not take,
+    /// the connection does not end: set a time limit, and ``abort()`` when it has passed.
+    public func waitClosed() async throws {
+        try await loop.atHome { record in try await transport.waitClosed(record) }
+    }
+
+    /// At the end of a scope: what went wrong before is the scope's, what goes wrong meanwhile is thrown. A cancelled task
+    /// does not wait.
+    func closeAndWait() async throws {
+        try await loop.atHome { record in
+            let wasLost = transport.lossError != nil
+            transport.close()
+            do {
+                try await transport.waitClosed(record)
+            } catch {
+                if !wasLost { throw error }
+            }
+        }
+    }
+
+    /// Ends the connection after what was written. Does not wait for that, see ``waitClosed()``. Idempotent. asyncio: `close`.
+    /// Any task.
     ///
     /// If there is input that nobody has read, the system tells the peer of a reset, which may cost it the end of what
     /// was written: read to the end first, or ``writeEOF()`` and wait for the peer's end. TCP is so (RFC 2525, 2.17).
@@ -138,34 +187,4 @@ public final class StreamWriter {
     }
 
     private struct NotAtHome: Error {}
-}
-
-/// A write that did not come to its end.
-public struct WriteError: Error, Sendable, CustomStringConvertible {
-    /// Bytes of this write that went out before.
-    public var bytesWritten: Int
-    /// The reason: an `IOError`, an ``EventLoopError`` or a `CancellationError`.
-    public var underlying: any Error
-
-    public var description: String {
-        underlying is CancellationError
-            ? "the write was cancelled after \(bytesWritten) bytes" : "\(underlying) (after \(bytesWritten) bytes)"
-    }
-}
-
-/// Ends a connection that its reader and writer were dropped from without `close()`. Any thread may be the last to drop.
-final class StreamLifetime {
-    let transport: StreamTransport
-    private let loop: EventLoop
-    private let name: SlotName?
-
-    init(_ transport: StreamTransport) {
-        self.transport = transport
-        loop = transport.loop
-        name = transport.driver.name
-    }
-
-    deinit {
-        if let name { loop.abandonSource(name) }
-    }
 }

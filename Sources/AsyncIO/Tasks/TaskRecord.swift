@@ -4,32 +4,68 @@
 final class TaskRecord: LoopMessage, @unchecked Sendable {
     private let loop: EventLoop
     let name: String?
+    let site: CallSite
+    /// Counted by the loop, from 1 on.
+    private(set) var id: UInt64 = 0
     /// Asks the Swift task to end. Set right after the task was made.
     var requestCancel: (@Sendable () -> Void)?
+    /// Is told of the task's end, and of the error it ended with, in the loop's place.
+    var whenEnded: (((any Error)?) -> Void)?
 
     private(set) var identity = TaskIdentity.none
     @exclusivity(unchecked) private(set) var isFinished = false
     @exclusivity(unchecked) private var isCancelled = false
     @exclusivity(unchecked) private var waiter: WaiterToken?
 
-    init(loop: EventLoop, name: String?) {
+    init(loop: EventLoop, name: String?, site: CallSite) {
         self.loop = loop
         self.name = name
+        self.site = site
+    }
+
+    /// Gives the task its number. The loop's thread, once.
+    func assignID() {
+        loop.core.pointee.taskCount += 1
+        id = loop.core.pointee.taskCount
+    }
+
+    /// The loop keeps the task from here on.
+    func register() {
+        loop.core.pointee.tasks[ObjectIdentifier(self)] = self
     }
 
     /// The task runs its first step.
     func begin() {
         identity = .current
         loop.core.pointee.runningTasks[identity] = self
+        if loop.core.pointee.debug.isOn { loop.core.pointee.debug.begunTask = name }
     }
 
     /// The task runs its last step.
-    func end() {
+    ///
+    /// - Parameter error: What it throws, if the loop or `whenEnded` is to hear of that.
+    func end(_ error: (any Error)? = nil) {
         isFinished = true
         requestCancel = nil
         loop.core.pointee.runningTasks[identity] = nil
         loop.core.pointee.tasks[ObjectIdentifier(self)] = nil
+        if let whenEnded = whenEnded.take() {
+            whenEnded(error)
+        } else if let error {
+            loop.taskFailed(name, error)
+        }
         loop.taskEnded()
+    }
+
+    /// What can be said of the task now. The loop's thread.
+    var info: TaskInfo {
+        let state: TaskInfo.State =
+            if identity == .none { .created } else if identity == .current { .running } else if waiter != nil {
+                .waiting
+            } else {
+                .suspended
+            }
+        return TaskInfo(id: id, name: name, state: state, isCancelled: isCancelled, createdAt: site)
     }
 
     func willWait(_ token: WaiterToken) {
@@ -62,6 +98,16 @@ struct TaskIdentity: Hashable {
     private let address: UInt
 
     static let none = TaskIdentity(address: 0)
+
+    private init(address: UInt) {
+        self.address = address
+    }
+
+    /// The task that a job is of; a continuation's word has the same form.
+    init(of job: UnownedJob) {
+        // SAFETY: a task is its own job. The word is read as a number and not kept as a reference.
+        address = unsafeBitCast(job, to: UInt.self)
+    }
 
     /// The task that runs now; `none` outside of tasks.
     @inline(__always)

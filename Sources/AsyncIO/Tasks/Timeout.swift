@@ -36,20 +36,29 @@ extension EventLoop {
     fileprivate final nonisolated(nonsending) func runWithDeadline<Result>(
         _ deadline: LoopInstant, _ body: SentOperation<Result>
     ) async throws -> UncheckedSendable<Result> {
+        var hasEnded = false
         let task = createTask(name: "timeout", eagerStart: true) {
-            UncheckedSendable(value: try await body.call())
+            defer { hasEnded = true }
+            return UncheckedSendable(value: try await body.call())
         }
         var timedOut = false
-        let timer = callAt(deadline) {
+        let expire = {
             timedOut = true
             task.cancel()
+        }
+        var timer: TimerHandle?
+        if deadline > now {
+            timer = callAt(deadline, expire)
+        } else if !hasEnded {
+            // A timer's turn would come after a suspension of a single tick.
+            expire()
         }
         let result = await withTaskCancellationHandler {
             await task.result
         } onCancel: {
             task.cancel()
         }
-        timer.cancel()
+        timer?.cancel()
         if timedOut, !Task.isCancelled, case .failure(let error) = result, error.isCancellation {
             throw EventLoopError(.timedOut, "the operation took longer than its time limit")
         }

@@ -23,9 +23,9 @@ extension EventLoop {
 
     /// Runs `operation` where the task can wait: at once if it is at home on the loop, else by a hop.
     ///
-    /// `operation` gets the record to wait with.
+    /// `operation` gets the record to wait with; `function` is whose wait it is, for debug mode.
     final nonisolated(nonsending) func atHome<Result>(
-        _ operation: nonisolated(nonsending) (TaskRecord?) async throws -> Result
+        _ function: StaticString = #function, _ operation: nonisolated(nonsending) (TaskRecord?) async throws -> Result
     ) async throws -> Result {
         if isOnLoop {
             switch waitingTask(#isolation) {
@@ -34,7 +34,7 @@ extension EventLoop {
             case .foreign: break
             }
         }
-        return try await hop { try await operation(nil) }
+        return try await hop(function) { try await operation(nil) }
     }
 
     /// What a wait's outcome means for the caller.

@@ -113,8 +113,9 @@ package final class CompletionStreamDriver: StreamDriver {
         guard let transport else { return }
         if !received.isEmpty {
             let bytes = UnsafeRawBufferPointer(rebasing: receiveBuffer[received])
-            received = 0..<0
-            transport.received(bytes)
+            let (start, end) = (received.lowerBound, received.upperBound)
+            let taken = transport.received(bytes)
+            received = taken < bytes.count ? start + taken..<end : 0..<0
         }
         guard isPushing, received.isEmpty, !isDetached else { return }
         if receiveFailure == nil && !sawEnd { submitReceive() }
@@ -224,7 +225,7 @@ package final class CompletionStreamDriver: StreamDriver {
     private func releaseIfQuiet() {
         guard isClosing, name != nil, !isReceiving && !isSending else { return }
         loop.unregister(self)
-        socket.close()
+        closeSocketNow(loop)
     }
 
     /// The proactor does not come back with anything. It is closed before the loop lets go of its sources, so the buffers
@@ -232,6 +233,6 @@ package final class CompletionStreamDriver: StreamDriver {
     package override func loopClosed() {
         super.loopClosed()
         closeSocket()
-        if name != nil, isReceiving || isSending { socket.close() }
+        if name != nil, isReceiving || isSending { closeSocketNow(loop) }
     }
 }

@@ -1,4 +1,5 @@
 package import AsyncIOSystem
+package import CAsyncIO
 import Selectors
 package import SystemPackage
 
@@ -10,6 +11,11 @@ package import SystemPackage
 /// A receive that fills less than the buffer has emptied the socket, which saves the call that would find that out. Not so
 /// after a hang-up was told, since the end that follows the bytes has no event of its own any more, nor after urgent data
 /// was told, since a receive stops in front of it.
+///
+/// Where the selector knows only levels, it would tell again and again what nobody wants to know now: bytes that nobody reads, an
+/// end that stays, room that nobody fills. So `interest` is narrowed by an event that brings no news, and widened
+/// when a call would block: none of it happens while one message follows the other. The rule for both directions:
+/// what is not watched is ready, as far as is known here.
 package class ReadinessStreamDriver: StreamDriver {
     // SAFETY: the loop holds its drivers; a driver that it let go is held by a transport, which holds the loop.
     private unowned(unsafe) let loop: SelectorEventLoop
@@ -20,6 +26,8 @@ package class ReadinessStreamDriver: StreamDriver {
     @exclusivity(unchecked) private var readingShare = TickShare()
     @exclusivity(unchecked) private var writingShare = TickShare()
     @exclusivity(unchecked) private var isPushing = false
+    /// What the selector tells; both directions, always, where it tells once.
+    @exclusivity(unchecked) private var interest: Readiness = []
     @exclusivity(unchecked) private var isWatched = false
     @exclusivity(unchecked) private var isClosed = false
 
@@ -34,13 +42,16 @@ package class ReadinessStreamDriver: StreamDriver {
 
     package func systemSend(_ bytes: UnsafeRawBufferPointer) -> IOResult { socket.send(bytes) }
 
+    package func systemSend(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult { socket.send(pieces) }
+
     // MARK: Registration
 
     package final func startWatching() throws(Errno) {
         _ = loop.register(self)
         isWatched = true
+        interest = loop.isEdgeTriggered ? [.read, .write] : .read
         do {
-            try loop.watch(socket.descriptor, self, for: [.read, .write], .edge)
+            try loop.watch(socket.descriptor, self, for: interest, loop.isEdgeTriggered ? .edge : .level)
         } catch {
             isWatched = false
             throw error
@@ -58,8 +69,8 @@ package class ReadinessStreamDriver: StreamDriver {
         isClosed = true
         detach()
         loop.unregister(self)
+        closeSocketNow(loop)
         transport = nil
-        socket.close()
     }
 
     // MARK: Its turn
@@ -70,15 +81,51 @@ package class ReadinessStreamDriver: StreamDriver {
         if !news.isDisjoint(with: [.hangup, .urgent]) { mustReadOn = true }
         var job: UnownedJob?
         if news.contains(.read) {
+            let wasReadable = isReadable
             isReadable = true
-            if isPushing { push() } else { job = transport?.becameReadable() }
+            if isPushing {
+                push()
+            } else {
+                job = transport?.becameReadable()
+                if wasReadable && job == nil { ignore(.read) }
+            }
         }
-        if news.contains(.write), !isWritable {
-            isWritable = true
-            let writerJob = transport?.becameWritable(returningJob: job == nil)
-            job = job ?? writerJob
+        if news.contains(.write) {
+            if isWritable {
+                ignore(.write)
+            } else {
+                isWritable = true
+                let writerJob = transport?.becameWritable(returningJob: job == nil)
+                job = job ?? writerJob
+            }
         }
         return job
+    }
+
+    // MARK: Level-triggered selectors
+
+    /// An event of `direction` told what was known and nobody waits for.
+    @inline(__always)
+    private final func ignore(_ direction: Readiness) {
+        if !loop.isEdgeTriggered { setInterest(interest.subtracting(direction)) }
+    }
+
+    /// A call in `direction` would block: an event must tell when it would not.
+    @inline(__always)
+    private final func becameUnready(_ direction: Readiness) {
+        if !interest.contains(direction) { setInterest(interest.union(direction)) }
+    }
+
+    @inline(never)
+    private final func setInterest(_ wanted: Readiness) {
+        guard isWatched, wanted != interest else { return }
+        do {
+            try loop.rewatch(socket.descriptor, self, from: interest, to: wanted)
+            interest = wanted
+        } catch {
+            // Nobody would be told any more. Not at once: this is in the middle of a call of the transport's.
+            loop.callSoon { [self] in transport?.failed(error, operation: "watch the connection to") }
+        }
     }
 
     // MARK: Push
@@ -95,20 +142,50 @@ package class ReadinessStreamDriver: StreamDriver {
     /// One receive per turn, so that one busy peer does not keep the others waiting.
     private final func push() {
         guard let transport else { return }
+        if let consumer = transport.bufferedConsumer { return push(into: consumer, transport) }
         let buffer = loop.receiveBuffer.bytes
-        switch systemReceive(into: buffer) {
+        let result = systemReceive(into: buffer)
+        pushed(result, room: buffer.count, transport) { count in
+            transport.received(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        }
+    }
+
+    /// The same, into memory of the protocol's.
+    private final func push(into consumer: any BufferedStreamProtocol, _ transport: StreamTransport) {
+        let (result, room): (IOResult, Int)
+        do {
+            (result, room) = try consumer.lend(sizeHintBytes: ReceiveBuffer.byteCount) { memory in
+                (systemReceive(into: memory), memory.count)
+            }
+        } catch {
+            return transport.consumerFailed("withReadBuffer", error)
+        }
+        pushed(result, room: room, transport) { count in transport.filledBuffer(of: consumer, count) }
+    }
+
+    @inline(__always)
+    private final func pushed(_ result: IOResult, room: Int, _ transport: StreamTransport, _ deliver: (Int) -> Void) {
+        switch result {
         case .bytes(0):
+            // Nothing comes behind an end, so nothing has to be told.
             isReadable = false
+            ignore(.read)
             transport.receivedEnd()
         case .bytes(let count):
-            if count < buffer.count && !mustReadOn { isReadable = false }
-            transport.received(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            if count < room && !mustReadOn { becameUnreadable() }
+            deliver(count)
             if isReadable && isPushing { readAgain() }
         case .wouldBlock:
-            isReadable = false
+            becameUnreadable()
         case .failed(let error):
             transport.failed(error, operation: "receive from")
         }
+    }
+
+    @inline(__always)
+    private final func becameUnreadable() {
+        isReadable = false
+        becameUnready(.read)
     }
 
     /// Its next turn, without another event.
@@ -129,9 +206,9 @@ package class ReadinessStreamDriver: StreamDriver {
         switch result {
         case .bytes(let count):
             readingShare.use(count)
-            if count > 0 && count < buffer.count && !mustReadOn { isReadable = false }
+            if count > 0 && count < buffer.count && !mustReadOn { becameUnreadable() }
         case .wouldBlock:
-            isReadable = false
+            becameUnreadable()
         case .failed:
             break
         }
@@ -155,11 +232,28 @@ package class ReadinessStreamDriver: StreamDriver {
         guard isWritable else { return .wouldBlock }
         let result = systemSend(bytes)
         switch result {
-        case .bytes(let count): if count < bytes.count { isWritable = false }
-        case .wouldBlock: isWritable = false
+        case .bytes(let count): if count < bytes.count { becameUnwritable() }
+        case .wouldBlock: becameUnwritable()
         case .failed: break
         }
         return result
+    }
+
+    package final override func send(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
+        guard isWritable else { return .wouldBlock }
+        let result = systemSend(pieces)
+        switch result {
+        case .bytes(let count): if count < pieces.byteCount { becameUnwritable() }
+        case .wouldBlock: becameUnwritable()
+        case .failed: break
+        }
+        return result
+    }
+
+    @inline(__always)
+    private final func becameUnwritable() {
+        isWritable = false
+        becameUnready(.write)
     }
 
     package override func shutdownWrite() {

@@ -1,9 +1,11 @@
 package import AsyncIOSystem
+package import CAsyncIO
 
 /// What a test plays instead of the kernel.
 package protocol StreamCalls: AnyObject {
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult
     func send(_ bytes: UnsafeRawBufferPointer) -> IOResult
+    func send(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult
 }
 
 /// A readiness driver whose receives and sends are a test's. Here, because other modules cannot derive from its base.
@@ -21,5 +23,9 @@ package final class ScriptedStreamDriver: ReadinessStreamDriver {
 
     package override func systemSend(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         calls.send(bytes)
+    }
+
+    package override func systemSend(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
+        calls.send(pieces)
     }
 }

@@ -1,4 +1,5 @@
 package import AsyncIOSystem
+package import CAsyncIO
 
 /// Moves the bytes of one connected socket for its transport: the part that differs between readiness and completion.
 ///
@@ -7,6 +8,11 @@ package import AsyncIOSystem
 package class StreamDriver: EventSource {
     /// The transport's, until it is lost; then it is let go.
     @exclusivity(unchecked) package final var transport: StreamTransport?
+
+    /// Whether the socket was closed.
+    final private(set) var isSocketClosed = false
+    /// Tasks that wait for that.
+    final var closeWaiters: [WaiterToken] = []
 
     /// Addresses are asked for once, while the connection is there.
     package final let socket: Socket
@@ -26,6 +32,22 @@ package class StreamDriver: EventSource {
     /// Takes as many bytes as it can now.
     package func send(_ bytes: UnsafeRawBufferPointer) -> IOResult { .wouldBlock }
 
+    /// As `send(_:)`, of several pieces.
+    package func send(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
+        var sent = 0
+        for piece in pieces {
+            switch send(UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len)) {
+            case .bytes(let count):
+                sent += count
+                if count < piece.iov_len { return .bytes(sent) }
+            case .wouldBlock: return sent > 0 ? .bytes(sent) : .wouldBlock
+            // It comes again with the next send.
+            case .failed(let error): return sent > 0 ? .bytes(sent) : .failed(error)
+            }
+        }
+        return .bytes(sent)
+    }
+
     /// Whether a task may send `count` bytes now, or has had its share of this tick; then the transport is told when to go on.
     package func grantsSend(of count: Int) -> Bool { true }
 
@@ -41,8 +63,24 @@ package class StreamDriver: EventSource {
     /// Frees the socket, and itself as soon as the kernel uses nothing of it. After `detach()`.
     package func closeSocket() {}
 
+    package override var label: String {
+        "a connection with \(transport?.peerAddress?.description ?? "an unknown peer")"
+    }
+
+    package override var isLeftOpen: Bool { transport?.state.isClosing == false }
+
+    /// Frees the socket, once, and tells those who wait for it.
+    final func closeSocketNow(_ loop: EventLoop) {
+        if isSocketClosed { return }
+        isSocketClosed = true
+        socket.close()
+        let waiters = closeWaiters
+        closeWaiters = []
+        for waiter in waiters { loop.settle(waiter, .ready) }
+    }
+
     package final override func abandoned() {
-        transport?.close()
+        transport?.abandoned()
     }
 
     package override func loopClosed() {

@@ -15,7 +15,7 @@ extension StreamTransport {
     /// Whether data is being delivered. asyncio: `is_reading`.
     public var isReading: Bool {
         loop.requireOnLoop("StreamTransport.isReading")
-        return state.reading == .active
+        return state.reading == .active && state.life == .open
     }
 
     /// Bytes that were written and that the kernel has not taken. asyncio: `get_write_buffer_size`.

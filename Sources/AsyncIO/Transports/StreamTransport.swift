@@ -17,12 +17,18 @@ public final class StreamTransport {
     @exclusivity(unchecked) var state = StreamTransportState()
     @exclusivity(unchecked) var queue = WriteQueue()
     /// `nil` where a task takes the bytes itself.
-    @exclusivity(unchecked) private var consumer: (any StreamProtocol)?
+    @exclusivity(unchecked) private(set) var consumer: (any StreamProtocol)?
+    /// The consumer, if it lends memory.
+    @exclusivity(unchecked) private(set) var bufferedConsumer: (any BufferedStreamProtocol)?
+    /// Whether it was made for a protocol.
+    let isPush: Bool
     /// Who counts the connections of a server.
     private weak var server: Server?
     /// Why the connection was lost; `nil` for a clean end.
     @exclusivity(unchecked) private(set) var lossError: (any Error)?
     private var wasLost = false
+    private var isSocketClosed = false
+    var droppedWrites = 0
     @exclusivity(unchecked) private(set) var sawEnd = false
 
     @exclusivity(unchecked) var readWaiter: WaiterToken?
@@ -35,6 +41,8 @@ public final class StreamTransport {
         self.loop = loop
         self.driver = driver
         self.consumer = consumer
+        bufferedConsumer = consumer as? any BufferedStreamProtocol
+        isPush = consumer != nil
         self.peerAddress = peerAddress ?? driver.socket.peerAddress
         self.server = server
         localAddress = driver.socket.localAddress
@@ -53,16 +61,32 @@ public final class StreamTransport {
 
     // MARK: The consumer
 
-    /// The protocol that gets the data. Changing it takes effect at the next event. asyncio: `get_protocol`, `set_protocol`.
+    /// The protocol that gets the data; `nil` where a task does, and after `connectionLost`. asyncio: `get_protocol`.
     public var `protocol`: (any StreamProtocol)? {
-        get {
-            loop.requireOnLoop("StreamTransport.protocol")
-            return consumer
+        loop.requireOnLoop("StreamTransport.protocol")
+        return (consumer as? Discarder)?.former ?? consumer
+    }
+
+    /// Gives what comes from now on to another protocol, of either kind, which hears no `connectionMade`. asyncio: `set_protocol`.
+    ///
+    /// From within `bufferUpdated`, that is what followed in the same piece too. After the connection was lost nothing
+    /// happens. A connection whose bytes a task takes, by a `StreamReader`, has no protocol and stops the program.
+    public func setProtocol(_ newProtocol: any StreamProtocol) {
+        loop.requireOnLoop("StreamTransport.setProtocol")
+        if !isPush {
+            fatalError("setProtocol was called on the transport of a StreamReader, whose task takes the bytes")
         }
-        set {
-            loop.requireOnLoop("StreamTransport.protocol")
-            consumer = newValue
+        if consumer == nil { return }
+        if let discarder = consumer as? Discarder {
+            discarder.former = newProtocol
+        } else {
+            install(newProtocol)
         }
+    }
+
+    func install(_ consumer: (any StreamProtocol)?) {
+        self.consumer = consumer
+        bufferedConsumer = consumer as? any BufferedStreamProtocol
     }
 
     /// Calls the protocol. What it throws ends this connection, and is reported once.
@@ -77,27 +101,57 @@ public final class StreamTransport {
     }
 
     @inline(never)
-    private func consumerFailed(_ method: StaticString, _ error: any Error) {
+    func consumerFailed(_ method: StaticString, _ error: any Error) {
         loop.callExceptionHandler(
-            ExceptionContext(message: "\(method) of a stream protocol failed", error: error, transport: self))
+            ExceptionContext(
+                message: "Fatal error: protocol.\(method)() failed", error: error, protocol: self.protocol,
+                transport: self))
         end(with: error)
     }
 
     // MARK: Events of the driver
 
-    /// Bytes came for the protocol.
-    func received(_ bytes: UnsafeRawBufferPointer) {
-        guard let consumer else { return }
+    /// Bytes came for the protocol. How many of them it took: one that lends memory may stop in between.
+    @discardableResult
+    func received(_ bytes: UnsafeRawBufferPointer) -> Int {
+        if bufferedConsumer != nil { return copyIntoBuffers(bytes) }
+        guard let consumer else { return bytes.count }
         do {
             try consumer.dataReceived(bytes.bytes)
         } catch {
             consumerFailed("dataReceived", error)
         }
+        return bytes.count
+    }
+
+    private func copyIntoBuffers(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var taken = 0
+        while taken < bytes.count, state.reading == .active {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[taken...])
+            // It may have been exchanged for another one meanwhile.
+            guard let bufferedConsumer else { return taken + received(rest) }
+            do {
+                taken += try bufferedConsumer.copy(rest)
+            } catch {
+                consumerFailed("bufferUpdated", error)
+            }
+        }
+        return taken
+    }
+
+    /// Bytes came into the memory of `lender`, which may have ended the connection or made way for another meanwhile.
+    func filledBuffer(of lender: any BufferedStreamProtocol, _ byteCount: Int) {
+        guard state.acceptsInput else { return }
+        do {
+            try lender.bufferUpdated(byteCount: byteCount)
+        } catch {
+            consumerFailed("bufferUpdated", error)
+        }
     }
 
     /// The peer's end came, in push style.
     func receivedEnd() {
-        guard state.life == .open, !sawEnd else { return }
+        guard state.acceptsInput, !sawEnd else { return }
         sawEnd = true
         var staysOpen = false
         callConsumer("eofReceived") { staysOpen = try $0.eofReceived() }
@@ -135,77 +189,13 @@ public final class StreamTransport {
         perform(state.flushed(queuedBytes: writeBufferSize))
     }
 
-    // MARK: Writing
-
-    /// Sends `bytes`, or what cannot be sent now later, in order. Never blocks. asyncio: `write`.
-    ///
-    /// After `close()`, `abort()` or a loss the bytes are dropped, since nobody will read them; after `writeEOF()` they
-    /// are dropped and reported.
-    public func write(_ bytes: RawSpan) {
-        bytes.withUnsafeBytes { write($0) }
-    }
-
-    public func write(_ bytes: [UInt8]) {
-        bytes.withUnsafeBytes { write($0) }
-    }
-
-    /// Sends the UTF-8 bytes of `text`.
-    public func write(_ text: String) {
-        write(text.utf8.span.bytes)
-    }
-
-    /// Sends several pieces as one. asyncio: `writelines`.
-    public func write(contentsOf pieces: some Sequence<[UInt8]>) {
-        write([UInt8](pieces.joined()))
-    }
-
-    private func write(_ bytes: UnsafeRawBufferPointer) {
-        loop.requireOnLoop("StreamTransport.write")
-        guard state.acceptsWrites else { return dropped(bytes.count) }
-        if bytes.isEmpty { return }
-        var taken = 0
-        if queue.isEmpty {
-            switch driver.send(bytes) {
-            case .bytes(let count): taken = count
-            case .wouldBlock: break
-            case .failed(let error): return failed(error, operation: "send to")
-            }
-            if taken == bytes.count {
-                if driver.unsentBytes > 0 { perform(state.queued(queuedBytes: writeBufferSize)) }
-                return
-            }
-        }
-        queue.append(UnsafeRawBufferPointer(rebasing: bytes[taken...]))
-        perform(state.queued(queuedBytes: writeBufferSize))
-    }
-
-    private func dropped(_ count: Int) {
-        guard state.life == .open, count > 0 else { return }
-        loop.callExceptionHandler(
-            ExceptionContext(message: "write after writeEOF: \(count) bytes were dropped", transport: self))
-    }
-
-    private func flushQueue() {
-        if queue.isEmpty && !state.isClosing && !state.isWriterPaused && state.writing != .ending { return }
-        while !queue.isEmpty {
-            let bytes = queue.bytes
-            switch driver.send(bytes) {
-            case .bytes(let count):
-                queue.removeFirst(count)
-                // A short send: the driver tells when there is room again.
-                if count < bytes.count { return perform(state.flushed(queuedBytes: writeBufferSize)) }
-            case .wouldBlock:
-                return perform(state.flushed(queuedBytes: writeBufferSize))
-            case .failed(let error):
-                return failed(error, operation: "send to")
-            }
-        }
-        perform(state.flushed(queuedBytes: writeBufferSize))
-    }
-
     // MARK: Ending
 
     /// Sends what is queued, then ends the connection and tells the protocol. Idempotent. asyncio: `close`.
+    ///
+    /// A peer that does not read keeps it waiting for as long as it likes; ``closeGracefully(within:discardingAtMost:)``,
+    /// ``abort()`` and `Server.drain` are bounded. Input that nobody has read costs the peer what is still on its way: see
+    /// ``closeGracefully(within:discardingAtMost:)``.
     public func close() {
         loop.requireOnLoop("StreamTransport.close")
         perform(state.closed(queuedBytes: writeBufferSize))
@@ -233,18 +223,33 @@ public final class StreamTransport {
         return state.isClosing
     }
 
+    /// Whether ``writeEOF()`` is possible: always, for a socket. asyncio: `can_write_eof`.
+    public var canWriteEOF: Bool { true }
+
+    /// The socket, for its options. asyncio: `get_extra_info("socket")`.
+    public var socket: TransportSocket { TransportSocket(self) }
+
     /// Sends what is queued and then the end of the writing direction; reading goes on. Idempotent. asyncio: `write_eof`.
     public func writeEOF() {
         loop.requireOnLoop("StreamTransport.writeEOF")
         perform(state.endedWriting(queuedBytes: writeBufferSize))
     }
 
+    /// The last reference of a task's reader and writer is gone.
+    func abandoned() {
+        if loop.core.pointee.debug.isOn, !state.isClosing {
+            loop.warn(LoopWarning(.unclosed, "\(driver.label) was dropped without close()"))
+        }
+        close()
+    }
+
     /// The loop was closed: free the socket, call nobody.
     func loopClosed() {
+        isSocketClosed = true
         guard !wasLost else { return driver.closeSocket() }
         wasLost = true
         lossError = EventLoopError.closed
-        consumer = nil
+        install(nil)
         _ = state.failed()
         queue.removeAll()
         readWaiter = nil
@@ -283,14 +288,22 @@ public final class StreamTransport {
     }
 
     /// Tasks that wait go on, and find out why they cannot.
-    private func wakeTasks() {
+    func wakeTasks() {
         if let token = readWaiter.take() { loop.settle(token, .ready) }
         if let token = writeWaiter.take() { loop.settle(token, .ready) }
     }
 
     private func finish() {
-        consumer = nil
+        install(nil)
+        isSocketClosed = true
         driver.closeSocket()
         server?.connectionEnded(self)
+    }
+}
+
+extension StreamTransport: SocketOwner {
+    var openSocket: Socket? {
+        loop.requireOnLoop("TransportSocket")
+        return isSocketClosed ? nil : driver.socket
     }
 }

@@ -34,6 +34,8 @@ package struct StreamTransportState: ~Copyable {
 
     package enum Life: UInt8 {
         case open
+        /// `closeGracefully()` was called and the peer has not ended.
+        case lingering
         /// `close()` was called and the queue is not empty.
         case closing
         case lost
@@ -50,6 +52,9 @@ package struct StreamTransportState: ~Copyable {
 
     package var isClosing: Bool { life != .open }
 
+    /// Whether the peer's bytes are read.
+    package var acceptsInput: Bool { life == .open || life == .lingering }
+
     package var acceptsWrites: Bool { life == .open && writing == .open }
 
     // MARK: Reading
@@ -62,6 +67,8 @@ package struct StreamTransportState: ~Copyable {
     }
 
     package mutating func pausedReading() -> Actions {
+        // What is only dropped needs no pause.
+        guard life == .open else { return [] }
         switch reading {
         case .active:
             reading = .paused
@@ -85,7 +92,7 @@ package struct StreamTransportState: ~Copyable {
         guard reading != .ended else { return [] }
         reading = .ended
         let actions: Actions = .stopReading
-        return staysOpen && writing != .ended ? actions : actions.union(closed(queuedBytes: queuedBytes))
+        return staysOpen && writing != .ended ? actions : actions.union(ended(queuedBytes: queuedBytes))
     }
 
     // MARK: Writing
@@ -142,7 +149,32 @@ package struct StreamTransportState: ~Copyable {
 
     /// `close()`: no more reading, and the end as soon as the queue is flushed.
     package mutating func closed(queuedBytes: Int) -> Actions {
+        life == .open ? ended(queuedBytes: queuedBytes) : []
+    }
+
+    /// `closeGracefully()`: our end as soon as the queue is flushed, and reading until the peer's.
+    package mutating func closedGracefully(queuedBytes: Int) -> Actions {
         guard life == .open else { return [] }
+        guard reading != .ended else { return ended(queuedBytes: queuedBytes) }
+        life = .lingering
+        var actions: Actions = []
+        if reading == .paused {
+            reading = .active
+            actions.insert(.startReading)
+        }
+        guard writing == .open else { return actions }
+        if queuedBytes == 0 { return actions.union(endWriting()) }
+        writing = .ending
+        return actions
+    }
+
+    /// More came after `closeGracefully()` than is to be waited for.
+    package mutating func discardedEnough(queuedBytes: Int) -> Actions {
+        life == .lingering ? ended(queuedBytes: queuedBytes) : []
+    }
+
+    private mutating func ended(queuedBytes: Int) -> Actions {
+        guard acceptsInput else { return [] }
         var actions: Actions = reading == .active ? .stopReading : []
         reading = .ended
         if queuedBytes == 0 {

@@ -20,6 +20,11 @@ struct WriteQueue: ~Copyable {
     /// The bytes, first one first. Valid until the next change.
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[head..<tail]) }
 
+    /// Makes room for so many bytes, for appends that follow.
+    mutating func reserve(_ additional: Int) {
+        if additional > 0, memory.count - tail < additional { makeRoom(for: additional) }
+    }
+
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
         if bytes.isEmpty { return }
         if memory.count - tail < bytes.count { makeRoom(for: bytes.count) }
@@ -45,7 +50,7 @@ struct WriteQueue: ~Copyable {
     private mutating func makeRoom(for additional: Int) {
         let count = self.count
         if count + additional <= memory.count / 2 {
-            memory.baseAddress?.copyMemory(from: bytes.baseAddress!, byteCount: count)
+            memory.copyMemory(from: bytes)
         } else {
             let larger = UnsafeMutableRawBufferPointer.allocate(
                 byteCount: max(Self.smallestBytes, (count + additional).nextPowerOfTwo), alignment: 16)

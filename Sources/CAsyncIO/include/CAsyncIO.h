@@ -5,12 +5,19 @@
 #ifndef CASYNCIO_H
 #define CASYNCIO_H
 
+#include "bytes.h"
+#include "condition.h"
+#include "environment.h"
+#include "interrupt.h"
 #include "loop_slot.h"
 #include "system_calls.h"
 #include "main_queue.h"
 #include "signals.h"
 #include "threads.h"
+#include "kqueue.h"
 #include "lock.h"
+#include "poll_wait.h"
+#include "select_wait.h"
 #if defined(__linux__)
 #include "epoll.h"
 #endif

@@ -16,17 +16,18 @@
 #include <time.h>
 #include <unistd.h>
 
+// MSG_DONTWAIT, so that a socket that somebody has made blocking cannot hold up a loop.
 #if defined(MSG_NOSIGNAL)
-#define AIO_SEND_FLAGS MSG_NOSIGNAL
+#define AIO_SEND_FLAGS (MSG_NOSIGNAL | MSG_DONTWAIT)
 #else
-#define AIO_SEND_FLAGS 0
+#define AIO_SEND_FLAGS MSG_DONTWAIT
 #endif
 
 // An interrupted call had no effect, so it is repeated here; nobody above sees EINTR.
 static inline ssize_t aio_receive(int fd, void *_Nonnull buffer, size_t size) {
     ssize_t count;
     do {
-        count = recv(fd, buffer, size, 0);
+        count = recv(fd, buffer, size, MSG_DONTWAIT);
     } while (count < 0 && errno == EINTR);
     return count < 0 ? -(ssize_t)errno : count;
 }
@@ -38,6 +39,18 @@ static inline ssize_t aio_send(int fd, const void *_Nonnull bytes, size_t size) 
         count = send(fd, bytes, size, AIO_SEND_FLAGS);
     } while (count < 0 && errno == EINTR);
     return count < 0 ? -(ssize_t)errno : count;
+}
+
+// As aio_send, of several pieces: sendmsg(2), since writev(2) would raise SIGPIPE.
+static inline ssize_t aio_send_vector(int fd, const struct iovec *_Nonnull pieces, int count) {
+    struct msghdr message = {0};
+    message.msg_iov = (struct iovec *)pieces;
+    message.msg_iovlen = (size_t)count;
+    ssize_t sent;
+    do {
+        sent = sendmsg(fd, &message, AIO_SEND_FLAGS);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -(ssize_t)errno : sent;
 }
 
 static inline int64_t aio_monotonic_nanoseconds(void) {
@@ -62,8 +75,23 @@ int aio_connect(int fd, const struct sockaddr_storage *_Nonnull address, socklen
 int aio_bind(int fd, const struct sockaddr_storage *_Nonnull address, socklen_t length);
 int aio_listen(int fd, int backlog);
 int aio_shutdown_write(int fd);
+int aio_shutdown_read(int fd);
+int aio_shutdown_both(int fd);
+// As `aio_receive` and `aio_send`, with the address of the other end. A length of zero: the kernel told none.
+ssize_t aio_receive_from(
+    int fd, void *_Nonnull buffer, size_t size, struct sockaddr_storage *_Nonnull address, socklen_t *_Nonnull length);
+ssize_t aio_send_to(
+    int fd, const void *_Nonnull bytes, size_t size, const struct sockaddr_storage *_Nonnull address, socklen_t length);
+// Whether calls on the file return instead of waiting: 0 or 1.
+int aio_is_non_blocking(int fd);
+int aio_set_non_blocking(int fd, int on);
+int aio_set_close_on_exec(int fd);
 // EINTR counts as closed: on Linux the descriptor is gone, and closing it again could hit somebody else's.
 int aio_close(int fd);
+// 0, or -EBADF.
+int aio_check_open(int fd);
+// What tells one open socket from all others (st_ino); 0 if the descriptor is not open.
+uint64_t aio_file_number(int fd);
 int aio_local_address(int fd, struct sockaddr_storage *_Nonnull address, socklen_t *_Nonnull length);
 int aio_peer_address(int fd, struct sockaddr_storage *_Nonnull address, socklen_t *_Nonnull length);
 int aio_get_option(int fd, int level, int name, int *_Nonnull value);

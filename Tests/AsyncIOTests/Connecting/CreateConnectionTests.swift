@@ -1,7 +1,9 @@
-import AsyncIO
 import AsyncIOTesting
+import Synchronization
 import SystemPackage
 import Testing
+
+@testable import AsyncIO
 
 struct CreateConnectionTests {
     // covers: 125, 159
@@ -57,6 +59,85 @@ struct CreateConnectionTests {
         }
     }
 
+    /// Resolves any name to these addresses.
+    private static func resolver(_ hosts: [String]) -> Resolver {
+        Resolver { _, port in .success(hosts.map { SocketAddress(literal: $0, port: port)! }) }
+    }
+
+    // covers: 159
+    @Test(arguments: LoopKind.available)
+    func addressesAreTriedInOrder(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.3", port: 0) { EchoProtocol() }
+            let port = server.port
+            let (driver, peer) = try await loop.connect(
+                host: "name.example", port: port,
+                by: Self.resolver(["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"]))
+            #expect(peer.host == "127.0.0.3")
+            driver.closeSocket()
+            await loop.until { server.acceptedCount == 1 && server.connectionCount == 0 }
+            server.close()
+
+            let error = await #expect(throws: ConnectError.self) {
+                _ = try await loop.connect(
+                    host: "name.example", port: port, by: Self.resolver(["127.0.0.1", "127.0.0.3", "127.0.0.2"]))
+            }
+            #expect(error?.attempts.map(\.address?.host) == ["127.0.0.1", "127.0.0.3", "127.0.0.2"])
+            #expect(error?.attempts.allSatisfy { $0.errno == .connectionRefused } == true)
+            #expect(
+                error?.description.hasPrefix("cannot connect to name.example:\(port): tried 127.0.0.1:\(port)") == true)
+            #expect(try openSockets(onPort: port) == 0)
+        }
+    }
+
+    // covers: 161
+    @Test(arguments: LoopKind.available)
+    func theLocalAddressCanBeChosen(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let local = try #require(SocketAddress(literal: "127.0.0.5", port: 0))
+            let options = ConnectionOptions(localAddress: local)
+            let (transport, _) = try await loop.createConnection(host: "127.0.0.1", port: server.port, options: options)
+            {
+                Recorder()
+            }
+            #expect(transport.localAddress?.host == "127.0.0.5")
+
+            // The address is another connection's, to the same server.
+            let taken = ConnectionOptions(localAddress: transport.localAddress)
+            let error = await #expect(throws: ConnectError.self) {
+                _ = try await loop.createConnection(host: "127.0.0.1", port: server.port, options: taken) { Recorder() }
+            }
+            #expect(error?.attempts.map(\.errno) == [.addressInUse])
+            #expect(error?.description.contains("cannot connect from \(transport.localAddress!) to") == true)
+
+            // Addresses of the other family cannot be reached from there.
+            let (driver, peer) = try await loop.connect(
+                host: "name.example", port: server.port, options: options, by: Self.resolver(["::1", "127.0.0.1"]))
+            #expect(peer.host == "127.0.0.1" && driver.socket.localAddress?.host == "127.0.0.5")
+            driver.closeSocket()
+            let other = await #expect(throws: ConnectError.self) {
+                _ = try await loop.connect(host: "::1", port: server.port, options: options)
+            }
+            #expect(other?.attempts.map(\.errno) == [.addressFamilyNotSupported])
+
+            transport.close()
+            await loop.until { server.acceptedCount == 2 && server.connectionCount == 0 }
+            #expect(try openSockets(onPort: server.port) == 1)
+            server.close()
+        }
+    }
+
+    // covers: 162
+    @Test(arguments: LoopKind.available)
+    func aHostWithoutANameIsRejected(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            #expect(
+                await asyncCode { _ = try await loop.createConnection(host: "", port: 1) { Recorder() } }
+                    == .invalidArgument)
+        }
+    }
+
     /// A listener whose queue is full does not answer.
     // covers: 163, 164, 181
     @Test(arguments: LoopKind.available)
@@ -88,6 +169,59 @@ struct CreateConnectionTests {
             #expect(loop.statistics.sources == 0)
             first.close()
             listener.close()
+        }
+    }
+
+    /// A descriptor that was closed twice would be another thread's by then.
+    // covers: 163, F21
+    @Test(arguments: LoopKind.available)
+    func cancelledConnectsCloseNobodyElsesDescriptors(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
+            let listener = try Socket.stream(for: address)
+            try listener.bind(to: address)
+            try listener.listen(backlog: 0)
+            let bound = try #require(listener.localAddress)
+            let port = try #require(bound.port)
+            let first = try Socket.stream(for: bound)
+            _ = try first.connect(to: bound)
+
+            let opener = DescriptorOpener()
+            let thread = OtherThread { opener.work() }
+            for round in 0..<200 {
+                let connecting = loop.createTask { _ = try await loop.openConnection(host: "127.0.0.1", port: port) }
+                if round.isMultiple(of: 2) { await loop.yield() }
+                connecting.cancel()
+                _ = await connecting.result
+            }
+            opener.isDone.store(true, ordering: .relaxed)
+            thread.join()
+            #expect(opener.damages.load(ordering: .relaxed) == 0)
+            #expect(loop.statistics.sources == 0)
+            first.close()
+            listener.close()
+        }
+    }
+
+    /// Opens and closes descriptors, and finds out if somebody else does so with them.
+    private final class DescriptorOpener: Sendable {
+        let isDone = Atomic(false)
+        let damages = Atomic(0)
+
+        func work() {
+            while !isDone.load(ordering: .relaxed) {
+                do {
+                    let (reading, writing) = try FileDescriptor.pipe()
+                    try writing.writeAll([7])
+                    try writing.close()
+                    var bytes: [UInt8] = [0, 0]
+                    let count = try bytes.withUnsafeMutableBytes { try reading.read(into: $0) }
+                    if count != 1 || bytes[0] != 7 { damages.add(1, ordering: .relaxed) }
+                    try reading.close()
+                } catch {
+                    damages.add(1, ordering: .relaxed)
+                }
+            }
         }
     }
 

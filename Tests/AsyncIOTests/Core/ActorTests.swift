@@ -8,8 +8,9 @@ import Testing
 struct ActorTests {
     /// A default actor runs on whichever thread holds it: its waits must not come back to the loop's state on that one.
     // covers: 91
-    @Test func anActorThatThePoolUsesTooMayWaitOnTheLoop() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func anActorThatThePoolUsesTooMayWaitOnTheLoop(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             let actor = BusyActor()
             let isOver = Flag()
             try await withStreamPair(on: loop) { writer, reader in
@@ -36,10 +37,11 @@ struct ActorTests {
 
     /// From the close on, another thread serves the loop's actors; never two at once.
     // covers: F33
-    @Test func anActorOfALoopThatClosesHasOneThreadAtATime() async throws {
-        try await withLoopThread { _ in
+    @Test(arguments: LoopKind.available)
+    func anActorOfALoopThatClosesHasOneThreadAtATime(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
             for _ in 0..<rounds(debug: 5, release: 20) {
-                let loop = try LoopKind.auto.makeLoop()
+                let loop = try kind.makeLoop()
                 let actor = ExclusiveActor(loop)
                 let isOver = Flag()
                 let ended = DispatchGroup()
@@ -59,12 +61,6 @@ struct ActorTests {
             }
         }
     }
-}
-
-private final class Flag: Sendable {
-    private let value = Atomic<Bool>(false)
-    var isSet: Bool { value.load(ordering: .relaxed) }
-    func set() { value.store(true, ordering: .relaxed) }
 }
 
 private actor BusyActor {

@@ -1,9 +1,24 @@
 import AsyncIO
 import AsyncIOSystem
 import AsyncIOTesting
+import SystemPackage
 import Testing
 
 struct EventLoopCallbacksTests {
+    // covers: 60
+    @Test(arguments: LoopKind.available)
+    func aLoopThatIsDroppedReleasesWhatWasSentToIt(kind: LoopKind) throws {
+        weak var captured: Captured?
+        func sendAndDrop() throws {
+            let loop = try kind.makeLoop()
+            nonisolated(unsafe) let object = Captured()
+            captured = object
+            try loop.callSoonThreadsafe { object.fail() }
+        }
+        try sendAndDrop()
+        #expect(captured == nil)
+    }
+
     // covers: 45
     @Test func cancellingFreesTheClosureAtOnce() async throws {
         try await withLoopThread { loop in
@@ -36,7 +51,7 @@ struct EventLoopCallbacksTests {
         }
     }
 
-    // covers: 44, 45
+    // covers: 44
     @Test func aCallbackIsReleasedAfterItRan() async throws {
         try await withLoopThread { loop in
             weak var captured: Captured?
@@ -56,8 +71,9 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 46, 48, 54, 58
-    @Test func tenThousandTimersFireInOrderAndNeverEarly() async throws {
-        try await withLoopThread(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func tenThousandTimersFireInOrderAndNeverEarly(kind: LoopKind) async throws {
+        try await withLoopThread(kind, patiently) { loop in
             var generator = SeededGenerator(seed: 7)
             let start = loop.now
             var fired: [(deadline: LoopInstant, number: Int)] = []
@@ -79,19 +95,21 @@ struct EventLoopCallbacksTests {
         }
     }
 
-    // covers: 46, 50
-    @Test func shortTimersNeitherFireEarlyNorMakeTheLoopSpin() async throws {
-        try await withLoopThread(makeLoop: CountingLoop.init) { loop in
+    // covers: 46, 50, F37
+    @Test(arguments: LoopKind.available)
+    func shortTimersNeitherFireEarlyNorMakeTheLoopSpin(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
             for delay in [
-                Duration.nanoseconds(1), .microseconds(1), .microseconds(100), .milliseconds(1), .milliseconds(3),
+                Duration.zero, .nanoseconds(1), .microseconds(1), .microseconds(100), .microseconds(500),
+                .milliseconds(1), .microseconds(1_500), .microseconds(2_500), .milliseconds(3),
             ] {
-                let (before, start) = (loop.counter.waits, loop.now)
+                let (before, start) = (loop.statistics.ticks, loop.now)
                 loop.callLater(after: delay) {
                     #expect(start.duration(to: loop.now) >= delay)
                     loop.stop()
                 }
                 try loop.runForever()
-                #expect(loop.counter.waits - before <= 3)
+                #expect(loop.statistics.ticks - before <= 3)
             }
         }
     }
@@ -112,9 +130,21 @@ struct EventLoopCallbacksTests {
         }
     }
 
-    // covers: 49
-    @Test func farDeadlinesNeitherOverflowNorFire() async throws {
-        try await withLoopThread { loop in
+    // covers: 47
+    @Test func aNegativeDelayComesBeforeAZeroOneThatWasSetFirst() async throws {
+        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+            var calls: [Int] = []
+            for delay in [0, -1, -3, -2] { loop.callLater(after: .seconds(delay)) { calls.append(delay) } }
+            loop.stop()
+            try loop.runForever()
+            #expect(calls == [-3, -2, -1, 0])
+        }
+    }
+
+    // covers: 49, F39
+    @Test(arguments: LoopKind.available)
+    func farDeadlinesNeitherOverflowNorFire(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
             let delays = [
                 Duration.seconds(Int64.max), .seconds(400 * 365 * 86_400), .nanoseconds(Int64.max),
                 .seconds(86_400 * 2),
@@ -138,6 +168,35 @@ struct EventLoopCallbacksTests {
             #expect(loop.statistics.callbacks == 10)
             for timer in timers { timer.cancel() }
             #expect(loop.statistics.callbacks == 0)
+        }
+    }
+
+    // covers: 51
+    @Test func timersThatAreSetAndCancelledLeaveNothingBesideTheOneThatStays() async throws {
+        try await withLoopThread(.auto, patiently) { loop in
+            let staying = loop.callLater(after: .seconds(86_400)) {}
+            var most = 0
+            for round in 0..<rounds(debug: 100_000, release: 1_000_000) {
+                loop.callLater(after: .seconds(round % 3_600 + 1)) {}.cancel()
+                most = max(most, loop.statistics.timers)
+            }
+            // Below the size at which the heap is rebuilt.
+            #expect(most <= 102)
+            #expect(loop.statistics.callbacks == 1)
+            staying.cancel()
+        }
+    }
+
+    // covers: 51, F38
+    @Test func timersThatAreCancelledTogetherLeaveAtMostTwiceWhatStays() async throws {
+        try await withLoopThread(.auto, patiently) { loop in
+            let timers = (0..<rounds(debug: 100_000, release: 1_000_000)).map {
+                loop.callLater(after: .seconds(3_600 + $0 % 1_000)) {}
+            }
+            for timer in timers.dropFirst(500) { timer.cancel() }
+            #expect(loop.statistics.timers <= 1_000)
+            #expect(loop.statistics.callbacks == 500)
+            for timer in timers { timer.cancel() }
         }
     }
 
@@ -168,93 +227,88 @@ struct EventLoopCallbacksTests {
         }
     }
 
-    // covers: 56
-    @Test func aRepeatingTimerKeepsItsRhythmAndMayEndItself() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
-            var times: [Int64] = []
-            func tick(_ deadline: LoopInstant) {
-                loop.callAt(deadline) {
-                    times.append(loop.now.nanoseconds / 1_000_000)
-                    // A slow callback does not shift the ones after it.
-                    loop.virtualClock.advance(by: .milliseconds(3))
-                    if times.count == 5 { return loop.stop() }
-                    tick(deadline.advanced(by: .milliseconds(10)))
-                }
-            }
-            tick(LoopInstant(nanoseconds: 10_000_000))
+    // covers: 61
+    @Test(arguments: LoopKind.available)
+    func aLoopWithNothingToDoSleepsThrough(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
+            let before = loop.statistics.ticks
+            loop.callLater(after: .milliseconds(50)) { loop.stop() }
             try loop.runForever()
-            #expect(times == [10, 20, 30, 40, 50])
+            #expect(loop.statistics.ticks - before <= 2)
         }
     }
 
     // covers: 61
-    @Test func aLoopWithNothingToDoSleepsThrough() async throws {
-        try await withLoopThread(makeLoop: CountingLoop.init) { loop in
-            let before = loop.counter.waits
-            loop.callLater(after: .milliseconds(50)) { loop.stop() }
-            try loop.runForever()
-            #expect(loop.counter.waits - before <= 2)
+    @Test(arguments: LoopKind.available)
+    func anUnreadSocketWhoseReadingIsPausedDoesNotMakeTheLoopSpin(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let arrivals = Arrivals()
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { arrivals }
+            let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            await loop.until { arrivals.transport != nil }
+            // Beyond the tick in which its reading begins.
+            for _ in 0..<3 { await loop.yield() }
+            arrivals.transport?.pauseReading()
+            try await writer.write("unread")
+            // Long enough for the bytes to arrive.
+            let before = loop.statistics.ticks
+            try await loop.sleep(for: .milliseconds(50))
+            #expect(loop.statistics.ticks - before <= 4)
+            #expect(arrivals.count == 0)
+            arrivals.transport?.resumeReading()
+            await loop.until { arrivals.count == 6 }
+            writer.close()
+            server.close()
+            try await server.waitClosed()
         }
     }
 
-    // covers: 43
-    @Test func aCallbackThatReschedulesItselfStarvesNobody() async throws {
-        try await withLoopThread { loop in
-            func again() { loop.callSoon(again) }
+    // covers: 43, F18
+    @Test(arguments: LoopKind.available)
+    func neitherACallbackThatReschedulesItselfNorAThreadThatPostsStarvesAnybody(kind: LoopKind) async throws {
+        try await withLoopThread(kind, patiently) { loop in
+            let selecting = try #require(loop as? SelectorEventLoop)
+            let pipe = try FileDescriptor.pipe()
+            var turns = (callback: 0, reader: 0, timer: 0)
+            nonisolated(unsafe) var posts = 0
+            func again() {
+                turns.callback += 1
+                loop.callSoon(again)
+            }
             again()
+            func timer() {
+                turns.timer += 1
+                loop.callLater(after: .microseconds(10), timer)
+            }
+            timer()
+            try selecting.addReader(pipe.readEnd) {
+                // Not read: readable in every tick.
+                turns.reader += 1
+                if turns.reader >= 100, turns.timer >= 10, posts >= 100 { loop.stop() }
+            }
+            _ = try pipe.writeEnd.writeAll([1])
             let thread = OtherThread {
-                _ = try? loop.callSoonThreadsafe { loop.callLater(after: .milliseconds(1)) { loop.stop() } }
+                while (try? loop.callSoonThreadsafe { posts += 1 }) != nil {}
             }
             try loop.runForever()
-            thread.join()
+            selecting.removeReader(pipe.readEnd)
             try loop.close()
+            thread.join()
+            try pipe.readEnd.close()
+            try pipe.writeEnd.close()
+            #expect(turns.callback >= 100)
         }
     }
+}
 
-    // covers: F20
-    @Test func anErrorOfACallbackIsReportedWithItsPlaceAndTheLoopGoesOn() async throws {
-        struct Failure: Error {}
-        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 3)) { loop in
-            var reports: [ExceptionContext] = []
-            var calls = 0
-            loop.setExceptionHandler { _, context in reports.append(context) }
-            let line: UInt = #line + 1
-            loop.callSoon { throw Failure() }
-            loop.callLater(after: .zero) { throw Failure() }
-            try loop.callSoonThreadsafe { throw Failure() }
-            loop.callLater(after: .microseconds(1)) {
-                calls += 1
-                loop.stop()
-            }
-            try loop.runForever()
-            #expect(calls == 1)
-            #expect(reports.count == 3)
-            #expect(reports.allSatisfy { $0.error is Failure })
-            #expect(Set(reports.compactMap { $0.callSite?.line }) == [line, line + 1, line + 2])
-            #expect(reports.first?.description.hasPrefix("Exception in callback: Failure()") == true)
-        }
-    }
+/// Counts the bytes that come.
+private final class Arrivals: StreamProtocol {
+    private(set) var transport: StreamTransport?
+    private(set) var count = 0
 
-    // covers: F20
-    @Test func anErrorOfTheExceptionHandlerGoesToTheDefaultOne() async throws {
-        struct Failure: Error {}
-        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 2)) { loop in
-            var calls = 0
-            loop.setExceptionHandler { _, _ in
-                calls += 1
-                throw Failure()
-            }
-            loop.callSoon { throw Failure() }
-            loop.callSoon {
-                // Without a handler, the default one writes.
-                loop.setExceptionHandler(nil)
-                throw Failure()
-            }
-            loop.callSoon { loop.stop() }
-            try loop.runForever()
-            #expect(calls == 1)
-        }
-    }
+    func connectionMade(_ transport: StreamTransport) { self.transport = transport }
+    func dataReceived(_ data: RawSpan) { count += data.byteCount }
+    func connectionLost(_ error: (any Error)?) { transport = nil }
 }
 
 private final class Captured {

@@ -57,12 +57,36 @@ struct EventLoopClosingTests {
         }
     }
 
+    // covers: 41
+    @Test(arguments: LoopKind.available)
+    func aShutdownByManyAtOnceAnswersEachOfThem(kind: LoopKind) async throws {
+        for _ in 0..<20 {
+            try await withLoopThread(kind, patiently) { loop in
+                // All of them ask for a stop, and then close while the loop runs, ends or is closed already.
+                let threads = (0..<8).map { _ in
+                    OtherThread {
+                        _ = try? loop.callSoonThreadsafe { loop.stop() }
+                        for _ in 0..<10 {
+                            let answer = code { try loop.close() }
+                            #expect(answer == nil || answer == .alreadyRunning || answer == .wrongThread)
+                        }
+                    }
+                }
+                try loop.runForever()
+                try loop.close()
+                try loop.close()
+                for thread in threads { thread.join() }
+                #expect(loop.isClosed)
+            }
+        }
+    }
+
     // covers: 36
     @Test func livingTasksKeepALoopOpenUntilTheyHaveEnded() async throws {
         try await withLoopThread { loop in
             let ended = Ended()
             for _ in 0..<3 {
-                loop.createTask {
+                loop.startTask {
                     do { try await loop.sleep(for: .seconds(3600)) } catch { ended.note(error) }
                 }
             }
@@ -103,7 +127,7 @@ struct EventLoopClosingTests {
         }
     }
 
-    // covers: 60
+    // covers: 60, F36
     @Test func whatADroppedClosureSchedulesInItsDeinitIsDroppedToo() async throws {
         final class Rescheduling {
             let loop: EventLoop
@@ -164,7 +188,7 @@ struct EventLoopClosingTests {
         case sleep, clock, descriptor, read
     }
 
-    // covers: 32, 105
+    // covers: 32, 105, F34
     @Test func aTaskResumedAfterTheCloseComesToItsEnd() async throws {
         let report = try await withLoopThread(.auto, LoopTestOptions(timeLimit: .seconds(60), mayLeaveWork: true)) {
             loop in
@@ -207,7 +231,7 @@ struct EventLoopClosingTests {
         #expect(report == ["on the loop: false"] + Array(repeating: "closed", count: 8))
     }
 
-    // covers: 35, 40
+    // covers: 35
     @Test func closedLoopsLeaveNoDescriptors() async throws {
         let cycles = rounds(debug: 1_000, release: 10_000)
         try await withLoopThread(.auto, patiently) { _ in

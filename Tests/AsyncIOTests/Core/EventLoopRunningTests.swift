@@ -5,7 +5,7 @@ import SystemPackage
 import Testing
 
 struct EventLoopRunningTests {
-    // covers: 28
+    // covers: 28, F35
     @Test func aStopBeforeTheRunMakesItOneTickThatDoesNotWait() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var calls: [String] = []
@@ -24,8 +24,9 @@ struct EventLoopRunningTests {
     }
 
     // covers: 27, 30
-    @Test func aStopLetsTheTickEndAndTheLoopRunsAgain() async throws {
-        try await withLoopThread { loop in
+    @Test(arguments: LoopKind.available)
+    func aStopLetsTheTickEndAndTheLoopRunsAgain(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
             var calls: [Int] = []
             for run in 0..<100 {
                 loop.callSoon {
@@ -44,10 +45,69 @@ struct EventLoopRunningTests {
         }
     }
 
+    // covers: 29
+    @Test(arguments: LoopKind.available)
+    func anEventThatIsPendingAtTheStopIsDeliveredOnce(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
+            let selecting = try #require(loop as? SelectorEventLoop)
+            let pipe = try FileDescriptor.pipe()
+            defer {
+                try? pipe.readEnd.close()
+                try? pipe.writeEnd.close()
+            }
+            var calls = 0
+            try selecting.addReader(pipe.readEnd) {
+                calls += 1
+                var byte: [UInt8] = [0]
+                let count = try byte.withUnsafeMutableBytes { try pipe.readEnd.read(into: $0) }
+                #expect(count == 1)
+            }
+            // Found ready in the tick that is stopped: it has its turn before the run returns.
+            try pipe.writeEnd.writeAll([1])
+            loop.callSoon { loop.stop() }
+            try loop.runForever()
+            #expect(calls == 1)
+            // Ready only after that tick's wait: it has its turn in the next run.
+            loop.callSoon {
+                loop.stop()
+                try pipe.writeEnd.writeAll([2])
+            }
+            try loop.runForever()
+            #expect(calls == 1)
+            for _ in 0..<3 {
+                loop.stop()
+                try loop.runForever()
+                #expect(calls == 2)
+            }
+            selecting.removeReader(pipe.readEnd)
+        }
+    }
+
+    // covers: 28, F35
+    @Test(arguments: LoopKind.available)
+    func stoppingTwiceOrFromManyThreadsIsAsStoppingOnce(kind: LoopKind) async throws {
+        try await withLoopThread(kind, patiently) { loop in
+            loop.stop()
+            loop.stop()
+            try loop.runForever()
+            for _ in 0..<20 {
+                let threads = (0..<4).map { _ in OtherThread { _ = try? loop.callSoonThreadsafe { loop.stop() } } }
+                try loop.runForever()
+                for thread in threads { thread.join() }
+                #expect(!loop.isRunning)
+                // What is left of the stops was posted to this run.
+                loop.stop()
+                try loop.runForever()
+            }
+            #expect(try loop.runUntilComplete { 7 } == 7)
+        }
+    }
+
     // covers: 23
-    @Test func runUntilCompleteReturnsTheResultOrThrowsTheError() async throws {
+    @Test(arguments: LoopKind.available)
+    func runUntilCompleteReturnsTheResultOrThrowsTheError(kind: LoopKind) async throws {
         struct Failure: Error {}
-        try await withLoopThread { loop in
+        try await withLoopThread(kind) { loop in
             #expect(try loop.runUntilComplete { 42 } == 42)
             let text = try loop.runUntilComplete {
                 try await loop.sleep(for: .microseconds(10))
@@ -86,9 +146,10 @@ struct EventLoopRunningTests {
     }
 
     // covers: 26, 38
-    @Test func aRunWithinARunIsRefusedAndDisturbsNothing() async throws {
-        try await withLoopThread { loop in
-            let other = try LoopKind.auto.makeLoop()
+    @Test(arguments: LoopKind.available)
+    func aRunWithinARunIsRefusedAndDisturbsNothing(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
+            let other = try kind.makeLoop()
             var calls: [String] = []
             loop.callSoon {
                 calls.append("callback")
@@ -113,10 +174,11 @@ struct EventLoopRunningTests {
     }
 
     // covers: 104, 108
-    @Test func aLoopBelongsToTheThreadOfItsFirstRun() async throws {
-        try await withLoopThread { loop in
+    @Test(arguments: LoopKind.available)
+    func aLoopBelongsToTheThreadOfItsFirstRun(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
             // Made here, and run first on another thread.
-            let moved = try LoopKind.auto.makeLoop()
+            let moved = try kind.makeLoop()
             let thread = try OtherThread.run {
                 let value = try moved.runUntilComplete { 1 }
                 #expect(value == 1)
@@ -131,8 +193,9 @@ struct EventLoopRunningTests {
     }
 
     // covers: 106, 108
-    @Test func aLoopThatRunsElsewhereCannotBeRunHere() async throws {
-        try await withLoopThread { loop in
+    @Test(arguments: LoopKind.available)
+    func aLoopThatRunsElsewhereCannotBeRunHere(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
             loop.callSoon {
                 let refused = try OtherThread.run {
                     [code { try loop.runForever() }, code { try loop.close() }]
@@ -147,8 +210,9 @@ struct EventLoopRunningTests {
     }
 
     // covers: 111
-    @Test func aRunFromWithinATaskIsRefusedInWords() throws {
-        let loop = try LoopKind.auto.makeLoop()
+    @Test(arguments: LoopKind.available)
+    func aRunFromWithinATaskIsRefusedInWords(kind: LoopKind) throws {
+        let loop = try kind.makeLoop()
         // A test is a task.
         let error = #expect(throws: EventLoopError.self) { try loop.runForever() }
         #expect(error?.code == .calledFromTask)
@@ -158,7 +222,7 @@ struct EventLoopRunningTests {
         try loop.close()
     }
 
-    // covers: 31
+    // covers: 31, 295
     @Test func aPollerThatFailsEndsTheRunAndTheLoopRunsAgain() async throws {
         try await withLoopThread(makeLoop: CountingLoop.init) { loop in
             loop.counter.nextError = .noMemory
@@ -176,8 +240,9 @@ struct EventLoopRunningTests {
     }
 
     // covers: 106
-    @Test func anotherThreadStopsTheLoopByACallback() async throws {
-        try await withLoopThread { loop in
+    @Test(arguments: LoopKind.available)
+    func anotherThreadStopsTheLoopByACallback(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
             for _ in 0..<100 {
                 let thread = OtherThread { _ = try? loop.callSoonThreadsafe { loop.stop() } }
                 try loop.runForever()
@@ -187,8 +252,9 @@ struct EventLoopRunningTests {
     }
 
     // covers: 24, 107
-    @Test func anotherThreadsTaskRunsOnTheLoopAndItsResultComesBack() async throws {
-        let (value, error) = try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func anotherThreadsTaskRunsOnTheLoopAndItsResultComesBack(kind: LoopKind) async throws {
+        let (value, error) = try await withLoop(kind, patiently) { loop in
             await withTaskExecutorPreference(globalConcurrentExecutor) {
                 let value = await Task(executorPreference: loop) { loop.isOnLoop ? 7 : 0 }.value
                 let error = await asyncCode {

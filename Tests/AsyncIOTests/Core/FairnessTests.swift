@@ -1,4 +1,5 @@
 import AsyncIO
+import AsyncIOSystem
 import AsyncIOTesting
 import Testing
 
@@ -33,6 +34,53 @@ struct FairnessTests {
             writer.close()
         }
     }
+
+    // covers: F17
+    @Test(arguments: LoopKind.available)
+    func whoPingsIsServedAlthoughOthersFlood(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
+            func streams(_ socket: Socket) throws -> (StreamReader, StreamWriter) {
+                StreamTransport(
+                    loop: loop, driver: try loop.makeStreamDriver(socket), consumer: nil, peerAddress: nil
+                ).makeStreams(limitBytes: 1_000)
+            }
+            var flooders: [Task<Void, any Error>] = []
+            var flood = 0
+            for _ in 0..<4 {
+                let (near, far) = try Socket.pair()
+                let (_, writer) = try streams(near)
+                let (reader, itsWriter) = try streams(far)
+                flooders.append(loop.createTask { while true { try await writer.write(Self.much) } })
+                flooders.append(
+                    loop.createTask {
+                        defer { itsWriter.close() }
+                        for try await chunk in reader.chunks { flood += chunk.count }
+                    })
+            }
+            let (near, far) = try Socket.pair()
+            let (reader, writer) = try streams(near)
+            let (itsReader, itsWriter) = try streams(far)
+            let echo = loop.createTask {
+                while let line = try await itsReader.readLine(strippingNewline: false) {
+                    try await itsWriter.write(line)
+                }
+                itsWriter.close()
+            }
+            for _ in 0..<100 {
+                let (ticks, before) = (loop.statistics.ticks, flood)
+                try await writer.write("ping\n")
+                #expect(try await reader.readLine() == "ping")
+                #expect(loop.statistics.ticks - ticks <= 10)
+                while flood == before { await loop.yield() }
+            }
+            writer.close()
+            try await echo.value
+            for task in flooders { task.cancel() }
+            for task in flooders { _ = await task.result }
+        }
+    }
+
+    private static let much = [UInt8](repeating: 1, count: 1 << 20)
 
     /// A callback in each tick.
     private final class Others {

@@ -7,9 +7,10 @@ import Testing
 struct HopTests {
     /// It begins on the loop, and would go on in the pool after each suspension.
     // covers: 91
-    @Test func aTaskThatIsOnTheLoopByChanceDoesAllItsWorkThere() async throws {
+    @Test(arguments: LoopKind.available)
+    func aTaskThatIsOnTheLoopByChanceDoesAllItsWorkThere(kind: LoopKind) async throws {
         guard #available(macOS 26, *) else { return }
-        try await withLoop(.auto, patiently) { loop in
+        try await withLoop(kind, patiently) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
                 try await writer.write("abc")
                 for _ in 0..<5 { await loop.yield() }
@@ -35,8 +36,9 @@ struct HopTests {
         }
     }
 
-    @Test func whatHopsIsOnTheLoopFromItsFirstStepAndComesBack() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func whatHopsIsOnTheLoopFromItsFirstStepAndComesBack(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let threads = try await Task.detached {
                 let before = currentThread()
@@ -52,9 +54,10 @@ struct HopTests {
         }
     }
 
-    // covers: 104, 108
-    @Test func aStrayTaskThatUsesAStreamHopsInsteadOfRacing() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    // covers: 104
+    @Test(arguments: LoopKind.available)
+    func aStrayTaskThatUsesAStreamHopsInsteadOfRacing(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             try await withEchoConnection(on: loop) { reader, writer in
                 nonisolated(unsafe) let (reader, writer) = (reader, writer)
                 let before = loop.statistics.hops
@@ -79,9 +82,10 @@ struct HopTests {
     }
 
     // covers: 108
-    @Test func twoLoopsMaySwapTheirStreams() async throws {
-        try await withLoop(.auto, patiently) { first in
-            try await withLoop(.auto, patiently) { second in
+    @Test(arguments: LoopKind.available)
+    func twoLoopsMaySwapTheirStreams(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { first in
+            try await withLoop(kind, patiently) { second in
                 let (mine, theirs) = (Streams(), Streams())
                 // `mine` lives on the first loop and is used by a task of the second, and the other way round.
                 async let one: Void = Task(executorPreference: first) {
@@ -105,8 +109,9 @@ struct HopTests {
         }
     }
 
-    @Test func aStreamDroppedOnAnotherThreadClosesItsConnection() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func aStreamDroppedOnAnotherThreadClosesItsConnection(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             let ends = Ends()
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
                 if try await reader.readLine() == nil { ends.count += 1 }
@@ -117,6 +122,8 @@ struct HopTests {
                 let box = Dropped(streams: streams)
                 try OtherThread.run { box.streams = nil }
             }
+            // A connection that nobody has accepted would end with the listening socket.
+            while server.acceptedCount < 10 { await loop.yield() }
             server.close()
             try await server.waitClosed()
             #expect(ends.count == 10)

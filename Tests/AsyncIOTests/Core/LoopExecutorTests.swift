@@ -5,8 +5,9 @@ import Testing
 /// What stays on the loop's thread, and what does not. A thread's number says where code ran.
 struct LoopExecutorTests {
     // covers: 91
-    @Test func asyncFunctionsStayOnTheLoop() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func asyncFunctionsStayOnTheLoop(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             #expect(loop.isOnLoop)
             #expect(runningLoop === loop)
@@ -17,8 +18,9 @@ struct LoopExecutorTests {
     }
 
     // covers: 89, 91
-    @Test func aTaskThatPrefersTheLoopRunsThereFromItsFirstStep() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func aTaskThatPrefersTheLoopRunsThereFromItsFirstStep(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let threads = await Task(executorPreference: loop) {
                 [currentThread(), await threadOfConcurrent(), await threadOfNonisolated(), currentThread()]
@@ -30,8 +32,9 @@ struct LoopExecutorTests {
     }
 
     // covers: 91
-    @Test func childTasksStayOnTheLoop() async throws {
-        try await withLoop(.auto, patiently) { _ in
+    @Test(arguments: LoopKind.available)
+    func childTasksStayOnTheLoop(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { _ in
             let home = currentThread()
             async let child = threadOfConcurrent()
             async let nested = threadsOfNestedChildren()
@@ -54,8 +57,9 @@ struct LoopExecutorTests {
     }
 
     // covers: 91
-    @Test func anActorWithoutAnExecutorOfItsOwnRunsOnTheLoop() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func anActorWithoutAnExecutorOfItsOwnRunsOnTheLoop(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let actor = PlainActor()
             #expect(await actor.threads(sleepingOn: loop) == [home, home, home, home])
@@ -64,8 +68,9 @@ struct LoopExecutorTests {
     }
 
     // covers: 91
-    @Test func anActorOnTheLoopPassesTheCheckOfItsIsolation() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func anActorOnTheLoopPassesTheCheckOfItsIsolation(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let actor = LoopActor(loop)
             #expect(await actor.threads() == [home, home, home, home])
@@ -76,8 +81,9 @@ struct LoopExecutorTests {
         }
     }
 
-    @Test func anActorsExecutorIsTheSameForWhoeverAsksFirst() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func anActorsExecutorIsTheSameForWhoeverAsksFirst(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             let executors = await withTaskGroup(of: ObjectIdentifier.self) { group in
                 for _ in 0..<8 {
                     group.addTask(executorPreference: globalConcurrentExecutor) {
@@ -91,8 +97,9 @@ struct LoopExecutorTests {
     }
 
     /// Swift has no way to make an unstructured task inherit the executor.
-    @Test func unstructuredTasksEscape() async throws {
-        try await withLoop(.auto, patiently) { _ in
+    @Test(arguments: LoopKind.available)
+    func unstructuredTasksEscape(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { _ in
             let home = currentThread()
             #expect(await Task { currentThread() }.value != home)
             #expect(currentThread() == home)
@@ -101,9 +108,10 @@ struct LoopExecutorTests {
         }
     }
 
-    @Test func anImmediateTaskEscapesAtItsFirstSuspensionUnlessItPrefersTheLoop() async throws {
+    @Test(arguments: LoopKind.available)
+    func anImmediateTaskEscapesAtItsFirstSuspensionUnlessItPrefersTheLoop(kind: LoopKind) async throws {
         guard #available(macOS 26, *) else { return }
-        try await withLoop(.auto, patiently) { loop in
+        try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let plain = Task.immediate {
                 let first = currentThread()
@@ -127,8 +135,9 @@ struct LoopExecutorTests {
     }
 
     // covers: 91, 109
-    @Test func suspensionsComeBackToTheLoop() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func suspensionsComeBackToTheLoop(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             await Task.yield()
             #expect(currentThread() == home)
@@ -162,8 +171,9 @@ struct LoopExecutorTests {
         }
     }
 
-    @Test func anotherPreferenceIsLeftAgain() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func anotherPreferenceIsLeftAgain(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let other = await withTaskExecutorPreference(globalConcurrentExecutor) { await threadOfConcurrent() }
             #expect(other != home)
@@ -174,8 +184,9 @@ struct LoopExecutorTests {
     }
 
     /// The loop's operations hop for a task whose preference is elsewhere.
-    @Test func anOperationOfAnEscapedTaskRunsOnTheLoopAndIsCounted() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func anOperationOfAnEscapedTaskRunsOnTheLoopAndIsCounted(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let threads = try await Task.detached {
                 let before = currentThread()
@@ -188,8 +199,9 @@ struct LoopExecutorTests {
         }
     }
 
-    @Test func aSuspensionIsMadeForEachWaitAndNoMore() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func aSuspensionIsMadeForEachWaitAndNoMore(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             let before = loop.statistics.suspensions
             for _ in 0..<100 { try await loop.sleep(for: .nanoseconds(1)) }
             #expect(loop.statistics.suspensions - before == 100)
@@ -197,8 +209,9 @@ struct LoopExecutorTests {
     }
 
     // covers: 90
-    @Test func taskLocalValuesStayWithTheirTasks() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func taskLocalValuesStayWithTheirTasks(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             let tasks: (Task<String, any Error>, Task<String, any Error>) = try await Locals.$name.withValue("outer") {
                 let outer = loop.createTask { Locals.name }
                 let inner = Locals.$name.withValue("inner") { loop.createTask { Locals.name } }
@@ -209,6 +222,71 @@ struct LoopExecutorTests {
             #expect(try await tasks.1.value == "inner")
             #expect(Locals.name == "none")
         }
+    }
+}
+
+/// The rest of the table of what runs where.
+extension LoopExecutorTests {
+    @Test(arguments: LoopKind.available)
+    func aContinuationThatIsResumedWithinItsClosureSuspendsNothing(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
+            let home = currentThread()
+            var order: [String] = []
+            loop.callSoon { order.append("next tick") }
+            for _ in 0..<100 { await withUnsafeContinuation { $0.resume() } }
+            for number in 0..<100 {
+                #expect(await withCheckedContinuation { $0.resume(returning: number) } == number)
+            }
+            #expect(currentThread() == home)
+            // Still the same tick.
+            #expect(order == [])
+            await loop.yield()
+            #expect(order == ["next tick"])
+        }
+    }
+
+    /// One loop after the other: whichever thread holds an actor runs what waits for it.
+    // covers: 91
+    @Test(.serialized, arguments: LoopKind.available)
+    func aGlobalActorWithoutAnExecutorOfItsOwnRunsOnTheLoop(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
+            let home = currentThread()
+            let threads = await GlobalPlainActor.threads(sleepingOn: loop)
+            #expect(threads == [home, home, home])
+            #expect(currentThread() == home)
+        }
+    }
+
+    /// The main queue is not the loop's: a task goes there and comes back. `Tests/UserPackages` has the loop that serves it.
+    // covers: 91
+    @Test(arguments: LoopKind.available)
+    func aFunctionOfTheMainActorLeavesALoopThatRunsElsewhereAndComesBack(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
+            let home = currentThread()
+            for _ in 0..<10 {
+                let there = await whereTheMainActorIs(loop)
+                #expect(!there.isOnLoop)
+                #expect(there.thread != home)
+                #expect(currentThread() == home)
+                #expect(loop.isOnLoop)
+            }
+        }
+    }
+}
+
+@MainActor private func whereTheMainActorIs(
+    _ loop: EventLoop
+) async -> (thread: UInt, isOnLoop: Bool) {
+    (currentThread(), loop.isOnLoop)
+}
+
+@globalActor private actor GlobalPlainActor {
+    static let shared = GlobalPlainActor()
+
+    @GlobalPlainActor static func threads(sleepingOn loop: EventLoop) async -> [UInt] {
+        let first = currentThread()
+        try? await loop.sleep(for: .nanoseconds(1))
+        return [first, currentThread(), await threadOfConcurrent()]
     }
 }
 

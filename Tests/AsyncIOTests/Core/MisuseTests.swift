@@ -31,6 +31,7 @@ struct MisuseTests {
         #expect(text.contains("StreamTransport.write was called off its loop's thread"))
     }
 
+    // covers: 294
     @Test func aBrokenStandardErrorDoesNotEndTheProcess() async throws {
         await #expect(processExitsWith: .success) {
             struct Failure: Error {}
@@ -46,7 +47,7 @@ struct MisuseTests {
         }
     }
 
-    // covers: F20
+    // covers: 292, 294, F20
     @Test func errorsThatNobodyCatchesAreWrittenALineEach() async throws {
         let result = try await #require(
             processExitsWith: .success, observing: [\.standardErrorContent]

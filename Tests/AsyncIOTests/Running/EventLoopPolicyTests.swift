@@ -3,8 +3,7 @@ import AsyncIOTesting
 import Foundation
 import Testing
 
-/// Serial, since the policy is the process's; the ones set here give other tests what the default one would.
-@Suite(.serialized)
+/// What sets the process's policy is a process of its own: other tests use it meanwhile.
 struct EventLoopPolicyTests {
     // covers: 92
     @Test func aThreadHasNoLoopUntilOneIsSet() async throws {
@@ -87,21 +86,23 @@ struct EventLoopPolicyTests {
     }
 
     // covers: 96, 98
-    @Test func aPolicyOfOnesOwnMakesTheLoops() async throws {
-        let policy = CountingPolicy()
-        setEventLoopPolicy(policy)
-        defer { setEventLoopPolicy(nil) }
-        #expect(getEventLoopPolicy() === policy)
-        try await withLoopThread { _ in
-            let isOurs = try run { try getRunningLoop() is CountingLoop }
-            #expect(isOurs)
-            let loop = try newEventLoop()
-            #expect(loop is CountingLoop)
-            try loop.close()
+    @Test func aPolicyOfOnesOwnMakesTheLoops() async {
+        await #expect(processExitsWith: .success) {
+            let policy = CountingPolicy()
+            setEventLoopPolicy(policy)
+            defer { setEventLoopPolicy(nil) }
+            #expect(getEventLoopPolicy() === policy)
+            try await withLoopThread { _ in
+                let isOurs = try run { try getRunningLoop() is CountingLoop }
+                #expect(isOurs)
+                let loop = try newEventLoop()
+                #expect(loop is CountingLoop)
+                try loop.close()
+            }
+            setEventLoopPolicy(nil)
+            #expect(getEventLoopPolicy() is DefaultEventLoopPolicy)
+            #expect(getEventLoopPolicy() !== policy)
         }
-        setEventLoopPolicy(nil)
-        #expect(getEventLoopPolicy() is DefaultEventLoopPolicy)
-        #expect(getEventLoopPolicy() !== policy)
     }
 
     // covers: 98, 99

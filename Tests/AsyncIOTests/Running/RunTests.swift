@@ -7,11 +7,12 @@ struct RunTests {
     struct Failure: Error {}
 
     // covers: 23, 37
-    @Test func theResultComesBackAndTheLoopIsClosed() async throws {
-        try await withLoopThread { _ in
+    @Test(arguments: LoopKind.available)
+    func theResultComesBackAndTheLoopIsClosed(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
             var used: EventLoop?
             nonisolated(unsafe) let keep: (EventLoop) -> Void = { used = $0 }
-            let value = try run {
+            let value = try run(loopFactory: { try kind.makeLoop() }) {
                 keep(try getRunningLoop())
                 return 42
             }
@@ -22,12 +23,13 @@ struct RunTests {
         }
     }
 
-    @Test func theErrorComesBackAndTheLoopIsClosed() async throws {
-        try await withLoopThread { _ in
+    @Test(arguments: LoopKind.available)
+    func theErrorComesBackAndTheLoopIsClosed(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
             var used: EventLoop?
             nonisolated(unsafe) let keep: (EventLoop) -> Void = { used = $0 }
             #expect(throws: Failure.self) {
-                try run {
+                try run(loopFactory: { try kind.makeLoop() }) {
                     keep(try getRunningLoop())
                     throw Failure()
                 }
@@ -37,20 +39,21 @@ struct RunTests {
     }
 
     // covers: 37
-    @Test func leftoverTasksAreCancelledAndAwaited() async throws {
-        try await withLoopThread { _ in
+    @Test(arguments: LoopKind.available)
+    func leftoverTasksAreCancelledAndAwaited(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
             var steps: [String] = []
             nonisolated(unsafe) let note: (String) -> Void = { steps.append($0) }
-            try run {
+            try run(loopFactory: { try kind.makeLoop() }) {
                 let loop = try getRunningLoop()
                 for number in 0..<3 {
-                    loop.createTask {
+                    loop.startTask {
                         do {
                             try await loop.sleep(for: .seconds(3600))
                         } catch {
                             // Its way out may wait too, and begin more.
                             await loop.yield()
-                            loop.createTask { note("late \(number)") }
+                            loop.startTask { note("late \(number)") }
                             note("cancelled \(number)")
                         }
                     }
@@ -64,10 +67,11 @@ struct RunTests {
     // covers: 37
     /// A client that comes back whenever it is cut off must not keep the program.
     // covers: F36
-    @Test func nothingNewIsAcceptedWhileLeftoversAreDrained() async throws {
-        try await withLoopThread { _ in
+    @Test(arguments: LoopKind.available)
+    func nothingNewIsAcceptedWhileLeftoversAreDrained(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
             nonisolated(unsafe) let counts = Counts()
-            try run {
+            try run(loopFactory: { try kind.makeLoop() }) {
                 let loop = try getRunningLoop()
                 var address = SocketAddress(literal: "127.0.0.1", port: 1)!
                 let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
@@ -78,7 +82,7 @@ struct RunTests {
                         // Cleaning up takes a while; meanwhile somebody connects, and the program starts another task.
                         let socket = try Socket.stream(for: address)
                         _ = try? socket.connect(to: address)
-                        loop.createTask {
+                        loop.startTask {
                             try? await loop.sleep(for: .seconds(3_600))
                             counts.late += 1
                         }
@@ -109,7 +113,7 @@ struct RunTests {
             #expect(throws: Failure.self) {
                 try run {
                     let loop = try getRunningLoop()
-                    loop.createTask {
+                    loop.startTask {
                         do { try await loop.sleep(for: .seconds(3600)) } catch { note() }
                     }
                     await loop.yield()
@@ -121,12 +125,13 @@ struct RunTests {
     }
 
     // covers: 25
-    @Test func aStopFromWithinEndsTheRunAndCancelsTheBody() async throws {
-        try await withLoopThread { _ in
+    @Test(arguments: LoopKind.available)
+    func aStopFromWithinEndsTheRunAndCancelsTheBody(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
             var wasCancelled = false
             nonisolated(unsafe) let note = { wasCancelled = true }
             let error = code {
-                try run {
+                try run(loopFactory: { try kind.makeLoop() }) {
                     let loop = try getRunningLoop()
                     loop.callSoon { loop.stop() }
                     do { try await loop.sleep(for: .seconds(3600)) } catch { note() }
@@ -150,10 +155,11 @@ struct RunTests {
     }
 
     // covers: 38
-    @Test func aThreadMayRunManyOneAfterAnother() async throws {
-        try await withLoopThread { _ in
+    @Test(arguments: LoopKind.available)
+    func aThreadMayRunManyOneAfterAnother(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
             for number in 0..<50 {
-                let value = try run {
+                let value = try run(loopFactory: { try kind.makeLoop() }) {
                     await Task.yield()
                     return number
                 }

@@ -6,10 +6,11 @@ import Testing
 
 struct ThreadsafeInboxTests {
     /// Whoever made a loop is its owner until the first run, which may begin on another thread at any moment.
-    @Test func itsMakerMayPostWhileAnotherThreadBeginsTheFirstRun() async throws {
-        try await withLoopThread(.auto, patiently) { _ in
+    @Test(arguments: LoopKind.available)
+    func itsMakerMayPostWhileAnotherThreadBeginsTheFirstRun(kind: LoopKind) async throws {
+        try await withLoopThread(kind, patiently) { _ in
             for _ in 0..<rounds(debug: 100, release: 500) {
-                let loop = try LoopKind.auto.makeLoop()
+                let loop = try kind.makeLoop()
                 let calls = Counter()
                 let runner = OtherThread {
                     try? loop.runForever()
@@ -24,9 +25,10 @@ struct ThreadsafeInboxTests {
     }
 
     // covers: 101, 102, 109
-    @Test func eightThreadsLoseNothingAndKeepTheirOrder() async throws {
-        let posts = rounds(debug: 100_000, release: 1_000_000)
-        try await withLoopThread(.auto, LoopTestOptions(timeLimit: .seconds(120))) { loop in
+    @Test(arguments: LoopKind.available)
+    func eightThreadsLoseNothingAndKeepTheirOrder(kind: LoopKind) async throws {
+        let posts = rounds(debug: 40_000, release: 400_000)
+        try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             let tallies = (0..<8).map { _ in Tally() }
             let disorder = Disorder()
             let finished = Counter()
@@ -58,8 +60,9 @@ struct ThreadsafeInboxTests {
     }
 
     // covers: 100, 106
-    @Test func aThreadWakesALoopThatWouldSleepForEver() async throws {
-        try await withLoopThread { loop in
+    @Test(arguments: LoopKind.available)
+    func aThreadWakesALoopThatWouldSleepForEver(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
             let thread = OtherThread {
                 _ = try? loop.callSoonThreadsafe { loop.stop() }
             }
@@ -120,7 +123,7 @@ struct ThreadsafeInboxTests {
         }
     }
 
-    // covers: 41, 105
+    // covers: 105, F33
     @Test func postsDuringACloseAreTakenOrRefused() async throws {
         for _ in 0..<rounds(debug: 50, release: 300) {
             let (made, released, strange) = (Counter(), Counter(), Counter())

@@ -8,8 +8,9 @@ import Testing
 @Suite(.serialized)
 struct SignalHandlersTests {
     // covers: 256, 257, 263
-    @Test func aSignalWakesTheLoopAndItsHandlerRunsThere() async throws {
-        try await withLoopThread(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func aSignalWakesTheLoopAndItsHandlerRunsThere(kind: LoopKind) async throws {
+        try await withLoopThread(kind, patiently) { loop in
             let home = currentThread()
             var calls = 0
             try loop.addSignalHandler(.user1) {
@@ -32,13 +33,14 @@ struct SignalHandlersTests {
         }
     }
 
-    // covers: 258
-    @Test func aLoopThatWasDroppedUnclosedLeavesNoSignalCaught() async throws {
+    // covers: 262
+    @Test(arguments: LoopKind.available)
+    func aLoopThatWasDroppedUnclosedLeavesNoSignalCaught(kind: LoopKind) async throws {
         let before = disposition(of: SIGUSR1)
         try await withLoopThread { _ in
             weak var dropped: EventLoop?
             do {
-                let loop = try LoopKind.auto.makeLoop()
+                let loop = try kind.makeLoop()
                 dropped = loop
                 try loop.addSignalHandler(.user1) {}
                 #expect(disposition(of: SIGUSR1) != before)
@@ -49,8 +51,10 @@ struct SignalHandlersTests {
         }
     }
 
-    @Test func aSignalThatWaitsIsTheNewHandlersWhenItIsReplaced() async throws {
-        try await withLoopThread(.auto, patiently) { loop in
+    // covers: 258
+    @Test(arguments: LoopKind.available)
+    func aSignalThatWaitsIsTheNewHandlersWhenItIsReplaced(kind: LoopKind) async throws {
+        try await withLoopThread(kind, patiently) { loop in
             var calls: [String] = []
             try loop.addSignalHandler(.user1) { calls.append("former") }
             unblock(SIGUSR1)
@@ -63,8 +67,9 @@ struct SignalHandlersTests {
     }
 
     // covers: 264
-    @Test func signalsThatComeBeforeTheLoopLooksAreOne() async throws {
-        try await withLoopThread(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func signalsThatComeBeforeTheLoopLooksAreOne(kind: LoopKind) async throws {
+        try await withLoopThread(kind, patiently) { loop in
             var calls: [String] = []
             try loop.addSignalHandler(.user1) { calls.append("user1") }
             try loop.addSignalHandler(.user2) { calls.append("user2") }
@@ -81,12 +86,13 @@ struct SignalHandlersTests {
     }
 
     // covers: 263
-    @Test func everyLoopWithAHandlerGetsTheSignal() async throws {
-        try await withLoopThread(.auto, patiently) { first in
+    @Test(arguments: LoopKind.available)
+    func everyLoopWithAHandlerGetsTheSignal(kind: LoopKind) async throws {
+        try await withLoopThread(kind, patiently) { first in
             let ready = DispatchSemaphore(value: 0)
             let other = OtherThread {
                 do {
-                    let second = try LoopKind.auto.makeLoop()
+                    let second = try kind.makeLoop()
                     try second.addSignalHandler(.user2) { second.stop() }
                     ready.signal()
                     try second.runForever()
@@ -105,8 +111,9 @@ struct SignalHandlersTests {
     }
 
     // covers: 258, 261
-    @Test func theLastHandlerCountsAndTheFormerDispositionComesBack() async throws {
-        try await withLoopThread(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func theLastHandlerCountsAndTheFormerDispositionComesBack(kind: LoopKind) async throws {
+        try await withLoopThread(kind, patiently) { loop in
             signal(SIGUSR1, SIG_IGN)
             defer { signal(SIGUSR1, SIG_DFL) }
             let former = disposition(of: SIGUSR1)
@@ -132,8 +139,9 @@ struct SignalHandlersTests {
     }
 
     // covers: 259, 260
-    @Test func aSignalThatCannotBeCaughtIsRefusedAndLeavesNothing() async throws {
-        try await withLoopThread(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func aSignalThatCannotBeCaughtIsRefusedAndLeavesNothing(kind: LoopKind) async throws {
+        try await withLoopThread(kind, patiently) { loop in
             for number in [SIGKILL, SIGSTOP, 0, -1, 1_000] {
                 #expect(throws: (any Error).self) { try loop.addSignalHandler(Signal(rawValue: number)) {} }
             }
@@ -144,9 +152,10 @@ struct SignalHandlersTests {
     }
 
     // covers: 256
-    @Test func anErrorOfAHandlerIsReported() async throws {
+    @Test(arguments: LoopKind.available)
+    func anErrorOfAHandlerIsReported(kind: LoopKind) async throws {
         struct Failure: Error {}
-        try await withLoopThread(.auto, LoopTestOptions(timeLimit: .seconds(60), unhandledErrors: 1)) { loop in
+        try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(60), unhandledErrors: 1)) { loop in
             try loop.addSignalHandler(.user1) {
                 loop.stop()
                 throw Failure()
@@ -158,12 +167,13 @@ struct SignalHandlersTests {
     }
 
     // covers: 262
-    @Test func signalsDuringACloseHarmNobody() async throws {
+    @Test(arguments: LoopKind.available)
+    func signalsDuringACloseHarmNobody(kind: LoopKind) async throws {
         signal(SIGUSR2, SIG_IGN)
         defer { signal(SIGUSR2, SIG_DFL) }
-        try await withLoopThread(.auto, patiently) { _ in
+        try await withLoopThread(kind, patiently) { _ in
             for _ in 0..<rounds(debug: 100, release: 1_000) {
-                let loop = try LoopKind.auto.makeLoop()
+                let loop = try kind.makeLoop()
                 try loop.addSignalHandler(.user2) {}
                 let thread = OtherThread { for _ in 0..<20 { kill(getpid(), SIGUSR2) } }
                 loop.stop()
@@ -175,9 +185,10 @@ struct SignalHandlersTests {
     }
 
     // covers: 45
-    @Test func aHandlerIsReleasedWhenItIsRemoved() async throws {
+    @Test(arguments: LoopKind.available)
+    func aHandlerIsReleasedWhenItIsRemoved(kind: LoopKind) async throws {
         final class Thing {}
-        try await withLoopThread(.auto, patiently) { loop in
+        try await withLoopThread(kind, patiently) { loop in
             weak var captured: Thing?
             try {
                 let thing = Thing()
@@ -189,19 +200,30 @@ struct SignalHandlersTests {
             #expect(captured == nil)
         }
     }
-}
 
-/// From here on, a signal that this thread sends to itself is delivered before the call returns.
-private func unblock(_ signals: CInt...) {
-    var set = sigset_t()
-    sigemptyset(&set)
-    for signal in signals { sigaddset(&set, signal) }
-    pthread_sigmask(SIG_UNBLOCK, &set, nil)
-}
-
-/// The address of its handler.
-private func disposition(of signal: CInt) -> UInt {
-    var action = sigaction()
-    sigaction(signal, nil, &action)
-    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: UInt.self)
+    @Test(arguments: LoopKind.available)
+    func whatAReplacedHandlerCapturedMayUseTheLoopWhenItIsFreed(kind: LoopKind) async throws {
+        final class Last {
+            let loop: EventLoop
+            init(_ loop: EventLoop) { self.loop = loop }
+            deinit {
+                _ = loop.removeSignalHandler(.user2)
+                try? loop.addSignalHandler(.windowChange) {}
+            }
+        }
+        try await withLoopThread(kind, patiently) { loop in
+            try loop.addSignalHandler(.user2) {}
+            try {
+                let last = Last(loop)
+                try loop.addSignalHandler(.user1) { withExtendedLifetime(last) {} }
+            }()
+            try loop.addSignalHandler(.user1) {}
+            let hasSecond = loop.removeSignalHandler(.user2)
+            #expect(!hasSecond)
+            let hasThird = loop.removeSignalHandler(.windowChange)
+            #expect(hasThird)
+            loop.removeSignalHandler(.user1)
+            #expect(loop.statistics.sources == 0)
+        }
+    }
 }

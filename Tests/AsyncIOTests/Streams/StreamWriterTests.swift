@@ -250,7 +250,6 @@ struct StreamWriterTests {
         return (reader, writer, peer, writing)
     }
 
-    // covers: 91
     @Test(arguments: ScriptedBackend.allCases)
     func aTaskOfThePoolMayEndTheConnection(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in

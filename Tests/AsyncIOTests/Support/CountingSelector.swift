@@ -7,16 +7,28 @@ import SystemPackage
 final class CountingLoop: SelectorEventLoop, @unchecked Sendable {
     let counter: CountingSelector
 
-    init() throws {
-        counter = CountingSelector(try DefaultSelector.make())
+    convenience init() throws {
+        try self.init(DefaultSelector.make())
+    }
+
+    init(_ selector: any BaseSelector) throws {
+        counter = CountingSelector(selector)
         try super.init(selector: counter)
     }
 }
 
-/// Passes everything on and counts the waits.
+/// Passes everything on, counts the waits and the changes, and fails when it is told to.
 final class CountingSelector: BaseSelector {
     private let selector: any BaseSelector
     private(set) var waits = 0
+    /// What was registered, in order: the loop's waker comes first.
+    private(set) var registered: [FileDescriptor] = []
+    /// Calls of `register`, `modify` and `unregister`.
+    private(set) var changes = 0
+    /// What the next `register` or `modify` throws.
+    var nextChangeError: Errno?
+    /// Instead of the selector's own, for the loop to ask.
+    var limit: Int?
     /// What the next wait throws instead of waiting.
     var nextError: Errno?
 
@@ -26,15 +38,23 @@ final class CountingSelector: BaseSelector {
 
     var supportsEdgeTrigger: Bool { selector.supportsEdgeTrigger }
 
+    var descriptorLimit: Int? { limit ?? selector.descriptorLimit }
+
     func register(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno) {
+        changes += 1
+        if let error = nextChangeError.take() { throw error }
         try selector.register(descriptor, interest: interest, trigger: trigger, token: token)
+        registered.append(descriptor)
     }
 
     func modify(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno) {
+        changes += 1
+        if let error = nextChangeError.take() { throw error }
         try selector.modify(descriptor, interest: interest, trigger: trigger, token: token)
     }
 
     func unregister(_ descriptor: FileDescriptor) throws(Errno) {
+        changes += 1
         try selector.unregister(descriptor)
     }
 

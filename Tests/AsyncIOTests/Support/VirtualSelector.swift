@@ -9,10 +9,23 @@ final class VirtualLoop: SelectorEventLoop, @unchecked Sendable {
     let virtualSelector: VirtualSelector
     let virtualClock = VirtualClock()
 
-    init() throws {
-        virtualSelector = VirtualSelector(try DefaultSelector.make(), virtualClock)
+    convenience init() throws {
+        try self.init(.auto)
+    }
+
+    /// Over the selector of that kind of loop.
+    init(_ kind: LoopKind) throws {
+        virtualSelector = VirtualSelector(try kind.makeSelector(), virtualClock)
         try super.init(selector: virtualSelector, clock: virtualClock)
     }
+}
+
+/// As `withLoop`, in virtual time.
+func withVirtualLoop<Value: Sendable>(
+    _ kind: LoopKind = .auto, _ options: LoopTestOptions = LoopTestOptions(),
+    _ body: sending @escaping (VirtualLoop) async throws -> Value
+) async throws -> Value {
+    try await withLoop(makeLoop: { try VirtualLoop(kind) }, options, body)
 }
 
 /// Does not sleep until a deadline. Where a selector would, somebody else acts or the clock moves to the end of the wait.

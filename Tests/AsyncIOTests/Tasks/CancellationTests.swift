@@ -45,10 +45,10 @@ struct CancellationTests {
     }
 
     // covers: 72
-    @Test(arguments: Kind.allCases)
-    func anotherThreadEndsWhatNothingElseWould(kind: Kind) async throws {
-        let count = rounds(debug: 300, release: 3_000)
-        try await withLoop(.auto, LoopTestOptions(timeLimit: .seconds(120))) { loop in
+    @Test(arguments: Kind.allCases, LoopKind.available)
+    func anotherThreadEndsWhatNothingElseWould(kind: Kind, loopKind: LoopKind) async throws {
+        let count = rounds(debug: 100, release: 1_000)
+        try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 let loop = try #require(loop as? SelectorEventLoop)
                 let pipe = Pipe()
@@ -79,8 +79,12 @@ struct CancellationTests {
     // covers: 72, 75
     @Test(arguments: Kind.onTheLoop, Moment.allCases)
     func aCancelledReadLosesNoByte(kind: Kind, moment: Moment) async throws {
-        let count = rounds(debug: 2_500, release: 25_000)
-        let (received, cancelled) = try await withLoop(.auto, LoopTestOptions(timeLimit: .seconds(120))) { loop in
+        for loopKind in LoopKind.available { try await cancelReads(kind, moment, loopKind) }
+    }
+
+    private func cancelReads(_ kind: Kind, _ moment: Moment, _ loopKind: LoopKind) async throws {
+        let count = rounds(debug: 1_000, release: 10_000)
+        let (received, cancelled) = try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 var received: [UInt8] = []
                 var cancelled = 0
@@ -116,10 +120,10 @@ struct CancellationTests {
     }
 
     // covers: 72, 75
-    @Test(arguments: Kind.onTheLoop)
-    func aSleepEndsHoweverItsCancellationAndItsTimerMeet(kind: Kind) async throws {
-        let count = rounds(debug: 10_000, release: 100_000)
-        try await withLoop(.auto, LoopTestOptions(timeLimit: .seconds(120))) { loop in
+    @Test(arguments: Kind.onTheLoop, LoopKind.available)
+    func aSleepEndsHoweverItsCancellationAndItsTimerMeet(kind: Kind, loopKind: LoopKind) async throws {
+        let count = rounds(debug: 4_000, release: 40_000)
+        try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             var generator = SeededGenerator(seed: 5)
             let canceller = Canceller()
             defer { canceller.end() }
@@ -138,10 +142,10 @@ struct CancellationTests {
         }
     }
 
-    @Test(arguments: Kind.onTheLoop)
-    func aWaitForADescriptorEndsHoweverItsCancellationAndTheByteMeet(kind: Kind) async throws {
-        let count = rounds(debug: 2_500, release: 25_000)
-        try await withLoop(.auto, LoopTestOptions(timeLimit: .seconds(120))) { loop in
+    @Test(arguments: Kind.onTheLoop, LoopKind.available)
+    func aWaitForADescriptorEndsHoweverItsCancellationAndTheByteMeet(kind: Kind, loopKind: LoopKind) async throws {
+        let count = rounds(debug: 1_000, release: 10_000)
+        try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             let loop = try #require(loop as? SelectorEventLoop)
             let pipe = Pipe()
             let descriptor = FileDescriptor(rawValue: pipe.fileHandleForReading.fileDescriptor)
@@ -162,8 +166,9 @@ struct CancellationTests {
         }
     }
 
-    @Test func aSecondReaderIsRefusedAndTheFirstIsNotDisturbed() async throws {
-        try await withLoop { loop in
+    @Test(arguments: LoopKind.available)
+    func aSecondReaderIsRefusedAndTheFirstIsNotDisturbed(loopKind: LoopKind) async throws {
+        try await withLoop(loopKind) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 let task = loop.createTask { try await reader.read(upTo: 16) }
                 await loop.yield()
@@ -176,8 +181,9 @@ struct CancellationTests {
     }
 
     // covers: 75
-    @Test func aCancelledReadExactlyKeepsWhatCame() async throws {
-        try await withLoop { loop in
+    @Test(arguments: LoopKind.available)
+    func aCancelledReadExactlyKeepsWhatCame(loopKind: LoopKind) async throws {
+        try await withLoop(loopKind) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 for kind in Kind.onTheLoop {
                     let task = kind.start(on: loop) { try await reader.readExactly(6) }
@@ -195,9 +201,9 @@ struct CancellationTests {
         }
     }
 
-    @Test(arguments: Kind.onTheLoop)
-    func aCancelledWriteSaysHowManyBytesWentOut(kind: Kind) async throws {
-        try await withLoop { loop in
+    @Test(arguments: Kind.onTheLoop, LoopKind.available)
+    func aCancelledWriteSaysHowManyBytesWentOut(kind: Kind, loopKind: LoopKind) async throws {
+        try await withLoop(loopKind) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 let bytes = [UInt8](repeating: 7, count: 20_000_000)
                 let task = kind.start(on: loop) { try await writer.write(bytes) }

@@ -4,8 +4,9 @@ import Testing
 
 struct CreateTaskTests {
     // covers: 69
-    @Test func aTaskBeginsInTheNextTickAndAnEagerOneAtOnce() async throws {
-        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: LoopKind.available)
+    func aTaskBeginsInTheNextTickAndAnEagerOneAtOnce(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
             var steps: [String] = []
             func note(_ text: String) { steps.append("\(text) \(loop.virtualSelector.waits - start)") }
             let start = loop.virtualSelector.waits
@@ -24,11 +25,12 @@ struct CreateTaskTests {
     }
 
     // covers: 69
-    @Test func aTaskCanBeMadeBeforeTheRun() async throws {
-        try await withLoopThread { loop in
+    @Test(arguments: LoopKind.available)
+    func aTaskCanBeMadeBeforeTheRun(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
             var order: [String] = []
             loop.callSoon { order.append("first") }
-            loop.createTask {
+            loop.startTask {
                 order.append("task on the loop: \(loop.isOnLoop)")
                 loop.stop()
             }
@@ -39,10 +41,11 @@ struct CreateTaskTests {
         }
     }
 
-    @Test func anEagerTaskMadeBeforeTheRunRunsUpToItsFirstSuspension() async throws {
-        try await withLoopThread { loop in
+    @Test(arguments: LoopKind.available)
+    func anEagerTaskMadeBeforeTheRunRunsUpToItsFirstSuspension(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
             var order: [String] = []
-            loop.createTask(eagerStart: true) {
+            loop.startTask(eagerStart: true) {
                 order.append("begun")
                 try await loop.sleep(for: .nanoseconds(1))
                 order.append("ended")
@@ -55,8 +58,9 @@ struct CreateTaskTests {
     }
 
     // covers: 71
-    @Test func aTaskCancelledBeforeItsFirstStepSeesThatAtOnce() async throws {
-        try await withLoop { loop in
+    @Test(arguments: LoopKind.available)
+    func aTaskCancelledBeforeItsFirstStepSeesThatAtOnce(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
             let task = loop.createTask {
                 #expect(Task.isCancelled)
                 try await loop.sleep(for: .seconds(3600))
@@ -67,8 +71,9 @@ struct CreateTaskTests {
     }
 
     // covers: 74
-    @Test func aTaskMayIgnoreItsCancellation() async throws {
-        try await withLoop { loop in
+    @Test(arguments: LoopKind.available)
+    func aTaskMayIgnoreItsCancellation(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
             let task = loop.createTask {
                 try? await loop.sleep(for: .seconds(3600))
                 return "went on"
@@ -81,8 +86,9 @@ struct CreateTaskTests {
     }
 
     // covers: 72
-    @Test func aCancellationEndsTheWaitWithinOneTick() async throws {
-        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: LoopKind.available)
+    func aCancellationEndsTheWaitWithinOneTick(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
             var endedAfter: Int?
             let start = loop.virtualSelector.waits
             let task = loop.createTask {
@@ -98,8 +104,9 @@ struct CreateTaskTests {
     }
 
     // covers: 73
-    @Test func theCancellationOfATaskReachesItsChildren() async throws {
-        try await withLoop { loop in
+    @Test(arguments: LoopKind.available)
+    func theCancellationOfATaskReachesItsChildren(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
             let task = loop.createTask {
                 try await withThrowingTaskGroup { group in
                     for _ in 0..<3 { group.addTask { try await loop.sleep(for: .seconds(3600)) } }
@@ -114,9 +121,10 @@ struct CreateTaskTests {
     }
 
     // covers: 82
-    @Test func theFirstErrorOfAGroupCancelsTheOthersAndNothingOutlivesIt() async throws {
+    @Test(arguments: LoopKind.available)
+    func theFirstErrorOfAGroupCancelsTheOthersAndNothingOutlivesIt(kind: LoopKind) async throws {
         struct Failure: Error {}
-        try await withLoop { loop in
+        try await withLoop(kind) { loop in
             await #expect(throws: Failure.self) {
                 try await withThrowingTaskGroup { group in
                     for _ in 0..<3 { group.addTask { try await loop.sleep(for: .seconds(3600)) } }
@@ -131,8 +139,9 @@ struct CreateTaskTests {
         }
     }
 
-    @Test func tasksAreCountedUntilTheyEnd() async throws {
-        try await withLoop { loop in
+    @Test(arguments: LoopKind.available)
+    func tasksAreCountedUntilTheyEnd(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
             let before = loop.taskCount
             let tasks = (0..<10).map { number in loop.createTask { await loop.yield() } }
             #expect(loop.taskCount == before + 10)
@@ -142,9 +151,10 @@ struct CreateTaskTests {
     }
 
     // covers: 70
-    @Test func theOperationIsReleasedWhenTheTaskHasEnded() async throws {
+    @Test(arguments: LoopKind.available)
+    func theOperationIsReleasedWhenTheTaskHasEnded(kind: LoopKind) async throws {
         final class Thing {}
-        try await withLoop { loop in
+        try await withLoop(kind) { loop in
             weak var captured: Thing?
             let task = {
                 let thing = Thing()
@@ -155,6 +165,98 @@ struct CreateTaskTests {
             try await task.value
             await loop.yield()
             #expect(captured == nil)
+        }
+    }
+
+    // covers: 66
+    @Test(arguments: LoopKind.available)
+    func theErrorOfATaskThatNobodyAwaitsIsReportedOnce(kind: LoopKind) async throws {
+        struct Failure: Error {}
+        try await withLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
+            var reports: [ExceptionContext] = []
+            loop.setExceptionHandler { _, context in reports.append(context) }
+            let before = loop.taskCount
+            loop.startTask(name: "worker") {
+                await loop.yield()
+                throw Failure()
+            }
+            loop.startTask(eagerStart: true) { throw Failure() }
+            // Neither a cancellation nor an end without an error is one.
+            loop.startTask { throw CancellationError() }
+            loop.startTask { await loop.yield() }
+            #expect(loop.taskCount == before + 3)
+            while loop.taskCount > before { await loop.yield() }
+            try #require(reports.count == 2)
+            #expect(reports.map(\.task) == [nil, "worker"])
+            #expect(reports.allSatisfy { $0.message == "Task exception was never retrieved" && $0.error is Failure })
+            #expect(reports.allSatisfy { $0.origin?.fileID.description == #fileID })
+            // An error that somebody awaits is theirs.
+            let task = loop.createTask { throw Failure() }
+            await #expect(throws: Failure.self) { try await task.value }
+        }
+    }
+
+    /// The loop keeps its tasks, so none can get lost; a loop that would be closed over them says so.
+    // covers: 67
+    @Test(arguments: LoopKind.available)
+    func aPendingTaskThatIsDroppedGoesOnAndIsReportedByTheClose(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
+            var steps: [String] = []
+            _ = loop.createTask {
+                try await loop.sleep(for: .microseconds(10))
+                steps.append("went on")
+                do { try await loop.sleep(for: .seconds(3600)) } catch { steps.append("cancelled") }
+            }
+            while steps.isEmpty {
+                loop.stop()
+                try loop.runForever()
+            }
+            #expect(code { try loop.close() } == .tasksAlive)
+            loop.cancelAllTasks()
+            while loop.taskCount > 0 {
+                loop.stop()
+                try loop.runForever()
+            }
+            #expect(steps == ["went on", "cancelled"])
+        }
+    }
+
+    // covers: 73
+    @Test(arguments: LoopKind.available)
+    func theCancellationOfAnInnerTaskSurfacesInTheOuterOne(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let inner = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
+            let outer = loop.createTask {
+                do { try await inner.value } catch { return (error is CancellationError, Task.isCancelled) }
+                return (false, false)
+            }
+            await loop.yield()
+            inner.cancel()
+            let seen = try await outer.value
+            #expect(seen == (true, false))
+        }
+    }
+
+    /// Swift counts no cancellations: a task that was cancelled stays so, and each wait says it again.
+    // covers: 74
+    @Test(arguments: LoopKind.available)
+    func aCancelledTaskStaysCancelledAndASecondTimeChangesNothing(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            var caught = 0
+            let task = loop.createTask {
+                for _ in 0..<3 {
+                    do { try await loop.sleep(for: .seconds(3600)) } catch is CancellationError { caught += 1 }
+                }
+                // What it cleans up with may not wait here; a task of its own may.
+                try await loop.createTask { try await loop.sleep(for: .nanoseconds(1)) }.value
+                return Task.isCancelled
+            }
+            await loop.yield()
+            task.cancel()
+            task.cancel()
+            let isStillCancelled = try await task.value
+            #expect(isStillCancelled)
+            #expect(caught == 3)
         }
     }
 }

@@ -5,8 +5,9 @@ import Testing
 
 struct SleepTests {
     // covers: 46
-    @Test func aSleepNeverEndsEarly() async throws {
-        try await withLoop { loop in
+    @Test(arguments: LoopKind.available)
+    func aSleepNeverEndsEarly(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
             for delay in [Duration.nanoseconds(1), .microseconds(7), .microseconds(300), .milliseconds(2)] {
                 let start = loop.now
                 try await loop.sleep(for: delay)
@@ -18,8 +19,9 @@ struct SleepTests {
     }
 
     // covers: 48
-    @Test func sleepersWakeInTheOrderOfTheirDeadlines() async throws {
-        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: LoopKind.available)
+    func sleepersWakeInTheOrderOfTheirDeadlines(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
             var order: [Int] = []
             var tasks: [Task<Void, any Error>] = []
             for milliseconds in [30, 10, 20, 10] {
@@ -36,8 +38,9 @@ struct SleepTests {
     }
 
     /// As in asyncio: not two ticks, as a timer would take.
-    @Test func aSleepOfZeroOrLessIsOneTick() async throws {
-        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: LoopKind.available)
+    func aSleepOfZeroOrLessIsOneTick(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
             for delay in [Duration.zero, .seconds(-1)] {
                 let before = loop.virtualSelector.waits
                 try await loop.sleep(for: delay)
@@ -54,8 +57,9 @@ struct SleepTests {
     }
 
     // covers: 71, 76
-    @Test func aCancelledTaskDoesNotSleep() async throws {
-        try await withLoop { loop in
+    @Test(arguments: LoopKind.available)
+    func aCancelledTaskDoesNotSleep(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
             let task = loop.createTask {
                 withUnsafeCurrentTask { $0?.cancel() }
                 for delay in [Duration.seconds(3600), .zero] {
@@ -69,8 +73,9 @@ struct SleepTests {
     }
 
     // covers: 49
-    @Test func aSleepForEverIsEndedByItsCancellation() async throws {
-        try await withLoop { loop in
+    @Test(arguments: LoopKind.available)
+    func aSleepForEverIsEndedByItsCancellation(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
             let task = loop.createTask { try await loop.sleep(until: .distantFuture) }
             await loop.yield()
             #expect(loop.statistics.waitingTasks == 1)

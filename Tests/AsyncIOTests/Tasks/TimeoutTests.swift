@@ -5,8 +5,9 @@ import Testing
 
 struct TimeoutTests {
     // covers: 77
-    @Test func aBodyThatTakesLongerIsCancelled() async throws {
-        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: LoopKind.available)
+    func aBodyThatTakesLongerIsCancelled(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
             var wasCancelled = false
             let error = await asyncCode {
                 try await withTimeout(.milliseconds(5)) {
@@ -23,8 +24,9 @@ struct TimeoutTests {
         }
     }
 
-    @Test func aBodyThatIsFasterReturnsAndTheTimerIsGone() async throws {
-        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: LoopKind.available)
+    func aBodyThatIsFasterReturnsAndTheTimerIsGone(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
             let value = try await withTimeout(.seconds(5)) {
                 try await loop.sleep(for: .milliseconds(1))
                 return 42
@@ -36,9 +38,10 @@ struct TimeoutTests {
     }
 
     // covers: 77
-    @Test func anErrorOfTheBodyIsPassedOn() async throws {
+    @Test(arguments: LoopKind.available)
+    func anErrorOfTheBodyIsPassedOn(kind: LoopKind) async throws {
         struct Failure: Error {}
-        try await withLoop(.auto, patiently) { loop in
+        try await withLoop(kind, patiently) { loop in
             await #expect(throws: Failure.self) { try await withTimeout(.seconds(5)) { throw Failure() } }
             // Also one that comes instead of the cancellation.
             await #expect(throws: Failure.self) {
@@ -51,8 +54,9 @@ struct TimeoutTests {
     }
 
     // covers: 75, 80
-    @Test func aValueThatTheBodyComesToAfterAllIsNotLost() async throws {
-        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: LoopKind.available)
+    func aValueThatTheBodyComesToAfterAllIsNotLost(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
             let value = try await withTimeout(.milliseconds(1)) {
                 try? await loop.sleep(for: .seconds(1))
                 // Its own time: the caller waits for the end of the body.
@@ -67,8 +71,9 @@ struct TimeoutTests {
     }
 
     // covers: 77, 83
-    @Test func aCancellationFromOutsideIsNotATimeout() async throws {
-        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: LoopKind.available)
+    func aCancellationFromOutsideIsNotATimeout(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
             let task = loop.createTask {
                 try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
             }
@@ -79,8 +84,9 @@ struct TimeoutTests {
     }
 
     // covers: 77
-    @Test func aCancellationFromOutsideWinsInTheSameTick() async throws {
-        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: LoopKind.available)
+    func aCancellationFromOutsideWinsInTheSameTick(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
             let task = loop.createTask {
                 try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
             }
@@ -91,13 +97,21 @@ struct TimeoutTests {
     }
 
     // covers: 78
-    @Test func noTimeAtAllEndsTheBodyAtItsFirstSuspension() async throws {
-        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: LoopKind.available)
+    func noTimeAtAllEndsTheBodyAtItsFirstSuspension(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
             for limit in [Duration.zero, .seconds(-1)] {
                 let value = try await withTimeout(limit) { "did not wait" }
                 #expect(value == "did not wait")
                 let error = await asyncCode { try await withTimeout(limit) { try await loop.sleep(for: .seconds(1)) } }
                 #expect(error == .timedOut)
+                // One that lasts a tick, too.
+                let single = await asyncCode { try await withTimeout(limit) { try await loop.sleep(for: .zero) } }
+                #expect(single == .timedOut)
+                // Its own error, before any suspension.
+                await #expect(throws: CancellationError.self) {
+                    try await withTimeout(limit) { throw CancellationError() }
+                }
             }
             let past = await asyncCode {
                 try await withDeadline(LoopInstant(nanoseconds: -1)) { try await loop.sleep(for: .seconds(1)) }
@@ -108,8 +122,9 @@ struct TimeoutTests {
     }
 
     // covers: 79
-    @Test func theRightOneOfNestedTimeoutsFires() async throws {
-        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: LoopKind.available)
+    func theRightOneOfNestedTimeoutsFires(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
             var inner: EventLoopError.Code?
             let value = try await withTimeout(.milliseconds(20)) {
                 inner = await asyncCode {
@@ -138,9 +153,10 @@ struct TimeoutTests {
     }
 
     // covers: 79
-    @Test(arguments: [(5, 10), (10, 5)])
-    func theOuterTimeoutIsThrownWhenBothExpireWhileTheLoopIsBusy(outer: Int, inner: Int) async throws {
-        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: [(5, 10), (10, 5)], LoopKind.available)
+    func theOuterTimeoutIsThrownWhenBothExpireWhileTheLoopIsBusy(limits: (Int, Int), kind: LoopKind) async throws {
+        let (outer, inner) = limits
+        try await withVirtualLoop(kind) { loop in
             let error = await asyncCode {
                 try await withTimeout(.milliseconds(outer)) {
                     do {
@@ -163,8 +179,9 @@ struct TimeoutTests {
         #expect(await asyncCode { try await withTimeout(.seconds(1)) {} } == .notRunning)
     }
 
-    @Test func aTaskOfThePoolMayUseALoopsDeadline() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: LoopKind.available)
+    func aTaskOfThePoolMayUseALoopsDeadline(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
             let task = Task {
                 await asyncCode {
                     try await loop.withDeadline(loop.now.advanced(by: .microseconds(10))) {

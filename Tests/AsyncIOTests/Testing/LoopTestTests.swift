@@ -38,7 +38,7 @@ import Testing
     @Test func aTaskThatDoesNotEndIsFound() async throws {
         let failure = await #expect(throws: LoopTestFailure.self) {
             try await withLoop { loop in
-                loop.createTask { try await loop.sleep(for: .seconds(3600)) }
+                loop.startTask { try await loop.sleep(for: .seconds(3600)) }
             }
         }
         #expect(failure?.description.contains("1 tasks") == true)

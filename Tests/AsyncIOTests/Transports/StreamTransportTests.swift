@@ -124,7 +124,7 @@ struct StreamTransportTests {
             let (transport, peer) = try network.connect(first)
             peer.sends("for the first")
             await network.idle()
-            transport.protocol = second
+            transport.setProtocol(second)
             #expect(transport.protocol === second)
             peer.sends("for the second")
             peer.ends()
@@ -174,7 +174,6 @@ struct StreamTransportTests {
         }
     }
 
-    // covers: 36
     @Test(arguments: ScriptedBackend.allCases)
     func closingTheLoopClosesTheSocketsAndCallsNobody(backend: ScriptedBackend) async throws {
         let kept = Kept()

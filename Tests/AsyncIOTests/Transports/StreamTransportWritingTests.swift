@@ -265,6 +265,21 @@ struct StreamTransportWritingTests {
         }
     }
 
+    // covers: 146
+    @Test(arguments: ScriptedBackend.allCases)
+    func aProgramThatWritesOnAndOnAfterTheEndIsToldOnce(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 1)) { network in
+            let (transport, peer) = try network.connect(Recorder())
+            await network.idle()
+            peer.resets()
+            await network.idle()
+            for _ in 0..<4 { transport.write("dropped") }
+            #expect(network.loop.statistics.unhandledErrors == 0)
+            for _ in 0..<100 { transport.write(contentsOf: [[1], [2]]) }
+            transport.write("")
+        }
+    }
+
     // covers: 147, F10
     @Test(arguments: ScriptedBackend.allCases)
     func aResetWithAMegabyteWaitingLosesTheConnectionOnce(backend: ScriptedBackend) async throws {

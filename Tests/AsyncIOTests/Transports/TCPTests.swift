@@ -1,4 +1,5 @@
 import AsyncIOTesting
+import CAsyncIO
 import Foundation
 import SystemPackage
 import Testing
@@ -9,7 +10,7 @@ import Testing
 struct TCPTests {
     private static let megabyte = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 / 251) }
 
-    // covers: 127, 138, 142, 309
+    // covers: 127, 138, 142
     @Test(arguments: LoopKind.available, [false, true])
     func aMegabyteComesBack(kind: LoopKind, pushes: Bool) async throws {
         try await withLoop(kind) { loop in
@@ -199,7 +200,6 @@ struct TCPTests {
         }
     }
 
-    // covers: 36, F16
     @Test(arguments: LoopKind.available)
     func aThousandConnectionsLeaveNoDescriptors(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60))) { loop in
@@ -245,7 +245,7 @@ struct TCPTests {
         }
     }
 
-    // covers: 91, 310
+    // covers: 310
     @Test(arguments: LoopKind.available)
     func streamsWorkFromATaskOfThePool(kind: LoopKind) async throws {
         // The pool is busy with other tests.

@@ -1,4 +1,5 @@
 # More clients than descriptors.
+# covers: 166, F1
 
 few_descriptors="prlimit --nofile=64:64"
 

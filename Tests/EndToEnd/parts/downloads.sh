@@ -1,6 +1,8 @@
 # Many large downloads at once, through the forwarder.
 
-if [[ ! -s $tmp/file ]]; then head -c "$((size_mib * 1048576))" /dev/urandom >"$tmp/file"; fi
+if [[ $(stat -c %s "$tmp/file" 2>/dev/null) != "$((size_mib * 1048576))" ]]; then
+    head -c "$((size_mib * 1048576))" /dev/urandom >"$tmp/file"
+fi
 wanted=$(sha256sum <"$tmp/file" | cut -d' ' -f1)
 
 start_peer http http_server.py "$tmp/file"

@@ -1,4 +1,5 @@
 # The end of one direction leaves the other one alone.
+# covers: 154, F13
 
 start_peer answers targets.py answer-after-end 10
 start_forward half "$port"

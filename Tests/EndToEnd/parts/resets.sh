@@ -1,4 +1,5 @@
 # Connections that break in mid-write.
+# covers: 266
 
 # resets SENTENCE TARGET CLIENT: the client's mode against the target's, through a forwarder.
 resets() {

@@ -29,6 +29,23 @@ try run {
     // Out of the loop's tasks altogether.
     let value = await Task.detached { await Counter.increment() }.value
     precondition(value == 1001)
+
+    // From a task of a loop on another thread: here and back.
+    try await withCheckedThrowingContinuation { continuation in
+        DispatchQueue.global().async {
+            continuation.resume(
+                with: Result {
+                    try run {
+                        let side = try getRunningLoop()
+                        for _ in 0..<100 {
+                            let isHere = await isOnLoopThere(loop)
+                            precondition(isHere, "the main actor's function ran on the loop of the main thread")
+                            precondition(side.isOnLoop && !loop.isOnLoop, "the task came back to its own loop")
+                        }
+                    }
+                })
+        }
+    }
 }
 // And again, in a second loop of the same thread.
 try run {

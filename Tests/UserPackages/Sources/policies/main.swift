@@ -1,17 +1,18 @@
 import AsyncIO
 
-// The specification's example: a policy of one's own, by subclassing the default one.
-final class MyEventLoopPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
-    nonisolated(unsafe) var asked = 0
+// What specification.md says of the main thread; the tests' process has none to lend. Places are those of "18.5.2. Event loops".
 
-    override func getEventLoop() throws -> EventLoop {
-        let loop = try super.getEventLoop()
-        asked += 1
-        return loop
+func code(_ body: () throws -> Void) -> EventLoopError.Code? {
+    do {
+        try body()
+        return nil
+    } catch {
+        return (error as? EventLoopError)?.code
     }
 }
 
-// On the main thread the default policy makes a loop at the first call, and keeps it.
+// specification: 18.5.2.5 the default policy's get_event_loop() creates one when called from the main thread
+// covers: 92
 let first = try getEventLoop()
 let again = try getEventLoop()
 precondition(first === again)
@@ -21,18 +22,74 @@ first.callSoon { order.append(1) }
 first.callSoon { order.append(2) }
 try first.runForever()
 precondition(order == [1, 2])
+
+// specification: 18.5.2.1 the functions are shortcuts to the policy's methods
+let ofPolicy = try getEventLoopPolicy().getEventLoop()
+precondition(ofPolicy === first)
 try first.close()
 
-// After setEventLoop(nil) there is none, even on the main thread.
+// specification: 18.5.2.5 raises an exception in case no event loop has been set and the policy does not create one
+// covers: 94
 setEventLoop(nil)
 do {
     _ = try getEventLoop()
-    preconditionFailure("a loop was made")
+    fatalError("a loop was made")
 } catch let error as EventLoopError {
     precondition(error.code == .noCurrentLoop)
     precondition(error.description == "there is no current event loop in thread 'main'")
 }
 
+// The loop is made by the policy's own two methods, which a subclass may have replaced; once only.
+final class Hooked: DefaultEventLoopPolicy, @unchecked Sendable {
+    nonisolated(unsafe) var calls: [String] = []
+    override func newEventLoop() throws -> EventLoop {
+        calls.append("new")
+        return try super.newEventLoop()
+    }
+    override func setEventLoop(_ loop: EventLoop?) {
+        calls.append("set")
+        super.setEventLoop(loop)
+    }
+}
+let hooked = Hooked()
+setEventLoopPolicy(hooked)
+let made = try getEventLoop()
+_ = try getEventLoop()
+precondition(hooked.calls == ["new", "set"])
+try made.close()
+// A closed loop is still the thread's, as in asyncio.
+let closed = try getEventLoop()
+precondition(closed === made)
+setEventLoop(nil)
+precondition(code { _ = try getEventLoop() } == .noCurrentLoop)
+precondition(hooked.calls == ["new", "set", "set"])
+
+// A subclass that keeps to itself what is set leaves the thread without a loop: it is never `nil` that comes back.
+final class Forgetful: DefaultEventLoopPolicy, @unchecked Sendable {
+    override func setEventLoop(_ loop: EventLoop?) {}
+}
+precondition(code { _ = try Forgetful().getEventLoop() } == .noCurrentLoop)
+
+// Python 3.14's rule: none is made, not even here.
+let strict = StrictEventLoopPolicy()
+precondition(code { _ = try strict.getEventLoop() } == .noCurrentLoop)
+let given = try strict.newEventLoop()
+strict.setEventLoop(given)
+let current = try strict.getEventLoop()
+precondition(current === given)
+try given.close()
+
+// specification: 18.5.2.7 the example: a policy of one's own, by subclassing the default one
+final class MyEventLoopPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
+    nonisolated(unsafe) var asked = 0
+
+    override func getEventLoop() throws -> EventLoop {
+        let loop = try super.getEventLoop()
+        // Do something with loop ...
+        asked += 1
+        return loop
+    }
+}
 let policy = MyEventLoopPolicy()
 setEventLoopPolicy(policy)
 let loop = try getEventLoop()
@@ -44,5 +101,15 @@ try loop.runUntilComplete {
 }
 precondition(policy.asked == 1)
 try loop.close()
+
+// specification: 18.5.2.6 if policy is None, the default policy is restored
+// covers: 96
 setEventLoopPolicy(nil)
+let restored = getEventLoopPolicy()
+precondition(restored !== policy && type(of: restored) == DefaultEventLoopPolicy.self)
+
+// run makes loops of its own; the thread has none afterwards, and none is made silently.
+let ofRun = try run { ObjectIdentifier(try getEventLoop()) }
+precondition(ofRun != ObjectIdentifier(loop))
+precondition(code { _ = try getEventLoop() } == .noCurrentLoop)
 print("ok: policies")

@@ -18,6 +18,8 @@ public struct LoopStatistics: Sendable, Equatable {
     public var hops = 0
     /// Suspensions in operations of this loop, since it was made.
     public var suspensions = 0
+    /// Iterations of the loop, since it was made. Each waits at most once in the kernel.
+    public var ticks = 0
 }
 
 extension EventLoop {
@@ -32,6 +34,7 @@ extension EventLoop {
             sources: core.pointee.sources.count - core.pointee.internalSources,
             unhandledErrors: core.pointee.unhandledErrors,
             hops: hopCount.load(ordering: .relaxed),
-            suspensions: core.pointee.suspensions)
+            suspensions: core.pointee.suspensions,
+            ticks: Int(truncatingIfNeeded: core.pointee.tick))
     }
 }

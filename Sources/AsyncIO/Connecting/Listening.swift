@@ -1,0 +1,155 @@
+import AsyncIOSystem
+import SystemPackage
+
+/// Opens the sockets of servers.
+extension EventLoop {
+    /// Takes the drivers of a server's connections.
+    typealias Accepted = (EventLoop, Server, StreamDriver, SocketAddress?) throws -> Void
+
+    /// Ports that are tried when the system chooses one: another address may have it in use.
+    private static var mostPorts: Int { 16 }
+
+    /// Listens on every address of a host.
+    final func listen(
+        host: String?, port: UInt16, options: ServerOptions, _ accepted: @escaping Accepted
+    ) async throws -> Server {
+        try await listen(hosts: [host], port: port, options: options, accepted)
+    }
+
+    /// Listens on every address of the hosts, each once.
+    final func listen(
+        hosts: [String?], port: UInt16, options: ServerOptions, by resolver: Resolver = .shared,
+        _ accepted: @escaping Accepted
+    ) async throws -> Server {
+        let loop = try listeningLoop()
+        return try await atHome { _ in
+            var addresses: [SocketAddress] = []
+            for host in hosts {
+                for address in try await resolve(host: host, port: port, by: resolver)
+                where !addresses.contains(address) {
+                    addresses.append(address)
+                }
+            }
+            for _ in 1..<Self.mostPorts where port == 0 && addresses.count > 1 {
+                do {
+                    return try loop.serve(on: addresses, options, accepted)
+                } catch let error as IOError where error.errno == .addressInUse {
+                    // The port that the first address got is another program's on the next one.
+                }
+            }
+            return try loop.serve(on: addresses, options, accepted)
+        }
+    }
+
+    /// Serves on sockets that were made elsewhere, and closes them if it throws.
+    final func listen(
+        sockets: [Socket], options: ServerOptions, _ accepted: @escaping Accepted
+    ) throws -> Server {
+        // Each once: it has one owner, who closes it.
+        let distinct = Set(sockets)
+        var remaining = distinct.count == sockets.count ? sockets[...] : Array(distinct)[...]
+        var server: Server?
+        do {
+            let loop = try listeningLoop()
+            if sockets.isEmpty { throw EventLoopError(.invalidArgument, "createServer was given no socket") }
+            if distinct.count != sockets.count {
+                throw EventLoopError(.invalidArgument, "createServer was given the same socket twice")
+            }
+            let made = Server(loop: self)
+            server = made
+            while let socket = remaining.popFirst() {
+                try take(socket)
+                loop.add(socket, to: made, options, accepted)
+            }
+            if options.startsServing { try made.startServing() }
+            return made
+        } catch {
+            for socket in remaining { socket.close() }
+            server?.close()
+            throw error
+        }
+    }
+
+    private final func listeningLoop() throws -> SelectorEventLoop {
+        if isClosed { throw EventLoopError.closed }
+        guard let loop = self as? SelectorEventLoop else {
+            throw EventLoopError.unsupported(feature: "createServer", platform: "the \(backendName) loop")
+        }
+        return loop
+    }
+}
+
+extension SelectorEventLoop {
+    fileprivate final func serve(
+        on addresses: [SocketAddress], _ options: ServerOptions, _ accepted: @escaping Accepted
+    ) throws -> Server {
+        let server = Server(loop: self)
+        do {
+            var port: UInt16?
+            var lastSkipped: IOError?
+            for address in addresses {
+                // What the system chose for the first address holds for the others.
+                let address = address.port == 0 ? address.withPort(port ?? 0) : address
+                let socket: Socket
+                do {
+                    socket = try bind(to: address, options)
+                } catch let error as IOError where Self.mayBeMissing(address, error.errno) {
+                    lastSkipped = error
+                    continue
+                }
+                port = port ?? socket.localAddress?.port
+                add(socket, to: server, options, accepted)
+            }
+            if server.listeners.isEmpty, let lastSkipped { throw lastSkipped }
+            if options.startsServing { try server.startServing() }
+        } catch {
+            server.close()
+            throw error
+        }
+        return server
+    }
+
+    /// The system may lack an address family, or IPv6 is compiled in but switched off: the other addresses will do.
+    private static func mayBeMissing(_ address: SocketAddress, _ error: Errno) -> Bool {
+        error == .addressFamilyNotSupported || (address.family == .ipv6 && error == .addressNotAvailable)
+    }
+
+    fileprivate final func add(
+        _ socket: Socket, to server: Server, _ options: ServerOptions, _ accepted: @escaping Accepted
+    ) {
+        let listener = Listener(loop: self, socket: socket, options: options) { [unowned self] driver, peer in
+            try accepted(self, server, driver, peer)
+        }
+        server.add(listener)
+    }
+
+    private final func bind(to address: SocketAddress, _ options: ServerOptions) throws -> Socket {
+        let socket: Socket
+        do {
+            socket = try Socket.stream(for: address)
+        } catch {
+            throw IOError(error, operation: "listen on", address: address)
+        }
+        do {
+            try checkRoom(for: socket.descriptor)
+            if options.reuseAddress { try socket.setOption(.reuseAddress, to: 1) }
+            if options.reusePort { try setReusePort(socket) }
+            // The IPv4 wildcard has a socket of its own.
+            if address.family == .ipv6 { try socket.setOption(.ipv6Only, to: 1) }
+            try socket.bind(to: address)
+            return socket
+        } catch {
+            socket.close()
+            guard let error = error as? Errno else { throw error }
+            throw IOError(error, operation: "listen on", address: address)
+        }
+    }
+
+    private final func setReusePort(_ socket: Socket) throws {
+        do {
+            try socket.setOption(.reusePort, to: 1)
+        } catch {
+            throw EventLoopError.unsupported(feature: "reusePort", platform: "this system (\(error))")
+        }
+    }
+}

@@ -1,0 +1,251 @@
+import AsyncIOSystem
+import Selectors
+import SystemPackage
+
+/// Who reads and who writes one descriptor: callbacks of the user's, or tasks that wait.
+///
+/// It is the descriptor's user in the loop's table, and watches it, while somebody needs that; then it is forgotten. Tasks
+/// keep theirs for as long as their operation lasts, so one that was ended by ``end()`` finds that out here, and never looks at
+/// the next owner of the number.
+final class DescriptorWatcher: EventSource {
+    private enum Use {
+        /// At every event.
+        case call(() throws -> Void)
+        /// A task's, which has not waited yet: not watched.
+        case held
+        /// A task's, which is between two waits.
+        case resumed
+        /// A task's, which waits for the next event.
+        case waiting(WaiterToken)
+
+        var isWatched: Bool { if case .held = self { false } else { true } }
+    }
+
+    private unowned let loop: EventLoop
+    private let descriptor: FileDescriptor
+    private var reader: Use?
+    private var writer: Use?
+    /// What the poller was told.
+    private var watched: Readiness = []
+    /// What tasks are to be told.
+    private var found: Readiness = []
+    private(set) var hasEnded = false
+
+    init(loop: EventLoop, descriptor: FileDescriptor) {
+        self.loop = loop
+        self.descriptor = descriptor
+    }
+
+    // MARK: Callbacks
+
+    /// A callback replaces a callback; a task is never pushed away.
+    func setCallback(_ body: @escaping () throws -> Void, for direction: Readiness) throws {
+        switch self[direction] {
+        case nil, .call: break
+        default: throw busy
+        }
+        let former = self[direction]
+        self[direction] = .call(body)
+        do {
+            try update()
+        } catch {
+            // What there was before stays, if the poller still knows of it.
+            self[direction] = former
+            leaveIfUnused()
+            throw error
+        }
+        // An event of this tick was for the former one.
+        readiness.remove(direction)
+    }
+
+    func removeCallback(_ direction: Readiness) -> Bool {
+        guard case .call = self[direction] else { return false }
+        remove(direction)
+        return true
+    }
+
+    // MARK: Tasks
+
+    /// Whether `directions` are free for a task.
+    func check(_ directions: Readiness) throws {
+        if directions.contains(.read), reader != nil { throw busy }
+        if directions.contains(.write), writer != nil { throw busy }
+    }
+
+    /// Takes `directions` for a task's operation, until `release`: nothing pushes in between two of its steps.
+    func hold(_ directions: Readiness) throws {
+        try check(directions)
+        if directions.contains(.read) { reader = .held }
+        if directions.contains(.write) { writer = .held }
+        claim()
+    }
+
+    func release(_ directions: Readiness) {
+        // After the end, the directions may be nobody's or another's.
+        if hasEnded { return }
+        if directions.contains(.read) { remove(.read) }
+        if directions.contains(.write) { remove(.write) }
+    }
+
+    /// Suspends the task that holds `directions` until the next event for one of them. Which ones it was for.
+    nonisolated(nonsending) func wait(for directions: Readiness, _ record: TaskRecord?) async throws -> Readiness {
+        try checkNotEnded()
+        let token = loop.makeWaiter()
+        do {
+            set(.waiting(token), directions)
+            try update()
+        } catch {
+            set(.held, directions)
+            loop.discardWaiter(token)
+            throw error
+        }
+        readiness.subtract(directions)
+        found.subtract(directions)
+        let outcome = await loop.suspend(token, record)
+        try checkNotEnded()
+        set(.resumed, directions)
+        try loop.check(outcome)
+        return found.intersection(directions)
+    }
+
+    /// Lets everybody else have a turn, in the middle of an operation.
+    nonisolated(nonsending) func yield() async throws {
+        await loop.yield()
+        try checkNotEnded()
+    }
+
+    /// The number may belong to somebody else, after a suspension.
+    func checkNotEnded() throws {
+        if loop.isClosed { throw EventLoopError.closed }
+        if hasEnded { throw EventLoopError.socketClosed }
+    }
+
+    // MARK: Its end
+
+    /// Nobody uses the descriptor any more: it is about to be closed. Tasks that wait get `.closed`.
+    func end() {
+        if hasEnded { return }
+        hasEnded = true
+        // Callbacks are released at the end of this function, when everything is in order.
+        let uses = [reader.take(), writer.take()]
+        if !watched.isEmpty { loop.unwatch(descriptor, self) }
+        watched = []
+        leaveIfUnused()
+        for case .waiting(let token)? in uses { loop.settle(token, .closed) }
+    }
+
+    override func lostDescriptor() { end() }
+
+    // MARK: Its turn
+
+    override var label: String { "a watcher of descriptor \(descriptor.rawValue)" }
+
+    override func run() -> UnownedJob? {
+        // The readiness is kept up to date by what the reader does to the writer, and the other way round.
+        let job = turn(.read)
+        guard let job else { return turn(.write) }
+        if let second = turn(.write) { loop.enqueue(LoopWord(.taskJob, job: second)) }
+        return job
+    }
+
+    /// The job of the task that waited.
+    private func turn(_ direction: Readiness) -> UnownedJob? {
+        guard readiness.contains(direction), let use = self[direction] else { return nil }
+        readiness.remove(direction)
+        switch use {
+        case .call(let body):
+            do {
+                try body()
+            } catch {
+                loop.callExceptionHandler(
+                    ExceptionContext(message: "Exception in watcher of descriptor \(descriptor.rawValue)", error: error)
+                )
+            }
+            return nil
+        case .waiting(let token):
+            found.insert(direction)
+            return loop.settleReturningJob(token)
+        case .held, .resumed:
+            // Level-triggered: told again when it waits again.
+            return nil
+        }
+    }
+
+    // MARK: What is watched
+
+    private func remove(_ direction: Readiness) {
+        // A callback is released at the end, when everything is in order.
+        let former = self[direction]
+        self[direction] = nil
+        readiness.remove(direction)
+        // Less interest is no new registration, so it does not fail for a descriptor that is open.
+        try? update()
+        withExtendedLifetime(former) {}
+    }
+
+    /// Tells the poller what changed.
+    private func update() throws {
+        var wanted: Readiness = []
+        if reader?.isWatched == true { wanted.insert(.read) }
+        if writer?.isWatched == true { wanted.insert(.write) }
+        if wanted != watched {
+            if wanted.isEmpty {
+                watched = []
+                loop.unwatch(descriptor, self)
+            } else {
+                claim()
+                do {
+                    try watch(wanted)
+                    watched = wanted
+                } catch {
+                    throw IOError(error, operation: "watch descriptor \(descriptor.rawValue)")
+                }
+            }
+        }
+        // The loop has taken it out of its table with the watch.
+        if reader != nil || writer != nil { claim() } else { leaveIfUnused() }
+    }
+
+    private func watch(_ wanted: Readiness) throws(Errno) {
+        if watched.isEmpty { return try loop.watch(descriptor, self, for: wanted) }
+        do {
+            try loop.rewatch(descriptor, self, for: wanted)
+        } catch {
+            // A descriptor that was closed without a word, and opened again, is not known any more.
+            do {
+                try loop.watch(descriptor, self, for: wanted)
+            } catch .fileExists {
+                // It is watched as it was.
+                throw error
+            } catch let reason {
+                watched = []
+                throw error == .noSuchFileOrDirectory ? reason : error
+            }
+        }
+    }
+
+    private func claim() {
+        if name == nil { _ = loop.register(self) }
+        loop.core.pointee.descriptors[descriptor.rawValue] = self
+    }
+
+    private func leaveIfUnused() {
+        guard reader == nil, writer == nil else { return }
+        if loop.core.pointee.descriptors[descriptor.rawValue] === self {
+            loop.core.pointee.descriptors[descriptor.rawValue] = nil
+        }
+        loop.unregister(self)
+    }
+
+    private func set(_ use: Use, _ directions: Readiness) {
+        if directions.contains(.read) { reader = use }
+        if directions.contains(.write) { writer = use }
+    }
+
+    private subscript(direction: Readiness) -> Use? {
+        get { direction == .read ? reader : writer }
+        set { if direction == .read { reader = newValue } else { writer = newValue } }
+    }
+
+    private var busy: EventLoopError { .busy("use descriptor \(descriptor.rawValue)") }
+}

@@ -1,0 +1,92 @@
+import CAsyncIO
+import Synchronization
+
+/// Errors of callbacks and protocols end up here and never end the loop.
+extension EventLoop {
+    public typealias ExceptionHandler = (EventLoop, ExceptionContext) throws -> Void
+
+    /// Replaces the handler of uncaught errors; `nil` restores the default one, which writes to standard error.
+    /// asyncio: `set_exception_handler`. The loop's thread.
+    public final func setExceptionHandler(_ handler: ExceptionHandler?) {
+        requireOnLoop("setExceptionHandler")
+        core.pointee.exceptionHandler = handler
+    }
+
+    /// The handler that was set; `nil` means the default one. asyncio: `get_exception_handler`. The loop's thread.
+    public final func getExceptionHandler() -> ExceptionHandler? {
+        requireOnLoop("getExceptionHandler")
+        return core.pointee.exceptionHandler
+    }
+
+    /// Reports an error to the handler. An error in the handler goes to the default one. asyncio: `call_exception_handler`.
+    ///
+    /// Any thread: elsewhere than on the loop it is posted, and the handler called in the loop's next tick. What a
+    /// closed loop is told goes to the default handler.
+    public final func callExceptionHandler(_ context: ExceptionContext) {
+        // Not `isOnLoop`: before the first run, another thread may begin it at any moment.
+        guard isRunningHere || isOwnedHere else { return reportFromElsewhere(context) }
+        core.pointee.unhandledErrors += 1
+        guard let handler = core.pointee.exceptionHandler else { return defaultExceptionHandler(context) }
+        do {
+            try handler(self, context)
+        } catch {
+            defaultExceptionHandler(context)
+            defaultExceptionHandler(ExceptionContext(message: "Unhandled error in exception handler", error: error))
+        }
+    }
+
+    /// Writes the report to standard error, in one line. Any thread. asyncio: `default_exception_handler`.
+    public final func defaultExceptionHandler(_ context: ExceptionContext) {
+        context.writeToStandardError()
+    }
+
+    @inline(never)
+    private final func reportFromElsewhere(_ context: ExceptionContext) {
+        let word = LoopWord(ExceptionReport(context))
+        if !inbox.post(word) { word.takeMessage().discard() }
+    }
+
+    /// Reports what was called on a closed loop and cannot throw. Once per loop.
+    final func reportUseAfterClose(_ function: StaticString) {
+        if hasReportedUseAfterClose.exchange(true, ordering: .relaxed) { return }
+        callExceptionHandler(
+            ExceptionContext(message: "\(function) on a closed event loop", error: EventLoopError.closed))
+    }
+
+    /// Calls `body`; reports what it throws.
+    @inline(__always)
+    final func callReporting(_ site: @autoclosure () -> CallSite, _ body: () throws -> Void) {
+        do {
+            try body()
+        } catch {
+            callExceptionHandler(ExceptionContext(message: "Exception in callback", error: error, callSite: site()))
+        }
+    }
+}
+
+/// A report on its way to the loop's thread.
+///
+/// SAFETY: what is not `Sendable` in a context belongs to the loop's thread, which alone uses it.
+private final class ExceptionReport: LoopMessage, @unchecked Sendable {
+    private let context: ExceptionContext
+
+    init(_ context: ExceptionContext) {
+        self.context = context
+    }
+
+    override func deliver(on loop: EventLoop) {
+        loop.callExceptionHandler(context)
+    }
+
+    override func discard() {
+        context.writeToStandardError()
+    }
+}
+
+extension ExceptionContext {
+    func writeToStandardError() {
+        // A standard error that cannot be written to leaves nobody to tell, and is no reason to end.
+        var text = "asyncio: \(self)\n"
+        text.withUTF8 { aio_write_error($0.baseAddress!, $0.count) }
+    }
+}

@@ -1,0 +1,86 @@
+import AsyncIOSystem
+
+/// Debug mode's way through the queue: the clock is read between two entries.
+extension EventLoop {
+    /// What ran, for a report: noted before it runs, put into words only if it was slow.
+    private enum Subject {
+        case callback(CallSite?)
+        case source(EventSource)
+        case task(TaskRecord?)
+        case other(StaticString)
+    }
+
+    /// As the plain loop of `runOnce()`.
+    @inline(never)
+    final func runQueuedMeasuring(_ executor: UnownedTaskExecutor) {
+        var remaining = core.pointee.ready.count
+        var began = now
+        while remaining > 0 {
+            remaining -= 1
+            let word = core.pointee.ready.pop()
+            var subject = subject(of: word)
+            core.pointee.debug.begunTask = nil
+            if case .source(let source) = subject {
+                // The task that goes on at once is what may be slow, and has a name.
+                source.isQueued = false
+                if let job = source.run() {
+                    if let record = record(at: LoopWord(.taskJob, job: job)) { subject = .task(record) }
+                    job.runSynchronously(on: executor)
+                }
+            } else {
+                run(word, executor)
+            }
+            let ended = now
+            let duration = began.duration(to: ended)
+            began = ended
+            if duration >= core.pointee.debug.slowCallbackDuration {
+                warnOfSlow(subject, duration)
+                began = now
+            }
+        }
+        core.pointee.debug.begunTask = nil
+    }
+
+    private final func subject(of word: LoopWord) -> Subject {
+        switch word.kind {
+        case .callback:
+            guard let callback = core.pointee.callbacks[word.name]?.pointee else {
+                return .other("a cancelled callback")
+            }
+            if case .settle = callback.action { return .other("the end of a sleep") }
+            return .callback(callback.site)
+        case .message: return .callback(word.peekMessage().callSite)
+        case .source:
+            guard let source = core.pointee.sources[word.name]?.pointee else { return .other("a closed source") }
+            return .source(source)
+        case .taskJob, .continuation: return .task(record(at: word))
+        case .actorJob: return .other("a job of an actor")
+        case .cancelledWaiter, .abandonedSource: return .other("a message")
+        }
+    }
+
+    /// The record of the task that a job or a continuation is of. Both are the task's address, as is its identity.
+    private final func record(at word: LoopWord) -> TaskRecord? {
+        core.pointee.runningTasks[TaskIdentity(of: word.job)]
+    }
+
+    @inline(never)
+    private final func warnOfSlow(_ subject: Subject, _ duration: Duration) {
+        var site: CallSite?
+        let words: String
+        switch subject {
+        case .callback(let scheduledAt):
+            site = scheduledAt
+            words = scheduledAt == nil ? "a message" : "a callback"
+        case .source(let source): words = source.label
+        case .task(let record):
+            // One that has just begun was not known before.
+            let name = record?.name ?? core.pointee.debug.begunTask
+            words = name.map { "a step of task '\($0)'" } ?? "a step of a task"
+        case .other(let text): words = "\(text)"
+        }
+        // In asyncio's words.
+        let message = "Executing \(words) took \(duration.inSeconds) seconds"
+        warn(LoopWarning(.slowCallback, message, callSite: site, duration: duration))
+    }
+}

@@ -1,0 +1,38 @@
+import CAsyncIO
+
+/// A program whose main function is a task on an event loop, on the main thread.
+///
+/// ```swift
+/// @main struct Tool: EventLoopMain {
+///     static func main(on loop: EventLoop) async throws {
+///         try await loop.sleep(for: .seconds(1))
+///     }
+/// }
+/// ```
+///
+/// The program ends as a command-line tool should: with status 0, or with a line on standard error and status 1 if `main`
+/// throws, and by SIGINT after a Ctrl-C that ended `main`, as told at ``run(isDebug:loopFactory:_:)``.
+public protocol EventLoopMain: SendableMetatype {
+    /// The program. What it leaves on the loop is cancelled and awaited when it returns.
+    static func main(on loop: EventLoop) async throws
+    /// Makes the program's loop; by default, the process's policy does.
+    static func makeLoop() throws -> EventLoop
+}
+
+extension EventLoopMain {
+    public static func makeLoop() throws -> EventLoop { try newEventLoop() }
+
+    /// Called by the program's start.
+    @available(*, noasync, message: "EventLoopMain.main() blocks its thread; it is the start of the program")
+    public static func main() {
+        do {
+            try run(loopFactory: makeLoop) { try await main(on: getRunningLoop()) }
+        } catch {
+            let path = CommandLine.arguments.first ?? ""
+            let program = path.split(separator: "/").last ?? "program"
+            var line = "\(program): \(error)\n"
+            line.withUTF8 { aio_write_error($0.baseAddress!, $0.count) }
+            aio_exit_failure()
+        }
+    }
+}

@@ -1,0 +1,118 @@
+public import AsyncIOSystem
+
+/// A callback that is called again and again, until it is cancelled. asyncio has none.
+///
+/// The loop holds it, so the reference need not be kept; nor does the reference keep the loop: on a loop that is closed or
+/// gone, the timer is at its end. Not `Sendable`: the loop's thread only.
+public final class RepeatingTimer {
+    /// When the next call is due; within a call, when that one was.
+    public private(set) var deadline: LoopInstant
+    /// The time from one call's deadline to the next one's.
+    public let interval: Duration
+
+    /// Freed with the cancelling.
+    private var body: ((RepeatingTimer) throws -> Void)?
+    private let site: CallSite
+    /// `nil` at its end. The loop takes itself away when it drops its callbacks.
+    private unowned var loop: EventLoop?
+    /// `nil` within a call.
+    private var name: SlotName?
+
+    init(
+        loop: EventLoop?, deadline: LoopInstant, interval: Duration, site: CallSite,
+        _ body: @escaping (RepeatingTimer) throws -> Void
+    ) {
+        self.loop = loop
+        self.deadline = deadline
+        self.interval = interval
+        self.site = site
+        guard let loop else { return }
+        self.body = body
+        name = loop.schedule(.again(self), at: deadline, site: site)
+    }
+
+    /// Whether it will be called again.
+    public var isActive: Bool { loop != nil }
+
+    /// Ends the calls and frees the closure. Idempotent; may be called within a call.
+    public func cancel() {
+        guard let loop else { return }
+        loop.requireOnLoop("RepeatingTimer.cancel")
+        unschedule(on: loop)
+        ended()
+    }
+
+    /// Moves the next call to `deadline`; the later ones follow in the same rhythm. Nothing happens after its end.
+    public func reschedule(at deadline: LoopInstant) {
+        guard let loop else { return }
+        loop.requireOnLoop("RepeatingTimer.reschedule")
+        unschedule(on: loop)
+        self.deadline = deadline
+        name = loop.schedule(.again(self), at: deadline, site: site)
+    }
+
+    /// Moves the next call to one interval from now, so a timer that is restarted in time never calls.
+    public func restart() {
+        guard let loop else { return }
+        reschedule(at: loop.now.advanced(by: interval))
+    }
+
+    /// Its turn.
+    func fire(on loop: EventLoop) {
+        name = nil
+        guard let body else { return }
+        loop.callReporting(site) { try body(self) }
+        // It may have cancelled or rescheduled itself.
+        guard isActive, name == nil else { return }
+        deadline = Self.next(after: deadline, interval: interval, now: loop.now)
+        name = loop.schedule(.again(self), at: deadline, site: site)
+    }
+
+    /// The loop has dropped it, or it was cancelled.
+    func ended() {
+        loop = nil
+        name = nil
+        // Last: the user's code may run when it is released.
+        _ = body.take()
+    }
+
+    private func unschedule(on loop: EventLoop) {
+        if let name = name.take() { loop.cancelCallback(name) }
+    }
+
+    /// One interval after the deadline before, whenever that call really came. Deadlines that have passed meanwhile are left
+    /// out: a call that took long is not followed by a burst of late ones.
+    static func next(after deadline: LoopInstant, interval: Duration, now: LoopInstant) -> LoopInstant {
+        let step = max(1, interval.wholeNanoseconds)
+        let late = max(0, now.nanoseconds.subtractingSaturating(deadline.nanoseconds))
+        let missed = max(0, late - 1) / step
+        return LoopInstant(nanoseconds: deadline.nanoseconds + missed * step).advanced(by: .nanoseconds(step))
+    }
+}
+
+extension EventLoop {
+    /// Calls `body` every `interval`, the first time after `delay`, by default one interval. asyncio has no such call.
+    ///
+    /// The rhythm does not drift: each deadline is an interval after the one before, however late that call came. Deadlines
+    /// that pass during a slow call are left out. `body` gets the timer, to cancel it or to move its next call; an error
+    /// that it throws is reported and ends nothing. An interval of zero or less means every tick. The loop's thread; on a
+    /// closed loop nothing is scheduled and the timer is at its end.
+    @discardableResult
+    public final func callRepeatedly(
+        every interval: Duration, after delay: Duration? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: @escaping (RepeatingTimer) throws -> Void
+    ) -> RepeatingTimer {
+        requireOnLoop("callRepeatedly")
+        if isClosed { reportUseAfterClose("callRepeatedly") }
+        return RepeatingTimer(
+            loop: isClosed ? nil : self, deadline: now.advanced(by: delay ?? interval), interval: interval,
+            site: CallSite(fileID: fileID, line: line), body)
+    }
+
+    /// Drops what waits, uncalled.
+    final func dropCallbacks() {
+        for name in core.pointee.callbacks.names {
+            if case .again(let timer)? = core.pointee.callbacks.remove(name)?.action { timer.ended() }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+import AsyncIOSystem
+
+extension EventLoop {
+    /// The signals of `signals` that are delivered to the process from now on. asyncio has no such call.
+    ///
+    /// ```swift
+    /// for await signal in try loop.signals([.hangup, .terminate]) {
+    ///     if signal == .terminate { break }
+    ///     try readConfiguration()
+    /// }
+    /// ```
+    ///
+    /// There may be any number of them at the same time, on any loops, and handlers of
+    /// ``addSignalHandler(_:_:)`` beside them: each gets every signal. One that comes again before it was taken is one, as
+    /// in POSIX; different signals come in the order in which the loop has seen them. The signals have their former
+    /// disposition again soon after the last copy of the sequence and of its iterator is gone, on whichever thread that is.
+    ///
+    /// Throws an `IOError` for a signal that cannot be caught, and then catches none; `.invalidArgument` for an empty set;
+    /// `.closed`, `.wrongThread`. The loop's thread.
+    public final func signals(_ signals: Set<Signal>) throws -> SignalSequence {
+        guard isOnLoop else { throw EventLoopError.wrongThread("signals") }
+        if isClosed { throw EventLoopError.closed }
+        if signals.isEmpty { throw EventLoopError(.invalidArgument, "a sequence of no signals would wait for ever") }
+        let subscription = SignalSubscription(loop: self, signals: signals)
+        try withSignalSource { source throws(IOError) in try source.add(subscription) }
+        _ = register(subscription)
+        return SignalSequence(lifetime: SignalSubscriptionLifetime(self, subscription))
+    }
+}
+
+/// Signals, as they come. See ``EventLoop/signals(_:)``.
+///
+/// It ends, and throws nothing, when the task is cancelled and when the loop is closed. Any task may iterate; one that is
+/// not on the loop hops there for each signal. Several tasks at the same time share: each signal goes to one of them.
+public struct SignalSequence: AsyncSequence, Sendable {
+    public typealias Element = Signal
+    public typealias Failure = Never
+
+    fileprivate let lifetime: SignalSubscriptionLifetime
+
+    public func makeAsyncIterator() -> AsyncIterator {
+        AsyncIterator(lifetime: lifetime)
+    }
+
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        fileprivate let lifetime: SignalSubscriptionLifetime
+
+        /// Waits for the next signal; `nil` in a cancelled task, if none waits, and on a closed loop.
+        public mutating func next() async -> Signal? {
+            await lifetime.next()
+        }
+
+        public mutating func next(isolation actor: isolated (any Actor)?) async -> Signal? {
+            await lifetime.next()
+        }
+    }
+}
+
+/// Ends a subscription that nobody holds any more. Any thread may be the last to drop it.
+///
+/// SAFETY: the subscription is used on the loop only.
+private final class SignalSubscriptionLifetime: @unchecked Sendable {
+    private let loop: EventLoop
+    private let subscription: SignalSubscription
+    private let name: SlotName?
+
+    /// `subscription` is registered.
+    init(_ loop: EventLoop, _ subscription: SignalSubscription) {
+        self.loop = loop
+        self.subscription = subscription
+        name = subscription.name
+    }
+
+    deinit {
+        if let name { loop.abandonSource(name) }
+    }
+
+    nonisolated(nonsending) func next() async -> Signal? {
+        try? await loop.atHome { record in try await subscription.next(record) }
+    }
+}

@@ -1,0 +1,128 @@
+import AsyncIOSystem
+import CAsyncIO
+import SystemPackage
+
+/// What one loop does about signals. The trampoline wakes it; which signals came is told by their counters.
+///
+/// A signal is kept in the registry from its first user here to its last: the handler, and the subscriptions.
+final class SignalSource: EventSource {
+    private struct Handler {
+        let call: () throws -> Void
+        /// The signal's counter when it was handled last.
+        var seen: UInt64
+    }
+
+    let waker: Waker
+    private unowned let loop: EventLoop
+    private var handlers: [Signal: Handler] = [:]
+    private var subscriptions: [SignalSubscription] = []
+    private var wakerSlot: CInt
+
+    init(loop: EventLoop, waker: Waker) {
+        self.loop = loop
+        self.waker = waker
+        SignalRegistry.claim()
+        wakerSlot = aio_signal_waker_add(waker.writeDescriptor.rawValue)
+    }
+
+    /// Of a loop that was dropped without being closed: a trampoline must not write to the next owner of the descriptor.
+    deinit {
+        stop()
+        removeAll()
+    }
+
+    var isUnused: Bool { handlers.isEmpty && subscriptions.isEmpty }
+
+    private func isWanted(_ signal: Signal) -> Bool {
+        handlers[signal] != nil || subscriptions.contains { $0.signals.contains(signal) }
+    }
+
+    // MARK: The handler of a signal
+
+    func setHandler(_ signal: Signal, _ body: @escaping () throws -> Void) throws(IOError) {
+        // Taken first: what comes from here on, and what waits for a handler that is replaced, is the new one's.
+        let seen = handlers[signal]?.seen ?? aio_signal_count(signal.rawValue)
+        try retain(signal)
+        let former = handlers.updateValue(Handler(call: body, seen: seen), forKey: signal)
+        // As in `removeHandler`.
+        withExtendedLifetime(former) {}
+    }
+
+    func removeHandler(_ signal: Signal) -> Bool {
+        guard let former = handlers.removeValue(forKey: signal) else { return false }
+        release(signal)
+        // What it captured may use the loop when it is freed: only now, when all is done here.
+        withExtendedLifetime(former) {}
+        return true
+    }
+
+    // MARK: Subscriptions
+
+    /// All of its signals are caught, or none.
+    func add(_ subscription: SignalSubscription) throws(IOError) {
+        subscription.lookAway()
+        var retained: [Signal] = []
+        for signal in subscription.signals {
+            do {
+                try retain(signal)
+                retained.append(signal)
+            } catch {
+                for signal in retained { release(signal) }
+                throw error
+            }
+        }
+        subscriptions.append(subscription)
+    }
+
+    func remove(_ subscription: SignalSubscription) {
+        guard let index = subscriptions.firstIndex(where: { $0 === subscription }) else { return }
+        subscriptions.remove(at: index)
+        for signal in subscription.signals { release(signal) }
+    }
+
+    func removeAll() {
+        for subscription in subscriptions { remove(subscription) }
+        for signal in handlers.keys { _ = removeHandler(signal) }
+    }
+
+    // MARK: The process
+
+    private func retain(_ signal: Signal) throws(IOError) {
+        do throws(Errno) {
+            guard wakerSlot >= 0 else { throw .resourceTemporarilyUnavailable }
+            if !isWanted(signal) { try SignalRegistry.retain(signal) }
+        } catch {
+            throw IOError(error, operation: "catch signal \(signal.rawValue)")
+        }
+    }
+
+    private func release(_ signal: Signal) {
+        if !isWanted(signal) { SignalRegistry.release(signal) }
+    }
+
+    /// No trampoline writes to the waker from here on.
+    func stop() {
+        if wakerSlot >= 0 { aio_signal_waker_remove(wakerSlot) }
+        wakerSlot = -1
+    }
+
+    // MARK: Its turn
+
+    override func run() -> UnownedJob? {
+        waker.drain()
+        for subscription in subscriptions { subscription.look() }
+        for signal in handlers.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
+            let count = aio_signal_count(signal.rawValue)
+            // One of them may have removed it.
+            guard let handler = handlers[signal], handler.seen != count else { continue }
+            handlers[signal]?.seen = count
+            do {
+                try handler.call()
+            } catch {
+                loop.callExceptionHandler(
+                    ExceptionContext(message: "Exception in handler of signal \(signal.rawValue)", error: error))
+            }
+        }
+        return nil
+    }
+}

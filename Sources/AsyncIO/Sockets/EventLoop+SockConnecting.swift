@@ -1,0 +1,90 @@
+public import AsyncIOSystem
+import Selectors
+import SystemPackage
+
+/// Connecting and accepting with sockets of one's own. What holds for all raw operations stands before
+/// ``EventLoop/sockRecv(_:maxBytes:)``.
+extension EventLoop {
+    /// Connects `socket` to `address`. asyncio: `sock_connect`.
+    ///
+    /// The `IOError` of a failure names the address. The socket stays yours in any case, also when this is cancelled. The
+    /// attempt then goes on in the kernel: another call with the same address joins it, and for another address a new socket is
+    /// needed. A unix server whose queue is full refuses with `EAGAIN`, since the system has no way to wait for it.
+    public final func sockConnect(_ socket: Socket, to address: SocketAddress) async throws {
+        try await atHome { record in
+            let watcher = try watcher(of: socket.descriptor, "sockConnect")
+            try watcher.hold(.write)
+            defer { watcher.release(.write) }
+            try requireNonBlocking(socket, "sockConnect")
+            do {
+                if try beginConnect(socket, address) { return }
+                while true {
+                    _ = try await watcher.wait(for: .write, record)
+                    if let error = socket.pendingError() { throw error }
+                    // Writable and without an error is connected, unless somebody has shut the socket down, or has taken the
+                    // error: then nothing is under way, and the same event would come again and again.
+                    guard let peer = socket.peerAddress else {
+                        if try beginConnect(socket, address) { return }
+                        continue
+                    }
+                    try checkJoined(peer, address)
+                    return
+                }
+            } catch let error as Errno {
+                throw failure(error, "connect to", socket, address)
+            }
+        }
+    }
+
+    /// Connects `socket` to the first address of `host` that is of the socket's own family. asyncio: `sock_connect`.
+    ///
+    /// Throws as ``sockConnect(_:to:)`` and ``resolve(host:port:)``, `.unknownHost` if the host has no address of that
+    /// family, `.invalidArgument` for a unix socket, which has no hosts.
+    public final func sockConnect(_ socket: Socket, host: String, port: UInt16) async throws {
+        guard !host.isEmpty, let family = socket.family, family != .unix else {
+            throw EventLoopError(
+                .invalidArgument, "sockConnect: socket \(socket.number) cannot be connected to the host '\(host)'")
+        }
+        let addresses = try await resolve(host: host, port: port)
+        guard let address = addresses.first(where: { $0.family == family }) else {
+            let name = family == .ipv4 ? "IPv4" : "IPv6"
+            throw EventLoopError(.unknownHost, "the host '\(host)' has no \(name) address")
+        }
+        try await sockConnect(socket, to: address)
+    }
+
+    /// Waits for a client of a listening socket. The new socket is non-blocking, and yours. asyncio: `sock_accept`.
+    ///
+    /// A cancelled one has accepted nobody. A client that has gone before it was accepted is passed over. The address is
+    /// `nil` for a family that is not known here.
+    public final func sockAccept(_ socket: Socket) async throws -> (socket: Socket, peer: SocketAddress?) {
+        if isOnLoop, !isClosed { try requireNonBlocking(socket, "sockAccept") }
+        return try await whenReady(socket, .read, "sockAccept") {
+            while true {
+                do {
+                    return try acceptNow(socket)
+                } catch Errno.connectionAbort {
+                    continue
+                } catch let error as Errno {
+                    throw failure(error, "accept on", socket, socket.localAddress)
+                }
+            }
+        }
+    }
+
+    private final func beginConnect(_ socket: Socket, _ address: SocketAddress) throws(Errno) -> Bool {
+        do {
+            return try connectNow(socket, address)
+        } catch .alreadyInProcess {
+            // An earlier call that was cancelled has begun it.
+            return false
+        }
+    }
+
+    /// An attempt that was under way may have been to another address.
+    private final func checkJoined(_ peer: SocketAddress, _ address: SocketAddress) throws(Errno) {
+        // A server's wildcard is connected to as the machine's own address.
+        if address.family == .unix || peer.port == address.port { return }
+        throw .alreadyInProcess
+    }
+}

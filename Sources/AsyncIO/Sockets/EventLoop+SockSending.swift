@@ -1,0 +1,62 @@
+public import AsyncIOSystem
+import Selectors
+
+/// Sending on sockets of one's own. What holds for all raw operations stands before ``EventLoop/sockRecv(_:maxBytes:)``.
+extension EventLoop {
+    /// No more than this is sent in one tick, however fast the peer is.
+    private static var mostBytesPerTick: Int { 256 * 1024 }
+
+    /// Sends all of `bytes`; returns when the kernel has taken them. asyncio: `sock_sendall`.
+    ///
+    /// Throws a ``WriteError``, which says how many bytes went out before the cancellation or the failure.
+    public final func sockSendAll(_ socket: Socket, _ bytes: RawSpan) async throws {
+        var sent = 0
+        do {
+            _ = try await whenReady(socket, .write, "sockSendAll", byteCount: \.self) {
+                try sendPart(socket, bytes, &sent) ? bytes.byteCount : nil
+            }
+        } catch {
+            throw WriteError(bytesWritten: sent, underlying: error)
+        }
+    }
+
+    /// Whether that was the last part. The others are followed by a wait, be it only for the next tick.
+    private final func sendPart(_ socket: Socket, _ bytes: RawSpan, _ sent: inout Int) throws -> Bool {
+        if sent == bytes.byteCount { return true }
+        let end = min(bytes.byteCount, sent + Self.mostBytesPerTick)
+        let result = bytes.withUnsafeBytes { sendNow(socket, UnsafeRawBufferPointer(rebasing: $0[sent..<end])) }
+        switch result {
+        case .bytes(let count): sent += count
+        case .wouldBlock: break
+        case .failed(let error): throw failure(error, "send to", socket)
+        }
+        return sent == bytes.byteCount
+    }
+
+    /// As ``sockSendAll(_:_:)`` of a span.
+    public final func sockSendAll(_ socket: Socket, _ bytes: [UInt8]) async throws {
+        try await sockSendAll(socket, bytes.span.bytes)
+    }
+
+    /// Sends one datagram, whole or not at all; waits while the socket's buffer is full. asyncio: `sock_sendto`.
+    ///
+    /// An empty one is a datagram too.
+    ///
+    /// - Returns: The bytes that were sent.
+    @discardableResult
+    public final func sockSendTo(_ socket: Socket, _ bytes: RawSpan, to address: SocketAddress) async throws -> Int {
+        try await whenReady(socket, .write, "sockSendTo", byteCount: \.self) {
+            switch bytes.withUnsafeBytes({ sendToNow(socket, $0, address) }) {
+            case .bytes(let count): count
+            case .wouldBlock: nil
+            case .failed(let error): throw failure(error, "send to", socket, address)
+            }
+        }
+    }
+
+    /// As ``sockSendTo(_:_:to:)`` of a span.
+    @discardableResult
+    public final func sockSendTo(_ socket: Socket, _ bytes: [UInt8], to address: SocketAddress) async throws -> Int {
+        try await sockSendTo(socket, bytes.span.bytes, to: address)
+    }
+}

@@ -1,0 +1,106 @@
+import AsyncIOSystem
+import Selectors
+import SystemPackage
+
+/// What all raw socket operations have in common: the call is made first; only if it would block is the socket watched.
+extension EventLoop {
+    /// Calls `attempt` until it is not `nil`, and waits for the socket in between.
+    ///
+    /// The direction is the task's from its first wait to its end. A cancelled one has made no call since the last that
+    /// would have blocked. A task that never has to wait lets others have their turn when it has had its share of a tick.
+    ///
+    /// - Parameter byteCount: What `attempt` has moved, for the share.
+    final nonisolated(nonsending) func whenReady<Result>(
+        _ socket: Socket, _ direction: Readiness, _ function: StaticString,
+        byteCount: (Result) -> Int = { _ in 0 }, _ attempt: () throws -> Result?
+    ) async throws -> Result {
+        var held: DescriptorWatcher?
+        var mustWait = false
+        if isOnLoop {
+            try existingWatcher(of: socket.descriptor, function)?.check(direction)
+            if core.pointee.debug.isOn { try requireNonBlocking(socket, function) }
+            if core.pointee.descriptors.hasShareLeft(socket.number, in: core.pointee.tick) {
+                if let result = try attempt() {
+                    useShare(socket, byteCount(result))
+                    return result
+                }
+                mustWait = true
+            }
+            // Before a hop, if one is needed: what was sent of a message is followed by its rest.
+            held = try hold(socket, direction, function)
+        }
+        return try await atHome { record in
+            let watcher = try held ?? hold(socket, direction, function)
+            defer { watcher.release(direction) }
+            try watcher.checkNotEnded()
+            if held == nil, core.pointee.debug.isOn { try requireNonBlocking(socket, function) }
+            if !mustWait, !core.pointee.descriptors.hasShareLeft(socket.number, in: core.pointee.tick) {
+                try await watcher.yield()
+            }
+            while true {
+                if mustWait { _ = try await watcher.wait(for: direction, record) }
+                mustWait = true
+                if let result = try attempt() {
+                    useShare(socket, byteCount(result))
+                    return result
+                }
+            }
+        }
+    }
+
+    @inline(__always)
+    private final func useShare(_ socket: Socket, _ byteCount: Int) {
+        core.pointee.descriptors.useShare(socket.number, byteCount, in: core.pointee.tick)
+    }
+
+    private final func hold(
+        _ socket: Socket, _ direction: Readiness, _ function: StaticString
+    ) throws -> DescriptorWatcher {
+        let watcher = try watcher(of: socket.descriptor, function)
+        try watcher.hold(direction)
+        return watcher
+    }
+
+    /// For the calls that would wait on a blocking socket, whatever their arguments; in debug mode for all.
+    final func requireNonBlocking(_ socket: Socket, _ function: StaticString) throws {
+        do {
+            if try socket.isNonBlocking() { return }
+        } catch {
+            throw failure(error, "use", socket)
+        }
+        throw EventLoopError(.invalidArgument, "\(function): socket \(socket.number) is blocking")
+    }
+
+    /// The error of a call on `socket`: names the peer if there is one.
+    final func failure(
+        _ error: Errno, _ operation: String, _ socket: Socket, _ address: SocketAddress? = nil
+    ) -> IOError {
+        if let address = address ?? socket.peerAddress, !address.isUnnamed {
+            return IOError(error, operation: operation, address: address)
+        }
+        return IOError(error, operation: "\(operation) socket \(socket.number)")
+    }
+}
+
+extension SocketAddress {
+    /// Whether it says nothing: a unix socket that was not bound.
+    fileprivate var isUnnamed: Bool { family == .unix && host.isEmpty }
+}
+
+extension EventLoop {
+    /// Closes a socket that raw operations or watchers may be using. No function of asyncio's.
+    ///
+    /// Whoever waits for the socket, in an operation or in ``waitReadable(_:)``, gets `.closed` in the next tick; readers and
+    /// writers are removed; then the descriptor is freed. `Socket.close()` alone does not do that: the loop does not hear of
+    /// it, the waits go on until they are cancelled or until the number is used again, and with some selectors what uses
+    /// the number next is told of events that are not its own. Throws `.descriptorInUse` for a socket that belongs to a
+    /// transport, `.wrongThread`. The loop's thread.
+    public final func sockClose(_ socket: Socket) throws(EventLoopError) {
+        guard isOnLoop else { throw .wrongThread("sockClose") }
+        if let user = core.pointee.descriptors[socket.number] {
+            guard let watcher = user as? DescriptorWatcher else { throw .descriptorInUse(socket.descriptor) }
+            watcher.end()
+        }
+        socket.close()
+    }
+}

@@ -1,0 +1,92 @@
+import AsyncIOSystem
+import CAsyncIO
+
+extension EventLoop {
+    /// Runs `body` as a task on the loop, and blocks the calling thread until it has ended. asyncio: `result()` of what
+    /// `run_coroutine_threadsafe` returns.
+    ///
+    /// ```swift
+    /// let greeting = try loop.runThreadsafe(timeout: .seconds(5)) { try await client.greeting() }
+    /// ```
+    ///
+    /// For threads that run no loop. Throws what `body` throws; `.wrongThread` on the loop's own thread, which would wait for
+    /// itself; `.anotherLoopRunning` on the thread of another loop, `.calledFromTask` within a task; `.closed`; and
+    /// `.timedOut` after `timeout`, when `body` was cancelled but may not have ended. A loop that does not run is waited for.
+    ///
+    /// - Parameter timeout: In real time; `nil` waits for ever.
+    @available(*, noasync, message: "runThreadsafe blocks its thread; in a task, await createTaskThreadsafe's")
+    public final func runThreadsafe<Result>(
+        name: String? = nil, timeout: Duration? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: sending @escaping () async throws -> sending Result
+    ) throws -> sending Result {
+        if isRunningHere {
+            throw EventLoopError(
+                .wrongThread, "runThreadsafe would wait for ever: it was called on the thread of the loop it waits for")
+        }
+        if runningLoop != nil { throw EventLoopError.anotherLoopRunning }
+        if TaskIdentity.current != .none { throw EventLoopError.calledFromTask("runThreadsafe") }
+        if isClosed { throw EventLoopError.closed }
+        let deadline = timeout.map { MonotonicClock.now.advanced(by: $0) } ?? .distantFuture
+        // SAFETY: the body was sent here, and its result is the loop's until the task has ended, and then the caller's.
+        let sent = SentBody(call: body)
+        let record = TaskRecord(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
+        let answer = ThreadAnswer<UncheckedSendable<Result>>()
+        let operation = SentOperation { UncheckedSendable(value: try await sent.call()) }
+        let task = startThreadsafe(record, nil, operation) { answer.give($0) }
+        guard let result = answer.wait(until: deadline) else {
+            task.cancel()
+            throw EventLoopError(.timedOut, "the loop took longer than the time limit of runThreadsafe")
+        }
+        nonisolated(unsafe) let value = try result.get().value
+        return value
+    }
+}
+
+/// The body on its way to the loop; it is called there only.
+private struct SentBody<Result>: @unchecked Sendable {
+    let call: () async throws -> Result
+}
+
+/// What a blocked thread waits for.
+///
+/// SAFETY: `result` is touched under the lock only, and set once.
+private final class ThreadAnswer<Value>: @unchecked Sendable {
+    private let lock: UnsafeMutablePointer<pthread_mutex_t>
+    private let changed: UnsafeMutablePointer<pthread_cond_t>
+    private var result: Result<Value, any Error>?
+
+    init() {
+        lock = .allocate(capacity: 1)
+        aio_lock_init(lock)
+        changed = .allocate(capacity: 1)
+        aio_condition_init(changed)
+    }
+
+    deinit {
+        aio_condition_destroy(changed)
+        changed.deallocate()
+        aio_lock_destroy(lock)
+        lock.deallocate()
+    }
+
+    func give(_ result: Result<Value, any Error>) {
+        aio_lock(lock)
+        self.result = result
+        aio_condition_signal(changed)
+        aio_unlock(lock)
+    }
+
+    /// `nil` when the time has passed.
+    func wait(until deadline: LoopInstant) -> Result<Value, any Error>? {
+        aio_lock(lock)
+        defer { aio_unlock(lock) }
+        while result == nil {
+            if deadline == .distantFuture {
+                aio_condition_wait(changed, lock)
+            } else if !aio_condition_wait_until(changed, lock, deadline.nanoseconds) {
+                break
+            }
+        }
+        return result
+    }
+}

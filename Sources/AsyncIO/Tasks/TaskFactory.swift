@@ -1,0 +1,68 @@
+/// A hook into the creation of tasks, for tracing and the like.
+extension EventLoop {
+    /// Gets each new task's description and operation, and returns the operation to run in its place. asyncio: the factory of
+    /// `set_task_factory`.
+    ///
+    /// The returned operation calls the given one, and may do something before and after. If it throws, so does the task. It
+    /// may hide no error: a task whose own operation failed fails in any case. An error of the factory itself fails the task,
+    /// whose operation is then released.
+    public typealias TaskFactory = (
+        EventLoop, TaskInfo, @escaping () async throws -> Void
+    ) throws -> () async throws -> Void
+
+    /// Replaces the hook; `nil` removes it. The loop's thread. asyncio: `set_task_factory`.
+    ///
+    /// It is called for all tasks that the loop starts from then on, the library's own included: those of connections, of time
+    /// limits, of `runUntilComplete`.
+    ///
+    /// ```swift
+    /// loop.setTaskFactory { loop, info, operation in
+    ///     {
+    ///         print("begins: \(info)")
+    ///         defer { print("ends: \(info)") }
+    ///         try await operation()
+    ///     }
+    /// }
+    /// ```
+    public final func setTaskFactory(_ factory: TaskFactory?) {
+        requireOnLoop("setTaskFactory")
+        // The former one is released after the field is in order.
+        let former = core.pointee.taskFactory
+        core.pointee.taskFactory = factory
+        _ = former
+    }
+
+    /// The hook that is set. The loop's thread. asyncio: `get_task_factory`.
+    public final var taskFactory: TaskFactory? {
+        requireOnLoop("taskFactory")
+        return core.pointee.taskFactory
+    }
+
+    /// The operation that the factory makes of a task's; without a factory, the task's own.
+    final func applyTaskFactory<Success>(
+        _ operation: @escaping () async throws -> Success, _ record: TaskRecord
+    ) throws -> () async throws -> Success {
+        guard let factory = core.pointee.taskFactory else { return operation }
+        let outcome = TaskOutcome<Success>()
+        let made = try factory(self, record.info) {
+            do {
+                outcome.result = .success(try await operation())
+            } catch {
+                outcome.result = .failure(error)
+                throw error
+            }
+        }
+        return {
+            try await made()
+            guard let result = outcome.result else {
+                throw EventLoopError(.invalidState, "what the task factory made did not run the task's operation")
+            }
+            return try result.get()
+        }
+    }
+}
+
+/// Carries a task's result past its factory, which knows no types.
+private final class TaskOutcome<Success> {
+    var result: Result<Success, any Error>?
+}

@@ -1,0 +1,100 @@
+import AsyncIOSystem
+
+/// What the protocol sends: at once if the kernel takes it, else later, in order.
+extension StreamTransport {
+    /// Sends `bytes`, or what cannot be sent now later, in order. Never blocks. asyncio: `write`.
+    ///
+    /// After `close()`, `abort()` or a loss the bytes are dropped, since nobody will read them; a program that goes on and
+    /// on is told so once. After `writeEOF()` they are dropped and reported.
+    public func write(_ bytes: RawSpan) {
+        bytes.withUnsafeBytes { write($0) }
+    }
+
+    public func write(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { write($0) }
+    }
+
+    /// Sends the UTF-8 bytes of `text`.
+    public func write(_ text: String) {
+        write(text.utf8.span.bytes)
+    }
+
+    /// Sends several pieces as one, straight from where they are if they are large. asyncio: `writelines`.
+    public func write(contentsOf pieces: some Sequence<[UInt8]>) {
+        loop.requireOnLoop("StreamTransport.write")
+        var vector = WriteVector((pieces as? [[UInt8]]) ?? Array(pieces))
+        guard state.acceptsWrites else { return dropped(vector.count) }
+        if queue.isEmpty, vector.count <= WriteVector.joinedBytes { return write(vector.joined) }
+        var isShort = !queue.isEmpty
+        while vector.count > 0, !isShort {
+            let (result, offered) = vector.withNextPieces { (driver.send($0), $0.byteCount) }
+            switch result {
+            case .bytes(let count):
+                vector.advance(by: count)
+                isShort = count < offered
+            case .wouldBlock: isShort = true
+            case .failed(let error): return failed(error, operation: "send to")
+            }
+        }
+        queue.reserve(vector.count)
+        vector.forEachRest { queue.append($0) }
+        if writeBufferSize > 0 { perform(state.queued(queuedBytes: writeBufferSize)) }
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer) {
+        loop.requireOnLoop("StreamTransport.write")
+        guard state.acceptsWrites else { return dropped(bytes.count) }
+        if bytes.isEmpty { return }
+        var taken = 0
+        if queue.isEmpty {
+            switch driver.send(bytes) {
+            case .bytes(let count): taken = count
+            case .wouldBlock: break
+            case .failed(let error): return failed(error, operation: "send to")
+            }
+            if taken == bytes.count {
+                if driver.unsentBytes > 0 { perform(state.queued(queuedBytes: writeBufferSize)) }
+                return
+            }
+        }
+        queue.append(UnsafeRawBufferPointer(rebasing: bytes[taken...]))
+        perform(state.queued(queuedBytes: writeBufferSize))
+    }
+
+    /// One report for a program that does not notice, after as many silent ones as in asyncio.
+    private static let silentDroppedWrites = 5
+
+    private func dropped(_ count: Int) {
+        if count == 0 { return }
+        if state.life == .open {
+            loop.callExceptionHandler(
+                ExceptionContext(message: "write after writeEOF: \(count) bytes were dropped", transport: self))
+        } else if state.life == .lost {
+            droppedWrites += 1
+            guard droppedWrites == Self.silentDroppedWrites else { return }
+            loop.callExceptionHandler(
+                ExceptionContext(
+                    message:
+                        "\(droppedWrites) writes to a connection that has ended were dropped; more are not reported",
+                    transport: self))
+        }
+    }
+
+    func flushQueue() {
+        if queue.isEmpty && !state.isClosing && !state.isWriterPaused && state.writing != .ending { return }
+        while !queue.isEmpty {
+            let bytes = queue.bytes
+            switch driver.send(bytes) {
+            case .bytes(let count):
+                queue.removeFirst(count)
+                // A short send: the driver tells when there is room again.
+                if count < bytes.count { return perform(state.flushed(queuedBytes: writeBufferSize)) }
+            case .wouldBlock:
+                return perform(state.flushed(queuedBytes: writeBufferSize))
+            case .failed(let error):
+                return failed(error, operation: "send to")
+            }
+        }
+        perform(state.flushed(queuedBytes: writeBufferSize))
+    }
+}

@@ -1,0 +1,52 @@
+public import AsyncIOSystem
+public import SystemPackage
+
+/// The socket of a transport or of a server, for its options. asyncio: `TransportSocket`.
+///
+/// It neither sends nor receives, which would be behind its owner's back, and does not outlive its owner's use of the socket:
+/// the number may belong to somebody else then. The loop's thread.
+public struct TransportSocket {
+    private let owner: any SocketOwner
+
+    init(_ owner: any SocketOwner) {
+        self.owner = owner
+    }
+
+    /// The descriptor; `nil` once the socket is closed. Do not close it. asyncio: `fileno`.
+    public var descriptor: FileDescriptor? { owner.openSocket?.descriptor }
+
+    /// The address of this end, also after the close. asyncio: `getsockname`.
+    public var localAddress: SocketAddress? { owner.localAddress }
+
+    /// getsockopt(2). Throws an `IOError`, or `.closed`. asyncio: `getsockopt`.
+    public func option(_ option: SocketOption) throws -> Int {
+        let socket = try open()
+        do {
+            return try socket.option(option)
+        } catch {
+            throw IOError(error, operation: "get a socket option of", address: localAddress)
+        }
+    }
+
+    /// setsockopt(2). Throws an `IOError`, or `.closed`. asyncio: `setsockopt`.
+    public func setOption(_ option: SocketOption, to value: Int) throws {
+        let socket = try open()
+        do {
+            try socket.setOption(option, to: value)
+        } catch {
+            throw IOError(error, operation: "set a socket option of", address: localAddress)
+        }
+    }
+
+    private func open() throws -> Socket {
+        guard let socket = owner.openSocket else { throw EventLoopError(.closed, "the socket is closed") }
+        return socket
+    }
+}
+
+/// Who closes a socket that others may look at.
+protocol SocketOwner: AnyObject {
+    /// `nil` once it is closed.
+    var openSocket: Socket? { get }
+    var localAddress: SocketAddress? { get }
+}

@@ -1,0 +1,89 @@
+import CAsyncIO
+
+/// The pieces of one vectored write, and how far they have been sent.
+///
+/// The kernel takes them from where they are. It takes a limited number of them and of bytes per call, and may stop in the
+/// middle of a piece.
+struct WriteVector {
+    /// Pieces per system call. The kernel would take 1,024; a call of 64 is not slower per byte.
+    static let mostPieces = 64
+    /// Bytes per system call: some systems fail with more than 2 GiB.
+    static let mostBytes = 1 << 30
+    /// Up to so many bytes it is cheaper to join the pieces than to describe them to the kernel.
+    static let joinedBytes = 8 * 1024
+
+    private let pieces: [[UInt8]]
+    /// The first piece that is not sent wholly, and what is sent of it.
+    private var index = 0
+    private var offset = 0
+    /// Bytes that are not sent.
+    private(set) var count: Int
+
+    init(_ pieces: [[UInt8]]) {
+        self.pieces = pieces
+        count = pieces.reduce(0) { $0 + $1.count }
+    }
+
+    /// So many bytes were sent.
+    mutating func advance(by sent: Int) {
+        count -= sent
+        var sent = sent
+        while sent > 0 {
+            let rest = pieces[index].count - offset
+            if sent < rest {
+                offset += sent
+                return
+            }
+            sent -= rest
+            index += 1
+            offset = 0
+        }
+    }
+
+    /// Calls `body` with the next pieces, none of them empty.
+    func withNextPieces<Result>(_ body: (UnsafeBufferPointer<iovec>) -> Result) -> Result {
+        withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.mostPieces) { vector in
+            collect(from: index, offset, into: vector, 0, room: Self.mostBytes, body)
+        }
+    }
+
+    /// One call per piece, nested, since a piece's memory is known only within.
+    private func collect<Result>(
+        from index: Int, _ offset: Int, into vector: UnsafeMutableBufferPointer<iovec>, _ count: Int, room: Int,
+        _ body: (UnsafeBufferPointer<iovec>) -> Result
+    ) -> Result {
+        var index = index
+        while index < pieces.count, pieces[index].isEmpty { index += 1 }
+        guard index < pieces.count, count < vector.count, room > 0 else {
+            return body(UnsafeBufferPointer(rebasing: vector[..<count]))
+        }
+        return pieces[index].withUnsafeBytes { bytes in
+            let length = min(bytes.count - offset, room)
+            // The kernel only reads it.
+            let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress! + offset)
+            vector.initializeElement(at: count, to: iovec(iov_base: start, iov_len: length))
+            return collect(from: index + 1, 0, into: vector, count + 1, room: room - length, body)
+        }
+    }
+
+    /// What is left, as one.
+    var joined: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count)
+        forEachRest { bytes += $0 }
+        return bytes
+    }
+
+    /// Calls `body` with what is left, piece by piece.
+    func forEachRest(_ body: (UnsafeRawBufferPointer) -> Void) {
+        for position in index..<max(index, pieces.count) {
+            pieces[position].withUnsafeBytes { bytes in
+                body(UnsafeRawBufferPointer(rebasing: bytes[(position == index ? offset : 0)...]))
+            }
+        }
+    }
+}
+
+extension UnsafeBufferPointer<iovec> {
+    var byteCount: Int { reduce(0) { $0 + $1.iov_len } }
+}

@@ -1,0 +1,91 @@
+#define _GNU_SOURCE
+#include "include/interrupt.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "include/signals.h"
+
+// The process whose run it is; zero between two runs.
+static _Atomic pid_t owner;
+static _Atomic int descriptor;
+static _Atomic int count;
+static _Atomic int running_handlers;
+
+// Async-signal-safe.
+static _Noreturn void end_process(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    sigaction(SIGINT, &action, NULL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    raise(SIGINT);
+    // The first process of a container is not ended by a signal that it does not handle.
+    _exit(128 + SIGINT);
+}
+
+static void interrupted(int signal) {
+    (void)signal;
+    int saved = errno;
+    atomic_fetch_add(&running_handlers, 1);
+    // Not ours: of a forked child before its exec, or come too late. Then the default counts.
+    if (atomic_load(&owner) != getpid() || atomic_fetch_add(&count, 1) > 0) end_process();
+    uint64_t one = 1;
+    ssize_t ignored = write(atomic_load(&descriptor), &one, sizeof one);
+    (void)ignored;
+    atomic_fetch_sub(&running_handlers, 1);
+    errno = saved;
+}
+
+int aio_interrupt_catch(int fd) {
+    struct sigaction found;
+    if (sigaction(SIGINT, NULL, &found) < 0) return -errno;
+    if ((found.sa_flags & SA_SIGINFO) != 0 || found.sa_handler != SIG_DFL) return 0;
+
+    atomic_store(&descriptor, fd);
+    atomic_store(&count, 0);
+    atomic_store(&owner, getpid());
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = interrupted;
+    action.sa_flags = SA_RESTART;
+    sigfillset(&action.sa_mask);
+    return sigaction(SIGINT, &action, NULL) < 0 ? -errno : 1;
+}
+
+int aio_interrupt_release(void) {
+    struct sigaction found;
+    if (sigaction(SIGINT, NULL, &found) == 0 && found.sa_handler == interrupted) {
+        found.sa_handler = SIG_DFL;
+        sigaction(SIGINT, &found, NULL);
+    }
+    // A loop that has a handler of its own would give the signal back to this run's later.
+    aio_signal_replace_former(SIGINT, interrupted);
+    atomic_store(&owner, 0);
+    // A handler on another thread may have seen the owner already; it is one write from its end.
+    while (atomic_load(&running_handlers) > 0) sched_yield();
+    return atomic_load(&count);
+}
+
+void aio_end_by_interrupt(void) {
+    // What print() holds back. Of other streams nothing, as by a signal: fflush(NULL) would wait for the lock of each, and a
+    // thread that reads one, such as standard input, holds it for as long as nothing comes.
+    if (ftrylockfile(stdout) == 0) {
+        fflush(stdout);
+        funlockfile(stdout);
+    }
+    end_process();
+}
+
+void aio_exit_failure(void) { exit(EXIT_FAILURE); }

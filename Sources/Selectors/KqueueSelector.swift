@@ -1,0 +1,146 @@
+#if os(macOS) || os(FreeBSD) || os(OpenBSD)
+import AsyncIOSystem
+import CAsyncIO
+public import SystemPackage
+
+/// Waits with kqueue(2). macOS and the BSDs.
+///
+/// The kernel forgets a descriptor when it is closed, duplicates or not. It keeps the two directions of a descriptor as two
+/// filters; their events are told as one here.
+public final class KqueueSelector: KeyedSelector {
+    /// More events than this wait for the next call; nothing is lost.
+    private static let eventsPerWait = 512
+
+    private var kqueue: CInt
+    /// How many forks there were before the process that made it: a child does not inherit it, and has the number for others.
+    private let forks: UInt32
+    private let buffer: UnsafeMutablePointer<kevent>
+    public let keys = SelectorKeys()
+
+    public init() throws(Errno) {
+        aio_install_fork_handler()
+        forks = aio_fork_count()
+        let result = aio_kqueue_create()
+        if result < 0 { throw Errno(rawValue: -result) }
+        kqueue = result
+        buffer = .allocate(capacity: Self.eventsPerWait)
+    }
+
+    deinit {
+        close()
+        buffer.deallocate()
+    }
+
+    /// The kqueue's own descriptor, which can be watched by another poller. -1 after `close()`.
+    public var descriptor: FileDescriptor { FileDescriptor(rawValue: kqueue) }
+
+    public var supportsEdgeTrigger: Bool { true }
+
+    public func register(
+        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+    ) throws(Errno) {
+        try keys.checkRegister(descriptor, interest)
+        do {
+            try change(descriptor.rawValue, from: [], to: interest, trigger)
+        } catch {
+            // One of the two filters may have been added.
+            remove(descriptor.rawValue, interest)
+            throw error
+        }
+        keys.set(
+            descriptor,
+            SelectorKeys.Entry(token: token, interest: interest, trigger: trigger))
+    }
+
+    public func modify(
+        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+    ) throws(Errno) {
+        var entry = try keys.checkModify(descriptor, interest)
+        if entry.interest != interest || entry.trigger != trigger {
+            do {
+                // EV_CLEAR of a filter that exists is not changed by adding it again everywhere.
+                let kept = entry.trigger == trigger ? entry.interest : []
+                if kept.isEmpty { remove(descriptor.rawValue, entry.interest) }
+                try change(descriptor.rawValue, from: kept, to: interest, trigger)
+            } catch {
+                // Half a change would be a registration that nobody asked for.
+                remove(descriptor.rawValue, [.read, .write])
+                _ = try? keys.remove(descriptor)
+                throw error
+            }
+        }
+        entry.token = token
+        entry.interest = interest
+        entry.trigger = trigger
+        keys.set(descriptor, entry)
+    }
+
+    public func unregister(_ descriptor: FileDescriptor) throws(Errno) {
+        // It fails if the descriptor was closed before: then the kernel has forgotten it by itself.
+        remove(descriptor.rawValue, try keys.remove(descriptor).interest)
+    }
+
+    public func wait(timeoutNanoseconds: Int64?, into events: inout [ReadyEvent]) throws(Errno) {
+        try keys.checkOpen()
+        if !isOurs { throw .badFileDescriptor }
+        var time = WaitTime(timeoutNanoseconds)
+        while true {
+            let count = aio_kqueue_wait(kqueue, buffer, CInt(Self.eventsPerWait), time.nanoseconds)
+            if count >= 0 { return append(Int(count), to: &events) }
+            guard count == -Errno.interrupted.rawValue else { throw Errno(rawValue: -count) }
+            time.wasInterrupted()
+        }
+    }
+
+    public func close() {
+        guard keys.close() else { return }
+        if isOurs { Socket(number: kqueue).close() }
+        kqueue = -1
+    }
+
+    private var isOurs: Bool { forks == aio_fork_count() }
+
+    private func append(_ count: Int, to events: inout [ReadyEvent]) {
+        let first = events.count
+        for index in 0..<count {
+            let event = buffer + index
+            let number = aio_kqueue_event_fd(event)
+            guard let entry = keys.entry(of: number) else { continue }
+            var readiness: Readiness = aio_kqueue_event_writes(event) ? .write : .read
+            if aio_kqueue_event_hangs_up(event) {
+                readiness.formUnion(entry.interest)
+                readiness.insert(.hangup)
+            }
+            // The entry's position is where the descriptor's event of this wait is, if it has one: looked at, not trusted.
+            let position = first + Int(entry.position)
+            if position < events.count, events[position].token == entry.token {
+                events[position].readiness.formUnion(readiness)
+            } else {
+                keys.move(number, to: events.count - first)
+                events.append(ReadyEvent(token: entry.token, readiness: readiness))
+            }
+        }
+    }
+
+    private func change(
+        _ number: CInt, from former: Readiness, to interest: Readiness, _ trigger: Trigger
+    ) throws(Errno) {
+        if !isOurs { throw .badFileDescriptor }
+        for direction in [Readiness.read, .write] {
+            if interest.contains(direction), !former.contains(direction) {
+                let result = aio_kqueue_add(kqueue, number, direction == .write, trigger == .edge)
+                if result < 0 { throw Errno(rawValue: -result) }
+            } else if former.contains(direction), !interest.contains(direction) {
+                let result = aio_kqueue_remove(kqueue, number, direction == .write)
+                if result < 0 { throw Errno(rawValue: -result) }
+            }
+        }
+    }
+
+    private func remove(_ number: CInt, _ interest: Readiness) {
+        if !isOurs { return }
+        if interest.contains(.read) { _ = aio_kqueue_remove(kqueue, number, false) }
+        if interest.contains(.write) { _ = aio_kqueue_remove(kqueue, number, true) }
+    }
+}
+#endif

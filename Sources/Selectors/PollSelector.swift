@@ -1,0 +1,105 @@
+import AsyncIOSystem
+import CAsyncIO
+public import SystemPackage
+
+/// Waits with poll(2). Every Unix; any descriptor number, any kind of file.
+///
+/// It knows only `Trigger.level`. A wait takes time for every descriptor that is registered, ready or not: for thousands of
+/// idle connections take epoll or kqueue.
+///
+/// A descriptor that is closed while it is registered is told once as ready, so that whoever reads or writes it collects
+/// `EBADF`, and then not watched any more, until it is modified or registered anew. Should its number be taken by another
+/// file before the next wait, that one is watched: poll knows numbers only. So unregister before you close.
+public final class PollSelector: KeyedSelector {
+    public let keys = SelectorKeys()
+    /// Without gaps. An entry that is not watched any more has its number's complement, which poll skips.
+    private var polled: [pollfd] = []
+
+    public init() {}
+
+    deinit { close() }
+
+    public var supportsEdgeTrigger: Bool { false }
+
+    public func register(
+        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+    ) throws(Errno) {
+        try keys.checkRegister(descriptor, interest)
+        if trigger == .edge { throw .invalidArgument }
+        let result = aio_check_open(descriptor.rawValue)
+        if result < 0 { throw Errno(rawValue: -result) }
+        keys.set(
+            descriptor,
+            SelectorKeys.Entry(
+                token: token, position: polled.count, interest: interest, trigger: trigger))
+        polled.append(pollfd(fd: descriptor.rawValue, events: Self.events(interest), revents: 0))
+    }
+
+    public func modify(
+        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+    ) throws(Errno) {
+        var entry = try keys.checkModify(descriptor, interest)
+        if trigger == .edge { throw .invalidArgument }
+        entry.token = token
+        entry.interest = interest
+        keys.set(descriptor, entry)
+        polled[Int(entry.position)] = pollfd(fd: descriptor.rawValue, events: Self.events(interest), revents: 0)
+    }
+
+    public func unregister(_ descriptor: FileDescriptor) throws(Errno) {
+        let position = Int(try keys.remove(descriptor).position)
+        let last = polled.removeLast()
+        guard position < polled.count else { return }
+        polled[position] = last
+        keys.move(Self.number(of: last), to: position)
+    }
+
+    public func wait(timeoutNanoseconds: Int64?, into events: inout [ReadyEvent]) throws(Errno) {
+        try keys.checkOpen()
+        var time = WaitTime(timeoutNanoseconds)
+        while true {
+            let count = polled.withUnsafeMutableBufferPointer {
+                aio_poll_wait($0.baseAddress, CInt($0.count), time.nanoseconds)
+            }
+            if count >= 0 { return append(Int(count), to: &events) }
+            guard count == -Errno.interrupted.rawValue else { throw Errno(rawValue: -count) }
+            time.wasInterrupted()
+        }
+    }
+
+    public func close() {
+        guard keys.close() else { return }
+        polled = []
+    }
+
+    private func append(_ count: Int, to events: inout [ReadyEvent]) {
+        var left = count
+        for index in polled.indices where left > 0 && polled[index].revents != 0 {
+            left -= 1
+            let number = polled[index].fd
+            guard let entry = keys.entry(of: number) else { continue }
+            let bits = polled[index].revents
+            if bits & AIO_POLLNVAL != 0 { polled[index].fd = ~number }
+            events.append(ReadyEvent(token: entry.token, readiness: Self.readiness(of: bits, entry.interest)))
+        }
+    }
+
+    private static func number(of entry: pollfd) -> CInt { entry.fd < 0 ? ~entry.fd : entry.fd }
+
+    private static func events(_ interest: Readiness) -> Int16 {
+        var events: Int16 = 0
+        if interest.contains(.read) { events |= AIO_POLLIN | AIO_POLLRDHUP }
+        if interest.contains(.write) { events |= AIO_POLLOUT }
+        return events
+    }
+
+    /// Errors and hang-ups wake both directions that are watched.
+    private static func readiness(of bits: Int16, _ interest: Readiness) -> Readiness {
+        var readiness: Readiness = []
+        if bits & ~AIO_POLLOUT != 0 { readiness.insert(.read) }
+        if bits & ~(AIO_POLLIN | AIO_POLLRDHUP) != 0 { readiness.insert(.write) }
+        readiness.formIntersection(interest)
+        if bits & (AIO_POLLRDHUP | AIO_POLLHUP | AIO_POLLERR) != 0 { readiness.insert(.hangup) }
+        return readiness
+    }
+}

@@ -1,0 +1,138 @@
+import AsyncIOSystem
+import CAsyncIO
+public import SystemPackage
+
+/// Waits with select(2). Every Unix.
+///
+/// It knows only `Trigger.level`, and only descriptors whose numbers are below ``descriptorLimit``, mostly 1,024: others
+/// are refused with `EMFILE`. A wait takes time for every number up to the highest that is registered.
+///
+/// A descriptor that is closed while it is registered is treated as ``PollSelector`` does.
+public final class SelectSelector: KeyedSelector {
+    public let keys = SelectorKeys()
+    private let sets: UnsafeMutablePointer<Sets>
+    /// Behind the highest number that is watched.
+    private var end: CInt = 0
+
+    /// What is watched, and what a wait makes of it.
+    private struct Sets {
+        var read = fd_set()
+        var write = fd_set()
+        var readable = fd_set()
+        var writable = fd_set()
+    }
+
+    public init() {
+        sets = .allocate(capacity: 1)
+        sets.initialize(to: Sets())
+    }
+
+    deinit {
+        sets.deallocate()
+    }
+
+    public var supportsEdgeTrigger: Bool { false }
+
+    public var descriptorLimit: Int? { Int(AIO_FD_SETSIZE) }
+
+    public func register(
+        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+    ) throws(Errno) {
+        try keys.checkRegister(descriptor, interest)
+        if trigger == .edge { throw .invalidArgument }
+        let result = aio_check_open(descriptor.rawValue)
+        if result < 0 { throw Errno(rawValue: -result) }
+        if descriptor.rawValue >= AIO_FD_SETSIZE { throw .tooManyOpenFiles }
+        keys.set(
+            descriptor,
+            SelectorKeys.Entry(token: token, interest: interest, trigger: trigger))
+        watch(descriptor.rawValue, interest)
+    }
+
+    public func modify(
+        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+    ) throws(Errno) {
+        var entry = try keys.checkModify(descriptor, interest)
+        if trigger == .edge { throw .invalidArgument }
+        entry.token = token
+        entry.interest = interest
+        keys.set(descriptor, entry)
+        watch(descriptor.rawValue, interest)
+    }
+
+    public func unregister(_ descriptor: FileDescriptor) throws(Errno) {
+        try keys.remove(descriptor)
+        watch(descriptor.rawValue, [])
+        // At most as many steps as there are numbers.
+        while end > 0, !keys.contains(end - 1) { end -= 1 }
+    }
+
+    public func wait(timeoutNanoseconds: Int64?, into events: inout [ReadyEvent]) throws(Errno) {
+        try keys.checkOpen()
+        var time = WaitTime(timeoutNanoseconds)
+        while true {
+            sets.pointee.readable = sets.pointee.read
+            sets.pointee.writable = sets.pointee.write
+            let count = aio_select_wait(end, &sets.pointee.readable, &sets.pointee.writable, time.nanoseconds)
+            if count >= 0 { return append(Int(count), to: &events) }
+            switch Errno(rawValue: -count) {
+            case .interrupted: time.wasInterrupted()
+            case .badFileDescriptor:
+                // It refuses to watch any, because of one. None to be found: it was opened anew meanwhile.
+                if tellClosed(to: &events) { return }
+            case let error: throw error
+            }
+        }
+    }
+
+    public func close() {
+        guard keys.close() else { return }
+        end = 0
+    }
+
+    /// Puts the number into the sets of `interest`, and takes it out of the others.
+    private func watch(_ number: CInt, _ interest: Readiness) {
+        if interest.contains(.read) {
+            aio_select_insert(&sets.pointee.read, number)
+        } else {
+            aio_select_remove(&sets.pointee.read, number)
+        }
+        if interest.contains(.write) {
+            aio_select_insert(&sets.pointee.write, number)
+        } else {
+            aio_select_remove(&sets.pointee.write, number)
+        }
+        if !interest.isEmpty { end = max(end, number + 1) }
+    }
+
+    private func append(_ count: Int, to events: inout [ReadyEvent]) {
+        var left = count
+        var number: CInt = 0
+        while number < end, left > 0 {
+            defer { number += 1 }
+            var readiness: Readiness = []
+            if aio_select_contains(&sets.pointee.readable, number) { readiness.insert(.read) }
+            if aio_select_contains(&sets.pointee.writable, number) { readiness.insert(.write) }
+            if readiness.isEmpty { continue }
+            left -= readiness == [.read, .write] ? 2 : 1
+            guard let entry = keys.entry(of: number) else { continue }
+            events.append(ReadyEvent(token: entry.token, readiness: readiness))
+        }
+    }
+
+    /// Tells the descriptors that were closed as ready, and watches them no more. Whether there were any.
+    private func tellClosed(to events: inout [ReadyEvent]) -> Bool {
+        var found = false
+        for number in 0..<end {
+            guard let entry = keys.entry(of: number), isWatched(number), aio_check_open(number) < 0 else { continue }
+            found = true
+            watch(number, [])
+            events.append(ReadyEvent(token: entry.token, readiness: entry.interest))
+        }
+        return found
+    }
+
+    private func isWatched(_ number: CInt) -> Bool {
+        aio_select_contains(&sets.pointee.read, number) || aio_select_contains(&sets.pointee.write, number)
+    }
+}

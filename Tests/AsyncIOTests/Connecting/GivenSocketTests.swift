@@ -1,0 +1,204 @@
+import AsyncIOTesting
+import Foundation
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+/// Sockets that were made elsewhere.
+struct GivenSocketTests {
+    /// A socket as other code makes it: blocking, and inherited by children.
+    private static func plainSocket() -> Socket {
+        Socket(number: socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0))
+    }
+
+    // covers: 137, 173
+    @Test(arguments: LoopKind.available)
+    func aConnectedSocketBecomesAConnection(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let socket = Self.plainSocket()
+            _ = try socket.connect(to: server.localAddresses[0])
+            let (transport, recorder) = try await loop.createConnection(socket: socket) { Recorder() }
+            #expect(recorder.events == [.made])
+            #expect(transport.peerAddress == server.localAddresses[0])
+            #expect(fcntl(socket.number, F_GETFL) & O_NONBLOCK != 0)
+            #expect(fcntl(socket.number, F_GETFD) & FD_CLOEXEC != 0)
+            #expect(try transport.socket.option(.noDelay) != 0)
+            transport.write("hello")
+            await loop.until { recorder.received.count == 5 }
+            // It is left alone, and goes on.
+            #expect(
+                await asyncCode { _ = try await loop.createConnection(socket: socket) { Recorder() } }
+                    == .descriptorInUse)
+            transport.write(" again")
+            await loop.until { recorder.received.count == 11 }
+            transport.close()
+            await loop.until { server.connectionCount == 0 }
+            #expect(try openSockets(onPort: server.port) == 1)
+            server.close()
+        }
+    }
+
+    // covers: 137
+    @Test(arguments: LoopKind.available)
+    func anAcceptedSocketBecomesAConnection(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let (near, far) = try Socket.pair()
+            let (_, accepted) = try await loop.connectAcceptedSocket(near) { Recorder() }
+            let (client, recorder) = try await loop.connectAcceptedSocket(far) { BufferedRecorder() }
+            accepted.transport?.write("over a unix socket")
+            accepted.transport?.close()
+            await loop.until { recorder.transport == nil }
+            #expect(recorder.received == Array("over a unix socket".utf8))
+            #expect(client.isClosing)
+        }
+    }
+
+    // covers: 162, 163
+    @Test(arguments: LoopKind.available)
+    func aSocketThatWillNotDoIsClosed(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
+            let datagram = Socket(number: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
+            try datagram.bind(to: address)
+            #expect(
+                await asyncCode { _ = try await loop.createConnection(socket: datagram) { Recorder() } }
+                    == .invalidArgument)
+
+            let unconnected = Self.plainSocket()
+            try unconnected.bind(to: address)
+            let port = try #require(unconnected.localAddress?.port)
+            let error = await #expect(throws: IOError.self) {
+                _ = try await loop.createConnection(socket: unconnected) { Recorder() }
+            }
+            #expect(error?.errno == .socketNotConnected)
+            #expect(try openSockets(onPort: port) == 0)
+
+            let (near, far) = try Socket.pair()
+            await #expect(throws: Recorder.ExampleError.self) {
+                _ = try await loop.createConnection(socket: near) { () throws -> Recorder in
+                    throw Recorder.ExampleError()
+                }
+            }
+            var byte: UInt8 = 0
+            #expect(withUnsafeMutableBytes(of: &byte) { far.receive(into: $0) } == .bytes(0))
+            far.close()
+
+            await #expect(throws: IOError.self) {
+                _ = try await loop.createConnection(socket: Socket(number: -1)) { Recorder() }
+            }
+        }
+    }
+
+    /// As a service manager gives them: bound, and listening perhaps.
+    // covers: 137, 169
+    @Test(arguments: LoopKind.available)
+    func aServerTakesListeningSockets(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
+            let sockets = [Self.plainSocket(), Self.plainSocket()]
+            for socket in sockets { try socket.bind(to: address) }
+            try sockets[0].listen(backlog: 1)
+            let server = try await loop.createServer(sockets: sockets) { EchoProtocol() }
+            #expect(server.localAddresses.count == 2 && server.isServing)
+            for address in server.localAddresses {
+                let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: address.port!)
+                try await writer.write("x")
+                #expect(try await reader.readExactly(1) == Array("x".utf8))
+                writer.close()
+            }
+            await loop.until { server.connectionCount == 0 }
+            #expect(
+                await asyncCode { _ = try await loop.createServer(socket: sockets[0]) { EchoProtocol() } }
+                    == .descriptorInUse)
+            server.close()
+            for address in server.localAddresses { #expect(try openSockets(onPort: address.port!) == 0) }
+            #expect(
+                await asyncCode { _ = try await loop.createServer(sockets: []) { EchoProtocol() } } == .invalidArgument)
+        }
+    }
+
+    /// Two owners would close it twice.
+    // covers: 162
+    @Test(arguments: LoopKind.available, [false, true])
+    func aSocketIsGivenOnce(kind: LoopKind, startsServing: Bool) async throws {
+        try await withLoop(kind) { loop in
+            let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
+            var options = ServerOptions()
+            options.startsServing = startsServing
+            let (twice, once) = (Self.plainSocket(), Self.plainSocket())
+            for socket in [twice, once] {
+                try socket.bind(to: address)
+                try socket.listen(backlog: 1)
+            }
+            let ports = [twice, once].compactMap { $0.localAddress?.port }
+            let code = await asyncCode {
+                let server = try await loop.createServer(sockets: [twice, once, twice], options: options) {
+                    EchoProtocol()
+                }
+                server.close()
+            }
+            #expect(code == .invalidArgument)
+            for port in ports { #expect(try openSockets(onPort: port) == 0) }
+            #expect(loop.statistics.sources == 0)
+        }
+    }
+
+    /// Also while the server does not serve yet, and while it rests.
+    // covers: 118, 162
+    @Test(arguments: LoopKind.available, [false, true])
+    func theSocketOfAServerIsInUseWhateverItDoes(kind: LoopKind, rests: Bool) async throws {
+        try await withLoop(kind, LoopTestOptions(unhandledErrors: rests ? 1 : 0)) { loop in
+            let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
+            var options = ServerOptions()
+            options.startsServing = rests
+            let socket = Self.plainSocket()
+            try socket.bind(to: address)
+            let server = try await loop.createServer(socket: socket, options: options) { EchoProtocol() }
+            let accept = server.listeners[0].acceptConnection
+            if rests {
+                var fails = true
+                server.listeners[0].acceptConnection = { () throws(Errno) in
+                    guard fails else { return try accept() }
+                    fails = false
+                    throw .tooManyOpenFiles
+                }
+            }
+            let client = try Socket.stream(for: address)
+            if rests {
+                _ = try client.connect(to: server.localAddresses[0])
+                await loop.until { loop.statistics.unhandledErrors == 1 }
+            }
+            #expect(
+                await asyncCode { _ = try await loop.createServer(socket: socket) { EchoProtocol() } }
+                    == .descriptorInUse)
+            #expect(code { try loop.addReader(socket.descriptor) {} } == .descriptorInUse)
+            if !rests {
+                try server.startServing()
+                _ = try client.connect(to: server.localAddresses[0])
+            }
+            await loop.until { server.acceptedCount == 1 }
+            client.close()
+            await loop.until { server.connectionCount == 0 }
+            server.close()
+        }
+    }
+
+    // covers: 169, 170
+    @Test(arguments: LoopKind.available)
+    func aServerClosesAllSocketsIfOneWillNotDo(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
+            let good = [Self.plainSocket(), Self.plainSocket()]
+            for socket in good { try socket.bind(to: address) }
+            let ports = good.compactMap { $0.localAddress?.port }
+            let bad = Socket(number: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
+            let code = await asyncCode {
+                _ = try await loop.createServer(sockets: [good[0], bad, good[1]]) { EchoProtocol() }
+            }
+            #expect(code == .invalidArgument)
+            for port in ports { #expect(try openSockets(onPort: port) == 0) }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+import AsyncIOTesting
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+/// What accept(2) may fail with, played instead of the kernel.
+struct ListenerTests {
+    private static let shortages: [Errno] = [.tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory]
+    private static let losses: [Errno] = [
+        .connectionAbort, .protocolError, .invalidArgument, .notPermitted, .networkDown,
+    ]
+
+    /// A shortage lasts for two and a half seconds of virtual time.
+    // covers: 166, F1
+    @Test(arguments: shortages)
+    func aShortageRestsTheServerAndIsReportedOnceASecond(error: Errno) async throws {
+        try await withLoop(makeLoop: VirtualLoop.init, LoopTestOptions(unhandledErrors: 3)) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let listener = server.listeners[0]
+            let accept = listener.acceptConnection
+            var isShort = true
+            var attempts = 0
+            var reports: [String] = []
+            loop.setExceptionHandler { _, context in reports.append("\(context)") }
+            listener.acceptConnection = { () throws(Errno) in
+                attempts += 1
+                if isShort { throw error }
+                return try accept()
+            }
+            // An open connection and its client go on meanwhile.
+            isShort = false
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            await loop.until { server.connectionCount == 1 }
+            (isShort, attempts) = (true, 0)
+            let address = server.localAddresses[0]
+            let waiting = try Socket.stream(for: address)
+            _ = try waiting.connect(to: address)
+            let start = loop.now
+            while loop.now < start.advanced(by: .milliseconds(2_450)) {
+                try await loop.sleep(for: .milliseconds(10))
+                try await writer.write("x")
+                #expect(try await reader.readExactly(1) == Array("x".utf8))
+            }
+            #expect((20...26).contains(attempts))
+            #expect(reports.count == 3)
+            #expect(reports.first?.contains("cannot accept on 127.0.0.1:\(server.port): \(error)") == true)
+            #expect(server.isServing && server.acceptedCount == 1)
+            isShort = false
+            let free = loop.now
+            while server.acceptedCount < 2 { try await loop.sleep(for: .milliseconds(10)) }
+            #expect(loop.now <= free.advanced(by: .milliseconds(150)))
+            waiting.close()
+            writer.close()
+            await loop.until { server.connectionCount == 0 }
+            server.close()
+        }
+    }
+
+    // covers: 166, F1
+    @Test(arguments: LoopKind.available)
+    func aServerThatRestsRecovers(kind: LoopKind) async throws {
+        try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let listener = server.listeners[0]
+            let accept = listener.acceptConnection
+            var fails = true
+            listener.acceptConnection = { () throws(Errno) in
+                guard fails else { return try accept() }
+                fails = false
+                throw .tooManyOpenFiles
+            }
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            try await writer.write("served in the end")
+            #expect(try await reader.readExactly(17) == Array("served in the end".utf8))
+            writer.close()
+            await loop.until { server.connectionCount == 0 }
+            server.close()
+        }
+    }
+
+    // covers: 166
+    @Test(arguments: LoopKind.available)
+    func aServerThatRestsCanBeClosed(kind: LoopKind) async throws {
+        try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            server.listeners[0].acceptConnection = { () throws(Errno) in throw .noMemory }
+            let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            await loop.until { loop.statistics.unhandledErrors == 1 }
+            server.close()
+            writer.close()
+        }
+    }
+
+    // covers: 167, F2
+    @Test(arguments: LoopKind.available, losses)
+    func aClientThatIsGoneCostsNobodyElse(kind: LoopKind, error: Errno) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let listener = server.listeners[0]
+            let accept = listener.acceptConnection
+            var failures = 3
+            listener.acceptConnection = { () throws(Errno) in
+                guard failures > 0 else { return try accept() }
+                failures -= 1
+                throw error
+            }
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            try await writer.write("x")
+            #expect(try await reader.readExactly(1) == Array("x".utf8))
+            #expect(failures == 0)
+            writer.close()
+            await loop.until { server.connectionCount == 0 }
+            server.close()
+        }
+    }
+
+    /// As accept(2) answers for a socket that was shut down: at once and for ever.
+    // covers: 167, F1
+    @Test func anErrorThatDoesNotEndDoesNotMakeTheLoopSpin() async throws {
+        try await withLoop(makeLoop: VirtualLoop.init, LoopTestOptions(unhandledErrors: 1)) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            var attempts = 0
+            server.listeners[0].acceptConnection = { () throws(Errno) in
+                attempts += 1
+                throw .invalidArgument
+            }
+            let address = server.localAddresses[0]
+            let client = try Socket.stream(for: address)
+            _ = try client.connect(to: address)
+            try await loop.sleep(for: .milliseconds(950))
+            #expect((64...640).contains(attempts))
+            client.close()
+            server.close()
+        }
+    }
+
+    /// An option of TCP fails on a unix socket, as any may on a client that is gone.
+    // covers: 167, F2
+    @Test(arguments: LoopKind.available)
+    func anOptionThatFailsOnANewSocketCostsThatClientOnly(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let listener = server.listeners[0]
+            let accept = listener.acceptConnection
+            let (near, far) = try Socket.pair()
+            var strange: Socket? = near
+            listener.acceptConnection = { () throws(Errno) in
+                if let socket = strange.take() { return (socket, nil) }
+                return try accept()
+            }
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            try await writer.write("x")
+            #expect(try await reader.readExactly(1) == Array("x".utf8))
+            #expect(server.acceptedCount == 1)
+            var byte: UInt8 = 0
+            #expect(withUnsafeMutableBytes(of: &byte) { far.receive(into: $0) } == .bytes(0))
+            far.close()
+            writer.close()
+            await loop.until { server.connectionCount == 0 }
+            server.close()
+        }
+    }
+}

@@ -1,0 +1,147 @@
+import AsyncIOTesting
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+/// Which sockets a server opens.
+struct ListeningTests {
+    private static let hasIPv6: Bool = {
+        guard let address = SocketAddress(literal: "::1", port: 0), let socket = try? Socket.stream(for: address) else {
+            return false
+        }
+        defer { socket.close() }
+        return (try? socket.bind(to: address)) != nil
+    }()
+
+    // covers: 169
+    @Test(arguments: LoopKind.available)
+    func severalHostsAreListenedOnOnceEachOnOnePort(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(hosts: ["127.0.0.1", "127.0.0.2", "127.0.0.1"], port: 0) {
+                EchoProtocol()
+            }
+            #expect(server.localAddresses.map(\.host) == ["127.0.0.1", "127.0.0.2"])
+            #expect(Set(server.localAddresses.map(\.port)).count == 1)
+            for address in server.localAddresses {
+                let (_, writer) = try await loop.openConnection(host: address.host, port: server.port)
+                writer.close()
+            }
+            await loop.until { server.acceptedCount == 2 && server.connectionCount == 0 }
+            server.close()
+            #expect(
+                await asyncCode { _ = try await loop.createServer(hosts: [], port: 0) { EchoProtocol() } }
+                    == .invalidArgument)
+        }
+    }
+
+    // covers: 169
+    @Test(.enabled(if: hasIPv6), arguments: LoopKind.available)
+    func allInterfacesAreThoseOfBothFamiliesOnOnePort(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(port: 0) { EchoProtocol() }
+            #expect(server.localAddresses.map(\.host) == ["0.0.0.0", "::"])
+            #expect(server.localAddresses[0].port == server.localAddresses[1].port)
+            #expect(try server.sockets[1].option(.ipv6Only) != 0)
+            for host in ["127.0.0.1", "::1"] {
+                let (_, writer) = try await loop.openConnection(host: host, port: server.port)
+                writer.close()
+            }
+            await loop.until { server.acceptedCount == 2 && server.connectionCount == 0 }
+            server.close()
+        }
+    }
+
+    // covers: 169
+    @Test(.enabled(if: hasIPv6), arguments: LoopKind.available)
+    func theIPv6WildcardTakesNoIPv4Connections(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "::", port: 0) { EchoProtocol() }
+            let (_, writer) = try await loop.openConnection(host: "::1", port: server.port)
+            writer.close()
+            // Another server can have the port of the other family.
+            let other = try await loop.createServer(host: "0.0.0.0", port: server.port) { EchoProtocol() }
+            #expect(other.port == server.port)
+            await loop.until { server.acceptedCount == 1 && server.connectionCount == 0 }
+            other.close()
+            server.close()
+        }
+    }
+
+    // covers: 169, 170
+    @Test(arguments: LoopKind.available)
+    func anAddressThatCannotBeHadLeavesNoneOpen(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let first = try await loop.createServer(host: "127.0.0.2", port: 0) { EchoProtocol() }
+            let port = first.port
+            let error = await #expect(throws: IOError.self) {
+                _ = try await loop.createServer(hosts: ["127.0.0.1", "127.0.0.2"], port: port) { EchoProtocol() }
+            }
+            #expect(error?.errno == .addressInUse && error?.address == first.localAddresses[0])
+            #expect(try openSockets(onPort: port) == 1)
+            let unavailable = await #expect(throws: IOError.self) {
+                _ = try await loop.createServer(hosts: ["127.0.0.1", "192.0.2.1"], port: port) { EchoProtocol() }
+            }
+            #expect(unavailable?.errno == .addressNotAvailable)
+            #expect(try openSockets(onPort: port) == 1)
+            first.close()
+            #expect(loop.statistics.sources == 0)
+        }
+    }
+
+    /// A family that the system lacks is passed over; a server that listens on nothing is none.
+    // covers: 169, 170
+    @Test(arguments: LoopKind.available)
+    func noneOfSeveralAddressesIsAnError(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let error = await #expect(throws: IOError.self) {
+                let server = try await loop.createServer(hosts: ["2001:db8::1", "2001:db8::2"], port: 0) {
+                    EchoProtocol()
+                }
+                server.close()
+            }
+            #expect(error?.address?.host == "2001:db8::2")
+            #expect(loop.statistics.sources == 0)
+        }
+    }
+
+    // covers: 169
+    @Test func aNamesAddressesAreListenedOn() async throws {
+        let resolver = Resolver { _, port in
+            .success(["127.0.0.1", "127.0.0.3"].map { SocketAddress(literal: $0, port: port)! })
+        }
+        try await withLoop { loop in
+            let server = try await loop.listen(
+                hosts: ["name.example", "127.0.0.3"], port: 0, options: ServerOptions(), by: resolver
+            ) { _, _, driver, _ in driver.closeSocket() }
+            #expect(server.localAddresses.map(\.host) == ["127.0.0.1", "127.0.0.3"])
+            server.close()
+        }
+    }
+
+    // covers: 172
+    @Test(arguments: LoopKind.available)
+    func aPortCanBeShared(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            var options = ServerOptions()
+            options.reusePort = true
+            let first = try await loop.createServer(host: "127.0.0.1", port: 0, options: options) { EchoProtocol() }
+            let second = try await loop.createServer(host: "127.0.0.1", port: first.port, options: options) {
+                EchoProtocol()
+            }
+            #expect(second.port == first.port)
+            for _ in 0..<20 {
+                let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: first.port)
+                writer.close()
+            }
+            await loop.until { first.acceptedCount + second.acceptedCount == 20 }
+            await loop.until { first.connectionCount + second.connectionCount == 0 }
+            let error = await #expect(throws: IOError.self) {
+                _ = try await loop.createServer(host: "127.0.0.1", port: first.port) { EchoProtocol() }
+            }
+            #expect(error?.errno == .addressInUse)
+            first.close()
+            second.close()
+        }
+    }
+}

@@ -1,0 +1,152 @@
+import AsyncIO
+import AsyncIOTesting
+import Testing
+
+/// Serving until the end, and the end within bounds.
+struct ServerServingTests {
+    // covers: 171
+    @Test(arguments: LoopKind.available)
+    func aServerMayBeginLater(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            var options = ServerOptions()
+            options.startsServing = false
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0, options: options) { EchoProtocol() }
+            #expect(!server.isServing)
+            await #expect(throws: ConnectError.self) {
+                _ = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            }
+            try server.startServing()
+            try server.startServing()
+            #expect(server.isServing)
+            let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            writer.close()
+            await loop.until { server.acceptedCount == 1 && server.connectionCount == 0 }
+            server.close()
+            #expect(!server.isServing)
+            let error = #expect(throws: EventLoopError.self) { try server.startServing() }
+            #expect(error?.code == .closed)
+        }
+    }
+
+    /// It is not watched yet, but its socket is the loop's to close.
+    // covers: 36
+    @Test(arguments: LoopKind.available)
+    func aServerThatNeverBeganEndsWithItsLoop(kind: LoopKind) async throws {
+        let port = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
+            var options = ServerOptions()
+            options.startsServing = false
+            return try await loop.createServer(host: "127.0.0.1", port: 0, options: options) { EchoProtocol() }.port
+        }
+        #expect(try openSockets(onPort: port) == 0)
+    }
+
+    // covers: 171
+    @Test(arguments: LoopKind.available)
+    func servingForEverEndsWithTheServer(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            var options = ServerOptions()
+            options.startsServing = false
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0, options: options) { EchoProtocol() }
+            let serving = loop.createTask { try await server.serveForever() }
+            await loop.until { server.isServing }
+            #expect(await asyncCode { try await server.serveForever() } == .busy)
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            try await writer.write("x")
+            _ = try await reader.readExactly(1)
+            server.close()
+            await loop.yield()
+            #expect(loop.statistics.tasks == 2)
+            writer.close()
+            try await serving.value
+            #expect(await asyncCode { try await server.serveForever() } == .closed)
+        }
+    }
+
+    // covers: F62
+    @Test(arguments: LoopKind.available)
+    func cancellingItClosesTheServerWithinBounds(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            // It never ends by itself.
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            try await writer.write("x")
+            _ = try await reader.readExactly(1)
+            let serving = loop.createTask { try await server.serveForever(grace: .milliseconds(20)) }
+            await loop.yield()
+            serving.cancel()
+            await #expect(throws: CancellationError.self) { try await serving.value }
+            #expect(!server.isServing && server.connectionCount == 0)
+            #expect(try await reader.read(upTo: 1).isEmpty)
+            writer.close()
+        }
+    }
+
+    // covers: F62
+    @Test(arguments: [false, true])
+    func drainingWaitsAndThenAborts(clientsEnd: Bool) async throws {
+        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            var clients: [(reader: StreamReader, writer: StreamWriter)] = []
+            for _ in 0..<3 {
+                let client = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+                try await client.writer.write("x")
+                _ = try await client.reader.readExactly(1)
+                clients.append(client)
+            }
+            let start = loop.now
+            let draining = loop.createTask { try await server.drain(within: .seconds(10)) }
+            try await loop.sleep(for: .seconds(4))
+            #expect(!server.isServing && server.connectionCount == 3)
+            clients[0].writer.close()
+            if clientsEnd { for client in clients { client.writer.close() } }
+            #expect(try await draining.value == (clientsEnd ? 0 : 2))
+            let waited = clientsEnd ? 4 : 10
+            #expect(loop.now < start.advanced(by: .seconds(waited)).advanced(by: .milliseconds(100)))
+            #expect(server.connectionCount == 0)
+            for client in clients { client.writer.close() }
+        }
+    }
+
+    // covers: F62
+    @Test(arguments: LoopKind.available)
+    func aCancelledDrainAbortsAtOnce(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            await loop.until { server.connectionCount == 1 }
+            let draining = loop.createTask { try await server.drain(within: .seconds(3_600)) }
+            await loop.yield()
+            draining.cancel()
+            await #expect(throws: CancellationError.self) { try await draining.value }
+            #expect(try await reader.read(upTo: 1).isEmpty)
+            writer.close()
+            await loop.until { server.connectionCount == 0 }
+        }
+    }
+
+    struct ExampleError: Error {}
+
+    // covers: 171, F62
+    @Test(arguments: LoopKind.available, [false, true])
+    func aScopeEndsItsServer(kind: LoopKind, fails: Bool) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            var left: StreamWriter?
+            do {
+                let answer = try await server.whileServing(grace: .milliseconds(10)) {
+                    let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+                    left = writer
+                    try await writer.write("hello")
+                    let answer = try await reader.readExactly(5)
+                    if fails { throw ExampleError() }
+                    return answer
+                }
+                #expect(!fails && answer == Array("hello".utf8))
+            } catch is ExampleError {
+                #expect(fails)
+            }
+            #expect(!server.isServing && server.connectionCount == 0)
+            left?.close()
+        }
+    }
+}

@@ -1,0 +1,186 @@
+import AsyncIOSystem
+import AsyncIOTesting
+import CAsyncIO
+import Foundation
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+/// The descriptor by which other threads end a loop's wait.
+struct WakeUpTests {
+    // covers: 101, 103
+    @Test(arguments: LoopKind.available)
+    func aFullWakeUpDescriptorBlocksNobodyAndWakesTheLoop(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
+            let waker = try #require(loop.inbox.waker)
+            // Until no wake-up can be written.
+            var most = UInt64.max - 1
+            while aio_write(waker.writeDescriptor.rawValue, &most, 8) == 8 {}
+            var one: UInt64 = 1
+            #expect(
+                aio_write(waker.writeDescriptor.rawValue, &one, 8) == -Int(
+                    Errno.resourceTemporarilyUnavailable.rawValue))
+            var calls = 0
+            nonisolated(unsafe) let count = { calls += 1 }
+            let thread = OtherThread {
+                waker.wake()
+                for _ in 0..<100 { _ = try? loop.callSoonThreadsafe { count() } }
+                _ = try? loop.callSoonThreadsafe { loop.stop() }
+            }
+            try loop.runForever()
+            thread.join()
+            #expect(calls == 100)
+            // And it is good again.
+            let other = OtherThread { _ = try? loop.callSoonThreadsafe { loop.stop() } }
+            try loop.runForever()
+            other.join()
+        }
+    }
+
+    // covers: 103
+    @Test(arguments: LoopKind.available)
+    func nothingToReadIsNoErrorAndAnotherErrorIsReportedOnce(kind: LoopKind) async throws {
+        try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
+            var reports: [ExceptionContext] = []
+            loop.setExceptionHandler { _, context in reports.append(context) }
+            let waker = try Waker()
+            let source = WakerSource(waker)
+            _ = source.run()
+            waker.wake()
+            _ = source.run()
+            #expect(waker.drain() == nil)
+            #expect(reports.isEmpty)
+
+            // Its number belongs to something that cannot be read.
+            try Self.replace(waker.descriptor, by: "/", .readOnly)
+            for _ in 0..<3 { _ = source.run() }
+            try #require(reports.count == 1)
+            #expect((reports[0].error as? IOError)?.errno == .isDirectory)
+
+            // A wake-up that cannot be written is nobody's error either: what was posted is in the inbox.
+            try Self.replace(waker.descriptor, by: "/dev/full", .readWrite)
+            waker.wake()
+            _ = source.run()
+            #expect(reports.count == 1)
+        }
+    }
+
+    private static func replace(
+        _ descriptor: FileDescriptor, by path: FilePath, _ mode: FileDescriptor.AccessMode
+    ) throws {
+        let other = try FileDescriptor.open(path, mode)
+        _ = try other.duplicate(as: descriptor)
+        try other.close()
+    }
+
+    // covers: 110
+    @Test(arguments: LoopKind.available)
+    func aSleepingLoopIsWokenOnceForAllThatIsPosted(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
+            let waker = try #require(loop.inbox.waker)
+            // As a loop does that falls asleep.
+            #expect(loop.inbox.prepareToSleep())
+            let threads = (0..<4).map { _ in
+                OtherThread { for _ in 0..<100 { _ = try? loop.callSoonThreadsafe {} } }
+            }
+            for thread in threads { thread.join() }
+            #expect(Self.takeWakeUps(waker) == 1)
+            loop.inbox.wokeUp()
+            // Awake, it needs none.
+            OtherThread { for _ in 0..<100 { _ = try? loop.callSoonThreadsafe {} } }.join()
+            #expect(Self.takeWakeUps(waker) == 0)
+            loop.stop()
+            try loop.runForever()
+            // Nor does a loop that finds something when it would fall asleep.
+            OtherThread { _ = try? loop.callSoonThreadsafe {} }.join()
+            #expect(!loop.inbox.prepareToSleep())
+            loop.inbox.wokeUp()
+            #expect(Self.takeWakeUps(waker) == 0)
+        }
+    }
+
+    /// How many wake-ups there are: eight bytes each in a pipe, the sum of them in an eventfd.
+    private static func takeWakeUps(_ waker: Waker) -> Int {
+        var numbers = [UInt64](repeating: 0, count: 512)
+        let count = numbers.withUnsafeMutableBytes { aio_read(waker.descriptor.rawValue, $0.baseAddress!, $0.count) }
+        return count < 8 ? 0 : Int(numbers[..<(count / 8)].reduce(0, +))
+    }
+
+    // covers: F18
+    @Test(arguments: LoopKind.available)
+    func callbacksThatScheduleAndPostThemselvesLeaveTimersAndInputTheirTurn(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
+            let isOver = Over()
+            var turns = 0
+            func again() {
+                turns += 1
+                if !isOver.value { loop.callSoon(again) }
+            }
+            loop.callSoon(again)
+            let thread = OtherThread {
+                while !isOver.value { _ = try? loop.callSoonThreadsafe {} }
+            }
+            defer {
+                isOver.value = true
+                thread.join()
+            }
+            try await withStreamPair(on: loop) { writer, reader in
+                for number in 0..<50 {
+                    try await loop.sleep(for: .microseconds(10))
+                    try await writer.write([UInt8(number)])
+                    #expect(try await reader.readExactly(1) == [UInt8(number)])
+                }
+            }
+            #expect(turns > 50)
+        }
+    }
+
+    /// Raced by design: one side posts whenever, the other sleeps and wakes.
+    // covers: 100, 109, F32
+    @Test(arguments: LoopKind.available)
+    func aPostAtTheMomentOfFallingAsleepIsNotLost(kind: LoopKind) async throws {
+        let count = rounds(debug: 1_000, release: 10_000)
+        try await withLoop(kind, patiently) { loop in
+            // The thread answers at once, while the loop is about to sleep: sometimes before, sometimes after.
+            let ball = Over()
+            let thread = OtherThread {
+                for _ in 0..<count {
+                    while !ball.value {
+                        if ball.isAbandoned { return }
+                        sched_yield()
+                    }
+                    ball.value = false
+                    _ = try? loop.callSoonThreadsafe { ball.returned?.resume() }
+                }
+            }
+            defer {
+                ball.isAbandoned = true
+                thread.join()
+            }
+            for round in 0..<count {
+                if round % 3 == 0 { await loop.yield() }
+                await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+                    ball.returned = continuation
+                    ball.value = true
+                }
+            }
+        }
+    }
+}
+
+private final class Over: @unchecked Sendable {
+    private let lock = Locked((value: false, isAbandoned: false))
+    /// The loop's thread.
+    var returned: UnsafeContinuation<Void, Never>?
+
+    var value: Bool {
+        get { lock.withLock { $0.value } }
+        set { lock.withLock { $0.value = newValue } }
+    }
+
+    var isAbandoned: Bool {
+        get { lock.withLock { $0.isAbandoned } }
+        set { lock.withLock { $0.isAbandoned = newValue } }
+    }
+}

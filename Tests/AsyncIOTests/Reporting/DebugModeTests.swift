@@ -1,0 +1,285 @@
+import AsyncIOSystem
+import AsyncIOTesting
+import Foundation
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+struct DebugModeTests {
+    // covers: 297
+    @Test func debugModeIsSetByTheProgramBeforeAndDuringARun() async throws {
+        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+            let warnings = Warnings()
+            loop.setWarningHandler(warnings.add)
+            func beSlow() { loop.virtualClock.advance(by: .seconds(1)) }
+            loop.isDebug = true
+            #expect(loop.isDebug)
+            loop.callSoon(beSlow)
+            loop.callSoon {
+                loop.isDebug = false
+                // From the next tick on.
+                loop.callSoon(beSlow)
+                loop.callSoon { loop.callSoon { loop.stop() } }
+            }
+            try loop.runForever()
+            #expect(!loop.isDebug)
+            #expect(warnings.all.count == 1)
+        }
+    }
+
+    // covers: 297
+    @Test func theEnvironmentSaysHowALoopBegins() async {
+        await #expect(processExitsWith: .success) {
+            for (value, isDebug) in [("1", true), ("true", true), ("0", false), ("", false), ("yes", false)] {
+                setenv("ASYNCIO_DEBUG", value, 1)
+                let loop = try LoopKind.auto.makeLoop()
+                unsetenv("ASYNCIO_DEBUG")
+                // Read once, when the loop is made.
+                try #require(loop.isDebug == isDebug)
+                try loop.close()
+            }
+            try #require(!LoopKind.auto.makeLoop().isDebug)
+        }
+    }
+
+    // covers: 296
+    @Test func callbacksAndTimersThatTakeLongAreReportedWithTheirPlace() async throws {
+        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+            let warnings = Warnings()
+            loop.setWarningHandler(warnings.add)
+            loop.isDebug = true
+            #expect(loop.slowCallbackDuration == .milliseconds(100))
+            let pipe = try FileDescriptor.pipe()
+            func take(_ milliseconds: Int) { loop.virtualClock.advance(by: .milliseconds(milliseconds)) }
+
+            let line: UInt = #line + 1
+            loop.callSoon { take(123) }
+            loop.callSoon { take(99) }
+            loop.callLater(after: .milliseconds(1)) { take(100) }
+            try loop.callSoonThreadsafe { take(2_005) }
+            let timer = loop.callRepeatedly(every: .seconds(1)) { _ in take(200) }
+            try loop.addReader(pipe.readEnd) {
+                take(300)
+                loop.removeReader(pipe.readEnd)
+            }
+            try pipe.writeEnd.writeAll([1])
+            loop.callLater(after: .seconds(10)) { loop.stop() }
+            loop.callLater(after: .seconds(3)) {
+                timer.cancel()
+                loop.slowCallbackDuration = .seconds(5)
+                take(4_000)
+            }
+            try loop.runForever()
+            try pipe.readEnd.close()
+            try pipe.writeEnd.close()
+
+            let slow = warnings.all.filter { $0.kind == .slowCallback }
+            #expect(slow.allSatisfy { $0.message.hasPrefix("Executing a") })
+            func lines(_ milliseconds: Int) -> [UInt?] {
+                slow.filter { $0.duration == .milliseconds(milliseconds) }.map { $0.callSite?.line }
+            }
+            #expect(lines(123) == [line])
+            #expect(lines(99) == [])
+            #expect(lines(100) == [line + 2])
+            #expect(lines(2_005) == [line + 3])
+            #expect(lines(200).allSatisfy { $0 == line + 4 } && !lines(200).isEmpty)
+            #expect(lines(300) == [nil])
+            #expect(lines(4_000) == [])
+            let texts = slow.map(\.description)
+            #expect(texts.contains { $0.hasPrefix("Executing a callback took 0.123 seconds (scheduled at ") })
+            #expect(texts.contains { $0.hasPrefix("Executing a callback took 2.005 seconds (scheduled at ") })
+            #expect(texts.contains("Executing a watcher of descriptor \(pipe.readEnd.rawValue) took 0.300 seconds"))
+            #expect(loop.statistics.unhandledErrors == 0)
+        }
+    }
+
+    // covers: 296
+    @Test func stepsOfTasksThatTakeLongAreReportedByTheTasksName() async throws {
+        let warnings = Warnings()
+        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+            loop.setWarningHandler(warnings.add)
+            loop.isDebug = true
+            func take(_ milliseconds: Int) { loop.virtualClock.advance(by: .milliseconds(milliseconds)) }
+            loop.startTask(name: "short") { take(111) }
+            loop.startTask(name: "long") {
+                take(50)
+                await loop.yield()
+                take(222)
+                try await loop.sleep(for: .milliseconds(1))
+                take(333)
+                await loop.yield()
+                take(50)
+                loop.stop()
+            }
+            Task(executorPreference: loop) { take(444) }
+            loop.startTask { take(555) }
+            try loop.runForever()
+        }
+        #expect(
+            warnings.all.map(\.description).sorted() == [
+                "Executing a step of a task took 0.444 seconds",
+                "Executing a step of a task took 0.555 seconds",
+                "Executing a step of task 'long' took 0.222 seconds",
+                "Executing a step of task 'long' took 0.333 seconds",
+                "Executing a step of task 'short' took 0.111 seconds",
+            ])
+    }
+
+    // covers: 296
+    @Test(arguments: LoopKind.available)
+    func aTaskThatAnEventWokeIsReportedByItsName(kind: LoopKind) async throws {
+        let warnings = Warnings()
+        try await withLoop(kind, patiently) { loop in
+            loop.setWarningHandler(warnings.add)
+            try await withStreamPair(on: loop) { writer, reader in
+                nonisolated(unsafe) let reader = reader
+                let reading = loop.createTask(name: "reading") {
+                    let bytes = try await reader.read(upTo: 5)
+                    usleep(2_000)
+                    return bytes.count
+                }
+                await loop.yield()
+                loop.slowCallbackDuration = .milliseconds(2)
+                loop.isDebug = true
+                await loop.yield()
+                try await writer.write("hello")
+                #expect(try await reading.value == 5)
+                loop.isDebug = false
+            }
+        }
+        #expect(warnings.all.contains { $0.message.hasPrefix("Executing a step of task 'reading' took 0.") })
+    }
+
+    @Test func operationsThatMustHopAreReportedOnceByName() async throws {
+        let warnings = Warnings()
+        try await withLoop(.auto, patiently) { loop in
+            loop.setWarningHandler(warnings.add)
+            loop.isDebug = true
+            try await Task.detached(name: "stray") {
+                for _ in 0..<3 { try await loop.sleep(for: .microseconds(1)) }
+                _ = try await loop.resolve(host: "127.0.0.1", port: 1)
+            }.value
+            #expect(loop.statistics.hops == 3)
+            loop.isDebug = false
+        }
+        let hops = warnings.all.filter { $0.kind == .hop }.map(\.message)
+        #expect(
+            hops == ["sleep(until:) was called off its event loop by task 'stray', which had to hop there and back"])
+    }
+
+    @Test func aNameThatTakesLongToResolveIsReported() async throws {
+        let warnings = Warnings()
+        let names = NameServer()
+        try await withLoop(.auto, patiently) { loop in
+            loop.setWarningHandler(warnings.add)
+            loop.isDebug = true
+            loop.slowCallbackDuration = .zero
+            names.answer("slow.example")
+            _ = try await loop.resolve(host: "slow.example", port: 7, by: names.resolver)
+            loop.isDebug = false
+        }
+        let lookups = warnings.all.filter { $0.kind == .slowLookup }
+        #expect(lookups.count == 1)
+        #expect(lookups.first?.message.hasPrefix("Resolving 'slow.example' took ") == true)
+        await names.threadsEnd()
+    }
+
+    // covers: 298
+    @Test(arguments: LoopKind.available)
+    func aLoopThatIsDroppedWithoutACloseIsReportedWithItsOrigin(kind: LoopKind) throws {
+        let warnings = Warnings()
+        let line: UInt = #line + 1
+        do { try makeLoop(kind.makeLoop(), warnings) }
+        #expect(warnings.all.map(\.kind) == [.unclosed])
+        #expect(warnings.all.first?.callSite?.line == line)
+        #expect(
+            warnings.all.first?.description.hasPrefix("an event loop was dropped without close() (made at ") == true)
+
+        // Not so when it was closed, or when debug mode is off.
+        let closed = try kind.makeLoop()
+        makeLoop(closed, warnings)
+        try closed.close()
+        makeLoop(try kind.makeLoop(), warnings, isDebug: false)
+        #expect(warnings.all.count == 1)
+    }
+
+    private func makeLoop(_ loop: EventLoop, _ warnings: Warnings, isDebug: Bool = true) {
+        loop.isDebug = isDebug
+        loop.setWarningHandler(warnings.add)
+    }
+
+    // covers: 36, 298
+    @Test(arguments: LoopKind.available)
+    func connectionsAndServersThatAreLeftToTheLoopsCloseAreReported(kind: LoopKind) async throws {
+        let warnings = Warnings()
+        let ports = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
+            loop.setWarningHandler(warnings.add)
+            loop.isDebug = true
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let closed = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            closed.close()
+            let left = try await loop.createConnection(host: "127.0.0.1", port: server.port) { EchoProtocol() }
+            await loop.until { server.acceptedCount == 1 }
+            return (server: server.port, client: left.transport.localAddress?.port ?? 0)
+        }
+        #expect(
+            warnings.all.map(\.message).sorted()
+                == [
+                    "a connection with 127.0.0.1:\(ports.client) was still open when its event loop was closed",
+                    "a connection with 127.0.0.1:\(ports.server) was still open when its event loop was closed",
+                    "a server on 127.0.0.1:\(ports.server) was still open when its event loop was closed",
+                ].sorted())
+    }
+
+    // covers: 298
+    @Test func streamsThatAreDroppedWithoutACloseAreReported() async throws {
+        let warnings = Warnings()
+        try await withLoop(.auto, patiently) { loop in
+            loop.setWarningHandler(warnings.add)
+            loop.isDebug = true
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            do { _ = try await loop.openConnection(host: "127.0.0.1", port: server.port) }
+            await loop.until { !warnings.all.isEmpty }
+            #expect(
+                warnings.all.map(\.message) == [
+                    "a connection with 127.0.0.1:\(server.port) was dropped without close()"
+                ])
+            loop.isDebug = false
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    @Test func withoutAHandlerWarningsGoToStandardErrorALineEach() async throws {
+        let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
+            do {
+                let loop = try LoopKind.auto.makeLoop()
+                loop.isDebug = true
+                loop.slowCallbackDuration = .milliseconds(1)
+                loop.callSoon {
+                    usleep(1_000)
+                    loop.stop()
+                }
+                try OtherThread.run { try loop.runForever() }
+            }
+        }
+        let lines = String(decoding: result.standardErrorContent, as: UTF8.self).split(separator: "\n")
+        let warnings = lines.filter { $0.hasPrefix("asyncio: warning: ") }
+        #expect(warnings.first?.hasPrefix("asyncio: warning: Executing a callback took 0.0") == true)
+        #expect(
+            warnings.contains { $0.hasPrefix("asyncio: warning: an event loop was dropped without close() (made at ") })
+    }
+}
+
+/// What was warned of, on any thread.
+private final class Warnings: Sendable {
+    private let list = Mutex<[LoopWarning]>([])
+
+    var all: [LoopWarning] { list.withLock { $0 } }
+
+    @Sendable func add(_ warning: LoopWarning) {
+        list.withLock { $0.append(warning) }
+    }
+}

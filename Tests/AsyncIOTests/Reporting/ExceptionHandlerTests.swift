@@ -1,0 +1,122 @@
+import AsyncIO
+import AsyncIOTesting
+import Foundation
+import SystemPackage
+import Testing
+
+struct ExceptionHandlerTests {
+    // covers: 292, F20
+    @Test func anErrorOfACallbackIsReportedWithItsPlaceAndTheLoopGoesOn() async throws {
+        struct Failure: Error {}
+        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 3)) { loop in
+            var reports: [ExceptionContext] = []
+            var calls = 0
+            loop.setExceptionHandler { _, context in reports.append(context) }
+            let line: UInt = #line + 1
+            loop.callSoon { throw Failure() }
+            loop.callLater(after: .zero) { throw Failure() }
+            try loop.callSoonThreadsafe { throw Failure() }
+            loop.callLater(after: .microseconds(1)) {
+                calls += 1
+                loop.stop()
+            }
+            try loop.runForever()
+            #expect(calls == 1)
+            #expect(reports.count == 3)
+            #expect(reports.allSatisfy { $0.error is Failure })
+            #expect(Set(reports.compactMap { $0.callSite?.line }) == [line, line + 1, line + 2])
+            #expect(reports.first?.description.hasPrefix("Exception in callback: Failure()") == true)
+        }
+    }
+
+    // covers: 294, F20
+    @Test func anErrorOfTheExceptionHandlerGoesToTheDefaultOne() async throws {
+        struct Failure: Error {}
+        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 2)) { loop in
+            var calls = 0
+            loop.setExceptionHandler { _, _ in
+                calls += 1
+                throw Failure()
+            }
+            loop.callSoon { throw Failure() }
+            loop.callSoon {
+                // Without a handler, the default one writes.
+                loop.setExceptionHandler(nil)
+                throw Failure()
+            }
+            loop.callSoon { loop.stop() }
+            try loop.runForever()
+            #expect(calls == 1)
+        }
+    }
+
+    // covers: 293
+    @Test func aHandlerCanBeSetReplacedAskedForAndReset() async throws {
+        struct Failure: Error {}
+        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 4)) { loop in
+            var calls: [String] = []
+            loop.setExceptionHandler { of, context in
+                #expect(of === loop)
+                calls.append("first: \(context.message)")
+            }
+            loop.callExceptionHandler(ExceptionContext(message: "a"))
+            // Before the first run, another thread may begin it: so this one waits for the run too.
+            #expect(calls == [])
+            loop.stop()
+            try loop.runForever()
+            #expect(calls == ["first: a"])
+
+            loop.callExceptionHandler(ExceptionContext(message: "b"))
+            #expect(calls == ["first: a", "first: b"])
+            let first = try #require(loop.getExceptionHandler())
+            loop.setExceptionHandler { _, context in calls.append("second: \(context.message)") }
+            loop.callExceptionHandler(ExceptionContext(message: "c"))
+            loop.setExceptionHandler(first)
+            loop.callExceptionHandler(ExceptionContext(message: "d"))
+            #expect(calls.suffix(2) == ["second: c", "first: d"])
+            loop.setExceptionHandler(nil)
+            #expect(loop.getExceptionHandler() == nil)
+        }
+    }
+
+    @Test func aReportFromAnotherThreadComesToTheHandlerOnTheLoop() async throws {
+        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 4)) { loop in
+            let home = currentThread()
+            var calls = 0
+            loop.setExceptionHandler { loop, _ in
+                #expect(currentThread() == home)
+                calls += 1
+                if calls == 4 { loop.stop() }
+            }
+            let threads = (0..<4).map { number in
+                OtherThread { loop.callExceptionHandler(ExceptionContext(message: "from thread \(number)")) }
+            }
+            try loop.runForever()
+            for thread in threads { thread.join() }
+            #expect(calls == 4)
+        }
+    }
+
+    @Test func aReportThatIsLateGoesToStandardError() async throws {
+        let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
+            let loop = try LoopKind.auto.makeLoop()
+            loop.setExceptionHandler { _, _ in fatalError("called on another thread") }
+            OtherThread { loop.callExceptionHandler(ExceptionContext(message: "before")) }.join()
+            try loop.close()
+            OtherThread { loop.callExceptionHandler(ExceptionContext(message: "after")) }.join()
+        }
+        let lines = String(decoding: result.standardErrorContent, as: UTF8.self).split(separator: "\n")
+        #expect(lines.filter { $0.hasPrefix("asyncio: ") } == ["asyncio: before", "asyncio: after"])
+    }
+
+    @Test func aReportNamesWhatItIsAbout() {
+        let site = CallSite(fileID: "Module/File.swift", line: 7)
+        let context = ExceptionContext(
+            message: "Something failed", error: EventLoopError(.busy, "it is busy"), origin: site, task: "worker",
+            future: "an answer", socket: .standardInput)
+        #expect(
+            context.description
+                == "Something failed (task 'worker') (future: an answer) (descriptor 0): it is busy (made at Module/File.swift:7)"
+        )
+    }
+}

@@ -1,0 +1,48 @@
+import AsyncIO
+import AsyncIOTesting
+import CAsyncIO
+import Foundation
+import Testing
+
+/// That nothing is done about Ctrl-C where it is nobody's business. What is done is in `Tests/UserPackages/interrupts.py`.
+struct InterruptTests {
+    @Test func offTheMainThreadTheSignalIsLeftAlone() async throws {
+        try await withLoopThread { _ in
+            let before = interruptDisposition()
+            let during = try run { interruptDisposition() }
+            #expect(during == before)
+            #expect(interruptDisposition() == before)
+        }
+    }
+
+    @Test func aProgramThatThrowsTheErrorItselfIsNotEnded() async throws {
+        try await withLoopThread { _ in
+            let thrown = code { try run { throw EventLoopError(.interrupted, "not by Ctrl-C") } }
+            #expect(thrown == .interrupted)
+        }
+    }
+
+    // covers: 39
+    @Test func theProcessEndsThoughAThreadWaitsForInput() async {
+        await #expect(processExitsWith: .signal(SIGINT)) {
+            // One that hangs ends by another signal.
+            alarm(60)
+            var ends: [CInt] = [0, 0]
+            pipe(&ends)
+            nonisolated(unsafe) let stream = fdopen(ends[0], "r")!
+            _ = OtherThread { fgetc(stream) }
+            // Until the reader holds the stream, as it then does for ever.
+            while ftrylockfile(stream) == 0 {
+                funlockfile(stream)
+                sched_yield()
+            }
+            aio_end_by_interrupt()
+        }
+    }
+}
+
+private func interruptDisposition() -> UInt {
+    var action = sigaction()
+    sigaction(SIGINT, nil, &action)
+    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: UInt.self)
+}

@@ -1,0 +1,276 @@
+import AsyncIO
+import AsyncIOTesting
+import Testing
+
+/// On threads of their own. Ctrl-C needs the main thread, and is tested by `Tests/UserPackages/interrupts.py`.
+struct RunnerTests {
+    struct Failure: Error {}
+    @TaskLocal static var label = "none"
+
+    // covers: 38
+    @Test(arguments: LoopKind.available)
+    func severalRunsShareTheLoopAndWhatRestsOnIt(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
+            let runner = Runner(loopFactory: { try kind.makeLoop() })
+            let loop = try runner.getLoop()
+            #expect(!loop.isRunning && !loop.isClosed)
+            nonisolated(unsafe) var steps: [String] = []
+            for number in 0..<3 {
+                let home = try runner.run {
+                    steps.append("run \(number)")
+                    let loop = try getRunningLoop()
+                    loop.callSoon {
+                        loop.callSoon { steps.append("left by \(number)") }
+                    }
+                    return ObjectIdentifier(loop)
+                }
+                #expect(home == ObjectIdentifier(loop))
+                #expect(runningLoop == nil)
+            }
+            // What a run leaves waits for the next one.
+            #expect(steps.filter { $0.hasPrefix("run") } == ["run 0", "run 1", "run 2"])
+            #expect(!steps.contains("left by 2"))
+            try runner.run { for _ in 0..<3 { await loop.yield() } }
+            #expect(steps.filter { $0.hasPrefix("left") } == ["left by 0", "left by 1", "left by 2"])
+            try runner.close()
+            #expect(loop.isClosed)
+        }
+    }
+
+    // covers: 38
+    @Test func taskLocalValuesOfTheCallerAreSeenByEachOfItsRuns() async throws {
+        try await withLoopThread { _ in
+            let runner = Runner()
+            let labels = try Self.$label.withValue("outer") {
+                try (0..<2).map { _ in try runner.run { Self.label } }
+            }
+            #expect(labels == ["outer", "outer"])
+            let after = try runner.run { Self.label }
+            #expect(after == "none")
+            try runner.close()
+        }
+    }
+
+    // covers: 38
+    @Test func aClosedRunnerIsRefusedAndClosingAgainDoesNothing() async throws {
+        try await withLoopThread { _ in
+            let runner = Runner()
+            let value = try runner.run { 1 }
+            #expect(value == 1)
+            try runner.close()
+            try runner.close()
+            #expect(code { try runner.run {} } == .runnerClosed)
+            #expect(code { _ = try runner.getLoop() } == .runnerClosed)
+
+            let unused = Runner(loopFactory: {
+                Issue.record("a loop was made")
+                return try LoopKind.auto.makeLoop()
+            })
+            try unused.close()
+            #expect(code { try unused.run {} } == .runnerClosed)
+        }
+    }
+
+    // covers: 26, 38
+    @Test(arguments: LoopKind.available)
+    func aRunWithinARunIsRefusedBeforeAnythingIsMade(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
+            nonisolated(unsafe) let runner = Runner(loopFactory: { try kind.makeLoop() })
+            nonisolated(unsafe) var made = 0
+            let codes = try runner.run {
+                let loop = try getRunningLoop()
+                nonisolated(unsafe) let second = Runner(loopFactory: {
+                    made += 1
+                    return try kind.makeLoop()
+                })
+                let attempts: [() throws -> Void] = [
+                    { try runner.run {} },
+                    { try runner.close() },
+                    { try second.run {} },
+                    {
+                        try AsyncIO.run(loopFactory: {
+                            made += 1
+                            return try kind.makeLoop()
+                        }) {}
+                    },
+                ]
+                nonisolated(unsafe) var codes = attempts.map { attempt in code { try attempt() } }
+                // From a callback too.
+                let ofCallbacks = loop.createTask {
+                    var found: [EventLoopError.Code?] = []
+                    nonisolated(unsafe) let collect: (EventLoopError.Code?) -> Void = { found.append($0) }
+                    loop.callSoon { for attempt in attempts { collect(code { try attempt() }) } }
+                    await loop.yield()
+                    await loop.yield()
+                    return found
+                }
+                codes += try await ofCallbacks.value
+                #expect(runningLoop === loop)
+                return codes
+            }
+            #expect(
+                codes
+                    == Array(
+                        repeating: [.alreadyRunning, .alreadyRunning, .anotherLoopRunning, .anotherLoopRunning],
+                        count: 2
+                    ).flatMap { $0 })
+            #expect(made == 0)
+            // The outer runner goes on.
+            let value = try runner.run { 2 }
+            #expect(value == 2)
+            try runner.close()
+        }
+    }
+
+    @Test func aRunFromWithinATaskIsRefusedInWords() {
+        // A test is a task.
+        let runner = Runner(loopFactory: {
+            Issue.record("a loop was made")
+            return try LoopKind.auto.makeLoop()
+        })
+        func attempt() throws { try runner.run {} }
+        let error = #expect(throws: EventLoopError.self) { try attempt() }
+        #expect(error?.code == .calledFromTask)
+        #expect(error?.description.hasPrefix("Runner.run blocks its thread") == true)
+    }
+
+    // covers: 37
+    @Test(arguments: LoopKind.available)
+    func whatLeftoverTasksThrowIsReportedUnlessItIsTheirCancellation(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
+            nonisolated(unsafe) var reports: [String] = []
+            let runner = Runner(loopFactory: { try kind.makeLoop() })
+            let loop = try runner.getLoop()
+            loop.setExceptionHandler { _, context in reports.append("\(context)") }
+            try runner.run {
+                _ = loop.createTask(name: "fails") {
+                    do { try await loop.sleep(for: .seconds(3_600)) } catch { throw Failure() }
+                }
+                _ = loop.createTask { try await loop.sleep(for: .seconds(3_600)) }
+                _ = loop.createTask { try? await loop.sleep(for: .seconds(3_600)) }
+                // Ends before: its error is of whoever awaits it.
+                _ = loop.createTask { throw Failure() }
+                await loop.yield()
+                await loop.yield()
+            }
+            #expect(reports == [])
+            try runner.close()
+            #expect(loop.isClosed)
+            #expect(reports == ["unhandled exception during run() shutdown (task 'fails'): Failure()"])
+        }
+    }
+
+    // covers: 25, 37
+    @Test func aMainTaskThatWasLeftBehindByAStopIsEndedByTheClose() async throws {
+        try await withLoopThread { _ in
+            nonisolated(unsafe) var reports: [String] = []
+            let runner = Runner()
+            let loop = try runner.getLoop()
+            loop.setExceptionHandler { _, context in reports.append("\(context)") }
+            let error = code {
+                try runner.run {
+                    loop.callSoon { loop.stop() }
+                    do { try await loop.sleep(for: .seconds(3_600)) } catch { throw Failure() }
+                }
+            }
+            #expect(error == .stoppedBeforeCompletion)
+            #expect(loop.taskCount == 1)
+            try runner.close()
+            #expect(reports == ["unhandled exception during run() shutdown (task 'main'): Failure()"])
+        }
+    }
+
+    // covers: 38
+    @Test func theThreadsLoopIsSetUnlessALoopWasGiven() async throws {
+        try await withLoopThread { _ in
+            let own = Runner()
+            let loop = try own.getLoop()
+            let current = try getEventLoop()
+            #expect(current === loop)
+            let given = Runner(loopFactory: { try LoopKind.auto.makeLoop() })
+            try given.run {}
+            let stillCurrent = try getEventLoop()
+            #expect(stillCurrent === loop)
+            try given.close()
+            let afterwards = try getEventLoop()
+            #expect(afterwards === loop)
+            try own.close()
+            #expect(code { _ = try getEventLoop() } == .noCurrentLoop)
+        }
+    }
+
+    @Test func debugModeIsSwitchedOnlyIfAsked() async throws {
+        try await withLoopThread { loop in
+            let before = loop.isDebug
+            for isDebug in [nil, true, false] {
+                let runner = Runner(isDebug: isDebug)
+                #expect(try runner.getLoop().isDebug == isDebug ?? before)
+                try runner.close()
+            }
+            let isDebug = try run(isDebug: true) { try getRunningLoop().isDebug }
+            #expect(isDebug)
+            // A loop that another thread made becomes this one's with its run.
+            let moved = try OtherThread.run { try LoopKind.auto.makeLoop() }
+            let isMovedDebug = try run(isDebug: true, loopFactory: { moved }) {
+                await moved.yield()
+                return moved.isDebug
+            }
+            #expect(isMovedDebug)
+        }
+    }
+
+    @Test func aFactoryThatThrowsLeavesTheRunnerAsItWas() async throws {
+        try await withLoopThread { _ in
+            nonisolated(unsafe) var fails = true
+            let runner = Runner(loopFactory: {
+                if fails { throw Failure() }
+                return try LoopKind.auto.makeLoop()
+            })
+            #expect(throws: Failure.self) { try runner.run {} }
+            fails = false
+            let value = try runner.run { 1 }
+            #expect(value == 1)
+            try runner.close()
+        }
+    }
+
+    // covers: 108
+    @Test(arguments: LoopKind.available)
+    func aLoopOfAnotherThreadIsRefusedAndLeftAlone(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let codes = try OtherThread.run {
+                nonisolated(unsafe) let runner = Runner(loopFactory: { loop })
+                return [
+                    code { try runner.run {} }, code { try runner.close() },
+                    code { try run(loopFactory: { loop }) {} },
+                ]
+            }
+            #expect(codes == [.alreadyRunning, .alreadyRunning, .alreadyRunning])
+            #expect(!loop.isClosed)
+        }
+        try await withLoopThread(kind) { loop in
+            try loop.runUntilComplete {}
+            let codes = try OtherThread.run {
+                nonisolated(unsafe) let runner = Runner(loopFactory: { loop })
+                return [
+                    code { try runner.run {} }, code { try runner.close() },
+                    code { try run(loopFactory: { loop }) {} },
+                ]
+            }
+            #expect(codes == [.wrongThread, .wrongThread, .wrongThread])
+            let value = try loop.runUntilComplete { 1 }
+            #expect(value == 1)
+        }
+    }
+
+    @Test func aLoopThatItsUserClosedIsFineForTheRunner() async throws {
+        try await withLoopThread { _ in
+            let runner = Runner()
+            try runner.run {}
+            try runner.getLoop().close()
+            #expect(code { try runner.run {} } == .closed)
+            try runner.close()
+            #expect(code { _ = try getEventLoop() } == .noCurrentLoop)
+        }
+    }
+}

@@ -1,0 +1,198 @@
+import AsyncIO
+import AsyncIOSystem
+import AsyncIOTesting
+import CAsyncIO
+import Foundation
+import Synchronization
+import SystemPackage
+import Testing
+
+/// What signals do to a process that is busy, forked, or shared with others.
+extension SignalHandlersTests {
+    // covers: 264, F41
+    @Test(arguments: LoopKind.available)
+    func aFloodOfSignalsAndPostsHidesNoSignalAndHoldsUpNobody(kind: LoopKind) async throws {
+        final class Seen: Sendable {
+            let terminate = Atomic<Bool>(false)
+            let timers = Atomic<Int>(0)
+        }
+        try await withLoopThread(kind, patiently) { loop in
+            let seen = Seen()
+            var floods = 0
+            try loop.addSignalHandler(.user1) { floods += 1 }
+            try loop.addSignalHandler(.terminate) { seen.terminate.store(true, ordering: .relaxed) }
+            func tick() {
+                seen.timers.add(1, ordering: .relaxed)
+                loop.callLater(after: .milliseconds(1), tick)
+            }
+            tick()
+            let flood = OtherThread {
+                unblock(SIGUSR1, SIGTERM)
+                let count = rounds(debug: 100_000, release: 100_000)
+                var sent = 0
+                // It goes on until the other signal was handled in spite of it, and some timers.
+                while sent < count
+                    || !seen.terminate.load(ordering: .relaxed) || seen.timers.load(ordering: .relaxed) < 5
+                {
+                    pthread_kill(pthread_self(), SIGUSR1)
+                    sent += 1
+                    if sent % 10 == 0 { _ = try? loop.callSoonThreadsafe {} }
+                    if sent == count / 2 { pthread_kill(pthread_self(), SIGTERM) }
+                }
+                _ = try? loop.callSoonThreadsafe { loop.stop() }
+            }
+            let before = aio_signal_count(SIGUSR1)
+            try loop.runForever()
+            flood.join()
+            #expect(floods > 0)
+            #expect(aio_signal_count(SIGUSR1) > before)
+            try loop.close()
+        }
+    }
+
+    // covers: 265, F42
+    @Test(arguments: LoopKind.available)
+    func aSignalOfAForkedChildReachesNoHandlerOfItsParent(kind: LoopKind) async throws {
+        // Swift hides it, for good reasons; the child calls nothing but the kernel.
+        typealias Fork = @convention(c) () -> pid_t
+        let fork = unsafeBitCast(try #require(dlsym(nil, "fork")), to: Fork.self)
+        try await withLoopThread(kind, patiently) { loop in
+            var calls = 0
+            try loop.addSignalHandler(.user1) {
+                calls += 1
+                loop.stop()
+            }
+            let before = aio_signal_count(SIGUSR1)
+            let status = try OtherThread.run { () -> CInt in
+                unblock(SIGUSR1)
+                // Called once before, so that the child need not look them up.
+                kill(getpid(), 0)
+                let child = fork()
+                if child == 0 {
+                    kill(getpid(), SIGUSR1)
+                    kill(getpid(), SIGKILL)
+                }
+                var status: CInt = 0
+                while waitpid(child, &status, 0) < 0, errno == EINTR {}
+                return status
+            }
+            // The signal itself did not end it: it has the handler of its parent.
+            #expect(status & 0x7f == SIGKILL)
+            loop.callLater(after: .milliseconds(1)) { loop.stop() }
+            try loop.runForever()
+            #expect(calls == 0)
+            #expect(aio_signal_count(SIGUSR1) == before)
+            // The parent's own still does.
+            kill(getpid(), SIGUSR1)
+            try loop.runForever()
+            #expect(calls == 1)
+            try loop.close()
+        }
+    }
+
+    // covers: 261
+    @Test(arguments: LoopKind.available)
+    func aSignalThatWasIgnoredIsCaughtAndIgnoredAgain(kind: LoopKind) async throws {
+        // As under nohup.
+        signal(SIGHUP, SIG_IGN)
+        defer { signal(SIGHUP, SIG_DFL) }
+        try await withLoop(kind, patiently) { loop in
+            let former = disposition(of: SIGHUP)
+            try await {
+                let sequence = try loop.signals([.hangup])
+                kill(getpid(), SIGHUP)
+                for await signal in sequence {
+                    #expect(signal == .hangup)
+                    break
+                }
+            }()
+            await loop.until { disposition(of: SIGHUP) == former }
+            kill(getpid(), SIGHUP)
+        }
+    }
+
+    // covers: 261
+    @Test(arguments: LoopKind.available)
+    func aDispositionThatSomebodyElseHasSetSinceIsLeftAlone(kind: LoopKind) async throws {
+        defer { signal(SIGUSR1, SIG_DFL) }
+        try await withLoopThread(kind, patiently) { loop in
+            try loop.addSignalHandler(.user1) {}
+            signal(SIGUSR1, SIG_IGN)
+            let others = disposition(of: SIGUSR1)
+            loop.removeSignalHandler(.user1)
+            #expect(disposition(of: SIGUSR1) == others)
+        }
+    }
+
+    /// System calls of the loop's thread are interrupted all the time.
+    @Test(arguments: LoopKind.available)
+    func signalsOnTheLoopsThreadCostNoByteAndEndNoWait(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
+            try loop.addSignalHandler(.user2) {}
+            unblock(SIGUSR2)
+            let thread = pthread_self()
+            let isDone = Flag()
+            let before = aio_signal_count(SIGUSR2)
+            let disturber = OtherThread {
+                while !isDone.isSet {
+                    pthread_kill(thread, SIGUSR2)
+                    usleep(50)
+                }
+            }
+            let bytes = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
+            try await withEchoConnection(on: loop) { reader, writer in
+                let writing = loop.createTask { try await writer.write(bytes) }
+                #expect(try await reader.readExactly(bytes.count) == bytes)
+                try await writing.value
+            }
+            // And while it sleeps.
+            let handled = aio_signal_count(SIGUSR2)
+            let start = loop.now
+            while aio_signal_count(SIGUSR2) < handled + 20 { try await loop.sleep(for: .milliseconds(1)) }
+            #expect(loop.now >= start)
+            isDone.set()
+            disturber.join()
+            #expect(aio_signal_count(SIGUSR2) > before)
+            loop.removeSignalHandler(.user2)
+        }
+    }
+
+    // covers: 266
+    @Test func aBrokenPipeEndsNoProcess() async throws {
+        await #expect(processExitsWith: .success) {
+            signal(SIGPIPE, SIG_DFL)
+            for kind in LoopKind.available {
+                try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
+                    // Where it would end the process.
+                    unblock(SIGPIPE)
+                    let (near, far) = try Socket.pair()
+                    let driver = try loop.makeStreamDriver(near)
+                    let transport = StreamTransport(loop: loop, driver: driver, consumer: nil, peerAddress: nil)
+                    let (reader, writer) = transport.makeStreams(limitBytes: 10)
+                    far.close()
+                    let error = await #expect(throws: WriteError.self) { try await writer.write("x") }
+                    guard (error?.underlying as? IOError)?.errno == .brokenPipe else { exit(2) }
+                    withExtendedLifetime(reader) {}
+
+                    let (second, itsPeer) = try Socket.pair()
+                    let pushed = StreamTransport(
+                        loop: loop, driver: try loop.makeStreamDriver(second), consumer: EchoProtocol(),
+                        peerAddress: nil)
+                    pushed.start()
+                    await loop.yield()
+                    itsPeer.close()
+                    pushed.write("x")
+                    await loop.until { loop.statistics.sources == 0 }
+
+                    // A pipe: standard error, and nobody reads it.
+                    let pipe = Pipe()
+                    dup2(pipe.fileHandleForWriting.fileDescriptor, STDERR_FILENO)
+                    try pipe.fileHandleForReading.close()
+                    loop.setExceptionHandler(nil)
+                    loop.callExceptionHandler(ExceptionContext(message: "nobody reads this"))
+                }
+            }
+            exit(EXIT_SUCCESS)
+        }
+    }
+}

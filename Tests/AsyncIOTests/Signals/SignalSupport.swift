@@ -1,0 +1,17 @@
+import CAsyncIO
+import Foundation
+
+/// From here on, a signal that this thread sends to itself is delivered before the call returns.
+func unblock(_ signals: CInt...) {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in signals { sigaddset(&set, signal) }
+    pthread_sigmask(SIG_UNBLOCK, &set, nil)
+}
+
+/// The address of its handler.
+func disposition(of signal: CInt) -> UInt {
+    var action = sigaction()
+    sigaction(signal, nil, &action)
+    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: UInt.self)
+}

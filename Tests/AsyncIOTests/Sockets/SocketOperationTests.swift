@@ -1,0 +1,293 @@
+import AsyncIOSystem
+import AsyncIOTesting
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+/// What ends an operation before its time: cancellation, closing, errors of the system.
+struct SocketOperationTests {
+    // covers: 128
+    @Test(arguments: LoopKind.available)
+    func aCancelledReceiveHasTakenNothing(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            try await withSockets { end, peer in
+                var next: UInt8 = 0
+                var expected: UInt8 = 0
+                for round in 0..<rounds(debug: 100, release: 1_000) {
+                    let task =
+                        round % 4 == 3
+                        ? Task(executorPreference: loop) { try await loop.sockRecv(end, maxBytes: 1) }
+                        : loop.createTask { try await loop.sockRecv(end, maxBytes: 1) }
+                    await loop.untilWatched()
+                    if round % 2 == 0 { task.cancel() }
+                    try await loop.sockSendAll(peer, [next])
+                    next &+= 1
+                    // The cancellation races with the byte that is there.
+                    if round % 2 == 1 { task.cancel() }
+                    do {
+                        #expect(try await task.value == [expected])
+                    } catch {
+                        #expect(error is CancellationError)
+                        #expect(loop.statistics.sources == 0)
+                        #expect(try await loop.sockRecv(end, maxBytes: 1) == [expected])
+                    }
+                    expected &+= 1
+                }
+            }
+        }
+    }
+
+    // covers: 129
+    @Test(arguments: LoopKind.available)
+    func aCancelledSendStopsAndSaysHowMuchWentOut(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            try await withSockets { end, peer in
+                let bytes = pattern(5_000_000)
+                let task = loop.createTask { try await loop.sockSendAll(end, bytes) }
+                await loop.untilWatched()
+                await loop.yield()
+                task.cancel()
+                let error = await #expect(throws: WriteError.self) { try await task.value }
+                #expect(error?.underlying is CancellationError)
+                let written = try #require(error?.bytesWritten)
+                #expect(written > 0 && written < bytes.count)
+                #expect(loop.statistics.sources == 0)
+                // Nothing follows: what is sent next comes right behind.
+                try end.shutdownWrite()
+                var received: [UInt8] = []
+                while case let more = try await loop.sockRecv(peer, maxBytes: 65_536), !more.isEmpty {
+                    received += more
+                }
+                #expect(received == Array(bytes[..<written]))
+            }
+        }
+    }
+
+    @Test func anOperationThatNeedNotWaitSucceedsInACancelledTask() async throws {
+        try await withLoop { loop in
+            try await withSockets { end, peer in
+                let task = loop.createTask {
+                    try await loop.sockSendAll(peer, [1, 2])
+                    let bytes = try await loop.sockRecv(end, maxBytes: 10)
+                    do {
+                        _ = try await loop.sockRecv(end, maxBytes: 10)
+                        Issue.record("it has waited for nothing")
+                    } catch {
+                        #expect(error is CancellationError)
+                    }
+                    return bytes
+                }
+                task.cancel()
+                let bytes = try await task.value
+                #expect(bytes == [1, 2])
+            }
+        }
+    }
+
+    // covers: 132, F70
+    @Test(arguments: LoopKind.available)
+    func closingASocketEndsWhatWaitsForIt(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let (end, peer) = try Socket.pair()
+            let receiving = loop.createTask { _ = try await loop.sockRecv(end, maxBytes: 10) }
+            let sending = loop.createTask { try await loop.sockSendAll(end, pattern(5_000_000)) }
+            await loop.until { loop.statistics.waitingTasks >= 2 }
+            try loop.sockClose(end)
+            // The number is somebody else's at once; what is left of the operations never looks at it.
+            let (again, third) = try Socket.pair()
+            await loop.yield()
+            await loop.yield()
+            #expect(loop.statistics.sources == 0)
+            let received = await #expect(throws: EventLoopError.self) { try await receiving.value }
+            #expect(received?.code == .closed)
+            #expect(received?.description == "the socket was closed")
+            let sent = await #expect(throws: WriteError.self) { try await sending.value }
+            #expect((sent?.underlying as? EventLoopError)?.code == .closed)
+            for socket in [again, third, peer] { try loop.sockClose(socket) }
+
+            let full = try FullListener()
+            let socket = try Socket.stream(.ipv4)
+            let connecting = loop.createTask { try await loop.sockConnect(socket, to: full.address) }
+            let accepting = try SocketPlace.ipv4.listen()
+            let accept = loop.createTask { _ = try await loop.sockAccept(accepting.socket) }
+            await loop.untilWatched(2)
+            try loop.sockClose(socket)
+            try loop.sockClose(accepting.socket)
+            #expect(await asyncCode { try await connecting.value } == .closed)
+            #expect(await asyncCode { try await accept.value } == .closed)
+            full.close()
+
+            // Callbacks go with it.
+            let (watched, other) = try Socket.pair()
+            try loop.addReader(watched.descriptor) {}
+            try loop.sockClose(watched)
+            #expect(!loop.removeReader(watched.descriptor))
+            #expect(loop.statistics.sources == 0)
+            other.close()
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func closingTheLoopEndsWhatWaits(kind: LoopKind) async throws {
+        try await withLoopThread(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
+            let (end, peer) = try Socket.pair()
+            nonisolated(unsafe) var codes: [EventLoopError.Code?] = []
+            let task = Task(executorPreference: loop) {
+                codes.append(await asyncCode { _ = try await loop.sockRecv(end, maxBytes: 1) })
+                codes.append(await asyncCode { _ = try await loop.sockRecv(end, maxBytes: 1) })
+            }
+            for _ in 0..<3 {
+                loop.stop()
+                try loop.runForever()
+            }
+            #expect(loop.statistics.sources == 1)
+            try loop.close()
+            #expect(codes == [.closed, .closed])
+            withExtendedLifetime(task) {}
+            end.close()
+            peer.close()
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func aDescriptorThatIsNotOpenOrNoSocketIsAnError(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let none = Socket(number: 60_001)
+            let error = await #expect(throws: IOError.self) { try await loop.sockRecv(none, maxBytes: 1) }
+            #expect(error?.description == "cannot receive from socket 60001: \(Errno.badFileDescriptor)")
+            await #expect(throws: IOError.self) { try await loop.sockAccept(none) }
+            await #expect(throws: WriteError.self) { try await loop.sockSendAll(none, [1]) }
+            #expect(
+                await asyncCode { _ = try await loop.sockRecv(Socket(number: -1), maxBytes: 1) } == .invalidArgument)
+            let file = try FileDescriptor.open(#filePath, .readOnly)
+            let notSocket = await #expect(throws: IOError.self) {
+                try await loop.sockRecv(Socket(number: file.rawValue), maxBytes: 1)
+            }
+            #expect(notSocket?.errno == .notSocket)
+            #expect(throws: Errno.notSocket) { try Socket(adopting: file) }
+            try file.close()
+            #expect(loop.statistics.sources == 0)
+        }
+    }
+
+    @Test func anAdoptedSocketIsNonBlocking() async throws {
+        try await withLoop { loop in
+            try await withSockets { end, peer in
+                try end.setNonBlocking(false)
+                let adopted = try Socket(adopting: end.descriptor)
+                #expect(try adopted.isNonBlocking())
+                #expect(adopted.family == .unix)
+                try adopted.shutdownRead()
+                #expect(try await loop.sockRecv(adopted, maxBytes: 1).isEmpty)
+                try peer.shutdown()
+                #expect(try await loop.sockRecv(peer, maxBytes: 1).isEmpty)
+            }
+        }
+    }
+
+    // MARK: Faults
+
+    // covers: F66
+    @Test(arguments: LoopKind.available)
+    func shortAndBlockedCallsLoseNoByte(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
+            let (client, server) = try await loop.connectedSockets()
+            var calls = 0
+            var faults: [SocketCall: Int] = [:]
+            loop.core.pointee.socketFaults = { call in
+                calls += 1
+                faults[call, default: 0] += 1
+                switch calls % 4 {
+                case 0: return .wouldBlock
+                case 1: return .atMost(1)
+                case 2: return .atMost(777)
+                default: return nil
+                }
+            }
+            let sent = pattern(300_000)
+            let sending = loop.createTask { try await loop.sockSendAll(client, sent) }
+            var received: [UInt8] = []
+            while received.count < sent.count { received += try await loop.sockRecv(server, maxBytes: 10_000) }
+            try await sending.value
+            #expect(received == sent)
+
+            let (listener, address) = try SocketPlace.ipv4.listen()
+            for _ in 0..<20 {
+                let socket = try Socket.stream(.ipv4)
+                try await loop.sockConnect(socket, to: address)
+                try await loop.sockAccept(listener).socket.close()
+                socket.close()
+            }
+            let (first, second) = (try Socket.datagram(.ipv4), try Socket.datagram(.ipv4))
+            try second.bind(to: SocketAddress(literal: "127.0.0.1", port: 0)!)
+            for number in 0..<20 {
+                try await loop.sockSendTo(first, [UInt8(number)], to: second.localAddress!)
+                #expect(try await loop.sockRecvFrom(second, maxBytes: 10).bytes == [UInt8(number)])
+            }
+            #expect(faults.keys.count == SocketCall.allCases.count)
+            for socket in [client, server, listener, first, second] { socket.close() }
+        }
+    }
+
+    // covers: F66
+    @Test(arguments: SocketCall.allCases)
+    func aFailedCallIsReportedOnceAndLeavesTheSocketUsable(call: SocketCall) async throws {
+        try await withLoop { loop in
+            let (listener, address) = try SocketPlace.ipv4.listen()
+            let client = try Socket.stream(.ipv4)
+            let (first, second) = (try Socket.datagram(.ipv4), try Socket.datagram(.ipv4))
+            try second.bind(to: SocketAddress(literal: "127.0.0.1", port: 0)!)
+            var server: Socket?
+            let operations: [(SocketCall, () async throws -> Void)] = [
+                (.connect, { try await loop.sockConnect(client, to: address) }),
+                (.accept, { server = try await loop.sockAccept(listener).socket }),
+                (.send, { try await loop.sockSendAll(client, [1, 2, 3]) }),
+                (.receive, { try await expect([1, 2, 3]) { try await loop.sockRecv(server!, maxBytes: 10) } }),
+                (.sendTo, { try await loop.sockSendTo(first, [4], to: second.localAddress!) }),
+                (.receiveFrom, { try await expect([4]) { try await loop.sockRecvFrom(second, maxBytes: 10).bytes } }),
+            ]
+            for (name, operation) in operations {
+                if name == call {
+                    for error in [Errno.noMemory, .noBufferSpace] {
+                        loop.core.pointee.socketFaults = { $0 == call ? .fails(error) : nil }
+                        do {
+                            try await operation()
+                            Issue.record("the error is lost")
+                        } catch {
+                            let reason = (error as? WriteError)?.underlying ?? error
+                            #expect([Errno.noMemory, .noBufferSpace].contains((reason as? IOError)?.errno))
+                        }
+                        #expect(loop.statistics.sources == 0)
+                    }
+                    loop.core.pointee.socketFaults = nil
+                }
+                try await operation()
+            }
+            for socket in [listener, client, first, second, server!] { socket.close() }
+        }
+    }
+
+    private func expect(_ expected: [UInt8], _ receive: () async throws -> [UInt8]) async throws {
+        let bytes = try await receive()
+        #expect(bytes == expected)
+    }
+
+    @Test func aClientThatHasGoneIsPassedOver() async throws {
+        try await withLoop { loop in
+            let (listener, address) = try SocketPlace.ipv4.listen()
+            let client = try Socket.stream(.ipv4)
+            try await loop.sockConnect(client, to: address)
+            var aborted = 0
+            loop.core.pointee.socketFaults = { call in
+                guard call == .accept, aborted < 3 else { return nil }
+                aborted += 1
+                return .fails(.connectionAbort)
+            }
+            let (server, peer) = try await loop.sockAccept(listener)
+            #expect(aborted == 3)
+            #expect(peer == client.localAddress)
+            for socket in [server, client, listener] { socket.close() }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+import AsyncIO
+import AsyncIOSystem
+import AsyncIOTesting
+import SystemPackage
+import Testing
+
+/// Streams between real sockets.
+struct StreamConnectionTests {
+    // covers: 302
+    @Test(arguments: LoopKind.available)
+    func aLimitThatLeavesNoLineIsRefused(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            for limit in [0, -1, .min] {
+                let opened = await asyncCode {
+                    _ = try await loop.openConnection(host: "127.0.0.1", port: 1, limitBytes: limit)
+                }
+                #expect(opened == .invalidArgument)
+                let scoped = await asyncCode {
+                    try await loop.withConnection(host: "127.0.0.1", port: 1, limitBytes: limit) { _, _ in }
+                }
+                #expect(scoped == .invalidArgument)
+                let started = await asyncCode {
+                    _ = try await loop.startServer(host: "127.0.0.1", port: 0, limitBytes: limit) { _, _ in }
+                }
+                #expect(started == .invalidArgument)
+            }
+            #expect(loop.statistics.sources == 0)
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func aScopeEndsItsConnectionWhenItEnds(kind: LoopKind) async throws {
+        struct Failure: Error {}
+        try await withLoop(kind) { loop in
+            var ends: [[UInt8]] = []
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
+                ends.append(try await reader.readToEnd())
+            }
+            let result = try await loop.withConnection(host: "127.0.0.1", port: server.port) { _, writer in
+                try await writer.write("returned")
+                writer.transport.write(", to the end")
+                return 42
+            }
+            #expect(result == 42)
+            await #expect(throws: Failure.self) {
+                try await loop.withConnection(host: "127.0.0.1", port: server.port) { _, writer in
+                    try await writer.write("thrown")
+                    throw Failure()
+                }
+            }
+            let cancelled = loop.createTask {
+                try await loop.withConnection(host: "127.0.0.1", port: server.port) { reader, writer in
+                    try await writer.write("cancelled")
+                    _ = try await reader.readLine()
+                }
+            }
+            await loop.until { server.acceptedCount == 3 && server.connectionCount == 1 }
+            cancelled.cancel()
+            await #expect(throws: CancellationError.self) { try await cancelled.value }
+            await loop.until { server.connectionCount == 0 }
+            #expect(ends == ["returned, to the end", "thrown", "cancelled"].map { Array($0.utf8) })
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func aScopeThatBreaksOffInAWriteResetsItsConnection(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            var failure: (any Error)?
+            var isHeld = true
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
+                while isHeld { await loop.yield() }
+                do { _ = try await reader.readToEnd() } catch { failure = error }
+            }
+            var isWriting = false
+            let client = loop.createTask {
+                try await loop.withConnection(host: "127.0.0.1", port: server.port) { _, writer in
+                    isWriting = true
+                    // More than the kernel takes.
+                    try await writer.write([UInt8](repeating: 1, count: 64 << 20))
+                }
+            }
+            await loop.until { isWriting && server.acceptedCount == 1 }
+            for _ in 0..<100 { await loop.yield() }
+            client.cancel()
+            let error = await #expect(throws: WriteError.self) { try await client.value }
+            #expect(error?.underlying is CancellationError)
+            isHeld = false
+            await loop.until { server.connectionCount == 0 }
+            #expect((failure as? IOError)?.errno == .connectionReset)
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    /// A slow reader, a fast writer: what is on the way is bounded by the kernel's buffers, and nothing is kept here.
+    // covers: 304, F9
+    @Test(arguments: LoopKind.available)
+    func aSlowReaderHoldsUpTheWriterInsteadOfMemory(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
+            let (near, far) = try Socket.pair()
+            // The kernel doubles it.
+            try near.setOption(.sendBufferBytes, to: 64 * 1024)
+            let (_, writer) = try streams(loop, near)
+            let (reader, itsWriter) = try streams(loop, far)
+            let total = 8 << 20
+            let piece = (0..<100_003).map { UInt8(truncatingIfNeeded: $0 / 3) }
+            // So that what is read can be compared in one go.
+            let twice = piece + piece
+            var written = 0
+            let writing = loop.createTask {
+                while written < total {
+                    let bytes = piece.prefix(total - written)
+                    try await writer.write(Array(bytes))
+                    written += bytes.count
+                }
+                writer.close()
+            }
+            // Nobody reads: the writer stands still, and the loop does not turn for it.
+            for _ in 0..<50 { await loop.yield() }
+            let standing = written
+            for _ in 0..<50 { await loop.yield() }
+            #expect(written == standing && written < 512 * 1024)
+
+            var read = 0
+            var most = 0
+            while true {
+                let bytes = try await reader.read(upTo: 64 * 1024)
+                if bytes.isEmpty { break }
+                let offset = read % piece.count
+                try #require(bytes == Array(twice[offset..<(offset + bytes.count)]))
+                read += bytes.count
+                await loop.yield()
+                most = max(most, written - read)
+                #expect(writer.transport.writeBufferSize == 0)
+            }
+            try await writing.value
+            #expect(read == total)
+            #expect(most < 512 * 1024)
+            itsWriter.close()
+        }
+    }
+
+    // covers: 308
+    @Test(arguments: LoopKind.available)
+    func waitClosedEndsAlsoWithUnreadInput(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let (near, far) = try Socket.pair()
+            let (reader, writer) = try streams(loop, near)
+            let (itsReader, itsWriter) = try streams(loop, far)
+            try await itsWriter.write("unread")
+            writer.close()
+            try await writer.waitClosed()
+            // An end or a reset: that is the system's choice.
+            _ = try? await itsReader.readToEnd()
+            itsWriter.close()
+            try? await itsWriter.waitClosed()
+            #expect(loop.statistics.sources == 0)
+            withExtendedLifetime(reader) {}
+        }
+    }
+
+    private func streams(_ loop: EventLoop, _ socket: Socket) throws -> (StreamReader, StreamWriter) {
+        let driver = try loop.makeStreamDriver(socket)
+        return StreamTransport(loop: loop, driver: driver, consumer: nil, peerAddress: nil)
+            .makeStreams(limitBytes: EventLoop.defaultLineLimitBytes)
+    }
+}

@@ -1,0 +1,104 @@
+import AsyncIO
+import AsyncIOTesting
+import CAsyncIO
+import SystemPackage
+
+/// Where a test's sockets meet.
+enum SocketPlace: String, CaseIterable, Sendable {
+    case ipv4, ipv6, unix
+
+    /// A listening socket, and its address.
+    func listen(backlog: Int = 10) throws -> (socket: Socket, address: SocketAddress) {
+        let address: SocketAddress
+        switch self {
+        case .ipv4: address = SocketAddress(literal: "127.0.0.1", port: 0)!
+        case .ipv6: address = SocketAddress(literal: "::1", port: 0)!
+        case .unix: address = SocketAddress(unixPath: Self.newPath())!
+        }
+        let socket = try Socket.stream(address.family)
+        try socket.bind(to: address)
+        try socket.listen(backlog: backlog)
+        return (socket, socket.localAddress!)
+    }
+
+    /// A name that no file has.
+    static func newPath() -> String { "/tmp/asyncio-\(getpid())-\(UInt64.random(in: 0 ... .max)).socket" }
+}
+
+extension SocketAddress {
+    /// Removes the file of a unix socket.
+    func unlinkFile() {
+        if family == .unix { _ = unlink(host) }
+    }
+}
+
+extension EventLoop {
+    /// Two connected sockets, of a connection that was made for them.
+    func connectedSockets(_ place: SocketPlace = .ipv4) async throws -> (client: Socket, server: Socket) {
+        let (listener, address) = try place.listen()
+        defer {
+            listener.close()
+            address.unlinkFile()
+        }
+        let client = try Socket.stream(address.family)
+        try await sockConnect(client, to: address)
+        return (client, try await sockAccept(listener).socket)
+    }
+
+    /// Lets the loop run until a task waits for `socket`, or what waits is gone.
+    func untilWatched(_ count: Int = 1) async {
+        await until { statistics.sources == count }
+    }
+}
+
+/// Two connected sockets, closed at the end.
+func withSockets<Result>(_ body: (Socket, Socket) async throws -> Result) async throws -> Result {
+    let (end, peer) = try Socket.pair()
+    defer {
+        end.close()
+        peer.close()
+    }
+    return try await body(end, peer)
+}
+
+/// Makes the other end readable.
+func sendByte(_ socket: Socket) {
+    let sent = [UInt8(1)].withUnsafeBytes { socket.send($0) }
+    guard case .bytes(1) = sent else { preconditionFailure("the socket takes nothing") }
+}
+
+/// A listener whose queue is full, so that whoever connects to it has to wait.
+final class FullListener {
+    let socket: Socket
+    let address: SocketAddress
+    private var fillers: [Socket] = []
+
+    init() throws {
+        (socket, address) = try SocketPlace.ipv4.listen(backlog: 0)
+        // One more than the queue holds; the last stays under way.
+        for _ in 0..<3 {
+            let filler = try Socket.stream(.ipv4)
+            fillers.append(filler)
+            _ = try filler.connect(to: address)
+        }
+    }
+
+    func makeRoom() throws {
+        while let (accepted, _) = try socket.accept() { accepted.close() }
+    }
+
+    func close() {
+        for filler in fillers { filler.close() }
+        socket.close()
+    }
+}
+
+/// Bytes whose order can be checked: no piece of a usual size repeats itself.
+func pattern(_ count: Int) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(count)
+    while bytes.count < count { bytes += patternPiece.prefix(count - bytes.count) }
+    return bytes
+}
+
+private let patternPiece = (0..<65_521).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }

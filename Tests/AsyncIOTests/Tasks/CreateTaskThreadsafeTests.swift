@@ -1,0 +1,164 @@
+import AsyncIO
+import AsyncIOTesting
+import Foundation
+import Synchronization
+import Testing
+
+struct CreateTaskThreadsafeTests {
+    private struct Failure: Error {}
+
+    // covers: 107
+    @Test(arguments: LoopKind.available)
+    func anotherThreadsTaskRunsOnTheLoopAndGivesItsResult(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let home = currentThread()
+            let (value, error) = try OtherThread.run {
+                (
+                    loop.createTaskThreadsafe(name: "posted") { (currentThread(), loop.currentTask?.name) },
+                    loop.createTaskThreadsafe { throw Failure() }
+                )
+            }
+            let received = try await value.value
+            #expect(received == (home, "posted"))
+            await #expect(throws: Failure.self) { try await error.value }
+        }
+    }
+
+    // covers: 107
+    @Test(arguments: LoopKind.available)
+    func aPostedTaskIsCancelledFromEitherSide(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let before = loop.taskCount
+            let tasks = try OtherThread.run {
+                (0..<2).map { _ in loop.createTaskThreadsafe { try await loop.sleep(for: .seconds(3600)) } }
+            }
+            while loop.statistics.waitingTasks < 2 { await loop.yield() }
+            #expect(loop.taskCount == before + 2)
+            OtherThread { tasks[0].cancel() }.join()
+            await #expect(throws: CancellationError.self) { try await tasks[0].value }
+            #expect(loop.taskCount == before + 1)
+            // By the loop, whose own test task would be cancelled too.
+            tasks[1].cancel()
+            await #expect(throws: CancellationError.self) { try await tasks[1].value }
+            #expect(loop.taskCount == before)
+        }
+    }
+
+    // covers: 71
+    @Test(arguments: LoopKind.available)
+    func aPostedTaskThatIsCancelledBeforeItBeginsSeesThatAtOnce(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let task = loop.createTaskThreadsafe {
+                #expect(Task.isCancelled)
+                try await loop.sleep(for: .seconds(3600))
+            }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func theLoopCancelsAPostedTaskWithItsOthers(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
+            let task = try OtherThread.run {
+                loop.createTaskThreadsafe { try await loop.sleep(for: .seconds(3600)) }
+            }
+            for _ in 0..<2 {
+                loop.stop()
+                try loop.runForever()
+            }
+            #expect(loop.taskCount == 1)
+            #expect(code { try loop.close() } == .tasksAlive)
+            loop.cancelAllTasks()
+            while loop.taskCount > 0 {
+                loop.stop()
+                try loop.runForever()
+            }
+            task.cancel()
+        }
+    }
+
+    // covers: 105, F33, F34
+    @Test(arguments: LoopKind.available)
+    func tasksThatArePostedDuringACloseEndOneWayOrTheOther(kind: LoopKind) async throws {
+        let (made, ended, released) = (Counter(), Counter(), Counter())
+        for _ in 0..<rounds(debug: 20, release: 200) {
+            try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(60), mayLeaveWork: true)) { loop in
+                let group = DispatchGroup()
+                let started = Counter()
+                let threads = (0..<2).map { _ in
+                    OtherThread {
+                        for number in 0..<200 {
+                            let counted = Counted(released)
+                            group.enter()
+                            made.increment()
+                            let task = loop.createTaskThreadsafe {
+                                counted.touch()
+                                await loop.yield()
+                            }
+                            Task.detached {
+                                _ = await task.result
+                                ended.increment()
+                                group.leave()
+                            }
+                            if number == 20 { started.increment() }
+                        }
+                    }
+                }
+                while started.value < 2 { sched_yield() }
+                while true {
+                    loop.stop()
+                    try loop.runForever()
+                    do {
+                        try loop.close()
+                        break
+                    } catch let error as EventLoopError where error.code == .tasksAlive {}
+                }
+                for thread in threads { thread.join() }
+                #expect(group.wait(timeout: .now() + 50) == .success)
+            }
+        }
+        #expect(ended.value == made.value)
+        // The last ones may be on their way out on another thread.
+        for _ in 0..<5_000 where released.value < made.value { usleep(1_000) }
+        #expect(released.value == made.value)
+    }
+
+    // covers: 90
+    @Test(arguments: LoopKind.available)
+    func aThreadsTaskHasNoTaskLocalValuesAndACallbackHasItsSchedulers(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let task = try await Local.$name.withValue("outer") {
+                let posted = try OtherThread.run { loop.createTaskThreadsafe { Local.name } }
+                let name = Local.name
+                var (captured, current) = ("", "")
+                loop.callSoon { (captured, current) = (name, Local.name) }
+                await loop.yield()
+                #expect(captured == "outer")
+                // A callback is nobody's task.
+                #expect(current == "none")
+                return posted
+            }
+            let name = try await task.value
+            #expect(name == "none")
+            #expect(try OtherThread.run { Local.name } == "none")
+        }
+    }
+}
+
+private enum Local {
+    @TaskLocal static var name = "none"
+}
+
+private final class Counter: Sendable {
+    private let atomic = Atomic<Int>(0)
+    var value: Int { atomic.load(ordering: .acquiring) }
+    func increment() { atomic.add(1, ordering: .acquiringAndReleasing) }
+}
+
+private final class Counted: Sendable {
+    private let released: Counter
+    init(_ released: Counter) { self.released = released }
+    deinit { released.increment() }
+    func touch() {}
+}

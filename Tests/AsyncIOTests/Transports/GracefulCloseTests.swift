@@ -1,0 +1,148 @@
+import AsyncIOTesting
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+struct GracefulCloseTests {
+    // covers: F12
+    @Test(arguments: ScriptedBackend.allCases)
+    func whatThePeerStillSendsIsDroppedUntilItsEnd(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let recorder = Recorder()
+            let (transport, peer) = try network.connect(recorder)
+            await network.idle()
+            transport.pauseReading()
+            peer.sends("unread")
+            await network.idle()
+            peer.blocksWrites()
+            transport.write("answer")
+            transport.closeGracefully()
+            transport.closeGracefully()
+            transport.close()
+            transport.write("dropped")
+            #expect(transport.isClosing && !transport.isReading)
+            #expect(transport.protocol === recorder)
+            await network.idle()
+            #expect(!peer.wasShutDown)
+            peer.unblocksWrites()
+            peer.sends("more")
+            await network.idle()
+            #expect(peer.writtenText == "answer")
+            #expect(peer.wasShutDown && !peer.wasClosed)
+            #expect(recorder.events == [.made])
+            peer.ends()
+            await network.idle()
+            #expect(peer.wasClosed)
+            #expect(recorder.events == [.made, .lost(nil)])
+        }
+    }
+
+    // covers: F12
+    @Test(arguments: ScriptedBackend.allCases)
+    func aPeerThatSendsOnAndOnIsWaitedForUpToTheLimit(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let recorder = Recorder()
+            let (transport, peer) = try network.connect(recorder)
+            await network.idle()
+            transport.write("answer")
+            transport.closeGracefully(discardingAtMost: 1_000)
+            peer.sends([UInt8](repeating: 1, count: 999))
+            await network.idle()
+            #expect(!peer.wasClosed)
+            peer.sends([1])
+            await network.idle()
+            #expect(peer.wasClosed && peer.writtenText == "answer")
+            #expect(recorder.events == [.made, .lost(nil)])
+        }
+    }
+
+    enum Peer: CaseIterable {
+        case keepsSilent, doesNotRead, sendsTooMuchAndDoesNotRead
+    }
+
+    // covers: F12
+    @Test(arguments: ScriptedBackend.allCases, Peer.allCases)
+    func aPeerThatDoesNotEndIsAbortedInTime(backend: ScriptedBackend, behaviour: Peer) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let recorder = Recorder()
+            let (transport, peer) = try network.connect(recorder)
+            await network.idle()
+            if behaviour != .keepsSilent { peer.blocksWrites() }
+            transport.write("answer")
+            transport.closeGracefully(within: .seconds(3), discardingAtMost: 10)
+            if behaviour == .sendsTooMuchAndDoesNotRead { peer.sends("12345678901") }
+            try await network.loop.sleep(for: .milliseconds(2_999))
+            #expect(!peer.wasClosed)
+            try await network.loop.sleep(for: .milliseconds(2))
+            await network.idle()
+            #expect(peer.wasClosed)
+            #expect(recorder.events == [.made, .lost(nil)])
+            #expect(transport.writeBufferSize == 0)
+        }
+    }
+
+    // covers: F12
+    @Test(arguments: ScriptedBackend.allCases)
+    func aConnectionThatATaskReadsCanBeClosedSoToo(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            peer.sends("unread")
+            await network.idle()
+            try await writer.write("answer")
+            writer.transport.closeGracefully()
+            await network.idle()
+            #expect(peer.wasShutDown && !peer.wasClosed)
+            await #expect(throws: EventLoopError.self) { try await reader.read(upTo: 1) }
+            peer.ends()
+            await network.idle()
+            #expect(peer.wasClosed && peer.writtenText == "answer")
+        }
+    }
+
+    // covers: F12
+    @Test(arguments: ScriptedBackend.allCases)
+    func aPeerThatHasEndedIsNotWaitedFor(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let recorder = Recorder()
+            recorder.staysOpen = true
+            let (transport, peer) = try network.connect(recorder)
+            peer.ends()
+            await network.idle()
+            transport.write("answer")
+            transport.closeGracefully()
+            await network.idle()
+            #expect(peer.wasClosed && peer.writtenText == "answer")
+            #expect(recorder.events == [.made, .end, .lost(nil)])
+        }
+    }
+
+    /// With `close()` instead the client reads a reset.
+    // covers: F12
+    @Test(arguments: LoopKind.available)
+    func aClientThatKeepsSendingGetsTheWholeAnswer(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let answer = [UInt8](repeating: 42, count: 1 << 20)
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) {
+                let recorder = Recorder()
+                recorder.reaction = { event, transport in
+                    guard event == .made else { return }
+                    transport.pauseReading()
+                    transport.write(answer)
+                    transport.closeGracefully(within: .seconds(25), discardingAtMost: 64 << 20)
+                }
+                return recorder
+            }
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            let writing = loop.createTask {
+                for _ in 0..<100 { try await writer.write([UInt8](repeating: 1, count: 50_000)) }
+                try await writer.writeEOF()
+            }
+            try await writing.value
+            #expect(try await reader.readToEnd() == answer)
+            writer.close()
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+}

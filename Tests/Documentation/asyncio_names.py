@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""The public names of asyncio's loop interface, as CPython 3.11 has them; one per line, sorted.
+
+usage: asyncio_names.py            print them
+       asyncio_names.py --check    is asyncio-names.txt what this interpreter has? (only 3.11 can tell)
+       asyncio_names.py --record   write asyncio-names.txt
+"""
+import asyncio
+import os
+import selectors
+import sys
+
+RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "asyncio-names.txt")
+
+# What the manual calls it -> the classes that have it.
+CLASSES = {
+    "loop": [asyncio.AbstractEventLoop],
+    "policy": [asyncio.AbstractEventLoopPolicy],
+    "Runner": [asyncio.Runner],
+    "Handle": [asyncio.Handle],
+    "TimerHandle": [asyncio.TimerHandle],
+    "Future": [asyncio.Future],
+    "Task": [asyncio.Task],
+    "Server": [asyncio.AbstractServer, asyncio.base_events.Server],
+    "Transport": [asyncio.BaseTransport, asyncio.ReadTransport, asyncio.WriteTransport, asyncio.Transport],
+    "Protocol": [asyncio.BaseProtocol, asyncio.Protocol],
+    "BufferedProtocol": [asyncio.BufferedProtocol],
+    "DatagramTransport": [asyncio.DatagramTransport],
+    "DatagramProtocol": [asyncio.DatagramProtocol],
+    "SubprocessTransport": [asyncio.SubprocessTransport],
+    "SubprocessProtocol": [asyncio.SubprocessProtocol],
+    "Process": [asyncio.subprocess.Process],
+    "ChildWatcher": [asyncio.AbstractChildWatcher],
+    "StreamReader": [asyncio.StreamReader],
+    "StreamWriter": [asyncio.StreamWriter],
+    "BaseSelector": [selectors.BaseSelector],
+}
+# What a class has from the one that it extends is in that one's table.
+EXTENDS = {
+    "TimerHandle": ["Handle"],
+    "Task": ["Future"],
+    "BufferedProtocol": ["Protocol"],
+    "DatagramTransport": ["Transport"],
+    "DatagramProtocol": ["Protocol"],
+    "SubprocessTransport": ["Transport"],
+    "SubprocessProtocol": ["Protocol"],
+}
+# What an interpreter on Linux does not have, or only on its instances.
+ELSEWHERE = {
+    "asyncio.ProactorEventLoop", "asyncio.WindowsProactorEventLoopPolicy", "asyncio.WindowsSelectorEventLoopPolicy",
+    "loop.slow_callback_duration",
+}
+
+
+def public(cls):
+    return {name for name in dir(cls) if not name.startswith("_")}
+
+
+def names():
+    found = {label: set().union(*map(public, classes)) for label, classes in CLASSES.items()}
+    result = {f"{label}.{name}" for label, members in found.items() for name in members
+              if not any(name in found[base] for base in EXTENDS.get(label, []))}
+    result |= {f"asyncio.{name}" for name in asyncio.__all__ if not name.startswith("_")}
+    return sorted(result | ELSEWHERE)
+
+
+def main():
+    if sys.argv[1:] == []:
+        print("\n".join(names()))
+    elif sys.argv[1:] == ["--record"]:
+        with open(RECORDED, "w", encoding="utf-8") as file:
+            file.write("\n".join(names()) + "\n")
+    elif sys.argv[1:] == ["--check"]:
+        if sys.version_info[:2] != (3, 11):
+            print(f"asyncio_names: not compared; the names are 3.11's, this is {sys.version.split()[0]}")
+            return 0
+        with open(RECORDED, encoding="utf-8") as file:
+            recorded = set(file.read().split())
+        for name in sorted(recorded.symmetric_difference(names())):
+            print(f"{name}: {'recorded, but asyncio has no such name' if name in recorded else 'not recorded'}")
+        return 0 if recorded == set(names()) else 1
+    else:
+        print(__doc__.split("\n\n")[1], file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

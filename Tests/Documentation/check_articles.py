@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""What is checked of the articles beside their links.
+
+usage: check_articles.py names ARTICLE              does its tables' first column hold every name of asyncio-names.txt?
+       check_articles.py extract CATALOGUE FOLDER   writes each example to a file of its own, FOLDER/ARTICLE-LINE/main.swift
+"""
+import glob
+import os
+import re
+import sys
+
+RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "asyncio-names.txt")
+# The second column: links to symbols, or why there is none.
+HERE = re.compile(r"^(``[^`]+``(, ``[^`]+``)*|not yet|later: .+|–)$")
+
+
+def check_names(article):
+    with open(RECORDED, encoding="utf-8") as file:
+        recorded = set(file.read().split())
+    listed, problems = {}, []
+    with open(article, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")] if line.startswith("| `") else None
+            if not cells:
+                continue
+            if len(cells) < 2 or not HERE.match(cells[1]):
+                problems.append(f"{article}:{number}: a name here is a link, 'not yet', 'later: ...' or a dash")
+            for name in re.findall(r"`([^`]+)`", cells[0]):
+                if name in listed:
+                    problems.append(f"{article}:{number}: {name} stands in line {listed[name]} too")
+                elif name not in recorded:
+                    problems.append(f"{article}:{number}: asyncio has no public name {name}")
+                listed[name] = number
+    problems += [f"{article}: {name} is missing" for name in sorted(recorded - set(listed))]
+    for problem in problems:
+        print(problem)
+    print(f"names: {len(listed)} of asyncio's names, problems: {len(problems)}")
+    return 1 if problems else 0
+
+
+def extract(catalogue, folder):
+    for article in sorted(glob.glob(os.path.join(catalogue, "*.md"))):
+        name = os.path.splitext(os.path.basename(article))[0]
+        example = None
+        with open(article, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if example is None and line.startswith("```swift"):
+                    path = os.path.join(folder, f"{name}-{number}", "main.swift")
+                    os.makedirs(os.path.dirname(path))
+                    example = open(path, "w", encoding="utf-8")
+                elif example is not None and line.startswith("```"):
+                    example.close()
+                    example = None
+                elif example is not None:
+                    example.write(line)
+    return 0
+
+
+def main():
+    match sys.argv[1:]:
+        case ["names", article]:
+            return check_names(article)
+        case ["extract", catalogue, folder]:
+            return extract(catalogue, folder)
+    print(__doc__.split("\n\n")[1], file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

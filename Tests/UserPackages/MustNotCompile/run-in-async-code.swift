@@ -1,0 +1,11 @@
+import AsyncIO
+
+// What blocks its thread cannot be called from a task: it would block the thread that the task needs to go on.
+func task(_ loop: EventLoop, _ runner: Runner) async throws {
+    try run {} // error: run blocks its thread; call it from a main() that is not async
+    try runner.run {} // error: Runner.run blocks its thread; call it from a main() that is not async
+    try runner.close() // error: Runner.close blocks its thread; call it from a main() that is not async
+    try loop.runForever() // error: runForever blocks its thread; call it from synchronous code
+    try loop.runUntilComplete {} // error: runUntilComplete blocks its thread; call it from synchronous code
+    try loop.runThreadsafe {} // error: runThreadsafe blocks its thread; in a task, await createTaskThreadsafe
+}

@@ -1,0 +1,11 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Writes a line at once, also to a pipe.
+func say(_ line: String) {
+    print(line)
+    fflush(nil)
+}
