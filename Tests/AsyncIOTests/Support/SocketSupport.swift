@@ -83,7 +83,9 @@ final class FullListener {
         }
     }
 
+    /// From now on there is room for everybody: with room for one, whose turn comes would be the kernel's choice.
     func makeRoom() throws {
+        try socket.listen(backlog: 16)
         while let (accepted, _) = try socket.accept() { accepted.close() }
     }
 
