@@ -58,8 +58,7 @@ extension EventLoop {
     /// A cancelled one has accepted nobody. A client that has gone before it was accepted is passed over. The address is
     /// `nil` for a family that is not known here.
     public final func sockAccept(_ socket: Socket) async throws -> (socket: Socket, peer: SocketAddress?) {
-        if isOnLoop, !isClosed { try requireNonBlocking(socket, "sockAccept") }
-        return try await whenReady(socket, .read, "sockAccept") {
+        try await whenReady(socket, .read, "sockAccept", mayBlock: true) {
             while true {
                 do {
                     return try acceptNow(socket)

@@ -9,16 +9,18 @@ extension EventLoop {
     /// The direction is the task's from its first wait to its end. A cancelled one has made no call since the last that
     /// would have blocked. A task that never has to wait lets others have their turn when it has had its share of a tick.
     ///
-    /// - Parameter byteCount: What `attempt` has moved, for the share.
+    /// - Parameters:
+    ///   - mayBlock: Whether `attempt` would wait on a blocking socket, which is refused then; in debug mode it always is.
+    ///   - byteCount: What `attempt` has moved, for the share.
     final nonisolated(nonsending) func whenReady<Result>(
-        _ socket: Socket, _ direction: Readiness, _ function: StaticString,
+        _ socket: Socket, _ direction: Readiness, _ function: StaticString, mayBlock: Bool = false,
         byteCount: (Result) -> Int = { _ in 0 }, _ attempt: () throws -> Result?
     ) async throws -> Result {
         var held: DescriptorWatcher?
         var mustWait = false
         if isOnLoop {
             try existingWatcher(of: socket.descriptor, function)?.check(direction)
-            if core.pointee.debug.isOn { try requireNonBlocking(socket, function) }
+            if mayBlock || core.pointee.debug.isOn { try requireNonBlocking(socket, function) }
             if core.pointee.descriptors.hasShareLeft(socket.number, in: core.pointee.tick) {
                 if let result = try attempt() {
                     useShare(socket, byteCount(result))
@@ -33,7 +35,7 @@ extension EventLoop {
             let watcher = try held ?? hold(socket, direction, function)
             defer { watcher.release(direction) }
             try watcher.checkNotEnded()
-            if held == nil, core.pointee.debug.isOn { try requireNonBlocking(socket, function) }
+            if held == nil, mayBlock || core.pointee.debug.isOn { try requireNonBlocking(socket, function) }
             if !mustWait, !core.pointee.descriptors.hasShareLeft(socket.number, in: core.pointee.tick) {
                 try await watcher.yield()
             }
@@ -61,7 +63,6 @@ extension EventLoop {
         return watcher
     }
 
-    /// For the calls that would wait on a blocking socket, whatever their arguments; in debug mode for all.
     final func requireNonBlocking(_ socket: Socket, _ function: StaticString) throws {
         do {
             if try socket.isNonBlocking() { return }

@@ -229,6 +229,8 @@ struct SockConnectingTests {
             try socket.setNonBlocking(false)
             // These would wait in the kernel.
             #expect(await asyncCode { _ = try await loop.sockAccept(listener) } == .invalidArgument)
+            let elsewhere = Task.detached { await asyncCode { _ = try await loop.sockAccept(listener) } }
+            #expect(await elsewhere.value == .invalidArgument)
             #expect(await asyncCode { try await loop.sockConnect(socket, to: address) } == .invalidArgument)
             let (end, peer) = try Socket.pair()
             try end.setNonBlocking(false)
