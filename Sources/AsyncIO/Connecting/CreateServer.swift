@@ -9,7 +9,8 @@ extension EventLoop {
     /// ```
     ///
     /// Every address of `host` is listened on; `nil` or `""` means all interfaces, those of IPv4 and of IPv6 by a socket each.
-    /// Port 0 lets the system choose one, the same for all addresses; see ``Server/localAddresses``. On the loop; elsewhere
+    /// Of a name's addresses, and of all interfaces, those are left out whose family the system does not have; an address
+    /// that is written out has to be had. Port 0 lets the system choose one, the same for all addresses; see ``Server/localAddresses``. On the loop; elsewhere
     /// it throws `.wrongThread`, since the factory is called on the loop's thread. Throws an `IOError` that names the
     /// address, or what ``resolve(host:port:)`` throws; what was opened before the error is closed.
     public final func createServer(

@@ -23,6 +23,8 @@ extension EventLoop {
     ) async throws -> Server {
         let loop = try listeningLoop()
         return try await atHome { _ in
+            // What the caller has written out is meant; of a name's addresses those that the system has.
+            let required = hosts.compactMap { host in host.flatMap { SocketAddress(literal: $0, port: port) } }
             var addresses: [SocketAddress] = []
             for host in hosts {
                 for address in try await resolve(host: host, port: port, by: resolver)
@@ -32,12 +34,12 @@ extension EventLoop {
             }
             for _ in 1..<Self.mostPorts where port == 0 && addresses.count > 1 {
                 do {
-                    return try loop.serve(on: addresses, options, accepted)
+                    return try loop.serve(on: addresses, required: required, options, accepted)
                 } catch let error as IOError where error.errno == .addressInUse {
                     // The port that the first address got is another program's on the next one.
                 }
             }
-            return try loop.serve(on: addresses, options, accepted)
+            return try loop.serve(on: addresses, required: required, options, accepted)
         }
     }
 
@@ -81,7 +83,8 @@ extension EventLoop {
 
 extension SelectorEventLoop {
     fileprivate final func serve(
-        on addresses: [SocketAddress], _ options: ServerOptions, _ accepted: @escaping Accepted
+        on addresses: [SocketAddress], required: [SocketAddress], _ options: ServerOptions,
+        _ accepted: @escaping Accepted
     ) throws -> Server {
         let server = Server(loop: self)
         do {
@@ -89,11 +92,13 @@ extension SelectorEventLoop {
             var lastSkipped: IOError?
             for address in addresses {
                 // What the system chose for the first address holds for the others.
-                let address = address.port == 0 ? address.withPort(port ?? 0) : address
+                let place = address.port == 0 ? address.withPort(port ?? 0) : address
                 let socket: Socket
                 do {
-                    socket = try bind(to: address, options)
-                } catch let error as IOError where Self.mayBeMissing(address, error.errno) {
+                    socket = try bind(to: place, options)
+                } catch let error as IOError
+                    where Self.mayBeMissing(address, error.errno) && !required.contains(address)
+                {
                     lastSkipped = error
                     continue
                 }

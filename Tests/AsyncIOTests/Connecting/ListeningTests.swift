@@ -94,13 +94,31 @@ struct ListeningTests {
     @Test(arguments: LoopKind.available)
     func noneOfSeveralAddressesIsAnError(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
+            let resolver = Resolver { _, port in
+                .success(["2001:db8::1", "2001:db8::2"].map { SocketAddress(literal: $0, port: port)! })
+            }
             let error = await #expect(throws: IOError.self) {
-                let server = try await loop.createServer(hosts: ["2001:db8::1", "2001:db8::2"], port: 0) {
+                let server = try await loop.listen(
+                    hosts: ["name.example"], port: 0, options: ServerOptions(), by: resolver
+                ) { _, _, driver, _ in driver.closeSocket() }
+                server.close()
+            }
+            #expect(error?.address?.host == "2001:db8::2")
+            #expect(loop.statistics.sources == 0)
+        }
+    }
+
+    // covers: 169, 170
+    @Test(arguments: LoopKind.available)
+    func anAddressThatWasWrittenOutIsNeverPassedOver(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let error = await #expect(throws: IOError.self) {
+                let server = try await loop.createServer(hosts: ["127.0.0.1", "2001:db8::1"], port: 0) {
                     EchoProtocol()
                 }
                 server.close()
             }
-            #expect(error?.address?.host == "2001:db8::2")
+            #expect(error?.address?.host == "2001:db8::1" && error?.errno == .addressNotAvailable)
             #expect(loop.statistics.sources == 0)
         }
     }
