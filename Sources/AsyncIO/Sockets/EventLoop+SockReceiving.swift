@@ -63,7 +63,8 @@ extension EventLoop {
 
     /// Waits for a datagram; cuts it to `maxBytes`, at most 64 KiB. asyncio: `sock_recvfrom`.
     ///
-    /// The address is `nil` for a sender that has none, and on a stream.
+    /// The address is `nil` for a sender that has none, and on a stream. It waits also for `maxBytes` of 0, which takes a
+    /// datagram and leaves its bytes.
     public final func sockRecvFrom(
         _ socket: Socket, maxBytes: Int
     ) async throws -> (bytes: [UInt8], peer: SocketAddress?) {
