@@ -128,6 +128,40 @@ struct StreamTransportStateTests {
         #expect(state.flushed(queuedBytes: 0) == [])
     }
 
+    // covers: F12
+    @Test func aGracefulCloseEndsOurDirectionAndReadsOn() {
+        var state = StreamTransportState()
+        _ = state.started()
+        #expect(state.closedGracefully(queuedBytes: 5) == [])
+        #expect(state.isClosing && state.acceptsInput && !state.acceptsWrites)
+        #expect(state.closed(queuedBytes: 5) == [])
+        #expect(state.pausedReading() == [])
+        #expect(state.endedWriting(queuedBytes: 5) == [])
+        #expect(state.flushed(queuedBytes: 0) == .shutdownWrite)
+        #expect(state.receivedEnd(staysOpen: false, queuedBytes: 0) == [.stopReading, .lose])
+        #expect(state.failed() == [])
+    }
+
+    // covers: F12
+    @Test func aGracefulCloseReadsThoughReadingWasPaused() {
+        var state = StreamTransportState()
+        _ = state.started()
+        _ = state.pausedReading()
+        #expect(state.closedGracefully(queuedBytes: 0) == [.startReading, .shutdownWrite])
+        #expect(state.discardedEnough(queuedBytes: 0) == [.stopReading, .lose])
+        #expect(state.discardedEnough(queuedBytes: 0) == [])
+    }
+
+    // covers: F12
+    @Test func aPeerThatEndsBeforeTheQueueIsFlushedStillGetsIt() {
+        var state = StreamTransportState()
+        _ = state.started()
+        _ = state.closedGracefully(queuedBytes: 5)
+        #expect(state.receivedEnd(staysOpen: false, queuedBytes: 5) == .stopReading)
+        #expect(state.flushed(queuedBytes: 1) == [])
+        #expect(state.flushed(queuedBytes: 0) == [.shutdownWrite, .lose])
+    }
+
     /// Every sequence of four events, from the beginning and when reading, against what must hold in all of them.
     // covers: 138, 140, 148, 151, 153
     @Test func whateverHappensTheActionsFitTogether() {
@@ -217,39 +251,5 @@ private struct Walk: ~Copyable {
         }
         if (state.life == .lost) != (losses == 1) { problem = "the state and its actions differ" }
         if state.life == .closing && queuedBytes == 0 { problem = "nothing ends this connection" }
-    }
-
-    // covers: F12
-    @Test func aGracefulCloseEndsOurDirectionAndReadsOn() {
-        var state = StreamTransportState()
-        _ = state.started()
-        #expect(state.closedGracefully(queuedBytes: 5) == [])
-        #expect(state.isClosing && state.acceptsInput && !state.acceptsWrites)
-        #expect(state.closed(queuedBytes: 5) == [])
-        #expect(state.pausedReading() == [])
-        #expect(state.endedWriting(queuedBytes: 5) == [])
-        #expect(state.flushed(queuedBytes: 0) == .shutdownWrite)
-        #expect(state.receivedEnd(staysOpen: false, queuedBytes: 0) == [.stopReading, .lose])
-        #expect(state.failed() == [])
-    }
-
-    // covers: F12
-    @Test func aGracefulCloseReadsThoughReadingWasPaused() {
-        var state = StreamTransportState()
-        _ = state.started()
-        _ = state.pausedReading()
-        #expect(state.closedGracefully(queuedBytes: 0) == [.startReading, .shutdownWrite])
-        #expect(state.discardedEnough(queuedBytes: 0) == [.stopReading, .lose])
-        #expect(state.discardedEnough(queuedBytes: 0) == [])
-    }
-
-    // covers: F12
-    @Test func aPeerThatEndsBeforeTheQueueIsFlushedStillGetsIt() {
-        var state = StreamTransportState()
-        _ = state.started()
-        _ = state.closedGracefully(queuedBytes: 5)
-        #expect(state.receivedEnd(staysOpen: false, queuedBytes: 5) == .stopReading)
-        #expect(state.flushed(queuedBytes: 1) == [])
-        #expect(state.flushed(queuedBytes: 0) == [.shutdownWrite, .lose])
     }
 }
