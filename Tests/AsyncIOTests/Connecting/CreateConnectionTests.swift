@@ -43,7 +43,7 @@ struct CreateConnectionTests {
         }
     }
 
-    // covers: 163, F19
+    // covers: F19
     @Test(arguments: LoopKind.available)
     func aFactoryThatThrowsClosesTheSocket(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in

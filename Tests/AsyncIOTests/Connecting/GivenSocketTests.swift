@@ -55,7 +55,7 @@ struct GivenSocketTests {
         }
     }
 
-    // covers: 162, 163
+    // covers: 162
     @Test(arguments: LoopKind.available)
     func aSocketThatWillNotDoIsClosed(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
@@ -92,7 +92,7 @@ struct GivenSocketTests {
     }
 
     /// As a service manager gives them: bound, and listening perhaps.
-    // covers: 137, 169
+    // covers: 169
     @Test(arguments: LoopKind.available)
     func aServerTakesListeningSockets(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in

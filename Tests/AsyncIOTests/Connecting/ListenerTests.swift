@@ -116,7 +116,7 @@ struct ListenerTests {
     }
 
     /// As accept(2) answers for a socket that was shut down: at once and for ever.
-    // covers: 167, F1
+    // covers: F1
     @Test func anErrorThatDoesNotEndDoesNotMakeTheLoopSpin() async throws {
         try await withLoop(makeLoop: VirtualLoop.init, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }

@@ -41,7 +41,6 @@ struct ServerEndingTests {
     }
 
     /// No time at all, and more than there is.
-    // covers: 141
     @Test(arguments: LoopKind.available, [.seconds(Int64.min), .zero, .seconds(Int64.max)] as [Duration])
     func aGracefulCloseTakesAnyTime(kind: LoopKind, time: Duration) async throws {
         try await withLoop(kind) { loop in

@@ -4,7 +4,6 @@ import Testing
 
 /// Serving until the end, and the end within bounds.
 struct ServerServingTests {
-    // covers: 171
     @Test(arguments: LoopKind.available)
     func aServerMayBeginLater(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
@@ -126,7 +125,7 @@ struct ServerServingTests {
 
     struct ExampleError: Error {}
 
-    // covers: 171, F62
+    // covers: F62
     @Test(arguments: LoopKind.available, [false, true])
     func aScopeEndsItsServer(kind: LoopKind, fails: Bool) async throws {
         try await withLoop(kind) { loop in

@@ -207,7 +207,6 @@ struct ServerTests {
     }
 
     /// That clients break off is every server's day: nothing is reported.
-    // covers: 309
     @Test(arguments: LoopKind.available, [false, true])
     func aClientThatBreaksOffIsNotReported(kind: LoopKind, writes: Bool) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 0)) { loop in

@@ -100,7 +100,6 @@ struct SockConnectingTests {
     }
 
     /// Without it the socket would be found writable in each tick, and never connected.
-    // covers: 132
     @Test(arguments: LoopKind.available)
     func anAttemptThatWasEndedBehindItsBackBeginsAnew(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in

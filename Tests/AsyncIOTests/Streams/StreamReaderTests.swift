@@ -115,7 +115,7 @@ struct StreamReaderTests {
         }
     }
 
-    // covers: 302
+    // covers: 301
     @Test(arguments: ScriptedBackend.allCases)
     func sizesWithoutBoundTakeNoMemoryForWhatHasNotCome(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
@@ -132,7 +132,7 @@ struct StreamReaderTests {
         }
     }
 
-    // covers: 301
+    // covers: 300
     @Test(arguments: ScriptedBackend.allCases)
     func exactlyAMillionBytesAreReadInManyPieces(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in

@@ -8,7 +8,7 @@ struct StreamWriterTests {
     /// More than a completion driver takes over from the writer.
     private static let much = [UInt8](repeating: 9, count: 300_000)
 
-    // covers: 127, 307
+    // covers: 307
     @Test(arguments: ScriptedBackend.allCases)
     func aWriteWaitsWhileThePeerIsSlowAndKeepsTheOrder(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
@@ -209,7 +209,7 @@ struct StreamWriterTests {
         }
     }
 
-    // covers: 36, 308
+    // covers: 36
     @Test(arguments: ScriptedBackend.allCases)
     func droppedStreamsCloseTheirConnectionAfterWhatWaits(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in

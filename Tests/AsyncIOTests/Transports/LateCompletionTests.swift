@@ -110,7 +110,7 @@ struct LateCompletionTests {
         #expect(living.peer?.wasClosed == true)
     }
 
-    // covers: 151
+    // covers: 335
     @Test func anAnswerOfWouldBlockIsAskedAgain() async throws {
         try await withScriptedNetwork(.completion) { network in
             let recorder = Recorder()

@@ -190,7 +190,7 @@ struct StreamTransportReadingTests {
         }
     }
 
-    // covers: 141
+    // covers: 138
     @Test(arguments: ScriptedBackend.allCases)
     func nothingIsDeliveredAfterClose(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in

@@ -280,7 +280,7 @@ struct StreamTransportWritingTests {
         }
     }
 
-    // covers: 147, F10
+    // covers: F10
     @Test(arguments: ScriptedBackend.allCases)
     func aResetWithAMegabyteWaitingLosesTheConnectionOnce(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in

@@ -10,7 +10,7 @@ import Testing
 struct TCPTests {
     private static let megabyte = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 / 251) }
 
-    // covers: 127, 138, 142
+    // covers: 142, 300
     @Test(arguments: LoopKind.available, [false, true])
     func aMegabyteComesBack(kind: LoopKind, pushes: Bool) async throws {
         try await withLoop(kind) { loop in
@@ -84,7 +84,7 @@ struct TCPTests {
         }
     }
 
-    // covers: 139, 147, F10
+    // covers: 139, F10
     @Test(arguments: LoopKind.available)
     func aResetInMidWriteLosesTheConnectionOnce(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
@@ -245,7 +245,6 @@ struct TCPTests {
         }
     }
 
-    // covers: 310
     @Test(arguments: LoopKind.available)
     func streamsWorkFromATaskOfThePool(kind: LoopKind) async throws {
         // The pool is busy with other tests.

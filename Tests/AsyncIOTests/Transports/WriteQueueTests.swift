@@ -3,7 +3,7 @@ import Testing
 @testable import AsyncIO
 
 struct WriteQueueTests {
-    // covers: 142, 145
+    // covers: 142
     @Test func bytesComeOutAsTheyWentIn() {
         var queue = WriteQueue()
         #expect(queue.isEmpty == true)
