@@ -22,8 +22,7 @@ struct GivenSocketTests {
             let (transport, recorder) = try await loop.createConnection(socket: socket) { Recorder() }
             #expect(recorder.events == [.made])
             #expect(transport.peerAddress == server.localAddresses[0])
-            #expect(fcntl(socket.number, F_GETFL) & O_NONBLOCK != 0)
-            #expect(fcntl(socket.number, F_GETFD) & FD_CLOEXEC != 0)
+            #expect(try socket.isNonBlocking() && socket.closesOnExec)
             #expect(try transport.socket.option(.noDelay) != 0)
             transport.write("hello")
             await loop.until { recorder.received.count == 5 }
@@ -52,6 +51,58 @@ struct GivenSocketTests {
             await loop.until { recorder.transport == nil }
             #expect(recorder.received == Array("over a unix socket".utf8))
             #expect(client.isClosing)
+        }
+    }
+
+    // covers: 137, 173
+    @Test(arguments: LoopKind.available, [SocketPlace.ipv4, .ipv6])
+    func aSocketThatAListenerAcceptedBecomesAConnection(kind: LoopKind, place: SocketPlace) async throws {
+        try await withLoop(kind) { loop in
+            let (client, accepted) = try await loop.connectedSockets(place)
+            let (transport, _) = try await loop.connectAcceptedSocket(accepted) { EchoProtocol() }
+            #expect(transport.peerAddress == client.localAddress)
+            #expect(transport.localAddress == client.peerAddress)
+            #expect(try transport.socket.option(.noDelay) != 0)
+            try await loop.sockSendAll(client, [1, 2, 3])
+            #expect(try await loop.sockRecv(client, maxBytes: 10) == [1, 2, 3])
+            client.close()
+            await loop.until { transport.socket.descriptor == nil }
+        }
+    }
+
+    /// The number is somebody else's right after.
+    // covers: 163
+    @Test(arguments: LoopKind.available, [false, true])
+    func aCancelledTaskClosesTheSocketItWasGivenOnce(kind: LoopKind, factoryThrows: Bool) async throws {
+        try await withLoop(kind) { loop in
+            for round in 0..<20 {
+                let (near, far) = try Socket.pair()
+                let connecting = loop.createTask {
+                    let (transport, recorder) = try await loop.createConnection(socket: near) { () throws -> Recorder in
+                        if factoryThrows { try Task.checkCancellation() }
+                        return Recorder()
+                    }
+                    #expect(recorder.events == [.made])
+                    transport.close()
+                }
+                // Before its first step, or while it waits for `connectionMade`.
+                if !factoryThrows, round % 2 == 1 { await loop.yield() }
+                connecting.cancel()
+                // Nothing here is worth a cancellation but what the factory does.
+                if factoryThrows {
+                    await #expect(throws: CancellationError.self) { try await connecting.value }
+                } else {
+                    try await connecting.value
+                }
+                await loop.until { loop.statistics.sources == 0 }
+                let (next, other) = try Socket.pair()
+                for _ in 0..<3 { await loop.yield() }
+                sendByte(other)
+                #expect(try await loop.sockRecv(next, maxBytes: 1) == [1])
+                // The end of the one that was given.
+                #expect(try await loop.sockRecv(far, maxBytes: 1).isEmpty)
+                for socket in [far, next, other] { socket.close() }
+            }
         }
     }
 

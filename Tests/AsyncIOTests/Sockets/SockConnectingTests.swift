@@ -18,7 +18,7 @@ struct SockConnectingTests {
             await loop.untilWatched()
             try await loop.sockConnect(client, to: address)
             let server = try await accepting.value
-            #expect(try server.isNonBlocking())
+            #expect(try server.isNonBlocking() && server.closesOnExec)
             #expect(client.peerAddress == address)
 
             try await loop.sockSendAll(client, pattern(1000))
@@ -96,6 +96,22 @@ struct SockConnectingTests {
                 await asyncCode { try await loop.sockConnect(unix, host: "localhost", port: 1) } == .invalidArgument)
             unix.close()
             listener.close()
+        }
+    }
+
+    // covers: 126
+    @Test(arguments: LoopKind.available)
+    func aHostIsResolvedForASocketOfDatagramsToo(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
+            let (sender, receiver) = (try Socket.datagram(.ipv4), try Socket.datagram(.ipv4))
+            try receiver.bind(to: SocketAddress(literal: "127.0.0.1", port: 0)!)
+            let address = try #require(receiver.localAddress)
+            try await loop.sockConnect(sender, host: "localhost", port: address.port!)
+            #expect(sender.peerAddress == address)
+            try await loop.sockSendAll(sender, [7])
+            #expect(try await loop.sockRecv(receiver, maxBytes: 10) == [7])
+            sender.close()
+            receiver.close()
         }
     }
 

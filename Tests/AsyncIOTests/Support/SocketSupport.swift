@@ -1,6 +1,7 @@
 import AsyncIO
 import AsyncIOTesting
 import CAsyncIO
+import Foundation
 import SystemPackage
 
 /// Where a test's sockets meet.
@@ -49,6 +50,11 @@ extension EventLoop {
     func untilWatched(_ count: Int = 1) async {
         await until { statistics.sources == count }
     }
+}
+
+extension Socket {
+    /// Whether no child gets it.
+    var closesOnExec: Bool { fcntl(number, F_GETFD) & FD_CLOEXEC != 0 }
 }
 
 /// Two connected sockets, closed at the end.

@@ -1,6 +1,5 @@
 import AsyncIO
 import AsyncIOTesting
-import Foundation
 import SystemPackage
 import Testing
 
@@ -19,8 +18,8 @@ struct TransportSocketTests {
                 #expect(try socket.option(.noDelay) != 0)
                 try socket.setOption(.noDelay, to: 0)
                 #expect(try socket.option(.noDelay) == 0)
-                let descriptor = try #require(socket.descriptor).rawValue
-                #expect(flags(descriptor) == (isNonBlocking: true, closesOnExec: true))
+                let raw = Socket(number: try #require(socket.descriptor).rawValue)
+                #expect(try raw.isNonBlocking() && raw.closesOnExec)
                 #expect(throws: IOError.self) { try socket.option(SocketOption(level: 12345, name: 1)) }
                 #expect(socket.localAddress == end.localAddress)
                 #expect(end.canWriteEOF)
@@ -45,8 +44,4 @@ struct TransportSocketTests {
             #expect(server.localAddresses == [listening.localAddress])
         }
     }
-}
-
-private func flags(_ descriptor: CInt) -> (isNonBlocking: Bool, closesOnExec: Bool) {
-    (fcntl(descriptor, F_GETFL) & O_NONBLOCK != 0, fcntl(descriptor, F_GETFD) & FD_CLOEXEC != 0)
 }
