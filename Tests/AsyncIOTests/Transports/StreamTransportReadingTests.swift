@@ -78,6 +78,20 @@ struct StreamTransportReadingTests {
         }
     }
 
+    /// As large as asyncio's `max_size`; on completion each connection has a buffer of its own, which is smaller.
+    @Test(arguments: ScriptedBackend.allCases)
+    func aPieceIsAsLargeAsTheBuffer(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let recorder = Recorder()
+            let (transport, peer) = try network.connect(recorder)
+            let largest = backend == .readiness ? 262_144 : 65_536
+            peer.sends([UInt8](repeating: 1, count: largest + 1))
+            await network.idle()
+            #expect(recorder.events == [.made, .data("\(largest) bytes"), .data("\u{1}")])
+            transport.close()
+        }
+    }
+
     // covers: 152, 154, F13
     @Test(arguments: ScriptedBackend.allCases)
     func afterThePeersEndWeMayGoOnWriting(backend: ScriptedBackend) async throws {

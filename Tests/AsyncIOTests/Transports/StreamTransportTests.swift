@@ -21,6 +21,25 @@ struct StreamTransportTests {
         }
     }
 
+    /// Reading begins a callback later, as in asyncio.
+    // covers: 138
+    @Test(arguments: ScriptedBackend.allCases)
+    func whatConnectionMadeSchedulesComesBeforeTheData(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let recorder = Recorder()
+            let (transport, peer) = try network.connect(recorder)
+            peer.sends("here already")
+            var scheduled: [Recorder.Event]?
+            recorder.reaction = { event, _ in
+                if event == .made { network.loop.callSoon { scheduled = recorder.events } }
+            }
+            await network.idle()
+            #expect(scheduled == [.made])
+            #expect(recorder.events == [.made, .data("here already")])
+            transport.close()
+        }
+    }
+
     // covers: 138, 140
     @Test(arguments: ScriptedBackend.allCases)
     func aConnectionThatEndsBeforeItWasToldOfIsToldOfEvenSo(backend: ScriptedBackend) async throws {

@@ -13,6 +13,8 @@ struct StreamTransportWritingTests {
             peer.takes(atMost: 4)
             await network.idle()
             transport.write("hello ")
+            // At once; on completion at the end of the tick.
+            #expect(peer.sends == (backend == .readiness ? [4] : []))
             transport.write("world")
             await network.idle()
             #expect(peer.writtenText == "hello world")
@@ -317,6 +319,31 @@ struct StreamTransportWritingTests {
             await network.idle()
             #expect(recorder.events == [.made, .lost(.io(.connectionReset))])
             #expect(peer.wasClosed)
+        }
+    }
+
+    // covers: 147, 150
+    @Test(arguments: ScriptedBackend.allCases)
+    func anAnswerThatFailsWithinTheReadingPathEndsTheConnectionOnce(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let recorder = Recorder()
+            let (transport, peer) = try network.connect(recorder)
+            recorder.reaction = { event, transport in
+                guard event == .data("question") else { return }
+                peer.failsNextSend(with: .brokenPipe)
+                transport.write("answer")
+                transport.write("and more")
+                // On completion the failure comes later.
+                #expect(transport.isClosing == (backend == .readiness))
+            }
+            await network.idle()
+            peer.sends("question")
+            await network.idle()
+            peer.sends("nobody hears this")
+            await network.idle()
+            #expect(recorder.events == [.made, .data("question"), .lost(.io(.brokenPipe))])
+            #expect(peer.written.isEmpty && peer.wasClosed)
+            #expect(transport.isClosing && transport.writeBufferSize == 0)
         }
     }
 

@@ -52,6 +52,59 @@ struct TCPTests {
         }
     }
 
+    /// The data is there before the protocol is.
+    // covers: 138
+    @Test(arguments: LoopKind.available)
+    func whatConnectionMadeSchedulesComesBeforeTheData(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let (near, far) = try Socket.pair()
+            sendByte(far)
+            let recorder = Recorder()
+            var scheduled: [Recorder.Event]?
+            recorder.reaction = { event, _ in
+                if event == .made { loop.callSoon { scheduled = recorder.events } }
+            }
+            let (transport, _) = try await loop.createConnection(socket: near) { recorder }
+            await loop.until { recorder.received == [1] }
+            #expect(scheduled == [.made])
+            transport.close()
+            far.close()
+        }
+    }
+
+    // covers: 151
+    @Test(arguments: LoopKind.available)
+    func aWriterStandsStillWhileTheProtocolPausesReading(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let (near, far) = try Socket.pair()
+            // What the kernel keeps in between is a small part of what is sent.
+            try far.setOption(.sendBufferBytes, to: 64 * 1024)
+            let sent = pattern(4 << 20)
+            let recorder = Recorder()
+            recorder.reaction = { event, transport in if event == .made { transport.pauseReading() } }
+            let (transport, _) = try await loop.createConnection(socket: near) { recorder }
+            var isWritten = false
+            let writing = loop.createTask {
+                try await loop.sockSendAll(far, sent)
+                isWritten = true
+            }
+            for _ in 0..<3 {
+                let before = recorder.received.count
+                for _ in 0..<50 { await loop.yield() }
+                #expect(recorder.received.count == before && !isWritten)
+                transport.resumeReading()
+                await loop.until { recorder.received.count > before }
+                transport.pauseReading()
+            }
+            transport.resumeReading()
+            try await writing.value
+            await loop.until { recorder.received.count == sent.count }
+            #expect(recorder.received == sent)
+            transport.close()
+            far.close()
+        }
+    }
+
     // covers: 152, 154, F13
     @Test(arguments: LoopKind.available, [false, true])
     func aPeerThatEndedFirstGetsTenMegabytes(kind: LoopKind, pushes: Bool) async throws {
