@@ -29,6 +29,29 @@ struct StreamConnectionTests {
     }
 
     @Test(arguments: LoopKind.available)
+    func theLimitOfALineIsAsynciosUnlessOneIsGiven(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            var limits: [Int] = []
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
+                limits.append(reader.limitBytes)
+            }
+            let port = server.port
+            limits.append(
+                try await loop.withConnection(host: "127.0.0.1", port: port) { reader, _ in reader.limitBytes })
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: port)
+            limits.append(reader.limitBytes)
+            let (own, ownWriter) = try await loop.openConnection(host: "127.0.0.1", port: port, limitBytes: 7)
+            #expect(own.limitBytes == 7)
+            await loop.until { limits.count == 5 }
+            #expect(limits == [Int](repeating: 65_536, count: 5))
+            writer.close()
+            ownWriter.close()
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
     func aScopeEndsItsConnectionWhenItEnds(kind: LoopKind) async throws {
         struct Failure: Error {}
         try await withLoop(kind) { loop in

@@ -259,7 +259,7 @@ struct StreamReaderTests {
                 if abort { writer.abort() } else { writer.close() }
                 let error = await #expect(throws: EventLoopError.self) { try await read.value }
                 #expect(error?.code == .closed)
-                await network.idle()
+                try await writer.waitClosed()
                 #expect(peer.wasClosed)
             }
         }
@@ -281,24 +281,31 @@ struct StreamReaderTests {
             #expect(error?.code == .closed)
             #expect(!peer.wasClosed)
             peer.unblocksWrites()
-            await network.idle()
+            try await writer.waitClosed()
             #expect(peer.writtenText == "stuck")
             #expect(peer.wasClosed)
         }
     }
 
     // covers: 308, 311
-    @Test(arguments: ScriptedBackend.allCases)
-    func readingAfterCloseFailsAndAnEndMeanwhileIsHarmless(backend: ScriptedBackend) async throws {
+    @Test(arguments: ScriptedBackend.allCases, [false, true])
+    func readingAfterCloseFailsAndAnEndMeanwhileIsHarmless(backend: ScriptedBackend, endsBefore: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("unread")
-            peer.ends()
+            if endsBefore { peer.ends() }
+            peer.blocksWrites()
             await network.idle()
+            writer.transport.write("still sent")
             writer.close()
             let error = await #expect(throws: EventLoopError.self) { try await reader.read(upTo: 10) }
             #expect(error?.code == .closed)
+            if !endsBefore { peer.ends() }
             await network.idle()
+            #expect(!peer.wasClosed)
+            peer.unblocksWrites()
+            try await writer.waitClosed()
+            #expect(peer.writtenText == "still sent")
             #expect(peer.wasClosed)
         }
     }
