@@ -150,7 +150,7 @@ extension SelectorEventLoop {
         }
     }
 
-    private final func setReusePort(_ socket: Socket) throws {
+    final func setReusePort(_ socket: Socket) throws {
         do {
             try socket.setOption(.reusePort, to: 1)
         } catch {

@@ -161,4 +161,40 @@ struct ListenerTests {
             server.close()
         }
     }
+
+    /// As many in a tick as the backlog says, and never more than 64.
+    // covers: 165
+    @Test(arguments: LoopKind.available, [4, 100])
+    func aBurstOfConnectionsIsAcceptedInSeveralTicks(kind: LoopKind, backlog: Int) async throws {
+        try await withLoop(kind) { loop in
+            let (near, far) = try Socket.pair()
+            let (transport, other) = try await loop.createConnection(socket: near) { Recorder() }
+            var options = ServerOptions()
+            options.backlog = backlog
+            let (listener, address) = try SocketPlace.unix.listen()
+            var ticks: [Int] = []
+            var received: [Int] = []
+            let server = try loop.listen(sockets: [listener], options: options) { loop, _, driver, _ in
+                ticks.append(loop.statistics.ticks)
+                received.append(other.received.count)
+                driver.closeSocket()
+            }
+            // A unix client is in the queue when its connect returns, and stays there when it is closed.
+            let most = min(backlog, 64)
+            for _ in 0...most {
+                let client = try Socket.stream(.unix)
+                #expect(try client.connect(to: address))
+                client.close()
+            }
+            sendByte(far)
+            await loop.until { ticks.count == most + 1 }
+            // All but one at once; the last one's turn comes after the other connection's.
+            #expect(ticks == [Int](repeating: ticks[0], count: most) + [ticks[0] + 1])
+            #expect(received.last == 1)
+            transport.close()
+            far.close()
+            server.close()
+            address.unlinkFile()
+        }
+    }
 }

@@ -162,4 +162,40 @@ struct ListeningTests {
             second.close()
         }
     }
+
+    /// As a system answers that does not know the option.
+    // covers: 172
+    @Test func aPortThatCannotBeSharedIsRefused() async throws {
+        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+            let error = #expect(throws: EventLoopError.self) { try loop.setReusePort(Socket(number: -1)) }
+            #expect(error?.code == .unsupported)
+            #expect(error?.description.contains("reusePort") == true)
+        }
+    }
+
+    @Test func aServersDefaultsAreAsyncios() {
+        let options = ServerOptions()
+        #expect(options.backlog == 100)
+        #expect(options.reuseAddress && !options.reusePort && options.startsServing)
+        #expect(options.connectionOptions == [.noDelay: 1])
+    }
+
+    /// It has no way to connect and to accept yet.
+    @Test func aLoopOfCompletionsSaysWhatItCannotDo() async throws {
+        try await withScriptedNetwork(.completion) { network in
+            let loop = network.loop
+            let codes = [
+                await asyncCode { _ = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() } },
+                await asyncCode { _ = try await loop.startServer(host: "127.0.0.1", port: 0) { _, _ in } },
+                await asyncCode { _ = try await loop.createConnection(host: "127.0.0.1", port: 1) { EchoProtocol() } },
+                await asyncCode { _ = try await loop.openConnection(host: "127.0.0.1", port: 1) },
+            ]
+            #expect(codes == [.unsupported, .unsupported, .unsupported, .unsupported])
+            let (listener, address) = try SocketPlace.ipv4.listen()
+            #expect(
+                await asyncCode { _ = try await loop.createServer(socket: listener) { EchoProtocol() } } == .unsupported
+            )
+            #expect(try openSockets(onPort: address.port!) == 0)
+        }
+    }
 }

@@ -129,29 +129,6 @@ struct ServerTests {
         }
     }
 
-    // covers: 165
-    @Test(arguments: LoopKind.available)
-    func aBurstOfConnectionsIsAcceptedInSeveralTicks(kind: LoopKind) async throws {
-        try await withLoop(kind) { loop in
-            var options = ServerOptions()
-            options.backlog = 4
-            let server = try await loop.createServer(host: "127.0.0.1", port: 0, options: options) { EchoProtocol() }
-            let address = server.localAddresses[0]
-            // The kernel takes one more than the backlog says.
-            let clients = try (0..<5).map { _ in try Socket.stream(for: address) }
-            for client in clients { _ = try client.connect(to: address) }
-            var counts: [Int] = []
-            while server.acceptedCount < 5 {
-                await loop.yield()
-                if counts.last != server.acceptedCount { counts.append(server.acceptedCount) }
-            }
-            #expect(counts.filter { $0 > 0 }.first.map { $0 <= 4 } == true)
-            for client in clients { client.close() }
-            await loop.until { server.connectionCount == 0 }
-            server.close()
-        }
-    }
-
     // covers: 168, F19
     @Test(arguments: LoopKind.available)
     func aFactoryThatThrowsCostsOneClient(kind: LoopKind) async throws {
