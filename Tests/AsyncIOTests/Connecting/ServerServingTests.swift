@@ -148,4 +148,32 @@ struct ServerServingTests {
             left?.close()
         }
     }
+
+    // covers: F62
+    @Test(arguments: LoopKind.available, [false, true])
+    func aCancelledScopeEndsItsServerWithinBounds(kind: LoopKind, ignoresIt: Bool) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            // It never ends by itself.
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            await loop.until { server.connectionCount == 1 }
+            let serving = loop.createTask {
+                try await server.whileServing(grace: .milliseconds(10)) {
+                    do { try await loop.sleep(for: .seconds(3_600)) } catch { if !ignoresIt { throw error } }
+                    return 42
+                }
+            }
+            await loop.yield()
+            serving.cancel()
+            if ignoresIt {
+                let result = try await serving.value
+                #expect(result == 42)
+            } else {
+                await #expect(throws: CancellationError.self) { try await serving.value }
+            }
+            #expect(!server.isServing && server.connectionCount == 0)
+            #expect(try await reader.read(upTo: 1).isEmpty)
+            writer.close()
+        }
+    }
 }
