@@ -51,9 +51,7 @@ final class Listener: EventSource {
         loop.claim(socket.descriptor, for: self)
     }
 
-    /// Idempotent, since one listener of several may fail.
     func start() throws(Errno) {
-        if isWatched { return }
         try socket.listen(backlog: backlog)
         try watch()
     }
@@ -61,6 +59,14 @@ final class Listener: EventSource {
     private func watch() throws(Errno) {
         try loop.watch(socket.descriptor, self, for: .read, .level)
         isWatched = true
+    }
+
+    /// Accepts nobody any more, until it is watched again; who connects waits in the kernel's queue.
+    func stop() {
+        guard isWatched else { return }
+        isWatched = false
+        loop.unwatch(socket.descriptor, self)
+        loop.claim(socket.descriptor, for: self)
     }
 
     func close() {
@@ -159,9 +165,7 @@ final class Listener: EventSource {
     /// The connection stays in the kernel's queue, or the socket itself is broken: it would be told again and again.
     private func rest(_ error: any Error) {
         report(error)
-        isWatched = false
-        loop.unwatch(socket.descriptor, self)
-        loop.claim(socket.descriptor, for: self)
+        stop()
         retry = loop.callLater(after: Self.retryDelay) { [self] in resume() }
     }
 

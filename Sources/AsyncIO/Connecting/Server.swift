@@ -30,7 +30,8 @@ public final class Server {
 
     /// Begins to accept connections, unless it has already. Idempotent. asyncio: `start_serving`.
     ///
-    /// Needed only with ``ServerOptions/startsServing`` off. Throws an `IOError` that names the address, and `.closed`.
+    /// Needed only with ``ServerOptions/startsServing`` off. Throws an `IOError` that names the address, and `.closed`. It may be
+    /// called again after that: until it succeeds, no connection is accepted on any address.
     public func startServing() throws {
         loop.requireOnLoop("Server.startServing")
         if isClosed { throw EventLoopError(.closed, "the server is closed") }
@@ -40,6 +41,7 @@ public final class Server {
             do {
                 try listener.start()
             } catch {
+                for started in listeners { started.stop() }
                 throw IOError(error, operation: "listen on", address: listener.localAddress)
             }
         }

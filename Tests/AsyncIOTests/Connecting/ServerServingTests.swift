@@ -1,5 +1,6 @@
 import AsyncIO
 import AsyncIOTesting
+import SystemPackage
 import Testing
 
 /// Serving until the end, and the end within bounds.
@@ -174,6 +175,43 @@ struct ServerServingTests {
             #expect(!server.isServing && server.connectionCount == 0)
             #expect(try await reader.read(upTo: 1).isEmpty)
             writer.close()
+        }
+    }
+
+    /// Two sockets may have one address, but only one of them listens.
+    @Test(arguments: LoopKind.available)
+    func aServerBeginsOnAllOfItsSocketsOrOnNone(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let sockets = try (0..<3).map { _ in try Socket.stream(.ipv4) }
+            let (first, second, rival) = (sockets[0], sockets[1], sockets[2])
+            for socket in sockets { try socket.setOption(.reuseAddress, to: 1) }
+            for socket in [first, second] { try socket.bind(to: SocketAddress(literal: "127.0.0.1", port: 0)!) }
+            try rival.bind(to: second.localAddress!)
+            try rival.listen(backlog: 1)
+            var options = ServerOptions()
+            options.startsServing = false
+            let server = try await loop.createServer(sockets: [first, second], options: options) { EchoProtocol() }
+            for _ in 0..<2 {
+                let error = #expect(throws: IOError.self) { try server.startServing() }
+                #expect(error?.errno == .addressInUse && error?.address == server.localAddresses[1])
+                #expect(!server.isServing)
+            }
+            // The kernel answers for the one that listens already; nobody accepts.
+            let client = try Socket.stream(.ipv4)
+            try await loop.sockConnect(client, to: server.localAddresses[0])
+            for _ in 0..<20 { await loop.yield() }
+            #expect(server.acceptedCount == 0)
+            #expect(code { try loop.addReader(first.descriptor) {} } == .descriptorInUse)
+
+            // Not closed: a child that is being started may have a duplicate, which would listen on.
+            try rival.shutdown()
+            try server.startServing()
+            #expect(server.isServing)
+            await loop.until { server.acceptedCount == 1 }
+            client.close()
+            rival.close()
+            await loop.until { server.connectionCount == 0 }
+            server.close()
         }
     }
 }
