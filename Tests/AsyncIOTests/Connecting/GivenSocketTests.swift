@@ -34,7 +34,7 @@ struct GivenSocketTests {
             await loop.until { recorder.received.count == 11 }
             transport.close()
             await loop.until { server.connectionCount == 0 }
-            #expect(try openSockets(onPort: server.port) == 1)
+            #expect(try openSockets(at: server.address) == 1)
             server.close()
         }
     }
@@ -119,21 +119,21 @@ struct GivenSocketTests {
 
             let unconnected = Self.plainSocket()
             try unconnected.bind(to: address)
-            let port = try #require(unconnected.localAddress?.port)
+            let unconnectedFile = OpenFile(unconnected.descriptor)
             let error = await #expect(throws: IOError.self) {
                 _ = try await loop.createConnection(socket: unconnected) { Recorder() }
             }
             #expect(error?.errno == .socketNotConnected)
-            #expect(try openSockets(onPort: port) == 0)
+            #expect(unconnectedFile.wasClosed)
 
             let (near, far) = try Socket.pair()
+            let nearFile = OpenFile(near.descriptor)
             await #expect(throws: Recorder.ExampleError.self) {
                 _ = try await loop.createConnection(socket: near) { () throws -> Recorder in
                     throw Recorder.ExampleError()
                 }
             }
-            var byte: UInt8 = 0
-            #expect(withUnsafeMutableBytes(of: &byte) { far.receive(into: $0) } == .bytes(0))
+            #expect(nearFile.wasClosed)
             far.close()
 
             await #expect(throws: IOError.self) {
@@ -150,6 +150,7 @@ struct GivenSocketTests {
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             let sockets = [Self.plainSocket(), Self.plainSocket()]
             for socket in sockets { try socket.bind(to: address) }
+            let files = sockets.map { OpenFile($0.descriptor) }
             try sockets[0].listen(backlog: 1)
             let server = try await loop.createServer(sockets: sockets) { EchoProtocol() }
             #expect(server.localAddresses.count == 2 && server.isServing)
@@ -164,7 +165,7 @@ struct GivenSocketTests {
                 await asyncCode { _ = try await loop.createServer(socket: sockets[0]) { EchoProtocol() } }
                     == .descriptorInUse)
             server.close()
-            for address in server.localAddresses { #expect(try openSockets(onPort: address.port!) == 0) }
+            #expect(files.allSatisfy { $0.wasClosed })
             #expect(
                 await asyncCode { _ = try await loop.createServer(sockets: []) { EchoProtocol() } } == .invalidArgument)
         }
@@ -183,7 +184,7 @@ struct GivenSocketTests {
                 try socket.bind(to: address)
                 try socket.listen(backlog: 1)
             }
-            let ports = [twice, once].compactMap { $0.localAddress?.port }
+            let files = [twice, once].map { OpenFile($0.descriptor) }
             let code = await asyncCode {
                 let server = try await loop.createServer(sockets: [twice, once, twice], options: options) {
                     EchoProtocol()
@@ -191,7 +192,7 @@ struct GivenSocketTests {
                 server.close()
             }
             #expect(code == .invalidArgument)
-            for port in ports { #expect(try openSockets(onPort: port) == 0) }
+            #expect(files.allSatisfy { $0.wasClosed })
             #expect(loop.statistics.sources == 0)
         }
     }
@@ -243,13 +244,13 @@ struct GivenSocketTests {
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             let good = [Self.plainSocket(), Self.plainSocket()]
             for socket in good { try socket.bind(to: address) }
-            let ports = good.compactMap { $0.localAddress?.port }
             let bad = Socket(number: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
+            let files = [good[0], bad, good[1]].map { OpenFile($0.descriptor) }
             let code = await asyncCode {
                 _ = try await loop.createServer(sockets: [good[0], bad, good[1]]) { EchoProtocol() }
             }
             #expect(code == .invalidArgument)
-            for port in ports { #expect(try openSockets(onPort: port) == 0) }
+            #expect(files.allSatisfy { $0.wasClosed })
         }
     }
 }

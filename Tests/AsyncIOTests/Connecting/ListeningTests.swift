@@ -56,7 +56,9 @@ struct ListeningTests {
     @Test(.enabled(if: hasIPv6), arguments: LoopKind.available)
     func theIPv6WildcardTakesNoIPv4Connections(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
-            let server = try await loop.createServer(host: "::", port: 0) { EchoProtocol() }
+            let kept = try KeptPort("0.0.0.0", "::")
+            defer { kept.close() }
+            let server = try await loop.createServer(host: "::", port: kept.number) { EchoProtocol() }
             let (_, writer) = try await loop.openConnection(host: "::1", port: server.port)
             writer.close()
             // Another server can have the port of the other family.
@@ -72,18 +74,21 @@ struct ListeningTests {
     @Test(arguments: LoopKind.available)
     func anAddressThatCannotBeHadLeavesNoneOpen(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
-            let first = try await loop.createServer(host: "127.0.0.2", port: 0) { EchoProtocol() }
-            let port = first.port
+            let kept = try KeptPort("127.0.0.1", "127.0.0.2")
+            defer { kept.close() }
+            let port = kept.number
+            let keptAddress = try #require(SocketAddress(literal: "127.0.0.1", port: port))
+            let first = try await loop.createServer(host: "127.0.0.2", port: port) { EchoProtocol() }
             let error = await #expect(throws: IOError.self) {
                 _ = try await loop.createServer(hosts: ["127.0.0.1", "127.0.0.2"], port: port) { EchoProtocol() }
             }
             #expect(error?.errno == .addressInUse && error?.address == first.localAddresses[0])
-            #expect(try openSockets(onPort: port) == 1)
+            #expect(try openSockets(at: keptAddress) == 1)
             let unavailable = await #expect(throws: IOError.self) {
                 _ = try await loop.createServer(hosts: ["127.0.0.1", "192.0.2.1"], port: port) { EchoProtocol() }
             }
             #expect(unavailable?.errno == .addressNotAvailable)
-            #expect(try openSockets(onPort: port) == 1)
+            #expect(try openSockets(at: keptAddress) == 1)
             first.close()
             #expect(loop.statistics.sources == 0)
         }
@@ -191,11 +196,12 @@ struct ListeningTests {
                 await asyncCode { _ = try await loop.openConnection(host: "127.0.0.1", port: 1) },
             ]
             #expect(codes == [.unsupported, .unsupported, .unsupported, .unsupported])
-            let (listener, address) = try SocketPlace.ipv4.listen()
+            let listener = try SocketPlace.ipv4.listen().socket
+            let file = OpenFile(listener.descriptor)
             #expect(
                 await asyncCode { _ = try await loop.createServer(socket: listener) { EchoProtocol() } } == .unsupported
             )
-            #expect(try openSockets(onPort: address.port!) == 0)
+            #expect(file.wasClosed)
         }
     }
 }

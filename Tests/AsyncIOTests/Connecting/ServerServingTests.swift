@@ -32,12 +32,13 @@ struct ServerServingTests {
     // covers: 36
     @Test(arguments: LoopKind.available)
     func aServerThatNeverBeganEndsWithItsLoop(kind: LoopKind) async throws {
-        let port = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
+        let file = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
             var options = ServerOptions()
             options.startsServing = false
-            return try await loop.createServer(host: "127.0.0.1", port: 0, options: options) { EchoProtocol() }.port
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0, options: options) { EchoProtocol() }
+            return OpenFile(try #require(server.sockets[0].descriptor))
         }
-        #expect(try openSockets(onPort: port) == 0)
+        #expect(file.wasClosed)
     }
 
     // covers: 171
