@@ -73,6 +73,12 @@ func sendByte(_ socket: Socket) {
     guard case .bytes(1) = sent else { preconditionFailure("the socket takes nothing") }
 }
 
+/// Blocks until there is something to read, or somebody to accept: what was sent or connected a moment ago may be on its way.
+func waitUntilReadable(_ descriptor: FileDescriptor) {
+    var entry = pollfd(fd: descriptor.rawValue, events: Int16(POLLIN), revents: 0)
+    while poll(&entry, 1, -1) <= 0 {}
+}
+
 /// A listener whose queue is full, so that whoever connects to it has to wait.
 final class FullListener {
     let socket: Socket
@@ -87,6 +93,8 @@ final class FullListener {
             fillers.append(filler)
             _ = try filler.connect(to: address)
         }
+        // On a busy machine who connects later may be first.
+        waitUntilReadable(socket.descriptor)
     }
 
     /// From now on there is room for everybody: with room for one, whose turn comes would be the kernel's choice.
