@@ -65,19 +65,24 @@ struct StreamConnectionTests {
                 return 42
             }
             #expect(result == 42)
+            // A child that another test is starting may have a duplicate: the next connection would be faster.
+            await loop.until { ends.count == 1 }
             await #expect(throws: Failure.self) {
                 try await loop.withConnection(host: "127.0.0.1", port: server.port) { _, writer in
                     try await writer.write("thrown")
                     throw Failure()
                 }
             }
+            await loop.until { ends.count == 2 }
+            var hasWritten = false
             let cancelled = loop.createTask {
                 try await loop.withConnection(host: "127.0.0.1", port: server.port) { reader, writer in
                     try await writer.write("cancelled")
+                    hasWritten = true
                     _ = try await reader.readLine()
                 }
             }
-            await loop.until { server.acceptedCount == 3 && server.connectionCount == 1 }
+            await loop.until { hasWritten && server.acceptedCount == 3 && server.connectionCount == 1 }
             cancelled.cancel()
             await #expect(throws: CancellationError.self) { try await cancelled.value }
             await loop.until { server.connectionCount == 0 }
