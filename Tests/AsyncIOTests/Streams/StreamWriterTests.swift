@@ -252,7 +252,7 @@ struct StreamWriterTests {
 
     @Test(arguments: ScriptedBackend.allCases)
     func aTaskOfThePoolMayEndTheConnection(backend: ScriptedBackend) async throws {
-        try await withScriptedNetwork(backend) { network in
+        try await withScriptedNetwork(backend, patiently) { network in
             for end in [StreamWriter.close, StreamWriter.abort, StreamWriter.reset] {
                 let (_, writer, peer) = try network.openStreams()
                 nonisolated(unsafe) let ended = (end: end, writer: writer)
