@@ -236,7 +236,7 @@ struct SockConnectingTests {
     // covers: 124
     @Test(arguments: LoopKind.available)
     func aBlockingSocketCannotHoldUpTheLoop(kind: LoopKind) async throws {
-        try await withLoop(kind) { loop in
+        try await withLoop(kind, patiently) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let socket = try Socket.stream(.ipv4)
             try listener.setNonBlocking(false)
