@@ -151,6 +151,8 @@ final class ScenarioRunner {
             var buffer = [UInt8](repeating: 0, count: 65536)
             while case .bytes(1...) = buffer.withUnsafeMutableBytes({ end.receive(into: $0) }) {}
         case "close":
+            // At once for the peer, though a child that is being made may have a copy of the descriptor.
+            try end.shutdown()
             end.close()
             closedEnds.insert(operation.end ?? "")
         default: throw Mistake(text: "no operation \(operation.op)")

@@ -177,6 +177,8 @@ struct QuietConnectionTests {
             let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             await loop.until { recorder.transport != nil }
             let transport = try #require(recorder.transport)
+            // Beyond the tick in which its reading begins.
+            for _ in 0..<3 { await loop.yield() }
             let before = loop.counter.changes
             try await writer.write("hello")
             // It is not watched any more when nobody reads.

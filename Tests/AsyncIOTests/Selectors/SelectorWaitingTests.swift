@@ -90,14 +90,13 @@ struct SelectorWaitingTests {
     /// The signals go to the thread that waits, again and again until the time is over.
     // covers: 16
     @Test func aSignalDoesNotEndTheWait() throws {
-        signal(SIGWINCH) { _ in interruptions.add(1, ordering: .relaxed) }
-        defer { signal(SIGWINCH, SIG_DFL) }
+        // One that no other test catches: handlers are the process's.
+        signal(SIGURG) { _ in interruptions.add(1, ordering: .relaxed) }
+        defer { signal(SIGURG, SIG_DFL) }
         for kind in SystemSelector.all {
-            let before = interruptions.load(ordering: .relaxed)
             let (events, waited) = try OtherThread.run { try eventsUnderSignals(kind.make()) }
             #expect(events.isEmpty)
             #expect(waited >= 60_000_000)
-            #expect(interruptions.load(ordering: .relaxed) > before)
         }
     }
 
@@ -125,10 +124,14 @@ struct SelectorWaitingTests {
         try selector.register(descriptor, .read, token: 5)
         try selector.register(far.descriptor, .read, token: 6)
         try descriptor.close()
-        let first = try selector.events()
-        #expect(first.filter { $0.token == 5 }.count <= 1)
-        // The end that came with the close.
-        #expect(try (first + selector.events()).contains { $0.token == 6 })
+        // The end that comes with the close: late, where a child that is being made has a copy of the descriptor.
+        var told: [ReadyEvent] = []
+        repeat {
+            let events = try selector.events(within: .seconds(20))
+            try #require(!events.isEmpty)
+            told += events
+        } while !told.contains { $0.token == 6 }
+        #expect(told.filter { $0.token == 5 }.count <= 1)
         try selector.unregister(far.descriptor)
         #expect(try selector.events().isEmpty)
         #expect(try selector.events(within: .milliseconds(2)).isEmpty)
@@ -161,7 +164,8 @@ struct SelectorWaitingTests {
         let (near, far) = try Socket.pair()
         try selector.register(near.descriptor, .read, token: 1)
         far.close()
-        #expect(try selector.events().first?.readiness.contains(.read) == true)
+        // Late, where a child that is being made has a copy of the descriptor.
+        #expect(try selector.events(within: .seconds(20)).first?.readiness.contains(.read) == true)
         try selector.modify(near.descriptor, .write, token: 2)
         let event = try #require(try selector.events().first)
         #expect(event.readiness.contains(.write) && !event.readiness.contains(.read) || selector.supportsEdgeTrigger)
@@ -250,30 +254,32 @@ private struct Unchecked<Value>: @unchecked Sendable {
 
 private let interruptions = Atomic<Int>(0)
 
-private final class EndMark: Sendable {
-    let isSet = Atomic<Bool>(false)
-}
-
 /// The events of a wait of 60 ms that signals interrupt all the time, and how long it took, in nanoseconds.
 private func eventsUnderSignals(_ selector: any BaseSelector) throws -> ([ReadyEvent], Int64) {
     // Threads of the runtime block signals.
     var signals = sigset_t()
     sigemptyset(&signals)
-    sigaddset(&signals, SIGWINCH)
+    sigaddset(&signals, SIGURG)
     pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     let waiting = Unchecked(pthread_self())
-    let end = EndMark()
+    let end = Flag()
     let other = OtherThread {
-        while !end.isSet.load(ordering: .relaxed) {
-            pthread_kill(waiting.value, SIGWINCH)
+        while !end.isSet {
+            pthread_kill(waiting.value, SIGURG)
             usleep(2_000)
         }
     }
-    let began = MonotonicClock.now.nanoseconds
-    let events = try selector.events(within: .milliseconds(60))
-    let waited = MonotonicClock.now.nanoseconds - began
-    end.isSet.store(true, ordering: .relaxed)
-    other.join()
-    selector.close()
-    return (events, waited)
+    defer {
+        end.set()
+        other.join()
+        selector.close()
+    }
+    // The first waits may be over before the other thread has its turn.
+    while true {
+        let before = interruptions.load(ordering: .relaxed)
+        let began = MonotonicClock.now.nanoseconds
+        let events = try selector.events(within: .milliseconds(60))
+        let waited = MonotonicClock.now.nanoseconds - began
+        if interruptions.load(ordering: .relaxed) > before { return (events, waited) }
+    }
 }
