@@ -75,7 +75,7 @@ struct DebugModeTests {
             try pipe.readEnd.close()
             try pipe.writeEnd.close()
 
-            let slow = warnings.all.filter { $0.kind == .slowCallback }
+            let slow = warnings.of(.slowCallback)
             #expect(slow.allSatisfy { $0.message.hasPrefix("Executing a") })
             func lines(_ milliseconds: Int) -> [UInt?] {
                 slow.filter { $0.duration == .milliseconds(milliseconds) }.map { $0.callSite?.line }
@@ -149,7 +149,7 @@ struct DebugModeTests {
                 loop.isDebug = false
             }
         }
-        #expect(warnings.all.contains { $0.message.hasPrefix("Executing a step of task 'reading' took 0.") })
+        #expect(warnings.all.contains { $0.message.hasPrefix("Executing a step of task 'reading' took ") })
     }
 
     @Test func operationsThatMustHopAreReportedOnceByName() async throws {
@@ -164,7 +164,7 @@ struct DebugModeTests {
             #expect(loop.statistics.hops == 3)
             loop.isDebug = false
         }
-        let hops = warnings.all.filter { $0.kind == .hop }.map(\.message)
+        let hops = warnings.of(.hop).map(\.message)
         #expect(
             hops == ["sleep(until:) was called off its event loop by task 'stray', which had to hop there and back"])
     }
@@ -180,7 +180,7 @@ struct DebugModeTests {
             _ = try await loop.resolve(host: "slow.example", port: 7, by: names.resolver)
             loop.isDebug = false
         }
-        let lookups = warnings.all.filter { $0.kind == .slowLookup }
+        let lookups = warnings.of(.slowLookup)
         #expect(lookups.count == 1)
         #expect(lookups.first?.message.hasPrefix("Resolving 'slow.example' took ") == true)
         await names.threadsEnd()
@@ -225,7 +225,7 @@ struct DebugModeTests {
             return (server: server.port, client: left.transport.localAddress?.port ?? 0)
         }
         #expect(
-            warnings.all.map(\.message).sorted()
+            warnings.of(.unclosed).map(\.message).sorted()
                 == [
                     "a connection with 127.0.0.1:\(ports.client) was still open when its event loop was closed",
                     "a connection with 127.0.0.1:\(ports.server) was still open when its event loop was closed",
@@ -241,9 +241,9 @@ struct DebugModeTests {
             loop.isDebug = true
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             do { _ = try await loop.openConnection(host: "127.0.0.1", port: server.port) }
-            await loop.until { !warnings.all.isEmpty }
+            await loop.until { !warnings.of(.unclosed).isEmpty }
             #expect(
-                warnings.all.map(\.message) == [
+                warnings.of(.unclosed).map(\.message) == [
                     "a connection with 127.0.0.1:\(server.port) was dropped without close()"
                 ])
             loop.isDebug = false
@@ -267,7 +267,7 @@ struct DebugModeTests {
         }
         let lines = String(decoding: result.standardErrorContent, as: UTF8.self).split(separator: "\n")
         let warnings = lines.filter { $0.hasPrefix("asyncio: warning: ") }
-        #expect(warnings.first?.hasPrefix("asyncio: warning: Executing a callback took 0.0") == true)
+        #expect(warnings.contains { $0.hasPrefix("asyncio: warning: Executing a callback took ") })
         #expect(
             warnings.contains { $0.hasPrefix("asyncio: warning: an event loop was dropped without close() (made at ") })
     }
@@ -278,6 +278,9 @@ private final class Warnings: Sendable {
     private let list = Mutex<[LoopWarning]>([])
 
     var all: [LoopWarning] { list.withLock { $0 } }
+
+    /// Anything is slow on a machine that is busy with something else: only the loops of virtual time warn of nothing more.
+    func of(_ kind: LoopWarning.Kind) -> [LoopWarning] { all.filter { $0.kind == kind } }
 
     @Sendable func add(_ warning: LoopWarning) {
         list.withLock { $0.append(warning) }
