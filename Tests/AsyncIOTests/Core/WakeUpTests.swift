@@ -140,7 +140,7 @@ struct WakeUpTests {
     // covers: 100, 109, F32
     @Test(arguments: LoopKind.available)
     func aPostAtTheMomentOfFallingAsleepIsNotLost(kind: LoopKind) async throws {
-        let count = rounds(debug: 1_000, release: 10_000)
+        let count = rounds(debug: 1_000, release: 4_000)
         try await withLoop(kind, patiently) { loop in
             // The thread answers at once, while the loop is about to sleep: sometimes before, sometimes after.
             let ball = Over()

@@ -115,7 +115,7 @@ struct SignalHandlersTests {
     func theLastHandlerCountsAndTheFormerDispositionComesBack(kind: LoopKind) async throws {
         try await withLoopThread(kind, patiently) { loop in
             signal(SIGUSR1, SIG_IGN)
-            defer { signal(SIGUSR1, SIG_DFL) }
+            defer { resetDisposition(of: SIGUSR1) }
             let former = disposition(of: SIGUSR1)
             var calls: [String] = []
             try loop.addSignalHandler(.user1) { calls.append("first") }
@@ -170,7 +170,7 @@ struct SignalHandlersTests {
     @Test(arguments: LoopKind.available)
     func signalsDuringACloseHarmNobody(kind: LoopKind) async throws {
         signal(SIGUSR2, SIG_IGN)
-        defer { signal(SIGUSR2, SIG_DFL) }
+        defer { resetDisposition(of: SIGUSR2) }
         try await withLoopThread(kind, patiently) { _ in
             for _ in 0..<rounds(debug: 100, release: 1_000) {
                 let loop = try kind.makeLoop()

@@ -182,7 +182,7 @@ extension SignalHandlersTests {
     @Test(arguments: LoopKind.available)
     func signalsDuringACloseHarmNoSequence(kind: LoopKind) async throws {
         signal(SIGUSR2, SIG_IGN)
-        defer { signal(SIGUSR2, SIG_DFL) }
+        defer { resetDisposition(of: SIGUSR2) }
         try await withLoopThread(kind, patiently) { _ in
             for _ in 0..<rounds(debug: 50, release: 500) {
                 let loop = try kind.makeLoop()
