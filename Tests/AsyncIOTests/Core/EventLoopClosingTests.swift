@@ -230,36 +230,6 @@ struct EventLoopClosingTests {
         }
         #expect(report == ["on the loop: false"] + Array(repeating: "closed", count: 8))
     }
-
-    // covers: 35
-    @Test func closedLoopsLeaveNoDescriptors() async throws {
-        let cycles = rounds(debug: 1_000, release: 10_000)
-        try await withLoopThread(.auto, patiently) { _ in
-            let before = openDescriptors()
-            for _ in 0..<cycles {
-                let loop = try LoopKind.auto.makeLoop()
-                loop.callSoon { loop.stop() }
-                try loop.runForever()
-                try loop.close()
-            }
-            // Other tests open some meanwhile, but not as many.
-            #expect(openDescriptors() < before + cycles / 2)
-        }
-    }
-
-    // covers: 35
-    @Test func aLoopDroppedWithoutACloseFreesItsDescriptors() async throws {
-        let cycles = rounds(debug: 1_000, release: 10_000)
-        try await withLoopThread(.auto, patiently) { _ in
-            let before = openDescriptors()
-            for _ in 0..<cycles { _ = try LoopKind.auto.makeLoop() }
-            #expect(openDescriptors() < before + cycles / 2)
-        }
-    }
-}
-
-private func openDescriptors() -> Int {
-    (try? FileManager.default.contentsOfDirectory(atPath: "/dev/fd").count) ?? 0
 }
 
 private func outcomeOf(_ body: () async throws -> Void) async -> String {

@@ -8,17 +8,41 @@ import Testing
 
 @testable import AsyncIO
 
-/// Descriptors that somebody else closes, or that there are none left of. Each test is a process of its own.
+/// Descriptors that are left open, that somebody else closes, or that there are none left of. Each test is a process of its
+/// own.
 struct EventLoopDescriptorsTests {
+    // covers: 35
+    @Test func loopsThatAreClosedOrDroppedLeaveNoDescriptors() async {
+        await #expect(processExitsWith: .success) {
+            wakeDispatch()
+            let cycles = 200
+            for kind in LoopKind.available {
+                for closes in [true, false] {
+                    let before = openDescriptors()
+                    for _ in 0..<cycles {
+                        let loop = try kind.makeLoop()
+                        guard closes else { continue }
+                        loop.callSoon { loop.stop() }
+                        try OtherThread.run {
+                            try loop.runForever()
+                            try loop.close()
+                        }
+                    }
+                    // The runner of the tests may open some meanwhile, but not one in every other round.
+                    guard openDescriptors() < before + cycles / 2 else { exit(2) }
+                }
+            }
+        }
+    }
+
     // covers: 40
     @Test func aLoopForWhichThereAreNoDescriptorsIsRefusedAndLeavesNoneOpen() async {
         await #expect(processExitsWith: .success) {
             wakeDispatch()
-            func open() -> Int { (0..<256).count { fcntl($0, F_GETFD) >= 0 } }
             // The runner of the tests may open some meanwhile, but not one in each round.
             let rounds = 20
             for kind in LoopKind.available {
-                let before = open()
+                let before = openDescriptors()
                 var refusals = 0
                 for _ in 0..<rounds {
                     // None is left, then one, and so on, until they are enough.
@@ -36,7 +60,7 @@ struct EventLoopDescriptorsTests {
                     }
                 }
                 guard refusals >= rounds / 2 else { exit(2) }
-                guard open() < before + rounds else { exit(3) }
+                guard openDescriptors() < before + rounds else { exit(3) }
             }
             exit(EXIT_SUCCESS)
         }
@@ -48,8 +72,13 @@ struct EventLoopDescriptorsTests {
             wakeDispatch()
             let loop = try CountingLoop()
             let waker = loop.counter.registered[0]
-            loop.callSoon { try waker.close() }
+            let isClosed = Flag()
+            loop.callSoon {
+                try waker.close()
+                isClosed.set()
+            }
             let thread = OtherThread { try? loop.runForever() }
+            while !isClosed.isSet { usleep(1_000) }
             // The first one that finds the loop asleep.
             for _ in 0..<5_000 {
                 try loop.callSoonThreadsafe {}
@@ -100,6 +129,9 @@ struct EventLoopDescriptorsTests {
         }
     }
 }
+
+/// Of the numbers that a process with few of them has.
+private func openDescriptors() -> Int { (0..<1_024).count { fcntl($0, F_GETFD) >= 0 } }
 
 /// Dispatch opens descriptors with its first timer, which may get the number of one that a test has closed.
 private func wakeDispatch() {
