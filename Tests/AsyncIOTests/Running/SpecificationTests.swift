@@ -392,6 +392,8 @@ private func pseudoTerminal() throws -> (master: FileDescriptor, terminal: FileD
 private func forkedChild(_ body: () -> Bool) -> pid_t {
     typealias Fork = @convention(c) () -> pid_t
     let fork = unsafeBitCast(dlsym(nil, "fork"), to: Fork.self)
+    // Once before, so that the child need not look anything up: another thread may hold the runtime's locks.
+    _ = body()
     let child = fork()
     if child == 0 { _exit(body() ? 0 : 1) }
     return child
