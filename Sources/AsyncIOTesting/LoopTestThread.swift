@@ -107,7 +107,7 @@ final class CurrentLoop: Sendable {
             return "the loop is closed"
         }
         let deadline = Task {
-            try await Task.sleep(for: .seconds(1))
+            try await Task.sleep(for: .seconds(10))
             answer.fulfil(.success("the loop's thread does not come back to its loop"))
         }
         defer { deadline.cancel() }

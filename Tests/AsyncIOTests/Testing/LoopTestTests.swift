@@ -1,6 +1,7 @@
 import AsyncIO
-import AsyncIOTesting
 import Testing
+
+@testable import AsyncIOTesting
 
 /// The test kit itself: a check that finds nothing would make every other test worthless.
 @Suite struct LoopTestTests {
@@ -70,8 +71,23 @@ import Testing
         let failure = await #expect(throws: LoopTestFailure.self) {
             try await withLoop(.auto, options) { loop in try await loop.sleep(for: .seconds(3600)) }
         }
-        #expect(
-            failure?.description.hasSuffix("pending: 1 callbacks, 1 timer entries, 1 waiting tasks, 1 tasks") == true)
+        #expect(failure?.description.hasPrefix("the test takes longer than ") == true)
+    }
+
+    /// What a test that hangs is told beside its limit, which may pass before its loop has begun.
+    @Test func whatALoopWaitsForIsSaid() async throws {
+        let text = try await withLoop { loop in
+            let sleeping = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
+            await loop.until { loop.statistics.waitingTasks == 1 }
+            let current = CurrentLoop()
+            current.set(loop)
+            let text = await current.describe()
+            sleeping.cancel()
+            _ = await sleeping.result
+            return text
+        }
+        #expect(text == "pending: 1 callbacks, 1 timer entries, 1 waiting tasks, 2 tasks")
+        #expect(await CurrentLoop().describe() == "there is no loop any more")
     }
 
     private struct ExampleError: Error {}
