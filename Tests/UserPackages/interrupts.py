@@ -56,7 +56,7 @@ def run(directory, arguments, interrupts):
         preexec_fn=default_interrupt)
     # A program that hangs is ended, which the comparison then shows.
     signal.signal(signal.SIGALRM, lambda *_: process.kill())
-    signal.alarm(30)
+    signal.alarm(60)
     lines = []
     sent = 0
     for line in process.stdout:
