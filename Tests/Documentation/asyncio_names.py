@@ -12,29 +12,33 @@ import sys
 
 RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "asyncio-names.txt")
 
-# What the manual calls it -> the classes that have it.
-CLASSES = {
-    "loop": [asyncio.AbstractEventLoop],
-    "policy": [asyncio.AbstractEventLoopPolicy],
-    "Runner": [asyncio.Runner],
-    "Handle": [asyncio.Handle],
-    "TimerHandle": [asyncio.TimerHandle],
-    "Future": [asyncio.Future],
-    "Task": [asyncio.Task],
-    "Server": [asyncio.AbstractServer, asyncio.base_events.Server],
-    "Transport": [asyncio.BaseTransport, asyncio.ReadTransport, asyncio.WriteTransport, asyncio.Transport],
-    "Protocol": [asyncio.BaseProtocol, asyncio.Protocol],
-    "BufferedProtocol": [asyncio.BufferedProtocol],
-    "DatagramTransport": [asyncio.DatagramTransport],
-    "DatagramProtocol": [asyncio.DatagramProtocol],
-    "SubprocessTransport": [asyncio.SubprocessTransport],
-    "SubprocessProtocol": [asyncio.SubprocessProtocol],
-    "Process": [asyncio.subprocess.Process],
-    "ChildWatcher": [asyncio.AbstractChildWatcher],
-    "StreamReader": [asyncio.StreamReader],
-    "StreamWriter": [asyncio.StreamWriter],
-    "BaseSelector": [selectors.BaseSelector],
-}
+
+def classes():
+    """What the manual calls it -> the classes that have it. Not every interpreter has all of them."""
+    return {
+        "loop": [asyncio.AbstractEventLoop],
+        "policy": [asyncio.AbstractEventLoopPolicy],
+        "Runner": [asyncio.Runner],
+        "Handle": [asyncio.Handle],
+        "TimerHandle": [asyncio.TimerHandle],
+        "Future": [asyncio.Future],
+        "Task": [asyncio.Task],
+        "Server": [asyncio.AbstractServer, asyncio.base_events.Server],
+        "Transport": [asyncio.BaseTransport, asyncio.ReadTransport, asyncio.WriteTransport, asyncio.Transport],
+        "Protocol": [asyncio.BaseProtocol, asyncio.Protocol],
+        "BufferedProtocol": [asyncio.BufferedProtocol],
+        "DatagramTransport": [asyncio.DatagramTransport],
+        "DatagramProtocol": [asyncio.DatagramProtocol],
+        "SubprocessTransport": [asyncio.SubprocessTransport],
+        "SubprocessProtocol": [asyncio.SubprocessProtocol],
+        "Process": [asyncio.subprocess.Process],
+        "ChildWatcher": [asyncio.AbstractChildWatcher],
+        "StreamReader": [asyncio.StreamReader],
+        "StreamWriter": [asyncio.StreamWriter],
+        "BaseSelector": [selectors.BaseSelector],
+    }
+
+
 # What a class has from the one that it extends is in that one's table.
 EXTENDS = {
     "TimerHandle": ["Handle"],
@@ -57,7 +61,7 @@ def public(cls):
 
 
 def names():
-    found = {label: set().union(*map(public, classes)) for label, classes in CLASSES.items()}
+    found = {label: set().union(*map(public, members)) for label, members in classes().items()}
     result = {f"{label}.{name}" for label, members in found.items() for name in members
               if not any(name in found[base] for base in EXTENDS.get(label, []))}
     result |= {f"asyncio.{name}" for name in asyncio.__all__ if not name.startswith("_")}

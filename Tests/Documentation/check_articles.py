@@ -57,11 +57,10 @@ def extract(catalogue, folder):
 
 
 def main():
-    match sys.argv[1:]:
-        case ["names", article]:
-            return check_names(article)
-        case ["extract", catalogue, folder]:
-            return extract(catalogue, folder)
+    if len(sys.argv) == 3 and sys.argv[1] == "names":
+        return check_names(sys.argv[2])
+    if len(sys.argv) == 4 and sys.argv[1] == "extract":
+        return extract(sys.argv[2], sys.argv[3])
     print(__doc__.split("\n\n")[1], file=sys.stderr)
     return 2
 
