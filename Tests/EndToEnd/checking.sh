@@ -40,10 +40,12 @@ empty_file() {
     [[ ! -s $1 ]] || { head -n 20 "$1"; return 1; }
 }
 
-# eventually SECONDS COMMAND...: tries until it succeeds.
+# What has not come in so many seconds never comes; nothing takes as long, however busy the machine is.
+patience=60
+
+# eventually COMMAND...: tries until it succeeds.
 eventually() {
-    local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) output
-    shift
+    local deadline=$((${EPOCHREALTIME/[.,]/} + patience * 1000000)) output
     until output=$("$@" 2>&1); do
         if ((${EPOCHREALTIME/[.,]/} > deadline)); then echo "$output"; return 1; fi
         sleep 0.02

@@ -1,6 +1,7 @@
 # A target that is not there yet.
 
-target_port=$(python3 "$here/peers/free_port.py")
+start_peer nobody held_port.py
+target_port=$port
 start_forward refused "$target_port"
 forwarder=$pid forwarder_port=$port
 base=$(descriptors "$pid")
@@ -12,7 +13,7 @@ check "forward: one sentence names the target and the reason" \
 check "forward: it lives on, and the connection is gone" back_to "$forwarder" "$base"
 
 began=$SECONDS
-for _ in {1..50}; do python3 "$here/peers/clients.py" sees-end "$forwarder_port" || break; done
+check "forward: so do the clients of a flood" python3 "$here/peers/clients.py" sees-end "$forwarder_port" 500
 # One in each second that it took, and what was told before.
 check "forward: a flood of such clients is no flood of lines" \
     at_most "$(wc -l <"$tmp/refused.err")" $((SECONDS - began + 3))
@@ -20,7 +21,7 @@ check "forward: a flood of such clients is no flood of lines" \
 start appears "$aio" echo --listen "127.0.0.1:$target_port" --loop "$loop"
 first_line appears >/dev/null
 check "forward: it serves as soon as the target is there" \
-    equal "$(echo here | socat -t5 - "TCP:127.0.0.1:$forwarder_port")" here
+    equal "$(echo here | socat -t"$patience" - "TCP:127.0.0.1:$forwarder_port")" here
 check "forward: all connections are gone" back_to "$forwarder" "$base"
 
 start_peer leaves accepts_once.py
@@ -39,5 +40,5 @@ check "forward: a client of a target that is unknown sees its connection end" \
     python3 "$here/peers/clients.py" sees-end "$port"
 check "forward: one sentence names the target and the reason" \
     matches "$(<"$tmp/unknown.err")" "^aio: cannot resolve 'no-such-host\.invalid': "
-check "forward: the resolver's thread is gone" eventually 2 has_threads "$pid" 1
+check "forward: the resolver's thread is gone" eventually has_threads "$pid" 1
 check "forward: it lives on, and the connection is gone" back_to "$pid" "$base"

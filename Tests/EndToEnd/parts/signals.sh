@@ -31,5 +31,5 @@ start_aio signal-none echo --listen 127.0.0.1:0
 ended_well signal-none TERM "echo: SIGTERM ends it without any client" '^0 connections, 0 bytes, at most 0 open at once$'
 
 start_aio signal-one echo --listen 127.0.0.1:0
-echo hello | socat -t5 - "TCP:127.0.0.1:$port" >/dev/null
+echo hello | socat -t"$patience" - "TCP:127.0.0.1:$port" >/dev/null
 ended_well signal-one TERM "echo: SIGTERM ends it after one client" '^1 connection, 6 bytes, at most 1 open at once$'

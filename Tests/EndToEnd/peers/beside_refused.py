@@ -6,7 +6,7 @@ beside_refused.py PORT
 import socket
 import sys
 
-PATIENCE = 20
+from common import PATIENCE
 
 
 def connect():

@@ -6,6 +6,8 @@ import struct
 
 MIB = 1 << 20
 CHUNK = 1 << 16
+# Seconds; what has not come by then never comes.
+PATIENCE = 60
 
 
 def pattern(size):

@@ -1,45 +1,52 @@
-"""More clients than an echo server has descriptors for: crowd.py PORT PID [TRACE]
+"""More clients than an echo server has descriptors for: crowd.py PORT TRACE
 
-TRACE is what strace writes of the server's accepts, as they happen. Prints what it measured as lines of name=value.
+TRACE is what strace writes of the server's accepts and waits, as they happen. Prints what it measured as lines of name=value.
 """
 
-import os
+import select
 import socket
 import sys
 import time
+
+from common import PATIENCE
 
 # Few enough for those that were left outside to fit in at once when the others are gone: a server that is full rests for
 # 100 ms before it accepts again, and clients that have left fill it once more if they are many.
 CROWD = 80
 SECONDS = 3.0
+LOOK = 0.01
 
-port, pid, trace = int(sys.argv[1]), sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else os.devnull
+port, trace = int(sys.argv[1]), sys.argv[2]
 
 
 def connect():
-    return socket.create_connection(("127.0.0.1", port), timeout=5)
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
 
 
 def ask(connection):
-    """Milliseconds until the answer, or nothing."""
-    begin = time.monotonic()
+    """Milliseconds until the answer, and whether it came. A look counts twice its time at most: the machine stood still then."""
+    spent, before = 0, time.monotonic()
     try:
         connection.sendall(b"ping")
-        answer = connection.recv(4)
+        answer = b""
+        while not answer and spent < PATIENCE:
+            if select.select([connection], [], [], LOOK)[0]:
+                answer = connection.recv(4)
+                if not answer:
+                    break
+            now = time.monotonic()
+            spent, before = spent + min(now - before, 2 * LOOK), now
     except OSError:
-        return None
-    return (time.monotonic() - begin) * 1000 if answer == b"ping" else None
+        return spent * 1000, False
+    return spent * 1000, answer == b"ping"
 
 
-def cpu_ms():
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * 1000 // os.sysconf("SC_CLK_TCK")
-
-
-def failed_accepts():
-    with open(trace) as lines:
-        return sum("EMFILE" in line for line in lines)
+def traced():
+    """The server's accepts that have failed so far, and its waits."""
+    with open(trace) as file:
+        lines = file.readlines()
+    failed = sum("EMFILE" in line for line in lines)
+    return failed, sum("accept" not in line for line in lines)
 
 
 def stays_out():
@@ -53,29 +60,31 @@ def stays_out():
 inside = [connect() for _ in range(5)]
 for connection in inside:
     ask(connection)
+begin = time.monotonic()
 crowd = [stays_out() for _ in range(CROWD)]
 
-before, failed_before = cpu_ms(), failed_accepts()
-end = time.monotonic() + SECONDS
-times = []
-while time.monotonic() < end:
-    times += [ask(connection) for connection in inside]
+_, waits_before = traced()
+answers = []
+while time.monotonic() - begin < SECONDS:
+    answers += [ask(connection) for connection in inside]
     time.sleep(0.05)
-used, failed = cpu_ms() - before, failed_accepts() - failed_before
+failed, waits = traced()
+took = time.monotonic() - begin
 
-left = time.monotonic()
 for client in crowd:
     client.close()
-recovered = None
-while recovered is None and time.monotonic() - left < 5:
-    # A server that is full has the kernel's queue only: the answer is what counts.
+# A server that is full has the kernel's queue only: the answer is what counts.
+recovered, recovery = False, 0
+while not recovered and recovery < PATIENCE * 1000:
     with connect() as newcomer:
-        if ask(newcomer) is not None:
-            recovered = (time.monotonic() - left) * 1000
+        spent, recovered = ask(newcomer)
+        recovery += spent
 
-print(f"asked={len(times)}")
-print(f"answered={sum(time is not None for time in times)}")
-print(f"slowest_ms={round(max((time for time in times if time is not None), default=9999))}")
-print(f"cpu_ms={used}")
+times = sorted(milliseconds for milliseconds, came in answers if came)
+print(f"asked={len(answers)}")
+print(f"answered={len(times)}")
+print(f"most_within_ms={round(times[len(times) * 19 // 20]) if times else 9999}")
+print(f"took_ms={round(took * 1000)}")
 print(f"failed_accepts={failed}")
-print(f"recovery_ms={round(recovered) if recovered is not None else 9999}")
+print(f"waits={waits - waits_before}")
+print(f"recovery_ms={round(recovery) if recovered else 9999}")
