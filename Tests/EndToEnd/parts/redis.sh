@@ -41,4 +41,4 @@ done
 check "redis: the resolver's thread is gone" eventually has_threads "$forwarder" 1
 check "redis: nothing on standard error" empty_file "$tmp/redis-forward.err"
 pid=$forwarder
-ended_well redis-forward INT "redis: SIGINT ends the forwarder" '^[0-9]+ connections, [0-9.]+ [MG]iB, at most [0-9]+ open at once$'
+ended_well redis-forward INT "redis: SIGINT ends the forwarder" '^[0-9]+ connections, [0-9.]+ [KMG]iB, at most [0-9]+ open at once$'
