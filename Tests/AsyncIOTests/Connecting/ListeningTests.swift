@@ -6,14 +6,6 @@ import Testing
 
 /// Which sockets a server opens.
 struct ListeningTests {
-    private static let hasIPv6: Bool = {
-        guard let address = SocketAddress(literal: "::1", port: 0), let socket = try? Socket.stream(for: address) else {
-            return false
-        }
-        defer { socket.close() }
-        return (try? socket.bind(to: address)) != nil
-    }()
-
     // covers: 169
     @Test(arguments: LoopKind.available)
     func severalHostsAreListenedOnOnceEachOnOnePort(kind: LoopKind) async throws {
@@ -36,7 +28,7 @@ struct ListeningTests {
     }
 
     // covers: 169
-    @Test(.enabled(if: hasIPv6), arguments: LoopKind.available)
+    @Test(.enabled(if: SocketPlace.hasIPv6), arguments: LoopKind.available)
     func allInterfacesAreThoseOfBothFamiliesOnOnePort(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(port: 0) { EchoProtocol() }
@@ -53,7 +45,7 @@ struct ListeningTests {
     }
 
     // covers: 169
-    @Test(.enabled(if: hasIPv6), arguments: LoopKind.available)
+    @Test(.enabled(if: SocketPlace.hasIPv6), arguments: LoopKind.available)
     func theIPv6WildcardTakesNoIPv4Connections(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("0.0.0.0", "::")

@@ -8,6 +8,16 @@ import SystemPackage
 enum SocketPlace: String, CaseIterable, Sendable {
     case ipv4, ipv6, unix
 
+    /// Whether the system has `::1`; containers often have not.
+    static let hasIPv6: Bool = {
+        guard let address = SocketAddress(literal: "::1", port: 0), let socket = try? Socket.stream(for: address) else {
+            return false
+        }
+        defer { socket.close() }
+        return (try? socket.bind(to: address)) != nil
+    }()
+    static let available = allCases.filter { $0 != .ipv6 || hasIPv6 }
+
     /// A listening socket, and its address.
     func listen(backlog: Int = 10) throws -> (socket: Socket, address: SocketAddress) {
         let address: SocketAddress
