@@ -35,8 +35,7 @@ public final class ScriptedPeer {
 
     private let far: Socket
     private let near: FileDescriptor
-    /// Which file that is: the number may be another one's later.
-    private let nearFile: UInt64
+    private let nearFile: OpenFile
     private let poller: Poller
 
     enum Poller {
@@ -46,7 +45,7 @@ public final class ScriptedPeer {
 
     init(_ near: Socket, far: Socket, _ poller: Poller) {
         self.near = near.descriptor
-        nearFile = aio_file_number(near.number)
+        nearFile = OpenFile(near.descriptor)
         self.far = far
         self.poller = poller
     }
@@ -140,17 +139,13 @@ public final class ScriptedPeer {
     }
 
     /// Whether the loop's side has closed the socket.
-    public var wasClosed: Bool {
-        // Not asked of the other end, which hears of it only when the last duplicate is closed: a child that another test
-        // is starting may have one.
-        aio_file_number(near.rawValue) != nearFile
-    }
+    public var wasClosed: Bool { nearFile.wasClosed }
 
     // MARK: Readiness and completions
 
     private func goOn(_ readiness: Readiness) {
         switch poller {
-        case .selector(let selector): selector.tell(near, readiness)
+        case .selector(let selector): if !wasClosed { selector.tell(near, readiness) }
         case .proactor(let proactor): carryOut(proactor)
         }
     }
@@ -175,9 +170,10 @@ public final class ScriptedPeer {
         }
     }
 
+    /// After the close, the number may be that of the next connection.
     private func isMine(_ operation: ScriptedProactor.Operation) -> Bool {
         switch operation.submission {
-        case .receive(let socket, _), .send(let socket, _): socket == near.rawValue
+        case .receive(let socket, _), .send(let socket, _): socket == near.rawValue && !wasClosed
         case .pollReadable: false
         }
     }

@@ -1,0 +1,28 @@
+import AsyncIO
+import AsyncIOSystem
+import Foundation
+import Proactors
+import SystemPackage
+import Testing
+
+@testable import AsyncIOTesting
+
+struct ScriptedPeerTests {
+    /// Its number may be the next connection's, on the same proactor.
+    @Test func thePeerOfAClosedSocketLeavesTheNextOwnerOfItsNumberAlone() throws {
+        let proactor = ScriptedProactor(clock: VirtualClock())
+        let (near, far) = try Socket.pair()
+        let (next, nextFar) = try Socket.pair()
+        let peer = ScriptedPeer(near, far: far, .proactor(proactor))
+        // Closes it and takes its number in one step: another test may be opening files.
+        #expect(dup2(next.number, near.number) == near.number)
+        #expect(peer.wasClosed)
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 8, alignment: 1)
+        defer { memory.deallocate() }
+        try proactor.submit(.receive(socket: near.number, into: memory), token: 1)
+        peer.sends("late")
+        #expect(proactor.operations.count == 1)
+        #expect(peer.receives == 0)
+        for socket in [near, next, nextFar] { socket.close() }
+    }
+}
