@@ -12,9 +12,10 @@ extension EventLoop {
     public final func createConnection<Protocol: StreamProtocol>(
         socket: Socket, _ makeProtocol: () throws -> Protocol
     ) async throws -> (transport: StreamTransport, protocol: Protocol) {
-        guard isOnLoop else {
+        guard isOnLoop, !isClosed else {
+            // A task that is not at home would hop, which a closed loop refuses without a look at the socket.
             socket.close()
-            throw EventLoopError.wrongThread("createConnection")
+            throw isOnLoop ? EventLoopError.closed : .wrongThread("createConnection")
         }
         return try await atHome { _ in
             let driver = try adopt(socket)
@@ -52,11 +53,15 @@ extension EventLoop {
 
     /// Makes a stream socket that was made elsewhere fit for this loop. Closes it if it throws.
     final func take(_ socket: Socket) throws {
+        if isClosed {
+            // First: a task that hopped too late is on another thread, where the loop's tables are not to be looked at.
+            socket.close()
+            throw EventLoopError.closed
+        }
         if core.pointee.descriptors[socket.number] != nil {
             throw EventLoopError(.descriptorInUse, "descriptor \(socket.number) is in use on this loop already")
         }
         do {
-            if isClosed { throw EventLoopError.closed }
             let type: Int
             do {
                 type = try socket.option(SocketOption(level: SOL_SOCKET, name: SO_TYPE))

@@ -142,6 +142,31 @@ struct GivenSocketTests {
         }
     }
 
+    /// The task is not at home there, and there is no loop any more to hop to.
+    // covers: 34, 162
+    @Test(arguments: LoopKind.available)
+    func aSocketGivenToAClosedLoopIsClosed(kind: LoopKind) async throws {
+        guard #available(macOS 26, *) else { return }
+        try await withLoopThread(kind) { loop in
+            try loop.close()
+            let ended = DispatchSemaphore(value: 0)
+            Task.immediate {
+                defer { ended.signal() }
+                let (given, far) = try Socket.pair()
+                let listening = Self.plainSocket()
+                let files = [OpenFile(given.descriptor), OpenFile(listening.descriptor)]
+                #expect(
+                    await asyncCode { _ = try await loop.createConnection(socket: given) { Recorder() } } == .closed)
+                #expect(
+                    await asyncCode { _ = try await loop.createServer(socket: listening) { EchoProtocol() } }
+                        == .closed)
+                for file in files { #expect(file.wasClosed) }
+                far.close()
+            }
+            ended.wait()
+        }
+    }
+
     /// As a service manager gives them: bound, and listening perhaps.
     // covers: 169
     @Test(arguments: LoopKind.available)
