@@ -15,7 +15,6 @@ public final class ThreadsafeHandle: @unchecked Sendable {
     /// - Returns: whether this call is what kept it from running.
     @discardableResult
     public func cancel() -> Bool {
-        // The closure is released here, after the lock.
         message.take() != nil
     }
 }
@@ -27,11 +26,13 @@ final class CallbackMessage: LoopMessage, @unchecked Sendable {
     }
 
     // SAFETY: the closure was passed as `sending`: nobody else holds what it captures, and it is called on the loop's thread.
-    private let body: Mutex<UncheckedSendable<Body>?>
+    // After `init`, only the one who found `isTaken` false touches it.
+    private var body: Body?
+    private let isTaken = Atomic<Bool>(false)
     private let site: CallSite
 
     init(_ body: Body, site: CallSite) {
-        self.body = Mutex(UncheckedSendable(value: body))
+        self.body = body
         self.site = site
     }
 
@@ -46,9 +47,9 @@ final class CallbackMessage: LoopMessage, @unchecked Sendable {
         _ = take()
     }
 
-    /// The closure, for the first who asks. It is released by the caller, after the lock.
+    /// The closure, for the first who asks.
     func take() -> Body? {
-        body.withLock { $0.take() }?.value
+        isTaken.exchange(true, ordering: .acquiringAndReleasing) ? nil : body.take()
     }
 }
 

@@ -15,7 +15,7 @@ enum ClosedLoopThread {
         var isRunning = false
     }
 
-    private static let state = Mutex(State())
+    private static let state = Locked(State())
     /// The thread's identity while it works.
     private static let worker = Atomic<UInt>(0)
 
