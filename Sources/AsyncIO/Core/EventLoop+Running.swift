@@ -110,10 +110,7 @@ extension EventLoop {
 
     private final func runBlocking(_ function: String, begin: () throws(Errno) -> Void = {}) throws {
         try checkMayRun(function)
-        guard status.compareExchange(expected: .idle, desired: .running, ordering: .acquiringAndReleasing).exchanged
-        else { throw EventLoopError.alreadyRunning }
-        owner.store(aio_thread_identity(), ordering: .relaxed)
-        isBound.store(true, ordering: .releasing)
+        try beginRun()
         aio_loop_slot_set(Unmanaged.passUnretained(self).toOpaque())
         defer {
             aio_loop_slot_set(nil)
@@ -130,6 +127,18 @@ extension EventLoop {
         }
     }
 
+    /// Makes the loop this thread's, and running. What ``checkMayRun(_:)`` found may not hold any more: another thread's first
+    /// run can have come meanwhile, and gone again.
+    final func beginRun() throws(EventLoopError) {
+        let thread = aio_thread_identity()
+        // First: a loop that only seems to run would turn its own thread away.
+        let bound = boundThread.compareExchange(expected: 0, desired: thread, ordering: .acquiringAndReleasing)
+        try checkBinding(bound.original)
+        guard status.compareExchange(expected: .idle, desired: .running, ordering: .acquiringAndReleasing).exchanged
+        else { throw isClosed ? .closed : .alreadyRunning }
+        owner.store(thread, ordering: .relaxed)
+    }
+
     final func checkMayRun(_ function: String) throws(EventLoopError) {
         if isClosed { throw .closed }
         if let running = aio_loop_slot_get() {
@@ -138,7 +147,11 @@ extension EventLoop {
         if isRunning { throw .alreadyRunning }
         // After a suspension, `async main` goes on in a pool thread or in the main queue: blocking either is a trap.
         if TaskIdentity.current != .none { throw .calledFromTask(function) }
-        if isBound.load(ordering: .relaxed), owner.load(ordering: .relaxed) != aio_thread_identity() {
+        try checkBinding(boundThread.load(ordering: .relaxed))
+    }
+
+    private final func checkBinding(_ thread: UInt) throws(EventLoopError) {
+        if thread != 0, thread != aio_thread_identity() {
             throw EventLoopError(.wrongThread, "an event loop runs only on the thread of its first run")
         }
     }

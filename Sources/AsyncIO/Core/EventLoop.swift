@@ -25,8 +25,8 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// The thread that may use the loop while it does not run.
     let owner = Atomic<UInt>(aio_thread_identity())
     let status = Atomic<Status>(.idle)
-    /// Whether a run has bound the loop to a thread.
-    let isBound = Atomic<Bool>(false)
+    /// The thread that the first run has bound the loop to; 0 before.
+    let boundThread = Atomic<UInt>(0)
     let hopCount = Atomic<Int>(0)
     /// What push-style transports of this loop receive into.
     private(set) final lazy var receiveBuffer = ReceiveBuffer()

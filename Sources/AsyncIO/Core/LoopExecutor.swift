@@ -52,7 +52,7 @@ extension EventLoop {
 
     /// Whether the loop does not run and no other thread can run it any more: the caller's has, or it is closed.
     final var isOwnedHere: Bool {
-        (isBound.load(ordering: .acquiring) || isClosed) && isIdleOwner
+        (boundThread.load(ordering: .acquiring) == aio_thread_identity() || isClosed) && isIdleOwner
     }
 
     /// Whether the current task comes back to this loop after a suspension, since it prefers the loop.

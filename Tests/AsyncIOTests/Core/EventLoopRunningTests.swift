@@ -1,8 +1,9 @@
-import AsyncIO
 import AsyncIOSystem
 import AsyncIOTesting
 import SystemPackage
 import Testing
+
+@testable import AsyncIO
 
 struct EventLoopRunningTests {
     // covers: 28, F35
@@ -189,6 +190,18 @@ struct EventLoopRunningTests {
             #expect(code { try moved.runForever() } == .wrongThread)
             #expect(code { try moved.runUntilComplete {} } == .wrongThread)
             #expect(code { try moved.close() } == .wrongThread)
+        }
+    }
+
+    /// A whole run of one thread may lie between the look of another one and its own.
+    // covers: 104, 108
+    @Test func aRunThatWasAllowedBeforeAnotherThreadsFirstIsRefusedAfterIt() async throws {
+        try await withLoopThread { _ in
+            let loop = try LoopKind.auto.makeLoop()
+            try loop.checkMayRun("run")
+            try OtherThread.run { try loop.runUntilComplete {} }
+            #expect(code { try loop.beginRun() } == .wrongThread)
+            #expect(!loop.isRunning)
         }
     }
 
