@@ -162,9 +162,19 @@ public final class StreamWriter {
     /// Any task.
     ///
     /// If there is input that nobody has read, the system tells the peer of a reset, which may cost it the end of what
-    /// was written: read to the end first, or ``writeEOF()`` and wait for the peer's end. TCP is so (RFC 2525, 2.17).
+    /// was written: read to the end first, or use ``closeGracefully(within:discardingAtMost:)``. TCP is so (RFC 2525, 2.17).
     public func close() {
         onLoop { $0.close() }
+    }
+
+    /// Ends the connection after what was written, without costing the peer the end of that: what the peer still sends is
+    /// dropped until its own end, within `time` and up to `byteCount` bytes. Does not wait for that, see ``waitClosed()``.
+    /// As ``StreamTransport/closeGracefully(within:discardingAtMost:)``. Any task.
+    ///
+    /// Nobody reads any more: reads throw `.closed`. A handler of ``EventLoop/startServer(host:port:options:limitBytes:_:)``
+    /// may return at once.
+    public func closeGracefully(within time: Duration = .seconds(5), discardingAtMost byteCount: Int = 1 << 20) {
+        onLoop { $0.closeGracefully(within: time, discardingAtMost: byteCount) }
     }
 
     /// Ends the connection now. Any task.

@@ -83,14 +83,19 @@ struct GracefulCloseTests {
     }
 
     // covers: F12
-    @Test(arguments: ScriptedBackend.allCases)
-    func aConnectionThatATaskReadsCanBeClosedSoToo(backend: ScriptedBackend) async throws {
+    @Test(arguments: ScriptedBackend.allCases, [false, true])
+    func aConnectionThatATaskReadsCanBeClosedSoToo(backend: ScriptedBackend, fromElsewhere: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("unread")
             await network.idle()
             try await writer.write("answer")
-            writer.transport.closeGracefully()
+            if fromElsewhere {
+                nonisolated(unsafe) let shared = writer
+                try OtherThread.run { shared.closeGracefully() }
+            } else {
+                writer.closeGracefully()
+            }
             await network.idle()
             #expect(peer.wasShutDown && !peer.wasClosed)
             await #expect(throws: EventLoopError.self) { try await reader.read(upTo: 1) }
@@ -140,6 +145,26 @@ struct GracefulCloseTests {
             }
             try await writing.value
             #expect(try await reader.readToEnd() == answer)
+            writer.close()
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    /// What closes the connection at the handler's end comes too late to cut the answer off.
+    // covers: F12
+    @Test(arguments: LoopKind.available)
+    func aHandlerMayEndRightAfterAGracefulClose(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
+                try await writer.write("no\n")
+                writer.closeGracefully(within: .seconds(25), discardingAtMost: 64 << 20)
+            }
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            for _ in 0..<100 { try await writer.write([UInt8](repeating: 1, count: 50_000)) }
+            try await writer.writeEOF()
+            #expect(try await reader.readLine() == "no")
+            #expect(try await reader.readLine() == nil)
             writer.close()
             server.close()
             try await server.waitClosed()
