@@ -87,15 +87,6 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     package override func rewatch(
-        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness
-    ) throws(Errno) {
-        guard let name = source.name else { throw .invalidArgument }
-        try selector.modify(descriptor, interest: interest, trigger: .level, token: name.bits)
-    }
-
-    /// Changes what a source that goes on using its descriptor is told, level-triggered. Nothing is an interest too: the
-    /// kernel does not know the descriptor then, but it stays the source's.
-    package final func rewatch(
         _ descriptor: FileDescriptor, _ source: EventSource, from former: Readiness, to interest: Readiness
     ) throws(Errno) {
         guard let name = source.name else { throw .invalidArgument }
