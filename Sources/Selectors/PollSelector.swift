@@ -24,10 +24,7 @@ public final class PollSelector: KeyedSelector {
     public func register(
         _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
     ) throws(Errno) {
-        try keys.checkRegister(descriptor, interest)
-        if trigger == .edge { throw .invalidArgument }
-        let result = aio_check_open(descriptor.rawValue)
-        if result < 0 { throw Errno(rawValue: -result) }
+        try keys.checkRegisterOpen(descriptor, interest, trigger)
         keys.set(
             descriptor,
             SelectorKeys.Entry(
@@ -38,11 +35,7 @@ public final class PollSelector: KeyedSelector {
     public func modify(
         _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
     ) throws(Errno) {
-        var entry = try keys.checkModify(descriptor, interest)
-        if trigger == .edge { throw .invalidArgument }
-        entry.token = token
-        entry.interest = interest
-        keys.set(descriptor, entry)
+        let entry = try keys.modify(descriptor, interest, trigger, token)
         polled[Int(entry.position)] = pollfd(fd: descriptor.rawValue, events: Self.events(interest), revents: 0)
     }
 

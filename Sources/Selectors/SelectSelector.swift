@@ -38,10 +38,7 @@ public final class SelectSelector: KeyedSelector {
     public func register(
         _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
     ) throws(Errno) {
-        try keys.checkRegister(descriptor, interest)
-        if trigger == .edge { throw .invalidArgument }
-        let result = aio_check_open(descriptor.rawValue)
-        if result < 0 { throw Errno(rawValue: -result) }
+        try keys.checkRegisterOpen(descriptor, interest, trigger)
         if descriptor.rawValue >= AIO_FD_SETSIZE { throw .tooManyOpenFiles }
         keys.set(
             descriptor,
@@ -52,11 +49,7 @@ public final class SelectSelector: KeyedSelector {
     public func modify(
         _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
     ) throws(Errno) {
-        var entry = try keys.checkModify(descriptor, interest)
-        if trigger == .edge { throw .invalidArgument }
-        entry.token = token
-        entry.interest = interest
-        keys.set(descriptor, entry)
+        try keys.modify(descriptor, interest, trigger, token)
         watch(descriptor.rawValue, interest)
     }
 

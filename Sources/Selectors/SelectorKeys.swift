@@ -1,3 +1,4 @@
+import CAsyncIO
 public import SystemPackage
 
 /// What is registered with a selector, by descriptor: a live view, which only the selector changes. Python: `get_map`.
@@ -98,6 +99,30 @@ public final class SelectorKeys: Sequence {
     /// Throws after `close`: a wait is the only step that asks for no registration.
     package func checkOpen() throws(Errno) {
         if isClosed { throw .badFileDescriptor }
+    }
+
+    // MARK: The same for selectors that know only levels, and whose kernel hears of a descriptor only when they wait
+
+    package func checkRegisterOpen(
+        _ descriptor: FileDescriptor, _ interest: Readiness, _ trigger: Trigger
+    ) throws(Errno) {
+        try checkRegister(descriptor, interest)
+        if trigger == .edge { throw .invalidArgument }
+        let result = aio_check_open(descriptor.rawValue)
+        if result < 0 { throw Errno(rawValue: -result) }
+    }
+
+    /// Checks and changes. Returns the registration as it is then.
+    @discardableResult
+    package func modify(
+        _ descriptor: FileDescriptor, _ interest: Readiness, _ trigger: Trigger, _ token: UInt64
+    ) throws(Errno) -> Entry {
+        var entry = try checkModify(descriptor, interest)
+        if trigger == .edge { throw .invalidArgument }
+        entry.token = token
+        entry.interest = interest
+        set(descriptor, entry)
+        return entry
     }
 
     // MARK: Changes
