@@ -1,7 +1,6 @@
 import AsyncIO
 import AsyncIOTesting
 import Foundation
-import Synchronization
 import Testing
 
 struct ThreadsafeInboxTests {
@@ -170,24 +169,3 @@ private final class Disorder: @unchecked Sendable {
 }
 
 private final class Captured {}
-
-private final class Counter: Sendable {
-    private let atomic = Atomic<Int>(0)
-
-    var value: Int { atomic.load(ordering: .acquiring) }
-
-    func increment() { atomic.add(1, ordering: .acquiringAndReleasing) }
-}
-
-/// Tells when it is released.
-private final class Counted: Sendable {
-    private let released: Counter
-
-    init(_ released: Counter) {
-        self.released = released
-    }
-
-    deinit { released.increment() }
-
-    func touch() {}
-}

@@ -1,7 +1,6 @@
 import AsyncIO
 import AsyncIOTesting
 import Foundation
-import Synchronization
 import Testing
 
 struct CreateTaskThreadsafeTests {
@@ -148,17 +147,4 @@ struct CreateTaskThreadsafeTests {
 
 private enum Local {
     @TaskLocal static var name = "none"
-}
-
-private final class Counter: Sendable {
-    private let atomic = Atomic<Int>(0)
-    var value: Int { atomic.load(ordering: .acquiring) }
-    func increment() { atomic.add(1, ordering: .acquiringAndReleasing) }
-}
-
-private final class Counted: Sendable {
-    private let released: Counter
-    init(_ released: Counter) { self.released = released }
-    deinit { released.increment() }
-    func touch() {}
 }
