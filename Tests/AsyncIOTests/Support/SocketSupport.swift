@@ -77,6 +77,18 @@ func withSockets<Result>(_ body: (Socket, Socket) async throws -> Result) async 
     return try await body(end, peer)
 }
 
+/// A loop in virtual time that the test runs itself, and two connected sockets, closed at the end.
+func withVirtualPair(_ body: @escaping @Sendable (VirtualLoop, Socket, Socket) throws -> Void) async throws {
+    try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+        let (end, peer) = try Socket.pair()
+        defer {
+            end.close()
+            peer.close()
+        }
+        try body(loop, end, peer)
+    }
+}
+
 /// Makes the other end readable.
 func sendByte(_ socket: Socket) {
     let sent = [UInt8(1)].withUnsafeBytes { socket.send($0) }

@@ -1,0 +1,90 @@
+import AsyncIO
+import AsyncIOTesting
+import Testing
+
+/// Errors of futures that nobody has read.
+struct LateReportTests {
+    private struct Failure: Error {}
+
+    // covers: 66
+    @Test(arguments: LoopKind.available)
+    func anErrorThatNobodyReadIsReportedOnceAndAReadOneIsNot(kind: LoopKind) async throws {
+        try await withLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
+            var reports: [ExceptionContext] = []
+            loop.setExceptionHandler { _, context in reports.append(context) }
+            do {
+                let unread: Future<Int> = loop.createFuture()
+                try unread.setException(Failure())
+                _ = unread.isDone
+                // Whose callbacks do not look at the error.
+                let ignored: Future<Int> = loop.createFuture()
+                ignored.addDoneCallback { _ in }
+                try ignored.setException(Failure())
+
+                for way in 0..<3 {
+                    let read: Future<Int> = loop.createFuture()
+                    try read.setException(Failure())
+                    switch way {
+                    case 0: #expect(throws: Failure.self) { try read.result() }
+                    case 1: #expect(try read.exception() is Failure)
+                    default: await #expect(throws: Failure.self) { try await read.value }
+                    }
+                }
+                let cancelled: Future<Int> = loop.createFuture()
+                cancelled.cancel()
+            }
+            for _ in 0..<3 { await loop.yield() }
+            #expect(reports.map(\.message) == Array(repeating: "Future exception was never retrieved", count: 2))
+            #expect(reports.allSatisfy { $0.error is Failure })
+            #expect(reports.first?.origin?.fileID.description == #fileID)
+        }
+    }
+
+    // covers: 66
+    @Test func aReportThatComesAfterTheLoopsEndGoesToStandardError() async throws {
+        let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
+            let closed = try LoopKind.auto.makeLoop()
+            do {
+                let future: Future<Int> = closed.createFuture()
+                try future.setException(EventLoopError(.busy, "after the close"))
+                try closed.close()
+            }
+            // Its loop goes with it, and was never run.
+            let future: Future<Int> = try LoopKind.auto.makeLoop().createFuture()
+            try future.setException(EventLoopError(.busy, "without a loop"))
+        }
+        let lines = String(decoding: result.standardErrorContent, as: UTF8.self).split(separator: "\n")
+            .filter { $0.hasPrefix("asyncio: Future exception was never retrieved: ") }
+        #expect(lines.count == 2)
+        #expect(lines.first?.contains("after the close") == true)
+        #expect(lines.last?.contains("without a loop") == true)
+    }
+
+    // covers: 66
+    @Test(arguments: LoopKind.available)
+    func aReportIsMadeThoughTheLoopIsClosedNext(kind: LoopKind) async throws {
+        try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
+            var reports = 0
+            loop.setExceptionHandler { _, _ in reports += 1 }
+            try loop.runUntilComplete {
+                let future: Future<Int> = loop.createFuture()
+                try future.setException(Failure())
+            }
+            let box = try {
+                let future: Future<Int> = loop.createFuture()
+                try future.setException(Failure())
+                return Box(future)
+            }()
+            // Nobody else has it: it is released on the other thread.
+            try OtherThread.run { box.future = nil }
+            try loop.close()
+            #expect(reports == 2)
+        }
+    }
+
+    private final class Box {
+        var future: Future<Int>?
+
+        init(_ future: consuming Future<Int>) { self.future = future }
+    }
+}
