@@ -1,8 +1,9 @@
-import AsyncIO
 import AsyncIOSystem
 import AsyncIOTesting
 import SystemPackage
 import Testing
+
+@testable import AsyncIO
 
 struct EventLoopCallbacksTests {
     // covers: 60
@@ -98,20 +99,7 @@ struct EventLoopCallbacksTests {
     // covers: 46, 50, F37
     @Test(arguments: LoopKind.available)
     func shortTimersNeitherFireEarlyNorMakeTheLoopSpin(kind: LoopKind) async throws {
-        try await withLoopThread(kind) { loop in
-            for delay in [
-                Duration.zero, .nanoseconds(1), .microseconds(1), .microseconds(100), .microseconds(500),
-                .milliseconds(1), .microseconds(1_500), .microseconds(2_500), .milliseconds(3),
-            ] {
-                let (before, start) = (loop.statistics.ticks, loop.now)
-                loop.callLater(after: delay) {
-                    #expect(start.duration(to: loop.now) >= delay)
-                    loop.stop()
-                }
-                try loop.runForever()
-                #expect(loop.statistics.ticks - before <= 3)
-            }
-        }
+        try await withLoopThread(kind) { loop in try expectShortTimersOnTime(on: loop) }
     }
 
     // covers: 47
@@ -212,6 +200,34 @@ struct EventLoopCallbacksTests {
         }
     }
 
+    // covers: 51, 52
+    @Test func aDueTimerThatIsCancelledIsNoDeadEntryOfTheHeap() async throws {
+        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+            let due = LoopInstant(nanoseconds: 1_000_000)
+            func hasDeadEntries() -> Bool { loop.core.pointee.timers.hasDeadEntries }
+            var second: TimerHandle?
+            loop.callAt(due) {
+                // Both were queued, so neither is in the heap.
+                #expect(loop.core.pointee.timers.count == 1)
+                second?.cancel()
+                #expect(!hasDeadEntries())
+            }
+            second = loop.callAt(due) { Issue.record("fired") }
+            // One that is still there counts, until the next tick removes it.
+            let later = loop.callLater(after: .milliseconds(2)) { Issue.record("fired") }
+            loop.callAt(due) {
+                later.cancel()
+                #expect(hasDeadEntries())
+                loop.callSoon {
+                    #expect(loop.core.pointee.timers.count == 0)
+                    #expect(!hasDeadEntries())
+                    loop.stop()
+                }
+            }
+            try loop.runForever()
+        }
+    }
+
     // covers: 55
     @Test func aTimerKeepsItsDeadline() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
@@ -298,6 +314,22 @@ struct EventLoopCallbacksTests {
             try pipe.writeEnd.close()
             #expect(turns.callback >= 100)
         }
+    }
+}
+
+/// Timers of fractions of a millisecond, and somewhat longer ones: none is early, and each costs a few waits.
+func expectShortTimersOnTime(on loop: EventLoop) throws {
+    for delay in [
+        Duration.zero, .nanoseconds(1), .microseconds(1), .microseconds(100), .microseconds(500),
+        .milliseconds(1), .microseconds(1_500), .microseconds(2_500), .milliseconds(3),
+    ] {
+        let (before, start) = (loop.statistics.ticks, loop.now)
+        loop.callLater(after: delay) {
+            #expect(start.duration(to: loop.now) >= delay)
+            loop.stop()
+        }
+        try loop.runForever()
+        #expect(loop.statistics.ticks - before <= 3)
     }
 }
 

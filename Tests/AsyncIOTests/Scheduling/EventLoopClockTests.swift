@@ -1,0 +1,33 @@
+import AsyncIO
+import AsyncIOTesting
+import CAsyncIO
+import Testing
+
+struct EventLoopClockTests {
+    // specification: 18.5.2.3.1 the step of the monotonic clock
+    @Test(arguments: LoopKind.available)
+    func theStepOfTheClockIsTheSystemsOnEveryLoop(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
+            var step = timespec()
+            #expect(clock_getres(CLOCK_MONOTONIC, &step) == 0)
+            let systems = Duration.seconds(step.tv_sec) + .nanoseconds(step.tv_nsec)
+            #expect(systems > .zero)
+            #expect(loop.clockResolution == systems)
+            #expect(loop.clock.minimumResolution == systems)
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func aClockOfOnesOwnSaysItsStep(kind: LoopKind) async throws {
+        final class CoarseClock: EventLoopClock, @unchecked Sendable {
+            override var resolution: Duration { .milliseconds(16) }
+        }
+        let makeLoop: @Sendable () throws -> EventLoop = { try kind.makeLoop(clock: CoarseClock()) }
+        try await withLoopThread(makeLoop: makeLoop) { loop in
+            #expect(loop.clockResolution == .milliseconds(16))
+            #expect(loop.clock.minimumResolution == .milliseconds(16))
+            // It is told, and changes nothing: deadlines are compared in nanoseconds.
+            try expectShortTimersOnTime(on: loop)
+        }
+    }
+}
