@@ -2,6 +2,7 @@ import AsyncIO
 import AsyncIOTesting
 import CAsyncIO
 import Foundation
+import SystemPackage
 import Testing
 
 /// Serial, since signals are the process's. The threads of loops block all signals, so another one takes them.
@@ -143,11 +144,23 @@ struct SignalHandlersTests {
     func aSignalThatCannotBeCaughtIsRefusedAndLeavesNothing(kind: LoopKind) async throws {
         try await withLoopThread(kind, patiently) { loop in
             for number in [SIGKILL, SIGSTOP, 0, -1, 1_000] {
-                #expect(throws: (any Error).self) { try loop.addSignalHandler(Signal(rawValue: number)) {} }
+                let error = #expect(throws: IOError.self) { try loop.addSignalHandler(Signal(rawValue: number)) {} }
+                #expect(error?.errno == .invalidArgument)
+                #expect(error?.description == "cannot catch signal \(number): \(Errno.invalidArgument)")
             }
             #expect(loop.statistics.sources == 0)
             let ofAnother = try OtherThread.run { code { try loop.addSignalHandler(.user1) {} } }
             #expect(ofAnother == .wrongThread)
+        }
+    }
+
+    /// Otherwise other libraries' system calls would fail with `EINTR` for our signals.
+    @Test(arguments: LoopKind.available)
+    func aSignalThatIsCaughtRestartsTheSystemCallThatItInterrupts(kind: LoopKind) async throws {
+        try await withLoopThread(kind, patiently) { loop in
+            try loop.addSignalHandler(.user1) {}
+            #expect(action(of: SIGUSR1).sa_flags & SA_RESTART != 0)
+            loop.removeSignalHandler(.user1)
         }
     }
 

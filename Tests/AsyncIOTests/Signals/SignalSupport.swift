@@ -9,11 +9,16 @@ func unblock(_ signals: CInt...) {
     pthread_sigmask(SIG_UNBLOCK, &set, nil)
 }
 
-/// The address of its handler.
-func disposition(of signal: CInt) -> UInt {
+/// What the process does about it.
+func action(of signal: CInt) -> sigaction {
     var action = sigaction()
     sigaction(signal, nil, &action)
-    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: UInt.self)
+    return action
+}
+
+/// The address of its handler.
+func disposition(of signal: CInt) -> UInt {
+    unsafeBitCast(action(of: signal).__sigaction_handler.sa_handler, to: UInt.self)
 }
 
 /// Gives `number` its default back. One that is still pending, for a thread that is in a handler, would end the process: to

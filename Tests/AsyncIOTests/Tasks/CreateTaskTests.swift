@@ -57,6 +57,28 @@ struct CreateTaskTests {
         }
     }
 
+    // covers: 69
+    @Test(arguments: LoopKind.available)
+    func theNameOfATaskIsTheOneThatSwiftKnows(kind: LoopKind) async throws {
+        guard #available(macOS 26, *) else { return }
+        try await withLoop(kind) { loop in
+            let queued = loop.createTask(name: "queued") {
+                await loop.yield()
+                return Task.name
+            }
+            let eager = loop.createTask(name: "eager", eagerStart: true) { Task.name }
+            let posted = loop.createTaskThreadsafe(name: "posted") { Task.name }
+            let nameless = loop.createTask { Task.name }
+            var started: String?
+            loop.startTask(name: "started") { started = Task.name }
+            let names = [
+                try await queued.value, try await eager.value, try await posted.value, try await nameless.value,
+            ]
+            #expect(names == ["queued", "eager", "posted", nil])
+            #expect(started == "started")
+        }
+    }
+
     // covers: 71
     @Test(arguments: LoopKind.available)
     func aTaskCancelledBeforeItsFirstStepSeesThatAtOnce(kind: LoopKind) async throws {
