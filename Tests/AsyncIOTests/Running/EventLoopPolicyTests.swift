@@ -1,7 +1,9 @@
-import AsyncIO
 import AsyncIOTesting
 import Foundation
+import Synchronization
 import Testing
+
+@testable import AsyncIO
 
 /// What sets the process's policy is a process of its own: other tests use it meanwhile.
 struct EventLoopPolicyTests {
@@ -102,6 +104,70 @@ struct EventLoopPolicyTests {
             setEventLoopPolicy(nil)
             #expect(getEventLoopPolicy() is DefaultEventLoopPolicy)
             #expect(getEventLoopPolicy() !== policy)
+        }
+    }
+
+    @Test func theDefaultPolicyIsMadeOnceThoughManyThreadsAskFirst() async {
+        await #expect(processExitsWith: .success) {
+            final class Shared: Sendable {
+                let waiting = Atomic<Int>(8)
+                // Kept: the address of one that is gone may be the next one's.
+                let policies = Locked<[any EventLoopPolicy]>([])
+            }
+            let shared = Shared()
+            let threads = (0..<8).map { _ in
+                OtherThread {
+                    shared.waiting.subtract(1, ordering: .acquiringAndReleasing)
+                    while shared.waiting.load(ordering: .acquiring) > 0 { sched_yield() }
+                    let policy = getEventLoopPolicy()
+                    shared.policies.withLock { $0.append(policy) }
+                }
+            }
+            for thread in threads { thread.join() }
+            let made = shared.policies.withLock { $0 }
+            #expect(made.count == 8)
+            #expect(made.allSatisfy { $0 === made[0] && $0 is DefaultEventLoopPolicy })
+            #expect(getEventLoopPolicy() === made[0])
+        }
+    }
+
+    // covers: 93, 98
+    @Test func aFactoryOfOnesOwnMakesThePolicysLoops() async throws {
+        try await withLoopThread { _ in
+            let count = Locked(0)
+            let policy = DefaultEventLoopPolicy(loopFactory: {
+                count.withLock { $0 += 1 }
+                return try CountingLoop()
+            })
+            let loops = try (1...2).map { number in
+                let loop = try policy.newEventLoop()
+                #expect(loop is CountingLoop)
+                #expect(count.withLock { $0 } == number)
+                return loop
+            }
+            #expect(loops[0] !== loops[1])
+            // None is made for a thread that has none.
+            #expect(code { _ = try policy.getEventLoop() } == .noCurrentLoop)
+            #expect(count.withLock { $0 } == 2)
+            for loop in loops { try loop.close() }
+        }
+    }
+
+    @Test func theErrorOfAFactoryIsThatOfTheCallThatNeedsALoop() async {
+        await #expect(processExitsWith: .success) {
+            struct Failure: Error {}
+            let policy = DefaultEventLoopPolicy(loopFactory: { throw Failure() })
+            setEventLoopPolicy(policy)
+            defer { setEventLoopPolicy(nil) }
+            try await withLoopThread { _ in
+                #expect(throws: Failure.self) { try newEventLoop() }
+                #expect(throws: Failure.self) { try run {} }
+                let runner = Runner()
+                #expect(throws: Failure.self) { try runner.getLoop() }
+                try runner.close()
+                // Nothing was set for the thread.
+                #expect(code { _ = try getEventLoop() } == .noCurrentLoop)
+            }
         }
     }
 
