@@ -2,14 +2,14 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// The order of things in a tick, against what CPython's asyncio does: see Tests/Differential.
+/// The order of things in a tick, against what CPython's asyncio does, on every loop: see Tests/Differential.
 struct DifferentialTests {
     // covers: 25, 27, 28, 29, 30, 42, 43, 44, 47, 48, 52, 53, 54, 58, 69, 102
-    @Test(arguments: Scenario.all)
-    func theLoopDoesWhatAsyncioDoes(scenario: Scenario) async throws {
+    @Test(arguments: Scenario.all, LoopKind.available)
+    func theLoopDoesWhatAsyncioDoes(scenario: Scenario, kind: LoopKind) async throws {
         let expected = try #require(scenario.expected, "it was not recorded")
         // Errors are part of the scenario; the trace has them.
-        let trace = try await withLoopThread(makeLoop: VirtualLoop.init, errorsOf(scenario)) { loop in
+        let trace = try await withVirtualLoopThread(kind, errorsOf(scenario)) { loop in
             try ScenarioRunner(scenario, loop).trace()
         }
         #expect(trace == expected)

@@ -28,6 +28,13 @@ func withVirtualLoop<Value: Sendable>(
     try await withLoop(makeLoop: { try VirtualLoop(kind) }, options, body)
 }
 
+/// As `withLoopThread`, in virtual time.
+func withVirtualLoopThread<Value: Sendable>(
+    _ kind: LoopKind, _ options: LoopTestOptions, _ body: sending @escaping (VirtualLoop) throws -> Value
+) async throws -> Value {
+    try await withLoopThread(makeLoop: { try VirtualLoop(kind) }, options, body)
+}
+
 /// Does not sleep until a deadline. Where a selector would, somebody else acts or the clock moves to the end of the wait.
 /// One call of it is one tick of the loop.
 final class VirtualSelector: BaseSelector {
