@@ -92,6 +92,32 @@ struct EventLoopReadersTests {
         }
     }
 
+    // covers: 22
+    @Test(arguments: LoopKind.available)
+    func aHangUpCallsTheReaderAndTheWriterUntilTheyAreRemoved(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let (end, peer) = try Socket.pair()
+            var (reads, writes) = (0, 0)
+            // Without room, so that neither is ready.
+            pattern(1 << 16).withUnsafeBytes { bytes in
+                while case .bytes = end.send(bytes) {}
+            }
+            try loop.addReader(end.descriptor) { reads += 1 }
+            try loop.addWriter(end.descriptor) { writes += 1 }
+            for _ in 0..<3 { await loop.yield() }
+            #expect(reads == 0 && writes == 0)
+            peer.close()
+            await loop.until { reads > 1 && writes > 1 }
+            // Nobody is called for an error that nobody asked for.
+            #expect(loop.removeReader(end.descriptor))
+            #expect(loop.removeWriter(end.descriptor))
+            let calls = reads + writes
+            for _ in 0..<3 { await loop.yield() }
+            #expect(reads + writes == calls)
+            end.close()
+        }
+    }
+
     // covers: 116
     @Test(arguments: LoopKind.available)
     func removingSaysWhetherThereWasSomething(kind: LoopKind) async throws {
