@@ -88,7 +88,10 @@ public final class Server {
         }
     }
 
-    /// Closes every open connection after what is queued was sent. asyncio: `close_clients`.
+    /// Closes every open connection after what is queued was sent, and the rest of what its handler is writing. asyncio:
+    /// `close_clients`.
+    ///
+    /// A client that does not read keeps its connection: `drain` and ``abortClients()`` bound that.
     public func closeClients() {
         loop.requireOnLoop("Server.closeClients")
         for connection in Array(connections.values) { connection.close() }

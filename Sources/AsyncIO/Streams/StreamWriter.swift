@@ -9,9 +9,6 @@ public final class StreamWriter {
     /// The connection itself, for what has no function here.
     public let transport: StreamTransport
     private let lifetime: StreamLifetime
-    @exclusivity(unchecked) private var isBusy = false
-    /// Who waits for a turn.
-    @exclusivity(unchecked) private var line: [WaiterToken] = []
     @exclusivity(unchecked) private var binding = TaskBinding()
 
     init(_ lifetime: StreamLifetime) {
@@ -31,12 +28,13 @@ public final class StreamWriter {
     public func write(_ bytes: RawSpan) async throws {
         guard loop.isOnLoop else { return try await hop(bytes, sentBefore: 0, hasTurn: false) }
         var sent = 0
-        let hasTurn = !isBusy
+        let hasTurn = !transport.turn.isTaken
         do {
             if hasTurn {
                 sent = try bytes.withUnsafeBytes { try transport.sendNow($0) } ?? 0
                 if sent == bytes.byteCount { return }
-                isBusy = true
+                transport.turn.isTaken = true
+                transport.sent(sent, unsentBytes: bytes.byteCount - sent)
             }
             let (isHome, record) = loop.homeRecord(&binding, #isolation)
             guard isHome else { throw NotAtHome() }
@@ -50,12 +48,14 @@ public final class StreamWriter {
 
     /// What could not be sent at once, in this writer's turn. At home.
     private func sendRest(_ bytes: RawSpan, _ sent: inout Int, hasTurn: Bool, _ record: TaskRecord?) async throws {
-        if !hasTurn { try await beginTurn(record) }
-        defer { endTurn() }
+        if !hasTurn { try await transport.beginTurn(record) }
+        defer { transport.endTurn() }
         while true {
-            sent += try bytes.withUnsafeBytes {
+            let count = try bytes.withUnsafeBytes {
                 try transport.sendNow(UnsafeRawBufferPointer(rebasing: $0[sent...])) ?? 0
             }
+            sent += count
+            transport.sent(count, unsentBytes: bytes.byteCount - sent)
             if sent == bytes.byteCount { return }
             try await transport.waitUntilWritable(record)
         }
@@ -83,33 +83,10 @@ public final class StreamWriter {
     /// wait. Throws the reason when the connection is lost or was closed, also if nothing is left to wait for.
     public func drain() async throws {
         try await loop.atHome { record in
-            try await beginTurn(record)
-            defer { endTurn() }
+            try await transport.beginTurn(record)
+            defer { transport.endTurn() }
             try await transport.waitUntilFlushed(record)
         }
-    }
-
-    /// Waits for the writers before. A turn is handed over, so that nobody pushes in.
-    private func beginTurn(_ record: TaskRecord?) async throws {
-        guard isBusy else {
-            isBusy = true
-            return
-        }
-        let token = loop.makeWaiter()
-        line.append(token)
-        let outcome = await loop.suspend(token, record)
-        if outcome == .ready { return }
-        line.removeAll { $0 == token }
-        try loop.check(outcome)
-    }
-
-    private func endTurn() {
-        while !line.isEmpty {
-            let next = line.removeFirst()
-            // One that was cancelled may not have left the line yet.
-            if loop.isWaiting(next) { return loop.settle(next, .ready) }
-        }
-        isBusy = false
     }
 
     /// For a task that is elsewhere. It keeps no memory of another thread's.
@@ -138,8 +115,8 @@ public final class StreamWriter {
     /// Waits until the connection has ended and its socket is closed. asyncio: `wait_closed`.
     ///
     /// It does not close: call ``close()`` before. Throws the reason if the connection was lost, and not ended by this
-    /// program, at every call. Any number of tasks may wait. As long as something is queued that the peer does not take,
-    /// the connection does not end: set a time limit, and ``abort()`` when it has passed.
+    /// program, at every call. Any number of tasks may wait. As long as the peer does not take what is queued or being
+    /// written, the connection does not end: set a time limit, and ``abort()`` when it has passed.
     public func waitClosed() async throws {
         try await loop.atHome { record in try await transport.waitClosed(record) }
     }
@@ -160,6 +137,10 @@ public final class StreamWriter {
 
     /// Ends the connection after what was written. Does not wait for that, see ``waitClosed()``. Idempotent. asyncio: `close`.
     /// Any task.
+    ///
+    /// A write of another task that has its turn goes on to its end, so that no message is cut off; writes that still wait
+    /// for theirs, reads and `drain()` throw `.closed`. If that write is cancelled, the connection is reset: the peer does
+    /// not take half a message for a whole one.
     ///
     /// If there is input that nobody has read, the system tells the peer of a reset, which may cost it the end of what
     /// was written: read to the end first, or use ``closeGracefully(within:discardingAtMost:)``. TCP is so (RFC 2525, 2.17).

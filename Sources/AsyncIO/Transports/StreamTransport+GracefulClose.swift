@@ -1,6 +1,6 @@
 /// A close that does not cost the peer the last answer.
 extension StreamTransport {
-    /// Sends what is queued and our end, then drops what the peer still sends until its end; then the connection ends.
+    /// Sends what is queued, the rest of what a task is writing, and our end, then drops what the peer still sends until its end; then the connection ends.
     /// Idempotent. asyncio has no such call; web servers call it a lingering close.
     ///
     /// A plain ``close()`` with input that nobody has read makes TCP send a reset, which may overtake the answer on its way
@@ -17,7 +17,7 @@ extension StreamTransport {
         install(discarder)
         // A wait without end would be none.
         discarder.timer = loop.callLater(after: time) { [weak self] in self?.abort() }
-        perform(state.closedGracefully(queuedBytes: writeBufferSize))
+        perform(state.closedGracefully(queuedBytes: outstandingBytes))
         // A task's transport did not deliver anything before.
         if !isPush { perform(state.started()) }
         wakeTasks()
@@ -25,7 +25,7 @@ extension StreamTransport {
 
     /// The byte limit has passed: the rest is an ordinary close, which the time still bounds.
     fileprivate func discardedEnough() {
-        perform(state.discardedEnough(queuedBytes: writeBufferSize))
+        perform(state.discardedEnough(queuedBytes: outstandingBytes))
     }
 }
 

@@ -20,17 +20,14 @@ extension StreamTransport {
     }
 
     private func receiveAfterEnd() throws -> Int {
-        if let lossError { throw lossError }
-        if sawEnd { return 0 }
-        throw loop.isClosed ? EventLoopError.closed : EventLoopError.transportClosed
+        if lossError == nil, sawEnd { return 0 }
+        throw endError
     }
 
     /// Gives what the kernel takes now; `nil` if that is nothing.
     @inline(__always)
     func sendNow(_ bytes: UnsafeRawBufferPointer) throws -> Int? {
-        guard state.acceptsWrites else {
-            throw lossError ?? (loop.isClosed ? EventLoopError.closed : EventLoopError.transportClosed)
-        }
+        guard state.acceptsWrites || turn.unsentBytes > 0 && state.letsWritesFinish else { throw endError }
         // What was written before goes first.
         guard queue.isEmpty, driver.grantsSend(of: bytes.count) else { return nil }
         switch driver.send(bytes) {
@@ -38,7 +35,7 @@ extension StreamTransport {
         case .wouldBlock: return nil
         case .failed(let error):
             failed(error, operation: "send to")
-            throw lossError ?? EventLoopError.transportClosed
+            throw endError
         }
     }
 
@@ -61,5 +58,66 @@ extension StreamTransport {
         let outcome = await loop.suspend(token, record)
         if writeWaiter == token { writeWaiter = nil }
         if outcome == .cancelled { throw CancellationError() }
+    }
+
+    /// Why nothing goes on here: the loss, or that this program has closed the connection.
+    var endError: any Error {
+        lossError ?? (loop.isClosed ? EventLoopError.closed : EventLoopError.transportClosed)
+    }
+}
+
+/// Whose turn it is to write, of the tasks that do.
+struct WriteTurn {
+    var isTaken = false
+    /// Who waits for it, in order.
+    var line: [WaiterToken] = []
+    /// What is left of the write that has it.
+    fileprivate(set) var unsentBytes = 0
+    /// Whether some of that write went out.
+    fileprivate var isInMessage = false
+}
+
+/// Tasks that write take turns, each with the whole of its bytes: the end of the connection waits for whose turn it is.
+extension StreamTransport {
+    /// What goes out before the connection may end in order.
+    var outstandingBytes: Int { writeBufferSize + turn.unsentBytes }
+
+    /// Waits for the writers before. A turn is handed over, so that nobody pushes in. On the loop, at home.
+    func beginTurn(_ record: TaskRecord?) async throws {
+        if state.isClosing { throw endError }
+        guard turn.isTaken else {
+            turn.isTaken = true
+            return
+        }
+        let token = loop.makeWaiter()
+        turn.line.append(token)
+        let outcome = await loop.suspend(token, record)
+        if outcome == .ready { return }
+        turn.line.removeAll { $0 == token }
+        if outcome == .cancelled { throw CancellationError() }
+        throw endError
+    }
+
+    /// `count` more bytes of the write that has the turn went out.
+    func sent(_ count: Int, unsentBytes: Int) {
+        if count > 0 { turn.isInMessage = true }
+        turn.unsentBytes = unsentBytes
+    }
+
+    /// Hands the turn over, and ends the connection if that waited for it.
+    func endTurn() {
+        let isCut = turn.isInMessage && turn.unsentBytes > 0
+        turn.unsentBytes = 0
+        turn.isInMessage = false
+        if state.isEnding {
+            // Not in the middle of a message, which the peer would take for the whole.
+            if isCut { reset() } else { perform(state.flushed(queuedBytes: outstandingBytes)) }
+        }
+        while !turn.line.isEmpty {
+            let next = turn.line.removeFirst()
+            // One that was cancelled may not have left the line yet.
+            if loop.isWaiting(next) { return loop.settle(next, .ready) }
+        }
+        turn.isTaken = false
     }
 }

@@ -3,8 +3,7 @@ extension StreamTransport {
     /// Suspends until the kernel has all that was written. On the loop, at home, in the writers' turn.
     func waitUntilFlushed(_ record: TaskRecord?) async throws {
         while true {
-            if let lossError { throw lossError }
-            if state.isClosing { throw loop.isClosed ? EventLoopError.closed : EventLoopError.transportClosed }
+            if state.isClosing { throw endError }
             if writeBufferSize == 0 { return }
             try await waitUntilWritable(record)
         }

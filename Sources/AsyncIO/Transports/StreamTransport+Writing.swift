@@ -88,13 +88,13 @@ extension StreamTransport {
             case .bytes(let count):
                 queue.removeFirst(count)
                 // A short send: the driver tells when there is room again.
-                if count < bytes.count { return perform(state.flushed(queuedBytes: writeBufferSize)) }
+                if count < bytes.count { return perform(state.flushed(queuedBytes: outstandingBytes)) }
             case .wouldBlock:
-                return perform(state.flushed(queuedBytes: writeBufferSize))
+                return perform(state.flushed(queuedBytes: outstandingBytes))
             case .failed(let error):
                 return failed(error, operation: "send to")
             }
         }
-        perform(state.flushed(queuedBytes: writeBufferSize))
+        perform(state.flushed(queuedBytes: outstandingBytes))
     }
 }

@@ -33,6 +33,7 @@ public final class StreamTransport {
 
     @exclusivity(unchecked) var readWaiter: WaiterToken?
     @exclusivity(unchecked) var writeWaiter: WaiterToken?
+    @exclusivity(unchecked) var turn = WriteTurn()
 
     package init(
         loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,
@@ -155,14 +156,14 @@ public final class StreamTransport {
         sawEnd = true
         var staysOpen = false
         callConsumer("eofReceived") { staysOpen = try $0.eofReceived() }
-        perform(state.receivedEnd(staysOpen: staysOpen, queuedBytes: writeBufferSize))
+        perform(state.receivedEnd(staysOpen: staysOpen, queuedBytes: outstandingBytes))
     }
 
     /// The peer's end was read, in pull style: the writing direction stays open until the writer is closed.
     func pulledEnd() {
         guard !sawEnd else { return }
         sawEnd = true
-        perform(state.receivedEnd(staysOpen: true, queuedBytes: writeBufferSize))
+        perform(state.receivedEnd(staysOpen: true, queuedBytes: outstandingBytes))
     }
 
     func failed(_ errno: Errno, operation: String) {
@@ -186,20 +187,22 @@ public final class StreamTransport {
 
     /// The driver has sent some of what it had taken.
     func flushed() {
-        perform(state.flushed(queuedBytes: writeBufferSize))
+        perform(state.flushed(queuedBytes: outstandingBytes))
     }
 
     // MARK: Ending
 
     /// Sends what is queued, then ends the connection and tells the protocol. Idempotent. asyncio: `close`.
     ///
+    /// What a task is writing is sent too, see ``StreamWriter/close()``; reading ends at once.
+    ///
     /// A peer that does not read keeps it waiting for as long as it likes; ``closeGracefully(within:discardingAtMost:)``,
     /// ``abort()`` and `Server.drain` are bounded. Input that nobody has read costs the peer what is still on its way: see
     /// ``closeGracefully(within:discardingAtMost:)``.
     public func close() {
         loop.requireOnLoop("StreamTransport.close")
-        perform(state.closed(queuedBytes: writeBufferSize))
-        // What is queued may take as long as the peer likes; tasks have nothing to wait for any more.
+        perform(state.closed(queuedBytes: outstandingBytes))
+        // What is still to go out may take as long as the peer likes; other tasks have nothing to wait for any more.
         wakeTasks()
     }
 
@@ -232,7 +235,7 @@ public final class StreamTransport {
     /// Sends what is queued and then the end of the writing direction; reading goes on. Idempotent. asyncio: `write_eof`.
     public func writeEOF() {
         loop.requireOnLoop("StreamTransport.writeEOF")
-        perform(state.endedWriting(queuedBytes: writeBufferSize))
+        perform(state.endedWriting(queuedBytes: outstandingBytes))
     }
 
     /// The last reference of a task's reader and writer is gone.
@@ -291,6 +294,8 @@ public final class StreamTransport {
     func wakeTasks() {
         if let token = readWaiter.take() { loop.settle(token, .ready) }
         if let token = writeWaiter.take() { loop.settle(token, .ready) }
+        for token in turn.line { loop.settle(token, .closed) }
+        turn.line = []
     }
 
     private func finish() {

@@ -36,7 +36,7 @@ package struct StreamTransportState: ~Copyable {
         case open
         /// `closeGracefully()` was called and the peer has not ended.
         case lingering
-        /// `close()` was called and the queue is not empty.
+        /// `close()` was called and not everything has gone out.
         case closing
         case lost
     }
@@ -52,10 +52,16 @@ package struct StreamTransportState: ~Copyable {
 
     package var isClosing: Bool { life != .open }
 
+    /// Whether the end comes as soon as everything has gone out.
+    package var isEnding: Bool { life != .lost && (isClosing || writing == .ending) }
+
     /// Whether the peer's bytes are read.
     package var acceptsInput: Bool { life == .open || life == .lingering }
 
     package var acceptsWrites: Bool { life == .open && writing == .open }
+
+    /// Whether a write that has begun may go on: the end waits for it.
+    package var letsWritesFinish: Bool { life != .lost && writing != .ended }
 
     // MARK: Reading
 

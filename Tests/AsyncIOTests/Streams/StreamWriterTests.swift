@@ -137,24 +137,6 @@ struct StreamWriterTests {
         }
     }
 
-    // covers: 132
-    @Test(arguments: ScriptedBackend.allCases)
-    func closingWakesTheWriter(backend: ScriptedBackend) async throws {
-        for abort in [false, true] {
-            try await withScriptedNetwork(backend) { network in
-                let (_, writer, peer, writing) = try await writeToASlowPeer(network)
-                if abort { writer.abort() } else { writer.close() }
-                await network.idle()
-                let error = await #expect(throws: WriteError.self) { try await writing.value }
-                #expect((error?.underlying as? EventLoopError)?.code == .closed)
-                peer.unblocksWrites()
-                await network.idle()
-                #expect(peer.wasClosed)
-                #expect(abort || peer.written.count == error?.bytesWritten)
-            }
-        }
-    }
-
     // covers: 146, 153
     @Test(arguments: ScriptedBackend.allCases)
     func writesAfterTheEndFail(backend: ScriptedBackend) async throws {

@@ -1,0 +1,216 @@
+import AsyncIO
+import AsyncIOTesting
+import SystemPackage
+import Testing
+
+/// What becomes of a write when somebody else ends the connection in the middle of it.
+struct CloseWhileWritingTests {
+    /// More than a completion driver takes over from the writer.
+    private static let message = pattern(300_000)
+
+    // covers: 132, 141, 307
+    @Test(arguments: ScriptedBackend.allCases)
+    func closeLetsTheWriteThatHasItsTurnFinish(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer, writing) = try await writeToASlowPeer(network)
+            let reading = network.loop.createTask { try await reader.readLine() }
+            let next = network.loop.createTask { try await writer.write("next") }
+            let others = [writer.drain].map { wait in network.loop.createTask { try await wait() } }
+            await network.idle()
+            writer.close()
+            writer.close()
+            #expect(writer.isClosing)
+            // Nobody else is waited for, and nobody pushes in.
+            #expect(await asyncCode { _ = try await reading.value } == .closed)
+            let refused = network.loop.createTask { try await writer.write("refused") }
+            for task in [next, refused] {
+                let error = await #expect(throws: WriteError.self) { try await task.value }
+                #expect((error?.underlying as? EventLoopError)?.code == .closed)
+                #expect(error?.bytesWritten == 0)
+            }
+            for other in others { #expect(await asyncCode { try await other.value } == .closed) }
+            #expect(await asyncCode { try await writer.drain() } == .closed)
+            var isClosed = false
+            let closing = network.loop.createTask {
+                try await writer.waitClosed()
+                isClosed = true
+            }
+            await network.idle()
+            #expect(!isClosed && !peer.wasShutDown)
+            peer.takes(atMost: 10_000)
+            peer.unblocksWrites()
+            try await writing.value
+            try await closing.value
+            #expect(peer.written == Self.message)
+            #expect(peer.wasClosed)
+        }
+    }
+
+    // covers: 141
+    @Test(arguments: ScriptedBackend.allCases)
+    func whatWasQueuedBeforeAWriteGoesOutToo(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (_, writer, peer) = try network.openStreams()
+            await network.idle()
+            peer.blocksWrites()
+            writer.transport.write(Self.message)
+            let writing = network.loop.createTask { try await writer.write(Self.message) }
+            await network.idle()
+            writer.close()
+            peer.takes(atMost: 100_000)
+            peer.unblocksWrites()
+            try await writing.value
+            try await writer.waitClosed()
+            #expect(peer.written == Self.message + Self.message)
+            #expect(peer.wasClosed)
+        }
+    }
+
+    enum End: CaseIterable {
+        case abort, reset, cancellation, loss
+    }
+
+    // covers: 132
+    @Test(arguments: ScriptedBackend.allCases, End.allCases)
+    func aWriteThatAClosingConnectionWaitsForCanBeEnded(backend: ScriptedBackend, end: End) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (_, writer, peer, writing) = try await writeToASlowPeer(network)
+            writer.close()
+            await network.idle()
+            #expect(!peer.wasClosed)
+            switch end {
+            case .abort: writer.abort()
+            case .reset: writer.reset()
+            case .cancellation: writing.cancel()
+            case .loss: peer.resets()
+            }
+            let error = await #expect(throws: WriteError.self) { try await writing.value }
+            switch end {
+            case .abort, .reset: #expect((error?.underlying as? EventLoopError)?.code == .closed)
+            case .cancellation: #expect(error?.underlying is CancellationError)
+            case .loss: #expect((error?.underlying as? IOError)?.errno == .connectionReset)
+            }
+            await network.idle()
+            #expect(peer.wasClosed && writer.isClosing)
+            #expect(network.loop.statistics.sources == 0)
+        }
+    }
+
+    /// The end comes when both are through: what was sent, and the time.
+    // covers: F12
+    @Test(arguments: ScriptedBackend.allCases, [false, true])
+    func aGracefulCloseLetsTheWriteFinishInTime(backend: ScriptedBackend, isInTime: Bool) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (_, writer, peer, writing) = try await writeToASlowPeer(network)
+            writer.transport.closeGracefully(within: .seconds(3))
+            peer.takes(atMost: 100_000)
+            try await network.loop.sleep(for: .milliseconds(2_999))
+            #expect(!peer.wasShutDown)
+            if isInTime {
+                peer.unblocksWrites()
+                try await writing.value
+                await network.idle()
+                #expect(peer.written == Self.message)
+                #expect(peer.wasShutDown && !peer.wasClosed)
+                peer.ends()
+            } else {
+                try await network.loop.sleep(for: .milliseconds(2))
+                let error = await #expect(throws: WriteError.self) { try await writing.value }
+                #expect((error?.underlying as? EventLoopError)?.code == .closed)
+            }
+            await network.idle()
+            #expect(peer.wasClosed)
+        }
+    }
+
+    // covers: 34
+    @Test(arguments: ScriptedBackend.allCases)
+    func theEndOfTheLoopEndsAWriteThatAClosingConnectionWaitsFor(backend: ScriptedBackend) async throws {
+        try await withScriptedNetworkThread(backend) { network in
+            let (_, writer, peer) = try network.openStreams()
+            peer.blocksWrites()
+            nonisolated(unsafe) var failure: (any Error)?
+            // SAFETY: used on the loop only.
+            nonisolated(unsafe) let sent = writer
+            // Not by `createTask`: the loop could not be closed.
+            Task.detached(executorPreference: network.loop) {
+                do { try await sent.write(Self.message) } catch { failure = error }
+            }
+            network.whenIdle { writer.close() }
+            network.whenIdle { network.loop.stop() }
+            try network.loop.runForever()
+            #expect(writer.isClosing && !peer.wasClosed)
+            try network.loop.close()
+            #expect(peer.wasClosed)
+            #expect(((failure as? WriteError)?.underlying as? EventLoopError)?.code == .closed)
+        }
+    }
+
+    /// Ctrl-C of the first program in the README.
+    // covers: 141, 309
+    @Test(arguments: LoopKind.available)
+    func theClientsThatAServerClosesGetTheWholeMessage(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let (server, writing, reader, writer) = try await serveMuch(loop)
+            server.close()
+            server.closeClients()
+            #expect(server.connectionCount == 1)
+            #expect(try await reader.readToEnd() == much)
+            try await writing.value
+            try await server.waitClosed()
+            writer.close()
+        }
+    }
+
+    // covers: 129, 309
+    @Test(arguments: LoopKind.available)
+    func aWriteThatIsCancelledWhileClosingGivesThePeerNoCleanEnd(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let (server, writing, reader, writer) = try await serveMuch(loop)
+            server.close()
+            server.closeClients()
+            writing.cancel()
+            let error = await #expect(throws: WriteError.self) { try await writing.value }
+            #expect(error?.underlying is CancellationError)
+            try await server.waitClosed()
+            let failure = await #expect(throws: IOError.self) { try await reader.readToEnd() }
+            #expect(failure?.errno == .connectionReset)
+            writer.close()
+        }
+    }
+
+    /// A connection to a server with a task that writes `much`, and waits for the client, which has read nothing.
+    private func serveMuch(
+        _ loop: EventLoop
+    ) async throws -> (Server, Task<Void, any Error>, StreamReader, StreamWriter) {
+        var writing: Task<Void, any Error>?
+        var hasSmallBuffers = false
+        let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
+            while !hasSmallBuffers { await loop.yield() }
+            writing = loop.createTask(eagerStart: true) { try await writer.write(much) }
+            _ = try? await writing?.value
+        }
+        try server.sockets[0].setOption(.sendBufferBytes, to: 64 * 1024)
+        let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+        try writer.transport.socket.setOption(.receiveBufferBytes, to: 64 * 1024)
+        hasSmallBuffers = true
+        await loop.until { writing != nil }
+        return (server, writing!, reader, writer)
+    }
+
+    /// A task writes, and waits for a peer that takes a part.
+    private func writeToASlowPeer(
+        _ network: ScriptedNetwork
+    ) async throws -> (StreamReader, StreamWriter, ScriptedPeer, Task<Void, any Error>) {
+        let (reader, writer, peer) = try network.openStreams()
+        await network.idle()
+        peer.takes(atMost: 100_000)
+        let writing = network.loop.createTask(eagerStart: true) { try await writer.write(Self.message) }
+        peer.blocksWrites()
+        await network.idle()
+        return (reader, writer, peer, writing)
+    }
+}
+
+/// More than small buffers of the kernel's take for a peer that does not read.
+private let much = pattern(4 << 20)
