@@ -100,10 +100,18 @@ public final class StreamWriter {
         }
     }
 
-    /// Ends the writing direction; the peer reads an end, and reading goes on. Idempotent. asyncio: `write_eof`. Any task.
+    /// Ends the writing direction after the writes before; the peer reads an end, and reading goes on. Idempotent. asyncio:
+    /// `write_eof`. Any task.
+    ///
+    /// It takes its turn as a write does, and throws while it waits for it as ``drain()`` does.
     public func writeEOF() async throws {
-        guard loop.isOnLoop else { return try await loop.hop { transport.writeEOF() } }
-        transport.writeEOF()
+        try await loop.atHome { record in
+            // There is nothing to end any more.
+            guard transport.state.acceptsWrites else { return }
+            try await transport.beginTurn(record)
+            defer { transport.endTurn() }
+            transport.writeEOF()
+        }
     }
 
     /// Whether this end can be closed alone: yes, by TCP. asyncio: `can_write_eof`.

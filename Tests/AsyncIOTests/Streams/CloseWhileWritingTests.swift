@@ -15,7 +15,7 @@ struct CloseWhileWritingTests {
             let (reader, writer, peer, writing) = try await writeToASlowPeer(network)
             let reading = network.loop.createTask { try await reader.readLine() }
             let next = network.loop.createTask { try await writer.write("next") }
-            let others = [writer.drain].map { wait in network.loop.createTask { try await wait() } }
+            let others = [writer.drain, writer.writeEOF].map { wait in network.loop.createTask { try await wait() } }
             await network.idle()
             writer.close()
             writer.close()
@@ -146,6 +146,33 @@ struct CloseWhileWritingTests {
         }
     }
 
+    // covers: 153, 307
+    @Test(arguments: ScriptedBackend.allCases)
+    func theEndOfWritingWaitsForItsTurn(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (_, writer, peer, writing) = try await writeToASlowPeer(network)
+            let second = network.loop.createTask { try await writer.write("second") }
+            await network.idle()
+            let cancelled = network.loop.createTask { try await writer.writeEOF() }
+            let ending = network.loop.createTask { try await writer.writeEOF() }
+            await network.idle()
+            let late = network.loop.createTask { try await writer.write("late") }
+            await network.idle()
+            cancelled.cancel()
+            await #expect(throws: CancellationError.self) { try await cancelled.value }
+            #expect(!peer.wasShutDown)
+            peer.takes(atMost: 100_000)
+            peer.unblocksWrites()
+            for task in [writing, second, ending] { try await task.value }
+            let error = await #expect(throws: WriteError.self) { try await late.value }
+            #expect((error?.underlying as? EventLoopError)?.code == .closed)
+            await network.idle()
+            #expect(peer.written == Self.message + Array("second".utf8))
+            #expect(peer.wasShutDown && !peer.wasClosed)
+            writer.close()
+        }
+    }
+
     /// Ctrl-C of the first program in the README.
     // covers: 141, 309
     @Test(arguments: LoopKind.available)
@@ -179,15 +206,31 @@ struct CloseWhileWritingTests {
         }
     }
 
+    // covers: 153
+    @Test(arguments: LoopKind.available)
+    func theEndOfWritingComesBehindTheMessage(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let (server, writing, reader, writer) = try await serveMuch(loop, endsWriting: true)
+            #expect(try await reader.readToEnd() == much)
+            try await writing.value
+            writer.close()
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
     /// A connection to a server with a task that writes `much`, and waits for the client, which has read nothing.
+    ///
+    /// - Parameter endsWriting: Whether the connection's handler ends the writing direction meanwhile.
     private func serveMuch(
-        _ loop: EventLoop
+        _ loop: EventLoop, endsWriting: Bool = false
     ) async throws -> (Server, Task<Void, any Error>, StreamReader, StreamWriter) {
         var writing: Task<Void, any Error>?
         var hasSmallBuffers = false
         let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
             while !hasSmallBuffers { await loop.yield() }
             writing = loop.createTask(eagerStart: true) { try await writer.write(much) }
+            if endsWriting { try await writer.writeEOF() }
             _ = try? await writing?.value
         }
         try server.sockets[0].setOption(.sendBufferBytes, to: 64 * 1024)
