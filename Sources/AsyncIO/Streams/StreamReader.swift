@@ -45,23 +45,47 @@ public final class StreamReader {
     ///
     /// - Returns: How many, at least one; `nil` at the end of the stream. An empty buffer gives 0.
     public func read(into buffer: inout [UInt8]) async throws -> Int? {
-        if loop.isOnLoop {
-            if let count = try buffer.withUnsafeMutableBytes({ try takeNow(into: $0) }) {
-                return count == 0 && !buffer.isEmpty ? nil : count
+        try await read(hasRoom: !buffer.isEmpty) { try buffer.withUnsafeMutableBytes { try take(into: $0) } }
+    }
+
+    /// As ``read(into:)-([UInt8])``. The memory must stay as it is until this returns or throws.
+    public func read(into buffer: UnsafeMutableRawBufferPointer) async throws -> Int? {
+        try await read(hasRoom: !buffer.isEmpty) { try take(into: buffer) }
+    }
+
+    /// As ``read(into:)-([UInt8])``.
+    public func read(into buffer: inout MutableRawSpan) async throws -> Int? {
+        try await read(hasRoom: !buffer.isEmpty) { try buffer.withUnsafeMutableBytes { try take(into: $0) } }
+    }
+
+    /// As ``read(into:)-([UInt8])``; appends to what is in `buffer`. A full one gives 0.
+    public func read(into buffer: inout OutputRawSpan) async throws -> Int? {
+        try await read(hasRoom: !buffer.isFull) {
+            try buffer.withUnsafeMutableBytes { bytes, count in
+                let taken = try take(into: UnsafeMutableRawBufferPointer(rebasing: bytes[count...]))
+                count += taken ?? 0
+                return taken
             }
+        }
+    }
+
+    /// Waits for bytes that `attempt` then moves by ``take(into:)``, which it calls once.
+    @inline(__always)
+    private func read(hasRoom: Bool, _ attempt: () throws -> Int?) async throws -> Int? {
+        if loop.isOnLoop {
+            if isBusy { throw EventLoopError.busy("read from this connection") }
+            if let count = try attempt() { return count == 0 && hasRoom ? nil : count }
             let (isHome, record) = loop.homeRecord(&binding, #isolation)
             if isHome {
-                try begin()
+                isBusy = true
                 defer { isBusy = false }
                 while true {
                     try await transport.waitUntilReadable(record)
-                    if let count = try buffer.withUnsafeMutableBytes({ try transport.receiveNow(into: $0) }) {
-                        return count == 0 ? nil : count
-                    }
+                    if let count = try attempt() { return count == 0 ? nil : count }
                 }
             }
         }
-        return try await loop.hop { try await read(into: &buffer) }
+        return try await loop.hop { try await read(hasRoom: hasRoom, attempt) }
     }
 
     /// Waits for bytes and returns what there is, at most `maximumBytes`, and at most 64 KiB at a time; empty at the end.
@@ -258,8 +282,7 @@ public final class StreamReader {
     }
 
     @inline(__always)
-    private func takeNow(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
-        if isBusy { throw EventLoopError.busy("read from this connection") }
+    private func take(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
         if !lookAhead.isEmpty { return lookAhead.take(into: buffer) }
         return try transport.receiveNow(into: buffer)
     }

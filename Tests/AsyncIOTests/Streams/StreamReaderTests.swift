@@ -25,6 +25,64 @@ struct StreamReaderTests {
         }
     }
 
+    // covers: 300
+    @Test(arguments: ScriptedBackend.allCases, [false, true])
+    func readMovesBytesIntoMemoryOfEveryShape(backend: ScriptedBackend, mustWait: Bool) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 6, alignment: 1)
+            defer { memory.deallocate() }
+            for shape in Shape.allCases {
+                await network.idle()
+                if !mustWait {
+                    peer.sends("bcd")
+                    await network.idle()
+                }
+                memory.copyBytes(from: Array("......".utf8))
+                let reading = network.loop.createTask { try await shape.read(reader, memory) }
+                await network.idle()
+                if mustWait { peer.sends("bcd") }
+                #expect(try await reading.value == 3)
+                #expect(String(decoding: memory, as: UTF8.self) == (shape == .output ? "abcd.." : "bcd..."))
+            }
+            // What was looked ahead comes first, and no memory takes nothing.
+            peer.sends("line\nrest")
+            #expect(try await reader.readLine() == "line")
+            let oneByte = UnsafeMutableRawBufferPointer(rebasing: memory[..<1])
+            for shape in Shape.allCases {
+                // That is full already.
+                #expect(try await shape.read(reader, oneByte) == (shape == .output ? 0 : 1))
+            }
+            let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+            #expect(try await reader.read(into: nothing) == 0)
+            #expect(try await reader.readExactly(2) == Array("st".utf8))
+            peer.ends()
+            for shape in Shape.allCases { #expect(try await shape.read(reader, memory) == nil) }
+            writer.close()
+        }
+    }
+
+    private enum Shape: CaseIterable {
+        case pointer, mutable, output
+
+        /// An output span has one byte already.
+        func read(_ reader: StreamReader, _ memory: UnsafeMutableRawBufferPointer) async throws -> Int? {
+            switch self {
+            case .pointer: return try await reader.read(into: memory)
+            case .mutable:
+                var span = memory.mutableBytes
+                return try await reader.read(into: &span)
+            case .output:
+                var span = OutputRawSpan(buffer: memory, initializedCount: 0)
+                span.append(UInt8(ascii: "a"), as: UInt8.self)
+                let count = try await reader.read(into: &span)
+                #expect(span.byteCount == 1 + (count ?? 0))
+                _ = span.finalize(for: memory)
+                return count
+            }
+        }
+    }
+
     // covers: 136, 303
     @Test(arguments: ScriptedBackend.allCases)
     func anEmptyReadIsNoEndAndANegativeOneIsRefused(backend: ScriptedBackend) async throws {
