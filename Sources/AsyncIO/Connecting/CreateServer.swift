@@ -25,8 +25,7 @@ extension EventLoop {
         hosts: [String], port: UInt16, options: ServerOptions = ServerOptions(),
         _ makeProtocol: @escaping () throws -> any StreamProtocol
     ) async throws -> Server {
-        if hosts.isEmpty { throw EventLoopError(.invalidArgument, "createServer was given an empty list of hosts") }
-        return try await createServer(listed: hosts, port: port, options, makeProtocol)
+        try await createServer(listed: hosts, port: port, options, makeProtocol)
     }
 
     private final func createServer(

@@ -9,19 +9,13 @@ extension EventLoop {
     /// Ports that are tried when the system chooses one: another address may have it in use.
     private static var mostPorts: Int { 16 }
 
-    /// Listens on every address of a host.
-    final func listen(
-        host: String?, port: UInt16, options: ServerOptions, _ accepted: @escaping Accepted
-    ) async throws -> Server {
-        try await listen(hosts: [host], port: port, options: options, accepted)
-    }
-
-    /// Listens on every address of the hosts, each once.
+    /// Listens on every address of the hosts, each once; `nil` is all interfaces.
     final func listen(
         hosts: [String?], port: UInt16, options: ServerOptions, by resolver: Resolver = .shared,
         _ accepted: @escaping Accepted
     ) async throws -> Server {
         let loop = try listeningLoop()
+        if hosts.isEmpty { throw EventLoopError(.invalidArgument, "a server was given an empty list of hosts") }
         return try await atHome { _ in
             // What the caller has written out is meant; of a name's addresses those that the system has.
             let required = hosts.compactMap { host in host.flatMap { SocketAddress(literal: $0, port: port) } }
@@ -53,9 +47,9 @@ extension EventLoop {
         var server: Server?
         do {
             let loop = try listeningLoop()
-            if sockets.isEmpty { throw EventLoopError(.invalidArgument, "createServer was given no socket") }
+            if sockets.isEmpty { throw EventLoopError(.invalidArgument, "a server was given no socket") }
             if distinct.count != sockets.count {
-                throw EventLoopError(.invalidArgument, "createServer was given the same socket twice")
+                throw EventLoopError(.invalidArgument, "a server was given the same socket twice")
             }
             let made = Server(loop: self)
             server = made

@@ -1,3 +1,5 @@
+public import AsyncIOSystem
+
 extension EventLoop {
     /// The default of `limitBytes`: the longest line that a reader takes. asyncio: 64 KiB.
     public static let defaultLineLimitBytes = 64 * 1024
@@ -15,18 +17,48 @@ extension EventLoop {
     /// ``createConnection(host:port:options:_:)``, and `.invalidArgument` for a limit that is not positive.
     ///
     /// The connection ends when it is closed, or when nobody holds its streams any more. See also
-    /// ``withConnection(host:port:limitBytes:_:)``.
+    /// ``withConnection(host:port:options:limitBytes:_:)``.
     public final func openConnection(
-        host: String, port: UInt16, limitBytes: Int = defaultLineLimitBytes
+        host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
+        limitBytes: Int = defaultLineLimitBytes
     ) async throws -> sending (reader: StreamReader, writer: StreamWriter) {
         try checkLineLimit(limitBytes)
         let streams = try await atHome { _ in
-            let (driver, peer) = try await connect(host: host, port: port)
-            let transport = StreamTransport(loop: self, driver: driver, consumer: nil, peerAddress: peer)
-            return UncheckedSendable(value: transport.makeStreams(limitBytes: limitBytes))
+            let (driver, peer) = try await connect(host: host, port: port, options: options)
+            return makeStreams(driver, peer: peer, limitBytes: limitBytes)
         }
         nonisolated(unsafe) let value = streams.value
         return value
+    }
+
+    /// Takes over a connected socket of the program's, for a task that reads and writes itself. asyncio:
+    /// `open_connection(sock=)`.
+    ///
+    /// The socket belongs to this call, as to ``createConnection(socket:_:)``, and to the connection then. Any task. Throws as
+    /// that, and `.invalidArgument` for a limit that is not positive.
+    public final func openConnection(
+        socket: Socket, limitBytes: Int = defaultLineLimitBytes
+    ) async throws -> sending (reader: StreamReader, writer: StreamWriter) {
+        var wasTaken = false
+        do {
+            try checkLineLimit(limitBytes)
+            let streams = try await atHome { _ in
+                wasTaken = true
+                return makeStreams(try adopt(socket), peer: nil, limitBytes: limitBytes)
+            }
+            nonisolated(unsafe) let value = streams.value
+            return value
+        } catch {
+            if !wasTaken { socket.close() }
+            throw error
+        }
+    }
+
+    private final func makeStreams(
+        _ driver: StreamDriver, peer: SocketAddress?, limitBytes: Int
+    ) -> UncheckedSendable<(reader: StreamReader, writer: StreamWriter)> {
+        let transport = StreamTransport(loop: self, driver: driver, consumer: nil, peerAddress: peer)
+        return UncheckedSendable(value: transport.makeStreams(limitBytes: limitBytes))
     }
 
     /// Connects to a TCP server for the time of `body`; returns when the connection has ended.
@@ -43,12 +75,31 @@ extension EventLoop {
     /// and its error thrown, but a connection that broke off in the middle of a write is reset, so that the peer
     /// does not take half of it for the whole. A cancelled task does not wait: what is still queued goes out while the loop
     /// runs, and if there is something, a `CancellationError` is thrown instead of the result. As for input that nobody has read, see ``StreamWriter/close()``. Throws as
-    /// ``openConnection(host:port:limitBytes:)`` too.
+    /// ``openConnection(host:port:options:limitBytes:)`` too.
     public final func withConnection<Result>(
-        host: String, port: UInt16, limitBytes: Int = defaultLineLimitBytes,
+        host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
+        limitBytes: Int = defaultLineLimitBytes,
         _ body: (StreamReader, StreamWriter) async throws -> Result
     ) async throws -> Result {
-        let (reader, writer) = try await openConnection(host: host, port: port, limitBytes: limitBytes)
+        let (reader, writer) = try await openConnection(
+            host: host, port: port, options: options, limitBytes: limitBytes)
+        return try await withStreams(reader, writer, body)
+    }
+
+    /// Takes over a connected socket of the program's for the time of `body`.
+    ///
+    /// As `withConnection` of a host, and throws as ``openConnection(socket:limitBytes:)`` too.
+    public final func withConnection<Result>(
+        socket: Socket, limitBytes: Int = defaultLineLimitBytes,
+        _ body: (StreamReader, StreamWriter) async throws -> Result
+    ) async throws -> Result {
+        let (reader, writer) = try await openConnection(socket: socket, limitBytes: limitBytes)
+        return try await withStreams(reader, writer, body)
+    }
+
+    private final func withStreams<Result>(
+        _ reader: StreamReader, _ writer: StreamWriter, _ body: (StreamReader, StreamWriter) async throws -> Result
+    ) async throws -> Result {
         let result: Result
         do {
             result = try await body(reader, writer)

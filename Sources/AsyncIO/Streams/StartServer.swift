@@ -1,3 +1,5 @@
+public import AsyncIOSystem
+
 extension EventLoop {
     /// Listens for TCP connections; each is handled by a task of its own, on the loop's thread. asyncio: `start_server`.
     ///
@@ -18,9 +20,58 @@ extension EventLoop {
         limitBytes: Int = defaultLineLimitBytes,
         _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
     ) async throws -> Server {
+        try await startServer(listed: [host], port: port, options, limitBytes, handle)
+    }
+
+    /// As `startServer` of a host, on every address of several hosts, each address once. Throws `.invalidArgument` for none.
+    public final func startServer(
+        hosts: [String], port: UInt16, options: ServerOptions = ServerOptions(),
+        limitBytes: Int = defaultLineLimitBytes,
+        _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
+    ) async throws -> Server {
+        try await startServer(listed: hosts, port: port, options, limitBytes, handle)
+    }
+
+    private final func startServer(
+        listed hosts: [String?], port: UInt16, _ options: ServerOptions, _ limitBytes: Int,
+        _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
+    ) async throws -> Server {
         guard isOnLoop else { throw EventLoopError.wrongThread("startServer") }
         try checkLineLimit(limitBytes)
-        return try await listen(host: host, port: port, options: options) { loop, server, driver, peer in
+        return try await listen(hosts: hosts, port: port, options: options, Self.serve(limitBytes, handle))
+    }
+
+    /// Serves on sockets that were bound elsewhere, such as those of a service manager. asyncio: `start_server(sock=)`.
+    ///
+    /// They belong to this call, as to ``createServer(sockets:options:_:)``, also if it throws. Throws as that, and as
+    /// `startServer` of a host.
+    public final func startServer(
+        sockets: [Socket], options: ServerOptions = ServerOptions(), limitBytes: Int = defaultLineLimitBytes,
+        _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
+    ) async throws -> Server {
+        do {
+            guard isOnLoop else { throw EventLoopError.wrongThread("startServer") }
+            try checkLineLimit(limitBytes)
+        } catch {
+            for socket in Set(sockets) { socket.close() }
+            throw error
+        }
+        return try listen(sockets: sockets, options: options, Self.serve(limitBytes, handle))
+    }
+
+    /// As `startServer` of several sockets.
+    public final func startServer(
+        socket: Socket, options: ServerOptions = ServerOptions(), limitBytes: Int = defaultLineLimitBytes,
+        _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
+    ) async throws -> Server {
+        try await startServer(sockets: [socket], options: options, limitBytes: limitBytes, handle)
+    }
+
+    /// Each connection by a task of its own.
+    private static func serve(
+        _ limitBytes: Int, _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
+    ) -> Accepted {
+        { loop, server, driver, peer in
             let transport = StreamTransport(
                 loop: loop, driver: driver, consumer: nil, peerAddress: peer, server: server)
             let (reader, writer) = transport.makeStreams(limitBytes: limitBytes)

@@ -1,0 +1,100 @@
+import AsyncIO
+import AsyncIOTesting
+import CAsyncIO
+import SystemPackage
+import Testing
+
+/// The ways to a client's streams.
+struct OpenConnectionTests {
+    // covers: 161
+    @Test(arguments: LoopKind.available)
+    func theLocalAddressCanBeChosen(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            var peers: [String?] = []
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
+                peers.append(writer.peerAddress?.host)
+            }
+            let options = ConnectionOptions(localAddress: SocketAddress(literal: "127.0.0.5", port: 0))
+            let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port, options: options)
+            #expect(writer.localAddress?.host == "127.0.0.5")
+            writer.close()
+            try await loop.withConnection(host: "127.0.0.1", port: server.port, options: options) { reader, writer in
+                #expect(writer.localAddress?.host == "127.0.0.5")
+                let rest = try await reader.readToEnd()
+                #expect(rest.isEmpty)
+            }
+            await loop.until { server.acceptedCount == 2 && server.connectionCount == 0 }
+            #expect(peers == ["127.0.0.5", "127.0.0.5"])
+            server.close()
+        }
+    }
+
+    // covers: 137, 300
+    @Test(arguments: LoopKind.available)
+    func connectedSocketsBecomeStreams(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let (near, far) = try Socket.pair()
+            let (reader, writer) = try await loop.openConnection(socket: near)
+            // It is left alone, and goes on.
+            #expect(await asyncCode { _ = try await loop.openConnection(socket: near) } == .descriptorInUse)
+            let answer = try await loop.withConnection(socket: far) { itsReader, itsWriter in
+                try await writer.write("question\n")
+                let line = try await itsReader.readLine()
+                try await itsWriter.write("answer")
+                return line
+            }
+            #expect(answer == "question")
+            #expect(try await reader.readToEnd() == Array("answer".utf8))
+            writer.close()
+        }
+    }
+
+    /// Any task may give one, also where the loop is no more.
+    // covers: 162, 163
+    @Test(arguments: LoopKind.available)
+    func aSocketOfAnotherThreadBecomesStreamsToo(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let (near, far) = try Socket.pair()
+            try await Task.detached {
+                try await loop.withConnection(socket: near) { _, writer in try await writer.write("from elsewhere") }
+            }.value
+            let (reader, writer) = try await loop.openConnection(socket: far)
+            #expect(try await reader.readToEnd() == Array("from elsewhere".utf8))
+            writer.close()
+        }
+    }
+
+    // covers: 162, 163
+    @Test(arguments: LoopKind.available)
+    func aSocketThatWillNotDoIsClosed(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let unconnected = try Socket.stream(.ipv4)
+            let unconnectedFile = aio_file_number(unconnected.number)
+            let error = await #expect(throws: IOError.self) { _ = try await loop.openConnection(socket: unconnected) }
+            #expect(error?.errno == .socketNotConnected)
+            #expect(aio_file_number(unconnected.number) != unconnectedFile)
+
+            let (near, far) = try Socket.pair()
+            let files = [near, far].map { aio_file_number($0.number) }
+            #expect(
+                await asyncCode { _ = try await loop.openConnection(socket: near, limitBytes: 0) } == .invalidArgument)
+            #expect(
+                await asyncCode { try await loop.withConnection(socket: far, limitBytes: -1) { _, _ in } }
+                    == .invalidArgument)
+            #expect(aio_file_number(near.number) != files[0] && aio_file_number(far.number) != files[1])
+            #expect(loop.statistics.sources == 0)
+        }
+    }
+
+    // covers: 34, 162
+    @Test(arguments: LoopKind.available)
+    func aSocketGivenToAClosedLoopIsClosed(kind: LoopKind) async throws {
+        let loop = try kind.makeLoop()
+        try loop.close()
+        let (near, far) = try Socket.pair()
+        defer { far.close() }
+        let file = aio_file_number(near.number)
+        #expect(await asyncCode { _ = try await loop.openConnection(socket: near) } == .closed)
+        #expect(aio_file_number(near.number) != file)
+    }
+}
