@@ -12,7 +12,7 @@ extension EventLoop {
     /// protocols, tasks that wait in an operation of the loop are resumed with `.closed`. The loop's thread.
     ///
     /// Throws `.tasksAlive` while tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)`` have not ended (cancel
-    /// them, and run the loop until they did; ``run(isDebug:loopFactory:_:)`` does that), `.alreadyRunning` while it runs,
+    /// them, and run the loop until they did; ``run(isDebug:loopFactory:fileID:line:_:)`` does that), `.alreadyRunning` while it runs,
     /// `.wrongThread`.
     public final func close() throws(EventLoopError) {
         if isClosed { return }

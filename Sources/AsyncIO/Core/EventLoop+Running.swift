@@ -29,15 +29,15 @@ extension EventLoop {
     /// next run), and what ``runForever()`` throws.
     @available(*, noasync, message: "runUntilComplete blocks its thread; call it from synchronous code")
     public final func runUntilComplete<Result>(
-        _ body: sending @escaping () async throws -> sending Result
+        fileID: StaticString = #fileID, line: UInt = #line, _ body: sending @escaping () async throws -> sending Result
     ) throws -> sending Result {
-        try runMain("runUntilComplete", body)
+        try runMain("runUntilComplete", CallSite(fileID: fileID, line: line), body)
     }
 
     /// Runs `body` as a task until it ends. `prepare` is called first, within the run, with what cancels the task; that tells
     /// whether the task had not ended before.
     final func runMain<Result>(
-        _ function: String, _ body: sending @escaping () async throws -> sending Result,
+        _ function: String, _ site: CallSite, _ body: sending @escaping () async throws -> sending Result,
         prepare: (_ cancel: @escaping () -> Bool) throws(Errno) -> Void = { _ throws(Errno) in }
     ) throws -> sending Result {
         let main = MainTask(body)
@@ -46,7 +46,7 @@ extension EventLoop {
         // From within the run, which has bound the loop to this thread.
         try runBlocking(function) { () throws(Errno) in
             try prepare(main.cancel)
-            start(main)
+            start(main, site)
         }
         guard let result = main.result else { throw EventLoopError.stoppedBeforeCompletion }
         nonisolated(unsafe) let value = try result.get()
@@ -54,14 +54,14 @@ extension EventLoop {
     }
 
     /// Its end is told by its record: what a task factory makes of a main task may end without calling it.
-    private final func start<Value>(_ main: MainTask<Value>) {
-        let record = TaskRecord(loop: self, name: "main", site: CallSite(fileID: #fileID, line: #line))
-        let ended: ((any Error)?) -> Void = { [unowned self] error in
+    private final func start<Value>(_ main: MainTask<Value>, _ site: CallSite) {
+        let record = TaskRecord(loop: self, name: "main", site: site)
+        let ended: ((any Error)?) -> Void = { [unowned self, unowned record] error in
             if main.isAwaited {
                 if let error { main.result = .failure(error) }
                 stop()
             } else if let error {
-                taskFailed("main", error)
+                reportUnread(error, of: record)
             }
         }
         record.whenEnded = ended

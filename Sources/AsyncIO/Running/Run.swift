@@ -26,12 +26,12 @@ import CAsyncIO
 ///   - loopFactory: Makes the loop to use; by default the process's policy does, and the loop is also set as the thread's.
 @available(*, noasync, message: "run blocks its thread; call it from a main() that is not async")
 public func run<Result>(
-    isDebug: Bool? = nil, loopFactory: (() throws -> EventLoop)? = nil,
-    _ body: sending @escaping () async throws -> sending Result
+    isDebug: Bool? = nil, loopFactory: (() throws -> EventLoop)? = nil, fileID: StaticString = #fileID,
+    line: UInt = #line, _ body: sending @escaping () async throws -> sending Result
 ) throws -> sending Result {
     let runner = Runner(isDebug: isDebug, loopFactory: loopFactory)
     do {
-        let result = try runner.run(body)
+        let result = try runner.run(fileID: fileID, line: line, body)
         try runner.close()
         return result
     } catch {

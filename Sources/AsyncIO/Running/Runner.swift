@@ -67,10 +67,10 @@ public final class Runner {
     ///
     /// Throws what `body` throws, `.interrupted` after a Ctrl-C, `.runnerClosed` after ``close()``, `.alreadyRunning` and
     /// `.anotherLoopRunning` within a loop, `.calledFromTask` within a Swift task, and what
-    /// ``EventLoop/runUntilComplete(_:)->Result`` throws.
+    /// ``EventLoop/runUntilComplete(fileID:line:_:)`` throws.
     @available(*, noasync, message: "Runner.run blocks its thread; call it from a main() that is not async")
     public func run<Result>(
-        _ body: sending @escaping () async throws -> sending Result
+        fileID: StaticString = #fileID, line: UInt = #line, _ body: sending @escaping () async throws -> sending Result
     ) throws -> sending Result {
         try checkMayBlock("Runner.run")
         let loop = try getLoop()
@@ -78,7 +78,8 @@ public final class Runner {
         var watch: InterruptWatch?
         let result: Result
         do {
-            result = try loop.runMain("Runner.run", body) { (cancel) throws(Errno) in
+            result = try loop.runMain("Runner.run", CallSite(fileID: fileID, line: line), body) {
+                (cancel) throws(Errno) in
                 watch = try InterruptWatch.begin(on: loop, cancel: cancel)
             }
         } catch {

@@ -45,11 +45,14 @@ extension EventLoop {
         }
     }
 
-    private final func reportUnread(_ error: any Error, of record: TaskRecord) {
+    /// A task threw, and nobody may be left to be told.
+    final func reportUnread(_ error: any Error, of record: TaskRecord) {
         if error.isCancellation { return }
+        let message: StaticString =
+            core.pointee.isDraining
+            ? "unhandled exception during run() shutdown" : "Task exception was never retrieved"
         callExceptionHandler(
-            ExceptionContext(
-                message: "Task exception was never retrieved", error: error, origin: record.site, task: record.name))
+            ExceptionContext(message: "\(message)", error: error, origin: record.site, task: record.name))
     }
 
     /// Starts the task of `record`. Throws `.closed`, and what the task factory throws.
@@ -62,18 +65,7 @@ extension EventLoop {
         // SAFETY: every step runs on this thread, so the operation does not leave it.
         let sent = SentOperation(call: try applyTaskFactory(operation, record))
         record.register()
-        let body: @Sendable @concurrent () async throws -> Success = {
-            record.begin()
-            do {
-                // The task's one cancellation handler: its waits need none of their own.
-                let value = try await withTaskCancellationHandler(operation: sent.call) { record.cancel() }
-                record.end()
-                return value
-            } catch {
-                record.end(error)
-                throw error
-            }
-        }
+        let body: @Sendable @concurrent () async throws -> Success = { try await record.run(sent) }
         let task: Task<Success, any Error>
         if eagerStart, #available(macOS 26, *) {
             task = Task.immediate(name: record.name, priority: priority, executorPreference: self, operation: body)
@@ -108,13 +100,6 @@ extension EventLoop {
         for name in core.pointee.sources.names { core.pointee.sources[name]?.pointee.drain() }
         cancelAllTasks()
         while !core.pointee.tasks.isEmpty { try runForever() }
-    }
-
-    /// A task threw. While the loop is drained, nobody may be left to be told.
-    final func taskFailed(_ name: String?, _ error: any Error) {
-        guard core.pointee.isDraining, !error.isCancellation else { return }
-        callExceptionHandler(
-            ExceptionContext(message: "unhandled exception during run() shutdown", error: error, task: name))
     }
 
     final func taskEnded() {

@@ -43,10 +43,8 @@ extension EventLoop {
         let sent = SentOperation(call: try applyTaskFactory(operation.call, record))
         record.requestCancel = { canceller.cancel() }
         record.register()
-        record.begin()
-        defer { record.end() }
         if core.pointee.isDraining { canceller.cancel() }
-        return try await withTaskCancellationHandler(operation: sent.call) { record.cancel() }
+        return try await record.run(sent)
     }
 }
 

@@ -34,25 +34,36 @@ final class TaskRecord: LoopMessage, @unchecked Sendable {
         loop.core.pointee.tasks[ObjectIdentifier(self)] = self
     }
 
-    /// The task runs its first step.
-    func begin() {
+    /// The task, from its first step to its last.
+    nonisolated(nonsending) func run<Success>(_ operation: SentOperation<Success>) async throws -> Success {
+        begin()
+        do {
+            // The task's one cancellation handler: its waits need none of their own.
+            let value = try await withTaskCancellationHandler(operation: operation.call) { cancel() }
+            end(nil)
+            return value
+        } catch {
+            end(error)
+            throw error
+        }
+    }
+
+    private func begin() {
         identity = .current
         loop.core.pointee.runningTasks[identity] = self
         if loop.core.pointee.debug.isOn { loop.core.pointee.debug.begunTask = name }
     }
 
-    /// The task runs its last step.
-    ///
-    /// - Parameter error: What it throws, if the loop or `whenEnded` is to hear of that.
-    func end(_ error: (any Error)? = nil) {
+    private func end(_ error: (any Error)?) {
         isFinished = true
         requestCancel = nil
         loop.core.pointee.runningTasks[identity] = nil
         loop.core.pointee.tasks[ObjectIdentifier(self)] = nil
         if let whenEnded = whenEnded.take() {
             whenEnded(error)
-        } else if let error {
-            loop.taskFailed(name, error)
+        } else if let error, loop.core.pointee.isDraining {
+            // Whoever would await it may be gone.
+            loop.reportUnread(error, of: self)
         }
         loop.taskEnded()
     }

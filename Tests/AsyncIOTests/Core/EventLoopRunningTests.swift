@@ -252,6 +252,47 @@ struct EventLoopRunningTests {
         }
     }
 
+    // covers: 25, 66
+    @Test(arguments: LoopKind.available)
+    func theErrorOfAMainTaskThatOutlivesItsRunIsReported(kind: LoopKind) async throws {
+        struct Failure: Error {}
+        try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
+            var reports: [ExceptionContext] = []
+            loop.setExceptionHandler { _, context in reports.append(context) }
+            let line: UInt = #line + 2
+            func run() throws {
+                try loop.runUntilComplete {
+                    loop.stop()
+                    await loop.yield()
+                    throw Failure()
+                }
+            }
+            #expect(code(run) == .stoppedBeforeCompletion)
+            #expect(reports.isEmpty)
+            loop.stop()
+            try loop.runForever()
+            #expect(loop.taskCount == 0)
+            #expect(reports.map(\.message) == ["Task exception was never retrieved"])
+            #expect(reports.first?.error is Failure)
+            #expect(reports.first?.task == "main")
+            #expect(reports.first?.origin?.line == line)
+            #expect(reports.first?.origin?.fileID.description == #fileID)
+        }
+    }
+
+    // covers: 66, 295
+    @Test func theErrorOfAMainTaskWhoseRunFailedIsReported() async throws {
+        struct Failure: Error {}
+        try await withLoopThread(makeLoop: CountingLoop.init, LoopTestOptions(unhandledErrors: 1)) { loop in
+            loop.counter.nextError = .noMemory
+            #expect(throws: IOError.self) { try loop.runUntilComplete { throw Failure() } }
+            #expect(loop.taskCount == 1)
+            loop.stop()
+            try loop.runForever()
+            #expect(loop.taskCount == 0)
+        }
+    }
+
     // covers: 106
     @Test(arguments: LoopKind.available)
     func anotherThreadStopsTheLoopByACallback(kind: LoopKind) async throws {

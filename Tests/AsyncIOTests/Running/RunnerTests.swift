@@ -138,10 +138,11 @@ struct RunnerTests {
     @Test(arguments: LoopKind.available)
     func whatLeftoverTasksThrowIsReportedUnlessItIsTheirCancellation(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
-            nonisolated(unsafe) var reports: [String] = []
+            nonisolated(unsafe) var reports: [ExceptionContext] = []
             let runner = Runner(loopFactory: { try kind.makeLoop() })
             let loop = try runner.getLoop()
-            loop.setExceptionHandler { _, context in reports.append("\(context)") }
+            loop.setExceptionHandler { _, context in reports.append(context) }
+            let line: UInt = #line + 2
             try runner.run {
                 _ = loop.createTask(name: "fails") {
                     do { try await loop.sleep(for: .seconds(3_600)) } catch { throw Failure() }
@@ -153,10 +154,40 @@ struct RunnerTests {
                 await loop.yield()
                 await loop.yield()
             }
-            #expect(reports == [])
+            #expect(reports.isEmpty)
             try runner.close()
             #expect(loop.isClosed)
-            #expect(reports == ["unhandled exception during run() shutdown (task 'fails'): Failure()"])
+            #expect(reports.map(\.message) == ["unhandled exception during run() shutdown"])
+            #expect(reports.first?.error is Failure)
+            #expect(reports.first?.task == "fails")
+            #expect(reports.first?.origin?.line == line)
+        }
+    }
+
+    // covers: 37, 107
+    @Test(arguments: LoopKind.available)
+    func whatPostedTasksThrowDuringTheCloseIsReportedToo(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
+            nonisolated(unsafe) var reports: [ExceptionContext] = []
+            let runner = Runner(loopFactory: { try kind.makeLoop() })
+            let loop = try runner.getLoop()
+            loop.setExceptionHandler { _, context in reports.append(context) }
+            let line: UInt = #line + 2
+            try runner.run {
+                _ = loop.createTaskThreadsafe(name: "posted") {
+                    do { try await loop.sleep(for: .seconds(3_600)) } catch { throw Failure() }
+                }
+                _ = loop.createTaskThreadsafe { try await loop.sleep(for: .seconds(3_600)) }
+                // Ends before: its error is of whoever awaits it.
+                _ = loop.createTaskThreadsafe { throw Failure() }
+                while loop.statistics.waitingTasks < 2 { await loop.yield() }
+            }
+            #expect(reports.isEmpty)
+            try runner.close()
+            #expect(reports.map(\.message) == ["unhandled exception during run() shutdown"])
+            #expect(reports.first?.error is Failure)
+            #expect(reports.first?.task == "posted")
+            #expect(reports.first?.origin?.line == line)
         }
     }
 
@@ -176,7 +207,10 @@ struct RunnerTests {
             #expect(error == .stoppedBeforeCompletion)
             #expect(loop.taskCount == 1)
             try runner.close()
-            #expect(reports == ["unhandled exception during run() shutdown (task 'main'): Failure()"])
+            #expect(reports.count == 1)
+            #expect(
+                reports.first?.hasPrefix(
+                    "unhandled exception during run() shutdown (task 'main'): Failure() (made at \(#fileID):") == true)
         }
     }
 
