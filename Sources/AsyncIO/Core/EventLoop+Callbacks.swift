@@ -44,14 +44,14 @@ extension EventLoop {
 
     /// Calls `body` after `delay`, never earlier. asyncio: `call_later`.
     ///
-    /// A delay of zero or less means the next tick, in the order of time: what should have run earlier comes first. Callbacks that are due at the same time run in the order in which
-    /// they were scheduled. The loop's thread.
+    /// A delay of zero or less means the next tick, in the order of time: what should have run earlier comes first.
+    /// Callbacks that are due at the same time run in the order in which they were scheduled. The loop's thread.
     @discardableResult
     public final func callLater(
         after delay: Duration, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: @escaping () throws -> Void
     ) -> TimerHandle {
-        callAt(now.advanced(by: delay), fileID: fileID, line: line, body)
+        makeTimer("callLater", now.advanced(by: delay), CallSite(fileID: fileID, line: line), body)
     }
 
     /// Calls `body` when the loop's clock has reached `deadline`, never earlier. asyncio: `call_at`. The loop's thread.
@@ -63,11 +63,14 @@ extension EventLoop {
         _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: @escaping () throws -> Void
     ) -> TimerHandle {
-        requireOnLoop("callAt")
-        let name =
-            isClosed
-            ? deadName("callAt")
-            : schedule(.call(body), at: deadline, site: CallSite(fileID: fileID, line: line))
+        makeTimer("callAt", deadline, CallSite(fileID: fileID, line: line), body)
+    }
+
+    private final func makeTimer(
+        _ function: StaticString, _ deadline: LoopInstant, _ site: CallSite, _ body: @escaping () throws -> Void
+    ) -> TimerHandle {
+        requireOnLoop(function)
+        let name = isClosed ? deadName(function) : schedule(.call(body), at: deadline, site: site)
         return TimerHandle(loop: self, name: name, deadline: deadline)
     }
 

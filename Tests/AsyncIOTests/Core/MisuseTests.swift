@@ -10,10 +10,27 @@ struct MisuseTests {
             processExitsWith: .failure, observing: [\.standardErrorContent]
         ) {
             let loop = try LoopKind.auto.makeLoop()
-            OtherThread { loop.callSoon {} }.join()
+            OtherThread { loop.callLater(after: .zero) {} }.join()
         }
         let text = String(decoding: result.standardErrorContent, as: UTF8.self)
-        #expect(text.contains("callSoon was called off its loop's thread; call it from a task of the loop"))
+        #expect(text.contains("callLater was called off its loop's thread; call it from a task of the loop"))
+    }
+
+    @Test func aCallOnAClosedLoopIsReportedByItsName() async throws {
+        let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
+            let calls: [(EventLoop) -> Void] = [
+                { $0.callSoon {} }, { $0.callLater(after: .zero) {} }, { $0.callAt($0.now) {} },
+                { $0.callRepeatedly(every: .seconds(1)) { _ in } },
+            ]
+            for call in calls {
+                let loop = try LoopKind.auto.makeLoop()
+                try loop.close()
+                call(loop)
+            }
+        }
+        let lines = String(decoding: result.standardErrorContent, as: UTF8.self).split(separator: "\n")
+        let names = lines.filter { $0.contains(" on a closed event loop") }.map { $0.split(separator: " ")[1] }
+        #expect(names == ["callSoon", "callLater", "callAt", "callRepeatedly"])
     }
 
     @Test func aTransportThatIsTouchedInThePoolStopsWithASentence() async throws {
