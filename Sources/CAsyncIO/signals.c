@@ -5,13 +5,22 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 // The set of pending signals is kept here, in counters; the descriptors only wake. So a full descriptor loses nothing.
 static _Atomic uint64_t counts[AIO_SIGNAL_LIMIT];
-// Descriptor + 1, so that zero means free.
-static _Atomic int wakers[AIO_SIGNAL_WAKER_LIMIT];
+
+// A list that only grows, since a trampoline may be on its way through it: as long as most loops ever caught signals at
+// the same time.
+struct aio_signal_waker {
+    // Descriptor + 1, so that zero means free.
+    _Atomic int descriptor;
+    struct aio_signal_waker *next;
+};
+
+static struct aio_signal_waker *_Atomic wakers;
 static _Atomic int running_trampolines;
 static _Atomic pid_t owner;
 static struct sigaction former[AIO_SIGNAL_LIMIT];
@@ -22,8 +31,8 @@ static void trampoline(int signal) {
     int saved = errno;
     atomic_fetch_add(&running_trampolines, 1);
     atomic_fetch_add(&counts[signal], 1);
-    for (int slot = 0; slot < AIO_SIGNAL_WAKER_LIMIT; slot++) {
-        int fd = atomic_load(&wakers[slot]) - 1;
+    for (struct aio_signal_waker *waker = atomic_load(&wakers); waker; waker = waker->next) {
+        int fd = atomic_load(&waker->descriptor) - 1;
         if (fd >= 0) {
             uint64_t one = 1;
             // EAGAIN means that a wake-up is already there.
@@ -69,22 +78,29 @@ void aio_signal_replace_former(int signal, void (*handler)(int)) {
 bool aio_signals_claim(void) {
     pid_t former_owner = atomic_load(&owner);
     if (former_owner == getpid()) return false;
-    for (int slot = 0; slot < AIO_SIGNAL_WAKER_LIMIT; slot++) atomic_store(&wakers[slot], 0);
+    for (struct aio_signal_waker *waker = atomic_load(&wakers); waker; waker = waker->next) {
+        atomic_store(&waker->descriptor, 0);
+    }
     atomic_store(&running_trampolines, 0);
     atomic_store(&owner, getpid());
     return former_owner != 0;
 }
 
-int aio_signal_waker_add(int fd) {
-    for (int slot = 0; slot < AIO_SIGNAL_WAKER_LIMIT; slot++) {
+struct aio_signal_waker *aio_signal_waker_add(int fd) {
+    for (struct aio_signal_waker *waker = atomic_load(&wakers); waker; waker = waker->next) {
         int expected = 0;
-        if (atomic_compare_exchange_strong(&wakers[slot], &expected, fd + 1)) return slot;
+        if (atomic_compare_exchange_strong(&waker->descriptor, &expected, fd + 1)) return waker;
     }
-    return -1;
+    struct aio_signal_waker *added = malloc(sizeof *added);
+    if (!added) return NULL;
+    atomic_init(&added->descriptor, fd + 1);
+    added->next = atomic_load(&wakers);
+    while (!atomic_compare_exchange_weak(&wakers, &added->next, added)) {}
+    return added;
 }
 
-void aio_signal_waker_remove(int slot) {
-    atomic_store(&wakers[slot], 0);
+void aio_signal_waker_remove(struct aio_signal_waker *waker) {
+    atomic_store(&waker->descriptor, 0);
     // A trampoline on another thread may have read the descriptor already; it is a few writes from its end.
     while (atomic_load(&running_trampolines) > 0) sched_yield();
 }

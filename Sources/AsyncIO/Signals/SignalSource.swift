@@ -16,7 +16,8 @@ final class SignalSource: EventSource {
     private unowned let loop: EventLoop
     private var handlers: [Signal: Handler] = [:]
     private var subscriptions: [SignalSubscription] = []
-    private var wakerSlot: CInt
+    /// `nil` after the end, or if there was no memory for one.
+    private var wakerSlot: OpaquePointer?
 
     init(loop: EventLoop, waker: Waker) {
         self.loop = loop
@@ -89,7 +90,7 @@ final class SignalSource: EventSource {
 
     private func retain(_ signal: Signal) throws(IOError) {
         do throws(Errno) {
-            guard wakerSlot >= 0 else { throw .resourceTemporarilyUnavailable }
+            guard wakerSlot != nil else { throw .noMemory }
             if !isWanted(signal) { try SignalRegistry.retain(signal) }
         } catch {
             throw IOError(error, operation: "catch signal \(signal.rawValue)")
@@ -102,8 +103,7 @@ final class SignalSource: EventSource {
 
     /// No trampoline writes to the waker from here on.
     func stop() {
-        if wakerSlot >= 0 { aio_signal_waker_remove(wakerSlot) }
-        wakerSlot = -1
+        if let slot = wakerSlot.take() { aio_signal_waker_remove(slot) }
     }
 
     // MARK: Its turn

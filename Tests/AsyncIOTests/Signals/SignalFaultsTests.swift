@@ -124,6 +124,29 @@ extension SignalHandlersTests {
         }
     }
 
+    // covers: 263
+    @Test func anyNumberOfLoopsCatchSignals() async {
+        await #expect(processExitsWith: .success) {
+            try OtherThread.run {
+                // Twice: the second time with what the first has left.
+                for _ in 0..<2 {
+                    let loops = try (0..<70).map { _ in try LoopKind.auto.makeLoop() }
+                    var calls = 0
+                    for loop in loops {
+                        try loop.addSignalHandler(.user1) {
+                            calls += 1
+                            loop.stop()
+                        }
+                    }
+                    kill(getpid(), SIGUSR1)
+                    for loop in loops { try loop.runForever() }
+                    try #require(calls == loops.count)
+                    for loop in loops { try loop.close() }
+                }
+            }
+        }
+    }
+
     /// System calls of the loop's thread are interrupted all the time.
     @Test(arguments: LoopKind.available)
     func signalsOnTheLoopsThreadCostNoByteAndEndNoWait(kind: LoopKind) async throws {
