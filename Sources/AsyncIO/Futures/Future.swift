@@ -53,10 +53,9 @@ public final class Future<Value> {
     deinit {
         // On any thread, at any moment: the handler is called later, by the loop.
         guard case .failed(let error) = state, !wasRead else { return }
-        let context = ExceptionContext(
-            message: "Future exception was never retrieved", error: error, origin: site)
-        let report = LateReport(context, of: loop)
-        if !loop.post(report) { report.discard() }
+        loop.reportLater(
+            ExceptionContext(
+                message: "Future exception was never retrieved", error: error, origin: site, future: "\(Self.self)"))
     }
 
     // MARK: The outcome

@@ -1,5 +1,7 @@
-/// A report of what nobody has read, from a `deinit` on any thread, on its way to the exception handler.
-final class LateReport: LoopMessage, @unchecked Sendable {
+/// A report on its way to the exception handler, from another thread or from a `deinit`.
+///
+/// SAFETY: what is not `Sendable` in a context belongs to the loop's thread, which alone uses it.
+private final class LateReport: LoopMessage, @unchecked Sendable {
     private let context: ExceptionContext
     /// Weak: a message does not keep the loop that it waits for.
     private weak var loop: EventLoop?
@@ -13,13 +15,21 @@ final class LateReport: LoopMessage, @unchecked Sendable {
         loop.callExceptionHandler(context)
     }
 
-    /// The loop is being closed, by this thread, and its handler still there; or it is closed or gone.
+    /// The loop is being closed, by this thread, and its handler still there; or it was dropped without a close.
     override func discard() {
         if let loop { loop.callExceptionHandler(context) } else { context.writeToStandardError() }
     }
 }
 
 extension EventLoop {
+    /// Reports when the handler can be called: any thread, at any moment.
+    @inline(never)
+    final func reportLater(_ context: ExceptionContext) {
+        if post(LateReport(context, of: self)) { return }
+        // The loop is closed.
+        if isOwnedHere { callExceptionHandler(context) } else { context.writeToStandardError() }
+    }
+
     /// Queues `message`. Any thread, also from a `deinit`.
     ///
     /// - Returns: false if the loop is closed; the message was then released.

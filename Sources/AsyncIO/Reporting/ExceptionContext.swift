@@ -9,13 +9,13 @@ public struct ExceptionContext {
     public var message: String
     /// asyncio: `exception`.
     public var error: (any Error)?
-    /// Where the callback was scheduled. asyncio: the source of `handle`.
+    /// Where the callback was scheduled, or the watcher or handler of a signal set. asyncio: the source of `handle`.
     public var callSite: CallSite?
-    /// Where the object was made that it is about: a task, a future, a connection, a loop. asyncio: `source_traceback`.
+    /// Where the object was made that it is about: a task, a future, a connection, a server. asyncio: `source_traceback`.
     public var origin: CallSite?
     /// The name of the task.
     public var task: String?
-    /// What the future waits for, in words.
+    /// The future's type, such as `Future<Int>`: it is gone itself.
     public var future: String?
     public var `protocol`: AnyObject?
     public var transport: StreamTransport?

@@ -20,11 +20,11 @@ extension EventLoop {
 
     /// Reports an error to the handler. An error in the handler goes to the default one. asyncio: `call_exception_handler`.
     ///
-    /// Any thread: elsewhere than on the loop it is posted, and the handler called in the loop's next tick. What a
-    /// closed loop is told goes to the default handler.
+    /// Any thread: elsewhere than on the loop it is posted, and the handler called in the loop's next tick, or by its
+    /// close. What a closed loop is told goes to the default handler.
     public final func callExceptionHandler(_ context: ExceptionContext) {
         // Not `isOnLoop`: before the first run, another thread may begin it at any moment.
-        guard isRunningHere || isOwnedHere else { return reportFromElsewhere(context) }
+        guard isRunningHere || isOwnedHere else { return reportLater(context) }
         core.pointee.unhandledErrors += 1
         guard let handler = core.pointee.exceptionHandler else { return defaultExceptionHandler(context) }
         do {
@@ -38,12 +38,6 @@ extension EventLoop {
     /// Writes the report to standard error, in one line. Any thread. asyncio: `default_exception_handler`.
     public final func defaultExceptionHandler(_ context: ExceptionContext) {
         context.writeToStandardError()
-    }
-
-    @inline(never)
-    private final func reportFromElsewhere(_ context: ExceptionContext) {
-        let word = LoopWord(ExceptionReport(context))
-        if !inbox.post(word) { word.takeMessage().discard() }
     }
 
     /// Reports what was called on a closed loop and cannot throw. Once per loop.
@@ -61,25 +55,6 @@ extension EventLoop {
         } catch {
             callExceptionHandler(ExceptionContext(message: "Exception in callback", error: error, callSite: site()))
         }
-    }
-}
-
-/// A report on its way to the loop's thread.
-///
-/// SAFETY: what is not `Sendable` in a context belongs to the loop's thread, which alone uses it.
-private final class ExceptionReport: LoopMessage, @unchecked Sendable {
-    private let context: ExceptionContext
-
-    init(_ context: ExceptionContext) {
-        self.context = context
-    }
-
-    override func deliver(on loop: EventLoop) {
-        loop.callExceptionHandler(context)
-    }
-
-    override func discard() {
-        context.writeToStandardError()
     }
 }
 

@@ -37,6 +37,7 @@ struct LateReportTests {
             #expect(reports.map(\.message) == Array(repeating: "Future exception was never retrieved", count: 2))
             #expect(reports.allSatisfy { $0.error is Failure })
             #expect(reports.first?.origin?.fileID.description == #fileID)
+            #expect(reports.first?.future == "Future<Int>")
         }
     }
 
@@ -54,7 +55,7 @@ struct LateReportTests {
             try future.setException(EventLoopError(.busy, "without a loop"))
         }
         let lines = String(decoding: result.standardErrorContent, as: UTF8.self).split(separator: "\n")
-            .filter { $0.hasPrefix("asyncio: Future exception was never retrieved: ") }
+            .filter { $0.hasPrefix("asyncio: Future exception was never retrieved (future: Future<Int>): ") }
         #expect(lines.count == 2)
         #expect(lines.first?.contains("after the close") == true)
         #expect(lines.last?.contains("without a loop") == true)

@@ -97,16 +97,27 @@ struct ExceptionHandlerTests {
         }
     }
 
-    @Test func aReportThatIsLateGoesToStandardError() async throws {
+    @Test func aReportThatIsPostedBeforeTheCloseComesToTheHandlerAndOneAfterItToStandardError() async throws {
         let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
             let loop = try LoopKind.auto.makeLoop()
-            loop.setExceptionHandler { _, _ in fatalError("called on another thread") }
+            let home = currentThread()
+            var reports: [String] = []
+            loop.setExceptionHandler { _, context in
+                precondition(currentThread() == home)
+                reports.append(context.message)
+            }
             OtherThread { loop.callExceptionHandler(ExceptionContext(message: "before")) }.join()
             try loop.close()
             OtherThread { loop.callExceptionHandler(ExceptionContext(message: "after")) }.join()
+            try #require(reports == ["before"])
+            try #require(loop.statistics.unhandledErrors == 1)
+            // Nobody is left to be asked.
+            let dropped = try LoopKind.auto.makeLoop()
+            dropped.setExceptionHandler { _, _ in fatalError("called by a deinit") }
+            OtherThread { dropped.callExceptionHandler(ExceptionContext(message: "dropped")) }.join()
         }
         let lines = String(decoding: result.standardErrorContent, as: UTF8.self).split(separator: "\n")
-        #expect(lines.filter { $0.hasPrefix("asyncio: ") } == ["asyncio: before", "asyncio: after"])
+        #expect(lines.filter { $0.hasPrefix("asyncio: ") } == ["asyncio: after", "asyncio: dropped"])
     }
 
     @Test func aReportNamesWhatItIsAbout() {
