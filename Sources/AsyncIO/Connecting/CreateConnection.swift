@@ -145,6 +145,8 @@ final class WaiterSource: EventSource {
         self.token = token
     }
 
+    override var label: String { "an attempt to connect" }
+
     override func run() -> UnownedJob? {
         loop.settleReturningJob(token)
     }

@@ -58,8 +58,8 @@ extension EventLoop {
             socket.close()
             throw EventLoopError.closed
         }
-        if core.pointee.descriptors[socket.number] != nil {
-            throw EventLoopError(.descriptorInUse, "descriptor \(socket.number) is in use on this loop already")
+        if let user = core.pointee.descriptors[socket.number] {
+            throw EventLoopError.descriptorInUse(socket.descriptor, user)
         }
         do {
             let type: Int

@@ -32,7 +32,7 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         /// Another task is using this direction already.
         public static let busy = Code(.busy)
         public static let timedOut = Code(.timedOut)
-        /// The descriptor belongs to a transport.
+        /// The loop uses the descriptor already: for a connection, a server, or itself.
         public static let descriptorInUse = Code(.descriptorInUse)
         /// The number of a descriptor is too high for this loop.
         public static let tooManyDescriptors = Code(.tooManyDescriptors)

@@ -20,6 +20,9 @@ package class EventSource {
     /// What it is, for reports.
     package var label: String { "\(type(of: self))" }
 
+    /// Where its user made it, for reports.
+    package var origin: CallSite? { nil }
+
     /// Whether the close of the loop finds it open although its user should have closed it.
     package var isLeftOpen: Bool { true }
 

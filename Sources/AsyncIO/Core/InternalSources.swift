@@ -12,6 +12,8 @@ final class WakerSource: EventSource {
         super.init()
     }
 
+    override var label: String { "the loop's own wake-up" }
+
     override var isLeftOpen: Bool { false }
 
     override func run() -> UnownedJob? {
@@ -36,6 +38,8 @@ final class MainQueueSource: EventSource {
         descriptor = FileDescriptor(rawValue: aio_main_queue_descriptor())
         super.init()
     }
+
+    override var label: String { "the main queue" }
 
     override func run() -> UnownedJob? {
         var count: UInt64 = 0

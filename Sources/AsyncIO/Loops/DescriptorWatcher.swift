@@ -10,7 +10,7 @@ import SystemPackage
 final class DescriptorWatcher: EventSource {
     private enum Use {
         /// At every event.
-        case call(() throws -> Void)
+        case call(CallSite, () throws -> Void)
         /// A task's, which has not waited yet: not watched.
         case held
         /// A task's, which is between two waits.
@@ -39,13 +39,13 @@ final class DescriptorWatcher: EventSource {
     // MARK: Callbacks
 
     /// A callback replaces a callback; a task is never pushed away.
-    func setCallback(_ body: @escaping () throws -> Void, for direction: Readiness) throws {
+    func setCallback(_ body: @escaping () throws -> Void, _ site: CallSite, for direction: Readiness) throws {
         switch self[direction] {
         case nil, .call: break
         default: throw busy
         }
         let former = self[direction]
-        self[direction] = .call(body)
+        self[direction] = .call(site, body)
         do {
             try update()
         } catch {
@@ -140,6 +140,14 @@ final class DescriptorWatcher: EventSource {
 
     override var label: String { "a watcher of descriptor \(descriptor.rawValue)" }
 
+    /// Of the callback whose turn is next.
+    override var origin: CallSite? {
+        switch (readiness.contains(.read) ? reader : nil) ?? writer ?? reader {
+        case .call(let site, _): site
+        default: nil
+        }
+    }
+
     override func run() -> UnownedJob? {
         // The readiness is kept up to date by what the reader does to the writer, and the other way round.
         let job = turn(.read)
@@ -153,13 +161,12 @@ final class DescriptorWatcher: EventSource {
         guard readiness.contains(direction), let use = self[direction] else { return nil }
         readiness.remove(direction)
         switch use {
-        case .call(let body):
+        case .call(let site, let body):
             do {
                 try body()
             } catch {
                 loop.callExceptionHandler(
-                    ExceptionContext(message: "Exception in watcher of descriptor \(descriptor.rawValue)", error: error)
-                )
+                    ExceptionContext(message: "Exception in watcher", error: error, callSite: site, socket: descriptor))
             }
             return nil
         case .waiting(let token):

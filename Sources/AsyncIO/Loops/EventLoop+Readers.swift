@@ -7,16 +7,25 @@ extension EventLoop {
     /// Calls `body` in each tick in which `descriptor` is readable. asyncio: `add_reader`.
     ///
     /// A second call replaces the first. Errors and hang-ups count as readable. The descriptor stays yours: remove the
-    /// reader before you close it. Throws `.descriptorInUse` if a transport owns it, `.busy` while a task waits for it,
+    /// reader before you close it. Throws `.descriptorInUse` if the loop uses it for something else, such as a connection, `.busy` while a task waits for it,
     /// `.invalidArgument` for a negative number, `.tooManyDescriptors` if it is too high for the loop (`select`), `.closed`,
     /// or an `IOError` with the selector's reason (`EBADF`; `EPERM` for a regular file on epoll). The loop's thread.
-    public final func addReader(_ descriptor: FileDescriptor, _ body: @escaping () throws -> Void) throws {
-        try watcher(of: descriptor, "addReader").setCallback(body, for: .read)
+    public final func addReader(
+        _ descriptor: FileDescriptor, fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: @escaping () throws -> Void
+    ) throws {
+        try watcher(of: descriptor, "addReader")
+            .setCallback(body, CallSite(fileID: fileID, line: line), for: .read)
     }
 
-    /// Calls `body` in each tick in which `descriptor` is writable. asyncio: `add_writer`. As ``addReader(_:_:)``.
-    public final func addWriter(_ descriptor: FileDescriptor, _ body: @escaping () throws -> Void) throws {
-        try watcher(of: descriptor, "addWriter").setCallback(body, for: .write)
+    /// Calls `body` in each tick in which `descriptor` is writable. asyncio: `add_writer`. As
+    /// ``addReader(_:fileID:line:_:)``.
+    public final func addWriter(
+        _ descriptor: FileDescriptor, fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: @escaping () throws -> Void
+    ) throws {
+        try watcher(of: descriptor, "addWriter")
+            .setCallback(body, CallSite(fileID: fileID, line: line), for: .write)
     }
 
     /// Ends the calls for reading, also one that is queued already. Whether there was a reader. asyncio: `remove_reader`.
@@ -36,7 +45,7 @@ extension EventLoop {
     /// Suspends the task until the next wait that finds `descriptor` readable, also if it is readable now.
     ///
     /// One task at a time: a second one gets `.busy`, also while there is a reader. Do not close the descriptor meanwhile,
-    /// unless by ``sockClose(_:)``. Throws `CancellationError`, and what ``addReader(_:_:)`` throws. Any task; off the
+    /// unless by ``sockClose(_:)``. Throws `CancellationError`, and what ``addReader(_:fileID:line:_:)`` throws. Any task; off the
     /// loop, it hops.
     public final func waitReadable(_ descriptor: FileDescriptor) async throws {
         _ = try await wait(for: .read, descriptor, "waitReadable")
@@ -56,7 +65,7 @@ extension EventLoop {
     /// Each element says for which of the directions it is. It is asked for with `next()`, and only then is the descriptor
     /// watched: nothing is collected, and a consumer that leaves bytes where they are is told of them again when it asks
     /// again. Ends when the task is cancelled, when the loop is closed, and with ``sockClose(_:)``. One consumer at a
-    /// time: another one gets `.busy`. `next()` throws what ``addReader(_:_:)`` throws. Any task.
+    /// time: another one gets `.busy`. `next()` throws what ``addReader(_:fileID:line:_:)`` throws. Any task.
     public final func readiness(of descriptor: FileDescriptor, for directions: Readiness) -> DescriptorReadiness {
         DescriptorReadiness(loop: self, descriptor: descriptor, directions: directions)
     }
@@ -86,7 +95,7 @@ extension EventLoop {
         if isClosed { throw EventLoopError.closed }
         guard descriptor.rawValue >= 0, watchesDescriptors else { throw cannotWatch(descriptor, function) }
         guard let user = core.pointee.descriptors[descriptor.rawValue] else { return nil }
-        guard let watcher = user as? DescriptorWatcher else { throw EventLoopError.descriptorInUse(descriptor) }
+        guard let watcher = user as? DescriptorWatcher else { throw EventLoopError.descriptorInUse(descriptor, user) }
         return watcher
     }
 
@@ -146,8 +155,8 @@ public struct DescriptorReadiness: AsyncSequence, Sendable {
 }
 
 extension EventLoopError {
-    static func descriptorInUse(_ descriptor: FileDescriptor) -> EventLoopError {
-        EventLoopError(.descriptorInUse, "descriptor \(descriptor.rawValue) belongs to a transport of this loop")
+    static func descriptorInUse(_ descriptor: FileDescriptor, _ user: EventSource) -> EventLoopError {
+        EventLoopError(.descriptorInUse, "descriptor \(descriptor.rawValue) is used on this loop by \(user.label)")
     }
 
     static let socketClosed = EventLoopError(.closed, "the socket was closed")

@@ -8,8 +8,8 @@ struct DebugMode {
     var warningHandler: EventLoop.WarningHandler?
     /// The functions whose hops were told.
     var reportedHops: Set<String> = []
-    /// The name of the task whose first step is running.
-    var begunTask: String?
+    /// The task whose first step is running; no reference, since it may have ended by the time of the report.
+    var begunTask: TaskInfo?
 }
 
 extension EventLoop {

@@ -5,7 +5,7 @@ extension EventLoop {
     /// What ran, for a report: noted before it runs, put into words only if it was slow.
     private enum Subject {
         case callback(CallSite?)
-        case source(EventSource)
+        case source(EventSource, CallSite?)
         case task(TaskRecord?)
         case other(StaticString)
     }
@@ -20,7 +20,7 @@ extension EventLoop {
             let word = core.pointee.ready.pop()
             var subject = subject(of: word)
             core.pointee.debug.begunTask = nil
-            if case .source(let source) = subject {
+            if case .source(let source, _) = subject {
                 // The task that goes on at once is what may be slow, and has a name.
                 source.isQueued = false
                 if let job = source.run() {
@@ -52,7 +52,7 @@ extension EventLoop {
         case .message: return .callback(word.peekMessage().callSite)
         case .source:
             guard let source = core.pointee.sources[word.name]?.pointee else { return .other("a closed source") }
-            return .source(source)
+            return .source(source, source.origin)
         case .taskJob, .continuation: return .task(record(at: word))
         case .actorJob: return .other("a job of an actor")
         case .cancelledWaiter, .abandonedSource: return .other("a message")
@@ -72,11 +72,14 @@ extension EventLoop {
         case .callback(let scheduledAt):
             site = scheduledAt
             words = scheduledAt == nil ? "a message" : "a callback"
-        case .source(let source): words = source.label
+        case .source(let source, let madeAt):
+            site = madeAt
+            words = source.label
         case .task(let record):
             // One that has just begun was not known before.
-            let name = record?.name ?? core.pointee.debug.begunTask
-            words = name.map { "a step of task '\($0)'" } ?? "a step of a task"
+            let task = record?.info ?? core.pointee.debug.begunTask
+            site = task?.createdAt
+            words = task?.name.map { "a step of task '\($0)'" } ?? "a step of a task"
         case .other(let text): words = "\(text)"
         }
         // In asyncio's words.

@@ -19,7 +19,7 @@ import CAsyncIO
 /// **Ctrl-C** on the main thread, unless the program has decided otherwise about SIGINT: the first one cancels the main task. If
 /// it ends because of that, the process ends by SIGINT, as it would have without the library, but after everything of the
 /// loop has ended; so a shell learns of it. The second Ctrl-C ends the process at once. A program that wants to go on
-/// uses a ``Runner``, which throws `.interrupted` instead, or ``EventLoop/addSignalHandler(_:_:)``.
+/// uses a ``Runner``, which throws `.interrupted` instead, or ``EventLoop/addSignalHandler(_:fileID:line:_:)``.
 ///
 /// - Parameters:
 ///   - isDebug: Switches the loop's ``EventLoop/isDebug`` on or off; `nil` leaves it as it is.

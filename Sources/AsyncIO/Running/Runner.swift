@@ -15,7 +15,7 @@ import SystemPackage
 /// **Ctrl-C.** While a run is under way on the main thread, and nothing else was decided for SIGINT, the first Ctrl-C cancels the
 /// main task, and the second one ends the process by SIGINT at once, also if a callback never returns. If the main task
 /// ends because it was cancelled so, `run` throws `.interrupted`; what else it throws or returns is passed on. A handler of
-/// ``EventLoop/addSignalHandler(_:_:)`` takes the place of all this. Between two runs, and while the runner closes, Ctrl-C does
+/// ``EventLoop/addSignalHandler(_:fileID:line:_:)`` takes the place of all this. Between two runs, and while the runner closes, Ctrl-C does
 /// what it did before.
 ///
 /// Not `Sendable`: a runner is its thread's.

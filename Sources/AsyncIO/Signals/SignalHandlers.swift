@@ -8,10 +8,13 @@ extension EventLoop {
     /// one, see ``signals(_:)``. Signals that come while one waits are one, as in POSIX. Nothing of Swift runs in the
     /// signal handler itself. A signal that was ignored is caught too. Throws an `IOError` for a signal that cannot be
     /// caught, `.closed`, `.wrongThread`. The loop's thread.
-    public final func addSignalHandler(_ signal: Signal, _ body: @escaping () throws -> Void) throws {
+    public final func addSignalHandler(
+        _ signal: Signal, fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Void
+    ) throws {
         guard isOnLoop else { throw EventLoopError.wrongThread("addSignalHandler") }
         if isClosed { throw EventLoopError.closed }
-        try withSignalSource { source throws(IOError) in try source.setHandler(signal, body) }
+        let site = CallSite(fileID: fileID, line: line)
+        try withSignalSource { source throws(IOError) in try source.setHandler(signal, body, site) }
     }
 
     /// Ends the calls, and gives the signal its former disposition back when nobody wants it any more. Whether there

@@ -11,7 +11,7 @@ extension EventLoop {
     /// ```
     ///
     /// There may be any number of them at the same time, on any loops, and handlers of
-    /// ``addSignalHandler(_:_:)`` beside them: each gets every signal. One that comes again before it was taken is one, as
+    /// ``addSignalHandler(_:fileID:line:_:)`` beside them: each gets every signal. One that comes again before it was taken is one, as
     /// in POSIX; different signals come in the order in which the loop has seen them. The signals have their former
     /// disposition again soon after the last copy of the sequence and of its iterator is gone, on whichever thread that is.
     ///

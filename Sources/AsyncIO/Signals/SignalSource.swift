@@ -8,6 +8,7 @@ import SystemPackage
 final class SignalSource: EventSource {
     private struct Handler {
         let call: () throws -> Void
+        let site: CallSite
         /// The signal's counter when it was handled last.
         var seen: UInt64
     }
@@ -40,11 +41,13 @@ final class SignalSource: EventSource {
 
     // MARK: The handler of a signal
 
-    func setHandler(_ signal: Signal, _ body: @escaping () throws -> Void) throws(IOError) {
+    func setHandler(
+        _ signal: Signal, _ body: @escaping () throws -> Void, _ site: CallSite
+    ) throws(IOError) {
         // Taken first: what comes from here on, and what waits for a handler that is replaced, is the new one's.
         let seen = handlers[signal]?.seen ?? aio_signal_count(signal.rawValue)
         try retain(signal)
-        let former = handlers.updateValue(Handler(call: body, seen: seen), forKey: signal)
+        let former = handlers.updateValue(Handler(call: body, site: site, seen: seen), forKey: signal)
         // As in `removeHandler`.
         withExtendedLifetime(former) {}
     }
@@ -108,6 +111,10 @@ final class SignalSource: EventSource {
 
     // MARK: Its turn
 
+    override var label: String { "the signal handlers" }
+
+    override var origin: CallSite? { handlers.count == 1 ? handlers.first?.value.site : nil }
+
     override func run() -> UnownedJob? {
         waker.drain()
         for subscription in subscriptions { subscription.look() }
@@ -120,7 +127,9 @@ final class SignalSource: EventSource {
                 try handler.call()
             } catch {
                 loop.callExceptionHandler(
-                    ExceptionContext(message: "Exception in handler of signal \(signal.rawValue)", error: error))
+                    ExceptionContext(
+                        message: "Exception in handler of signal \(signal.rawValue)", error: error,
+                        callSite: handler.site))
             }
         }
         return nil

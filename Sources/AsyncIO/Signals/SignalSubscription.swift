@@ -18,6 +18,8 @@ final class SignalSubscription: EventSource {
         self.signals = signals.sorted { $0.rawValue < $1.rawValue }
     }
 
+    override var label: String { "a sequence of signals" }
+
     /// What came before is not for it.
     func lookAway() {
         seen = signals.map { aio_signal_count($0.rawValue) }

@@ -5,7 +5,7 @@ import Selectors
 ///
 /// What holds for all raw operations: the socket stays yours. The system call is made at once, and only if it would block
 /// does the task wait; an operation that need not wait succeeds even in a cancelled task. One task per direction: another
-/// one gets `.busy`, also while a callback of ``EventLoop/addReader(_:_:)`` or `addWriter` has the direction; reading and
+/// one gets `.busy`, also while a callback of ``EventLoop/addReader(_:fileID:line:_:)`` or `addWriter` has the direction; reading and
 /// writing go on independently. A cancelled operation has taken nothing, and the socket stays usable. ``EventLoop/sockClose(_:)``
 /// ends waits with `.closed`. A blocking socket is refused with `.invalidArgument` where a call would block the loop, and in
 /// debug mode always. Any task; off the loop, it hops.

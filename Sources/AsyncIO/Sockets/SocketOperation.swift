@@ -99,7 +99,7 @@ extension EventLoop {
     public final func sockClose(_ socket: Socket) throws(EventLoopError) {
         guard isOnLoop else { throw .wrongThread("sockClose") }
         if let user = core.pointee.descriptors[socket.number] {
-            guard let watcher = user as? DescriptorWatcher else { throw .descriptorInUse(socket.descriptor) }
+            guard let watcher = user as? DescriptorWatcher else { throw .descriptorInUse(socket.descriptor, user) }
             watcher.end()
         }
         socket.close()

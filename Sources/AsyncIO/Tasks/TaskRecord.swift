@@ -51,7 +51,7 @@ final class TaskRecord: LoopMessage, @unchecked Sendable {
     private func begin() {
         identity = .current
         loop.core.pointee.runningTasks[identity] = self
-        if loop.core.pointee.debug.isOn { loop.core.pointee.debug.begunTask = name }
+        if loop.core.pointee.debug.isOn { loop.core.pointee.debug.begunTask = info }
     }
 
     private func end(_ error: (any Error)?) {

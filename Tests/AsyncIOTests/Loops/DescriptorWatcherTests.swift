@@ -76,6 +76,28 @@ struct DescriptorWatcherTests {
         }
     }
 
+    // covers: 118
+    @Test(arguments: LoopKind.available)
+    func aRefusalToWatchNamesWhoHasTheDescriptor(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
+            func refusal(_ socket: TransportSocket) throws -> String? {
+                let descriptor = try #require(socket.descriptor)
+                return #expect(throws: EventLoopError.self) { try loop.addReader(descriptor) {} }?.description
+            }
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let address = "127.0.0.1:\(server.port)"
+            #expect(
+                try refusal(server.sockets[0])?.hasSuffix(" is used on this loop by a server on \(address)") == true)
+            let (transport, _) = try await loop.createConnection(host: "127.0.0.1", port: server.port) {
+                EchoProtocol()
+            }
+            #expect(try refusal(transport.socket)?.hasSuffix(" by a connection with \(address)") == true)
+            transport.abort()
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
     @Test func aLoopOverCompletionSaysThatItWatchesNothing() async throws {
         try await withScriptedNetwork(.completion) { network in
             let loop = network.loop

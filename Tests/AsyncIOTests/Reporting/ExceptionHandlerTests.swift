@@ -29,6 +29,34 @@ struct ExceptionHandlerTests {
         }
     }
 
+    // covers: 292
+    @Test(arguments: LoopKind.available)
+    func anErrorOfAWatcherIsReportedWithItsPlaceAndDescriptor(kind: LoopKind) async throws {
+        struct Failure: Error {}
+        try await withLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
+            var reports: [ExceptionContext] = []
+            loop.setExceptionHandler { _, context in reports.append(context) }
+            let (end, peer) = try Socket.pair()
+            let descriptor = end.descriptor
+            try FileDescriptor(rawValue: peer.number).writeAll([1])
+            let line: UInt = #line + 1
+            try loop.addReader(descriptor) {
+                loop.removeReader(descriptor)
+                throw Failure()
+            }
+            try loop.addWriter(descriptor) {
+                loop.removeWriter(descriptor)
+                throw Failure()
+            }
+            await loop.until { reports.count == 2 }
+            #expect(reports.allSatisfy { $0.error is Failure && $0.socket == descriptor })
+            #expect(reports.allSatisfy { $0.callSite?.fileID.description == #fileID })
+            #expect(Set(reports.compactMap { $0.callSite?.line }) == [line, line + 4])
+            end.close()
+            peer.close()
+        }
+    }
+
     // covers: 294, F20
     @Test func anErrorOfTheExceptionHandlerGoesToTheDefaultOne() async throws {
         struct Failure: Error {}

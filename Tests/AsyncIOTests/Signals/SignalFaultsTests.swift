@@ -147,6 +147,25 @@ extension SignalHandlersTests {
         }
     }
 
+    // covers: 292
+    @Test func anErrorOfASignalHandlerIsReportedWithItsPlace() async throws {
+        struct Failure: Error {}
+        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 1)) { loop in
+            var reports: [ExceptionContext] = []
+            loop.setExceptionHandler { _, context in reports.append(context) }
+            let line: UInt = #line + 1
+            try loop.addSignalHandler(.user1) {
+                loop.stop()
+                throw Failure()
+            }
+            kill(getpid(), SIGUSR1)
+            try loop.runForever()
+            #expect(reports.map { $0.callSite?.line } == [line])
+            #expect(reports.first?.error is Failure)
+            loop.removeSignalHandler(.user1)
+        }
+    }
+
     /// System calls of the loop's thread are interrupted all the time.
     @Test(arguments: LoopKind.available)
     func signalsOnTheLoopsThreadCostNoByteAndEndNoWait(kind: LoopKind) async throws {
