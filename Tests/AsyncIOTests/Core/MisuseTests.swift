@@ -5,15 +5,23 @@ import Testing
 
 /// What a program says on standard error: each test is a process of its own.
 struct MisuseTests {
-    @Test func aCallOffTheLoopStopsWithASentence() async throws {
+    // covers: 104
+    @Test(arguments: ["callSoon", "callLater", "callAt"])
+    func aCallOffTheLoopStopsWithASentence(function: String) async throws {
         let result = try await #require(
             processExitsWith: .failure, observing: [\.standardErrorContent]
-        ) {
+        ) { [function] in
             let loop = try LoopKind.auto.makeLoop()
-            OtherThread { loop.callLater(after: .zero) {} }.join()
+            OtherThread {
+                switch function {
+                case "callSoon": loop.callSoon {}
+                case "callLater": loop.callLater(after: .zero) {}
+                default: loop.callAt(loop.now) {}
+                }
+            }.join()
         }
         let text = String(decoding: result.standardErrorContent, as: UTF8.self)
-        #expect(text.contains("callLater was called off its loop's thread; call it from a task of the loop"))
+        #expect(text.contains("\(function) was called off its loop's thread; call it from a task of the loop"))
     }
 
     @Test func aCallOnAClosedLoopIsReportedByItsName() async throws {
