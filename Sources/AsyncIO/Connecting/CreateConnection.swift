@@ -25,18 +25,18 @@ extension EventLoop {
     /// minutes: use ``withTimeout(_:_:)``.
     public final func createConnection<Protocol: StreamProtocol>(
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
-        _ makeProtocol: () throws -> Protocol
+        fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol
     ) async throws -> (transport: StreamTransport, protocol: Protocol) {
         guard isOnLoop else { throw EventLoopError.wrongThread("createConnection") }
         return try await atHome { _ in
             let (driver, peer) = try await connect(host: host, port: port, options: options)
-            return try await begin(driver, peer: peer, makeProtocol)
+            return try await begin(driver, peer: peer, CallSite(fileID: fileID, line: line), makeProtocol)
         }
     }
 
     /// Makes the protocol of a connection and tells it. Owns the driver. At home.
     final func begin<Protocol: StreamProtocol>(
-        _ driver: StreamDriver, peer: SocketAddress?, _ makeProtocol: () throws -> Protocol
+        _ driver: StreamDriver, peer: SocketAddress?, _ origin: CallSite, _ makeProtocol: () throws -> Protocol
     ) async throws -> (transport: StreamTransport, protocol: Protocol) {
         let consumer: Protocol
         do {
@@ -45,7 +45,8 @@ extension EventLoop {
             driver.closeSocket()
             throw error
         }
-        let transport = StreamTransport(loop: self, driver: driver, consumer: consumer, peerAddress: peer)
+        let transport = StreamTransport(
+            loop: self, driver: driver, consumer: consumer, peerAddress: peer, origin: origin)
         transport.start()
         await yield()
         return (transport, consumer)

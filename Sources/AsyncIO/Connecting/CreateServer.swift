@@ -15,26 +15,30 @@ extension EventLoop {
     /// address, or what ``resolve(host:port:)`` throws; what was opened before the error is closed.
     public final func createServer(
         host: String? = nil, port: UInt16, options: ServerOptions = ServerOptions(),
+        fileID: StaticString = #fileID, line: UInt = #line,
         _ makeProtocol: @escaping () throws -> any StreamProtocol
     ) async throws -> Server {
-        try await createServer(listed: [host], port: port, options, makeProtocol)
+        try await createServer(
+            listed: [host], port: port, options, CallSite(fileID: fileID, line: line), makeProtocol)
     }
 
     /// As `createServer` of a host, on every address of several hosts, each address once. Throws `.invalidArgument` for none.
     public final func createServer(
         hosts: [String], port: UInt16, options: ServerOptions = ServerOptions(),
+        fileID: StaticString = #fileID, line: UInt = #line,
         _ makeProtocol: @escaping () throws -> any StreamProtocol
     ) async throws -> Server {
-        try await createServer(listed: hosts, port: port, options, makeProtocol)
+        try await createServer(
+            listed: hosts, port: port, options, CallSite(fileID: fileID, line: line), makeProtocol)
     }
 
     private final func createServer(
-        listed hosts: [String?], port: UInt16, _ options: ServerOptions,
+        listed hosts: [String?], port: UInt16, _ options: ServerOptions, _ origin: CallSite,
         _ makeProtocol: @escaping () throws -> any StreamProtocol
     ) async throws -> Server {
         guard isOnLoop else { throw EventLoopError.wrongThread("createServer") }
         return try await listen(
-            hosts: hosts, port: port, options: options, Self.serve(makeProtocol))
+            hosts: hosts, port: port, options: options, origin: origin, Self.serve(makeProtocol))
     }
 
     /// Serves on sockets that were bound elsewhere, such as those of a service manager. asyncio: `create_server(sock=)`.
@@ -44,21 +48,24 @@ extension EventLoop {
     /// Throws `.invalidArgument` unless they are stream sockets, each given once, and as `createServer` of a host.
     public final func createServer(
         sockets: [Socket], options: ServerOptions = ServerOptions(),
+        fileID: StaticString = #fileID, line: UInt = #line,
         _ makeProtocol: @escaping () throws -> any StreamProtocol
     ) async throws -> Server {
         guard isOnLoop else {
             for socket in Set(sockets) { socket.close() }
             throw EventLoopError.wrongThread("createServer")
         }
-        return try listen(sockets: sockets, options: options, Self.serve(makeProtocol))
+        return try listen(
+            sockets: sockets, options: options, origin: CallSite(fileID: fileID, line: line), Self.serve(makeProtocol))
     }
 
     /// As `createServer` of several sockets.
     public final func createServer(
         socket: Socket, options: ServerOptions = ServerOptions(),
+        fileID: StaticString = #fileID, line: UInt = #line,
         _ makeProtocol: @escaping () throws -> any StreamProtocol
     ) async throws -> Server {
-        try await createServer(sockets: [socket], options: options, makeProtocol)
+        try await createServer(sockets: [socket], options: options, fileID: fileID, line: line, makeProtocol)
     }
 
     private static func serve(_ makeProtocol: @escaping () throws -> any StreamProtocol) -> Accepted {

@@ -10,7 +10,7 @@ extension EventLoop {
     /// do not close it. Only `.descriptorInUse`, for one that a transport of this loop has already, leaves it alone. Throws
     /// `.invalidArgument` unless it is a stream socket, an `IOError` unless it is connected, and what the factory throws.
     public final func createConnection<Protocol: StreamProtocol>(
-        socket: Socket, _ makeProtocol: () throws -> Protocol
+        socket: Socket, fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol
     ) async throws -> (transport: StreamTransport, protocol: Protocol) {
         guard isOnLoop, !isClosed else {
             // A task that is not at home would hop, which a closed loop refuses without a look at the socket.
@@ -19,18 +19,18 @@ extension EventLoop {
         }
         return try await atHome { _ in
             let driver = try adopt(socket)
-            return try await begin(driver, peer: nil, makeProtocol)
+            return try await begin(driver, peer: nil, CallSite(fileID: fileID, line: line), makeProtocol)
         }
     }
 
     /// Takes over a connection that was accepted elsewhere: by another process, or by a listener that this loop does not know.
     /// asyncio: `connect_accepted_socket`.
     ///
-    /// As ``createConnection(socket:_:)``, on this side of a connection too.
+    /// As ``createConnection(socket:fileID:line:_:)``, on this side of a connection too.
     public final func connectAcceptedSocket<Protocol: StreamProtocol>(
-        _ socket: Socket, _ makeProtocol: () throws -> Protocol
+        _ socket: Socket, fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol
     ) async throws -> (transport: StreamTransport, protocol: Protocol) {
-        try await createConnection(socket: socket, makeProtocol)
+        try await createConnection(socket: socket, fileID: fileID, line: line, makeProtocol)
     }
 
     /// The driver of a connected socket that was made elsewhere. It closes the socket if it throws, as described above.

@@ -19,6 +19,7 @@ final class Listener: EventSource {
     private unowned let loop: SelectorEventLoop
     private let socket: Socket
     private let backlog: Int
+    private let madeAt: CallSite?
     private let connectionOptions: [SocketOption: Int]
     /// accept(2); a test's own, where the kernel would have to run out of something.
     var acceptConnection: () throws(Errno) -> (socket: Socket, peer: SocketAddress?)?
@@ -33,12 +34,13 @@ final class Listener: EventSource {
 
     /// Owns `socket`, which is bound.
     init(
-        loop: SelectorEventLoop, socket: Socket, options: ServerOptions,
+        loop: SelectorEventLoop, socket: Socket, options: ServerOptions, origin: CallSite?,
         accepted: @escaping (StreamDriver, SocketAddress?) throws -> Void
     ) {
         self.loop = loop
         self.socket = socket
         self.accepted = accepted
+        madeAt = origin
         backlog = options.backlog
         acceptConnection = { () throws(Errno) in try socket.accept() }
         localAddress = socket.localAddress
@@ -80,6 +82,8 @@ final class Listener: EventSource {
     }
 
     override var label: String { "a server on \(localAddress?.description ?? "an unknown address")" }
+
+    override var origin: CallSite? { madeAt }
 
     override func drain() { close() }
 
@@ -129,8 +133,8 @@ final class Listener: EventSource {
         } catch {
             loop.callExceptionHandler(
                 ExceptionContext(
-                    message: "Error while accepting a connection from \(peer?.description ?? "a client")", error: error)
-            )
+                    message: "Error while accepting a connection from \(peer?.description ?? "a client")", error: error,
+                    origin: origin))
         }
     }
 
@@ -175,7 +179,8 @@ final class Listener: EventSource {
         lastReport = now
         loop.callExceptionHandler(
             ExceptionContext(
-                message: "Accepting connections rests for a moment", error: error, socket: socket.descriptor))
+                message: "Accepting connections rests for a moment", error: error, origin: origin,
+                socket: socket.descriptor))
     }
 
     private func resume() {

@@ -11,7 +11,7 @@ extension EventLoop {
 
     /// Listens on every address of the hosts, each once; `nil` is all interfaces.
     final func listen(
-        hosts: [String?], port: UInt16, options: ServerOptions, by resolver: Resolver = .shared,
+        hosts: [String?], port: UInt16, options: ServerOptions, origin: CallSite, by resolver: Resolver = .shared,
         _ accepted: @escaping Accepted
     ) async throws -> Server {
         let loop = try listeningLoop()
@@ -28,18 +28,18 @@ extension EventLoop {
             }
             for _ in 1..<Self.mostPorts where port == 0 && addresses.count > 1 {
                 do {
-                    return try loop.serve(on: addresses, required: required, options, accepted)
+                    return try loop.serve(on: addresses, required: required, options, origin, accepted)
                 } catch let error as IOError where error.errno == .addressInUse {
                     // The port that the first address got is another program's on the next one.
                 }
             }
-            return try loop.serve(on: addresses, required: required, options, accepted)
+            return try loop.serve(on: addresses, required: required, options, origin, accepted)
         }
     }
 
     /// Serves on sockets that were made elsewhere, and closes them if it throws.
     final func listen(
-        sockets: [Socket], options: ServerOptions, _ accepted: @escaping Accepted
+        sockets: [Socket], options: ServerOptions, origin: CallSite, _ accepted: @escaping Accepted
     ) throws -> Server {
         // Each once: it has one owner, who closes it.
         let distinct = Set(sockets)
@@ -51,7 +51,7 @@ extension EventLoop {
             if distinct.count != sockets.count {
                 throw EventLoopError(.invalidArgument, "a server was given the same socket twice")
             }
-            let made = Server(loop: self)
+            let made = Server(loop: self, origin: origin)
             server = made
             while let socket = remaining.popFirst() {
                 try take(socket)
@@ -77,10 +77,10 @@ extension EventLoop {
 
 extension SelectorEventLoop {
     fileprivate final func serve(
-        on addresses: [SocketAddress], required: [SocketAddress], _ options: ServerOptions,
+        on addresses: [SocketAddress], required: [SocketAddress], _ options: ServerOptions, _ origin: CallSite,
         _ accepted: @escaping Accepted
     ) throws -> Server {
-        let server = Server(loop: self)
+        let server = Server(loop: self, origin: origin)
         do {
             var port: UInt16?
             var lastSkipped: IOError?
@@ -116,8 +116,8 @@ extension SelectorEventLoop {
     fileprivate final func add(
         _ socket: Socket, to server: Server, _ options: ServerOptions, _ accepted: @escaping Accepted
     ) {
-        let listener = Listener(loop: self, socket: socket, options: options) { [unowned self] driver, peer in
-            try accepted(self, server, driver, peer)
+        let listener = Listener(loop: self, socket: socket, options: options, origin: server.origin) {
+            [unowned self] driver, peer in try accepted(self, server, driver, peer)
         }
         server.add(listener)
     }

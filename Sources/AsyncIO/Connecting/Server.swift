@@ -11,6 +11,8 @@ public final class Server {
     /// How many connections it has accepted.
     public private(set) var acceptedCount = 0
 
+    /// Where it was made.
+    let origin: CallSite
     private(set) var listeners: [Listener] = []
     private var connections: [ObjectIdentifier: StreamTransport] = [:]
     private var closingWaiters: [WaiterToken] = []
@@ -19,8 +21,9 @@ public final class Server {
     /// A task is in `serveForever`.
     var isServedForever = false
 
-    init(loop: EventLoop) {
+    init(loop: EventLoop, origin: CallSite) {
         self.loop = loop
+        self.origin = origin
     }
 
     func add(_ listener: Listener) {

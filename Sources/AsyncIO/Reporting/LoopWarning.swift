@@ -81,7 +81,10 @@ extension EventLoop {
     final func warnOfOpenSources() {
         for name in core.pointee.sources.names {
             guard let source = core.pointee.sources[name]?.pointee, source.isLeftOpen else { continue }
-            warn(LoopWarning(.unclosed, "\(source.label) was still open when its event loop was closed"))
+            warn(
+                LoopWarning(
+                    .unclosed, "\(source.label) was still open when its event loop was closed",
+                    callSite: source.origin))
         }
     }
 

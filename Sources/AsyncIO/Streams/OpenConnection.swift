@@ -14,18 +14,18 @@ extension EventLoop {
     /// ```
     ///
     /// Any task; a task of another loop or of the pool may use the streams too, at the price of hops. Throws as
-    /// ``createConnection(host:port:options:_:)``, and `.invalidArgument` for a limit that is not positive.
+    /// ``createConnection(host:port:options:fileID:line:_:)``, and `.invalidArgument` for a limit that is not positive.
     ///
     /// The connection ends when it is closed, or when nobody holds its streams any more. See also
-    /// ``withConnection(host:port:options:limitBytes:_:)``.
+    /// ``withConnection(host:port:options:limitBytes:fileID:line:_:)``.
     public final func openConnection(
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
-        limitBytes: Int = defaultLineLimitBytes
+        limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID, line: UInt = #line
     ) async throws -> sending (reader: StreamReader, writer: StreamWriter) {
         try checkLineLimit(limitBytes)
         let streams = try await atHome { _ in
             let (driver, peer) = try await connect(host: host, port: port, options: options)
-            return makeStreams(driver, peer: peer, limitBytes: limitBytes)
+            return makeStreams(driver, peer: peer, limitBytes, CallSite(fileID: fileID, line: line))
         }
         nonisolated(unsafe) let value = streams.value
         return value
@@ -34,17 +34,18 @@ extension EventLoop {
     /// Takes over a connected socket of the program's, for a task that reads and writes itself. asyncio:
     /// `open_connection(sock=)`.
     ///
-    /// The socket belongs to this call, as to ``createConnection(socket:_:)``, and to the connection then. Any task. Throws as
+    /// The socket belongs to this call, as to ``createConnection(socket:fileID:line:_:)``, and to the connection then. Any task. Throws as
     /// that, and `.invalidArgument` for a limit that is not positive.
     public final func openConnection(
-        socket: Socket, limitBytes: Int = defaultLineLimitBytes
+        socket: Socket, limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID,
+        line: UInt = #line
     ) async throws -> sending (reader: StreamReader, writer: StreamWriter) {
         var wasTaken = false
         do {
             try checkLineLimit(limitBytes)
             let streams = try await atHome { _ in
                 wasTaken = true
-                return makeStreams(try adopt(socket), peer: nil, limitBytes: limitBytes)
+                return makeStreams(try adopt(socket), peer: nil, limitBytes, CallSite(fileID: fileID, line: line))
             }
             nonisolated(unsafe) let value = streams.value
             return value
@@ -55,9 +56,9 @@ extension EventLoop {
     }
 
     private final func makeStreams(
-        _ driver: StreamDriver, peer: SocketAddress?, limitBytes: Int
+        _ driver: StreamDriver, peer: SocketAddress?, _ limitBytes: Int, _ origin: CallSite
     ) -> UncheckedSendable<(reader: StreamReader, writer: StreamWriter)> {
-        let transport = StreamTransport(loop: self, driver: driver, consumer: nil, peerAddress: peer)
+        let transport = StreamTransport(loop: self, driver: driver, consumer: nil, peerAddress: peer, origin: origin)
         return UncheckedSendable(value: transport.makeStreams(limitBytes: limitBytes))
     }
 
@@ -75,25 +76,26 @@ extension EventLoop {
     /// and its error thrown, but a connection that broke off in the middle of a write is reset, so that the peer
     /// does not take half of it for the whole. A cancelled task does not wait: what is still queued goes out while the loop
     /// runs, and if there is something, a `CancellationError` is thrown instead of the result. As for input that nobody has read, see ``StreamWriter/close()``. Throws as
-    /// ``openConnection(host:port:options:limitBytes:)`` too.
+    /// ``openConnection(host:port:options:limitBytes:fileID:line:)`` too.
     public final func withConnection<Result>(
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
-        limitBytes: Int = defaultLineLimitBytes,
+        limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: (StreamReader, StreamWriter) async throws -> Result
     ) async throws -> Result {
         let (reader, writer) = try await openConnection(
-            host: host, port: port, options: options, limitBytes: limitBytes)
+            host: host, port: port, options: options, limitBytes: limitBytes, fileID: fileID, line: line)
         return try await withStreams(reader, writer, body)
     }
 
     /// Takes over a connected socket of the program's for the time of `body`.
     ///
-    /// As `withConnection` of a host, and throws as ``openConnection(socket:limitBytes:)`` too.
+    /// As `withConnection` of a host, and throws as ``openConnection(socket:limitBytes:fileID:line:)`` too.
     public final func withConnection<Result>(
-        socket: Socket, limitBytes: Int = defaultLineLimitBytes,
-        _ body: (StreamReader, StreamWriter) async throws -> Result
+        socket: Socket, limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID,
+        line: UInt = #line, _ body: (StreamReader, StreamWriter) async throws -> Result
     ) async throws -> Result {
-        let (reader, writer) = try await openConnection(socket: socket, limitBytes: limitBytes)
+        let (reader, writer) = try await openConnection(
+            socket: socket, limitBytes: limitBytes, fileID: fileID, line: line)
         return try await withStreams(reader, writer, body)
     }
 

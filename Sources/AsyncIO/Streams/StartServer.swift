@@ -14,39 +14,45 @@ extension EventLoop {
     /// throws, the connection is reset, so that the peer does not take half an answer for a whole one, and the error goes
     /// to the exception handler. Not reported are a `CancellationError`, and what says only that the connection has
     /// ended: broken off by the peer, or closed by this program. The handler may capture what is not `Sendable`. Throws as
-    /// ``createServer(host:port:options:_:)``, and `.invalidArgument` for a limit that is not positive.
+    /// ``createServer(host:port:options:fileID:line:_:)``, and `.invalidArgument` for a limit that is not positive.
     public final func startServer(
         host: String? = nil, port: UInt16, options: ServerOptions = ServerOptions(),
         limitBytes: Int = defaultLineLimitBytes,
+        fileID: StaticString = #fileID, line: UInt = #line,
         _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
     ) async throws -> Server {
-        try await startServer(listed: [host], port: port, options, limitBytes, handle)
+        try await startServer(
+            listed: [host], port: port, options, limitBytes, CallSite(fileID: fileID, line: line), handle)
     }
 
     /// As `startServer` of a host, on every address of several hosts, each address once. Throws `.invalidArgument` for none.
     public final func startServer(
         hosts: [String], port: UInt16, options: ServerOptions = ServerOptions(),
         limitBytes: Int = defaultLineLimitBytes,
+        fileID: StaticString = #fileID, line: UInt = #line,
         _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
     ) async throws -> Server {
-        try await startServer(listed: hosts, port: port, options, limitBytes, handle)
+        try await startServer(
+            listed: hosts, port: port, options, limitBytes, CallSite(fileID: fileID, line: line), handle)
     }
 
     private final func startServer(
-        listed hosts: [String?], port: UInt16, _ options: ServerOptions, _ limitBytes: Int,
+        listed hosts: [String?], port: UInt16, _ options: ServerOptions, _ limitBytes: Int, _ origin: CallSite,
         _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
     ) async throws -> Server {
         guard isOnLoop else { throw EventLoopError.wrongThread("startServer") }
         try checkLineLimit(limitBytes)
-        return try await listen(hosts: hosts, port: port, options: options, Self.serve(limitBytes, handle))
+        return try await listen(
+            hosts: hosts, port: port, options: options, origin: origin, Self.serve(limitBytes, handle))
     }
 
     /// Serves on sockets that were bound elsewhere, such as those of a service manager. asyncio: `start_server(sock=)`.
     ///
-    /// They belong to this call, as to ``createServer(sockets:options:_:)``, also if it throws. Throws as that, and as
+    /// They belong to this call, as to ``createServer(sockets:options:fileID:line:_:)``, also if it throws. Throws as that, and as
     /// `startServer` of a host.
     public final func startServer(
         sockets: [Socket], options: ServerOptions = ServerOptions(), limitBytes: Int = defaultLineLimitBytes,
+        fileID: StaticString = #fileID, line: UInt = #line,
         _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
     ) async throws -> Server {
         do {
@@ -56,15 +62,19 @@ extension EventLoop {
             for socket in Set(sockets) { socket.close() }
             throw error
         }
-        return try listen(sockets: sockets, options: options, Self.serve(limitBytes, handle))
+        return try listen(
+            sockets: sockets, options: options, origin: CallSite(fileID: fileID, line: line),
+            Self.serve(limitBytes, handle))
     }
 
     /// As `startServer` of several sockets.
     public final func startServer(
         socket: Socket, options: ServerOptions = ServerOptions(), limitBytes: Int = defaultLineLimitBytes,
+        fileID: StaticString = #fileID, line: UInt = #line,
         _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
     ) async throws -> Server {
-        try await startServer(sockets: [socket], options: options, limitBytes: limitBytes, handle)
+        try await startServer(
+            sockets: [socket], options: options, limitBytes: limitBytes, fileID: fileID, line: line, handle)
     }
 
     /// Each connection by a task of its own.
@@ -75,7 +85,8 @@ extension EventLoop {
             let transport = StreamTransport(
                 loop: loop, driver: driver, consumer: nil, peerAddress: peer, server: server)
             let (reader, writer) = transport.makeStreams(limitBytes: limitBytes)
-            loop.startTask(name: "connection", eagerStart: true) {
+            let site = server.origin
+            loop.startTask(name: "connection", eagerStart: true, fileID: site.fileID, line: site.line) {
                 do {
                     try await handle(reader, writer)
                     transport.close()
@@ -88,7 +99,8 @@ extension EventLoop {
                     if error.isCancellation { return }
                     loop.callExceptionHandler(
                         ExceptionContext(
-                            message: "The handler of a connection failed", error: error, transport: transport))
+                            message: "The handler of a connection failed", error: error, origin: site,
+                            transport: transport))
                 }
             }
         }

@@ -160,7 +160,7 @@ public final class StreamWriter {
     /// dropped until its own end, within `time` and up to `byteCount` bytes. Does not wait for that, see ``waitClosed()``.
     /// As ``StreamTransport/closeGracefully(within:discardingAtMost:)``. Any task.
     ///
-    /// Nobody reads any more: reads throw `.closed`. A handler of ``EventLoop/startServer(host:port:options:limitBytes:_:)``
+    /// Nobody reads any more: reads throw `.closed`. A handler of ``EventLoop/startServer(host:port:options:limitBytes:fileID:line:_:)``
     /// may return at once.
     public func closeGracefully(within time: Duration = .seconds(5), discardingAtMost byteCount: Int = 1 << 20) {
         onLoop { $0.closeGracefully(within: time, discardingAtMost: byteCount) }

@@ -67,6 +67,8 @@ package class StreamDriver: EventSource {
         "a connection with \(transport?.peerAddress?.description ?? "an unknown peer")"
     }
 
+    package override var origin: CallSite? { transport?.origin }
+
     package override var isLeftOpen: Bool { transport?.state.isClosing == false }
 
     /// Frees the socket, once, and tells those who wait for it.

@@ -68,7 +68,8 @@ extension StreamTransport {
         if count == 0 { return }
         if state.life == .open {
             loop.callExceptionHandler(
-                ExceptionContext(message: "write after writeEOF: \(count) bytes were dropped", transport: self))
+                ExceptionContext(
+                    message: "write after writeEOF: \(count) bytes were dropped", origin: origin, transport: self))
         } else if state.life == .lost {
             droppedWrites += 1
             guard droppedWrites == Self.silentDroppedWrites else { return }
@@ -76,7 +77,7 @@ extension StreamTransport {
                 ExceptionContext(
                     message:
                         "\(droppedWrites) writes to a connection that has ended were dropped; more are not reported",
-                    transport: self))
+                    origin: origin, transport: self))
         }
     }
 

@@ -22,6 +22,8 @@ public final class StreamTransport {
     @exclusivity(unchecked) private(set) var bufferedConsumer: (any BufferedStreamProtocol)?
     /// Whether it was made for a protocol.
     let isPush: Bool
+    /// Where it was opened, or its server.
+    let origin: CallSite?
     /// Who counts the connections of a server.
     private weak var server: Server?
     /// Why the connection was lost; `nil` for a clean end.
@@ -37,7 +39,7 @@ public final class StreamTransport {
 
     package init(
         loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,
-        server: Server? = nil
+        server: Server? = nil, origin: CallSite? = nil
     ) {
         self.loop = loop
         self.driver = driver
@@ -46,6 +48,7 @@ public final class StreamTransport {
         isPush = consumer != nil
         self.peerAddress = peerAddress ?? driver.socket.peerAddress
         self.server = server
+        self.origin = origin ?? server?.origin
         localAddress = driver.socket.localAddress
         driver.transport = self
         server?.connectionBegan(self)
@@ -53,11 +56,17 @@ public final class StreamTransport {
 
     /// Tells the protocol of the connection, and reads from the next tick on. asyncio: `_SelectorSocketTransport.__init__`.
     package func start() {
-        loop.callSoon { [self] in
+        callSoon { [self] in
             // Also when it was lost meanwhile: `connectionLost` is queued behind this.
             callConsumer("connectionMade") { try $0.connectionMade(self) }
-            loop.callSoon { [self] in perform(state.started()) }
+            callSoon { [self] in perform(state.started()) }
         }
+    }
+
+    /// One that takes long is reported with the connection's place.
+    private func callSoon(_ body: @escaping () -> Void) {
+        let site = origin ?? CallSite(fileID: #fileID, line: #line)
+        loop.callSoon(fileID: site.fileID, line: site.line, body)
     }
 
     // MARK: The consumer
@@ -105,8 +114,8 @@ public final class StreamTransport {
     func consumerFailed(_ method: StaticString, _ error: any Error) {
         loop.callExceptionHandler(
             ExceptionContext(
-                message: "Fatal error: protocol.\(method)() failed", error: error, protocol: self.protocol,
-                transport: self))
+                message: "Fatal error: protocol.\(method)() failed", error: error, origin: origin,
+                protocol: self.protocol, transport: self))
         end(with: error)
     }
 
@@ -241,7 +250,7 @@ public final class StreamTransport {
     /// The last reference of a task's reader and writer is gone.
     func abandoned() {
         if loop.core.pointee.debug.isOn, !state.isClosing {
-            loop.warn(LoopWarning(.unclosed, "\(driver.label) was dropped without close()"))
+            loop.warn(LoopWarning(.unclosed, "\(driver.label) was dropped without close()", callSite: origin))
         }
         close()
     }
@@ -284,7 +293,7 @@ public final class StreamTransport {
         driver.detach()
         wakeTasks()
         guard consumer != nil else { return finish() }
-        loop.callSoon { [self] in
+        callSoon { [self] in
             callConsumer("connectionLost") { try $0.connectionLost(lossError) }
             finish()
         }

@@ -180,7 +180,8 @@ struct ListenerTests {
             let (listener, address) = try SocketPlace.unix.listen()
             var ticks: [Int] = []
             var received: [Int] = []
-            let server = try loop.listen(sockets: [listener], options: options) { loop, _, driver, _ in
+            let site = CallSite(fileID: #fileID, line: #line)
+            let server = try loop.listen(sockets: [listener], options: options, origin: site) { loop, _, driver, _ in
                 ticks.append(loop.statistics.ticks)
                 received.append(other.received.count)
                 driver.closeSocket()

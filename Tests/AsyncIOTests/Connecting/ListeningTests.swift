@@ -96,7 +96,8 @@ struct ListeningTests {
             }
             let error = await #expect(throws: IOError.self) {
                 let server = try await loop.listen(
-                    hosts: ["name.example"], port: 0, options: ServerOptions(), by: resolver
+                    hosts: ["name.example"], port: 0, options: ServerOptions(),
+                    origin: CallSite(fileID: #fileID, line: #line), by: resolver
                 ) { _, _, driver, _ in driver.closeSocket() }
                 server.close()
             }
@@ -127,7 +128,8 @@ struct ListeningTests {
         }
         try await withLoop { loop in
             let server = try await loop.listen(
-                hosts: ["name.example", "127.0.0.3"], port: 0, options: ServerOptions(), by: resolver
+                hosts: ["name.example", "127.0.0.3"], port: 0, options: ServerOptions(),
+                origin: CallSite(fileID: #fileID, line: #line), by: resolver
             ) { _, _, driver, _ in driver.closeSocket() }
             #expect(server.localAddresses.map(\.host) == ["127.0.0.1", "127.0.0.3"])
             server.close()

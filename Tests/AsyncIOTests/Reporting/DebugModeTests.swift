@@ -154,6 +154,31 @@ struct DebugModeTests {
         #expect(warnings.all.contains { $0.message.hasPrefix("Executing a step of task 'reading' took ") })
     }
 
+    // covers: 296
+    @Test func whatTakesLongInAConnectionIsReportedWithThePlaceOfItsServer() async throws {
+        let warnings = Warnings()
+        let line = try await withVirtualLoop(.auto, patiently) { loop in
+            loop.setWarningHandler(warnings.add)
+            loop.isDebug = true
+            let line: UInt = #line + 1
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
+                _ = try await reader.readLine()
+                loop.virtualClock.advance(by: .seconds(1))
+            }
+            try await loop.withConnection(host: "127.0.0.1", port: server.port) { _, writer in
+                try await writer.write("x\n")
+                await loop.until { server.connectionCount == 0 && server.acceptedCount == 1 }
+            }
+            server.close()
+            loop.isDebug = false
+            return line
+        }
+        #expect(
+            warnings.all.map(\.description) == [
+                "Executing a step of task 'connection' took 1.000 seconds (scheduled at \(#fileID):\(line))"
+            ])
+    }
+
     @Test func operationsThatMustHopAreReportedOnceByName() async throws {
         let warnings = Warnings()
         try await withLoop(.auto, patiently) { loop in
@@ -219,19 +244,21 @@ struct DebugModeTests {
         let ports = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
             loop.setWarningHandler(warnings.add)
             loop.isDebug = true
+            let line: UInt = #line + 1
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let closed = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             closed.close()
             let left = try await loop.createConnection(host: "127.0.0.1", port: server.port) { EchoProtocol() }
             await loop.until { server.acceptedCount == 1 }
-            return (server: server.port, client: left.transport.localAddress?.port ?? 0)
+            return (server: server.port, client: left.transport.localAddress?.port ?? 0, line: line)
         }
+        let end = "was still open when its event loop was closed (made at \(#fileID):"
         #expect(
-            warnings.of(.unclosed).map(\.message).sorted()
+            warnings.of(.unclosed).map(\.description).sorted()
                 == [
-                    "a connection with 127.0.0.1:\(ports.client) was still open when its event loop was closed",
-                    "a connection with 127.0.0.1:\(ports.server) was still open when its event loop was closed",
-                    "a server on 127.0.0.1:\(ports.server) was still open when its event loop was closed",
+                    "a connection with 127.0.0.1:\(ports.client) \(end)\(ports.line))",
+                    "a connection with 127.0.0.1:\(ports.server) \(end)\(ports.line + 3))",
+                    "a server on 127.0.0.1:\(ports.server) \(end)\(ports.line))",
                 ].sorted())
     }
 
@@ -242,12 +269,14 @@ struct DebugModeTests {
             loop.setWarningHandler(warnings.add)
             loop.isDebug = true
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let line: UInt = #line + 1
             do { _ = try await loop.openConnection(host: "127.0.0.1", port: server.port) }
             await loop.until { !warnings.of(.unclosed).isEmpty }
             #expect(
                 warnings.of(.unclosed).map(\.message) == [
                     "a connection with 127.0.0.1:\(server.port) was dropped without close()"
                 ])
+            #expect(warnings.of(.unclosed).first?.callSite?.line == line)
             loop.isDebug = false
             server.close()
             try await server.waitClosed()

@@ -57,6 +57,29 @@ struct ExceptionHandlerTests {
         }
     }
 
+    // covers: 292
+    @Test(arguments: LoopKind.available)
+    func anErrorOfAConnectionIsReportedWithThePlaceOfItsServer(kind: LoopKind) async throws {
+        struct Failure: Error {}
+        try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60), unhandledErrors: 1)) { loop in
+            var reports: [ExceptionContext] = []
+            loop.setExceptionHandler { _, context in reports.append(context) }
+            let line: UInt = #line + 1
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
+                _ = try await reader.readLine()
+                throw Failure()
+            }
+            let streams = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            try await streams.writer.write("x\n")
+            await loop.until { reports.count == 1 }
+            #expect(reports.first?.origin?.line == line)
+            #expect(reports.first?.origin?.fileID.description == #fileID)
+            streams.writer.close()
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
     // covers: 294, F20
     @Test func anErrorOfTheExceptionHandlerGoesToTheDefaultOne() async throws {
         struct Failure: Error {}
