@@ -22,7 +22,7 @@ extension EventLoop {
     /// The addresses of `host` are tried in order. Returns when the protocol has been told of the connection. On the loop;
     /// elsewhere it throws `.wrongThread`, since the factory is called on the loop's thread. Throws a ``ConnectError``,
     /// `CancellationError`, or what ``resolve(host:port:)`` throws. There is no time limit but the system's, which is
-    /// minutes: use ``withTimeout(_:_:)``.
+    /// minutes: use ``withTimeout(_:fileID:line:_:)``.
     public final func createConnection<Protocol: StreamProtocol>(
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
         fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol

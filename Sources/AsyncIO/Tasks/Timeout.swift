@@ -10,17 +10,19 @@ public import AsyncIOSystem
 /// to is passed on. Waits in any case until `body` has ended. A cancellation of the surrounding task reaches `body` and is
 /// thrown as such. A duration of zero or less cancels at the first suspension. Needs a running loop, or throws `.notRunning`.
 public func withTimeout<Result>(
-    _ duration: Duration, _ body: nonisolated(nonsending) () async throws -> Result
+    _ duration: Duration, fileID: StaticString = #fileID, line: UInt = #line,
+    _ body: nonisolated(nonsending) () async throws -> Result
 ) async throws -> Result {
     let loop = try getRunningLoop()
-    return try await loop.withDeadline(loop.now.advanced(by: duration), body)
+    return try await loop.withDeadline(loop.now.advanced(by: duration), fileID: fileID, line: line, body)
 }
 
 /// Runs `body`, and cancels it when the running loop's clock has reached `deadline`. asyncio: `timeout_at`.
 public func withDeadline<Result>(
-    _ deadline: LoopInstant, _ body: nonisolated(nonsending) () async throws -> Result
+    _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
+    _ body: nonisolated(nonsending) () async throws -> Result
 ) async throws -> Result {
-    try await getRunningLoop().withDeadline(deadline, body)
+    try await getRunningLoop().withDeadline(deadline, fileID: fileID, line: line, body)
 }
 
 extension EventLoop {
@@ -28,16 +30,18 @@ extension EventLoop {
     ///
     /// Swift's cancellation cannot be taken back, so `body` runs in a task of its own.
     public final func withDeadline<Result>(
-        _ deadline: LoopInstant, _ body: nonisolated(nonsending) () async throws -> Result
+        _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: nonisolated(nonsending) () async throws -> Result
     ) async throws -> Result {
-        try await withoutActuallyEscaping(body, do: DeadlineCall(loop: self, deadline: deadline).run)
+        let call = DeadlineCall<Result>(loop: self, deadline: deadline, site: CallSite(fileID: fileID, line: line))
+        return try await withoutActuallyEscaping(body, do: call.run)
     }
 
     fileprivate final nonisolated(nonsending) func runWithDeadline<Result>(
-        _ deadline: LoopInstant, _ body: SentOperation<Result>
+        _ deadline: LoopInstant, _ site: CallSite, _ body: SentOperation<Result>
     ) async throws -> UncheckedSendable<Result> {
         var hasEnded = false
-        let task = createTask(name: "timeout", eagerStart: true) {
+        let task = createTask(name: "timeout", eagerStart: true, fileID: site.fileID, line: site.line) {
             defer { hasEnded = true }
             return UncheckedSendable(value: try await body.call())
         }
@@ -70,6 +74,7 @@ extension EventLoop {
 private struct DeadlineCall<Result> {
     let loop: EventLoop
     let deadline: LoopInstant
+    let site: CallSite
 
     nonisolated(nonsending) func run(
         _ body: nonisolated(nonsending) @escaping () async throws -> Result
@@ -78,7 +83,7 @@ private struct DeadlineCall<Result> {
         let sent = SentOperation(call: body)
         return try await loop.atHome { _ in
             if loop.isClosed { throw EventLoopError.closed }
-            return try await loop.runWithDeadline(deadline, sent).value
+            return try await loop.runWithDeadline(deadline, site, sent).value
         }
     }
 }

@@ -117,6 +117,13 @@ struct DebugModeTests {
             }
             Task(executorPreference: loop) { take(444) }
             loop.startTask { take(555) }
+            loop.startTask {
+                // Its body is a task of its own.
+                try await withTimeout(.seconds(60)) {
+                    await loop.yield()
+                    take(666)
+                }
+            }
             try loop.runForever()
         }
         #expect(
@@ -126,6 +133,7 @@ struct DebugModeTests {
                 "Executing a step of task 'long' took 0.222 seconds (scheduled at \(#fileID):\(line + 1))",
                 "Executing a step of task 'long' took 0.333 seconds (scheduled at \(#fileID):\(line + 1))",
                 "Executing a step of task 'short' took 0.111 seconds (scheduled at \(#fileID):\(line))",
+                "Executing a step of task 'timeout' took 0.666 seconds (scheduled at \(#fileID):\(line + 15))",
             ])
     }
 
