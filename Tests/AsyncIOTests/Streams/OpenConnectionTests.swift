@@ -1,6 +1,5 @@
 import AsyncIO
 import AsyncIOTesting
-import CAsyncIO
 import SystemPackage
 import Testing
 
@@ -69,19 +68,19 @@ struct OpenConnectionTests {
     func aSocketThatWillNotDoIsClosed(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let unconnected = try Socket.stream(.ipv4)
-            let unconnectedFile = aio_file_number(unconnected.number)
+            let unconnectedFile = OpenFile(unconnected.descriptor)
             let error = await #expect(throws: IOError.self) { _ = try await loop.openConnection(socket: unconnected) }
             #expect(error?.errno == .socketNotConnected)
-            #expect(aio_file_number(unconnected.number) != unconnectedFile)
+            #expect(unconnectedFile.wasClosed)
 
             let (near, far) = try Socket.pair()
-            let files = [near, far].map { aio_file_number($0.number) }
+            let files = [near, far].map { OpenFile($0.descriptor) }
             #expect(
                 await asyncCode { _ = try await loop.openConnection(socket: near, limitBytes: 0) } == .invalidArgument)
             #expect(
                 await asyncCode { try await loop.withConnection(socket: far, limitBytes: -1) { _, _ in } }
                     == .invalidArgument)
-            #expect(aio_file_number(near.number) != files[0] && aio_file_number(far.number) != files[1])
+            for file in files { #expect(file.wasClosed) }
             #expect(loop.statistics.sources == 0)
         }
     }
@@ -93,8 +92,8 @@ struct OpenConnectionTests {
         try loop.close()
         let (near, far) = try Socket.pair()
         defer { far.close() }
-        let file = aio_file_number(near.number)
+        let file = OpenFile(near.descriptor)
         #expect(await asyncCode { _ = try await loop.openConnection(socket: near) } == .closed)
-        #expect(aio_file_number(near.number) != file)
+        #expect(file.wasClosed)
     }
 }

@@ -1,6 +1,5 @@
 import AsyncIO
 import AsyncIOTesting
-import CAsyncIO
 import SystemPackage
 import Testing
 
@@ -29,7 +28,7 @@ struct StartServerTests {
     func itTakesListeningSockets(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let sockets = try (0..<3).map { _ in try SocketPlace.ipv4.listen().socket }
-            let files = sockets.map { aio_file_number($0.number) }
+            let files = sockets.map { OpenFile($0.descriptor) }
             let hello = { (_: StreamReader, writer: StreamWriter) in try await writer.write("hello") }
             let servers = [
                 try await loop.startServer(sockets: Array(sockets[..<2]), hello),
@@ -41,7 +40,7 @@ struct StartServerTests {
                 server.close()
                 try await server.waitClosed()
             }
-            for (socket, file) in zip(sockets, files) { #expect(aio_file_number(socket.number) != file) }
+            for file in files { #expect(file.wasClosed) }
         }
     }
 
@@ -50,7 +49,7 @@ struct StartServerTests {
     func itClosesItsSocketsIfItCannotBegin(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let sockets = try (0..<3).map { _ in try SocketPlace.ipv4.listen().socket }
-            let files = sockets.map { aio_file_number($0.number) }
+            let files = sockets.map { OpenFile($0.descriptor) }
             let twice = [sockets[0], sockets[1], sockets[0]]
             #expect(
                 await asyncCode { _ = try await loop.startServer(sockets: twice) { _, _ in } } == .invalidArgument)
@@ -59,14 +58,14 @@ struct StartServerTests {
                     == .invalidArgument)
             #expect(
                 await asyncCode { _ = try await loop.startServer(sockets: []) { _, _ in } } == .invalidArgument)
-            for (socket, file) in zip(sockets, files) { #expect(aio_file_number(socket.number) != file) }
+            for file in files { #expect(file.wasClosed) }
             let elsewhere = try SocketPlace.ipv4.listen().socket
-            let file = aio_file_number(elsewhere.number)
+            let file = OpenFile(elsewhere.descriptor)
             let refused = await Task.detached {
                 await asyncCode { _ = try await loop.startServer(socket: elsewhere) { _, _ in } }
             }.value
             #expect(refused == .wrongThread)
-            #expect(aio_file_number(elsewhere.number) != file)
+            #expect(file.wasClosed)
             #expect(loop.statistics.sources == 0)
         }
     }
