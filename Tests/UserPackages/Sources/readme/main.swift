@@ -13,6 +13,7 @@ try run {
     try loop.addSignalHandler(.interrupt) {
         server.close()
         server.closeClients()
+        loop.callLater(after: .seconds(5)) { server.abortClients() } // those that do not read
     }
     try await server.waitClosed()
 }
