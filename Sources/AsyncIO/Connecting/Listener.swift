@@ -168,9 +168,10 @@ final class Listener: EventSource {
 
     /// The connection stays in the kernel's queue, or the socket itself is broken: it would be told again and again.
     private func rest(_ error: any Error) {
-        report(error)
         stop()
         retry = loop.callLater(after: Self.retryDelay) { [self] in resume() }
+        // Last: the handler may close the server.
+        report(error)
     }
 
     private func report(_ error: any Error) {

@@ -97,6 +97,24 @@ struct ListenerTests {
         }
     }
 
+    // covers: 166
+    @Test(arguments: LoopKind.available)
+    func aServerCanBeClosedByTheReportThatItRests(kind: LoopKind) async throws {
+        try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let listener = server.listeners[0]
+            listener.acceptConnection = { () throws(Errno) in throw .noMemory }
+            loop.setExceptionHandler { _, _ in server.close() }
+            let number = try #require(server.sockets[0].descriptor).rawValue
+            let client = try Socket.stream(for: server.localAddresses[0])
+            _ = try client.connect(to: server.localAddresses[0])
+            await loop.until { loop.statistics.unhandledErrors == 1 }
+            // The number may be the next socket's.
+            #expect(loop.core.pointee.descriptors[number] !== listener)
+            client.close()
+        }
+    }
+
     // covers: 167, F2
     @Test(arguments: LoopKind.available, losses)
     func aClientThatIsGoneCostsNobodyElse(kind: LoopKind, error: Errno) async throws {
