@@ -146,7 +146,7 @@ package struct StreamTransportState: ~Copyable {
     private mutating func endWriting() -> Actions {
         writing = .ended
         // The peer has ended too: nothing can happen on this connection any more.
-        guard life == .open, reading == .ended else { return .shutdownWrite }
+        guard reading == .ended, life != .closing else { return .shutdownWrite }
         life = .lost
         return [.shutdownWrite, .lose]
     }

@@ -122,6 +122,30 @@ struct GracefulCloseTests {
         }
     }
 
+    // covers: F12
+    @Test(arguments: ScriptedBackend.allCases)
+    func aPeerWhoseEndIsAnsweredSoIsNotWaitedForEither(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let recorder = Recorder()
+            recorder.staysOpen = true
+            recorder.reaction = { event, transport in
+                guard event == .end else { return }
+                transport.write("answer")
+                transport.closeGracefully()
+            }
+            let (_, peer) = try network.connect(recorder)
+            await network.idle()
+            peer.blocksWrites()
+            peer.ends()
+            await network.idle()
+            #expect(!peer.wasShutDown)
+            peer.unblocksWrites()
+            await network.idle()
+            #expect(peer.wasClosed && peer.writtenText == "answer")
+            #expect(recorder.events == [.made, .end, .lost(nil)])
+        }
+    }
+
     /// With `close()` instead the client reads a reset.
     // covers: F12
     @Test(arguments: LoopKind.available)
