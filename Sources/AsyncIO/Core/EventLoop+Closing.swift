@@ -18,7 +18,12 @@ extension EventLoop {
         if isClosed { return }
         if isRunning { throw .cannotCloseRunning }
         guard isOnLoop else { throw .wrongThread("close") }
-        if !core.pointee.tasks.isEmpty { throw .tasksAlive(core.pointee.tasks.count) }
+        // As a run, since another thread's first one may begin at this moment.
+        try beginRun()
+        if !core.pointee.tasks.isEmpty {
+            status.store(.idle, ordering: .releasing)
+            throw .tasksAlive(core.pointee.tasks.count)
+        }
 
         status.store(.closed, ordering: .sequentiallyConsistent)
         let former = aio_loop_slot_get()

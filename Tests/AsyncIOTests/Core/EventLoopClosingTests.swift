@@ -57,6 +57,30 @@ struct EventLoopClosingTests {
         }
     }
 
+    // covers: 33, 104
+    @Test func ofACloseAndAnotherThreadsFirstRunOneIsRefused() async throws {
+        try await withLoopThread { _ in
+            for _ in 0..<rounds(debug: 500, release: 1_000) {
+                let loop = try LoopKind.auto.makeLoop()
+                loop.stop()
+                let (isThere, wasTried) = (Flag(), Flag())
+                nonisolated(unsafe) var refused: EventLoopError.Code?
+                let other = OtherThread {
+                    isThere.set()
+                    refused = code { try loop.runForever() }
+                    while !wasTried.isSet { sched_yield() }
+                    if refused == nil { try? loop.close() }
+                }
+                while !isThere.isSet { sched_yield() }
+                let refusedHere = code { try loop.close() }
+                wasTried.set()
+                other.join()
+                #expect((refused == nil) != (refusedHere == nil))
+                #expect(loop.isClosed)
+            }
+        }
+    }
+
     // covers: 41
     @Test(arguments: LoopKind.available)
     func aShutdownByManyAtOnceAnswersEachOfThem(kind: LoopKind) async throws {
