@@ -51,7 +51,8 @@ struct LookAhead {
             (start, end) = (0, kept.count)
         }
         let missing = room - (memory.count - end)
-        if missing > 0 { memory.append(contentsOf: repeatElement(0, count: missing)) }
+        // Not `repeatElement`, which is walked byte by byte in builds for debugging.
+        if missing > 0 { memory += [UInt8](repeating: 0, count: missing) }
     }
 
     /// Puts `bytes` in front of those that are there.

@@ -251,7 +251,7 @@ public final class StreamReader {
         do {
             while filled < count {
                 if filled == bytes.count {
-                    bytes.append(contentsOf: repeatElement(0, count: min(count - filled, bytes.count)))
+                    bytes = Self.grown(bytes, to: bytes.count + min(count - filled, bytes.count))
                 }
                 let received = try bytes.withUnsafeMutableBytes {
                     let rest = UnsafeMutableRawBufferPointer(rebasing: $0[filled...])
@@ -267,6 +267,15 @@ public final class StreamReader {
         if filled < bytes.count / 2 { return Array(bytes[..<filled]) }
         bytes.removeLast(bytes.count - filled)
         return bytes
+    }
+
+    /// Bytes with zeros behind them. Appending `repeatElement` costs a hundred times as much in builds for debugging.
+    private static func grown(_ bytes: [UInt8], to count: Int) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
+            let end = buffer.initialize(fromContentsOf: bytes)
+            buffer[end...].initialize(repeating: 0)
+            initializedCount = count
+        }
     }
 
     /// By the loop's memory, so that the array is not larger than what came.
