@@ -26,6 +26,9 @@ final class ErrorReport {
     /// What nobody caught, except for what happens to every server's connections.
     func add(_ context: ExceptionContext) {
         if context.transport != nil, let error = context.error, error.isEndOfConnection { return }
+        var context = context
+        // Places in the tool's own sources tell its users nothing.
+        (context.origin, context.callSite) = (nil, nil)
         add("\(context)")
     }
 
