@@ -29,18 +29,4 @@ extension EventLoop {
         // The loop is closed.
         if isOwnedHere { callExceptionHandler(context) } else { context.writeToStandardError() }
     }
-
-    /// Queues `message`. Any thread, also from a `deinit`.
-    ///
-    /// - Returns: false if the loop is closed; the message was then released.
-    final func post(_ message: LoopMessage) -> Bool {
-        let word = LoopWord(message)
-        if isRunningHere, !isClosed {
-            core.pointee.ready.push(word)
-            return true
-        }
-        if inbox.post(word) { return true }
-        _ = word.takeMessage()
-        return false
-    }
 }
