@@ -1,16 +1,20 @@
 /// A protocol that lends its own memory: the bytes come straight into it. asyncio: `BufferedProtocol`.
 ///
-/// Instead of `dataReceived`, which it has already, it implements:
+/// Instead of `dataReceived`, which it has already, it implements `withReadBuffer` and `bufferUpdated`:
 ///
 /// ```swift
 /// final class Frames: BufferedStreamProtocol {
 ///     private var buffer = [UInt8](repeating: 0, count: 64 * 1024)
+///     func connectionMade(_ transport: StreamTransport) {}
 ///     func withReadBuffer(sizeHintBytes: Int, _ receive: (UnsafeMutableRawBufferPointer) -> Void) {
 ///         buffer.withUnsafeMutableBytes(receive)
 ///     }
 ///     func bufferUpdated(byteCount: Int) { parse(buffer[..<byteCount]) }
+///     func connectionLost(_ error: (any Error)?) {}
 /// }
 /// ```
+///
+/// These four have no default implementation, so the compiler refuses a misspelt one.
 ///
 /// On a readiness loop the kernel writes into the lent memory; a completion loop copies, since the memory must not move while
 /// the kernel has it.

@@ -150,6 +150,9 @@ struct BufferedStreamProtocolTests {
         private(set) var received: [UInt8] = []
         var passOn = {}
 
+        func connectionMade(_ transport: StreamTransport) {}
+        func connectionLost(_ error: (any Error)?) {}
+
         func dataReceived(_ data: RawSpan) {
             received += data.withUnsafeBytes { [UInt8]($0) }
             passOn()
