@@ -190,11 +190,13 @@ class CPUTime:
 class LoadClient(Child):
     """Opens its connections, warms up, and waits until it is told to send the messages that count."""
 
-    def __init__(self, address, load, warm_up, messages=None, seconds=None):
+    def __init__(self, address, load, warm_up, messages=None, seconds=None, lock_step=None):
         command = [
             str(servers.tools() / "load-client"), "--gate", f"--connect={address}", f"--warm-up={warm_up}",
             f"--connections={load.connections}", f"--size={load.message_bytes}", f"--in-flight={load.in_flight}"]
         command.append(f"--seconds={seconds}" if seconds else f"--messages={messages}")
+        if lock_step:
+            command.append(f"--lock-step={lock_step}")
         self.patience = 120 + (seconds or 0)
         super().__init__("the load client", command, cpu=1)
 
@@ -228,6 +230,21 @@ class LoadClient(Child):
             raise Trouble("the load client ended early") from None
 
 
+class PreloadedLibrary:
+    """A C file of this folder, compiled into a library that is loaded before a server's own."""
+
+    def __init__(self, source, folder):
+        self.path = (pathlib.Path(folder) / source).with_suffix(".so")
+        try:
+            built = subprocess.run(
+                ["cc", "-shared", "-fPIC", "-O2", "-o", self.path, servers.BENCHMARKS / source],
+                capture_output=True, text=True, timeout=60)
+        except FileNotFoundError:
+            raise Trouble("there is no C compiler 'cc' in the path") from None
+        if built.returncode != 0:
+            raise Trouble(f"{source} cannot be compiled: {built.stderr}")
+
+
 class AllocationCounter:
     """The file in which malloc_counter.c counts."""
 
@@ -235,16 +252,8 @@ class AllocationCounter:
 
     def __init__(self, folder):
         self.file = pathlib.Path(folder) / "allocations"
-        library = pathlib.Path(folder) / "malloc_counter.so"
-        source = servers.BENCHMARKS / "malloc_counter.c"
-        try:
-            built = subprocess.run(
-                ["cc", "-shared", "-fPIC", "-O2", "-o", library, source], capture_output=True, text=True, timeout=60)
-        except FileNotFoundError:
-            raise Trouble("there is no C compiler 'cc' in the path") from None
-        if built.returncode != 0:
-            raise Trouble(f"malloc_counter.c cannot be compiled: {built.stderr}")
-        self.environment = {"LD_PRELOAD": str(library), "MALLOC_COUNTER_FILE": str(self.file)}
+        library = PreloadedLibrary("malloc_counter.c", folder)
+        self.environment = {"LD_PRELOAD": str(library.path), "MALLOC_COUNTER_FILE": str(self.file)}
 
     def clear(self):
         self.file.write_bytes(bytes(16))

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "latency.h"
+#include "lock_step.h"
 #include "support.h"
 #include "traffic.h"
 
@@ -18,6 +19,8 @@ static const char usage[] =
     "  --warm-up N        messages, over all connections, before the measured ones (0)\n"
     "  --gate             after the warm-up print 'ready' and wait for a line on stdin; after the result wait again,\n"
     "                     so that the server can be looked at while nothing flows and nothing is closed\n"
+    "  --lock-step FOLDER the server runs behind wait_gate.c with the FIFOs in FOLDER: one message per connection and\n"
+    "                     round, and the costs of the measured rounds are collected\n"
     "\n"
     "Prints one line of JSON. Exits with 1 if a connection was lost or brought wrong bytes, with 2 if it could not\n"
     "run.\n";
@@ -36,6 +39,7 @@ struct options {
     uint64_t nanoseconds;
     uint64_t warm_up;
     bool gate;
+    const char *lock_step;
 };
 
 static struct options parse(int count, char **arguments) {
@@ -44,6 +48,7 @@ static struct options parse(int count, char **arguments) {
         {"size", required_argument, NULL, 's'},     {"in-flight", required_argument, NULL, 'k'},
         {"messages", required_argument, NULL, 'm'}, {"seconds", required_argument, NULL, 'd'},
         {"warm-up", required_argument, NULL, 'w'},  {"gate", no_argument, NULL, 'g'},
+        {"lock-step", required_argument, NULL, 'l'},
         {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     struct options options = {
@@ -62,6 +67,7 @@ static struct options parse(int count, char **arguments) {
         case 'd': options.nanoseconds = parse_seconds("--seconds", optarg, MOST_SECONDS); break;
         case 'w': options.warm_up = parse_number("--warm-up", optarg, 0, UINT64_MAX - 1); break;
         case 'g': options.gate = true; break;
+        case 'l': options.lock_step = optarg; break;
         case 'h': fputs(usage, stdout); exit(0);
         default: fputs(usage, stderr); exit(2);
         }
@@ -70,6 +76,11 @@ static struct options parse(int count, char **arguments) {
     if (options.load.server.sin_port == 0) fail("--connect ADDRESS:PORT is needed");
     bool by_messages = options.messages != UINT64_MAX, by_time = options.nanoseconds != UINT64_MAX;
     if (by_messages == by_time) fail("one of --messages and --seconds is needed");
+    uint64_t round = options.load.connections;
+    if (options.lock_step != NULL &&
+        (by_time || options.load.in_flight != 1 || options.messages % round != 0 || options.warm_up % round != 0)) {
+        fail("--lock-step needs whole rounds of messages, one per connection, with one under way");
+    }
     return options;
 }
 
@@ -88,15 +99,31 @@ static bool wait_for_line(void) {
     return true;
 }
 
+/// All at once, or round by round.
+static struct result run(const struct options *options, uint64_t messages, uint64_t nanoseconds, bool counted) {
+    if (options->lock_step == NULL) return traffic_run(messages, nanoseconds, counted);
+    struct result sum = {0, 0};
+    for (uint64_t round = 0; round < messages / options->load.connections && traffic_errors() == 0; round++) {
+        struct result result = traffic_run(options->load.connections, UINT64_MAX, counted);
+        sum.messages += result.messages;
+        sum.nanoseconds += result.nanoseconds;
+    }
+    return sum;
+}
+
 int main(int count, char **arguments) {
     struct options options = parse(count, arguments);
     traffic_connect(&options.load);
-    if (options.warm_up > 0) traffic_run(options.warm_up, UINT64_MAX);
+    if (options.lock_step != NULL) lock_step_arm(options.lock_step);
+    if (options.warm_up > 0) run(&options, options.warm_up, UINT64_MAX, false);
     if (options.gate && traffic_errors() == 0) {
         print_now("ready\n");
         if (!wait_for_line()) fail("stdin ended before the measured messages were asked for");
     }
-    struct result result = traffic_run(options.messages, options.nanoseconds);
+    struct result result = run(&options, options.messages, options.nanoseconds, true);
+    // The server must be asleep, or the last round's costs are not all there.
+    lock_step_wait();
+    lock_step_end();
     traffic_expect_silence();
 
     char line[512];

@@ -16,6 +16,7 @@
 
 #include "content.h"
 #include "latency.h"
+#include "lock_step.h"
 #include "support.h"
 
 enum {
@@ -172,7 +173,8 @@ static void give_up_waiting(void) {
     }
 }
 
-struct result traffic_run(uint64_t messages, uint64_t nanoseconds) {
+struct result traffic_run(uint64_t messages, uint64_t nanoseconds, bool counted) {
+    lock_step_wait();
     latency_clear();
     completed = 0;
     messages_to_start = messages;
@@ -184,6 +186,7 @@ struct result traffic_run(uint64_t messages, uint64_t nanoseconds) {
         start_messages(connection, now());
         flush(connection);
     }
+    lock_step_go(counted);
     struct epoll_event events[EVENTS_PER_WAIT];
     while (under_way > 0) {
         int count = epoll_wait(epoll, events, EVENTS_PER_WAIT, PATIENCE_SECONDS * 1000);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct load {
@@ -22,8 +23,8 @@ struct result {
 void traffic_connect(const struct load *load);
 
 /// Sends until `messages` have been started or `nanoseconds` have passed, then waits for what is still under way, so
-/// that nothing flows between two runs.
-struct result traffic_run(uint64_t messages, uint64_t nanoseconds);
+/// that nothing flows between two runs. `counted`: the server behind a gate collects its costs.
+struct result traffic_run(uint64_t messages, uint64_t nanoseconds, bool counted);
 
 /// Looks at every idle connection once: a server that sent too much, or hung up, is found out here.
 void traffic_expect_silence(void);
