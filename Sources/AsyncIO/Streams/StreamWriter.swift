@@ -70,11 +70,6 @@ public final class StreamWriter {
         try await write(text.utf8.span.bytes)
     }
 
-    /// Sends several pieces as one. asyncio: `writelines` and `drain`.
-    public func write(contentsOf pieces: some Sequence<[UInt8]>) async throws {
-        try await write([UInt8](pieces.joined()))
-    }
-
     /// Waits until the kernel has all that was written before, by other tasks and by ``StreamTransport/write(_:)-(RawSpan)``
     /// too. asyncio: `drain`.
     ///

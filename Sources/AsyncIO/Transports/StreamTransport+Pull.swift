@@ -27,10 +27,20 @@ extension StreamTransport {
     /// Gives what the kernel takes now; `nil` if that is nothing.
     @inline(__always)
     func sendNow(_ bytes: UnsafeRawBufferPointer) throws -> Int? {
+        try sendNow(byteCount: bytes.count) { $0.send(bytes) }
+    }
+
+    /// As `sendNow(_:)`, of as many pieces as one system call takes.
+    func sendNow(_ vector: WriteVector) throws -> Int? {
+        try sendNow(byteCount: vector.count) { driver in vector.withNextPieces { driver.send($0) } }
+    }
+
+    @inline(__always)
+    private func sendNow(byteCount: Int, _ send: (StreamDriver) -> IOResult) throws -> Int? {
         guard state.acceptsWrites || turn.unsentBytes > 0 && state.letsWritesFinish else { throw endError }
         // What was written before goes first.
-        guard queue.isEmpty, driver.grantsSend(of: bytes.count) else { return nil }
-        switch driver.send(bytes) {
+        guard queue.isEmpty, driver.grantsSend(of: byteCount) else { return nil }
+        switch send(driver) {
         case .bytes(let count): return count
         case .wouldBlock: return nil
         case .failed(let error):

@@ -20,9 +20,16 @@ extension StreamTransport {
     }
 
     /// Sends several pieces as one, straight from where they are if they are large. asyncio: `writelines`.
+    @inlinable
     public func write(contentsOf pieces: some Sequence<[UInt8]>) {
+        // Compiled in the caller's module, where the type of `pieces` is known.
+        write(pieces: Array(pieces))
+    }
+
+    @usableFromInline
+    func write(pieces: [[UInt8]]) {
         loop.requireOnLoop("StreamTransport.write")
-        var vector = WriteVector((pieces as? [[UInt8]]) ?? Array(pieces))
+        var vector = WriteVector(pieces)
         guard state.acceptsWrites else { return dropped(vector.count) }
         if queue.isEmpty, vector.count <= WriteVector.joinedBytes { return write(vector.joined) }
         var isShort = !queue.isEmpty
