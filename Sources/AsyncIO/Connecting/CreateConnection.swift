@@ -20,8 +20,9 @@ extension EventLoop {
     /// Connects to a TCP server; the connection's data goes to a protocol. asyncio: `create_connection`.
     ///
     /// The addresses of `host` are tried in order. Returns when the protocol has been told of the connection. On the loop;
-    /// elsewhere it throws `.wrongThread`, since the factory is called on the loop's thread. Throws a ``ConnectError``,
-    /// `CancellationError`, or what ``resolve(host:port:)`` throws. There is no time limit but the system's, which is
+    /// elsewhere it throws `.wrongThread`, since the factory is called on the loop's thread. Throws a ``ConnectError``, or what
+    /// ``resolve(host:port:)`` throws. A cancelled task gets a `CancellationError` and no connection: what was opened is closed,
+    /// also when the cancellation comes while the protocol is notified. There is no time limit but the system's, which is
     /// minutes: use ``withTimeout(_:fileID:line:_:)``.
     public final func createConnection<Protocol: StreamProtocol>(
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
@@ -49,6 +50,11 @@ extension EventLoop {
             loop: self, driver: driver, consumer: consumer, peerAddress: peer, origin: origin)
         transport.start()
         await yield()
+        if Task.isCancelled {
+            // The caller gets no transport that it could close.
+            transport.close()
+            throw CancellationError()
+        }
         return (transport, consumer)
     }
 
@@ -57,6 +63,7 @@ extension EventLoop {
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(), by resolver: Resolver = .shared
     ) async throws -> (StreamDriver, SocketAddress) {
         if isClosed { throw EventLoopError.closed }
+        try Task.checkCancellation()
         // For a server it means all interfaces; a client would connect to whatever listens on its own machine.
         if host.isEmpty { throw EventLoopError(.invalidArgument, "cannot connect to a host without a name") }
         guard let loop = self as? SelectorEventLoop else {
@@ -94,6 +101,7 @@ extension SelectorEventLoop {
                 try await waitForConnection(socket)
                 if let error = socket.pendingError() { throw error }
             }
+            try Task.checkCancellation()
             return socket
         } catch {
             socket.close()

@@ -12,7 +12,8 @@ extension EventLoop {
     /// Of a name's addresses, and of all interfaces, those are left out whose family the system does not have; an address
     /// that is written out has to be had. Port 0 lets the system choose one, the same for all addresses; see ``Server/localAddresses``. On the loop; elsewhere
     /// it throws `.wrongThread`, since the factory is called on the loop's thread. Throws an `IOError` that names the
-    /// address, or what ``resolve(host:port:)`` throws; what was opened before the error is closed.
+    /// address, `CancellationError` in a cancelled task, or what ``resolve(host:port:)`` throws; what was opened before the
+    /// error is closed.
     public final func createServer(
         host: String? = nil, port: UInt16, options: ServerOptions = ServerOptions(),
         fileID: StaticString = #fileID, line: UInt = #line,

@@ -8,7 +8,8 @@ extension EventLoop {
     ///
     /// The socket belongs to this call, which makes it non-blocking: it is closed by the connection, and also if this throws;
     /// do not close it. Only `.descriptorInUse`, for one that a transport of this loop has already, leaves it alone. Throws
-    /// `.invalidArgument` unless it is a stream socket, an `IOError` unless it is connected, and what the factory throws.
+    /// `.invalidArgument` unless it is a stream socket, an `IOError` unless it is connected, and what the factory throws. A
+    /// cancelled task gets a `CancellationError`, and the socket is closed.
     public final func createConnection<Protocol: StreamProtocol>(
         socket: Socket, fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol
     ) async throws -> (transport: StreamTransport, protocol: Protocol) {
@@ -51,7 +52,7 @@ extension EventLoop {
         }
     }
 
-    /// Makes a stream socket that was made elsewhere fit for this loop. Closes it if it throws.
+    /// Makes a stream socket that was made elsewhere fit for this loop. Closes it if it throws, as in a cancelled task.
     final func take(_ socket: Socket) throws {
         if isClosed {
             // First: a task that hopped too late is on another thread, where the loop's tables are not to be looked at.
@@ -62,6 +63,7 @@ extension EventLoop {
             throw EventLoopError.descriptorInUse(socket.descriptor, user)
         }
         do {
+            try Task.checkCancellation()
             let type: Int
             do {
                 type = try socket.option(SocketOption(level: SOL_SOCKET, name: SO_TYPE))

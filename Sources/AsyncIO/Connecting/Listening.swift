@@ -26,6 +26,8 @@ extension EventLoop {
                     addresses.append(address)
                 }
             }
+            // The caller would not get the server that it has to close.
+            try Task.checkCancellation()
             for _ in 1..<Self.mostPorts where port == 0 && addresses.count > 1 {
                 do {
                     return try loop.serve(on: addresses, required: required, options, origin, accepted)

@@ -55,10 +55,11 @@ extension EventLoop {
 
     /// Waits for a client of a listening socket. The new socket is non-blocking, and yours. asyncio: `sock_accept`.
     ///
-    /// A cancelled one has accepted nobody. A client that has gone before it was accepted is passed over. The address is
-    /// `nil` for a family that is not known here.
+    /// A cancelled task accepts nobody, also if a client is waiting, so that a cancelled accept loop ends. A client that has
+    /// gone before it was accepted is passed over. The address is `nil` for a family that is not known here.
     public final func sockAccept(_ socket: Socket) async throws -> (socket: Socket, peer: SocketAddress?) {
-        try await whenReady(socket, .read, "sockAccept", mayBlock: true) {
+        try Task.checkCancellation()
+        return try await whenReady(socket, .read, "sockAccept", mayBlock: true) {
             while true {
                 do {
                     return try acceptNow(socket)

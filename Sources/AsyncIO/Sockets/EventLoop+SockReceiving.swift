@@ -4,11 +4,12 @@ import Selectors
 /// Receiving on sockets of one's own.
 ///
 /// What holds for all raw operations: the socket stays yours. The system call is made at once, and only if it would block
-/// does the task wait; an operation that need not wait succeeds even in a cancelled task. One task per direction: another
-/// one gets `.busy`, also while a callback of ``EventLoop/addReader(_:fileID:line:_:)`` or `addWriter` has the direction; reading and
-/// writing go on independently. A cancelled operation has taken nothing, and the socket stays usable. ``EventLoop/sockClose(_:)``
-/// ends waits with `.closed`. A blocking socket is refused with `.invalidArgument` where a call would block the loop, and in
-/// debug mode always. Any task; off the loop, it hops.
+/// does the task wait; an operation that need not wait succeeds even in a cancelled task, but for
+/// ``EventLoop/sockAccept(_:)``. One task per direction: another one gets `.busy`, also while a callback of
+/// ``EventLoop/addReader(_:fileID:line:_:)`` or `addWriter` has the direction; reading and writing go on independently. A
+/// cancelled operation has taken nothing, and the socket stays usable. ``EventLoop/sockClose(_:)`` ends waits with `.closed`. A
+/// blocking socket is refused with `.invalidArgument` where a call would block the loop, and in debug mode always. Any task;
+/// off the loop, it hops.
 ///
 /// They throw an `IOError` with the operation and the peer, `.descriptorInUse` if a transport owns the socket, `.busy`,
 /// `.closed`, `.invalidArgument`, `.unsupported` on a loop that watches no descriptors, and `CancellationError`.

@@ -1,0 +1,153 @@
+import AsyncIO
+import AsyncIOTesting
+import SystemPackage
+import Testing
+
+/// A cancelled task gets no open connection, server or accepted client, and what it gave to the call is closed.
+struct CancelledCallerTests {
+    /// The entry points that take over a socket.
+    enum Taker: CaseIterable {
+        case createConnection, connectAcceptedSocket, openConnection, withConnection, createServer,
+            createServerOfSeveral
+        case startServer, startServerOfSeveral
+
+        var isServer: Bool {
+            switch self {
+            case .createServer, .createServerOfSeveral, .startServer, .startServerOfSeveral: true
+            default: false
+            }
+        }
+
+        func take(_ socket: Socket, _ loop: EventLoop) async throws {
+            switch self {
+            case .createConnection: _ = try await loop.createConnection(socket: socket) { Recorder() }
+            case .connectAcceptedSocket: _ = try await loop.connectAcceptedSocket(socket) { Recorder() }
+            case .openConnection: _ = try await loop.openConnection(socket: socket)
+            case .withConnection:
+                let _: Void = try await loop.withConnection(socket: socket) { _, _ in
+                    Issue.record("the body was called")
+                }
+            case .createServer: _ = try await loop.createServer(socket: socket) { Recorder() }
+            case .createServerOfSeveral: _ = try await loop.createServer(sockets: [socket]) { Recorder() }
+            case .startServer: _ = try await loop.startServer(socket: socket) { _, _ in }
+            case .startServerOfSeveral: _ = try await loop.startServer(sockets: [socket]) { _, _ in }
+            }
+        }
+    }
+
+    // covers: 75, 162, 163
+    @Test(arguments: LoopKind.available, Taker.allCases)
+    func aGivenSocketIsClosed(kind: LoopKind, taker: Taker) async throws {
+        try await withLoop(kind) { loop in
+            let (given, peer) = taker.isServer ? (try SocketPlace.ipv4.listen().socket, nil) : try Self.pair()
+            let file = OpenFile(given.descriptor)
+            let task = loop.createTask { try await taker.take(given, loop) }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            #expect(file.wasClosed)
+            #expect(loop.statistics.sources == 0)
+            peer?.close()
+        }
+    }
+
+    /// Another owner has it: the cancellation is no reason to close it.
+    // covers: 162
+    @Test(arguments: LoopKind.available, Taker.allCases)
+    func aSocketOfAnotherConnectionIsLeftAlone(kind: LoopKind, taker: Taker) async throws {
+        try await withLoop(kind) { loop in
+            let (given, peer) = try Self.pair()
+            let (transport, _) = try await loop.createConnection(socket: given) { Recorder() }
+            let file = OpenFile(given.descriptor)
+            let task = loop.createTask { try await taker.take(given, loop) }
+            task.cancel()
+            let error = await #expect(throws: EventLoopError.self) { try await task.value }
+            #expect(error?.code == .descriptorInUse)
+            #expect(!file.wasClosed)
+            transport.close()
+            peer?.close()
+        }
+    }
+
+    enum Opener: CaseIterable {
+        case createConnection, openConnection, withConnection, createServer, createServerOfHosts, startServer
+        case startServerOfHosts
+
+        func open(_ port: UInt16, _ loop: EventLoop) async throws {
+            let host = "127.0.0.1"
+            switch self {
+            case .createConnection: _ = try await loop.createConnection(host: host, port: port) { Recorder() }
+            case .openConnection: _ = try await loop.openConnection(host: host, port: port)
+            case .withConnection:
+                let _: Void = try await loop.withConnection(host: host, port: port) { _, _ in
+                    Issue.record("the body was called")
+                }
+            case .createServer: _ = try await loop.createServer(host: host, port: 0) { Recorder() }
+            case .createServerOfHosts: _ = try await loop.createServer(hosts: [host], port: 0) { Recorder() }
+            case .startServer: _ = try await loop.startServer(host: host, port: 0) { _, _ in }
+            case .startServerOfHosts: _ = try await loop.startServer(hosts: [host], port: 0) { _, _ in }
+            }
+        }
+    }
+
+    // covers: 75, 163
+    @Test(arguments: LoopKind.available, Opener.allCases)
+    func nothingIsOpened(kind: LoopKind, opener: Opener) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { Recorder() }
+            let sources = loop.statistics.sources
+            let task = loop.createTask { try await opener.open(server.port, loop) }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            #expect(loop.statistics.sources == sources)
+            // A client that comes later is the first one.
+            let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            await loop.until { server.acceptedCount > 0 }
+            #expect(server.acceptedCount == 1)
+            writer.close()
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    // covers: 163
+    @Test(arguments: LoopKind.available)
+    func aCancellationWhileTheProtocolIsNotifiedEndsTheConnection(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { Recorder() }
+            let recorder = Recorder()
+            var task: Task<Void, any Error>?
+            recorder.reaction = { event, _ in if event == .made { task?.cancel() } }
+            task = loop.createTask {
+                _ = try await loop.createConnection(host: "127.0.0.1", port: server.port) { recorder }
+            }
+            await #expect(throws: CancellationError.self) { try await task?.value }
+            await loop.until { recorder.events.count == 2 }
+            #expect(recorder.events == [.made, .lost(nil)])
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    // covers: 75
+    @Test(arguments: LoopKind.available)
+    func aWaitingClientIsNotAccepted(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let (listener, address) = try SocketPlace.ipv4.listen()
+            let client = try Socket.stream(.ipv4)
+            try await loop.sockConnect(client, to: address)
+            waitUntilReadable(listener.descriptor)
+            let task = loop.createTask { _ = try await loop.sockAccept(listener) }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            // It is still waiting.
+            let accepted = try await loop.sockAccept(listener)
+            #expect(accepted.peer == client.localAddress)
+            for socket in [accepted.socket, client, listener] { socket.close() }
+        }
+    }
+
+    private static func pair() throws -> (Socket, Socket?) {
+        let (near, far) = try Socket.pair()
+        return (near, far)
+    }
+}
