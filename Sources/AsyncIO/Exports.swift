@@ -3,3 +3,6 @@
 
 // What `readiness(of:for:)` speaks of.
 @_exported public import struct Selectors.Readiness
+// What watchers and sockets are given, and what system calls fail with.
+@_exported public import struct SystemPackage.Errno
+@_exported public import struct SystemPackage.FileDescriptor

@@ -1,15 +1,11 @@
 import AsyncIO
 
-/// Echoes in the pull style, until the client's end.
+/// Echoes in the pull style, until the client's EOF.
 func echo(_ reader: StreamReader, _ writer: StreamWriter, _ totals: Totals) async throws {
     totals.connectionBegan()
     defer { totals.connectionEnded() }
-    var buffer = [UInt8](repeating: 0, count: streamBufferBytes)
-    while let count = try await reader.read(into: &buffer) {
-        totals.bytes += count
-        try await writer.write(buffer.span.extracting(..<count).bytes)
+    while let chunk = try await reader.readChunk() {
+        totals.bytes += chunk.byteCount
+        try await writer.write(chunk.bytes)
     }
 }
-
-/// What one direction of a connection holds at most: as much as a receive of the loop.
-let streamBufferBytes = 64 * 1024

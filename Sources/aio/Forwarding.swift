@@ -49,10 +49,9 @@ private struct Link {
     /// One direction, up to its end, which is passed on too. The connections are not closed before both have ended.
     private func pump(from source: Streams, to sink: Streams) async throws {
         do {
-            var buffer = [UInt8](repeating: 0, count: streamBufferBytes)
-            while let count = try await source.reader.read(into: &buffer) {
-                try await sink.writer.write(buffer.span.extracting(..<count).bytes)
-                totals.bytes += count
+            while let chunk = try await source.reader.readChunk() {
+                try await sink.writer.write(chunk.bytes)
+                totals.bytes += chunk.byteCount
             }
             try await sink.writer.writeEOF()
         } catch {

@@ -30,6 +30,8 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     let hopCount = Atomic<Int>(0)
     /// What push-style transports of this loop receive into.
     private(set) final lazy var receiveBuffer = ReceiveBuffer()
+    /// What ``StreamReader/readChunk()`` lends.
+    private(set) final lazy var chunkPool = ChunkPool(loop: self)
     /// Made with the loop, since actors ask for it on any thread.
     private final var serial: LoopSerialExecutor!
     let hasReportedUseAfterClose = Atomic<Bool>(false)

@@ -17,8 +17,9 @@ public final class StreamReader {
     /// The longest line, in bytes, and the longest piece in front of a separator. asyncio: `limit`.
     public let limitBytes: Int
     @exclusivity(unchecked) private var lookAhead = LookAhead()
-    @exclusivity(unchecked) private var isBusy = false
-    @exclusivity(unchecked) private var binding = TaskBinding()
+    @exclusivity(unchecked) var isBusy = false
+    @exclusivity(unchecked) var binding = TaskBinding()
+    @exclusivity(unchecked) var chunkSizing = ChunkSizing()
     /// How much memory is set aside for bytes that have not come yet: a peer that announces gigabytes gets no gigabytes.
     private static let chunkBytes = 64 * 1024
 
@@ -291,7 +292,7 @@ public final class StreamReader {
     }
 
     @inline(__always)
-    private func take(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
+    func take(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
         if !lookAhead.isEmpty { return lookAhead.take(into: buffer) }
         return try transport.receiveNow(into: buffer)
     }

@@ -1,0 +1,269 @@
+import AsyncIOSystem
+import AsyncIOTesting
+import Testing
+
+@testable import AsyncIO
+
+/// Chunks: bytes in memory that the loop lends.
+struct ReadChunkTests {
+    @Test(arguments: ScriptedBackend.allCases, [false, true])
+    func readChunkReturnsWhatHasComeAndThenNilAgainAndAgain(backend: ScriptedBackend, mustWait: Bool) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            if !mustWait { peer.sends("hello") }
+            let reading = network.loop.createTask {
+                try await reader.nextChunk()
+            }
+            await network.idle()
+            if mustWait { peer.sends("hello") }
+            #expect(try await reading.value == Array("hello".utf8))
+            peer.ends()
+            for _ in 0..<3 {
+                let isEnd = try await reader.readChunk() == nil
+                #expect(isEnd)
+            }
+            #expect(reader.atEOF)
+            writer.close()
+        }
+    }
+
+    @Test(arguments: ScriptedBackend.allCases)
+    func readChunkReturnsFirstWhatALineReadLookedAhead(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            peer.sends("line\nrest")
+            #expect(try await reader.readLine() == "line")
+            #expect(try await reader.nextChunk() == Array("rest".utf8))
+            writer.close()
+        }
+    }
+
+    @Test(arguments: ScriptedBackend.allCases)
+    func aChunkKeepsItsBytesWhileLaterOnesAreRead(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            peer.sends("first")
+            let first = try await reader.expectedChunk()
+            peer.sends("second")
+            let second = try await reader.expectedChunk()
+            #expect([UInt8](copying: first) == Array("first".utf8))
+            #expect([UInt8](copying: second) == Array("second".utf8))
+            writer.close()
+        }
+    }
+
+    @Test(arguments: ScriptedBackend.allCases)
+    func aWaitingReadHoldsNoBufferAndAChunkReturnsItsOwn(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let pool = network.loop.chunkPool
+            let (reader, writer, peer) = try network.openStreams()
+            let reading = network.loop.createTask { try await reader.nextChunk() }
+            await network.idle()
+            // The buffer of the attempt that found nothing.
+            #expect(pool.retainedCounts == [1, 0, 0])
+            peer.sends("x")
+            #expect(try await reading.value == [UInt8(ascii: "x")])
+            #expect(pool.retainedCounts == [1, 0, 0])
+            peer.sends("y")
+            do {
+                let chunk = try await reader.expectedChunk()
+                #expect(chunk.byteCount == 1)
+                #expect(pool.retainedCounts == [0, 0, 0])
+            }
+            #expect(pool.retainedCounts == [1, 0, 0])
+            peer.ends()
+            let isEnd = try await reader.readChunk() == nil
+            #expect(isEnd)
+            #expect(pool.retainedCounts == [1, 0, 0])
+            writer.close()
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func aChunkThatIsDroppedOnAnotherThreadReturnsItsBuffer(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            try await loop.withSocketPair { reader, far in
+                far.sendText("one")
+                nonisolated(unsafe) let carrier = ChunkCarrier()
+                carrier.chunk = try await reader.expectedChunk()
+                let address = carrier.address
+                OtherThread { carrier.chunk = nil }.join()
+                #expect(loop.chunkPool.retainedCounts == [1, 0, 0])
+                far.sendText("two")
+                let next = try await reader.expectedChunk()
+                #expect(next.withUnsafeBytes { UInt(bitPattern: $0.baseAddress) } == address)
+            }
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func aChunkOutlivesItsConnectionAndItsLoop(kind: LoopKind) async throws {
+        // A thread of its own, for a loop of the test's own.
+        try await withLoopThread(kind) { _ in
+            weak var pool: ChunkPool?
+            nonisolated(unsafe) let carrier = ChunkCarrier()
+            do {
+                let loop = try kind.makeLoop()
+                pool = loop.chunkPool
+                try loop.runUntilComplete {
+                    try await loop.withSocketPair { reader, far in
+                        far.sendText("late")
+                        carrier.chunk = try await reader.expectedChunk()
+                    }
+                }
+                try loop.close()
+            }
+            #expect(pool != nil)
+            #expect(carrier.bytes == Array("late".utf8))
+            carrier.chunk = nil
+            #expect(pool == nil)
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func aCancelledReadChunkLosesNoByte(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            try await loop.withSocketPair { reader, far in
+                for round in 0..<100 {
+                    let reading = loop.createTask(eagerStart: true) { try await reader.nextChunk() }
+                    if round.isMultiple(of: 2) { far.sendText("x") }
+                    reading.cancel()
+                    switch await reading.result {
+                    case .success(let bytes): #expect(bytes == [UInt8(ascii: "x")])
+                    case .failure(let error):
+                        #expect(error is CancellationError)
+                        if round.isMultiple(of: 2) {
+                            let bytes = try await reader.nextChunk()
+                            #expect(bytes == [UInt8(ascii: "x")])
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    @Test(arguments: ScriptedBackend.allCases)
+    func aSecondReaderIsRefused(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let (reader, writer, peer) = try network.openStreams()
+            let reading = network.loop.createTask(eagerStart: true) { try await reader.nextChunk() }
+            #expect(await asyncCode { _ = try await reader.nextChunk() } == .busy)
+            peer.sends("x")
+            #expect(try await reading.value == [UInt8(ascii: "x")])
+            writer.close()
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func theSizeOfChunksFollowsWhatTheConnectionSends(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let total = 4 << 20
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
+                try await writer.write([UInt8](repeating: 7, count: total))
+            }
+            try await loop.withConnection(host: "127.0.0.1", port: server.port) { reader, _ in
+                var received = 0
+                var largest = 0
+                while let chunk = try await reader.readChunk() {
+                    received += chunk.byteCount
+                    largest = max(largest, chunk.byteCount)
+                }
+                #expect(received == total)
+                #expect(largest > ChunkPool.Size.medium.byteCount)
+            }
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    @Test func aChunkSizeGrowsWhenFilledAndShrinksAfterTwoSmallReceives() {
+        var sizing = ChunkSizing()
+        sizing.received(16_384)
+        #expect(sizing.size == .medium)
+        sizing.received(65_536)
+        #expect(sizing.size == .large)
+        sizing.received(262_144)
+        #expect(sizing.size == .large)
+        sizing.received(1)
+        #expect(sizing.size == .large)
+        sizing.received(100_000)
+        sizing.received(1)
+        #expect(sizing.size == .large)
+        sizing.received(1)
+        #expect(sizing.size == .medium)
+        sizing.received(8_192)
+        #expect(sizing.size == .medium)
+        sizing.received(8_192)
+        #expect(sizing.size == .small)
+        sizing.received(1)
+        sizing.received(1)
+        #expect(sizing.size == .small)
+    }
+
+    @Test(arguments: LoopKind.available)
+    func thePoolRetainsABoundedNumberOfBuffers(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let pool = loop.chunkPool
+            let buffers = (0..<100).map { _ in pool.take(.small) }
+            for buffer in buffers { pool.put(buffer, .small) }
+            #expect(pool.retainedCounts == [64, 0, 0])
+        }
+    }
+}
+
+extension Socket {
+    /// Few bytes, which the socket's buffer has room for.
+    fileprivate func sendText(_ text: String) {
+        let sent = Array(text.utf8).withUnsafeBytes { send($0) }
+        guard case .bytes(text.utf8.count) = sent else { preconditionFailure("the socket takes nothing") }
+    }
+}
+
+private struct UnexpectedEndOfFile: Error {}
+
+private final class ChunkCarrier {
+    var chunk: StreamChunk?
+
+    var address: UInt? {
+        switch chunk {
+        case .some(let chunk): chunk.withUnsafeBytes { UInt(bitPattern: $0.baseAddress) }
+        case .none: nil
+        }
+    }
+
+    var bytes: [UInt8]? {
+        switch chunk {
+        case .some(let chunk): [UInt8](copying: chunk)
+        case .none: nil
+        }
+    }
+}
+
+extension [UInt8] {
+    fileprivate init(copying chunk: borrowing StreamChunk) {
+        self = chunk.withUnsafeBytes { [UInt8]($0) }
+    }
+}
+
+extension StreamReader {
+    fileprivate func expectedChunk() async throws -> sending StreamChunk {
+        guard let chunk = try await readChunk() else { throw UnexpectedEndOfFile() }
+        return chunk
+    }
+
+    fileprivate func nextChunk() async throws -> [UInt8] {
+        guard let chunk = try await readChunk() else { return [] }
+        return [UInt8](copying: chunk)
+    }
+}
+
+extension EventLoop {
+    fileprivate func withSocketPair(_ body: (StreamReader, Socket) async throws -> Void) async throws {
+        let (near, far) = try Socket.pair()
+        defer { far.close() }
+        let (reader, writer) = try await openConnection(socket: near)
+        try await body(reader, far)
+        writer.close()
+        try await writer.waitClosed()
+    }
+}
