@@ -14,8 +14,9 @@ extension EventLoop {
     ) -> Handle {
         if !isRunningHere {
             requireOnLoop("callSoon")
-            // Between two runs: what was posted before comes first.
-            takeInbox()
+            // Between two runs: what was submitted before comes first, all of it, or callbacks of this thread would lose
+            // their order.
+            takeWholeInbox()
         }
         if isClosed { return Handle(loop: self, name: deadName("callSoon")) }
         let name = core.pointee.callbacks.insert(

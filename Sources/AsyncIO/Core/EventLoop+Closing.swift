@@ -54,12 +54,12 @@ extension EventLoop {
     private final func runJobsUntilTheEnd() {
         let executor = asUnownedTaskExecutor()
         for _ in 0..<Self.mostClosingRounds {
-            takeInbox()
+            takeWholeInbox()
             finishReady { word in run(word.job, word.kind, executor) }
             if core.pointee.ready.isEmpty, inbox.closeIfEmpty() { return }
         }
         inbox.close()
-        takeInbox()
+        takeWholeInbox()
         while !core.pointee.ready.isEmpty {
             finishReady { word in ClosedLoopThread.run(word, of: self) }
         }
@@ -67,7 +67,7 @@ extension EventLoop {
 
     /// From `deinit`: releases what other threads sent to a loop that nobody ran or closed afterwards.
     final func dropMessages() {
-        takeInbox()
+        takeWholeInbox()
         while !core.pointee.ready.isEmpty { finishReady { _ in } }
     }
 

@@ -5,13 +5,17 @@ extension EventLoop {
     /// The longest single wait. asyncio: `MAXIMUM_SELECT_TIMEOUT`, 24 hours.
     private static var longestWaitNanoseconds: Int64 { 24 * 3600 * 1_000_000_000 }
 
+    /// How many submissions of other threads one iteration runs. A wait in between costs a few nanoseconds for each of them.
+    static var mostSubmissionsPerIteration: Int { 1024 }
+
     /// One tick. The only place where callbacks are called; all others just add to the ready queue. asyncio: `_run_once`.
     final func runOnce() throws(Errno) {
         core.pointee.tick &+= 1
-        takeInbox()
+        var submissionsLeft = Self.mostSubmissionsPerIteration
+        takeInbox(&submissionsLeft)
         if core.pointee.timers.hasDeadEntries { removeCancelledTimers() }
 
-        // What was written between two runs waits for the end of this tick.
+        // A backlog has made `ready` non-empty. What was written between two runs waits for the end of this tick.
         if core.pointee.ready.isEmpty && !core.pointee.isStopping && core.pointee.endOfTick.isEmpty {
             let timeout = timeUntilNextTimer()
             let maySleep = timeout == 0 ? false : inbox.prepareToSleep()
@@ -21,7 +25,7 @@ extension EventLoop {
             try wait(timeoutNanoseconds: 0)
         }
 
-        takeInbox()
+        takeInbox(&submissionsLeft)
         queueEvents()
         queueDueTimers()
 
@@ -71,16 +75,21 @@ extension EventLoop {
         }
     }
 
-    /// Moves what other threads posted to the ready queue.
+    /// Moves what other threads submitted to the ready queue, at most `limit` of it, and subtracts that from `limit`.
     @inline(__always)
-    final func takeInbox() {
-        if inbox.hasPosts { takePosts() }
+    final func takeInbox(_ limit: inout Int) {
+        if inbox.hasPosts || !core.pointee.backlog.isEmpty { takeSubmissions(&limit) }
+    }
+
+    /// Moves all that other threads submitted.
+    final func takeWholeInbox() {
+        var limit = Int.max
+        takeInbox(&limit)
     }
 
     @inline(never)
-    private final func takePosts() {
-        inbox.take(into: &core.pointee.inboxSpare)
-        for bits in core.pointee.inboxSpare { core.pointee.ready.push(LoopWord(bits: bits)) }
+    private final func takeSubmissions(_ limit: inout Int) {
+        limit -= core.pointee.backlog.move(atMost: limit, from: inbox, to: &core.pointee.ready)
     }
 
     /// Removes the entries of cancelled timers that are the next in the heap, so that no wait is for them.

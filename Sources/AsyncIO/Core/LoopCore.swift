@@ -15,8 +15,8 @@ struct LoopCore: ~Copyable {
     var internalSources = 0
     /// Where the next enqueued job goes, if a source asks for it.
     var capture = JobCapture.none
-    /// The inbox's other buffer: what was taken last, until the next take.
-    var inboxSpare: [UInt] = []
+    /// What was taken from the inbox and is not queued yet.
+    var backlog = InboxBacklog()
 
     /// Tasks that the loop started and that have not ended.
     var tasks: [ObjectIdentifier: TaskRecord] = [:]

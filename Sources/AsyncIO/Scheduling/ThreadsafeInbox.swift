@@ -48,7 +48,7 @@ final class ThreadsafeInbox: Sendable {
         InboxState(rawValue: flags.load(ordering: .relaxed)).contains(.pending)
     }
 
-    /// Takes all entries, leaving `spare` in their place. The loop's thread.
+    /// Takes all entries, leaving the emptied `spare` in their place. The loop's thread.
     func take(into spare: inout [UInt]) {
         spare.removeAll(keepingCapacity: true)
         queue.withLock { queue in

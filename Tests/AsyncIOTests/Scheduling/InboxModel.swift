@@ -8,6 +8,9 @@ struct InboxModel: Hashable {
         var mustWake: (InboxState) -> Bool
         var takeClearsPending = true
         var takeIsOneStep = true
+        var sleepsOnlyWithoutBacklog = true
+        var takesOnlyWithoutBacklog = true
+        var closeTakesBacklog = true
         var refusesWhenClosed = true
 
         static var library: Rules {
@@ -20,10 +23,12 @@ struct InboxModel: Hashable {
         case lostWakeUp
         /// Everything was posted, and the loop does not go to sleep.
         case neverRests
-        /// A post was accepted, and neither taken nor dropped by the close.
+        /// A post was accepted, and neither run nor dropped by the close.
         case postForgotten
-        /// One post was taken twice.
-        case takenTwice
+        /// One post was run twice.
+        case runTwice
+        /// A post was run before an earlier one of the same poster.
+        case outOfOrder
     }
 
     private enum Poster: Hashable {
@@ -38,6 +43,8 @@ struct InboxModel: Hashable {
         case waits(mayBlock: Bool)
         case wakesUp
         case takes
+        /// The iteration's portion of what was taken.
+        case runsPortion
         /// Only where the rules cut the take in two.
         case clearsPending
         /// The waker's turn, which comes after the take.
@@ -50,13 +57,17 @@ struct InboxModel: Hashable {
     private var flags: InboxState = []
     private var isClosed = false
     private var queue: [Int] = []
+    /// Taken and not yet run.
+    private var backlog: [Int] = []
     private var wakeIsThere = false
     private var loop = Loop.announcesSleep
     private var posters: [Poster]
     private var left: [Int]
-    /// By post: how often it was accepted, minus how often it was taken.
+    /// Accepted, and neither run nor dropped.
     private var untaken: Set<Int> = []
     private var closes: Bool
+    /// What the last step did wrong.
+    private var problem: Problem?
 
     /// All states that can be reached, each once, and the first problem found.
     static func explore(posters: Int, postsEach: Int, closes: Bool, rules: Rules) -> (states: Int, problem: Problem?) {
@@ -68,7 +79,7 @@ struct InboxModel: Hashable {
         while let state = open.popLast() {
             if let problem = state.problemNow(rules) { return (seen.count, problem) }
             for next in state.successors(rules) {
-                guard let next else { return (seen.count, .takenTwice) }
+                if let problem = next.problem { return (seen.count, problem) }
                 if seen.insert(next).inserted { open.append(next) }
             }
         }
@@ -83,7 +94,7 @@ struct InboxModel: Hashable {
             return untaken.isEmpty ? nil : .lostWakeUp
         case .closed:
             return untaken.isEmpty ? nil : .postForgotten
-        case .announcesSleep where queue.isEmpty && !closes && !rules.maySleep(flags):
+        case .announcesSleep where queue.isEmpty && backlog.isEmpty && !closes && !rules.maySleep(flags):
             // Nobody posts any more, and there is nothing to take.
             return .neverRests
         default:
@@ -91,9 +102,8 @@ struct InboxModel: Hashable {
         }
     }
 
-    /// `nil` for a step that took a post a second time.
-    private func successors(_ rules: Rules) -> [InboxModel?] {
-        loopSteps(rules) + posters.indices.compactMap { posterStep($0, rules) }.map(Optional.some)
+    private func successors(_ rules: Rules) -> [InboxModel] {
+        loopSteps(rules) + posters.indices.compactMap { posterStep($0, rules) }
     }
 
     private func posterStep(_ index: Int, _ rules: Rules) -> InboxModel? {
@@ -116,7 +126,7 @@ struct InboxModel: Hashable {
         return next
     }
 
-    private func loopSteps(_ rules: Rules) -> [InboxModel?] {
+    private func loopSteps(_ rules: Rules) -> [InboxModel] {
         var next = self
         switch loop {
         case .announcesSleep:
@@ -137,8 +147,8 @@ struct InboxModel: Hashable {
             next.loop = .takes
         case .takes:
             next.loop = .drains
-            guard flags.contains(.pending) else { return [next] }
-            guard next.take() else { return [nil] }
+            guard flags.contains(.pending), backlog.isEmpty || !rules.takesOnlyWithoutBacklog else { return [next] }
+            next.take()
             if !rules.takeIsOneStep {
                 next.loop = .clearsPending
             } else if rules.takeClearsPending {
@@ -149,15 +159,28 @@ struct InboxModel: Hashable {
             next.loop = .drains
         case .drains:
             next.wakeIsThere = false
+            next.loop = .runsPortion
+        case .runsPortion:
+            // The smallest there is: one.
+            if !backlog.isEmpty { next.run(next.backlog.removeFirst()) }
             next.loop = .announcesSleep
+            // The owner may close it instead.
+            guard !next.backlog.isEmpty, rules.sleepsOnlyWithoutBacklog else { return [next] }
+            next.loop = .takes
+            guard closes else { return [next] }
+            var closing = next
+            closing.loop = .closesInbox
+            return [next, closing]
         case .closesInbox:
             next.isClosed = true
             next.loop = .takesLast
         case .takesLast:
+            if rules.closeTakesBacklog { next.runBacklog() } else { next.backlog = [] }
             if flags.contains(.pending) {
-                guard next.take() else { return [nil] }
+                next.take()
                 next.flags.remove(.pending)
             }
+            next.runBacklog()
             next.loop = .closed
         case .closed:
             return []
@@ -165,9 +188,20 @@ struct InboxModel: Hashable {
         return [next]
     }
 
-    private mutating func take() -> Bool {
-        for post in queue where untaken.remove(post) == nil { return false }
+    /// Exchanges the buffers, as `ThreadsafeInbox.take(into:)` does.
+    private mutating func take() {
+        backlog = queue
         queue = []
-        return true
+    }
+
+    private mutating func runBacklog() {
+        for post in backlog { run(post) }
+        backlog = []
+    }
+
+    private mutating func run(_ post: Int) {
+        // The posts of one poster count down.
+        if untaken.contains(where: { $0 / 100 == post / 100 && $0 > post }) { problem = .outOfOrder }
+        if untaken.remove(post) == nil { problem = .runTwice }
     }
 }

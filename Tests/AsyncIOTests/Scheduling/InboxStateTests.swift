@@ -39,6 +39,24 @@ struct InboxStateTests {
         #expect(InboxModel.explore(posters: 2, postsEach: 1, closes: false, rules: rules).problem == .lostWakeUp)
     }
 
+    @Test func theWalkFindsALoopThatSleepsWithABacklog() {
+        var rules = InboxModel.Rules.library
+        rules.sleepsOnlyWithoutBacklog = false
+        #expect(InboxModel.explore(posters: 1, postsEach: 2, closes: false, rules: rules).problem == .lostWakeUp)
+    }
+
+    @Test func theWalkFindsATakeThatReplacesTheBacklog() {
+        var rules = InboxModel.Rules.library
+        rules.takesOnlyWithoutBacklog = false
+        #expect(InboxModel.explore(posters: 1, postsEach: 3, closes: false, rules: rules).problem != nil)
+    }
+
+    @Test func theWalkFindsACloseThatForgetsTheBacklog() {
+        var rules = InboxModel.Rules.library
+        rules.closeTakesBacklog = false
+        #expect(InboxModel.explore(posters: 1, postsEach: 2, closes: true, rules: rules).problem == .postForgotten)
+    }
+
     @Test func theWalkFindsAnInboxThatAcceptsPostsAfterItsClose() {
         var rules = InboxModel.Rules.library
         rules.refusesWhenClosed = false
