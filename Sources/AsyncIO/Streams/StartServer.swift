@@ -91,19 +91,28 @@ extension EventLoop {
                     try await handle(reader, writer)
                     transport.close()
                 } catch {
-                    // What was written before this program closed the connection is still on its way.
-                    if error.isEnd(of: transport) { return transport.close() }
-                    // A cancelled handler that was not in the middle of a write ends its connection in order.
-                    if error is CancellationError { return transport.abort() }
-                    transport.reset()
-                    if error.isCancellation { return }
-                    loop.callExceptionHandler(
-                        ExceptionContext(
-                            message: "The handler of a connection failed", error: error, origin: site,
-                            transport: transport))
+                    transport.handlerFailed(error)
                 }
             }
         }
+    }
+}
+
+extension StreamTransport {
+    /// Ends the connection whose handler threw, and reports what is worth it.
+    ///
+    /// Not inlined: its locals would be part of every waiting handler's memory.
+    @inline(never)
+    fileprivate func handlerFailed(_ error: any Error) {
+        // What was written before this program closed the connection is still on its way.
+        if error.isEnd(of: self) { return close() }
+        // A cancelled handler that was not in the middle of a write ends its connection in order.
+        if error is CancellationError { return abort() }
+        reset()
+        if error.isCancellation { return }
+        loop.callExceptionHandler(
+            ExceptionContext(
+                message: "The handler of a connection failed", error: error, origin: origin, transport: self))
     }
 }
 
