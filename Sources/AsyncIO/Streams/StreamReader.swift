@@ -16,7 +16,7 @@ public final class StreamReader {
     private let lifetime: StreamLifetime
     /// The longest line, in bytes, and the longest piece in front of a separator. asyncio: `limit`.
     public let limitBytes: Int
-    @exclusivity(unchecked) private var lookAhead = LookAhead()
+    @exclusivity(unchecked) var lookAhead = LookAhead()
     @exclusivity(unchecked) var isBusy = false
     @exclusivity(unchecked) var binding = TaskBinding()
     @exclusivity(unchecked) var chunkSizing = ChunkSizing()
@@ -200,34 +200,13 @@ public final class StreamReader {
         guard isHome else { return try await loop.hop { try await readLine(strippingNewline: strippingNewline) } }
         try begin()
         defer { isBusy = false }
-        var searched = 0
         while true {
-            if let newline = lookAhead.firstIndex(of: UInt8(ascii: "\n"), from: searched) {
-                return try takeLine(newline, strippingNewline)
-            }
-            searched = lookAhead.count
-            if searched > limitBytes { throw lineTooLong(searched) }
-            guard try await readAhead(mostBytes: Self.sum(limitBytes, 1) - searched, record) else {
-                defer { lookAhead.removeAll() }
-                return lookAhead.isEmpty ? nil : lookAhead.text(lookAhead.count)
+            let line = try lookAhead.takeLine(strippingNewline: strippingNewline, limitBytes: limitBytes)
+            if let line { return line }
+            guard try await readAhead(mostBytes: Self.sum(limitBytes, 1) - lookAhead.count, record) else {
+                return lookAhead.takeLastLine()
             }
         }
-    }
-
-    private func takeLine(_ newline: Int, _ strippingNewline: Bool) throws -> String {
-        if newline > limitBytes { throw lineTooLong(newline + 1) }
-        var count = newline + 1
-        if strippingNewline {
-            count = newline
-            if count > 0, lookAhead[count - 1] == UInt8(ascii: "\r") { count -= 1 }
-        }
-        defer { lookAhead.drop(newline + 1) }
-        return lookAhead.text(count)
-    }
-
-    private func lineTooLong(_ count: Int) -> EventLoopError {
-        lookAhead.drop(count)
-        return EventLoopError(.limitExceeded, "a line is longer than the limit of \(limitBytes) bytes")
     }
 
     private func overrun(_ consumedBytes: Int) -> LimitOverrunError {
@@ -237,7 +216,7 @@ public final class StreamReader {
     // MARK: Receiving
 
     /// Appends what comes to the look-ahead. False at the end. A cancelled one appends nothing.
-    private func readAhead(mostBytes: Int, _ record: TaskRecord?) async throws -> Bool {
+    func readAhead(mostBytes: Int, _ record: TaskRecord?) async throws -> Bool {
         while true {
             let received = try lookAhead.fill(mostBytes: mostBytes) { try transport.receiveNow(into: $0) }
             if let received { return received > 0 }
@@ -246,7 +225,7 @@ public final class StreamReader {
     }
 
     /// So many bytes, or all there are to the end. What came before an error goes back to the look-ahead.
-    private func collect(upTo count: Int, _ record: TaskRecord?) async throws -> [UInt8] {
+    func collect(upTo count: Int, _ record: TaskRecord?) async throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: min(count, Self.chunkBytes))
         var filled = bytes.withUnsafeMutableBytes { lookAhead.take(into: $0) }
         do {
@@ -299,21 +278,21 @@ public final class StreamReader {
 
     // MARK: Whose turn it is
 
-    private func home(_ isolation: (any Actor)?) -> (isHome: Bool, record: TaskRecord?) {
+    func home(_ isolation: (any Actor)?) -> (isHome: Bool, record: TaskRecord?) {
         loop.isOnLoop ? loop.homeRecord(&binding, isolation) : (false, nil)
     }
 
     /// The look-ahead belongs to one task from its first look to its last.
-    private func begin() throws {
+    func begin() throws {
         if isBusy { throw EventLoopError.busy("read from this connection") }
         isBusy = true
     }
 
-    private func checkCount(_ count: Int) throws {
+    func checkCount(_ count: Int) throws {
         if count < 0 { throw EventLoopError(.invalidArgument, "cannot read \(count) bytes") }
     }
 
-    private static func sum(_ count: Int, _ more: Int) -> Int {
+    static func sum(_ count: Int, _ more: Int) -> Int {
         let (sum, overflow) = count.addingReportingOverflow(more)
         return overflow ? .max : sum
     }

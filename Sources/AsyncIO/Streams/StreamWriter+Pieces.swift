@@ -1,5 +1,20 @@
-/// Writing several pieces as one message.
+/// Bytes in other forms, several pieces as one message, and frames.
 extension StreamWriter {
+    /// As ``write(_:)-(RawSpan)``.
+    public func write(_ bytes: Span<UInt8>) async throws {
+        try await write(bytes.bytes)
+    }
+
+    /// As ``write(_:)-(RawSpan)``.
+    public func write(_ bytes: ArraySlice<UInt8>) async throws {
+        try await write(bytes.span.bytes)
+    }
+
+    /// Sends the UTF-8 bytes of `text`. As ``write(_:)-(RawSpan)``.
+    public func write(_ text: Substring) async throws {
+        try await write(text.utf8.span.bytes)
+    }
+
     /// Sends all bytes of `pieces`, in order, as one write; returns as ``write(_:)-(RawSpan)`` does. asyncio: `writelines` and
     /// `drain`.
     ///
@@ -31,5 +46,20 @@ extension StreamWriter {
         } catch {
             throw WriteError(bytesWritten: byteCount - unsent.count, underlying: error)
         }
+    }
+
+    /// Sends `bytes` as a frame: with their number in front of them, as one write. ``StreamReader/readFrame(lengthPrefix:limitBytes:)``
+    /// reads it.
+    ///
+    /// Throws `.invalidArgument` if the number does not fit into `lengthPrefix`, and else a ``WriteError``, whose count
+    /// includes the prefix.
+    public func writeFrame(_ bytes: [UInt8], lengthPrefix: LengthPrefix = .uint32) async throws {
+        try await write(pieces: [lengthPrefix.encoded(bytes.count), bytes])
+    }
+
+    /// As ``writeFrame(_:lengthPrefix:)-([UInt8],_)``; copies `bytes`.
+    public func writeFrame(_ bytes: RawSpan, lengthPrefix: LengthPrefix = .uint32) async throws {
+        let frame = try lengthPrefix.frame(bytes)
+        try await write(frame.span.bytes)
     }
 }

@@ -19,6 +19,31 @@ extension StreamTransport {
         write(text.utf8.span.bytes)
     }
 
+    public func write(_ bytes: Span<UInt8>) {
+        write(bytes.bytes)
+    }
+
+    public func write(_ bytes: ArraySlice<UInt8>) {
+        bytes.withUnsafeBytes { write($0) }
+    }
+
+    /// Sends the UTF-8 bytes of `text`.
+    public func write(_ text: Substring) {
+        write(text.utf8.span.bytes)
+    }
+
+    /// Sends `bytes` as a frame: with their number in front of them. ``ByteQueue/takeFrame(lengthPrefix:limitBytes:)`` takes it.
+    ///
+    /// Throws `.invalidArgument`, and sends nothing, if the number does not fit into `lengthPrefix`.
+    public func writeFrame(_ bytes: [UInt8], lengthPrefix: LengthPrefix = .uint32) throws(EventLoopError) {
+        write(pieces: [try lengthPrefix.encoded(bytes.count), bytes])
+    }
+
+    /// As ``writeFrame(_:lengthPrefix:)-([UInt8],_)``; copies `bytes`.
+    public func writeFrame(_ bytes: RawSpan, lengthPrefix: LengthPrefix = .uint32) throws(EventLoopError) {
+        write(try lengthPrefix.frame(bytes))
+    }
+
     /// Sends several pieces as one, straight from where they are if they are large. asyncio: `writelines`.
     @inlinable
     public func write(contentsOf pieces: some Sequence<[UInt8]>) {

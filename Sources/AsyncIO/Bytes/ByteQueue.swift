@@ -1,0 +1,232 @@
+/// Bytes that have been received and not yet been parsed: appended at the back, consumed at the front.
+///
+/// For protocols and parsers, which receive bytes in pieces of any size and need them message by message:
+///
+/// ```swift
+/// final class LineCounter: StreamProtocol {
+///     var input = ByteQueue()
+///
+///     func connectionMade(_ transport: StreamTransport) {}
+///
+///     func dataReceived(_ data: RawSpan) throws {
+///         try input.append(data)
+///         while let line = try input.takeLine() { print(line.count) }
+///     }
+///
+///     func connectionLost(_ error: (any Error)?) {}
+/// }
+/// ```
+///
+/// A value: a copy shares its memory with the original until one of them changes. Appending and consuming take constant
+/// time per byte on average, whatever the sizes. An empty queue retains at most 64 KiB of memory, a new one none.
+public struct ByteQueue {
+    static let smallestBytes = 512
+    /// An empty queue releases memory that is larger.
+    static let mostRetainedBytes = 64 * 1024
+
+    /// The most bytes that may be in the queue. Appending more throws.
+    public let limitBytes: Int
+    private var memory: ByteMemory?
+    private var start = 0
+    private var end = 0
+    /// There is no newline within so many bytes from the front.
+    var searchedBytes = 0
+
+    /// Creates an empty queue.
+    ///
+    /// - Parameter limitBytes: The most bytes that may be in it, 1 MiB by default. One `dataReceived` brings up to 64 KiB: add
+    ///   that to the longest message.
+    public init(limitBytes: Int = 1 << 20) {
+        self.limitBytes = limitBytes
+    }
+
+    /// How many bytes are in the queue.
+    public var count: Int { end - start }
+
+    public var isEmpty: Bool { start == end }
+
+    /// How much memory the queue owns, for tests.
+    var memoryBytes: Int { memory?.byteCount ?? 0 }
+
+    // MARK: Looking
+
+    /// The bytes that are in the queue, the first one first, where they are. They stay in the queue.
+    ///
+    /// The queue cannot be changed as long as the span is in use. If the queue is a property of a class, pass the span on in the
+    /// same expression, or use ``withBytes(_:)``.
+    public var bytes: RawSpan {
+        @_lifetime(borrow self)
+        get {
+            let span = RawSpan(_unsafeBytes: unsafeBytes)
+            // SAFETY: this value holds the memory, and cannot change it while it is borrowed.
+            return _overrideLifetime(span, borrowing: self)
+        }
+    }
+
+    /// Calls `body` with the bytes that are in the queue. As ``bytes``, for queues that are properties of classes.
+    public func withBytes<Result, Failure: Error>(
+        _ body: (RawSpan) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(bytes)
+    }
+
+    /// The byte at `offset` from the front. Traps if there is none.
+    public subscript(offset: Int) -> UInt8 {
+        precondition(offset >= 0 && offset < count, "the byte queue has no byte at this offset")
+        return unsafeBytes[offset]
+    }
+
+    /// What is there. Valid until the next change, as long as this value lives.
+    var unsafeBytes: UnsafeRawBufferPointer {
+        guard let memory else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        return UnsafeRawBufferPointer(start: memory.base + start, count: end - start)
+    }
+
+    // MARK: Appending
+
+    /// Appends a copy of `bytes`.
+    ///
+    /// Throws `.limitExceeded`, and appends nothing, if the queue would hold more than ``limitBytes``.
+    public mutating func append(_ bytes: RawSpan) throws(EventLoopError) {
+        if bytes.byteCount > limitBytes - count { throw overrun(bytes.byteCount) }
+        bytes.withUnsafeBytes { append($0) }
+    }
+
+    /// As ``append(_:)-(RawSpan)``.
+    public mutating func append(_ bytes: [UInt8]) throws(EventLoopError) {
+        try append(bytes.span.bytes)
+    }
+
+    /// Appends the UTF-8 bytes of `text`. As ``append(_:)-(RawSpan)``.
+    public mutating func append(_ text: String) throws(EventLoopError) {
+        try append(text.utf8.span.bytes)
+    }
+
+    private func overrun(_ additionalBytes: Int) -> EventLoopError {
+        EventLoopError(
+            .limitExceeded,
+            "cannot append \(additionalBytes) bytes to the \(count) of a byte queue: its limit is \(limitBytes) bytes")
+    }
+
+    /// Whatever the limit.
+    mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        if bytes.isEmpty { return }
+        let room = makeRoom(bytes.count)
+        room.copyMemory(from: bytes)
+        end += bytes.count
+    }
+
+    /// Lends `receive` uninitialized memory for `byteCount` bytes, at least one, behind those that are there.
+    ///
+    /// - Returns: What `receive` returns: how many bytes it put there; `nil` for none.
+    @inline(__always)
+    mutating func fill(
+        _ byteCount: Int, _ receive: (UnsafeMutableRawBufferPointer) throws -> Int?
+    ) rethrows -> Int? {
+        guard let received = try receive(makeRoom(byteCount)) else { return nil }
+        end += received
+        return received
+    }
+
+    /// Puts `bytes` in front of those that are there.
+    mutating func prepend(_ bytes: UnsafeRawBufferPointer) {
+        if bytes.isEmpty { return }
+        searchedBytes = 0
+        if !isUnique || start < bytes.count { move(toFrontGap: bytes.count, room: count) }
+        start -= bytes.count
+        (memory!.base + start).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
+    }
+
+    // MARK: Consuming
+
+    /// Removes the first `byteCount` bytes. Traps if there are fewer.
+    public mutating func consume(_ byteCount: Int) {
+        precondition(byteCount >= 0 && byteCount <= count, "the byte queue has fewer bytes than are consumed")
+        start += byteCount
+        searchedBytes = max(0, searchedBytes - byteCount)
+        if start == end { becameEmpty() }
+    }
+
+    /// Removes the first `byteCount` bytes and returns them. Traps if there are fewer.
+    public mutating func take(_ byteCount: Int) -> [UInt8] {
+        precondition(byteCount >= 0 && byteCount <= count, "the byte queue has fewer bytes than are taken")
+        let bytes = [UInt8](UnsafeRawBufferPointer(rebasing: unsafeBytes[..<byteCount]))
+        consume(byteCount)
+        return bytes
+    }
+
+    /// Removes as many bytes as fit into `buffer`, and moves them to its beginning. How many.
+    mutating func take(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+        let byteCount = min(buffer.count, count)
+        if byteCount == 0 { return 0 }
+        buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: unsafeBytes[..<byteCount]))
+        consume(byteCount)
+        return byteCount
+    }
+
+    /// Removes all bytes, and releases the memory.
+    public mutating func removeAll() {
+        (start, end, searchedBytes) = (0, 0, 0)
+        memory = nil
+    }
+
+    private mutating func becameEmpty() {
+        (start, end, searchedBytes) = (0, 0, 0)
+        if memoryBytes > Self.mostRetainedBytes { memory = nil }
+    }
+
+    // MARK: Memory
+
+    private var isUnique: Bool {
+        mutating get { isKnownUniquelyReferenced(&memory) }
+    }
+
+    /// Free memory behind what is there.
+    private mutating func makeRoom(_ byteCount: Int) -> UnsafeMutableRawBufferPointer {
+        if !isUnique || memoryBytes - end < byteCount {
+            if isUnique, start >= count, memoryBytes - count >= byteCount {
+                // As many bytes as this moves have been consumed before, at least.
+                memory!.base.copyMemory(from: memory!.base + start, byteCount: count)
+                (start, end) = (0, count)
+            } else {
+                // As many bytes as this moves can be appended before the next move, at least.
+                move(toFrontGap: 0, room: max(byteCount, count))
+            }
+        }
+        return UnsafeMutableRawBufferPointer(start: memory!.base + end, count: byteCount)
+    }
+
+    /// Moves what is there to new memory.
+    private mutating func move(toFrontGap gap: Int, room: Int) {
+        let bytes = unsafeBytes
+        let larger = ByteMemory.allocate(max(Self.smallestBytes, gap + bytes.count + room).roundedUpToPowerOfTwo)
+        if let first = bytes.baseAddress { (larger.base + gap).copyMemory(from: first, byteCount: bytes.count) }
+        memory = larger
+        (start, end) = (gap, gap + bytes.count)
+    }
+}
+
+// SAFETY: memory is written only while one value has it; see `isUnique`.
+extension ByteQueue: @unchecked Sendable {}
+
+extension ByteQueue: CustomStringConvertible {
+    public var description: String { "a queue of \(count) bytes" }
+}
+
+/// Memory for bytes, uninitialized, in one allocation.
+private final class ByteMemory: ManagedBuffer<Int, UInt8> {
+    static func allocate(_ byteCount: Int) -> ByteMemory {
+        // SAFETY: `create` makes an instance of the class that it is called on.
+        unsafeDowncast(create(minimumCapacity: byteCount) { _ in byteCount }, to: ByteMemory.self)
+    }
+
+    /// Not `capacity`, which asks the allocator each time.
+    var byteCount: Int { header }
+
+    var base: UnsafeMutableRawPointer { withUnsafeMutablePointerToElements { UnsafeMutableRawPointer($0) } }
+}
+
+extension Int {
+    /// The smallest power of two that is not less than this positive number.
+    var roundedUpToPowerOfTwo: Int { 1 << (bitWidth - (self - 1).leadingZeroBitCount) }
+}

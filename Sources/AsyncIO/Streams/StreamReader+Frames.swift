@@ -1,0 +1,81 @@
+/// Frames whose length stands in front of them.
+extension StreamReader {
+    /// Waits for a frame and returns it, without the length in front of it; `nil` at EOF between two frames.
+    ///
+    /// Throws an ``IncompleteReadError`` with what came if the stream ends within a frame or its length; `.limitExceeded` for a
+    /// frame longer than `limitBytes`, which is still there to be read, behind its length. What came before another error or
+    /// a cancellation is kept for the next read. asyncio: `readexactly` of the length, and then of the frame.
+    ///
+    /// - Parameter limitBytes: ``limitBytes`` of the reader, if it is `nil`.
+    public func readFrame(lengthPrefix: LengthPrefix = .uint32, limitBytes: Int? = nil) async throws -> [UInt8]? {
+        let (isHome, record) = home(#isolation)
+        let limit = limitBytes ?? self.limitBytes
+        try checkCount(limit)
+        guard isHome else {
+            return try await loop.hop { try await readFrame(lengthPrefix: lengthPrefix, limitBytes: limit) }
+        }
+        try begin()
+        defer { isBusy = false }
+        while true {
+            if let length = try lookAhead.queue.frameLength(lengthPrefix, limitBytes: limit) {
+                return try await takeFrame(lengthPrefix, length, record)
+            }
+            let room = Self.sum(limit, lengthPrefix.byteCount) - lookAhead.count
+            guard try await readAhead(mostBytes: room, record) else {
+                if lookAhead.isEmpty { return nil }
+                throw IncompleteReadError(
+                    partial: lookAhead.take(lookAhead.count), expectedBytes: lengthPrefix.byteCount)
+            }
+        }
+    }
+
+    /// The frame behind a length that is there. What is not there yet is received into the array that is returned.
+    private func takeFrame(_ prefix: LengthPrefix, _ length: Int, _ record: TaskRecord?) async throws -> [UInt8] {
+        let encoded = lookAhead.take(prefix.byteCount)
+        if lookAhead.count >= length { return lookAhead.take(length) }
+        let bytes: [UInt8]
+        do {
+            bytes = try await collect(upTo: length, record)
+        } catch {
+            lookAhead.prepend(encoded[...])
+            throw error
+        }
+        if bytes.count < length { throw IncompleteReadError(partial: bytes, expectedBytes: length) }
+        return bytes
+    }
+
+    /// The frames that follow, as ``readFrame(lengthPrefix:limitBytes:)`` returns them.
+    ///
+    /// ```swift
+    /// for try await frame in reader.frames() { handle(frame) }
+    /// ```
+    ///
+    /// Ends at EOF, and throws what `readFrame` throws; a loop that begins again goes on where this one was left.
+    public func frames(lengthPrefix: LengthPrefix = .uint32, limitBytes: Int? = nil) -> Frames {
+        Frames(reader: self, lengthPrefix: lengthPrefix, limitBytes: limitBytes)
+    }
+
+    /// See ``StreamReader/frames(lengthPrefix:limitBytes:)``.
+    public struct Frames: AsyncSequence {
+        public typealias Element = [UInt8]
+        public typealias Failure = any Error
+
+        let reader: StreamReader
+        let lengthPrefix: LengthPrefix
+        let limitBytes: Int?
+
+        public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(frames: self) }
+
+        public struct AsyncIterator: AsyncIteratorProtocol {
+            let frames: Frames
+
+            public mutating func next() async throws -> [UInt8]? {
+                try await frames.reader.readFrame(lengthPrefix: frames.lengthPrefix, limitBytes: frames.limitBytes)
+            }
+
+            public mutating func next(isolation actor: isolated (any Actor)?) async throws(any Error) -> [UInt8]? {
+                try await frames.reader.readFrame(lengthPrefix: frames.lengthPrefix, limitBytes: frames.limitBytes)
+            }
+        }
+    }
+}
