@@ -56,7 +56,6 @@ extension Error {
     /// Whether it is how one connection ended, in a network or by ourselves: reset, timed out, closed.
     fileprivate var isEndOfConnection: Bool {
         switch self {
-        case let error as WriteError: error.underlying.isEndOfConnection
         case let error as EventLoopError: error.code == .closed
         default: self is IOError || self is CancellationError
         }

@@ -11,7 +11,7 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
             case closed, alreadyRunning, anotherLoopRunning, notRunning, noCurrentLoop, stoppedBeforeCompletion
             case wrongThread, busy, timedOut, descriptorInUse, tasksAlive, unsupported, invalidArgument, calledFromTask
             case tooManyDescriptors, unknownHost, limitExceeded, tooManyLookups, resolverFailed
-            case invalidState, abandoned
+            case invalidState, abandoned, incompleteWrite
             case runnerClosed, interrupted
         }
 
@@ -53,6 +53,8 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         public static let invalidState = Code(.invalidState)
         /// Who was to give the result is gone.
         public static let abandoned = Code(.abandoned)
+        /// An earlier write was cut off in the middle of its bytes, so nothing more can be written to the connection.
+        public static let incompleteWrite = Code(.incompleteWrite)
         public static let runnerClosed = Code(.runnerClosed)
         /// Ctrl-C ended the main task.
         public static let interrupted = Code(.interrupted)
@@ -71,6 +73,14 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
 extension EventLoopError {
     static let closed = EventLoopError(.closed, "the event loop is closed")
     static let transportClosed = EventLoopError(.closed, "the connection is closed")
+
+    static func incompleteWrite(bytes: Int, peer: SocketAddress?) -> EventLoopError {
+        let peer = peer.flatMap { $0.isUnnamed ? nil : " to \($0)" } ?? ""
+        return EventLoopError(
+            .incompleteWrite,
+            "an earlier write\(peer) was cut off after \(bytes) of its bytes; closing the connection resets it")
+    }
+
     static let alreadyRunning = EventLoopError(.alreadyRunning, "this event loop is already running")
     static let cannotCloseRunning = EventLoopError(.alreadyRunning, "a running event loop cannot be closed")
     static let anotherLoopRunning = EventLoopError(

@@ -84,7 +84,7 @@ public final class Runner {
             }
         } catch {
             let outcome = watch.take()?.end() ?? .none
-            wasInterrupted = outcome == .cameTooLate || outcome == .cancelledTask && error.isCancellation
+            wasInterrupted = outcome == .cameTooLate || outcome == .cancelledTask && error is CancellationError
             throw wasInterrupted ? EventLoopError.interrupted : error
         }
         wasInterrupted = watch.take()?.end() == .cameTooLate

@@ -8,15 +8,20 @@ extension EventLoop {
 
     /// Sends all of `bytes`; returns when the kernel has taken them. asyncio: `sock_sendall`.
     ///
-    /// Throws a ``WriteError``, which says how many bytes went out before the cancellation or the failure.
+    /// When it is cancelled or fails, some of the bytes may have been sent:
+    /// ``sockSendAll(_:_:bytesSent:)-(_,RawSpan,_)`` says how many. What is sent next comes right behind them.
     public final func sockSendAll(_ socket: Socket, _ bytes: RawSpan) async throws {
         var sent = 0
-        do {
-            _ = try await whenReady(socket, .write, "sockSendAll", byteCount: \.self) {
-                try sendPart(socket, bytes, &sent) ? bytes.byteCount : nil
-            }
-        } catch {
-            throw WriteError(bytesWritten: sent, underlying: error)
+        try await sockSendAll(socket, bytes, bytesSent: &sent)
+    }
+
+    /// Sends all of `bytes`, and counts them, so that the number is known after a cancellation or an error too.
+    ///
+    /// - Parameter bytesSent: Set to the number of bytes that the kernel has taken: 0 at first, and `bytes.byteCount` at last.
+    public final func sockSendAll(_ socket: Socket, _ bytes: RawSpan, bytesSent: inout Int) async throws {
+        bytesSent = 0
+        _ = try await whenReady(socket, .write, "sockSendAll", byteCount: \.self) {
+            try sendPart(socket, bytes, &bytesSent) ? bytes.byteCount : nil
         }
     }
 
@@ -36,6 +41,11 @@ extension EventLoop {
     /// As ``sockSendAll(_:_:)`` of a span.
     public final func sockSendAll(_ socket: Socket, _ bytes: [UInt8]) async throws {
         try await sockSendAll(socket, bytes.span.bytes)
+    }
+
+    /// As ``sockSendAll(_:_:bytesSent:)-(_,RawSpan,_)``.
+    public final func sockSendAll(_ socket: Socket, _ bytes: [UInt8], bytesSent: inout Int) async throws {
+        try await sockSendAll(socket, bytes.span.bytes, bytesSent: &bytesSent)
     }
 
     /// Sends one datagram, whole or not at all; waits while the socket's buffer is full. asyncio: `sock_sendto`.

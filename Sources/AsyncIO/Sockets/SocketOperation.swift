@@ -85,7 +85,7 @@ extension EventLoop {
 
 extension SocketAddress {
     /// Whether it says nothing: a unix socket that was not bound.
-    fileprivate var isUnnamed: Bool { family == .unix && host.isEmpty }
+    var isUnnamed: Bool { family == .unix && host.isEmpty }
 }
 
 extension EventLoop {

@@ -106,7 +106,7 @@ extension EventLoop {
         do {
             result = try await body(reader, writer)
         } catch {
-            if error is WriteError { writer.reset() } else { writer.close() }
+            writer.close()
             // The first error is the one that counts.
             try? await writer.waitClosed()
             throw error

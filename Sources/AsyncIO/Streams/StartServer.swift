@@ -10,10 +10,11 @@ extension EventLoop {
     /// ```
     ///
     /// The handler begins as soon as the connection was accepted, before anything else runs. When it returns, the
-    /// connection is closed, after what was written (see ``StreamWriter/close()`` for input that it has not read). When it
-    /// throws, the connection is reset, so that the peer does not take half an answer for a whole one, and the error goes
-    /// to the exception handler. Not reported are a `CancellationError`, and what says only that the connection has
-    /// ended: broken off by the peer, or closed by this program. The handler may capture what is not `Sendable`. Throws as
+    /// connection is closed, after what was written (see ``StreamWriter/close()`` for input that it has not read, and
+    /// for a write that was cut off, after which the connection is reset). When it throws, the connection is reset, so
+    /// that the peer does not take half an answer for a whole one, and the error goes to the exception handler. Not
+    /// reported are a `CancellationError`, and what says only that the connection has ended: broken off by the peer, or
+    /// closed by this program. The handler may capture what is not `Sendable`. Throws as
     /// ``createServer(host:port:options:fileID:line:_:)``, and `.invalidArgument` for a limit that is not positive.
     public final func startServer(
         host: String? = nil, port: UInt16, options: ServerOptions = ServerOptions(),
@@ -106,10 +107,9 @@ extension StreamTransport {
     fileprivate func handlerFailed(_ error: any Error) {
         // What was written before this program closed the connection is still on its way.
         if error.isEnd(of: self) { return close() }
-        // A cancelled handler that was not in the middle of a write ends its connection in order.
+        // In order, unless that drops something or a write was cut off.
         if error is CancellationError { return abort() }
         reset()
-        if error.isCancellation { return }
         loop.callExceptionHandler(
             ExceptionContext(
                 message: "The handler of a connection failed", error: error, origin: origin, transport: self))
@@ -117,14 +117,9 @@ extension StreamTransport {
 }
 
 extension Error {
-    /// Whether it says that the task was cancelled, by itself or inside of a write's error.
-    var isCancellation: Bool {
-        self is CancellationError || (self as? WriteError)?.underlying is CancellationError
-    }
-
     /// Whether it only says that the connection has ended, by its peer or by this program.
     fileprivate func isEnd(of transport: StreamTransport) -> Bool {
-        switch (self as? WriteError)?.underlying ?? self {
+        switch self {
         case let error as EventLoopError: transport.isClosing && transport.lossError == nil && error.code == .closed
         case let error as IOError: error == transport.lossError as? IOError
         default: false

@@ -21,16 +21,3 @@ public struct LimitOverrunError: Error, Sendable, CustomStringConvertible {
         "no separator within the limit of \(limitBytes) bytes; \(consumedBytes) bytes are in front of where it may be"
     }
 }
-
-/// A write that did not come to its end.
-public struct WriteError: Error, Sendable, CustomStringConvertible {
-    /// Bytes of this write that went out before.
-    public var bytesWritten: Int
-    /// The reason: an `IOError`, an ``EventLoopError`` or a `CancellationError`.
-    public var underlying: any Error
-
-    public var description: String {
-        underlying is CancellationError
-            ? "the write was cancelled after \(bytesWritten) bytes" : "\(underlying) (after \(bytesWritten) bytes)"
-    }
-}

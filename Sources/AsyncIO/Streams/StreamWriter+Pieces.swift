@@ -18,8 +18,8 @@ extension StreamWriter {
     /// Sends all bytes of `pieces`, in order, as one write; returns as ``write(_:)-(RawSpan)`` does. asyncio: `writelines` and
     /// `drain`.
     ///
-    /// Pieces of more than 8 KiB together are not joined: the kernel takes them from where they are. Throws a ``WriteError``,
-    /// which says how many bytes of all pieces went out before the cancellation or the failure.
+    /// Pieces of more than 8 KiB together are not joined: the kernel takes them from where they are. Throws as
+    /// ``write(_:)-(RawSpan)``.
     @inlinable
     public func write(contentsOf pieces: some Sequence<[UInt8]>) async throws {
         // Compiled in the caller's module, where the type of `pieces` is known.
@@ -29,22 +29,17 @@ extension StreamWriter {
     @usableFromInline
     func write(pieces: [[UInt8]]) async throws {
         var unsent = WriteVector(pieces)
-        let byteCount = unsent.count
-        if byteCount <= WriteVector.joinedBytes { return try await write(unsent.joined.span.bytes) }
-        do {
-            try await loop.atHome("write(contentsOf:)") { record in
-                try await transport.beginTurn(record)
-                defer { transport.endTurn() }
-                while unsent.count > 0 {
-                    let count = try transport.sendNow(unsent)
-                    if let count { unsent.advance(by: count) }
-                    transport.sent(count ?? 0, unsentBytes: unsent.count)
-                    // After a short send the next one has nothing to take, and waits.
-                    if count == nil { try await transport.waitUntilWritable(record) }
-                }
+        if unsent.count <= WriteVector.joinedBytes { return try await write(unsent.joined.span.bytes) }
+        try await loop.atHome("write(contentsOf:)") { record in
+            try await transport.beginTurn(record)
+            defer { transport.endTurn() }
+            while unsent.count > 0 {
+                let count = try transport.sendNow(unsent)
+                if let count { unsent.advance(by: count) }
+                transport.sent(count ?? 0, unsentBytes: unsent.count)
+                // After a short send the next one has nothing to take, and waits.
+                if count == nil { try await transport.waitUntilWritable(record) }
             }
-        } catch {
-            throw WriteError(bytesWritten: byteCount - unsent.count, underlying: error)
         }
     }
 

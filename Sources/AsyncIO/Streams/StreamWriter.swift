@@ -1,4 +1,5 @@
 public import AsyncIOSystem
+import Synchronization
 
 /// The writing half of a connection, for tasks. asyncio: `StreamWriter`.
 ///
@@ -22,34 +23,43 @@ public final class StreamWriter {
     public var localAddress: SocketAddress? { transport.localAddress }
     public var peerAddress: SocketAddress? { transport.peerAddress }
 
+    /// How many bytes the writes of this connection's tasks have sent so far, those of a write that was cut off
+    /// included.
+    ///
+    /// The difference from before a write says how much of it went out when it was cancelled, timed out or failed. A
+    /// completion loop counts up to 64 KiB that it has taken over and not sent yet.
+    /// - Thread: any.
+    public var bytesWritten: Int { transport.writtenBytes.load(ordering: .relaxed) }
+
     /// Sends all of `bytes`; returns when the kernel has taken them (a completion loop: has or is about to). asyncio: `write` and `drain`.
     ///
-    /// Throws a ``WriteError``, which says how many bytes went out before the cancellation or the failure.
+    /// Throws `CancellationError` in a cancelled task that would have to wait, an `IOError` or `.closed` when the
+    /// connection has ended. ``bytesWritten`` says how much was sent before.
+    ///
+    /// A write that ends so after some of its bytes were sent is *cut off*. What was sent next would be taken for the
+    /// rest of it, so writes that wait and all later ones throw `.incompleteWrite`, and the connection can only be
+    /// reset: by ``close()``, ``closeGracefully(within:discardingAtMost:)``, by the return of its handler, or when
+    /// nobody holds its streams. Reading goes on until then.
     public func write(_ bytes: RawSpan) async throws {
-        guard loop.isOnLoop else { return try await hop(bytes, sentBefore: 0, hasTurn: false) }
+        guard loop.isOnLoop else { return try await hop(bytes, hasTurn: false) }
         var sent = 0
         let hasTurn = !transport.turn.isTaken
-        do {
-            if hasTurn {
-                sent = try bytes.withUnsafeBytes { try transport.sendNow($0) } ?? 0
-                if sent == bytes.byteCount { return }
-                transport.turn.isTaken = true
-                transport.sent(sent, unsentBytes: bytes.byteCount - sent)
-            }
-            let (isHome, record) = loop.homeRecord(&binding, #isolation)
-            guard isHome else { throw NotAtHome() }
-            try await sendRest(bytes, &sent, hasTurn: hasTurn, record)
-        } catch is NotAtHome {
-            try await hop(bytes.extracting(sent...), sentBefore: sent, hasTurn: hasTurn)
-        } catch {
-            throw WriteError(bytesWritten: sent, underlying: error)
+        if hasTurn {
+            sent = try bytes.withUnsafeBytes { try transport.sendNow($0) } ?? 0
+            if sent == bytes.byteCount { return }
+            transport.turn.isTaken = true
+            transport.sent(sent, unsentBytes: bytes.byteCount - sent)
         }
+        let (isHome, record) = loop.homeRecord(&binding, #isolation)
+        guard isHome else { return try await hop(bytes.extracting(sent...), hasTurn: hasTurn) }
+        try await sendRest(bytes.extracting(sent...), hasTurn: hasTurn, record)
     }
 
     /// What could not be sent at once, in this writer's turn. At home.
-    private func sendRest(_ bytes: RawSpan, _ sent: inout Int, hasTurn: Bool, _ record: TaskRecord?) async throws {
+    private func sendRest(_ bytes: RawSpan, hasTurn: Bool, _ record: TaskRecord?) async throws {
         if !hasTurn { try await transport.beginTurn(record) }
         defer { transport.endTurn() }
+        var sent = 0
         while true {
             let count = try bytes.withUnsafeBytes {
                 try transport.sendNow(UnsafeRawBufferPointer(rebasing: $0[sent...])) ?? 0
@@ -85,24 +95,20 @@ public final class StreamWriter {
     }
 
     /// For a task that is elsewhere. It keeps no memory of another thread's.
-    private func hop(_ bytes: RawSpan, sentBefore: Int, hasTurn: Bool) async throws {
+    private func hop(_ bytes: RawSpan, hasTurn: Bool) async throws {
         let copy = bytes.withUnsafeBytes { [UInt8]($0) }
-        var sent = 0
-        do {
-            try await loop.hop("write(_:)") { try await sendRest(copy.span.bytes, &sent, hasTurn: hasTurn, nil) }
-        } catch {
-            throw WriteError(bytesWritten: sentBefore + sent, underlying: error)
-        }
+        try await loop.hop("write(_:)") { try await sendRest(copy.span.bytes, hasTurn: hasTurn, nil) }
     }
 
     /// Ends the writing direction after the writes before; the peer reads an end, and reading goes on. Idempotent. asyncio:
     /// `write_eof`. Any task.
     ///
-    /// It takes its turn as a write does, and throws while it waits for it as ``drain()`` does.
+    /// It takes its turn as a write does, and throws while it waits for it as ``drain()`` does. After a write that was
+    /// cut off it throws `.incompleteWrite`: the peer would take EOF for the end of a whole message.
     public func writeEOF() async throws {
         try await loop.atHome { record in
             // There is nothing to end any more.
-            guard transport.state.acceptsWrites else { return }
+            guard transport.state.acceptsWrites || transport.state.writing == .cutOff else { return }
             try await transport.beginTurn(record)
             defer { transport.endTurn() }
             transport.writeEOF()
@@ -141,9 +147,9 @@ public final class StreamWriter {
     /// Ends the connection after what was written. Does not wait for that, see ``waitClosed()``. Idempotent. asyncio: `close`.
     /// Any task.
     ///
-    /// A write of another task that has its turn goes on to its end, so that no message is cut off; writes that still wait
-    /// for theirs, reads and `drain()` throw `.closed`. If that write is cancelled, the connection is reset: the peer does
-    /// not take half a message for a whole one.
+    /// A write of another task that has its turn goes on to its end, so that no message is cut off; writes that still
+    /// wait for theirs, reads and `drain()` throw `.closed`. If that write is cancelled, or an earlier one was cut off,
+    /// the connection is reset: the peer does not take half a message for a whole one.
     ///
     /// If there is input that nobody has read, the system tells the peer of a reset, which may cost it the end of what
     /// was written: read to the end first, or use ``closeGracefully(within:discardingAtMost:)``. TCP is so (RFC 2525, 2.17).
@@ -179,6 +185,4 @@ public final class StreamWriter {
         // A closed loop has ended its connections already.
         _ = try? loop.callSoonThreadsafe { body(transport) }
     }
-
-    private struct NotAtHome: Error {}
 }

@@ -47,7 +47,7 @@ extension EventLoop {
 
     /// A task threw, and nobody may be left to be told.
     final func reportUnread(_ error: any Error, of record: TaskRecord) {
-        if error.isCancellation { return }
+        if error is CancellationError { return }
         let message: StaticString =
             core.pointee.isDraining
             ? "unhandled exception during run() shutdown" : "Task exception was never retrieved"

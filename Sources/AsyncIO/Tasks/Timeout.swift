@@ -63,7 +63,7 @@ extension EventLoop {
             task.cancel()
         }
         timer?.cancel()
-        if timedOut, !Task.isCancelled, case .failure(let error) = result, error.isCancellation {
+        if timedOut, !Task.isCancelled, case .failure(let error) = result, error is CancellationError {
             throw EventLoopError(.timedOut, "the operation took longer than its time limit")
         }
         return try result.get()

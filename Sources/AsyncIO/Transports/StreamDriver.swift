@@ -14,6 +14,9 @@ package class StreamDriver: EventSource {
     /// Tasks that wait for that.
     final var closeWaiters: [WaiterToken] = []
 
+    /// Whether the peer will read a reset instead of EOF.
+    final private(set) var resetsOnClose = false
+
     /// Addresses are asked for once, while the connection is there.
     package final let socket: Socket
 
@@ -70,6 +73,13 @@ package class StreamDriver: EventSource {
     package override var origin: CallSite? { transport?.origin }
 
     package override var isLeftOpen: Bool { transport?.state.isClosing == false }
+
+    /// Closing the socket, by whatever way, resets the connection from now on.
+    final func resetOnClose() {
+        if isSocketClosed { return }
+        resetsOnClose = true
+        socket.resetOnClose()
+    }
 
     /// Frees the socket, once, and tells those who wait for it.
     final func closeSocketNow(_ loop: EventLoop) {

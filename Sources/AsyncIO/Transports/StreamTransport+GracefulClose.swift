@@ -6,12 +6,13 @@ extension StreamTransport {
     /// A plain ``close()`` with input that nobody has read makes TCP send a reset, which may overtake the answer on its way
     /// (RFC 2525, 2.17). This one ends without it if the peer ends too, within `time` and after no more than `byteCount`
     /// bytes. When the time is over, the connection is aborted with whatever is still queued, so that a peer that does
-    /// not read cannot hold it.
+    /// not read cannot hold it. If a write was cut off, the connection is reset at once.
     ///
     /// The protocol hears no data any more, and of the end as after `close()`.
     public func closeGracefully(within time: Duration = .seconds(5), discardingAtMost byteCount: Int = 1 << 20) {
         loop.requireOnLoop("StreamTransport.closeGracefully")
         guard state.life == .open else { return }
+        if state.writing == .cutOff { return reset() }
         guard state.reading != .ended else { return close() }
         let discarder = Discarder(self, former: consumer, byteCount: byteCount)
         install(discarder)

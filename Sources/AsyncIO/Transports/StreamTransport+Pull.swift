@@ -1,4 +1,5 @@
 import AsyncIOSystem
+import Synchronization
 
 /// The pull style: a task takes and gives bytes itself, straight from and into its own memory.
 extension StreamTransport {
@@ -41,7 +42,9 @@ extension StreamTransport {
         // What was written before goes first.
         guard queue.isEmpty, driver.grantsSend(of: byteCount) else { return nil }
         switch send(driver) {
-        case .bytes(let count): return count
+        case .bytes(let count):
+            writtenBytes.store(writtenBytes.load(ordering: .relaxed) &+ count, ordering: .relaxed)
+            return count
         case .wouldBlock: return nil
         case .failed(let error):
             failed(error, operation: "send to")
@@ -70,9 +73,12 @@ extension StreamTransport {
         if outcome == .cancelled { throw CancellationError() }
     }
 
-    /// Why nothing goes on here: the loss, or that this program has closed the connection.
+    /// Why nothing goes on here: the loss, that this program has closed the connection, or that a write was cut off.
     var endError: any Error {
-        lossError ?? (loop.isClosed ? EventLoopError.closed : EventLoopError.transportClosed)
+        if let lossError { return lossError }
+        if loop.isClosed { return EventLoopError.closed }
+        return state.writing == .cutOff
+            ? EventLoopError.incompleteWrite(bytes: turn.sentBytes, peer: peerAddress) : EventLoopError.transportClosed
     }
 }
 
@@ -83,8 +89,8 @@ struct WriteTurn {
     var line: [WaiterToken] = []
     /// What is left of the write that has it.
     fileprivate(set) var unsentBytes = 0
-    /// Whether some of that write went out.
-    fileprivate var isInMessage = false
+    /// How much of that write went out; after a cut-off for good.
+    fileprivate(set) var sentBytes = 0
 }
 
 /// Tasks that write take turns, each with the whole of its bytes: the end of the connection waits for whose turn it is.
@@ -94,7 +100,7 @@ extension StreamTransport {
 
     /// Waits for the writers before. A turn is handed over, so that nobody pushes in. On the loop, at home.
     func beginTurn(_ record: TaskRecord?) async throws {
-        if state.isClosing { throw endError }
+        if state.isClosing || state.writing == .cutOff { throw endError }
         guard turn.isTaken else {
             turn.isTaken = true
             return
@@ -110,24 +116,35 @@ extension StreamTransport {
 
     /// `count` more bytes of the write that has the turn went out.
     func sent(_ count: Int, unsentBytes: Int) {
-        if count > 0 { turn.isInMessage = true }
+        turn.sentBytes += count
         turn.unsentBytes = unsentBytes
     }
 
     /// Hands the turn over, and ends the connection if that waited for it.
     func endTurn() {
-        let isCut = turn.isInMessage && turn.unsentBytes > 0
+        if turn.sentBytes > 0, turn.unsentBytes > 0, state.life != .lost { return writeWasCutOff() }
+        turn.sentBytes = 0
         turn.unsentBytes = 0
-        turn.isInMessage = false
-        if state.isEnding {
-            // Not in the middle of a message, which the peer would take for the whole.
-            if isCut { reset() } else { perform(state.flushed(queuedBytes: outstandingBytes)) }
-        }
+        if state.isEnding { perform(state.flushed(queuedBytes: outstandingBytes)) }
         while !turn.line.isEmpty {
             let next = turn.line.removeFirst()
             // One that was cancelled may not have left the line yet.
             if loop.isWaiting(next) { return loop.settle(next, .ready) }
         }
         turn.isTaken = false
+    }
+
+    /// The write that has the turn ends in the middle of its bytes. Nothing may follow them, and the peer must not take
+    /// them for the whole: whatever closes the socket from now on resets the connection.
+    private func writeWasCutOff() {
+        let mustEnd = state.isEnding
+        turn.unsentBytes = 0
+        turn.isTaken = false
+        if mustEnd { return reset() }
+        state.writeWasCutOff()
+        driver.resetOnClose()
+        let line = turn.line
+        turn.line = []
+        for token in line { loop.settle(token, .closed) }
     }
 }

@@ -1,4 +1,5 @@
 public import AsyncIOSystem
+import Synchronization
 import SystemPackage
 
 /// One connection: it moves bytes between a socket and its consumer. asyncio: `Transport`.
@@ -36,6 +37,8 @@ public final class StreamTransport {
     @exclusivity(unchecked) var readWaiter: WaiterToken?
     @exclusivity(unchecked) var writeWaiter: WaiterToken?
     @exclusivity(unchecked) var turn = WriteTurn()
+    /// All bytes of tasks' writes that went out. Changed by the loop's thread only; others may read it.
+    let writtenBytes = Atomic<Int>(0)
 
     package init(
         loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,
@@ -208,14 +211,20 @@ public final class StreamTransport {
     /// A peer that does not read keeps it waiting for as long as it likes; ``closeGracefully(within:discardingAtMost:)``,
     /// ``abort()`` and `Server.drain` are bounded. Input that nobody has read costs the peer what is still on its way: see
     /// ``closeGracefully(within:discardingAtMost:)``.
+    ///
+    /// If a write was cut off, see ``StreamWriter/write(_:)-(RawSpan)``, the connection is reset.
     public func close() {
         loop.requireOnLoop("StreamTransport.close")
+        if state.writing == .cutOff { return reset() }
         perform(state.closed(queuedBytes: outstandingBytes))
         // What is still to go out may take as long as the peer likes; other tasks have nothing to wait for any more.
         wakeTasks()
     }
 
     /// Ends the connection now; what is queued is dropped. Idempotent. asyncio: `abort`.
+    ///
+    /// If that drops something, or a write was cut off, the connection is reset, so that the peer does not take a part
+    /// for the whole; else the peer reads EOF.
     public func abort() {
         loop.requireOnLoop("StreamTransport.abort")
         end(with: nil)
@@ -225,7 +234,7 @@ public final class StreamTransport {
     /// not take half an answer for a whole one. asyncio has no such call.
     public func reset() {
         loop.requireOnLoop("StreamTransport.reset")
-        if !wasLost { driver.socket.resetOnClose() }
+        if !wasLost { driver.resetOnClose() }
         end(with: nil)
     }
 
@@ -242,8 +251,11 @@ public final class StreamTransport {
     public var socket: TransportSocket { TransportSocket(self) }
 
     /// Sends what is queued and then the end of the writing direction; reading goes on. Idempotent. asyncio: `write_eof`.
+    ///
+    /// If a write was cut off, the connection is reset instead.
     public func writeEOF() {
         loop.requireOnLoop("StreamTransport.writeEOF")
+        if state.writing == .cutOff { return reset() }
         perform(state.endedWriting(queuedBytes: outstandingBytes))
     }
 
@@ -261,6 +273,7 @@ public final class StreamTransport {
         guard !wasLost else { return driver.closeSocket() }
         wasLost = true
         lossError = EventLoopError.closed
+        if outstandingBytes > 0 { driver.resetOnClose() }
         install(nil)
         _ = state.failed()
         queue.removeAll()
@@ -270,7 +283,11 @@ public final class StreamTransport {
     }
 
     func end(with error: (any Error)?) {
-        if lossError == nil, !wasLost { lossError = error }
+        if !wasLost {
+            if lossError == nil { lossError = error }
+            // The peer must not take what it has got for the whole.
+            if outstandingBytes > 0 { driver.resetOnClose() }
+        }
         perform(state.failed())
     }
 

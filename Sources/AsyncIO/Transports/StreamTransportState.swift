@@ -29,6 +29,8 @@ package struct StreamTransportState: ~Copyable {
         case open
         /// The end follows when the queue is empty.
         case ending
+        /// A write ended with only some of its bytes sent: what is sent next would be taken for the rest of it.
+        case cutOff
         case ended
     }
 
@@ -132,6 +134,11 @@ package struct StreamTransportState: ~Copyable {
         lowWaterBytes = low
         guard life != .lost else { return [] }
         return queued(queuedBytes: queuedBytes)
+    }
+
+    /// A task's write was cancelled, or failed, after some of its bytes had gone out.
+    package mutating func writeWasCutOff() {
+        if writing == .open { writing = .cutOff }
     }
 
     package mutating func endedWriting(queuedBytes: Int) -> Actions {

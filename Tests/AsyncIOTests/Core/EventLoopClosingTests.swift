@@ -276,7 +276,6 @@ private final class Ended {
         switch error {
         case is CancellationError: "cancelled"
         case let error as EventLoopError where error.code == .closed: "closed"
-        case let error as WriteError: name(of: error.underlying)
         default: "\(error)"
         }
     }

@@ -119,8 +119,8 @@ struct EventLoopDescriptorsTests {
                 try await withLoop(kind) { loop in
                     try await withStreamPair(on: loop) { writer, reader in
                         _ = aio_close(writer.transport.driver.socket.number)
-                        let error = await #expect(throws: WriteError.self) { try await writer.write("x") }
-                        try #require((error?.underlying as? IOError)?.errno == .badFileDescriptor)
+                        let error = await #expect(throws: IOError.self) { try await writer.write("x") }
+                        try #require(error?.errno == .badFileDescriptor)
                         try #require(writer.transport.isClosing)
                         try #require(reader.transport.isClosing == false)
                     }

@@ -284,8 +284,8 @@ struct StreamReaderTests {
                 let error = await #expect(throws: IOError.self) { try await reader.read(upTo: 100) }
                 #expect(error?.errno == .connectionReset)
             }
-            let error = await #expect(throws: WriteError.self) { try await writer.write("x") }
-            #expect((error?.underlying as? IOError)?.errno == .connectionReset)
+            let error = await #expect(throws: IOError.self) { try await writer.write("x") }
+            #expect(error?.errno == .connectionReset)
             await network.idle()
             #expect(peer.wasClosed)
         }
