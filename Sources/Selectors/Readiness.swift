@@ -9,14 +9,14 @@ public struct Readiness: OptionSet, Sendable, Hashable {
     }
 
     /// A read would not block: there are bytes, an end or an error to collect. Python: `EVENT_READ`.
-    public static let read = Readiness(rawValue: 1)
+    @inlinable public static var read: Readiness { Readiness(rawValue: 1) }
     /// A write would not block: there is room, or an error to collect. Python: `EVENT_WRITE`.
-    public static let write = Readiness(rawValue: 2)
+    @inlinable public static var write: Readiness { Readiness(rawValue: 2) }
     /// The peer is gone or will send no more: reading meets the end after the bytes that are left. A hint that comes with
     /// `read`; not every system gives it.
-    public static let hangup = Readiness(rawValue: 4)
+    @inlinable public static var hangup: Readiness { Readiness(rawValue: 4) }
     /// Urgent data came (RFC 6093): a receive stops in front of it, although there may be more. A hint as `hangup` is.
-    public static let urgent = Readiness(rawValue: 8)
+    @inlinable public static var urgent: Readiness { Readiness(rawValue: 8) }
 }
 
 /// One descriptor that is ready, as a wait reports it.
