@@ -1,4 +1,5 @@
 import AsyncIOSystem
+import CAsyncIO
 
 /// A loop's state. It lives behind one pointer, so that there is neither reference counting nor a dynamic exclusivity
 /// check between its parts. The loop's thread only.
@@ -35,6 +36,8 @@ struct LoopCore: ~Copyable {
     var signals: SignalSource?
     var unhandledErrors = 0
     var suspensions = 0
+    /// Whether a suspended task may be run without its continuation, see ``LoopWord/init(resuming:directly:)``.
+    let resumesDirectly = !aio_validates_continuations()
     /// Ticks so far.
     var tick: UInt64 = 0
 }

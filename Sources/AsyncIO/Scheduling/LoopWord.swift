@@ -35,14 +35,20 @@ struct LoopWord {
         bits = UInt(name.bits) << 3 | kind.rawValue
     }
 
+    /// What lets a task go on that suspends with `continuation`: its job, if `directly`, or the continuation.
+    ///
+    /// The job itself needs no look-up of the task's executor, which costs a lock and cold memory of the task. It is for tasks that
+    /// have suspended on the loop's thread and go on there without an isolation.
+    @inline(__always)
+    init(resuming continuation: UnsafeContinuation<Void, Never>, directly: Bool) {
+        // SAFETY: a continuation is one pointer to its task, and a task is its own job. Once the task has suspended,
+        // `resume()` only enqueues that job: the runtime ends the suspension when the job runs.
+        bits = unsafeBitCast(continuation, to: UInt.self) | (directly ? Kind.taskJob : .continuation).rawValue
+    }
+
     /// Keeps `message` alive until ``takeMessage()``.
     init(_ message: LoopMessage) {
         bits = UInt(bitPattern: Unmanaged.passRetained(message).toOpaque()) | Kind.message.rawValue
-    }
-
-    init(_ continuation: UnsafeContinuation<Void, Never>) {
-        // SAFETY: a continuation is one pointer to its task, aligned like every job.
-        bits = unsafeBitCast(continuation, to: UInt.self) | Kind.continuation.rawValue
     }
 
     @inline(__always)

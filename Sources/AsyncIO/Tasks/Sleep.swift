@@ -31,6 +31,7 @@ extension EventLoop {
     /// Exactly one tick. Any task; off the loop it is `Task.yield()`.
     public final func yield() async {
         guard isOnLoop, !isClosed, waitingTask(#isolation).isHome else { return await Task.yield() }
-        await withUnsafeContinuation { core.pointee.ready.push(LoopWord($0)) }
+        let isDirect = core.pointee.resumesDirectly && #isolation == nil
+        await suspendInPlace { core.pointee.ready.push(LoopWord(resuming: $0, directly: isDirect)) }
     }
 }

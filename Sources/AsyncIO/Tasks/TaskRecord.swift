@@ -1,8 +1,10 @@
+import CAsyncIO
+
 /// What a loop keeps of a task that it started: enough to cancel it, count it, and wake it without a handler per wait.
 ///
 /// Its fields belong to the loop's thread; only `cancel()` is called from elsewhere.
 final class TaskRecord: LoopMessage, @unchecked Sendable {
-    private let loop: EventLoop
+    let loop: EventLoop
     let name: String?
     let site: CallSite
     /// Counted by the loop, from 1 on.
@@ -14,8 +16,11 @@ final class TaskRecord: LoopMessage, @unchecked Sendable {
 
     private(set) var identity = TaskIdentity.none
     @exclusivity(unchecked) private(set) var isFinished = false
-    @exclusivity(unchecked) private var isCancelled = false
+    @exclusivity(unchecked) private(set) var isCancelled = false
     @exclusivity(unchecked) private var waiter: WaiterToken?
+    /// The task, while it waits without a waiter: see `beginWait()`.
+    @exclusivity(unchecked) var suspension = Suspension()
+    @exclusivity(unchecked) var wasCancelledInWait = false
 
     init(loop: EventLoop, name: String?, site: CallSite) {
         self.loop = loop
@@ -71,7 +76,11 @@ final class TaskRecord: LoopMessage, @unchecked Sendable {
     /// What can be said of the task now. The loop's thread.
     var info: TaskInfo {
         let state: TaskInfo.State =
-            if identity == .none { .created } else if identity == .current { .running } else if waiter != nil {
+            if identity == .none {
+                .created
+            } else if identity == .current {
+                .running
+            } else if waiter != nil || !suspension.isEmpty {
                 .waiting
             } else {
                 .suspended
@@ -101,6 +110,10 @@ final class TaskRecord: LoopMessage, @unchecked Sendable {
     override func deliver(on loop: EventLoop) {
         isCancelled = true
         if let waiter { loop.settle(waiter, .cancelled) }
+        if !suspension.isEmpty {
+            wasCancelledInWait = true
+            suspension.end(on: loop)
+        }
     }
 }
 
@@ -123,10 +136,7 @@ struct TaskIdentity: Hashable {
     /// The task that runs now; `none` outside of tasks.
     @inline(__always)
     static var current: TaskIdentity {
-        // SAFETY: the handle's one word is read as a number and not kept as a reference.
-        withUnsafeCurrentTask { task in
-            task.map { TaskIdentity(address: unsafeBitCast($0, to: UInt.self)) } ?? .none
-        }
+        TaskIdentity(address: UInt(bitPattern: aio_current_task()))
     }
 }
 

@@ -1,4 +1,4 @@
-/// A task that waits for something on its loop: where its continuation is kept, and how the wait ended.
+/// A task that waits for something on its loop: how it goes on, and how the wait ended.
 struct Waiter {
     enum Outcome {
         case pending
@@ -10,13 +10,58 @@ struct Waiter {
         case closed
     }
 
-    /// `nil` before the task has suspended, and after it was resumed.
-    var continuation: UnsafeContinuation<Void, Never>?
+    /// Empty before the task has suspended, and after it was resumed.
+    var suspension = Suspension()
     var outcome = Outcome.pending
 }
 
 /// Names a waiter. `Sendable`: it may travel to another thread and come back late; a stale one does nothing.
 typealias WaiterToken = SlotName
+
+/// A task that has suspended in an operation of its loop; or none.
+struct Suspension {
+    /// Its job or its continuation; 0 for none. A task's address is never 0.
+    private var bits: UInt = 0
+
+    @inline(__always)
+    var isEmpty: Bool { bits == 0 }
+
+    /// The current task is about to suspend. On the loop, at home.
+    ///
+    /// - Parameter isolation: The isolation of the code that suspends.
+    @inline(__always)
+    mutating func begin(
+        _ continuation: UnsafeContinuation<Void, Never>, _ isolation: (any Actor)?, on loop: EventLoop
+    ) {
+        loop.core.pointee.suspensions &+= 1
+        bits = LoopWord(resuming: continuation, directly: loop.core.pointee.resumesDirectly && isolation == nil).bits
+    }
+
+    /// Queues the task, if there is one.
+    @inline(__always)
+    mutating func end(on loop: EventLoop) {
+        if isEmpty { return }
+        let word = LoopWord(bits: bits)
+        bits = 0
+        if word.kind == .taskJob {
+            loop.core.pointee.ready.push(word)
+        } else {
+            // Its executor decides how it goes on.
+            word.continuation.resume()
+        }
+    }
+
+    /// Hands the task's job over instead of queueing it.
+    ///
+    /// - Returns: `nil` if there is no task, or if it goes on otherwise.
+    @inline(__always)
+    mutating func endReturningJob(on loop: EventLoop) -> UnownedJob? {
+        if isEmpty { return nil }
+        let word = LoopWord(bits: bits)
+        bits = 0
+        return word.kind == .taskJob ? word.job : loop.captureJob(word.continuation)
+    }
+}
 
 /// Settling: the first one counts, later ones find the outcome or another generation.
 extension EventLoop {
@@ -38,15 +83,14 @@ extension EventLoop {
     final func settle(_ token: WaiterToken, _ outcome: Waiter.Outcome) {
         guard let waiter = core.pointee.waiters[token], waiter.pointee.outcome == .pending else { return }
         waiter.pointee.outcome = outcome
-        waiter.pointee.continuation.take()?.resume()
+        waiter.pointee.suspension.end(on: self)
     }
 
     /// Ends the wait and hands the task's job back instead of queueing it: the tail job of an event source.
     final func settleReturningJob(_ token: WaiterToken) -> UnownedJob? {
         guard let waiter = core.pointee.waiters[token], waiter.pointee.outcome == .pending else { return nil }
         waiter.pointee.outcome = .ready
-        guard let continuation = waiter.pointee.continuation.take() else { return nil }
-        return captureJob(continuation)
+        return waiter.pointee.suspension.endReturningJob(on: self)
     }
 
     /// Resumes a task and hands its job back. `nil` if the task belongs to another executor, where it runs then.
@@ -71,15 +115,16 @@ extension EventLoop {
     /// The caller is on the loop, and its task comes back to the loop after a suspension (``homeRecord(_:_:)``).
     @inline(__always)
     final nonisolated(nonsending) func suspend(_ token: WaiterToken, _ record: TaskRecord?) async -> Waiter.Outcome {
+        let isolation = #isolation
         defer { _ = core.pointee.waiters.remove(token) }
         if let record {
             // This task's one cancellation handler looks for the waiter here.
             record.willWait(token)
-            await withUnsafeContinuation { store($0, token) }
+            await suspendInPlace { store($0, isolation, token) }
             record.didWait()
         } else {
             await withTaskCancellationHandler {
-                await withUnsafeContinuation { store($0, token) }
+                await suspendInPlace { store($0, isolation, token) }
             } onCancel: {
                 cancelWaiter(token)
             }
@@ -89,14 +134,25 @@ extension EventLoop {
 
     /// The task suspends, unless the wait was settled before.
     @inline(__always)
-    private final func store(_ continuation: UnsafeContinuation<Void, Never>, _ token: WaiterToken) {
-        core.pointee.suspensions &+= 1
+    private final func store(
+        _ continuation: UnsafeContinuation<Void, Never>, _ isolation: (any Actor)?, _ token: WaiterToken
+    ) {
         guard let waiter = core.pointee.waiters[token], waiter.pointee.outcome == .pending else {
+            core.pointee.suspensions &+= 1
             continuation.resume()
             return
         }
-        waiter.pointee.continuation = continuation
+        waiter.pointee.suspension.begin(continuation, isolation, on: self)
     }
+}
+
+/// Suspends the current task in the caller's own frame. `register` must keep the continuation, or resume it.
+///
+/// As `withUnsafeContinuation`, which makes sure before the suspension, too, that the task is where its isolation wants it: that
+/// costs a look-up of the task's executor, under the task's lock. Here the task is known to be there.
+@inline(__always)
+nonisolated(nonsending) func suspendInPlace(_ register: (UnsafeContinuation<Void, Never>) -> Void) async {
+    await _unsafeInheritExecutor_withUnsafeContinuation(register)
 }
 
 /// Where the job goes that resuming a continuation enqueues.

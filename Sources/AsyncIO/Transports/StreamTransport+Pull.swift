@@ -53,23 +53,52 @@ extension StreamTransport {
     }
 
     /// Suspends until a receive may go on, or the connection is lost. On the loop, at home.
+    ///
+    /// This is the way in for every read: try, and if there is nothing, wait here and try again. It is inlined, so that the task
+    /// suspends in the frame of the read itself; each further function that is suspended with it costs a look-up of the
+    /// task's executor. One task at a time may wait: the reader makes sure.
     @inline(__always)
     func waitUntilReadable(_ record: TaskRecord?) async throws {
-        if readWaiter != nil { throw EventLoopError.busy("read from this connection") }
+        guard case .none = readWaiter else { throw EventLoopError.busy("read from this connection") }
+        guard let record else { return try await waitUntilReadable() }
+        let isolation = #isolation
+        try record.beginWait()
+        readWaiter = .record(Unmanaged.passUnretained(record))
+        await suspendInPlace { record.suspend($0, isolation) }
+        // A cancellation leaves it behind.
+        readWaiter = .none
+        try record.endWait()
+    }
+
+    /// The same for a task that the loop has not started.
+    @inline(never)
+    private func waitUntilReadable() async throws {
         let token = loop.makeWaiter()
-        readWaiter = token
-        let outcome = await loop.suspend(token, record)
-        if readWaiter == token { readWaiter = nil }
+        readWaiter = .token(token)
+        let outcome = await loop.suspend(token, nil)
+        readWaiter = .none
         if outcome == .cancelled { throw CancellationError() }
     }
 
-    /// Suspends until a send may go on, or the connection is lost. On the loop, at home.
+    /// Suspends until a send may go on, or the connection is lost. On the loop, at home, in the writers' turn.
+    @inline(__always)
     func waitUntilWritable(_ record: TaskRecord?) async throws {
-        if writeWaiter != nil { throw EventLoopError.busy("write to this connection") }
+        guard case .none = writeWaiter else { throw EventLoopError.busy("write to this connection") }
+        guard let record else { return try await waitUntilWritable() }
+        let isolation = #isolation
+        try record.beginWait()
+        writeWaiter = .record(Unmanaged.passUnretained(record))
+        await suspendInPlace { record.suspend($0, isolation) }
+        writeWaiter = .none
+        try record.endWait()
+    }
+
+    @inline(never)
+    private func waitUntilWritable() async throws {
         let token = loop.makeWaiter()
-        writeWaiter = token
-        let outcome = await loop.suspend(token, record)
-        if writeWaiter == token { writeWaiter = nil }
+        writeWaiter = .token(token)
+        let outcome = await loop.suspend(token, nil)
+        writeWaiter = .none
         if outcome == .cancelled { throw CancellationError() }
     }
 
@@ -79,6 +108,38 @@ extension StreamTransport {
         if loop.isClosed { return EventLoopError.closed }
         return state.writing == .cutOff
             ? EventLoopError.incompleteWrite(bytes: turn.sentBytes, peer: peerAddress) : EventLoopError.transportClosed
+    }
+}
+
+/// The task that waits for one direction of a connection.
+enum StreamWaiter {
+    case none
+    /// SAFETY: not retained. The task takes it away before it goes on, and its record lives as long as the task.
+    case record(Unmanaged<TaskRecord>)
+    /// One that the loop has not started.
+    case token(WaiterToken)
+
+    /// Ends the wait and queues the task.
+    mutating func end(on loop: EventLoop) {
+        let waiter = self
+        self = .none
+        switch waiter {
+        case .none: break
+        case .record(let record): record._withUnsafeGuaranteedRef { $0.suspension.end(on: loop) }
+        case .token(let token): loop.settle(token, .ready)
+        }
+    }
+
+    /// Ends the wait and hands the task's job over: the tail job.
+    @inline(__always)
+    mutating func endReturningJob(on loop: EventLoop) -> UnownedJob? {
+        let waiter = self
+        self = .none
+        switch waiter {
+        case .none: return nil
+        case .record(let record): return record._withUnsafeGuaranteedRef { $0.suspension.endReturningJob(on: loop) }
+        case .token(let token): return loop.settleReturningJob(token)
+        }
     }
 }
 

@@ -34,8 +34,8 @@ public final class StreamTransport {
     var droppedWrites = 0
     @exclusivity(unchecked) private(set) var sawEnd = false
 
-    @exclusivity(unchecked) var readWaiter: WaiterToken?
-    @exclusivity(unchecked) var writeWaiter: WaiterToken?
+    @exclusivity(unchecked) var readWaiter = StreamWaiter.none
+    @exclusivity(unchecked) var writeWaiter = StreamWaiter.none
     @exclusivity(unchecked) var turn = WriteTurn()
     /// All bytes of tasks' writes that went out. Changed by the loop's thread only; others may read it.
     let writtenBytes = Atomic<Int>(0)
@@ -184,16 +184,15 @@ public final class StreamTransport {
 
     /// Pull style: a receive may go on. The job of the task that waits for it.
     func becameReadable() -> UnownedJob? {
-        guard let token = readWaiter.take() else { return nil }
-        return loop.settleReturningJob(token)
+        readWaiter.endReturningJob(on: loop)
     }
 
     /// A send may go on.
     func becameWritable(returningJob: Bool) -> UnownedJob? {
         flushQueue()
-        guard queue.isEmpty, let token = writeWaiter.take() else { return nil }
-        if returningJob { return loop.settleReturningJob(token) }
-        loop.settle(token, .ready)
+        guard queue.isEmpty else { return nil }
+        if returningJob { return writeWaiter.endReturningJob(on: loop) }
+        writeWaiter.end(on: loop)
         return nil
     }
 
@@ -277,8 +276,8 @@ public final class StreamTransport {
         install(nil)
         _ = state.failed()
         queue.removeAll()
-        readWaiter = nil
-        writeWaiter = nil
+        readWaiter = .none
+        writeWaiter = .none
         driver.closeSocket()
     }
 
@@ -318,8 +317,8 @@ public final class StreamTransport {
 
     /// Tasks that wait go on, and find out why they cannot.
     func wakeTasks() {
-        if let token = readWaiter.take() { loop.settle(token, .ready) }
-        if let token = writeWaiter.take() { loop.settle(token, .ready) }
+        readWaiter.end(on: loop)
+        writeWaiter.end(on: loop)
         for token in turn.line { loop.settle(token, .closed) }
         turn.line = []
     }

@@ -13,6 +13,7 @@
 #include "system_calls.h"
 #include "main_queue.h"
 #include "signals.h"
+#include "tasks.h"
 #include "threads.h"
 #include "kqueue.h"
 #include "lock.h"

@@ -44,7 +44,7 @@ struct LoopWordTests {
     @Test func aJobAndAContinuationLeaveRoomForTheKind() async {
         // The runtime aligns tasks to 16 bytes; the three bits of the kind rely on that.
         await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
-            let word = LoopWord(continuation)
+            let word = LoopWord(resuming: continuation, directly: false)
             #expect(word.kind == .continuation)
             #expect(unsafeBitCast(word.continuation, to: UInt.self) == unsafeBitCast(continuation, to: UInt.self))
             continuation.resume()

@@ -1,0 +1,29 @@
+/// A wait that costs no waiter of its own: the task's record keeps it, since a task waits for one thing at a time.
+///
+/// Whoever may end the wait holds the record without a reference: the task takes it back before it goes on, and the record
+/// lives at least as long as the task.
+extension TaskRecord {
+    /// Throws `CancellationError` if the task was cancelled before. On the loop, in the task.
+    @inline(__always)
+    func beginWait() throws {
+        if isCancelled { throw CancellationError() }
+    }
+
+    /// The task suspends.
+    @inline(__always)
+    func suspend(_ continuation: UnsafeContinuation<Void, Never>, _ isolation: (any Actor)?) {
+        suspension.begin(continuation, isolation, on: loop)
+    }
+
+    /// The task goes on. Throws `CancellationError` if that is why.
+    @inline(__always)
+    func endWait() throws {
+        if wasCancelledInWait { try throwCancellation() }
+    }
+
+    @inline(never)
+    private func throwCancellation() throws {
+        wasCancelledInWait = false
+        throw CancellationError()
+    }
+}
