@@ -1,5 +1,5 @@
 import AsyncIOSystem
-import Selectors
+package import Selectors
 import SystemPackage
 
 /// A kind of event loop, by the name of its back end.
@@ -32,10 +32,10 @@ public enum LoopKind: String, Sendable, CaseIterable {
         }
     }
 
-    /// `nil` stands for the best one.
-    private func makeSelector() throws -> (any BaseSelector)? {
+    /// Creates the selector of this kind of loop, for loops that wrap it. Throws as `makeLoop`, and an `Errno`.
+    package func makeSelector() throws -> any BaseSelector {
         switch self {
-        case .auto: return nil
+        case .auto: return try DefaultSelector.make()
         #if os(Linux)
         case .epoll: return try EpollSelector()
         #elseif os(macOS) || os(FreeBSD) || os(OpenBSD)

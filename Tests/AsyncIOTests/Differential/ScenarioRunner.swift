@@ -20,7 +20,7 @@ final class ScenarioRunner {
     }
 
     private let loop: VirtualLoop
-    private let selector: VirtualSelector
+    private let selector: VirtualTimeSelector
     private let clock: VirtualClock
     private let scenario: Scenario
     private var asleep: [[Scenario.Operation]]

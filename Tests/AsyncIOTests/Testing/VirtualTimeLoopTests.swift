@@ -1,0 +1,106 @@
+import AsyncIO
+import AsyncIOTesting
+import Testing
+
+/// The loop of `AsyncIOTesting` whose clock jumps to the next timer, over real sockets.
+@Suite struct VirtualTimeLoopTests {
+    @Test(arguments: LoopKind.available)
+    func anHourPassesAtOnceWhenNothingIsReady(kind: LoopKind) async throws {
+        let start = ContinuousClock.now
+        try await withVirtualTimeLoop(kind) { loop, clock in
+            #expect(clock.now == LoopInstant(nanoseconds: 0))
+            for _ in 0..<24 { try await loop.sleep(for: .seconds(3600)) }
+            #expect(clock.now == LoopInstant(nanoseconds: 86_400_000_000_000))
+            #expect(loop.now == clock.now)
+        }
+        #expect(ContinuousClock.now - start < .seconds(3600))
+    }
+
+    @Test(arguments: LoopKind.available)
+    func noTimePassesWhileSocketsOfTheLoopTalk(kind: LoopKind) async throws {
+        try await withVirtualTimeLoop(kind) { loop, clock in
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+                while let line = try await reader.readLine() { try await writer.write(line + "\n") }
+            }
+            // A request that waited for the clock would time out.
+            try await withTimeout(.milliseconds(1)) {
+                let port = try #require(server.localAddresses[0].port)
+                try await loop.withConnection(host: "127.0.0.1", port: port) { reader, writer in
+                    for number in 0..<100 {
+                        try await writer.write("\(number)\n")
+                        #expect(try await reader.readLine() == "\(number)")
+                    }
+                }
+            }
+            #expect(clock.now == LoopInstant(nanoseconds: 0))
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func aPeerThatIsSilentRunsIntoTheTimeLimitExactly(kind: LoopKind) async throws {
+        try await withVirtualTimeLoop(kind) { loop, clock in
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
+                await #expect(throws: EventLoopError.self) {
+                    try await withTimeout(.seconds(60)) { _ = try await reader.readLine() }
+                }
+            }
+            let port = try #require(server.localAddresses[0].port)
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: port)
+            #expect(try await reader.readLine() == nil)
+            #expect(clock.now == LoopInstant(nanoseconds: 60_000_000_000))
+            writer.close()
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    @Test func aTestMayMoveTheClock() async throws {
+        let order = try await withVirtualTimeLoopThread { loop, clock in
+            var order: [String] = []
+            loop.callLater(after: .seconds(2)) {
+                order.append("second")
+                loop.stop()
+            }
+            loop.callLater(after: .seconds(1)) { order.append("first") }
+            clock.advance(by: .seconds(5))
+            try loop.runForever()
+            #expect(clock.now == LoopInstant(nanoseconds: 5_000_000_000))
+            return order
+        }
+        #expect(order == ["first", "second"])
+    }
+
+    @Test(arguments: LoopKind.available)
+    func bytesThatComeWithinTheSettlingTimePrecedeATimer(kind: LoopKind) async throws {
+        try await withVirtualTimeLoop(kind) { loop, clock in
+            loop.virtualSelector.settlingTime = .seconds(20)
+            let (near, far) = try Socket.pair()
+            defer { far.close() }
+            let (reader, writer) = try await loop.openConnection(socket: near)
+            let timer = loop.callLater(after: .milliseconds(1)) { Issue.record("the clock moved") }
+            let sender = OtherThread { sendByte(far) }
+            #expect(try await reader.readExactly(1) == [1])
+            sender.join()
+            timer.cancel()
+            #expect(clock.now == LoopInstant(nanoseconds: 0))
+            writer.close()
+        }
+    }
+
+    @Test func anotherThreadIsWaitedForWhenThereIsNoTimer() async throws {
+        let value = try await withVirtualTimeLoop { loop, _ in
+            await Task.detached { 7 }.value
+        }
+        #expect(value == 7)
+    }
+
+    @Test func theLimitOfTheWrappedSelectorIsPassedOn() throws {
+        let clock = VirtualClock()
+        for kind in LoopKind.available {
+            let plain = try kind.makeSelector()
+            #expect(VirtualTimeSelector(try kind.makeSelector(), clock: clock).descriptorLimit == plain.descriptorLimit)
+        }
+    }
+}
