@@ -48,6 +48,7 @@ final class Listener: EventSource {
         let isTCP = localAddress?.family != .unix
         connectionOptions = options.connectionOptions.filter { isTCP || $0.key.level != SocketOption.noDelay.level }
         super.init()
+        reservedBytes = 0
         // Not watched yet, but closed with the loop.
         _ = loop.register(self)
         loop.claim(socket.descriptor, for: self)
@@ -98,13 +99,14 @@ final class Listener: EventSource {
     override func run() -> UnownedJob? {
         readiness = []
         for _ in 0..<min(max(1, backlog), Self.mostAcceptsPerTurn) {
-            if isClosed { break }
+            if isClosed || !loop.core.pointee.budget.allowsReceive { break }
             do {
                 guard let (connection, peer) = try acceptConnection() else {
                     failuresInARow = 0
                     break
                 }
                 failuresInARow = 0
+                loop.core.pointee.budget.useForAccept()
                 if !hasRoom(for: connection) { break }
                 take(connection, peer)
             } catch {

@@ -53,6 +53,7 @@ extension EventLoop {
     /// on another thread, where an actor of this loop must not be while it has a job here.
     private final func runJobsUntilTheEnd() {
         let executor = asUnownedTaskExecutor()
+        core.pointee.budget.queueAll(in: &core.pointee.ready)
         for _ in 0..<Self.mostClosingRounds {
             takeWholeInbox()
             finishReady { word in run(word.job, word.kind, executor) }
@@ -68,6 +69,7 @@ extension EventLoop {
     /// From `deinit`: releases what other threads sent to a loop that nobody ran or closed afterwards.
     final func dropMessages() {
         takeWholeInbox()
+        core.pointee.budget.queueAll(in: &core.pointee.ready)
         while !core.pointee.ready.isEmpty { finishReady { _ in } }
     }
 

@@ -16,7 +16,9 @@ extension EventLoop {
         if core.pointee.timers.hasDeadEntries { removeCancelledTimers() }
 
         // A backlog has made `ready` non-empty. What was written between two runs waits for the end of this tick.
-        if core.pointee.ready.isEmpty && !core.pointee.isStopping && core.pointee.endOfTick.isEmpty {
+        if core.pointee.ready.isEmpty && !core.pointee.isStopping && core.pointee.endOfTick.isEmpty
+            && !core.pointee.budget.hasDeferred
+        {
             let timeout = timeUntilNextTimer()
             let maySleep = timeout == 0 ? false : inbox.prepareToSleep()
             defer { if timeout != 0 { inbox.wokeUp() } }
@@ -36,12 +38,14 @@ extension EventLoop {
             runQueuedMeasuring(executor)
         } else {
             var remaining = core.pointee.ready.count
+            if core.pointee.budget.hasDeferred { runDeferred(executor) }
             while remaining > 0 {
                 run(core.pointee.ready.pop(), executor)
                 remaining -= 1
             }
         }
 
+        core.pointee.budget.renew()
         if !core.pointee.endOfTick.isEmpty { flushEndOfTick() }
     }
 
@@ -60,6 +64,9 @@ extension EventLoop {
             }
         case .source:
             guard let source = core.pointee.sources[word.name]?.pointee else { return }
+            guard core.pointee.budget.bytesLeft > source.reservedBytes else {
+                return core.pointee.budget.postpone(word, isBulk: source.isBulk)
+            }
             source.isQueued = false
             // The tail job: without it, a task would wait for another poll after the event it waited for.
             if let job = source.run() { job.runSynchronously(on: executor) }

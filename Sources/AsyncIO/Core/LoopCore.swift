@@ -18,6 +18,7 @@ struct LoopCore: ~Copyable {
     var capture = JobCapture.none
     /// What was taken from the inbox and is not queued yet.
     var backlog = InboxBacklog()
+    var budget = ByteBudget()
 
     /// Tasks that the loop started and that have not ended.
     var tasks: [ObjectIdentifier: TaskRecord] = [:]

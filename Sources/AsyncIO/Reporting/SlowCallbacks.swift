@@ -15,30 +15,39 @@ extension EventLoop {
     final func runQueuedMeasuring(_ executor: UnownedTaskExecutor) {
         var remaining = core.pointee.ready.count
         var began = now
+        forEachDeferred { word in
+            let before = core.pointee.budget.bytesLeft
+            began = runMeasuring(word, isDeferred: true, since: began, executor)
+            chargeIfQueued(before)
+        }
         while remaining > 0 {
             remaining -= 1
-            let word = core.pointee.ready.pop()
-            var subject = subject(of: word)
-            core.pointee.debug.begunTask = nil
-            if case .source(let source, _) = subject {
-                // The task that goes on at once is what may be slow, and has a name.
-                source.isQueued = false
-                if let job = source.run() {
-                    if let record = record(at: LoopWord(.taskJob, job: job)) { subject = .task(record) }
-                    job.runSynchronously(on: executor)
-                }
-            } else {
-                run(word, executor)
-            }
-            let ended = now
-            let duration = began.duration(to: ended)
-            began = ended
-            if duration >= core.pointee.debug.slowCallbackDuration {
-                warnOfSlow(subject, duration)
-                began = now
-            }
+            began = runMeasuring(core.pointee.ready.pop(), isDeferred: false, since: began, executor)
         }
         core.pointee.debug.begunTask = nil
+    }
+
+    /// Runs one entry. When it ended.
+    private final func runMeasuring(
+        _ word: LoopWord, isDeferred: Bool, since began: LoopInstant, _ executor: UnownedTaskExecutor
+    ) -> LoopInstant {
+        var subject = subject(of: word)
+        core.pointee.debug.begunTask = nil
+        if case .source(let source, _) = subject, isDeferred || core.pointee.budget.bytesLeft > source.reservedBytes {
+            source.isQueued = false
+            // The task that goes on at once is what may be slow, and has a name.
+            if let job = isDeferred ? runDeferredSource(word) : source.run() {
+                if let record = record(at: LoopWord(.taskJob, job: job)) { subject = .task(record) }
+                job.runSynchronously(on: executor)
+            }
+        } else {
+            run(word, executor)
+        }
+        let ended = now
+        let duration = began.duration(to: ended)
+        guard duration >= core.pointee.debug.slowCallbackDuration else { return ended }
+        warnOfSlow(subject, duration)
+        return now
     }
 
     private final func subject(of word: LoopWord) -> Subject {

@@ -21,7 +21,9 @@ extension EventLoop {
         if isOnLoop {
             try existingWatcher(of: socket.descriptor, function)?.check(direction)
             if mayBlock || core.pointee.debug.isOn { try requireNonBlocking(socket, function) }
-            if core.pointee.descriptors.hasShareLeft(socket.number, in: core.pointee.tick) {
+            if core.pointee.descriptors.hasShareLeft(socket.number, in: core.pointee.tick),
+                core.pointee.budget.allowsReceive
+            {
                 if let result = try attempt() {
                     useShare(socket, byteCount(result))
                     return result
@@ -42,6 +44,10 @@ extension EventLoop {
             while true {
                 if mustWait { _ = try await watcher.wait(for: direction, record) }
                 mustWait = true
+                if !core.pointee.budget.allowsReceive {
+                    await waitForBytes()
+                    try watcher.checkNotEnded()
+                }
                 if let result = try attempt() {
                     useShare(socket, byteCount(result))
                     return result
@@ -53,6 +59,7 @@ extension EventLoop {
     @inline(__always)
     private final func useShare(_ socket: Socket, _ byteCount: Int) {
         core.pointee.descriptors.useShare(socket.number, byteCount, in: core.pointee.tick)
+        core.pointee.budget.use(byteCount)
     }
 
     private final func hold(

@@ -62,12 +62,13 @@ public final class StreamWriter {
         var sent = 0
         while true {
             let count = try bytes.withUnsafeBytes {
-                try transport.sendNow(UnsafeRawBufferPointer(rebasing: $0[sent...])) ?? 0
+                try transport.sendNow(UnsafeRawBufferPointer(rebasing: $0[sent...]))
             }
-            sent += count
-            transport.sent(count, unsentBytes: bytes.byteCount - sent)
+            sent += count ?? 0
+            transport.sent(count ?? 0, unsentBytes: bytes.byteCount - sent)
             if sent == bytes.byteCount { return }
-            try await transport.waitUntilWritable(record)
+            // A send may be short because of the share of an iteration, and nothing would report that it may go on.
+            if count == nil { try await transport.waitUntilWritable(record) }
         }
     }
 

@@ -98,6 +98,8 @@ package final class CompletionStreamDriver: StreamDriver {
         if isDetached { return nil }
         if result > 0 {
             received = 0..<result
+            loop.core.pointee.budget.use(result)
+            if result == Self.bufferBytes { becameBulk() } else { reservedBytes = 0 }
         } else if result == 0 {
             sawEnd = true
         } else {
@@ -151,6 +153,7 @@ package final class CompletionStreamDriver: StreamDriver {
         }
         let count = min(room, bytes.count)
         pending.append(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+        loop.core.pointee.budget.use(count)
         if count < bytes.count { isWriterBlocked = true }
         if !isSending && !isFlushQueued {
             isFlushQueued = true

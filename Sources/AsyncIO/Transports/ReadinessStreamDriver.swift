@@ -172,7 +172,12 @@ package class ReadinessStreamDriver: StreamDriver {
             ignore(.read)
             transport.receivedEnd()
         case .bytes(let count):
-            if count < room && !mustReadOn { becameUnreadable() }
+            loop.core.pointee.budget.use(count)
+            if count < room {
+                if !mustReadOn { becameUnreadable() }
+            } else if count >= ByteBudget.bytesPerBulkReceive {
+                becameBulk()
+            }
             deliver(count)
             if isReadable && isPushing { readAgain() }
         case .wouldBlock:
@@ -185,6 +190,7 @@ package class ReadinessStreamDriver: StreamDriver {
     @inline(__always)
     private final func becameUnreadable() {
         isReadable = false
+        reservedBytes = 0
         becameUnready(.read)
     }
 
@@ -199,6 +205,11 @@ package class ReadinessStreamDriver: StreamDriver {
     package final override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         guard isReadable else { return .wouldBlock }
         guard readingShare.isLeft(in: loop.core.pointee.tick) else {
+            becameBulk()
+            readAgain()
+            return .wouldBlock
+        }
+        guard loop.core.pointee.budget.allowsReceive || takeGrant(.read) else {
             readAgain()
             return .wouldBlock
         }
@@ -206,6 +217,7 @@ package class ReadinessStreamDriver: StreamDriver {
         switch result {
         case .bytes(let count):
             readingShare.use(count)
+            loop.core.pointee.budget.use(count)
             if count > 0 && count < buffer.count && !mustReadOn { becameUnreadable() }
         case .wouldBlock:
             becameUnreadable()
@@ -221,18 +233,44 @@ package class ReadinessStreamDriver: StreamDriver {
             writingShare.use(count)
             return true
         }
-        // Its next turn, without another event.
-        isWritable = false
-        readiness.insert(.write)
-        loop.queue(self)
+        becameBulk()
+        writeAgain()
         return false
     }
 
+    /// As ``readAgain()``.
+    private final func writeAgain() {
+        isWritable = false
+        readiness.insert(.write)
+        loop.queue(self)
+    }
+
+    /// Whether a send may begin now; otherwise the transport is told when it may.
+    @inline(__always)
+    private final func mayStartSending() -> Bool {
+        isWritable && (loop.core.pointee.budget.allowsSend || mayOverdraw())
+    }
+
+    @inline(never)
+    private final func mayOverdraw() -> Bool {
+        if takeGrant(.write) { return true }
+        writeAgain()
+        return false
+    }
+
+    /// Whether it has waited for a call in `direction`. For one call.
+    @inline(never)
+    private final func takeGrant(_ direction: Readiness) -> Bool {
+        grants.remove(direction) != nil
+    }
+
     package final override func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
-        guard isWritable else { return .wouldBlock }
+        guard mayStartSending() else { return .wouldBlock }
         let result = systemSend(bytes)
         switch result {
-        case .bytes(let count): if count < bytes.count { becameUnwritable() }
+        case .bytes(let count):
+            loop.core.pointee.budget.use(count)
+            if count < bytes.count { becameUnwritable() }
         case .wouldBlock: becameUnwritable()
         case .failed: break
         }
@@ -240,10 +278,12 @@ package class ReadinessStreamDriver: StreamDriver {
     }
 
     package final override func send(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
-        guard isWritable else { return .wouldBlock }
+        guard mayStartSending() else { return .wouldBlock }
         let result = systemSend(pieces)
         switch result {
-        case .bytes(let count): if count < pieces.byteCount { becameUnwritable() }
+        case .bytes(let count):
+            loop.core.pointee.budget.use(count)
+            if count < pieces.byteCount { becameUnwritable() }
         case .wouldBlock: becameUnwritable()
         case .failed: break
         }
@@ -253,6 +293,7 @@ package class ReadinessStreamDriver: StreamDriver {
     @inline(__always)
     private final func becameUnwritable() {
         isWritable = false
+        reservedBytes = 0
         becameUnready(.write)
     }
 

@@ -22,6 +22,13 @@ package class StreamDriver: EventSource {
 
     package init(socket: Socket) {
         self.socket = socket
+        super.init()
+        reservedBytes = 0
+    }
+
+    /// There is more to move than one connection's share.
+    final func becameBulk() {
+        reservedBytes = ByteBudget.bytesReservedFromBulk
     }
 
     /// Push style: deliver data to the transport as it comes. It may do so at once only from its own turn.

@@ -28,12 +28,16 @@ extension StreamTransport {
     /// Gives what the kernel takes now; `nil` if that is nothing.
     @inline(__always)
     func sendNow(_ bytes: UnsafeRawBufferPointer) throws -> Int? {
-        try sendNow(byteCount: bytes.count) { $0.send(bytes) }
+        // The kernel may take megabytes at once, which is more than one connection's share.
+        let piece = UnsafeRawBufferPointer(start: bytes.baseAddress, count: min(bytes.count, TickShare.bytesPerTick))
+        return try sendNow(byteCount: piece.count) { $0.send(piece) }
     }
 
     /// As `sendNow(_:)`, of as many pieces as one system call takes.
     func sendNow(_ vector: WriteVector) throws -> Int? {
-        try sendNow(byteCount: vector.count) { driver in vector.withNextPieces { driver.send($0) } }
+        try sendNow(byteCount: vector.count) { driver in
+            vector.withNextPieces(atMostBytes: TickShare.bytesPerTick) { driver.send($0) }
+        }
     }
 
     @inline(__always)

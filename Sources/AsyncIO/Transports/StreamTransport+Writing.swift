@@ -116,7 +116,10 @@ extension StreamTransport {
     func flushQueue() {
         if queue.isEmpty && !state.isClosing && !state.isWriterPaused && state.writing != .ending { return }
         while !queue.isEmpty {
-            let bytes = queue.bytes
+            let bytes = UnsafeRawBufferPointer(rebasing: queue.bytes.prefix(TickShare.bytesPerTick))
+            guard driver.grantsSend(of: bytes.count) else {
+                return perform(state.flushed(queuedBytes: outstandingBytes))
+            }
             switch driver.send(bytes) {
             case .bytes(let count):
                 queue.removeFirst(count)

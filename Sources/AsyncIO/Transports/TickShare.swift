@@ -3,7 +3,7 @@
 /// Without it, a peer that is as fast as the task keeps the loop's thread for itself: timers, signals and other connections
 /// would wait for as long as it likes.
 struct TickShare {
-    private static let bytesPerTick = 256 * 1024
+    static let bytesPerTick = 256 * 1024
     /// What a call costs beside its bytes, counted as bytes.
     private static let bytesPerCall = 16 * 1024
 

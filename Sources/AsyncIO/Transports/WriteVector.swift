@@ -41,9 +41,11 @@ struct WriteVector {
     }
 
     /// Calls `body` with the next pieces, none of them empty.
-    func withNextPieces<Result>(_ body: (UnsafeBufferPointer<iovec>) -> Result) -> Result {
+    func withNextPieces<Result>(
+        atMostBytes: Int = mostBytes, _ body: (UnsafeBufferPointer<iovec>) -> Result
+    ) -> Result {
         withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.mostPieces) { vector in
-            collect(from: index, offset, into: vector, 0, room: Self.mostBytes, body)
+            collect(from: index, offset, into: vector, 0, room: atMostBytes, body)
         }
     }
 

@@ -1,0 +1,51 @@
+/// Connections that found no bytes left in the budget of an earlier iteration.
+extension EventLoop {
+    /// Calls `run` with those that this iteration's budget serves, in the order in which they were deferred.
+    @inline(never)
+    final func forEachDeferred(_ run: (LoopWord) -> Void) {
+        // Those that are deferred again meanwhile wait for the next iteration.
+        let count = core.pointee.budget.deferredCounts
+        for _ in 0..<count.others {
+            guard let word = core.pointee.budget.popWaiting() else { break }
+            run(word)
+        }
+        for number in 0..<count.bulk {
+            guard let word = core.pointee.budget.popBulk(isFirst: number == 0) else { break }
+            run(word)
+        }
+    }
+
+    @inline(never)
+    final func runDeferred(_ executor: UnownedTaskExecutor) {
+        forEachDeferred { word in
+            let before = core.pointee.budget.bytesLeft
+            if word.kind == .source {
+                if let job = runDeferredSource(word) { job.runSynchronously(on: executor) }
+            } else {
+                run(word, executor)
+            }
+            chargeIfQueued(before)
+        }
+    }
+
+    /// Runs a source whatever is left, and lets its task make one call although nothing may be left when the task runs.
+    final func runDeferredSource(_ word: LoopWord) -> UnownedJob? {
+        guard let source = core.pointee.sources[word.name]?.pointee else { return nil }
+        source.isQueued = false
+        source.grants = source.readiness
+        return source.run()
+    }
+
+    /// The task of a deferred source may be queued, not run: charged now, so that an iteration grants a bounded number.
+    final func chargeIfQueued(_ bytesBefore: Int) {
+        if core.pointee.budget.bytesLeft == bytesBefore { core.pointee.budget.use(ByteBudget.bytesPerGrant) }
+    }
+
+    /// Suspends a task until the budget of an iteration serves it. On its loop.
+    final nonisolated(nonsending) func waitForBytes() async {
+        let isDirect = core.pointee.resumesDirectly && #isolation == nil
+        await suspendInPlace {
+            core.pointee.budget.postpone(LoopWord(resuming: $0, directly: isDirect), isBulk: false)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+/// How many bytes all connections of a loop together move in one iteration, and which of them wait for the next one.
+///
+/// Without it, an iteration lasts the longer the more connections have something to move, and timers, signals and new
+/// connections wait for all of them. A connection that finds nothing left is deferred: it runs before all others in one of
+/// the next iterations, first come, first served. Connections that always have more to move (bulk) leave half of the budget
+/// to the others and wait in a queue of their own, of which each iteration serves at least one: so a peer that sends now and
+/// then does not wait behind those that flood.
+struct ByteBudget: ~Copyable {
+    /// Received and sent bytes together: less than half a millisecond of the kernel's work.
+    static let bytesPerIteration = 1 << 20
+    /// What bulk connections leave to the others.
+    static let bytesReservedFromBulk = bytesPerIteration / 2
+    /// What a system call costs beside its bytes, counted as bytes.
+    static let bytesPerCall = 1024
+    /// What accepting a connection costs, counted as bytes.
+    static let bytesPerAccept = 16 * 1024
+    /// By how much sends may exceed the budget, so that the answer to what was just received need not be stored.
+    static let mostOverdrawnBytes = 512 * 1024
+    /// What a deferred connection is charged in advance if its task is queued and has not run yet.
+    static let bytesPerGrant = 64 * 1024
+    /// A receive of at least so many bytes that has not emptied the socket is one of a bulk connection.
+    static let bytesPerBulkReceive = 64 * 1024
+
+    private(set) var bytesLeft = bytesPerIteration
+    private var waiting = ReadyQueue(capacity: 16)
+    private var waitingBulk = ReadyQueue(capacity: 16)
+
+    /// Whether connections wait for the next iteration, which must not sleep then.
+    var hasDeferred: Bool { !waiting.isEmpty || !waitingBulk.isEmpty }
+
+    /// Whether a receive may begin.
+    @inline(__always)
+    var allowsReceive: Bool { bytesLeft > 0 }
+
+    /// Whether a send may begin.
+    @inline(__always)
+    var allowsSend: Bool { bytesLeft > -Self.mostOverdrawnBytes }
+
+    /// One call that moved `count` bytes.
+    @inline(__always)
+    mutating func use(_ count: Int) {
+        bytesLeft &-= count &+ Self.bytesPerCall
+    }
+
+    mutating func useForAccept() {
+        bytesLeft -= Self.bytesPerAccept
+    }
+
+    /// One iteration is over.
+    @inline(__always)
+    mutating func renew() {
+        bytesLeft = Self.bytesPerIteration
+    }
+
+    /// Queues `word` for one of the next iterations.
+    @inline(never)
+    mutating func postpone(_ word: LoopWord, isBulk: Bool) {
+        if isBulk { waitingBulk.push(word) } else { waiting.push(word) }
+    }
+
+    /// How many wait now, of either kind.
+    var deferredCounts: (others: Int, bulk: Int) { (waiting.count, waitingBulk.count) }
+
+    /// The next one that is not bulk, if there is budget left.
+    mutating func popWaiting() -> LoopWord? {
+        waiting.isEmpty || bytesLeft <= 0 ? nil : waiting.pop()
+    }
+
+    /// The next bulk one. The first of an iteration needs no budget, so that they go on in any case.
+    mutating func popBulk(isFirst: Bool) -> LoopWord? {
+        if waitingBulk.isEmpty || !isFirst && bytesLeft <= Self.bytesReservedFromBulk { return nil }
+        return waitingBulk.pop()
+    }
+
+    /// Gives back everything that waits, for the close of the loop.
+    mutating func queueAll(in ready: inout ReadyQueue) {
+        while !waiting.isEmpty { ready.push(waiting.pop()) }
+        while !waitingBulk.isEmpty { ready.push(waitingBulk.pop()) }
+    }
+}

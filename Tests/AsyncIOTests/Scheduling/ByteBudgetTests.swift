@@ -1,0 +1,414 @@
+import AsyncIOTesting
+import Testing
+
+@testable import AsyncIO
+
+/// One iteration moves a bounded number of bytes over all connections, and those that wait are served in order.
+struct ByteBudgetTests {
+    /// The last receive and the last send of an iteration may go beyond the budget.
+    private static let mostPerIteration = ByteBudget.bytesPerIteration + 2 * ByteBudget.mostOverdrawnBytes
+    private static let message = [UInt8](repeating: 1, count: 200_000)
+
+    // covers: F17
+    @Test(arguments: ScriptedBackend.allCases)
+    func manyConnectionsInPushStyleShareAnIteration(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend, patiently) { network in
+            let tally = Tally(network.loop)
+            let connections = try (0..<40).map { number in
+                try network.connect(Counting { tally.add($0, of: number) })
+            }
+            await network.idle()
+            for connection in connections { connection.peer.sends(Self.message) }
+            await network.idle()
+            #expect(tally.byConnection.values.allSatisfy { $0 == Self.message.count })
+            #expect(tally.byConnection.count == 40)
+            #expect(tally.byIteration.values.max()! <= Self.mostPerIteration)
+            #expect(tally.byIteration.count >= 6)
+            for connection in connections { connection.transport.close() }
+        }
+    }
+
+    // covers: F17
+    @Test(arguments: ScriptedBackend.allCases)
+    func manyTasksThatReadShareAnIteration(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend, patiently) { network in
+            let tally = Tally(network.loop)
+            let peers = try (0..<40).map { number in
+                let (reader, _, peer) = try network.openStreams()
+                _ = network.loop.createTask {
+                    for try await chunk in reader.chunks { tally.add(chunk.count, of: number) }
+                }
+                return peer
+            }
+            await network.idle()
+            for peer in peers {
+                peer.sends(Self.message)
+                peer.ends()
+            }
+            await network.loop.until { network.loop.statistics.tasks == 1 }
+            #expect(tally.byConnection.values.allSatisfy { $0 == Self.message.count })
+            #expect(tally.byConnection.count == 40)
+            #expect(tally.byIteration.values.max()! <= Self.mostPerIteration)
+            #expect(tally.byIteration.count >= 6)
+        }
+    }
+
+    // covers: F17
+    @Test func manyTasksThatWriteShareAnIteration() async throws {
+        try await withScriptedNetwork(.readiness, patiently) { network in
+            let piece = [UInt8](repeating: 2, count: 1 << 20)
+            let peers = try (0..<40).map { _ in
+                let (_, writer, peer) = try network.openStreams()
+                _ = network.loop.createTask {
+                    try await writer.write(piece)
+                    writer.close()
+                }
+                return peer
+            }
+            let probe = Probe(network.loop) { peers.reduce(0) { $0 + $1.written.count } }
+            await network.loop.until { network.loop.statistics.tasks == 1 }
+            probe.stop()
+            #expect(peers.allSatisfy { $0.written.count == piece.count })
+            #expect(probe.largest <= Self.mostPerIteration)
+            #expect(probe.steps >= 20)
+        }
+    }
+
+    /// What protocols have queued while their peers were slow goes out in portions too.
+    // covers: F17
+    @Test func manyWriteQueuesShareAnIteration() async throws {
+        try await withScriptedNetwork(.readiness, patiently) { network in
+            let piece = [UInt8](repeating: 3, count: 1 << 20)
+            let connections = try (0..<40).map { _ in try network.connect(Counting { _ in }) }
+            await network.idle()
+            for connection in connections {
+                connection.peer.blocksWrites()
+                connection.transport.write(piece)
+            }
+            await network.idle()
+            let probe = Probe(network.loop) { connections.reduce(0) { $0 + $1.peer.written.count } }
+            for connection in connections { connection.peer.unblocksWrites() }
+            await network.loop.until { connections.allSatisfy { $0.peer.written.count == piece.count } }
+            probe.stop()
+            #expect(probe.largest <= Self.mostPerIteration)
+            #expect(probe.steps >= 20)
+            for connection in connections { connection.transport.close() }
+        }
+    }
+
+    /// As many protocols that greet their clients at once: their writes do not exceed the budget without bound.
+    // covers: F17
+    @Test func writesOfManyCallbacksShareAnIteration() async throws {
+        try await withScriptedNetwork(.readiness, patiently) { network in
+            let greeting = [UInt8](repeating: 4, count: 1 << 20)
+            let connections = try (0..<40).map { _ in try network.connect(Counting { _ in }) }
+            await network.idle()
+            let probe = Probe(network.loop) { connections.reduce(0) { $0 + $1.peer.written.count } }
+            for connection in connections { connection.transport.write(greeting) }
+            await network.loop.until { connections.allSatisfy { $0.peer.written.count == greeting.count } }
+            probe.stop()
+            #expect(probe.largest <= Self.mostPerIteration + greeting.count)
+            for connection in connections { connection.transport.close() }
+        }
+    }
+
+    // covers: F17
+    @Test(arguments: LoopKind.available, [true, false])
+    func realConnectionsShareAnIteration(kind: LoopKind, pushes: Bool) async throws {
+        try await withLoop(kind, patiently) { loop in
+            let tally = Tally(loop)
+            var transports: [StreamTransport] = []
+            var peers: [Socket] = []
+            for number in 0..<40 {
+                let (near, far) = try Socket.pair()
+                peers.append(far)
+                if pushes {
+                    let (transport, _) = try await loop.createConnection(socket: near) {
+                        Counting { tally.add($0, of: number) }
+                    }
+                    transports.append(transport)
+                } else {
+                    let (reader, _) = try await loop.openConnection(socket: near)
+                    _ = loop.createTask {
+                        for try await chunk in reader.chunks { tally.add(chunk.count, of: number) }
+                    }
+                }
+            }
+            for _ in 0..<10 { await loop.yield() }
+            let sent = fillAndClose(peers)
+            await loop.until { tally.byConnection == sent }
+            #expect(tally.byIteration.values.max()! <= Self.mostPerIteration)
+            for transport in transports { transport.close() }
+            await loop.until { loop.statistics.sources == 0 }
+        }
+    }
+
+    // covers: F17
+    @Test(arguments: LoopKind.available)
+    func rawSocketOperationsShareAnIteration(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
+            let tally = Tally(loop)
+            var peers: [Socket] = []
+            var tasks: [Task<Void, any Error>] = []
+            for number in 0..<40 {
+                let (near, far) = try Socket.pair()
+                peers.append(far)
+                tasks.append(
+                    loop.createTask {
+                        defer { try? loop.sockClose(near) }
+                        var buffer = [UInt8](repeating: 0, count: 100_000)
+                        while case let count = try await loop.sockRecv(near, into: &buffer), count > 0 {
+                            tally.add(count, of: number)
+                        }
+                    })
+            }
+            await loop.untilWatched(40)
+            let sent = fillAndClose(peers)
+            for task in tasks { try await task.value }
+            #expect(tally.byConnection == sent)
+            #expect(tally.byIteration.values.max()! <= Self.mostPerIteration)
+        }
+    }
+
+    // covers: F17
+    @Test(arguments: ScriptedBackend.allCases)
+    func aTimerThatBecomesDueRunsBeforeAllConnectionsAreServed(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend, patiently) { network in
+            let tally = Tally(network.loop)
+            var movedBefore: Int?
+            network.loop.callLater(after: .milliseconds(1)) { movedBefore = tally.total }
+            let connections = try (0..<40).map { number in
+                try network.connect(
+                    Counting {
+                        if tally.byConnection.isEmpty { network.clock.advance(by: .milliseconds(2)) }
+                        tally.add($0, of: number)
+                    })
+            }
+            await network.idle()
+            for connection in connections { connection.peer.sends(Self.message) }
+            await network.loop.until { tally.total == 40 * Self.message.count }
+            // Due during the first iteration, it runs in the second one.
+            #expect(movedBefore.map { $0 <= 2 * Self.mostPerIteration } == true)
+            await network.idle()
+            for connection in connections { connection.transport.close() }
+        }
+    }
+
+    /// Peers that always have more to send take turns, whatever takes their bytes.
+    // covers: F17
+    @Test func floodsAreServedInTurn() async throws {
+        try await withScriptedNetwork(.readiness, patiently) { network in
+            let loop = network.loop
+            let tally = Tally(loop)
+            let flood = [UInt8](repeating: 5, count: 256 * 1024)
+            var refills: [() -> Void] = []
+            func received(_ count: Int, of number: Int) {
+                tally.add(count, of: number)
+                if tally.total < 24 << 20 { refills[number]() }
+            }
+            var transports: [StreamTransport] = []
+            for number in 0..<4 {
+                let (transport, peer) = try network.connect(Counting { received($0, of: number) })
+                transports.append(transport)
+                refills.append { peer.sends(flood) }
+            }
+            for number in 4..<8 {
+                let (reader, writer, peer) = try network.openStreams()
+                transports.append(writer.transport)
+                refills.append { peer.sends(flood) }
+                _ = loop.createTask {
+                    var buffer = [UInt8](repeating: 0, count: 64 * 1024)
+                    while let count = try await reader.read(into: &buffer) { received(count, of: number) }
+                }
+            }
+            await network.idle()
+            for refill in refills { refill() }
+            await loop.until { tally.total >= 24 << 20 }
+            let counts = (0..<8).map { tally.byConnection[$0] ?? 0 }
+            #expect(counts.min()! * 3 >= counts.max()!, "\(counts)")
+            await network.idle()
+            for transport in transports { transport.close() }
+            await loop.until { loop.statistics.tasks == 1 }
+        }
+    }
+
+    /// The job of an actor that lives on the loop is queued, not run at once: it must find bytes left all the same.
+    // covers: F17
+    @Test func anActorIsServedBesideFloods() async throws {
+        try await withScriptedNetwork(.readiness, patiently) { network in
+            let loop = network.loop
+            let tally = Tally(loop)
+            let flood = [UInt8](repeating: 6, count: 256 * 1024)
+            var refills: [() -> Void] = []
+            var transports: [StreamTransport] = []
+            for number in 0..<10 {
+                let (transport, peer) = try network.connect(
+                    Counting {
+                        tally.add($0, of: number)
+                        if tally.total < 200 << 20 { refills[number]() }
+                    })
+                transports.append(transport)
+                refills.append { peer.sends(flood) }
+            }
+            let (reader, writer, peer) = try network.openStreams()
+            let actor = LoopActor(loop)
+            nonisolated(unsafe) let streams = (reader, writer)
+            let echo = loop.createTask { try await actor.echo(streams.0, streams.1) }
+            await network.idle()
+            for refill in refills { refill() }
+            for round in 1...10 {
+                peer.sends("x")
+                let before = loop.statistics.ticks
+                await loop.until { peer.written.count == round }
+                #expect(loop.statistics.ticks - before < 40)
+            }
+            #expect(tally.total < 200 << 20)
+            peer.ends()
+            try await echo.value
+            tally.total = .max
+            await network.idle()
+            for transport in transports { transport.close() }
+        }
+    }
+
+    /// A connection that sends now and then does not wait behind those that always have more.
+    // covers: F17
+    @Test func aPingDoesNotWaitForAllFloods() async throws {
+        try await withScriptedNetwork(.readiness, patiently) { network in
+            let loop = network.loop
+            let flood = [UInt8](repeating: 7, count: 512 * 1024)
+            var isOver = false
+            var refills: [() -> Void] = []
+            var transports: [StreamTransport] = []
+            for number in 0..<10 {
+                let (transport, peer) = try network.connect(Counting { _ in if !isOver { refills[number]() } })
+                transports.append(transport)
+                refills.append { peer.sends(flood) }
+            }
+            let (transport, peer) = try network.connect(EchoProtocol())
+            transports.append(transport)
+            await network.idle()
+            for refill in refills { refill() }
+            for _ in 0..<20 { await loop.yield() }
+            for round in 1...10 {
+                peer.sends("x")
+                let before = loop.statistics.ticks
+                await loop.until { peer.written.count == round }
+                #expect(loop.statistics.ticks - before <= 3)
+            }
+            isOver = true
+            await network.idle()
+            for transport in transports { transport.close() }
+        }
+    }
+
+    // covers: 36
+    @Test func aLoopClosesWhileConnectionsAreDeferred() async throws {
+        try await withScriptedNetworkThread(.readiness) { network in
+            let loop = network.loop
+            var served = 0
+            for _ in 0..<40 {
+                let (_, peer) = try network.connect(
+                    Counting { _ in
+                        served += 1
+                        loop.stop()
+                    })
+                peer.sends(Self.message)
+            }
+            try loop.runForever()
+            #expect(served < 20)
+            try loop.close()
+        }
+    }
+}
+
+/// Sends as much as fits into each socket, then the end. How much that was, by the socket's place in the list.
+private func fillAndClose(_ sockets: [Socket]) -> [Int: Int] {
+    let bytes = [UInt8](repeating: 9, count: 64 * 1024)
+    var sent: [Int: Int] = [:]
+    for (number, socket) in sockets.enumerated() {
+        while case .bytes(let count) = bytes.withUnsafeBytes({ socket.send($0) }) { sent[number, default: 0] += count }
+        socket.close()
+    }
+    return sent
+}
+
+/// Counts what is delivered.
+private final class Counting: StreamProtocol {
+    private let received: (Int) -> Void
+
+    init(_ received: @escaping (Int) -> Void) {
+        self.received = received
+    }
+
+    func connectionMade(_ transport: StreamTransport) {}
+    func dataReceived(_ data: RawSpan) { received(data.byteCount) }
+    func connectionLost(_ error: (any Error)?) {}
+}
+
+/// Bytes by the iteration in which they came, and by connection.
+private final class Tally {
+    private let loop: EventLoop
+    private(set) var byIteration: [Int: Int] = [:]
+    private(set) var byConnection: [Int: Int] = [:]
+    var total = 0
+
+    init(_ loop: EventLoop) {
+        self.loop = loop
+    }
+
+    func add(_ count: Int, of connection: Int) {
+        byIteration[loop.statistics.ticks, default: 0] += count
+        byConnection[connection, default: 0] += count
+        if total < .max { total += count }
+    }
+}
+
+/// Looks at a number once per iteration.
+private final class Probe {
+    private let loop: EventLoop
+    private let measure: () -> Int
+    private var last: Int
+    private var handle: Handle?
+    private(set) var largest = 0
+    /// Iterations in which it grew.
+    private(set) var steps = 0
+
+    init(_ loop: EventLoop, _ measure: @escaping () -> Int) {
+        (self.loop, self.measure) = (loop, measure)
+        last = measure()
+        look()
+    }
+
+    func stop() {
+        handle?.cancel()
+        note()
+    }
+
+    private func look() {
+        note()
+        handle = loop.callSoon { [self] in look() }
+    }
+
+    private func note() {
+        let value = measure()
+        largest = max(largest, value - last)
+        if value > last { steps += 1 }
+        last = value
+    }
+}
+
+private actor LoopActor {
+    private let loop: EventLoop
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.serialExecutor.asUnownedSerialExecutor() }
+
+    init(_ loop: EventLoop) {
+        self.loop = loop
+    }
+
+    func echo(_ reader: StreamReader, _ writer: StreamWriter) async throws {
+        var buffer = [UInt8](repeating: 0, count: 1_000)
+        while let count = try await reader.read(into: &buffer) { try await writer.write(Array(buffer[..<count])) }
+        writer.close()
+    }
+}
