@@ -19,7 +19,7 @@ import Synchronization
 /// The body sees the caller's task-local values, so a test library knows which test an expectation belongs to.
 public func withLoop<Value: Sendable>(
     _ kind: LoopKind = .auto, _ options: LoopTestOptions = LoopTestOptions(),
-    _ body: sending @escaping (EventLoop) async throws -> Value
+    _ body: sending @concurrent @escaping (EventLoop) async throws -> Value
 ) async throws -> Value {
     try await withLoop(makeLoop: { try kind.makeLoop() }, options, body)
 }
@@ -27,7 +27,7 @@ public func withLoop<Value: Sendable>(
 /// As `withLoop` of a kind, with a loop that `makeLoop` makes: one on a scripted selector, say.
 public func withLoop<Loop: EventLoop, Value: Sendable>(
     makeLoop: () throws -> Loop, _ options: LoopTestOptions = LoopTestOptions(),
-    _ body: sending @escaping (Loop) async throws -> Value
+    _ body: sending @concurrent @escaping (Loop) async throws -> Value
 ) async throws -> Value {
     let body = AsyncBody(call: body)
     return try await LoopTestGate.pass {
@@ -118,7 +118,7 @@ public struct LoopTestFailure: Error, Sendable, CustomStringConvertible {
 
 /// Carries a test's body to its loop. SAFETY: it was passed as `sending`, so nobody else uses what it captures.
 private struct AsyncBody<Loop: EventLoop, Value: Sendable>: @unchecked Sendable {
-    let call: (Loop) async throws -> Value
+    let call: @concurrent (Loop) async throws -> Value
 }
 
 /// As ``AsyncBody``, for a body that is called on the loop's thread.

@@ -135,7 +135,7 @@ public func withScriptedNetworkThread<Value: Sendable>(
 /// Runs a test's `body` as a task of a scripted loop and proves that it left nothing behind. See `withLoop`.
 public func withScriptedNetwork<Value: Sendable>(
     _ backend: ScriptedBackend, _ options: LoopTestOptions = LoopTestOptions(),
-    _ body: sending @escaping (ScriptedNetwork) async throws -> Value
+    _ body: sending @concurrent @escaping (ScriptedNetwork) async throws -> Value
 ) async throws -> Value {
     let place = NetworkPlace()
     let makeLoop = { try place.makeLoop(backend) }

@@ -49,7 +49,7 @@ public final class VirtualTimeLoop: SelectorEventLoop, @unchecked Sendable {
 /// - Parameter body: Gets the loop and its clock.
 public func withVirtualTimeLoop<Value: Sendable>(
     _ kind: LoopKind = .auto, _ options: LoopTestOptions = LoopTestOptions(),
-    _ body: sending @escaping (VirtualTimeLoop, VirtualClock) async throws -> Value
+    _ body: sending @concurrent @escaping (VirtualTimeLoop, VirtualClock) async throws -> Value
 ) async throws -> Value {
     let makeLoop = { try VirtualTimeLoop(kind) }
     return try await withLoop(makeLoop: makeLoop, options) { loop in try await body(loop, loop.virtualClock) }

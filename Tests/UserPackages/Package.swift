@@ -9,6 +9,17 @@ let fixtures: [(name: String, settings: [SwiftSetting])] = [
         "main-actor-by-default",
         [.defaultIsolation(MainActor.self), .enableUpcomingFeature("NonisolatedNonsendingByDefault")]
     ),
+    // The compiler's defaults, beside the main actor as the isolation of everything.
+    ("main-actor-default-settings", [.defaultIsolation(MainActor.self)]),
+    // One program, compiled with the language's defaults and with its upcoming features.
+    ("default-settings", []),
+    (
+        "upcoming-features",
+        [
+            .enableUpcomingFeature("NonisolatedNonsendingByDefault"), .enableUpcomingFeature("ExistentialAny"),
+            .enableUpcomingFeature("InternalImportsByDefault"), .enableUpcomingFeature("MemberImportVisibility"),
+        ]
+    ),
     ("beside-foundation", []),
     ("main-thread", []),
     ("refused-in-async-main", []),

@@ -27,12 +27,15 @@ extension EventLoop {
     public final func createConnection<Protocol: StreamProtocol>(
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
         fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol
-    ) async throws -> (transport: StreamTransport, protocol: Protocol) {
+    ) async throws -> sending (transport: StreamTransport, protocol: Protocol) {
         guard isOnLoop else { throw EventLoopError.wrongThread("createConnection") }
-        return try await atHome { _ in
+        let made = try await atHome { _ in
             let (driver, peer) = try await connect(host: host, port: port, options: options)
-            return try await begin(driver, peer: peer, CallSite(fileID: fileID, line: line), makeProtocol)
+            return UncheckedSendable(
+                value: try await begin(driver, peer: peer, CallSite(fileID: fileID, line: line), makeProtocol))
         }
+        nonisolated(unsafe) let value = made.value
+        return value
     }
 
     /// Makes the protocol of a connection and tells it. Owns the driver. At home.

@@ -18,7 +18,7 @@ extension EventLoop {
         host: String? = nil, port: UInt16, options: ServerOptions = ServerOptions(),
         fileID: StaticString = #fileID, line: UInt = #line,
         _ makeProtocol: @escaping () throws -> any StreamProtocol
-    ) async throws -> Server {
+    ) async throws -> sending Server {
         try await createServer(
             listed: [host], port: port, options, CallSite(fileID: fileID, line: line), makeProtocol)
     }
@@ -28,7 +28,7 @@ extension EventLoop {
         hosts: [String], port: UInt16, options: ServerOptions = ServerOptions(),
         fileID: StaticString = #fileID, line: UInt = #line,
         _ makeProtocol: @escaping () throws -> any StreamProtocol
-    ) async throws -> Server {
+    ) async throws -> sending Server {
         try await createServer(
             listed: hosts, port: port, options, CallSite(fileID: fileID, line: line), makeProtocol)
     }
@@ -36,10 +36,11 @@ extension EventLoop {
     private final func createServer(
         listed hosts: [String?], port: UInt16, _ options: ServerOptions, _ origin: CallSite,
         _ makeProtocol: @escaping () throws -> any StreamProtocol
-    ) async throws -> Server {
+    ) async throws -> sending Server {
         guard isOnLoop else { throw EventLoopError.wrongThread("createServer") }
-        return try await listen(
+        nonisolated(unsafe) let server = try await listen(
             hosts: hosts, port: port, options: options, origin: origin, Self.serve(makeProtocol))
+        return server
     }
 
     /// Serves on sockets that were bound elsewhere, such as those of a service manager. asyncio: `create_server(sock=)`.
@@ -51,13 +52,14 @@ extension EventLoop {
         sockets: [Socket], options: ServerOptions = ServerOptions(),
         fileID: StaticString = #fileID, line: UInt = #line,
         _ makeProtocol: @escaping () throws -> any StreamProtocol
-    ) async throws -> Server {
+    ) async throws -> sending Server {
         guard isOnLoop else {
             for socket in Set(sockets) { socket.close() }
             throw EventLoopError.wrongThread("createServer")
         }
-        return try listen(
+        nonisolated(unsafe) let server = try listen(
             sockets: sockets, options: options, origin: CallSite(fileID: fileID, line: line), Self.serve(makeProtocol))
+        return server
     }
 
     /// As `createServer` of several sockets.
@@ -65,7 +67,7 @@ extension EventLoop {
         socket: Socket, options: ServerOptions = ServerOptions(),
         fileID: StaticString = #fileID, line: UInt = #line,
         _ makeProtocol: @escaping () throws -> any StreamProtocol
-    ) async throws -> Server {
+    ) async throws -> sending Server {
         try await createServer(sockets: [socket], options: options, fileID: fileID, line: line, makeProtocol)
     }
 

@@ -12,16 +12,19 @@ extension EventLoop {
     /// cancelled task gets a `CancellationError`, and the socket is closed.
     public final func createConnection<Protocol: StreamProtocol>(
         socket: Socket, fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol
-    ) async throws -> (transport: StreamTransport, protocol: Protocol) {
+    ) async throws -> sending (transport: StreamTransport, protocol: Protocol) {
         guard isOnLoop, !isClosed else {
             // A task that is not at home would hop, which a closed loop refuses without a look at the socket.
             socket.close()
             throw isOnLoop ? EventLoopError.closed : .wrongThread("createConnection")
         }
-        return try await atHome { _ in
+        let made = try await atHome { _ in
             let driver = try adopt(socket)
-            return try await begin(driver, peer: nil, CallSite(fileID: fileID, line: line), makeProtocol)
+            return UncheckedSendable(
+                value: try await begin(driver, peer: nil, CallSite(fileID: fileID, line: line), makeProtocol))
         }
+        nonisolated(unsafe) let value = made.value
+        return value
     }
 
     /// Takes over a connection that was accepted elsewhere: by another process, or by a listener that this loop does not know.
@@ -30,7 +33,7 @@ extension EventLoop {
     /// As ``createConnection(socket:fileID:line:_:)``, on this side of a connection too.
     public final func connectAcceptedSocket<Protocol: StreamProtocol>(
         _ socket: Socket, fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol
-    ) async throws -> (transport: StreamTransport, protocol: Protocol) {
+    ) async throws -> sending (transport: StreamTransport, protocol: Protocol) {
         try await createConnection(socket: socket, fileID: fileID, line: line, makeProtocol)
     }
 

@@ -26,13 +26,13 @@ extension Server {
     /// Calls `body`, then closes the server, gives its connections `grace` to end and aborts those that do not; also when
     /// `body` throws or its task is cancelled. asyncio: `async with server`.
     public func whileServing<Result>(
-        grace: Duration = .seconds(1), _ body: nonisolated(nonsending) () async throws -> Result
+        grace: Duration = .seconds(1), _ body: @concurrent () async throws -> Result
     ) async throws -> Result {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.whileServing") }
         try startServing()
         let result: Result
         do {
-            result = try await body()
+            result = try await loop.atHome { _ in try await callBody(body) }
         } catch {
             try? await finish(grace: grace)
             throw error

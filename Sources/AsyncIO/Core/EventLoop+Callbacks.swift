@@ -7,7 +7,7 @@ extension EventLoop {
     ///
     /// The loop's thread. On a closed loop nothing is scheduled and the handle is dead. An error that `body` throws goes
     /// to the exception handler. Task-local values are not carried along;
-    /// ``createTask(name:priority:eagerStart:fileID:line:_:)`` does that.
+    /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` does that.
     @discardableResult
     public final func callSoon(
         fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Void

@@ -11,7 +11,7 @@ extension EventLoop {
     /// Callbacks and timers that still wait are dropped without being called, sockets are closed without telling their
     /// protocols, tasks that wait in an operation of the loop are resumed with `.closed`. The loop's thread.
     ///
-    /// Throws `.tasksAlive` while tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)`` have not ended (cancel
+    /// Throws `.tasksAlive` while tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` have not ended (cancel
     /// them, and run the loop until they did; ``run(isDebug:loopFactory:fileID:line:_:)`` does that), `.alreadyRunning` while it runs,
     /// `.wrongThread`.
     public final func close() throws(EventLoopError) {

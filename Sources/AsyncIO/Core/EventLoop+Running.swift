@@ -29,7 +29,8 @@ extension EventLoop {
     /// next run), and what ``runForever()`` throws.
     @available(*, noasync, message: "runUntilComplete blocks its thread; call it from synchronous code")
     public final func runUntilComplete<Result>(
-        fileID: StaticString = #fileID, line: UInt = #line, _ body: sending @escaping () async throws -> sending Result
+        fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: sending @concurrent @escaping () async throws -> sending Result
     ) throws -> sending Result {
         try runMain("runUntilComplete", CallSite(fileID: fileID, line: line), body)
     }
@@ -37,7 +38,7 @@ extension EventLoop {
     /// Runs `body` as a task until it ends. `prepare` is called first, within the run, with what cancels the task; that tells
     /// whether the task had not ended before.
     final func runMain<Result>(
-        _ function: String, _ site: CallSite, _ body: sending @escaping () async throws -> sending Result,
+        _ function: String, _ site: CallSite, _ body: sending @concurrent @escaping () async throws -> sending Result,
         prepare: (_ cancel: @escaping () -> Bool) throws(Errno) -> Void = { _ throws(Errno) in }
     ) throws -> sending Result {
         let main = MainTask(body)
@@ -172,16 +173,17 @@ private final class RunFlag {
 
 /// The body of `runUntilComplete` and its result, shared by the task and the caller, who takes turns with it.
 private final class MainTask<Value> {
-    private var body: (() async throws -> Value)?
+    private var body: (@concurrent () async throws -> Value)?
     var result: Result<Value, any Error>?
     /// Whether the run is still there that began it.
     var isAwaited = true
     var requestCancel: (() -> Void)?
 
-    init(_ body: @escaping () async throws -> Value) {
+    init(_ body: @concurrent @escaping () async throws -> Value) {
         self.body = body
     }
 
+    @concurrent
     func run() async throws {
         guard let body = body.take() else { return }
         result = .success(try await body())

@@ -26,7 +26,7 @@ extension EventLoopMain {
     @available(*, noasync, message: "EventLoopMain.main() blocks its thread; it is the start of the program")
     public static func main() {
         do {
-            try run(loopFactory: makeLoop) { try await main(on: getRunningLoop()) }
+            try run(loopFactory: makeLoop) { loop in try await main(on: loop) }
         } catch {
             let path = CommandLine.arguments.first ?? ""
             let program = path.split(separator: "/").last ?? "program"

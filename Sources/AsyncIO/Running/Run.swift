@@ -5,12 +5,13 @@ import CAsyncIO
 /// ```swift
 /// import AsyncIO
 ///
-/// try run {
-///     let loop = try getRunningLoop()
+/// try run { loop in
 ///     try await loop.sleep(for: .milliseconds(100))
 ///     print("done")
 /// }
 /// ```
+///
+/// The body takes the loop, or nothing: `run { try await work() }`.
 ///
 /// At the end the tasks that are left are cancelled and awaited, so the function returns when everything of the loop has
 /// ended. Throws what `body` throws, `.anotherLoopRunning` on a thread that runs a loop, and `.calledFromTask` within
@@ -24,10 +25,12 @@ import CAsyncIO
 /// - Parameters:
 ///   - isDebug: Switches the loop's ``EventLoop/isDebug`` on or off; `nil` leaves it as it is.
 ///   - loopFactory: Makes the loop to use; by default the process's policy does, and the loop is also set as the thread's.
+///   - body: Gets the loop if it takes a parameter, which may be of the class that the factory makes. For another class it
+///     is not called, and `run` throws `.invalidArgument`.
 @available(*, noasync, message: "run blocks its thread; call it from a main() that is not async")
-public func run<Result>(
+public func run<each Loop: EventLoop, Result>(
     isDebug: Bool? = nil, loopFactory: (() throws -> EventLoop)? = nil, fileID: StaticString = #fileID,
-    line: UInt = #line, _ body: sending @escaping () async throws -> sending Result
+    line: UInt = #line, _ body: sending @concurrent @escaping (repeat each Loop) async throws -> sending Result
 ) throws -> sending Result {
     let runner = Runner(isDebug: isDebug, loopFactory: loopFactory)
     do {
@@ -39,4 +42,24 @@ public func run<Result>(
         if runner.wasInterrupted { aio_end_by_interrupt() }
         throw error
     }
+}
+
+/// Runs `body` on a new event loop of the given kind until it ends.
+///
+/// ```swift
+/// try run(on: .poll) { loop in
+///     try await loop.sleep(for: .milliseconds(100))
+/// }
+/// ```
+///
+/// Everything else is as with ``run(isDebug:loopFactory:fileID:line:_:)``. Throws what
+/// ``LoopKind/makeLoop(clock:fileID:line:)`` throws, too.
+@available(*, noasync, message: "run blocks its thread; call it from a main() that is not async")
+public func run<each Loop: EventLoop, Result>(
+    on kind: LoopKind, isDebug: Bool? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+    _ body: sending @concurrent @escaping (repeat each Loop) async throws -> sending Result
+) throws -> sending Result {
+    try run(
+        isDebug: isDebug, loopFactory: { try kind.makeLoop(fileID: fileID, line: line) }, fileID: fileID, line: line,
+        body)
 }

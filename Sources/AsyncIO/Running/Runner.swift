@@ -6,7 +6,7 @@ import SystemPackage
 /// let runner = Runner()
 /// defer { try? runner.close() }
 /// let names = try runner.run { try await loadNames() }
-/// for name in names { try runner.run { try await greet(name) } }
+/// for name in names { try runner.run { loop in try await greet(name, on: loop) } }
 /// ```
 ///
 /// The loop is made at the first use. What one run leaves, such as tasks and connections, rests until the next one.
@@ -65,12 +65,16 @@ public final class Runner {
 
     /// Runs `body` as a task on the runner's loop until it ends, and returns its result. asyncio: `Runner.run`.
     ///
+    /// The body takes the loop, or nothing. Its parameter may be of the class that the runner's factory makes; for another
+    /// class it throws `.invalidArgument`.
+    ///
     /// Throws what `body` throws, `.interrupted` after a Ctrl-C, `.runnerClosed` after ``close()``, `.alreadyRunning` and
     /// `.anotherLoopRunning` within a loop, `.calledFromTask` within a Swift task, and what
     /// ``EventLoop/runUntilComplete(fileID:line:_:)`` throws.
     @available(*, noasync, message: "Runner.run blocks its thread; call it from a main() that is not async")
-    public func run<Result>(
-        fileID: StaticString = #fileID, line: UInt = #line, _ body: sending @escaping () async throws -> sending Result
+    public func run<each Loop: EventLoop, Result>(
+        fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: sending @concurrent @escaping (repeat each Loop) async throws -> sending Result
     ) throws -> sending Result {
         try checkMayBlock("Runner.run")
         let loop = try getLoop()
@@ -78,10 +82,10 @@ public final class Runner {
         var watch: InterruptWatch?
         let result: Result
         do {
-            result = try loop.runMain("Runner.run", CallSite(fileID: fileID, line: line), body) {
-                (cancel) throws(Errno) in
-                watch = try InterruptWatch.begin(on: loop, cancel: cancel)
-            }
+            let arguments = (repeat try loop.checked(as: (each Loop).self))
+            result = try loop.runMain(
+                "Runner.run", CallSite(fileID: fileID, line: line), { try await body(repeat each arguments) },
+                prepare: { (cancel) throws(Errno) in watch = try InterruptWatch.begin(on: loop, cancel: cancel) })
         } catch {
             let outcome = watch.take()?.end() ?? .none
             wasInterrupted = outcome == .cameTooLate || outcome == .cancelledTask && error is CancellationError
@@ -118,5 +122,18 @@ public final class Runner {
             throw .anotherLoopRunning
         }
         if TaskIdentity.current != .none { throw .calledFromTask(function) }
+    }
+}
+
+extension EventLoop {
+    /// The loop as the class that a body's parameter names.
+    ///
+    /// One function with a pack of parameters, none or one, takes both forms of a body. With two overloads, the compiler
+    /// reports an error inside the body as a wrong number of parameters.
+    fileprivate final func checked<Loop: EventLoop>(as _: Loop.Type) throws(EventLoopError) -> Loop {
+        guard let loop = self as? Loop else {
+            throw EventLoopError(.invalidArgument, "the body takes a \(Loop.self), but the loop is a \(type(of: self))")
+        }
+        return loop
     }
 }

@@ -80,7 +80,7 @@ extension EventLoop {
     public final func withConnection<Result>(
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
         limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID, line: UInt = #line,
-        _ body: (StreamReader, StreamWriter) async throws -> Result
+        _ body: @concurrent (sending StreamReader, sending StreamWriter) async throws -> Result
     ) async throws -> Result {
         let (reader, writer) = try await openConnection(
             host: host, port: port, options: options, limitBytes: limitBytes, fileID: fileID, line: line)
@@ -92,7 +92,7 @@ extension EventLoop {
     /// As `withConnection` of a host, and throws as ``openConnection(socket:limitBytes:fileID:line:)`` too.
     public final func withConnection<Result>(
         socket: Socket, limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID,
-        line: UInt = #line, _ body: (StreamReader, StreamWriter) async throws -> Result
+        line: UInt = #line, _ body: @concurrent (sending StreamReader, sending StreamWriter) async throws -> Result
     ) async throws -> Result {
         let (reader, writer) = try await openConnection(
             socket: socket, limitBytes: limitBytes, fileID: fileID, line: line)
@@ -100,11 +100,12 @@ extension EventLoop {
     }
 
     private final func withStreams<Result>(
-        _ reader: StreamReader, _ writer: StreamWriter, _ body: (StreamReader, StreamWriter) async throws -> Result
+        _ reader: StreamReader, _ writer: StreamWriter,
+        _ body: @concurrent (sending StreamReader, sending StreamWriter) async throws -> Result
     ) async throws -> Result {
         let result: Result
         do {
-            result = try await body(reader, writer)
+            result = try await withoutActuallyEscaping(body, do: StreamsCall(reader: reader, writer: writer).run)
         } catch {
             writer.close()
             // The first error is the one that counts.
@@ -128,5 +129,20 @@ extension StreamTransport {
     package func makeStreams(limitBytes: Int) -> (reader: StreamReader, writer: StreamWriter) {
         let lifetime = StreamLifetime(self)
         return (StreamReader(lifetime, limitBytes: limitBytes), StreamWriter(lifetime))
+    }
+}
+
+/// The call of a body that works with a connection's streams.
+private struct StreamsCall<Result> {
+    let reader: StreamReader
+    let writer: StreamWriter
+
+    nonisolated(nonsending) func run(
+        _ body: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Result
+    ) async throws -> Result {
+        // SAFETY: the caller is suspended until the body has ended, and the streams hop to their loop.
+        nonisolated(unsafe) let (reader, writer) = (reader, writer)
+        let call = SentBody { try await body(reader, writer) }
+        return try await callBody(call.call)
     }
 }

@@ -20,8 +20,8 @@ extension EventLoop {
         host: String? = nil, port: UInt16, options: ServerOptions = ServerOptions(),
         limitBytes: Int = defaultLineLimitBytes,
         fileID: StaticString = #fileID, line: UInt = #line,
-        _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
-    ) async throws -> Server {
+        _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
+    ) async throws -> sending Server {
         try await startServer(
             listed: [host], port: port, options, limitBytes, CallSite(fileID: fileID, line: line), handle)
     }
@@ -31,20 +31,21 @@ extension EventLoop {
         hosts: [String], port: UInt16, options: ServerOptions = ServerOptions(),
         limitBytes: Int = defaultLineLimitBytes,
         fileID: StaticString = #fileID, line: UInt = #line,
-        _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
-    ) async throws -> Server {
+        _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
+    ) async throws -> sending Server {
         try await startServer(
             listed: hosts, port: port, options, limitBytes, CallSite(fileID: fileID, line: line), handle)
     }
 
     private final func startServer(
         listed hosts: [String?], port: UInt16, _ options: ServerOptions, _ limitBytes: Int, _ origin: CallSite,
-        _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
-    ) async throws -> Server {
+        _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
+    ) async throws -> sending Server {
         guard isOnLoop else { throw EventLoopError.wrongThread("startServer") }
         try checkLineLimit(limitBytes)
-        return try await listen(
+        nonisolated(unsafe) let server = try await listen(
             hosts: hosts, port: port, options: options, origin: origin, Self.serve(limitBytes, handle))
+        return server
     }
 
     /// Serves on sockets that were bound elsewhere, such as those of a service manager. asyncio: `start_server(sock=)`.
@@ -54,8 +55,8 @@ extension EventLoop {
     public final func startServer(
         sockets: [Socket], options: ServerOptions = ServerOptions(), limitBytes: Int = defaultLineLimitBytes,
         fileID: StaticString = #fileID, line: UInt = #line,
-        _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
-    ) async throws -> Server {
+        _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
+    ) async throws -> sending Server {
         do {
             guard isOnLoop else { throw EventLoopError.wrongThread("startServer") }
             try checkLineLimit(limitBytes)
@@ -63,29 +64,32 @@ extension EventLoop {
             for socket in Set(sockets) { socket.close() }
             throw error
         }
-        return try listen(
+        nonisolated(unsafe) let server = try listen(
             sockets: sockets, options: options, origin: CallSite(fileID: fileID, line: line),
             Self.serve(limitBytes, handle))
+        return server
     }
 
     /// As `startServer` of several sockets.
     public final func startServer(
         socket: Socket, options: ServerOptions = ServerOptions(), limitBytes: Int = defaultLineLimitBytes,
         fileID: StaticString = #fileID, line: UInt = #line,
-        _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
-    ) async throws -> Server {
+        _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
+    ) async throws -> sending Server {
         try await startServer(
             sockets: [socket], options: options, limitBytes: limitBytes, fileID: fileID, line: line, handle)
     }
 
     /// Each connection by a task of its own.
     private static func serve(
-        _ limitBytes: Int, _ handle: @escaping (StreamReader, StreamWriter) async throws -> Void
+        _ limitBytes: Int,
+        _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
     ) -> Accepted {
         { loop, server, driver, peer in
             let transport = StreamTransport(
                 loop: loop, driver: driver, consumer: nil, peerAddress: peer, server: server)
-            let (reader, writer) = transport.makeStreams(limitBytes: limitBytes)
+            // SAFETY: they stay on the loop's thread, or hop there.
+            nonisolated(unsafe) let (reader, writer) = transport.makeStreams(limitBytes: limitBytes)
             let site = server.origin
             loop.startTask(name: "connection", eagerStart: true, fileID: site.fileID, line: site.line) {
                 do {

@@ -11,7 +11,7 @@ extension EventLoop {
     /// - Parameter name: For reports.
     public final func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
-        line: UInt = #line, _ operation: @escaping () async throws -> Success
+        line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Success
     ) -> Task<Success, any Error> {
         requireOnLoop("createTask")
         let record = TaskRecord(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
@@ -22,14 +22,59 @@ extension EventLoop {
         }
     }
 
+    /// Starts a task that cannot fail: its value is there without `try`.
+    ///
+    /// ```swift
+    /// let task = loop.createTask { await greeting() }
+    /// print(await task.value)
+    /// ```
+    ///
+    /// Everything else is as with the form for bodies that throw, except for two cases which that form reports by the task's
+    /// error. On a closed loop the body runs on another thread, where each operation of the loop fails with `.closed`. What
+    /// a task factory throws goes to the exception handler, and the body runs without the factory if it has not run yet.
+    ///
+    /// No error is lost when the task is dropped, so the compiler does not warn.
+    ///
+    /// - Parameter name: For reports.
+    @discardableResult
+    public final func createTask<Success: Sendable>(
+        name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
+        line: UInt = #line, _ operation: @concurrent @escaping () async -> Success
+    ) -> Task<Success, Never> {
+        requireOnLoop("createTask")
+        let record = TaskRecord(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
+        // SAFETY: every step runs on this thread, so the operation does not leave it.
+        var sent = SentValueBody(call: operation)
+        if isClosed { return startOnClosedLoop(record, priority, sent) }
+        record.assignID()
+        sent = SentValueBody(call: applyTaskFactory(operation, record))
+        record.register()
+        let body: @Sendable @concurrent () async -> Success = { [sent] in await record.run(sent) }
+        let task: Task<Success, Never>
+        if eagerStart, #available(macOS 26, *) {
+            task = Task.immediate(name: record.name, priority: priority, executorPreference: self, operation: body)
+        } else {
+            task = Task(name: record.name, executorPreference: self, priority: priority, operation: body)
+        }
+        adopt(record) { task.cancel() }
+        return task
+    }
+
+    /// A body that cannot throw owes its value, so it runs: on the thread of closed loops, and unknown to this loop.
+    final func startOnClosedLoop<Success: Sendable>(
+        _ record: TaskRecord, _ priority: TaskPriority?, _ operation: SentValueBody<Success>
+    ) -> Task<Success, Never> {
+        Task(name: record.name, executorPreference: self, priority: priority) { await operation.call() }
+    }
+
     /// Starts a task that nobody awaits: an error that ends it goes to the exception handler, once.
     ///
     /// asyncio reports "Task exception was never retrieved" when a failed task is freed. Whether a Swift task is still held or
     /// awaited cannot be seen, so who starts it says so. A cancellation is not reported. All else is as with
-    /// ``createTask(name:priority:eagerStart:fileID:line:_:)``; on a closed loop nothing is started, which is reported too.
+    /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``; on a closed loop nothing is started, which is reported too.
     public final func startTask(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
-        line: UInt = #line, _ operation: @escaping () async throws -> Void
+        line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Void
     ) {
         requireOnLoop("startTask")
         if isClosed { return reportUseAfterClose("startTask") }
@@ -58,12 +103,12 @@ extension EventLoop {
     /// Starts the task of `record`. Throws `.closed`, and what the task factory throws.
     final func start<Success: Sendable>(
         _ record: TaskRecord, _ priority: TaskPriority?, _ eagerStart: Bool,
-        _ operation: @escaping () async throws -> Success
+        _ operation: @concurrent @escaping () async throws -> Success
     ) throws -> Task<Success, any Error> {
         if isClosed { throw EventLoopError.closed }
         record.assignID()
         // SAFETY: every step runs on this thread, so the operation does not leave it.
-        let sent = SentOperation(call: try applyTaskFactory(operation, record))
+        let sent = SentBody(call: try applyTaskFactory(operation, record))
         record.register()
         let body: @Sendable @concurrent () async throws -> Success = { try await record.run(sent) }
         let task: Task<Success, any Error>
@@ -72,12 +117,17 @@ extension EventLoop {
         } else {
             task = Task(name: record.name, executorPreference: self, priority: priority, operation: body)
         }
-        if !record.isFinished { record.requestCancel = { task.cancel() } }
-        if core.pointee.isDraining { task.cancel() }
+        adopt(record) { task.cancel() }
         return task
     }
 
-    /// Asks all tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)`` to end. The loop's thread.
+    /// Notes how a task that was just created is cancelled.
+    private final func adopt(_ record: TaskRecord, cancel: @escaping @Sendable () -> Void) {
+        if !record.isFinished { record.requestCancel = cancel }
+        if core.pointee.isDraining { cancel() }
+    }
+
+    /// Asks all tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` to end. The loop's thread.
     public final func cancelAllTasks() {
         requireOnLoop("cancelAllTasks")
         for record in Array(core.pointee.tasks.values) { record.requestCancel?() }

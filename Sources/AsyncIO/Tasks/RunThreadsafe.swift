@@ -17,7 +17,7 @@ extension EventLoop {
     @available(*, noasync, message: "runThreadsafe blocks its thread; in a task, await createTaskThreadsafe's")
     public final func runThreadsafe<Result>(
         name: String? = nil, timeout: Duration? = nil, fileID: StaticString = #fileID, line: UInt = #line,
-        _ body: sending @escaping () async throws -> sending Result
+        _ body: sending @concurrent @escaping () async throws -> sending Result
     ) throws -> sending Result {
         if isRunningHere {
             throw EventLoopError(
@@ -31,7 +31,7 @@ extension EventLoop {
         let sent = SentBody(call: body)
         let record = TaskRecord(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
         let answer = ThreadAnswer<UncheckedSendable<Result>>()
-        let operation = SentOperation { UncheckedSendable(value: try await sent.call()) }
+        let operation = SentBody { UncheckedSendable(value: try await sent.call()) }
         let task = startThreadsafe(record, nil, operation) { answer.give($0) }
         guard let result = answer.wait(until: deadline) else {
             task.cancel()
@@ -40,11 +40,6 @@ extension EventLoop {
         nonisolated(unsafe) let value = try result.get().value
         return value
     }
-}
-
-/// The body on its way to the loop; it is called there only.
-private struct SentBody<Result>: @unchecked Sendable {
-    let call: () async throws -> Result
 }
 
 /// What a blocked thread waits for.

@@ -5,10 +5,11 @@ extension EventLoop {
     ///
     /// The returned operation calls the given one, and may do something before and after. If it throws, so does the task. It
     /// may hide no error: a task whose own operation failed fails in any case. An error of the factory itself fails the task,
-    /// whose operation is then released.
+    /// whose operation is then released. A task that cannot fail runs without the factory instead, and the error goes to
+    /// the exception handler.
     public typealias TaskFactory = (
-        EventLoop, TaskInfo, @escaping () async throws -> Void
-    ) throws -> () async throws -> Void
+        EventLoop, TaskInfo, @concurrent @escaping () async throws -> Void
+    ) throws -> @concurrent () async throws -> Void
 
     /// Replaces the hook; `nil` removes it. The loop's thread. asyncio: `set_task_factory`.
     ///
@@ -40,8 +41,8 @@ extension EventLoop {
 
     /// The operation that the factory makes of a task's; without a factory, the task's own.
     final func applyTaskFactory<Success>(
-        _ operation: @escaping () async throws -> Success, _ record: TaskRecord
-    ) throws -> () async throws -> Success {
+        _ operation: @concurrent @escaping () async throws -> Success, _ record: TaskRecord
+    ) throws -> @concurrent () async throws -> Success {
         guard let factory = core.pointee.taskFactory else { return operation }
         let outcome = TaskOutcome<Success>()
         let made = try factory(self, record.info) {
@@ -59,6 +60,33 @@ extension EventLoop {
             }
             return try result.get()
         }
+    }
+
+    /// As the other, for a task that cannot fail. What the factory throws is reported, and the operation runs without it.
+    final func applyTaskFactory<Success>(
+        _ operation: @concurrent @escaping () async -> Success, _ record: TaskRecord
+    ) -> @concurrent () async -> Success {
+        guard let factory = core.pointee.taskFactory else { return operation }
+        let outcome = TaskOutcome<Success>()
+        let made: @concurrent () async throws -> Void
+        do {
+            made = try factory(self, record.info) { outcome.result = .success(await operation()) }
+        } catch {
+            reportFactory(error, of: record)
+            return operation
+        }
+        return { [unowned self, unowned record] in
+            do { try await made() } catch { reportFactory(error, of: record) }
+            if case .success(let value) = outcome.result { return value }
+            return await operation()
+        }
+    }
+
+    private final func reportFactory(_ error: any Error, of record: TaskRecord) {
+        if error is CancellationError { return }
+        callExceptionHandler(
+            ExceptionContext(
+                message: "The task factory failed", error: error, origin: record.site, task: record.name))
     }
 }
 

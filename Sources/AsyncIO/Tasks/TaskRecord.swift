@@ -40,7 +40,8 @@ final class TaskRecord: LoopMessage, @unchecked Sendable {
     }
 
     /// The task, from its first step to its last.
-    nonisolated(nonsending) func run<Success>(_ operation: SentOperation<Success>) async throws -> Success {
+    @concurrent
+    func run<Success>(_ operation: SentBody<Success>) async throws -> Success {
         begin()
         do {
             // The task's one cancellation handler: its waits need none of their own.
@@ -51,6 +52,15 @@ final class TaskRecord: LoopMessage, @unchecked Sendable {
             end(error)
             throw error
         }
+    }
+
+    /// As the other, for a task that cannot fail.
+    @concurrent
+    func run<Success>(_ operation: SentValueBody<Success>) async -> Success {
+        begin()
+        let value = await withTaskCancellationHandler(operation: operation.call) { cancel() }
+        end(nil)
+        return value
     }
 
     private func begin() {

@@ -11,7 +11,7 @@ public import AsyncIOSystem
 /// thrown as such. A duration of zero or less cancels at the first suspension. Needs a running loop, or throws `.notRunning`.
 public func withTimeout<Result>(
     _ duration: Duration, fileID: StaticString = #fileID, line: UInt = #line,
-    _ body: nonisolated(nonsending) () async throws -> Result
+    _ body: @concurrent () async throws -> Result
 ) async throws -> Result {
     let loop = try getRunningLoop()
     return try await loop.withDeadline(loop.now.advanced(by: duration), fileID: fileID, line: line, body)
@@ -20,7 +20,7 @@ public func withTimeout<Result>(
 /// Runs `body`, and cancels it when the running loop's clock has reached `deadline`. asyncio: `timeout_at`.
 public func withDeadline<Result>(
     _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
-    _ body: nonisolated(nonsending) () async throws -> Result
+    _ body: @concurrent () async throws -> Result
 ) async throws -> Result {
     try await getRunningLoop().withDeadline(deadline, fileID: fileID, line: line, body)
 }
@@ -31,14 +31,14 @@ extension EventLoop {
     /// Swift's cancellation cannot be taken back, so `body` runs in a task of its own.
     public final func withDeadline<Result>(
         _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
-        _ body: nonisolated(nonsending) () async throws -> Result
+        _ body: @concurrent () async throws -> Result
     ) async throws -> Result {
         let call = DeadlineCall<Result>(loop: self, deadline: deadline, site: CallSite(fileID: fileID, line: line))
         return try await withoutActuallyEscaping(body, do: call.run)
     }
 
     fileprivate final nonisolated(nonsending) func runWithDeadline<Result>(
-        _ deadline: LoopInstant, _ site: CallSite, _ body: SentOperation<Result>
+        _ deadline: LoopInstant, _ site: CallSite, _ body: SentBody<Result>
     ) async throws -> UncheckedSendable<Result> {
         var hasEnded = false
         let task = createTask(name: "timeout", eagerStart: true, fileID: site.fileID, line: site.line) {
@@ -77,10 +77,10 @@ private struct DeadlineCall<Result> {
     let site: CallSite
 
     nonisolated(nonsending) func run(
-        _ body: nonisolated(nonsending) @escaping () async throws -> Result
+        _ body: @concurrent @escaping () async throws -> Result
     ) async throws -> Result {
         // SAFETY: the caller is suspended until the body's task has ended: one of the two uses what it captures.
-        let sent = SentOperation(call: body)
+        let sent = SentBody(call: body)
         return try await loop.atHome { _ in
             if loop.isClosed { throw EventLoopError.closed }
             return try await loop.runWithDeadline(deadline, site, sent).value

@@ -235,7 +235,8 @@ struct EventLoopClosingTests {
                     await report.append(outcomeOf { _ = try await loop.openConnection(host: "127.0.0.1", port: 1) })
                     await report.append(outcomeOf { try await loop.withDeadline(.distantFuture) {} })
                     await report.append(outcomeOf { _ = try loop.callSoonThreadsafe {} })
-                    await report.append(outcomeOf { try await loop.createTask {}.value })
+                    await report.append(outcomeOf { try await loop.createTask { () async throws in }.value })
+                    await report.append(loop.createTask { "body" }.value)
                     await loop.yield()
                     timer.cancel()
                     streams.1.transport.write("x")
@@ -252,7 +253,7 @@ struct EventLoopClosingTests {
             #expect(outcome.wait(timeout: .now() + 50) == .success)
             return report
         }
-        #expect(report == ["on the loop: false"] + Array(repeating: "closed", count: 8))
+        #expect(report == ["on the loop: false"] + Array(repeating: "closed", count: 8) + ["body"])
     }
 }
 

@@ -212,14 +212,14 @@ struct LoopExecutorTests {
     @Test(arguments: LoopKind.available)
     func taskLocalValuesStayWithTheirTasks(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
-            let tasks: (Task<String, any Error>, Task<String, any Error>) = try await Locals.$name.withValue("outer") {
+            let tasks: (Task<String, Never>, Task<String, Never>) = try await Locals.$name.withValue("outer") {
                 let outer = loop.createTask { Locals.name }
                 let inner = Locals.$name.withValue("inner") { loop.createTask { Locals.name } }
                 try await loop.sleep(for: .nanoseconds(1))
                 return (outer, inner)
             }
-            #expect(try await tasks.0.value == "outer")
-            #expect(try await tasks.1.value == "inner")
+            #expect(await tasks.0.value == "outer")
+            #expect(await tasks.1.value == "inner")
             #expect(Locals.name == "none")
         }
     }

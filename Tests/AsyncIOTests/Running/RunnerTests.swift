@@ -104,7 +104,7 @@ struct RunnerTests {
                     await loop.yield()
                     return found
                 }
-                codes += try await ofCallbacks.value
+                codes += await ofCallbacks.value
                 #expect(runningLoop === loop)
                 return codes
             }

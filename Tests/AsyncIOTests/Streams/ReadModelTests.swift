@@ -80,7 +80,7 @@ struct ReadModelTests {
                 left = left.dropFirst(piece.count)
             }
             #expect(reader.atEOF)
-            try await feeding.value
+            await feeding.value
             writer.close()
         }
     }
@@ -141,7 +141,7 @@ struct ReadModelTests {
                 String(decoding: line.last == 0x0d ? line.dropLast() : line[...], as: UTF8.self)
             }
             #expect(read == expected)
-            try await feeding.value
+            await feeding.value
             writer.close()
         }
     }

@@ -25,7 +25,7 @@ struct ReadUntilTests {
             #expect(try await reader.readUntil(anyOf: [Array(";".utf8), Array("dy;".utf8)]) == Array("ody;".utf8))
             #expect(try await reader.readUntil(anyOf: [[UInt8(ascii: ";")], [UInt8(ascii: ",")]]) == Array("a,".utf8))
             #expect(try await reader.readUntil([UInt8(ascii: ";")]) == Array("b;".utf8))
-            try await feeding.value
+            await feeding.value
             writer.close()
         }
     }
@@ -57,7 +57,7 @@ struct ReadUntilTests {
             long += try await reader.readUntil("\r\n")
             #expect(long == Array("1234567\r\n".utf8))
             #expect(try await reader.readUntil("\r\n") == Array("next\r\n".utf8))
-            try await feeding.value
+            await feeding.value
             writer.close()
         }
     }
@@ -218,7 +218,7 @@ struct ReadUntilTests {
             }
             #expect(bytes == Array("chunks".utf8) + [UInt8](repeating: UInt8(ascii: "c"), count: 300_000))
             for try await line in reader.lines { Issue.record("\(line) came after the end") }
-            try await feeding.value
+            await feeding.value
             writer.close()
         }
     }

@@ -123,7 +123,7 @@ struct StreamReaderTests {
             #expect(try await reader.readExactly(5) == Array("12345".utf8))
             #expect(try await reader.readLine() == "third, without an end")
             #expect(try await reader.readLine() == nil)
-            try await feeding.value
+            await feeding.value
             writer.close()
         }
     }
@@ -204,7 +204,7 @@ struct StreamReaderTests {
             }
             #expect(try await reader.readExactly(999_999) == bytes.dropLast())
             #expect(try await reader.readExactly(1) == bytes.suffix(1))
-            try await feeding.value
+            await feeding.value
             writer.close()
         }
     }

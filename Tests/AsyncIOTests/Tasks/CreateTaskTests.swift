@@ -18,8 +18,8 @@ struct CreateTaskTests {
             }
             loop.callSoon { note("callback") }
             note("creator")
-            try await task.value
-            try await eager.value
+            await task.value
+            await eager.value
             #expect(steps == ["eager 0", "creator 0", "task 1", "eager again 1", "callback 1"])
         }
     }
@@ -72,7 +72,7 @@ struct CreateTaskTests {
             var started: String?
             loop.startTask(name: "started") { started = Task.name }
             let names = [
-                try await queued.value, try await eager.value, try await posted.value, try await nameless.value,
+                await queued.value, await eager.value, await posted.value, await nameless.value,
             ]
             #expect(names == ["queued", "eager", "posted", nil])
             #expect(started == "started")
@@ -102,7 +102,7 @@ struct CreateTaskTests {
             }
             await loop.yield()
             task.cancel()
-            let value = try await task.value
+            let value = await task.value
             #expect(value == "went on")
         }
     }
@@ -121,7 +121,7 @@ struct CreateTaskTests {
             task.cancel()
             await loop.yield()
             #expect(endedAfter == start + 2)
-            try await task.value
+            await task.value
         }
     }
 
@@ -167,7 +167,7 @@ struct CreateTaskTests {
             let before = loop.taskCount
             let tasks = (0..<10).map { number in loop.createTask { await loop.yield() } }
             #expect(loop.taskCount == before + 10)
-            for task in tasks { try await task.value }
+            for task in tasks { await task.value }
             #expect(loop.taskCount == before)
         }
     }
@@ -184,7 +184,7 @@ struct CreateTaskTests {
                 return loop.createTask { withExtendedLifetime(thing) {} }
             }()
             #expect(captured != nil)
-            try await task.value
+            await task.value
             await loop.yield()
             #expect(captured == nil)
         }
@@ -254,7 +254,7 @@ struct CreateTaskTests {
             }
             await loop.yield()
             inner.cancel()
-            let seen = try await outer.value
+            let seen = await outer.value
             #expect(seen == (true, false))
         }
     }

@@ -17,7 +17,7 @@ struct CreateTaskThreadsafeTests {
                     loop.createTaskThreadsafe { throw Failure() }
                 )
             }
-            let received = try await value.value
+            let received = await value.value
             #expect(received == (home, "posted"))
             await #expect(throws: Failure.self) { try await error.value }
         }
@@ -138,7 +138,7 @@ struct CreateTaskThreadsafeTests {
                 #expect(current == "none")
                 return posted
             }
-            let name = try await task.value
+            let name = await task.value
             #expect(name == "none")
             #expect(try OtherThread.run { Local.name } == "none")
         }

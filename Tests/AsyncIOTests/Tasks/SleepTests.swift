@@ -67,7 +67,7 @@ struct SleepTests {
                 }
                 return loop.statistics.timers
             }
-            _ = try await task.value
+            _ = await task.value
             #expect(loop.statistics.callbacks == 0)
         }
     }

@@ -26,7 +26,7 @@ struct TaskFactoryTests {
                 return 5
             }
             #expect(notes == ["made one created"])
-            let value = try await task.value
+            let value = await task.value
             #expect(value == 5)
             #expect(notes == ["made one created", "begins true", "runs", "ends one"])
             let eager = loop.createTask(name: "two", eagerStart: true) { throw Failure() }
@@ -34,7 +34,7 @@ struct TaskFactoryTests {
             await #expect(throws: Failure.self) { try await eager.value }
             // From another thread too, and for the library's own.
             let posted = try OtherThread.run { loop.createTaskThreadsafe(name: "three") { loop.isOnLoop } }
-            let wasOnLoop = try await posted.value
+            let wasOnLoop = await posted.value
             #expect(wasOnLoop)
             #expect(notes.last == "ends three")
             try await withTimeout(.seconds(60)) {}
@@ -43,7 +43,7 @@ struct TaskFactoryTests {
             #expect(loop.taskFactory != nil)
             loop.setTaskFactory(nil)
             let count = notes.count
-            try await loop.createTask {}.value
+            await loop.createTask {}.value
             #expect(notes.count == count)
         }
     }
@@ -58,7 +58,7 @@ struct TaskFactoryTests {
             let task = {
                 let thing = Thing()
                 captured = thing
-                return loop.createTask { withExtendedLifetime(thing) {} }
+                return loop.createTask { () async throws in withExtendedLifetime(thing) {} }
             }()
             #expect(captured == nil)
             #expect(loop.taskCount == before)
@@ -71,7 +71,7 @@ struct TaskFactoryTests {
             let posted = {
                 nonisolated(unsafe) let thing = Thing()
                 captured = thing
-                return loop.createTaskThreadsafe { withExtendedLifetime(thing) {} }
+                return loop.createTaskThreadsafe { () async throws in withExtendedLifetime(thing) {} }
             }()
             await #expect(throws: Failure.self) { try await posted.value }
             await loop.yield()
@@ -88,7 +88,7 @@ struct TaskFactoryTests {
             do {
                 let thing = Thing()
                 captured = thing
-                _ = loop.createTask { withExtendedLifetime(thing) {} }
+                _ = loop.createTask { () async throws in withExtendedLifetime(thing) {} }
                 loop.startTask { withExtendedLifetime(thing) {} }
                 loop.startTask { withExtendedLifetime(thing) {} }
             }
@@ -151,7 +151,7 @@ struct TaskFactoryTests {
             }
             let mapped = loop.createTask(name: "mapped") { throw Failure() }
             let hidden = loop.createTask(name: "hidden") { throw Failure() }
-            let forgotten = loop.createTask(name: "forgotten") { 1 }
+            let forgotten = loop.createTask(name: "forgotten") { () async throws in 1 }
             #expect(await asyncCode { try await mapped.value } == .busy)
             await #expect(throws: Failure.self) { try await hidden.value }
             #expect(await asyncCode { _ = try await forgotten.value } == .invalidState)

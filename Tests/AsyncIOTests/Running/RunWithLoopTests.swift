@@ -1,0 +1,54 @@
+import AsyncIO
+import AsyncIOTesting
+import Testing
+
+/// Bodies that take the loop. Each test runs in a thread of its own; the test's loop does not run there.
+struct RunWithLoopTests {
+    // covers: 23
+    @Test(arguments: LoopKind.available)
+    func theBodyGetsTheRunningLoop(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
+            let value = try run(on: kind) { loop in
+                #expect(loop === runningLoop)
+                #expect(loop.backendName == kind.rawValue)
+                try await loop.sleep(for: .zero)
+                return 42
+            }
+            #expect(value == 42)
+            // The forms without a parameter.
+            let names = [try run(on: kind) { try getRunningLoop().backendName }, try run { "auto" }]
+            #expect(names == [kind.rawValue, "auto"])
+            let isDebug = try run(isDebug: true) { loop in loop.isDebug }
+            #expect(isDebug)
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func theBodyMayNameTheClassThatTheFactoryMakes(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
+            let waits = try run(loopFactory: { try VirtualLoop(kind) }) { (loop: VirtualLoop) in
+                try await loop.sleep(for: .seconds(3600))
+                return loop.virtualSelector.waits
+            }
+            #expect(waits > 0)
+            #expect(code { try run(on: kind) { (_: VirtualLoop) in _ = Issue.record("called") } } == .invalidArgument)
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func aRunnerGivesEachBodyItsLoop(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
+            let runner = Runner(loopFactory: { try kind.makeLoop() })
+            let first = try runner.run { loop in ObjectIdentifier(loop) }
+            let second = try runner.run { loop in
+                await loop.yield()
+                return ObjectIdentifier(loop)
+            }
+            #expect(first == second)
+            #expect(code { try runner.run { (_: VirtualLoop) in } } == .invalidArgument)
+            // A refused body leaves the runner as it was.
+            #expect(try runner.run { 3 } == 3)
+            try runner.close()
+        }
+    }
+}

@@ -1,0 +1,1 @@
+../default-settings/Asking.swift
