@@ -1,0 +1,148 @@
+"""Starts an example, reads what it prints, talks to it, and ends it by a signal."""
+
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+
+# What has not happened after so many seconds never happens, however busy the machine is.
+PATIENCE = 60
+
+
+class Failed(Exception):
+    pass
+
+
+def check(condition, *what):
+    if not condition:
+        raise Failed(" ".join(str(word) for word in what))
+
+
+def equal(found, expected, what):
+    check(found == expected, f"{what}: {found!r} instead of {expected!r}")
+
+
+class Program:
+    """An example that runs. `lines` has what it printed so far, as far as it was asked for."""
+
+    binaries = None
+
+    def __init__(self, name, *arguments, command=None):
+        self.name = name
+        self.lines = []
+        self._errors = tempfile.TemporaryFile()
+        # Into a pipe, the C library would write in blocks.
+        command = command or ["stdbuf", "-oL", os.path.join(self.binaries, name)]
+        self._process = subprocess.Popen(
+            [*command, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors)
+        self._queue = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            self._queue.put(line.decode().rstrip("\n"))
+        self._queue.put(None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        if error is not None:
+            print(f"--- {self.name} printed:", *self.lines[-20:], self.errors, sep="\n", file=sys.stderr)
+
+    @property
+    def errors(self):
+        self._errors.seek(0)
+        return self._errors.read().decode()
+
+    def line(self):
+        """The next line; None at the end."""
+        try:
+            line = self._queue.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise Failed(f"{self.name} printed no line within {PATIENCE} s") from None
+        if line is not None:
+            self.lines.append(line)
+        return line
+
+    def until(self, expected):
+        """Reads lines up to the one that contains `expected`, and returns it."""
+        while True:
+            line = self.line()
+            check(line is not None, f"{self.name} ended without the line {expected!r}")
+            if expected in line:
+                return line
+
+    def port(self):
+        """The port of the first line, "listening on HOST:PORT"."""
+        return int(self.until("listening on ").rsplit(":", 1)[1])
+
+    def send(self, number):
+        self._process.send_signal(number)
+
+    def end(self, number=signal.SIGINT, status=0):
+        """Ends it by a signal, or waits if that is None. Its status must be the expected one, and it must not complain."""
+        if number is not None:
+            self.send(number)
+        try:
+            found = self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{self.name} did not end") from None
+        while self.line() is not None:
+            pass
+        check(not self.errors, f"{self.name} wrote to standard error")
+        equal(found, status, f"status of {self.name}")
+
+    def peak_kilobytes(self):
+        """The most memory that it has had at a time."""
+        with open(f"/proc/{self._process.pid}/status", encoding="ascii") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+
+
+class Client:
+    """A TCP client."""
+
+    def __init__(self, port, receive_bytes=None):
+        self.socket = socket.socket()
+        self.socket.settimeout(PATIENCE)
+        if receive_bytes is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        self.socket.connect(("127.0.0.1", port))
+        self._input = self.socket.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._input.close()
+        self.socket.close()
+
+    def write(self, text):
+        self.socket.sendall(text.encode() if isinstance(text, str) else text)
+
+    def line(self):
+        return self._input.readline().decode().rstrip("\r\n")
+
+    def read(self, count=-1):
+        return self._input.read(count)
+
+
+def run(*command, status=0, given=b""):
+    """What a command prints that is given some input."""
+    done = subprocess.run([*map(str, command)], input=given, capture_output=True, timeout=PATIENCE, check=False)
+    equal(done.returncode, status, f"status of {' '.join(map(str, command))} ({done.stderr.decode().strip()})")
+    return done.stdout
+
+
+def free_port():
+    """A port that nobody listens on, for a program that cannot choose one itself."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

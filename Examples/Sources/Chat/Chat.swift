@@ -1,0 +1,96 @@
+import AsyncIO
+
+/// A chat server: the first line that a client sends is its name, the others go to everybody.
+///
+/// `nc 127.0.0.1 8888` is a client.
+@main struct Chat: EventLoopMain {
+    static func main(on loop: EventLoop) async throws {
+        let port = CommandLine.arguments.dropFirst().first.flatMap(UInt16.init) ?? 8888
+        let room = Room()
+        let server = try await loop.createServer(host: "127.0.0.1", port: port) { Guest(in: room) }
+        print("listening on \(server.localAddresses[0])")
+
+        for await _ in try loop.signals([.interrupt, .terminate]) { break }
+        server.close()
+        room.send("* the server is going down")
+        server.closeClients()
+        try await server.drain(within: .seconds(5))
+    }
+}
+
+/// Who is there. Only the loop's thread uses it, so it needs no lock and no actor.
+final class Room {
+    private var guests: [Guest] = []
+
+    func enter(_ guest: Guest) {
+        send("* \(guest.name) is here")
+        guests.append(guest)
+        guest.send("* \(guests.count) in the room")
+    }
+
+    func leave(_ guest: Guest) {
+        guests.removeAll { $0 === guest }
+        send("* \(guest.name) has left")
+    }
+
+    func send(_ line: String, from sender: Guest? = nil) {
+        for guest in guests where guest !== sender { guest.send(line) }
+    }
+}
+
+/// One client.
+final class Guest: StreamProtocol {
+    /// What may wait in memory for a client that reads too slowly. The kernel's socket buffer comes on top.
+    private static let mostUnsentBytes = 256 * 1024
+    private static let longestLineBytes = 1024
+
+    private(set) var name = ""
+    private let room: Room
+    private var transport: StreamTransport?
+    /// Bytes that are not a whole line yet.
+    private var input = ByteQueue()
+
+    init(in room: Room) {
+        self.room = room
+    }
+
+    func connectionMade(_ transport: StreamTransport) {
+        self.transport = transport
+        transport.write("your name?\n")
+    }
+
+    func dataReceived(_ data: RawSpan) throws {
+        do {
+            try input.append(data)
+            while let line = try input.takeLine(limitBytes: Self.longestLineBytes) { received(line) }
+        } catch  where error.code == .limitExceeded {
+            send("* this line is too long")
+            transport?.closeGracefully()
+        }
+    }
+
+    private func received(_ line: String) {
+        if !name.isEmpty { return room.send("\(name): \(line)", from: self) }
+        if line.isEmpty { return send("your name?") }
+        name = line
+        room.enter(self)
+    }
+
+    /// Sends a line, or drops the client.
+    ///
+    /// A write never waits, so that one slow client does not delay the others. What the client does not take stays in
+    /// memory, so there has to be a limit: a client that is further behind has lost its place.
+    func send(_ line: String) {
+        guard let transport, !transport.isClosing else { return }
+        transport.write(line + "\n")
+        if transport.writeBufferSize > Self.mostUnsentBytes {
+            print("\(name) is too slow")
+            transport.abort()
+        }
+    }
+
+    func connectionLost(_ error: (any Error)?) {
+        transport = nil
+        if !name.isEmpty { room.leave(self) }
+    }
+}

@@ -1,0 +1,25 @@
+import AsyncIO
+import Foundation
+
+/// A policy decides which loop a program gets. This one watches over every loop of the process: a callback that holds up
+/// its loop for more than 20 ms is reported.
+final class WatchfulEventLoopPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
+    override func newEventLoop() throws -> EventLoop {
+        let loop = try super.newEventLoop()
+        loop.isDebug = true
+        loop.slowCallbackDuration = .milliseconds(20)
+        loop.setWarningHandler { warning in
+            if warning.kind == .slowCallback { print("too slow: \(warning.callSite?.description ?? "?")") }
+        }
+        return loop
+    }
+}
+
+setEventLoopPolicy(WatchfulEventLoopPolicy())
+
+// `run` asks the policy for its loop, as `newEventLoop()` and `EventLoopMain` do.
+try run { loop in
+    loop.callSoon { usleep(30_000) }
+    try await loop.sleep(for: .milliseconds(1))
+    print("done")
+}

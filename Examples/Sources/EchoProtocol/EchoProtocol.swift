@@ -1,0 +1,41 @@
+import AsyncIO
+
+/// An echo server in the push style: the loop calls a protocol object, one per connection, with the bytes as they arrive.
+@main struct EchoProtocol: EventLoopMain {
+    static func main(on loop: EventLoop) async throws {
+        let port = CommandLine.arguments.dropFirst().first.flatMap(UInt16.init) ?? 8888
+        let server = try await loop.createServer(host: "127.0.0.1", port: port) { Echo() }
+        print("listening on \(server.localAddresses[0])")
+
+        for await _ in try loop.signals([.interrupt, .terminate]) { break }
+        server.close()
+        server.closeClients()
+        // Clients that do not read their answers are aborted.
+        try await server.drain(within: .seconds(5))
+    }
+}
+
+final class Echo: StreamProtocol {
+    private var transport: StreamTransport?
+
+    func connectionMade(_ transport: StreamTransport) {
+        self.transport = transport
+    }
+
+    func dataReceived(_ data: RawSpan) {
+        transport?.write(data)
+    }
+
+    // Back-pressure: while a client does not read its answers, the server does not read from it.
+    func pauseWriting() {
+        transport?.pauseReading()
+    }
+
+    func resumeWriting() {
+        transport?.resumeReading()
+    }
+
+    func connectionLost(_ error: (any Error)?) {
+        transport = nil
+    }
+}

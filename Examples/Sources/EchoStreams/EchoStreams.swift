@@ -1,0 +1,26 @@
+import AsyncIO
+
+/// An echo server in the pull style: each connection is a task that reads and writes, on the loop's thread.
+@main struct EchoStreams: EventLoopMain {
+    static func main(on loop: EventLoop) async throws {
+        let port = CommandLine.arguments.dropFirst().first.flatMap(UInt16.init) ?? 8888
+        let server = try await loop.startServer(host: "127.0.0.1", port: port) { reader, writer in
+            try await echo(reader, writer)
+        }
+        print("listening on \(server.localAddresses[0])")
+
+        for await _ in try loop.signals([.interrupt, .terminate]) { break }
+        server.close()
+        server.closeClients()
+        // Clients that do not read their answers are aborted.
+        try await server.drain(within: .seconds(5))
+    }
+
+    static func echo(_ reader: StreamReader, _ writer: StreamWriter) async throws {
+        // A chunk is a buffer of the loop's: nothing is copied, and an idle connection holds none.
+        while let chunk = try await reader.readChunk() {
+            // Back-pressure: a write returns when the kernel has the bytes, and nothing is read before.
+            try await writer.write(chunk.bytes)
+        }
+    }
+}

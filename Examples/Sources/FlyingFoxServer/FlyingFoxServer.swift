@@ -1,0 +1,28 @@
+import AsyncIO
+import FlyingFox
+import FlyingSocks
+import Foundation
+
+/// A web server of another library on the loop of this one.
+///
+/// The loop runs on the main thread, so it also runs everything of the main actor: the handlers below, which share a
+/// counter with the loop's own callbacks and need no lock.
+@main struct FlyingFoxServer: EventLoopMain {
+    @MainActor static var visits = 0
+
+    static func main(on loop: EventLoop) async throws {
+        let port = CommandLine.arguments.dropFirst().first.flatMap(UInt16.init) ?? 8080
+        let server = HTTPServer(address: try .inet(ip4: "127.0.0.1", port: port), pool: LoopSocketPool(loop: loop))
+        await server.appendRoute("GET /visits") { @MainActor _ in
+            visits += 1
+            return HTTPResponse(statusCode: .ok, body: Data("visit \(visits), on the loop: \(loop.isOnLoop)\n".utf8))
+        }
+        let running = loop.createTask(name: "FlyingFox") { try await server.run() }
+        try await server.waitUntilListening()
+        if case .ip4(let host, let port)? = await server.listeningAddress { print("listening on \(host):\(port)") }
+
+        for await _ in try loop.signals([.interrupt, .terminate]) { break }
+        running.cancel()
+        _ = await running.result
+    }
+}
