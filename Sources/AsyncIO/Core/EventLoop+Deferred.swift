@@ -18,26 +18,28 @@ extension EventLoop {
     @inline(never)
     final func runDeferred(_ executor: UnownedTaskExecutor) {
         forEachDeferred { word in
-            let before = core.pointee.budget.bytesLeft
+            let bytesBefore = core.pointee.budget.bytesLeft
             if word.kind == .source {
-                if let job = runDeferredSource(word) { job.runSynchronously(on: executor) }
+                guard let source = core.pointee.sources[word.name]?.pointee else { return }
+                if let job = runDeferred(source) { job.runSynchronously(on: executor) }
+                finishDeferred(source, bytesBefore)
             } else {
                 run(word, executor)
+                finishDeferred(nil, bytesBefore)
             }
-            chargeIfQueued(before)
         }
     }
 
     /// Runs a source whatever is left, and lets its task make one call although nothing may be left when the task runs.
-    final func runDeferredSource(_ word: LoopWord) -> UnownedJob? {
-        guard let source = core.pointee.sources[word.name]?.pointee else { return nil }
+    final func runDeferred(_ source: EventSource) -> UnownedJob? {
         source.isQueued = false
         source.grants = source.readiness
         return source.run()
     }
 
-    /// The task of a deferred source may be queued, not run: charged now, so that an iteration grants a bounded number.
-    final func chargeIfQueued(_ bytesBefore: Int) {
+    /// What was deferred has run, or its task is queued: then it is charged now, so that an iteration grants a bounded number.
+    final func finishDeferred(_ source: EventSource?, _ bytesBefore: Int) {
+        source?.moved(bytesBefore &- core.pointee.budget.bytesLeft)
         if core.pointee.budget.bytesLeft == bytesBefore { core.pointee.budget.use(ByteBudget.bytesPerGrant) }
     }
 

@@ -64,12 +64,14 @@ extension EventLoop {
             }
         case .source:
             guard let source = core.pointee.sources[word.name]?.pointee else { return }
-            guard core.pointee.budget.bytesLeft > source.reservedBytes else {
+            let bytesBefore = core.pointee.budget.bytesLeft
+            guard bytesBefore > source.reservedBytes else {
                 return core.pointee.budget.postpone(word, isBulk: source.isBulk)
             }
             source.isQueued = false
             // The tail job: without it, a task would wait for another poll after the event it waited for.
             if let job = source.run() { job.runSynchronously(on: executor) }
+            source.moved(bytesBefore &- core.pointee.budget.bytesLeft)
         case .continuation:
             // Through the task's own executor, since it may have changed its preference meanwhile.
             if let job = captureJob(word.continuation) { job.runSynchronously(on: executor) }

@@ -14,13 +14,19 @@ package class EventSource {
     @exclusivity(unchecked) final var isQueued = false
     /// What the selector told since its last turn.
     @exclusivity(unchecked) package final var readiness: Readiness = []
-    /// How many bytes the loop's ``ByteBudget`` must hold for more than this for it to run. Always, for what moves no bytes.
+    /// It runs while more bytes than this are left in the loop's ``ByteBudget``: always, if it moves no bytes.
     @exclusivity(unchecked) final var reservedBytes = Int.min
     /// Directions in which one call may be made although the budget is used up: it has waited for that.
     @exclusivity(unchecked) final var grants: Readiness = []
 
-    /// Whether it always has more to move, so that others go first.
+    /// Whether it moves much, so that others go first.
     final var isBulk: Bool { reservedBytes > 0 }
+
+    /// Notes how many bytes it, and the task that it resumed, have moved.
+    @inline(__always)
+    final func moved(_ byteCount: Int) {
+        if reservedBytes >= 0 { reservedBytes = byteCount < ByteBudget.bulkBytes ? 0 : ByteBudget.bytesReservedFromBulk }
+    }
 
     init() {}
 

@@ -16,9 +16,7 @@ extension EventLoop {
         var remaining = core.pointee.ready.count
         var began = now
         forEachDeferred { word in
-            let before = core.pointee.budget.bytesLeft
             began = runMeasuring(word, isDeferred: true, since: began, executor)
-            chargeIfQueued(before)
         }
         while remaining > 0 {
             remaining -= 1
@@ -32,16 +30,23 @@ extension EventLoop {
         _ word: LoopWord, isDeferred: Bool, since began: LoopInstant, _ executor: UnownedTaskExecutor
     ) -> LoopInstant {
         var subject = subject(of: word)
+        let bytesBefore = core.pointee.budget.bytesLeft
         core.pointee.debug.begunTask = nil
-        if case .source(let source, _) = subject, isDeferred || core.pointee.budget.bytesLeft > source.reservedBytes {
+        if case .source(let source, _) = subject, isDeferred || bytesBefore > source.reservedBytes {
             source.isQueued = false
             // The task that goes on at once is what may be slow, and has a name.
-            if let job = isDeferred ? runDeferredSource(word) : source.run() {
+            if let job = isDeferred ? runDeferred(source) : source.run() {
                 if let record = record(at: LoopWord(.taskJob, job: job)) { subject = .task(record) }
                 job.runSynchronously(on: executor)
             }
+            if isDeferred {
+                finishDeferred(source, bytesBefore)
+            } else {
+                source.moved(bytesBefore &- core.pointee.budget.bytesLeft)
+            }
         } else {
             run(word, executor)
+            if isDeferred { finishDeferred(nil, bytesBefore) }
         }
         let ended = now
         let duration = began.duration(to: ended)

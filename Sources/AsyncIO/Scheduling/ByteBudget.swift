@@ -2,9 +2,9 @@
 ///
 /// Without it, an iteration lasts the longer the more connections have something to move, and timers, signals and new
 /// connections wait for all of them. A connection that finds nothing left is deferred: it runs before all others in one of
-/// the next iterations, first come, first served. Connections that always have more to move (bulk) leave half of the budget
-/// to the others and wait in a queue of their own, of which each iteration serves at least one: so a peer that sends now and
-/// then does not wait behind those that flood.
+/// the next iterations, first come, first served. Connections that moved much when they ran last (bulk) leave half of the budget
+/// to the others and wait in a queue of their own, of which each iteration serves at least one: so a peer that sends little
+/// does not wait behind those that flood.
 struct ByteBudget: ~Copyable {
     /// Received and sent bytes together: less than half a millisecond of the kernel's work.
     static let bytesPerIteration = 1 << 20
@@ -18,8 +18,8 @@ struct ByteBudget: ~Copyable {
     static let mostOverdrawnBytes = 512 * 1024
     /// What a deferred connection is charged in advance if its task is queued and has not run yet.
     static let bytesPerGrant = 64 * 1024
-    /// A receive of at least so many bytes that has not emptied the socket is one of a bulk connection.
-    static let bytesPerBulkReceive = 64 * 1024
+    /// So many bytes moved in one run make a connection bulk: 64 KiB that are echoed.
+    static let bulkBytes = 128 * 1024
 
     private(set) var bytesLeft = bytesPerIteration
     private var waiting = ReadyQueue(capacity: 16)

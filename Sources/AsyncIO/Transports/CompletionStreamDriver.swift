@@ -99,7 +99,6 @@ package final class CompletionStreamDriver: StreamDriver {
         if result > 0 {
             received = 0..<result
             loop.core.pointee.budget.use(result)
-            if result == Self.bufferBytes { becameBulk() } else { reservedBytes = 0 }
         } else if result == 0 {
             sawEnd = true
         } else {

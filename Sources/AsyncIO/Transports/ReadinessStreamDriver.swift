@@ -173,11 +173,7 @@ package class ReadinessStreamDriver: StreamDriver {
             transport.receivedEnd()
         case .bytes(let count):
             loop.core.pointee.budget.use(count)
-            if count < room {
-                if !mustReadOn { becameUnreadable() }
-            } else if count >= ByteBudget.bytesPerBulkReceive {
-                becameBulk()
-            }
+            if count < room && !mustReadOn { becameUnreadable() }
             deliver(count)
             if isReadable && isPushing { readAgain() }
         case .wouldBlock:
@@ -190,7 +186,6 @@ package class ReadinessStreamDriver: StreamDriver {
     @inline(__always)
     private final func becameUnreadable() {
         isReadable = false
-        reservedBytes = 0
         becameUnready(.read)
     }
 
@@ -205,7 +200,6 @@ package class ReadinessStreamDriver: StreamDriver {
     package final override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         guard isReadable else { return .wouldBlock }
         guard readingShare.isLeft(in: loop.core.pointee.tick) else {
-            becameBulk()
             readAgain()
             return .wouldBlock
         }
@@ -233,7 +227,6 @@ package class ReadinessStreamDriver: StreamDriver {
             writingShare.use(count)
             return true
         }
-        becameBulk()
         writeAgain()
         return false
     }
@@ -293,7 +286,6 @@ package class ReadinessStreamDriver: StreamDriver {
     @inline(__always)
     private final func becameUnwritable() {
         isWritable = false
-        reservedBytes = 0
         becameUnready(.write)
     }
 

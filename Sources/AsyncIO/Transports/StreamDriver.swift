@@ -26,11 +26,6 @@ package class StreamDriver: EventSource {
         reservedBytes = 0
     }
 
-    /// There is more to move than one connection's share.
-    final func becameBulk() {
-        reservedBytes = ByteBudget.bytesReservedFromBulk
-    }
-
     /// Push style: deliver data to the transport as it comes. It may do so at once only from its own turn.
     package func startReading() {}
 
