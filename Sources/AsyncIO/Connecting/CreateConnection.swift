@@ -79,7 +79,7 @@ extension EventLoop {
                 do {
                     try socket.setOption(.noDelay, to: 1)
                 } catch {
-                    socket.close()
+                    loop.closeSocket(socket)
                     throw error
                 }
                 return (try makeStreamDriver(socket), address)
@@ -107,7 +107,7 @@ extension SelectorEventLoop {
             try Task.checkCancellation()
             return socket
         } catch {
-            socket.close()
+            closeSocket(socket)
             throw error
         }
     }

@@ -45,7 +45,7 @@ extension EventLoop {
             // Not for unix sockets; and a peer that is gone already is found out by the first receive.
             if socket.localAddress?.family != .unix { try? socket.setOption(.noDelay, to: 1) }
         } catch {
-            socket.close()
+            closeSocket(socket)
             throw error
         }
         do {
@@ -79,7 +79,7 @@ extension EventLoop {
             }
             try checkRoom(for: socket.descriptor)
         } catch {
-            socket.close()
+            closeSocket(socket)
             throw error
         }
     }

@@ -4,8 +4,8 @@ import SystemPackage
 
 /// One listening socket of a server.
 final class Listener: EventSource {
-    /// How long to rest when descriptors or memory ran out, and how often to say so. asyncio rests a second, but then it
-    /// also takes that long to serve those who wait when descriptors are free again.
+    /// How long to back off when descriptors or memory ran out, unless this loop closes a descriptor before, and how often to
+    /// report it. asyncio backs off for a second, which is then also how long clients wait when descriptors are free again.
     private static let retryDelay = Duration.milliseconds(100)
     private static let reportInterval = Duration.seconds(1)
 
@@ -28,7 +28,7 @@ final class Listener: EventSource {
     private var accepted: ((StreamDriver, SocketAddress?) throws -> Void)?
     private var retry: TimerHandle?
     private var lastReport: LoopInstant?
-    /// Otherwise it does not serve yet, or it rests.
+    /// Otherwise it does not serve yet, or it backs off.
     private var isWatched = false
     private var isClosed = false
 
@@ -79,7 +79,8 @@ final class Listener: EventSource {
         retry?.cancel()
         loop.unwatch(socket.descriptor, self)
         loop.unregister(self)
-        socket.close()
+        loop.core.pointee.lackingDescriptors.removeAll { $0 === self }
+        loop.closeSocket(socket)
     }
 
     override var label: String { "a server on \(localAddress?.description ?? "an unknown address")" }
@@ -143,15 +144,19 @@ final class Listener: EventSource {
     /// Whether accepting goes on after `error`.
     private func survives(_ error: Errno) -> Bool {
         switch error {
-        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory, .badFileDescriptor, .notSocket:
-            rest(IOError(error, operation: "accept on", address: localAddress))
+        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory:
+            loop.core.pointee.lackingDescriptors.append(self)
+            backOff(error)
+            return false
+        case .badFileDescriptor, .notSocket:
+            backOff(error)
             return false
         default:
             // One client is gone (ECONNABORTED and its like, accept(2)); the next may be fine.
             failuresInARow += 1
             if failuresInARow < Self.mostFailuresInARow { return true }
             failuresInARow = 0
-            rest(IOError(error, operation: "accept on", address: localAddress))
+            backOff(error)
             return false
         }
     }
@@ -163,31 +168,46 @@ final class Listener: EventSource {
             return true
         } catch {
             connection.close()
-            rest(error)
+            loop.core.pointee.lackingDescriptors.append(self)
+            backOff(error, reason: error.description)
             return false
         }
     }
 
-    /// The connection stays in the kernel's queue, or the socket itself is broken: it would be told again and again.
-    private func rest(_ error: any Error) {
+    private func backOff(_ error: Errno) {
+        backOff(IOError(error, operation: "accept on", address: localAddress), reason: "\(error)")
+    }
+
+    /// The connection stays in the kernel's queue, or the socket itself is broken: it would be reported in each iteration.
+    private func backOff(_ error: any Error, reason: String) {
         stop()
         retry = loop.callLater(after: Self.retryDelay) { [self] in resume() }
         // Last: the handler may close the server.
-        report(error)
+        report(error, reason)
     }
 
-    private func report(_ error: any Error) {
+    private func report(_ error: any Error, _ reason: String) {
         let now = loop.now
         if let lastReport, now < lastReport.advanced(by: Self.reportInterval) { return }
         lastReport = now
-        loop.callExceptionHandler(
-            ExceptionContext(
-                message: "Accepting connections rests for a moment", error: error, origin: origin,
-                socket: socket.descriptor))
+        let address = localAddress?.description ?? "an unknown address"
+        let cause = reason.prefix(1).lowercased() + reason.dropFirst()
+        let delay = Self.retryDelay.components.attoseconds / 1_000_000_000_000_000
+        var context = ExceptionContext(
+            message: "accept on \(address) failed: \(cause); backing off for \(delay) ms", error: error, origin: origin,
+            socket: socket.descriptor)
+        context.messageContainsError = true
+        loop.callExceptionHandler(context)
+    }
+
+    override func descriptorWasClosed() {
+        retry?.cancel()
+        resume()
     }
 
     private func resume() {
         guard !isClosed, !isWatched else { return }
+        loop.core.pointee.lackingDescriptors.removeAll { $0 === self }
         do {
             try watch()
         } catch {

@@ -62,7 +62,7 @@ extension EventLoop {
             if options.startsServing { try made.startServing() }
             return made
         } catch {
-            for socket in remaining { socket.close() }
+            for socket in remaining { closeSocket(socket) }
             server?.close()
             throw error
         }
@@ -140,7 +140,7 @@ extension SelectorEventLoop {
             try socket.bind(to: address)
             return socket
         } catch {
-            socket.close()
+            closeSocket(socket)
             guard let error = error as? Errno else { throw error }
             throw IOError(error, operation: "listen on", address: address)
         }

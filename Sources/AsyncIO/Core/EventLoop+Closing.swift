@@ -30,6 +30,7 @@ extension EventLoop {
         aio_loop_slot_set(Unmanaged.passUnretained(self).toOpaque())
         defer { aio_loop_slot_set(former) }
 
+        core.pointee.lackingDescriptors = []
         removeAllSignalHandlers()
         if core.pointee.debug.isOn { warnOfOpenSources() }
         for name in core.pointee.sources.names { core.pointee.sources[name]?.pointee.loopClosed() }

@@ -1,3 +1,4 @@
+package import AsyncIOSystem
 package import Selectors
 
 /// Something that the poller's events are for: a transport's driver, a listener, the waker.
@@ -57,6 +58,9 @@ package class EventSource {
     /// Another source is about to watch its descriptor: the number was closed without a word, or given to a transport.
     package func lostDescriptor() {}
 
+    /// The loop has closed a descriptor; it is in `lackingDescriptors` no more.
+    package func descriptorWasClosed() {}
+
     /// The loop is closing: free what the kernel holds, call nobody.
     package func loopClosed() {}
 }
@@ -87,6 +91,25 @@ extension EventLoop {
     /// Calls `endOfTick()` of `source` when this tick has run.
     package final func queueAtEndOfTick(_ source: EventSource) {
         core.pointee.endOfTick.append(source)
+    }
+
+    /// Closes a socket on the loop's thread. Listeners that lack descriptors accept again.
+    package final func closeSocket(_ socket: Socket) {
+        socket.close()
+        descriptorWasClosed()
+    }
+
+    /// To be called when the loop has closed a descriptor.
+    @inline(__always)
+    package final func descriptorWasClosed() {
+        if !core.pointee.lackingDescriptors.isEmpty { resumeLacking() }
+    }
+
+    @inline(never)
+    private final func resumeLacking() {
+        let sources = core.pointee.lackingDescriptors
+        core.pointee.lackingDescriptors = []
+        for source in sources { source.descriptorWasClosed() }
     }
 
     /// From a `deinit` on any thread: the user has dropped a source without closing it.

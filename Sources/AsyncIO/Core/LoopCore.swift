@@ -10,6 +10,8 @@ struct LoopCore: ~Copyable {
     var waiters = Slab<Waiter>()
     var sources = Slab<EventSource>()
     var descriptors = DescriptorTable()
+    /// Listeners that ran out of descriptors, or of low ones.
+    var lackingDescriptors: [EventSource] = []
     /// For tests: what goes wrong with raw socket operations.
     var socketFaults: ((SocketCall) -> SocketFault?)?
     /// Those of them that the loop needs for itself.

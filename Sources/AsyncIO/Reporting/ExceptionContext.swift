@@ -21,6 +21,8 @@ public struct ExceptionContext {
     public var transport: StreamTransport?
     /// A listening socket's descriptor, or one that is watched.
     public var socket: FileDescriptor?
+    /// Whether the message names the error, so that the description need not.
+    var messageContainsError = false
 
     public init(
         message: String, error: (any Error)? = nil, callSite: CallSite? = nil, origin: CallSite? = nil,
@@ -47,7 +49,7 @@ extension ExceptionContext: CustomStringConvertible {
         // An I/O error names its address itself.
         if let peer = transport?.peerAddress, !(error is IOError) { text += " (connection with \(peer))" }
         if let socket { text += " (descriptor \(socket.rawValue))" }
-        if let error { text += ": \(error)" }
+        if let error, !messageContainsError { text += ": \(error)" }
         if let callSite { text += " (scheduled at \(callSite))" }
         if let origin { text += " (made at \(origin))" }
         return text

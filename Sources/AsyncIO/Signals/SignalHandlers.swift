@@ -52,5 +52,7 @@ extension EventLoop {
         core.pointee.signals = nil
         source.stop()
         unwatchInternally(source.waker.descriptor, source)
+        // Its waker is freed with it, before the next iteration.
+        descriptorWasClosed()
     }
 }

@@ -109,6 +109,6 @@ extension EventLoop {
             guard let watcher = user as? DescriptorWatcher else { throw .descriptorInUse(socket.descriptor, user) }
             watcher.end()
         }
-        socket.close()
+        closeSocket(socket)
     }
 }

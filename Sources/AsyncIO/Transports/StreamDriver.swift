@@ -87,7 +87,7 @@ package class StreamDriver: EventSource {
     final func closeSocketNow(_ loop: EventLoop) {
         if isSocketClosed { return }
         isSocketClosed = true
-        socket.close()
+        loop.closeSocket(socket)
         let waiters = closeWaiters
         closeWaiters = []
         for waiter in waiters { loop.settle(waiter, .ready) }

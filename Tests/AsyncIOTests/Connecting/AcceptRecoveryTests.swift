@@ -1,0 +1,153 @@
+import AsyncIOTesting
+import Foundation
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+
+/// A server that ran out of descriptors accepts again as soon as its loop closes one, and does not wait for its timer.
+struct AcceptRecoveryTests {
+    enum Closing: CaseIterable, Sendable {
+        case transport, stream, rawSocket, server, signalHandler, socketThatIsRefused
+
+        /// Opens something on the loop. How it is closed.
+        func open(on loop: EventLoop) async throws -> () async throws -> Void {
+            switch self {
+            case .transport:
+                let (near, far) = try Socket.pair()
+                let (transport, _) = try await loop.createConnection(socket: near) { Recorder() }
+                return {
+                    transport.abort()
+                    far.close()
+                }
+            case .stream:
+                let (near, far) = try Socket.pair()
+                let (_, writer) = try await loop.openConnection(socket: near)
+                return {
+                    writer.close()
+                    far.close()
+                }
+            case .rawSocket:
+                let socket = try Socket.stream(.ipv4)
+                return { try loop.sockClose(socket) }
+            case .server:
+                let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+                return { server.close() }
+            case .signalHandler:
+                try loop.addSignalHandler(.windowChange) {}
+                return { _ = loop.removeSignalHandler(.windowChange) }
+            case .socketThatIsRefused:
+                let socket = try Socket.datagram(.ipv4)
+                return { _ = try? await loop.createConnection(socket: socket) { Recorder() } }
+            }
+        }
+    }
+
+    // covers: 166, F1
+    @Test(arguments: LoopKind.available, Closing.allCases)
+    func aShortageEndsWhenTheLoopClosesADescriptor(kind: LoopKind, closing: Closing) async throws {
+        try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let listener = server.listeners[0]
+            let accept = listener.acceptConnection
+            var isShort = true
+            listener.acceptConnection = { () throws(Errno) in
+                if isShort { throw .tooManyOpenFiles }
+                return try accept()
+            }
+            let close = try await closing.open(on: loop)
+            let client = try connect(to: server)
+            await loop.until { loop.statistics.unhandledErrors == 1 }
+            let start = loop.now
+            isShort = false
+            // Time does not pass while a task keeps the loop from sleeping.
+            for _ in 0..<20 { await loop.yield() }
+            #expect(server.acceptedCount == 0)
+            try await close()
+            await loop.until { server.acceptedCount == 1 }
+            #expect(loop.now == start)
+            client.close()
+            await loop.until { server.connectionCount == 0 }
+            server.close()
+        }
+    }
+
+    /// With a real limit of descriptors, in a process of its own.
+    // covers: 166, F1
+    @Test func aRealShortageEndsWhenTheLoopClosesAConnection() async {
+        await #expect(processExitsWith: .success) {
+            for kind in LoopKind.available {
+                try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
+                    let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+                    let clients = [try Socket.stream(.ipv4), try Socket.stream(.ipv4)]
+                    let former = allowOneMoreDescriptor()
+                    for client in clients {
+                        _ = try client.connect(to: server.address)
+                        waitUntilReadable(try #require(server.sockets[0].descriptor))
+                        for _ in 0..<20 { await loop.yield() }
+                    }
+                    #expect(server.acceptedCount == 1)
+                    #expect(loop.statistics.unhandledErrors == 1)
+                    let start = loop.now
+                    server.abortClients()
+                    await loop.until { server.acceptedCount == 2 }
+                    #expect(loop.now == start)
+                    setDescriptorLimit(former)
+                    for client in clients { client.close() }
+                    await loop.until { server.connectionCount == 0 }
+                    server.close()
+                }
+            }
+        }
+    }
+
+    // covers: 166
+    @Test(arguments: LoopKind.available)
+    func aServerThatLacksDescriptorsIsForgottenWhenItCloses(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            server.listeners[0].acceptConnection = { () throws(Errno) in throw .tooManyOpenFiles }
+            let client = try connect(to: server)
+            await loop.until { loop.statistics.unhandledErrors == 1 }
+            #expect(loop.core.pointee.lackingDescriptors.count == 1)
+            server.close()
+            #expect(loop.core.pointee.lackingDescriptors.isEmpty)
+            try loop.sockClose(client)
+        }
+    }
+}
+
+/// A client that the server could accept now.
+private func connect(to server: Server) throws -> Socket {
+    let client = try Socket.stream(.ipv4)
+    _ = try client.connect(to: server.address)
+    waitUntilReadable(try #require(server.sockets[0].descriptor))
+    return client
+}
+
+/// Lets the process open one descriptor more than it has. The former limit.
+private func allowOneMoreDescriptor() -> rlim_t {
+    // Dispatch opens descriptors with its first timer.
+    let fired = DispatchSemaphore(value: 0)
+    DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(1)) { fired.signal() }
+    fired.wait()
+    let next = dup(0)
+    close(next)
+    return setDescriptorLimit(rlim_t(next) + 1)
+}
+
+/// The former limit.
+@discardableResult
+private func setDescriptorLimit(_ wanted: rlim_t) -> rlim_t {
+    #if os(Linux)
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+    let resource = RLIMIT_NOFILE
+    #endif
+    var limit = rlimit()
+    getrlimit(resource, &limit)
+    let former = limit.rlim_cur
+    limit.rlim_cur = wanted
+    setrlimit(resource, &limit)
+    return former
+}
