@@ -12,15 +12,16 @@ final class Resolver: Sendable {
     /// The process's, which asks getaddrinfo(3).
     static let shared = Resolver(ask: LookUp.askSystem)
 
-    /// A name whose servers are silent holds its thread for half a minute, so one thread is not enough: three such names
-    /// still let the others through. Not a thread for each: a hundred hung lookups must not be a hundred stacks.
-    static let mostThreads = 4
+    /// A name whose servers are silent holds its thread for half a minute, so there is a thread for each lookup up to
+    /// this limit. Not without one: a thousand hung lookups must not be a thousand stacks.
+    static let defaultThreadLimit = 64
     /// Lookups that may wait for a thread. More are an error, not more memory.
     static let mostWaiting = 1_000
     /// RFC 1035, 2.3.4: longer names cannot be asked for. Never cut: another name would be asked for instead.
     private static let longestNameBytes = 253
 
     private struct State {
+        var threadLimit: Int
         var waiting: [LookUp] = []
         /// Threads that were started and have not found the queue empty.
         var threads = 0
@@ -37,14 +38,34 @@ final class Resolver: Sendable {
 
     private let ask: Ask
     private let startThread: StartThread
-    private let state = Locked(State())
+    private let state: Locked<State>
 
     /// - Parameters:
+    ///   - threadLimit: The most threads at a time, at least one.
     ///   - startThread: Starts a thread that does the resolver's work, or returns `-errno`.
     ///   - ask: Blocks its thread until the answer is known.
-    init(startThread: @escaping StartThread = Resolver.startSystemThread, ask: @escaping Ask) {
+    init(
+        threadLimit: Int = Resolver.defaultThreadLimit, startThread: @escaping StartThread = Resolver.startSystemThread,
+        ask: @escaping Ask
+    ) {
+        state = Locked(State(threadLimit: threadLimit))
         self.startThread = startThread
         self.ask = ask
+    }
+
+    /// The most threads at a time. Any thread. A higher limit serves lookups that wait at once; above a lower one,
+    /// threads end as they finish what they ask.
+    var threadLimit: Int {
+        get { state.withLock { $0.threadLimit } }
+        set {
+            let missing = state.withLock { state in
+                state.threadLimit = newValue
+                let missing = max(0, min(state.unserved, newValue - state.threads))
+                state.threads += missing
+                return missing
+            }
+            for _ in 0..<missing { addThread() }
+        }
     }
 
     /// Lookups that have not begun. Any thread, for reports.
@@ -77,19 +98,23 @@ final class Resolver: Sendable {
             let unserved = state.unserved
             if unserved >= Self.mostWaiting { return .refused }
             state.waiting.append(lookUp)
-            guard unserved >= 0, state.threads < Self.mostThreads else { return .queued }
+            guard unserved >= 0, state.threads < state.threadLimit else { return .queued }
             state.threads += 1
             return .queuedForNewThread
         }
         switch start {
         case .queued: break
-        case .queuedForNewThread:
-            let result = startThread(self)
-            if result < 0 { threadIsMissing(Errno(rawValue: -result)) }
+        case .queuedForNewThread: addThread()
         case .refused:
             throw EventLoopError(
                 .tooManyLookups, "cannot resolve '\(lookUp.host)': \(Self.mostWaiting) lookups are waiting already")
         }
+    }
+
+    /// Starts a thread that is counted already.
+    private func addThread() {
+        let result = startThread(self)
+        if result < 0 { threadIsMissing(Errno(rawValue: -result)) }
     }
 
     /// Nobody waits for `lookUp` any more: it is not asked, unless it was already. Any thread.
@@ -111,7 +136,7 @@ final class Resolver: Sendable {
 
     private func next() -> LookUp? {
         state.withLock { state in
-            guard !state.waiting.isEmpty else {
+            guard !state.waiting.isEmpty, state.threads <= state.threadLimit else {
                 state.threads -= 1
                 return nil
             }
@@ -150,12 +175,27 @@ final class Resolver: Sendable {
 extension EventLoop {
     /// The addresses of a host, in the order that the system prefers. asyncio: `getaddrinfo`.
     ///
-    /// Literals are not looked up. A host of `nil` or `""` means all interfaces. A few lookups of the process are under
-    /// way at a time, the others wait. Cancelling takes a lookup back, or abandons it when it is under way. Throws
+    /// Literals are not looked up. A host of `nil` or `""` means all interfaces. Up to ``resolverThreadLimit`` lookups
+    /// of the process are under way at a time, each on a thread of its own; the others wait. Cancelling takes a lookup
+    /// back, or abandons it when it is under way. Throws
     /// `.unknownHost` or, when the resolver cannot say, `.resolverFailed`, both with its reason; `.tooManyLookups`,
     /// `.closed`, `CancellationError`.
     public final func resolve(host: String?, port: UInt16) async throws -> [SocketAddress] {
         try await resolve(host: host, port: port, by: .shared)
+    }
+
+    /// The most host names that the process looks up at a time, on a thread each; 64 by default.
+    ///
+    /// The system's resolver, getaddrinfo(3), blocks its thread until it has an answer: half a minute for a name whose
+    /// servers are silent. As many such names at a time make every other lookup wait. Threads are started when they are
+    /// needed and end when no lookup waits. A new limit holds at once, but for threads that are in use. Traps below 1.
+    /// - Thread: any.
+    public static var resolverThreadLimit: Int {
+        get { Resolver.shared.threadLimit }
+        set {
+            precondition(newValue > 0, "EventLoop.resolverThreadLimit must be positive, not \(newValue)")
+            Resolver.shared.threadLimit = newValue
+        }
     }
 
     /// As `resolve(host:port:)`, by a resolver of one's own.

@@ -18,9 +18,12 @@ final class NameServer: @unchecked Sendable {
     private var state = State()
     private var made: Resolver?
 
-    /// - Parameter threadLimit: Threads that can be had.
-    init(threadLimit: Int = .max) {
+    /// - Parameters:
+    ///   - resolverLimit: What the resolver may have.
+    ///   - threadLimit: Threads that can be had.
+    init(resolverLimit: Int = 4, threadLimit: Int = .max) {
         made = Resolver(
+            threadLimit: resolverLimit,
             startThread: { [unowned self] resolver in
                 let count = with { state in
                     state.threadStarts += 1

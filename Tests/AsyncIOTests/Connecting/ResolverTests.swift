@@ -127,9 +127,9 @@ struct ResolverTests {
         let names = NameServer()
         try await withLoop { loop in
             let tasks = (0..<6).map { lookUp("host\($0)", names, on: loop) }
-            await loop.until { names.asked.count == Resolver.mostThreads && loop.statistics.waitingTasks == 6 }
+            await loop.until { names.asked.count == names.resolver.threadLimit && loop.statistics.waitingTasks == 6 }
             #expect(names.resolver.waitingCount == 2)
-            #expect(names.resolver.threadCount == Resolver.mostThreads)
+            #expect(names.resolver.threadCount == names.resolver.threadLimit)
             #expect(Set(names.asked) == ["host0", "host1", "host2", "host3"])
 
             names.answer("host2")
@@ -140,10 +140,66 @@ struct ResolverTests {
 
             names.answerAll()
             try await expectAnswers(tasks)
-            #expect(names.threads.count <= Resolver.mostThreads)
+            #expect(names.threads.count <= names.resolver.threadLimit)
             #expect(!names.threads.contains(currentThread()))
         }
         await names.threadsEnd()
+    }
+
+    /// Names whose servers are silent, beside one that answers: the system's limit.
+    // covers: 270, F59
+    @Test func aNameThatAnswersIsResolvedBesideFiftyHungOnes() async throws {
+        let names = NameServer(resolverLimit: Resolver.defaultThreadLimit)
+        names.answer("localhost")
+        try await withLoop { loop in
+            let hung = (0..<50).map { lookUp("hung\($0)", names, on: loop) }
+            await loop.until { names.asked.count == 50 }
+            let began = loop.now
+            try await expectAnswers([lookUp("localhost", names, on: loop)])
+            #expect(began.duration(to: loop.now) < .seconds(1))
+            #expect(names.resolver.threadCount <= 51)
+
+            // Bounded, however many there are.
+            let others = (50..<200).map { lookUp("hung\($0)", names, on: loop) }
+            await loop.until { names.asked.count == 1 + 64 && names.resolver.waitingCount == 136 }
+            #expect(names.resolver.threadCount == 64)
+            names.answerAll()
+            try await expectAnswers(hung + others)
+            await loop.until { names.resolver.threadCount == 0 }
+        }
+        await names.threadsEnd()
+    }
+
+    // covers: 270
+    @Test func theLimitOfThreadsCanBeChangedAtAnyTime() async throws {
+        let names = NameServer(resolverLimit: 1)
+        try await withLoop { loop in
+            let tasks = (0..<6).map { lookUp("host\($0)", names, on: loop) }
+            await loop.until { names.asked.count == 1 && names.resolver.waitingCount == 5 }
+            names.resolver.threadLimit = 3
+            await loop.until { names.asked.count == 3 && names.resolver.waitingCount == 3 }
+            #expect(names.resolver.threadCount == 3)
+
+            // Two of them end with their lookups, although others wait.
+            names.resolver.threadLimit = 1
+            names.answer("host0")
+            names.answer("host1")
+            try await expectAnswers([tasks[0], tasks[1]])
+            await loop.until { names.resolver.threadCount == 1 }
+            #expect(names.asked.count == 3 && names.resolver.waitingCount == 3)
+            names.answerAll()
+            try await expectAnswers(tasks)
+        }
+        await names.threadsEnd()
+    }
+
+    @Test func theLimitOfTheProcessIsSixtyFour() async {
+        #expect(EventLoop.resolverThreadLimit == 64)
+        await #expect(processExitsWith: .success) {
+            EventLoop.resolverThreadLimit = 3
+            guard EventLoop.resolverThreadLimit == 3, Resolver.shared.threadLimit == 3 else { exit(2) }
+        }
+        await #expect(processExitsWith: .failure) { EventLoop.resolverThreadLimit = 0 }
     }
 
     // covers: 270
@@ -189,8 +245,8 @@ struct ResolverTests {
     @Test func cancelledLookupsThatWaitAreNeverAsked() async throws {
         let names = NameServer()
         try await withLoop { loop in
-            let running = (0..<Resolver.mostThreads).map { lookUp("hung\($0)", names, on: loop) }
-            await loop.until { names.asked.count == Resolver.mostThreads }
+            let running = (0..<names.resolver.threadLimit).map { lookUp("hung\($0)", names, on: loop) }
+            await loop.until { names.asked.count == names.resolver.threadLimit }
 
             let waiting = (0..<100).map { lookUp("abandoned\($0)", names, on: loop) }
             let kept = lookUp("kept", names, on: loop)
@@ -202,7 +258,7 @@ struct ResolverTests {
 
             names.answerAll()
             try await expectAnswers(running + [kept])
-            #expect(names.asked.count == Resolver.mostThreads + 1)
+            #expect(names.asked.count == names.resolver.threadLimit + 1)
             #expect(names.asked.last == "kept")
         }
         await names.threadsEnd()
@@ -249,9 +305,9 @@ struct ResolverTests {
     @Test func tooManyLookupsAreRefusedAndLeaveNoWaiter() async throws {
         let names = NameServer()
         try await withLoop { loop in
-            let most = Resolver.mostThreads + Resolver.mostWaiting
+            let most = names.resolver.threadLimit + Resolver.mostWaiting
             let tasks = (0..<most).map { lookUp("host\($0)", names, on: loop) }
-            await loop.until { loop.statistics.waitingTasks == most && names.asked.count == Resolver.mostThreads }
+            await loop.until { loop.statistics.waitingTasks == most && names.asked.count == names.resolver.threadLimit }
             #expect(names.resolver.waitingCount == Resolver.mostWaiting)
 
             for _ in 0..<3 {
@@ -274,7 +330,7 @@ struct ResolverTests {
             #expect(names.resolver.waitingCount == 0)
             #expect(loop.statistics.waitingTasks == 0)
         }
-        #expect(names.asked.count == Resolver.mostThreads)
+        #expect(names.asked.count == names.resolver.threadLimit)
         names.answerAll()
         await names.threadsEnd()
     }
@@ -289,18 +345,18 @@ struct ResolverTests {
             repeat {
                 loop.stop()
                 try loop.runForever()
-            } while names.asked.count < Resolver.mostThreads || loop.statistics.waitingTasks < 6
+            } while names.asked.count < names.resolver.threadLimit || loop.statistics.waitingTasks < 6
             try loop.close()
             #expect(names.resolver.waitingCount == 0)
             return tasks
         }
         for task in tasks { #expect(await asyncCode { _ = try await task.value } == .closed) }
-        #expect(names.resolver.threadCount == Resolver.mostThreads)
+        #expect(names.resolver.threadCount == names.resolver.threadLimit)
 
         // The answers find nobody.
         names.answerAll()
         await names.threadsEnd()
-        #expect(names.asked.count == Resolver.mostThreads)
+        #expect(names.asked.count == names.resolver.threadLimit)
     }
 
     /// The last thread that could not be started fails all that wait; before, others take their lookups.
