@@ -46,8 +46,8 @@ extension StreamWriter {
     /// Sends `bytes` as a frame: with their number in front of them, as one write. ``StreamReader/readFrame(lengthPrefix:limitBytes:)``
     /// reads it.
     ///
-    /// Throws `.invalidArgument` if the number does not fit into `lengthPrefix`, and else a ``WriteError``, whose count
-    /// includes the prefix.
+    /// Throws `.invalidArgument` if the number does not fit into `lengthPrefix`, and as ``write(_:)-(RawSpan)``.
+    /// ``bytesWritten`` includes the prefix.
     public func writeFrame(_ bytes: [UInt8], lengthPrefix: LengthPrefix = .uint32) async throws {
         try await write(pieces: [lengthPrefix.encoded(bytes.count), bytes])
     }

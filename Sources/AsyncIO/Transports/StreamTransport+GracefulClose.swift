@@ -14,6 +14,7 @@ extension StreamTransport {
         guard state.life == .open else { return }
         if state.writing == .cutOff { return reset() }
         guard state.reading != .ended else { return close() }
+        endsNow(by: .closeGracefully)
         let discarder = Discarder(self, former: consumer, byteCount: byteCount)
         install(discarder)
         // A wait without end would be none.

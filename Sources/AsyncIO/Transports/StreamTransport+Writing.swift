@@ -4,8 +4,10 @@ import AsyncIOSystem
 extension StreamTransport {
     /// Sends `bytes`, or what cannot be sent now later, in order. Never blocks. asyncio: `write`.
     ///
-    /// After `close()`, `abort()` or a loss the bytes are dropped, since nobody will read them; a program that goes on and
-    /// on is told so once. After `writeEOF()` they are dropped and reported.
+    /// After `close()`, `abort()` or a loss the bytes are dropped, since nobody will read them. The first such write of
+    /// a connection is reported to the exception handler, with the addresses and what ended the connection; later ones
+    /// are not, nor those between a loss and `connectionLost`, since the protocol does not know of it yet. After
+    /// `writeEOF()` each is dropped and reported, where asyncio raises.
     public func write(_ bytes: RawSpan) {
         bytes.withUnsafeBytes { write($0) }
     }
@@ -93,24 +95,27 @@ extension StreamTransport {
         perform(state.queued(queuedBytes: writeBufferSize))
     }
 
-    /// One report for a program that does not notice, after as many silent ones as in asyncio.
-    private static let silentDroppedWrites = 5
-
+    /// A write that nobody can read any more. asyncio is silent about the first four.
     private func dropped(_ count: Int) {
-        if count == 0 { return }
-        if state.life == .open {
-            loop.callExceptionHandler(
-                ExceptionContext(
-                    message: "write after writeEOF: \(count) bytes were dropped", origin: origin, transport: self))
-        } else if state.life == .lost {
-            droppedWrites += 1
-            guard droppedWrites == Self.silentDroppedWrites else { return }
-            loop.callExceptionHandler(
-                ExceptionContext(
-                    message:
-                        "\(droppedWrites) writes to a connection that has ended were dropped; more are not reported",
-                    origin: origin, transport: self))
-        }
+        if count == 0 || loop.isClosed || lossError != nil && !isLossKnown { return }
+        let followsEOF = state.life == .open && state.writing != .cutOff
+        if hasReportedDrop && !followsEOF { return }
+        hasReportedDrop = true
+        reportDrop(count, followsEOF ? EventLoopError(.closed, "writeEOF() was called") : endCause)
+    }
+
+    private func reportDrop(_ count: Int, _ cause: any Error) {
+        let addresses = [localAddress, peerAddress].map { $0.map { $0.isUnnamed ? "unnamed" : "\($0)" } ?? "unknown" }
+        loop.callExceptionHandler(
+            ExceptionContext(
+                message: "a write of \(count) bytes from \(addresses[0]) to \(addresses[1]) was dropped", error: cause,
+                origin: origin, protocol: consumer, transport: self))
+    }
+
+    /// What ended the connection.
+    private var endCause: any Error {
+        if let ending { return EventLoopError(.closed, "the connection was ended by \(ending)") }
+        return state.writing == .cutOff ? endError : lossError ?? EventLoopError(.closed, "both sides sent EOF")
     }
 
     func flushQueue() {

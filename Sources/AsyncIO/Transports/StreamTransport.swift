@@ -31,7 +31,12 @@ public final class StreamTransport {
     @exclusivity(unchecked) private(set) var lossError: (any Error)?
     private var wasLost = false
     private var isSocketClosed = false
-    var droppedWrites = 0
+    /// What this program, or the peer's EOF, ended it by; the first counts. `nil` after a loss.
+    private(set) var ending: Ending?
+    /// Whether the protocol has been notified of the loss; true at once for a task's connection.
+    private(set) var isLossKnown = false
+    /// Whether a write that was dropped has been reported.
+    var hasReportedDrop = false
     @exclusivity(unchecked) private(set) var sawEnd = false
 
     @exclusivity(unchecked) var readWaiter = StreamWaiter.none
@@ -168,6 +173,7 @@ public final class StreamTransport {
         sawEnd = true
         var staysOpen = false
         callConsumer("eofReceived") { staysOpen = try $0.eofReceived() }
+        if !staysOpen { endsNow(by: .peerEOF) }
         perform(state.receivedEnd(staysOpen: staysOpen, queuedBytes: outstandingBytes))
     }
 
@@ -215,6 +221,7 @@ public final class StreamTransport {
     public func close() {
         loop.requireOnLoop("StreamTransport.close")
         if state.writing == .cutOff { return reset() }
+        endsNow(by: .close)
         perform(state.closed(queuedBytes: outstandingBytes))
         // What is still to go out may take as long as the peer likes; other tasks have nothing to wait for any more.
         wakeTasks()
@@ -226,6 +233,7 @@ public final class StreamTransport {
     /// for the whole; else the peer reads EOF.
     public func abort() {
         loop.requireOnLoop("StreamTransport.abort")
+        endsNow(by: .abort)
         end(with: nil)
     }
 
@@ -233,6 +241,7 @@ public final class StreamTransport {
     /// not take half an answer for a whole one. asyncio has no such call.
     public func reset() {
         loop.requireOnLoop("StreamTransport.reset")
+        endsNow(by: .reset)
         if !wasLost { driver.resetOnClose() }
         end(with: nil)
     }
@@ -256,6 +265,11 @@ public final class StreamTransport {
         loop.requireOnLoop("StreamTransport.writeEOF")
         if state.writing == .cutOff { return reset() }
         perform(state.endedWriting(queuedBytes: outstandingBytes))
+    }
+
+    /// For reports of what comes too late.
+    func endsNow(by cause: Ending) {
+        if !state.isClosing { ending = cause }
     }
 
     /// The last reference of a task's reader and writer is gone.
@@ -308,8 +322,12 @@ public final class StreamTransport {
         wasLost = true
         driver.detach()
         wakeTasks()
-        guard consumer != nil else { return finish() }
+        guard consumer != nil else {
+            isLossKnown = true
+            return finish()
+        }
         callSoon { [self] in
+            isLossKnown = true
             callConsumer("connectionLost") { try $0.connectionLost(lossError) }
             finish()
         }
@@ -335,5 +353,18 @@ extension StreamTransport: SocketOwner {
     var openSocket: Socket? {
         loop.requireOnLoop("TransportSocket")
         return isSocketClosed ? nil : driver.socket
+    }
+}
+
+extension StreamTransport {
+    /// How a connection ended that was not lost.
+    enum Ending: String, CustomStringConvertible {
+        case close = "close()"
+        case closeGracefully = "closeGracefully()"
+        case abort = "abort()"
+        case reset = "reset()"
+        case peerEOF = "the peer's EOF"
+
+        var description: String { rawValue }
     }
 }

@@ -8,7 +8,7 @@ struct GracefulCloseTests {
     // covers: F12
     @Test(arguments: ScriptedBackend.allCases)
     func whatThePeerStillSendsIsDroppedUntilItsEnd(backend: ScriptedBackend) async throws {
-        try await withScriptedNetwork(backend) { network in
+        try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 1)) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
             await network.idle()

@@ -87,7 +87,7 @@ struct StreamTransportTests {
     // covers: 139, F11
     @Test(arguments: ScriptedBackend.allCases)
     func whatCameBeforeAResetIsDeliveredBeforeTheError(backend: ScriptedBackend) async throws {
-        try await withScriptedNetwork(backend) { network in
+        try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 1)) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
             await network.idle()
@@ -96,7 +96,7 @@ struct StreamTransportTests {
             await network.idle()
             #expect(recorder.events == [.made, .data("last words"), .lost(.io(.connectionReset))])
             #expect(peer.wasClosed)
-            transport.write("nobody reads this")
+            transport.write("nobody reads this, which is reported")
             transport.close()
         }
     }
@@ -104,7 +104,9 @@ struct StreamTransportTests {
     // covers: 156, 168, F19
     @Test(arguments: ScriptedBackend.allCases, Recorder.Method.allCases)
     func aMethodThatThrowsEndsItsConnectionOnly(backend: ScriptedBackend, method: Recorder.Method) async throws {
-        try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 1)) { network in
+        // The write after `connectionMade` has failed is dropped.
+        let options = LoopTestOptions(unhandledErrors: method == .connectionMade ? 2 : 1)
+        try await withScriptedNetwork(backend, options) { network in
             let failing = Recorder()
             failing.failing = method
             failing.staysOpen = true

@@ -140,7 +140,7 @@ struct TCPTests {
     // covers: 139, F10
     @Test(arguments: LoopKind.available)
     func aResetInMidWriteLosesTheConnectionOnce(kind: LoopKind) async throws {
-        try await withLoop(kind) { loop in
+        try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let recorder = Recorder()
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { recorder }
             let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
@@ -153,7 +153,7 @@ struct TCPTests {
             await loop.until { recorder.transport == nil }
             #expect(recorder.eventsWithoutData == [.made, .paused, .lost(.io(.connectionReset))])
             #expect(transport.writeBufferSize == 0)
-            transport.write("no-op")
+            transport.write("dropped and reported")
             server.close()
             try await server.waitClosed()
         }
