@@ -94,7 +94,8 @@ public final class Server {
     /// Closes every open connection after what is queued was sent, and the rest of what its handler is writing. asyncio:
     /// `close_clients`.
     ///
-    /// A client that does not read keeps its connection: `drain` and ``abortClients()`` bound that.
+    /// A client that does not read keeps its connection until nothing could be sent for a minute: `drain` and
+    /// ``abortClients()`` have bounds of the caller's.
     public func closeClients() {
         loop.requireOnLoop("Server.closeClients")
         for connection in Array(connections.values) { connection.close() }

@@ -16,7 +16,8 @@ extension EventLoop {
     /// Any task; a task of another loop or of the pool may use the streams too, at the price of hops. Throws as
     /// ``createConnection(host:port:options:fileID:line:_:)``, and `.invalidArgument` for a limit that is not positive.
     ///
-    /// The connection ends when it is closed, or when nobody holds its streams any more. See also
+    /// The connection ends when it is closed, or when nobody holds its streams any more: what is still unsent then has
+    /// five seconds to go out, and the connection is reset if it does not. See also
     /// ``withConnection(host:port:options:limitBytes:fileID:line:_:)``.
     public final func openConnection(
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),

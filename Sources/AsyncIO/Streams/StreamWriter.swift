@@ -125,8 +125,9 @@ public final class StreamWriter {
     /// Waits until the connection has ended and its socket is closed. asyncio: `wait_closed`.
     ///
     /// It does not close: call ``close()`` before. Throws the reason if the connection was lost, and not ended by this
-    /// program, at every call. Any number of tasks may wait. As long as the peer does not take what is queued or being
-    /// written, the connection does not end: set a time limit, and ``abort()`` when it has passed.
+    /// program, at every call. Any number of tasks may wait. While the peer takes what is queued or being written, the
+    /// connection does not end; when nothing could be sent for a minute, it is reset. Set a time limit, and ``abort()``
+    /// when it has passed, for less.
     public func waitClosed() async throws {
         try await loop.atHome { record in try await transport.waitClosed(record) }
     }

@@ -33,6 +33,8 @@ public final class StreamTransport {
     private var isSocketClosed = false
     /// What this program, or the peer's EOF, ended it by; the first counts. `nil` after a loss.
     private(set) var ending: Ending?
+    /// Bounds a close that waits for the peer to take what is left.
+    var closingTimer: SlotName?
     /// Whether the protocol has been notified of the loss; true at once for a task's connection.
     private(set) var isLossKnown = false
     /// Whether a write that was dropped has been reported.
@@ -175,6 +177,7 @@ public final class StreamTransport {
         callConsumer("eofReceived") { staysOpen = try $0.eofReceived() }
         if !staysOpen { endsNow(by: .peerEOF) }
         perform(state.receivedEnd(staysOpen: staysOpen, queuedBytes: outstandingBytes))
+        boundClosing()
     }
 
     /// The peer's end was read, in pull style: the writing direction stays open until the writer is closed.
@@ -213,9 +216,10 @@ public final class StreamTransport {
     ///
     /// What a task is writing is sent too, see ``StreamWriter/close()``; reading ends at once.
     ///
-    /// A peer that does not read keeps it waiting for as long as it likes; ``closeGracefully(within:discardingAtMost:)``,
-    /// ``abort()`` and `Server.drain` are bounded. Input that nobody has read costs the peer what is still on its way: see
-    /// ``closeGracefully(within:discardingAtMost:)``.
+    /// A peer that does not read keeps it waiting: when nothing could be sent for a minute, the rest is dropped and the
+    /// connection is reset, with an `IOError`. ``closeGracefully(within:discardingAtMost:)``, ``abort()`` and
+    /// `Server.drain` have bounds of the caller's. Input that nobody has read costs the peer what is still on its way:
+    /// see ``closeGracefully(within:discardingAtMost:)``.
     ///
     /// If a write was cut off, see ``StreamWriter/write(_:)-(RawSpan)``, the connection is reset.
     public func close() {
@@ -223,6 +227,7 @@ public final class StreamTransport {
         if state.writing == .cutOff { return reset() }
         endsNow(by: .close)
         perform(state.closed(queuedBytes: outstandingBytes))
+        boundClosing()
         // What is still to go out may take as long as the peer likes; other tasks have nothing to wait for any more.
         wakeTasks()
     }
@@ -278,6 +283,7 @@ public final class StreamTransport {
             loop.warn(LoopWarning(.unclosed, "\(driver.label) was dropped without close()", callSite: origin))
         }
         close()
+        boundAbandoned()
     }
 
     /// The loop was closed: free the socket, call nobody.
@@ -320,6 +326,7 @@ public final class StreamTransport {
     /// Happens once. The protocol hears of it in the next tick, as in asyncio, so never from within one of its own calls.
     private func lose() {
         wasLost = true
+        if let closingTimer { loop.cancelCallback(closingTimer) }
         driver.detach()
         wakeTasks()
         guard consumer != nil else {
