@@ -32,7 +32,7 @@ public final class StreamTransport {
     private var wasLost = false
     private var isSocketClosed = false
     /// What this program, or the peer's EOF, ended it by; the first counts. `nil` after a loss.
-    private(set) var ending: Ending?
+    var ending: Ending?
     /// Bounds a close that waits for the peer to take what is left.
     var closingTimer: SlotName?
     /// Whether the protocol has been notified of the loss; true at once for a task's connection.
@@ -272,11 +272,6 @@ public final class StreamTransport {
         perform(state.endedWriting(queuedBytes: outstandingBytes))
     }
 
-    /// For reports of what comes too late.
-    func endsNow(by cause: Ending) {
-        if !state.isClosing { ending = cause }
-    }
-
     /// The last reference of a task's reader and writer is gone.
     func abandoned() {
         if loop.core.pointee.debug.isOn, !state.isClosing {
@@ -360,18 +355,5 @@ extension StreamTransport: SocketOwner {
     var openSocket: Socket? {
         loop.requireOnLoop("TransportSocket")
         return isSocketClosed ? nil : driver.socket
-    }
-}
-
-extension StreamTransport {
-    /// How a connection ended that was not lost.
-    enum Ending: String, CustomStringConvertible {
-        case close = "close()"
-        case closeGracefully = "closeGracefully()"
-        case abort = "abort()"
-        case reset = "reset()"
-        case peerEOF = "the peer's EOF"
-
-        var description: String { rawValue }
     }
 }

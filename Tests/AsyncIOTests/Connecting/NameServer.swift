@@ -1,5 +1,6 @@
 import CAsyncIO
 import Foundation
+import Testing
 
 @testable import AsyncIO
 
@@ -75,4 +76,17 @@ final class NameServer: @unchecked Sendable {
         }
         return body(&state)
     }
+}
+
+func lookUp(_ host: String, _ names: NameServer, on loop: EventLoop) -> Task<[SocketAddress], any Error> {
+    loop.createTask { try await loop.resolve(host: host, port: 7, by: names.resolver) }
+}
+
+func expectAnswers(_ tasks: [Task<[SocketAddress], any Error>]) async throws {
+    for task in tasks { #expect(try await task.value == NameServer.addresses(7)) }
+}
+
+/// By a task that the loop did not start.
+func otherLookUp(_ host: String, _ names: NameServer, on loop: EventLoop) -> Task<[SocketAddress], any Error> {
+    Task(executorPreference: loop) { try await loop.resolve(host: host, port: 7, by: names.resolver) }
 }
