@@ -14,7 +14,7 @@ public final class VirtualTimeLoop: SelectorEventLoop, @unchecked Sendable {
 
     /// Creates a loop over the selector of the given kind of loop, on a clock that begins at zero.
     ///
-    /// Throws as ``LoopKind/makeLoop(clock:fileID:line:)``.
+    /// Throws as `LoopKind.makeLoop`.
     public init(_ kind: LoopKind = .auto, fileID: StaticString = #fileID, line: UInt = #line) throws {
         virtualClock = VirtualClock()
         virtualSelector = VirtualTimeSelector(try kind.makeSelector(), clock: virtualClock)

@@ -2,9 +2,7 @@
 """What is checked of the articles beside their links.
 
 usage: check_articles.py names ARTICLE              does its tables' first column hold every name of asyncio-names.txt?
-       check_articles.py extract CATALOGUE FOLDER   writes each example to a file of its own, FOLDER/ARTICLE-LINE/main.swift
 """
-import glob
 import os
 import re
 import sys
@@ -38,29 +36,9 @@ def check_names(article):
     return 1 if problems else 0
 
 
-def extract(catalogue, folder):
-    for article in sorted(glob.glob(os.path.join(catalogue, "*.md"))):
-        name = os.path.splitext(os.path.basename(article))[0]
-        example = None
-        with open(article, encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if example is None and line.startswith("```swift"):
-                    path = os.path.join(folder, f"{name}-{number}", "main.swift")
-                    os.makedirs(os.path.dirname(path))
-                    example = open(path, "w", encoding="utf-8")
-                elif example is not None and line.startswith("```"):
-                    example.close()
-                    example = None
-                elif example is not None:
-                    example.write(line)
-    return 0
-
-
 def main():
     if len(sys.argv) == 3 and sys.argv[1] == "names":
         return check_names(sys.argv[2])
-    if len(sys.argv) == 4 and sys.argv[1] == "extract":
-        return extract(sys.argv[2], sys.argv[3])
     print(__doc__.split("\n\n")[1], file=sys.stderr)
     return 2
 

@@ -34,7 +34,7 @@ public struct ByteQueue {
 
     /// Creates an empty queue.
     ///
-    /// - Parameter limitBytes: The most bytes that may be in it, 1 MiB by default. One `dataReceived` brings up to 64 KiB: add
+    /// - Parameter limitBytes: The most bytes that may be in it, 1 MiB by default. One `dataReceived` brings up to 256 KiB: add
     ///   that to the longest message.
     public init(limitBytes: Int = 1 << 20) {
         self.limitBytes = limitBytes

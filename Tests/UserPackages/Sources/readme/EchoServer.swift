@@ -6,18 +6,17 @@ import AsyncIO
         let server = try await loop.startServer(host: "127.0.0.1", port: 8888) { reader, writer in
             try await echo(reader, writer)
         }
-        print("listening on \(server.localAddresses[0])")
         try loop.addSignalHandler(.interrupt) {
             server.close()
-            server.closeClients()
-            loop.callLater(after: .seconds(5)) { server.abortClients() } // those that do not read
+            server.abortClients()
         }
+        print("listening on \(server.localAddresses[0])")
         try await server.waitClosed()
     }
 }
 
 func echo(_ reader: StreamReader, _ writer: StreamWriter) async throws {
     while let chunk = try await reader.readChunk() {
-        try await writer.write(chunk.bytes)
+        try await writer.write(chunk.bytes) // Waits while the client is slow to read.
     }
 }
