@@ -8,8 +8,9 @@ import Foundation
 @main struct Cron: EventLoopMain {
     static func main(on loop: EventLoop) async throws {
         let cron = Daemon(loop: loop, table: CommandLine.arguments.dropFirst().first ?? "crontab")
+        let signals = try loop.signals([.hangup, .interrupt, .terminate])
         try cron.load()
-        for await signal in try loop.signals([.hangup, .interrupt, .terminate]) {
+        for await signal in signals {
             guard signal == .hangup else { break }
             do {
                 try cron.load()
@@ -53,9 +54,9 @@ final class Daemon {
         let status = loop.createFuture(of: Int32.self)
         let promise = status.makePromise()
         process.terminationHandler = { try? promise.setResult($0.terminationStatus) }
-        status.addDoneCallback { status in self.ended(command, try status.result()) }
         try process.run()
         running[command] = process
+        status.addDoneCallback { status in self.ended(command, try status.result()) }
     }
 
     private func ended(_ command: String, _ status: Int32) {
