@@ -11,13 +11,15 @@ public import SystemPackage
 public final class ScriptedPeer {
     /// What waits to be received.
     private enum Arrival {
-        case bytes([UInt8])
+        case bytes(ByteQueue)
         case end
         case failure(Errno)
     }
 
-    /// All bytes that the loop's side has sent.
+    /// All bytes that the loop's side has sent, as long as ``retainsWritten`` was true.
     public private(set) var written: [UInt8] = []
+    /// Whether the bytes that come are appended to ``written``. False for a test that moves very much.
+    public var retainsWritten = true
     /// How often the loop's side has asked for bytes, answers of "not now" included.
     public private(set) var receives = 0
     /// How many bytes each send took.
@@ -58,12 +60,24 @@ public final class ScriptedPeer {
 
     /// Bytes arrive.
     public func sends(_ bytes: [UInt8]) {
-        if case .bytes(let waiting)? = arrivals.last {
-            arrivals[arrivals.count - 1] = .bytes(waiting + bytes)
+        if case .bytes(var waiting)? = arrivals.last {
+            // Out of the array, so that its memory is not copied.
+            arrivals.removeLast()
+            append(bytes, to: &waiting)
         } else {
-            arrivals.append(.bytes(bytes))
+            var waiting = ByteQueue(limitBytes: .max)
+            append(bytes, to: &waiting)
         }
         goOn(.read)
+    }
+
+    private func append(_ bytes: [UInt8], to waiting: inout ByteQueue) {
+        do {
+            try waiting.append(bytes)
+        } catch {
+            preconditionFailure("a queue without a limit is full: \(error)")
+        }
+        arrivals.append(.bytes(waiting))
     }
 
     /// The UTF-8 bytes of `text` arrive.
@@ -185,35 +199,45 @@ public final class ScriptedPeer {
         case nil: return .wouldBlock
         case .end: return .bytes(0)
         case .failure(let error): return .failed(error)
-        case .bytes(let bytes):
-            let fitting = bytes.prefix(buffer.count)
-            buffer.copyBytes(from: fitting)
-            if fitting.count == bytes.count {
-                arrivals.removeFirst()
-            } else {
-                arrivals[0] = .bytes(Array(bytes.dropFirst(fitting.count)))
-            }
-            return .bytes(fitting.count)
+        case .bytes(var bytes):
+            let count = min(buffer.count, bytes.count)
+            bytes.bytes.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+            bytes.consume(count)
+            if bytes.isEmpty { arrivals.removeFirst() } else { arrivals[0] = .bytes(bytes) }
+            return .bytes(count)
         }
     }
 
     private func give(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+        give(byteCount: bytes.count) { taken in written += UnsafeRawBufferPointer(rebasing: bytes[..<taken]) }
+    }
+
+    /// What a send of `byteCount` bytes does. Calls `retain` with how many of them it takes, if they are to be retained.
+    private func give(byteCount: Int, _ retain: (Int) -> Void) -> IOResult {
         if let sendFailure { return .failed(sendFailure) }
         if isBlocked { return .wouldBlock }
         if let error = nextSendFailure.take() { return .failed(error) }
-        let taken = bytes.prefix(mostBytesPerSend ?? bytes.count)
-        written += taken
-        sends.append(taken.count)
-        return .bytes(taken.count)
+        let taken = min(byteCount, mostBytesPerSend ?? byteCount)
+        if retainsWritten { retain(taken) }
+        sends.append(taken)
+        return .bytes(taken)
     }
 }
 
 extension ScriptedPeer: StreamCalls {
     package func send(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
         vectors.append(pieces.count)
-        var joined: [UInt8] = []
-        for piece in pieces { joined += UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len) }
-        return joined.withUnsafeBytes { send($0) }
+        // One send, which a limit may cut off within any piece.
+        let offered = pieces.reduce(0) { $0 + $1.iov_len }
+        let result = give(byteCount: offered) { taken in
+            var taken = taken
+            for piece in pieces where taken > 0 {
+                let count = min(taken, piece.iov_len)
+                written += UnsafeRawBufferPointer(start: piece.iov_base, count: count)
+                taken -= count
+            }
+        }
+        return followed(result, offered)
     }
 
     package func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
@@ -221,9 +245,12 @@ extension ScriptedPeer: StreamCalls {
     }
 
     package func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
-        let result = give(bytes)
-        // After a short send the kernel tells when there is room again.
-        if case .bytes(let count) = result, count < bytes.count { goOn(.write) }
+        followed(give(bytes), bytes.count)
+    }
+
+    /// After a short send the kernel tells when there is room again.
+    private func followed(_ result: IOResult, _ offered: Int) -> IOResult {
+        if case .bytes(let count) = result, count < offered { goOn(.write) }
         return result
     }
 }

@@ -226,16 +226,13 @@ public final class StreamReader {
 
     /// So many bytes, or all there are to the end. What came before an error goes back to the look-ahead.
     func collect(upTo count: Int, _ record: TaskRecord?) async throws -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: min(count, Self.chunkBytes))
-        var filled = bytes.withUnsafeMutableBytes { lookAhead.take(into: $0) }
+        if count > Self.chunkBytes { return try await collectPieces(upTo: count, record) }
+        var bytes = [UInt8](repeating: 0, count: count)
+        var filled = 0
         do {
             while filled < count {
-                if filled == bytes.count {
-                    bytes = Self.grown(bytes, to: bytes.count + min(count - filled, bytes.count))
-                }
                 let received = try bytes.withUnsafeMutableBytes {
-                    let rest = UnsafeMutableRawBufferPointer(rebasing: $0[filled...])
-                    return lookAhead.isEmpty ? try transport.receiveNow(into: rest) : lookAhead.take(into: rest)
+                    try take(into: UnsafeMutableRawBufferPointer(rebasing: $0[filled...]))
                 }
                 if received == 0 { break }
                 if let received { filled += received } else { try await transport.waitUntilReadable(record) }
@@ -249,13 +246,20 @@ public final class StreamReader {
         return bytes
     }
 
-    /// Bytes with zeros behind them. Appending `repeatElement` costs a hundred times as much in builds for debugging.
-    private static func grown(_ bytes: [UInt8], to count: Int) -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
-            let end = buffer.initialize(fromContentsOf: bytes)
-            buffer[end...].initialize(repeating: 0)
-            initializedCount = count
+    /// As `collect(upTo:_:)`, of more than is set aside at once.
+    private func collectPieces(upTo count: Int, _ record: TaskRecord?) async throws -> [UInt8] {
+        let pieces = ReceivedPieces(firstBytes: Self.chunkBytes)
+        do {
+            while pieces.count < count {
+                let received = try pieces.fill(mostBytes: count - pieces.count) { try take(into: $0) }
+                if received == 0 { break }
+                if received == nil { try await transport.waitUntilReadable(record) }
+            }
+        } catch {
+            lookAhead.prepend(pieces.joined()[...])
+            throw error
         }
+        return pieces.joined()
     }
 
     /// By the loop's memory, so that the array is not larger than what came.

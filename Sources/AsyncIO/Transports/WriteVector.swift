@@ -45,26 +45,22 @@ struct WriteVector {
         atMostBytes: Int = mostBytes, _ body: (UnsafeBufferPointer<iovec>) -> Result
     ) -> Result {
         withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.mostPieces) { vector in
-            collect(from: index, offset, into: vector, 0, room: atMostBytes, body)
-        }
-    }
-
-    /// One call per piece, nested, since a piece's memory is known only within.
-    private func collect<Result>(
-        from index: Int, _ offset: Int, into vector: UnsafeMutableBufferPointer<iovec>, _ count: Int, room: Int,
-        _ body: (UnsafeBufferPointer<iovec>) -> Result
-    ) -> Result {
-        var index = index
-        while index < pieces.count, pieces[index].isEmpty { index += 1 }
-        guard index < pieces.count, count < vector.count, room > 0 else {
-            return body(UnsafeBufferPointer(rebasing: vector[..<count]))
-        }
-        return pieces[index].withUnsafeBytes { bytes in
-            let length = min(bytes.count - offset, room)
-            // The kernel only reads it.
-            let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress! + offset)
-            vector.initializeElement(at: count, to: iovec(iov_base: start, iov_len: length))
-            return collect(from: index + 1, 0, into: vector, count + 1, room: room - length, body)
+            var (index, offset, count, room) = (index, offset, 0, atMostBytes)
+            while index < pieces.count, count < vector.count, room > 0 {
+                // SAFETY: the memory of an array of bytes does not move as long as the array lives, which is until `body` has
+                // returned; and the kernel only reads it.
+                let bytes = pieces[index].withUnsafeBytes { UnsafeMutableRawBufferPointer(mutating: $0) }
+                let length = min(bytes.count - offset, room)
+                if length > 0 {
+                    let piece = iovec(iov_base: bytes.baseAddress! + offset, iov_len: length)
+                    vector.initializeElement(at: count, to: piece)
+                    count += 1
+                    room -= length
+                }
+                index += 1
+                offset = 0
+            }
+            return withExtendedLifetime(pieces) { body(UnsafeBufferPointer(rebasing: vector[..<count])) }
         }
     }
 

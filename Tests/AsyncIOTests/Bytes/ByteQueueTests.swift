@@ -101,6 +101,32 @@ struct ByteQueueTests {
         #expect(queue.firstOffset(of: [], from: 6) == 6)
     }
 
+    /// Whatever the length of the pattern, where it lies, and how often it almost occurs.
+    @Test(arguments: 1...8)
+    func aSearchFindsTheFirstMatch(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        for _ in 0..<rounds(debug: 100, release: 1_000) {
+            let letters = UInt8.random(in: 0...2, using: &random)
+            let length = Int.random(in: 0...200, using: &random)
+            let bytes = (0..<length).map { _ in UInt8.random(in: 0...letters, using: &random) }
+            let patternLength = Int.random(in: 1...20, using: &random)
+            let pattern = (0..<patternLength).map { _ in UInt8.random(in: 0...letters, using: &random) }
+            var queue = ByteQueue()
+            try queue.append(bytes)
+            #expect(queue.firstOffset(of: pattern) == bytes.indices.first { bytes[$0...].starts(with: pattern) })
+        }
+    }
+
+    /// Bytes that almost match everywhere: a search that compares each place would take a million times a thousand steps.
+    @Test func aSearchIsLinear() throws {
+        var queue = ByteQueue(limitBytes: 2 << 20)
+        try queue.append([UInt8](repeating: 0, count: 1 << 20))
+        let almost = [0] + [UInt8](repeating: 0, count: 499) + [1] + [UInt8](repeating: 0, count: 500)
+        #expect(queue.firstOffset(of: almost) == nil)
+        try queue.append(almost)
+        #expect(queue.firstOffset(of: almost) == 1 << 20)
+    }
+
     @Test func aRawSpanBecomesAnArray() {
         let bytes: [UInt8] = [1, 2, 3]
         #expect([UInt8](bytes.span.bytes) == bytes)
