@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -228,6 +229,20 @@ class LoadClient(Child):
             self.process.stdin.write(b"\n")
         except BrokenPipeError:
             raise Trouble("the load client ended early") from None
+
+
+def without_debug_information(program, folder):
+    """A copy, since valgrind cannot read the debug information of Swift 6.3."""
+    copy = folder / pathlib.Path(program).name
+    path = shutil.which(program)
+    if path is None:
+        raise Trouble(f"there is no program '{program}'")
+    try:
+        shutil.copy(path, copy)
+        subprocess.run(["strip", "--strip-debug", copy], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Trouble(f"'{program}' cannot be copied without its debug information: {error}") from None
+    return copy
 
 
 class PreloadedLibrary:

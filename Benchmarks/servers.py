@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 import pathlib
 import shlex
 import subprocess
@@ -67,6 +68,15 @@ def tools():
 def aio():
     """The command-line tool of this repository."""
     return _build(ROOT, "--product", "aio") / "aio"
+
+
+@functools.cache
+def byte_costs():
+    """The folder of the program that makes each public call that moves bytes."""
+    package = BENCHMARKS / "ByteCosts"
+    # SwiftPM plans again when the manifest is newer. Without that it does not notice a new file in the library.
+    os.utime(package / "Package.swift")
+    return _build(package)
 
 
 # What may stand in a command between braces. A value is made only when a command asks for it, and once; one that a
