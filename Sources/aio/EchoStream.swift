@@ -6,6 +6,6 @@ func echo(_ reader: StreamReader, _ writer: StreamWriter, _ totals: Totals) asyn
     defer { totals.connectionEnded() }
     while let chunk = try await reader.readChunk() {
         totals.bytes += chunk.byteCount
-        try await writer.write(chunk.bytes)
+        try await writer.write(chunk)
     }
 }

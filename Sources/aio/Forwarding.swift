@@ -50,7 +50,7 @@ private struct Link {
     private func pump(from source: Streams, to sink: Streams) async throws {
         do {
             while let chunk = try await source.reader.readChunk() {
-                try await sink.writer.write(chunk.bytes)
+                try await sink.writer.write(chunk)
                 totals.bytes += chunk.byteCount
             }
             try await sink.writer.writeEOF()

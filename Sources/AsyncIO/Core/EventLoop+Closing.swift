@@ -42,6 +42,7 @@ extension EventLoop {
         // Before the sources, whose memory the kernel may be using until then.
         closePoller()
         for name in core.pointee.sources.names { _ = core.pointee.sources.remove(name) }
+        releaseReleased()
         core.pointee.internalSources = 0
         core.pointee.exceptionHandler = nil
         core.pointee.taskFactory = nil

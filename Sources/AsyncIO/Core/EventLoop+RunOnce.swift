@@ -47,6 +47,7 @@ extension EventLoop {
 
         core.pointee.budget.renew()
         if !core.pointee.endOfTick.isEmpty { flushEndOfTick() }
+        if !core.pointee.released.isEmpty { releaseReleased() }
     }
 
     @inline(__always)
@@ -63,15 +64,9 @@ extension EventLoop {
             case .again(let timer): timer.fire(on: self)
             }
         case .source:
-            guard let source = core.pointee.sources[word.name]?.pointee else { return }
-            let bytesBefore = core.pointee.budget.bytesLeft
-            guard bytesBefore > source.reservedBytes else {
-                return core.pointee.budget.postpone(word, isBulk: source.isBulk)
-            }
-            source.isQueued = false
-            // The tail job: without it, a task would wait for another poll after the event it waited for.
-            if let job = source.run() { job.runSynchronously(on: executor) }
-            source.moved(bytesBefore &- core.pointee.budget.bytesLeft)
+            // SAFETY: not retained. If the source is unregistered meanwhile, it is released after this iteration.
+            guard let source = core.pointee.sources.unretained(word.name) else { return }
+            source._withUnsafeGuaranteedRef { run($0, word, executor) }
         case .continuation:
             // Through the task's own executor, since it may have changed its preference meanwhile.
             if let job = captureJob(word.continuation) { job.runSynchronously(on: executor) }
@@ -82,6 +77,18 @@ extension EventLoop {
         case .abandonedSource:
             core.pointee.sources[word.name]?.pointee.abandoned()
         }
+    }
+
+    @inline(__always)
+    private final func run(_ source: EventSource, _ word: LoopWord, _ executor: UnownedTaskExecutor) {
+        let bytesBefore = core.pointee.budget.bytesLeft
+        guard bytesBefore > source.reservedBytes else {
+            return core.pointee.budget.postpone(word, isBulk: source.isBulk)
+        }
+        source.isQueued = false
+        // The tail job: without it, a task would wait for another poll after the event it waited for.
+        if let job = source.run() { job.runSynchronously(on: executor) }
+        source.moved(bytesBefore &- core.pointee.budget.bytesLeft)
     }
 
     /// Moves what other threads submitted to the ready queue, at most `limit` of it, and subtracts that from `limit`.

@@ -28,10 +28,8 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// The thread that the first run has bound the loop to; 0 before.
     let boundThread = Atomic<UInt>(0)
     let hopCount = Atomic<Int>(0)
-    /// What push-style transports of this loop receive into.
-    private(set) final lazy var receiveBuffer = ReceiveBuffer()
-    /// What ``StreamReader/readChunk()`` lends.
-    private(set) final lazy var chunkPool = ChunkPool(loop: self)
+    /// Made with the loop, whose address it knows.
+    private final var pool: ChunkPool!
     /// Made with the loop, since actors ask for it on any thread.
     private final var serial: LoopSerialExecutor!
     let hasReportedUseAfterClose = Atomic<Bool>(false)
@@ -50,6 +48,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
         clockSource = clock
         inbox = ThreadsafeInbox(waker: waker)
         serial = LoopSerialExecutor(loop: self)
+        pool = ChunkPool(loop: self)
     }
 
     deinit {
@@ -108,6 +107,12 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
 
     /// Frees the poller.
     package func closePoller() {}
+
+    /// What ``StreamReader/readChunk()`` lends.
+    final var chunkPool: ChunkPool {
+        @inline(__always)
+        get { pool }
+    }
 
     // MARK: Executors
 

@@ -77,7 +77,20 @@ extension EventLoop {
     package final func unregister(_ source: EventSource) {
         guard let name = source.name else { return }
         source.name = nil
-        _ = core.pointee.sources.remove(name)
+        if let source = core.pointee.sources.remove(name) { releaseLater(source) }
+    }
+
+    /// Releases `object` when this iteration has run, or the next one. What an event reaches within an iteration, a source, its
+    /// transport, need not be retained while it is called.
+    final func releaseLater(_ object: AnyObject) {
+        core.pointee.released.append(object)
+    }
+
+    /// What is freed here may add to the list again.
+    @inline(never)
+    final func releaseReleased() {
+        swap(&core.pointee.released, &core.pointee.releasedSpare)
+        core.pointee.releasedSpare.removeAll(keepingCapacity: true)
     }
 
     /// Gives `source` its turn. Once, however many events there are.

@@ -30,6 +30,12 @@ struct LoopCore: ~Copyable {
     var taskCount: UInt64 = 0
     var taskFactory: EventLoop.TaskFactory?
 
+    /// What push-style transports of this loop receive into.
+    var receiveBuffer = ReceiveBuffer()
+    /// What sources and transports no longer hold; released when the iteration has run, and the other buffer for that.
+    var released: [AnyObject] = []
+    var releasedSpare: [AnyObject] = []
+
     var isStopping = false
     /// Whether the run ends with the last task: new ones are cancelled at once.
     var isDraining = false

@@ -46,9 +46,12 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     package override func queueEvents() {
         for event in events {
             // A stale name: the source was closed, and its descriptor may belong to another one by now.
-            guard let source = core.pointee.sources[SlotName(bits: event.token)]?.pointee else { continue }
-            source.readiness.formUnion(event.readiness)
-            queue(source)
+            // SAFETY: not retained. Nothing is unregistered here.
+            guard let source = core.pointee.sources.unretained(SlotName(bits: event.token)) else { continue }
+            source._withUnsafeGuaranteedRef { source in
+                source.readiness.formUnion(event.readiness)
+                queue(source)
+            }
         }
         events.removeAll(keepingCapacity: true)
     }

@@ -66,6 +66,15 @@ struct Slab<Element>: ~Copyable {
             .assumingMemoryBound(to: Element.self)
     }
 
+    /// As the subscript, without retaining an object.
+    @inline(__always)
+    func unretained(_ name: SlotName) -> Unmanaged<Element>? where Element: AnyObject {
+        guard let entry = entry(name) else { return nil }
+        // SAFETY: as above; a reference has the form of an unmanaged one.
+        return UnsafeRawPointer(entry).advanced(by: MemoryLayout<Entry>.offset(of: \.element)!)
+            .load(as: Unmanaged<Element>.self)
+    }
+
     /// The names of all elements, in no order.
     var names: [SlotName] {
         (0..<untouched).compactMap { slot in

@@ -15,10 +15,16 @@ final class ChunkPool: @unchecked Sendable {
     enum Size: Int {
         case small, medium, large
 
-        var byteCount: Int { 16_384 << (2 * rawValue) }
+        var byteCount: Int {
+            @inline(__always)
+            get { 16_384 &<< (2 &* rawValue) }
+        }
 
         /// How many buffers a list retains: a mebibyte of each size.
-        fileprivate var mostRetained: Int { 64 >> (2 * rawValue) }
+        fileprivate var mostRetained: Int {
+            @inline(__always)
+            get { 64 &>> (2 &* rawValue) }
+        }
 
         var next: Size { self == .small ? .medium : .large }
         var previous: Size { self == .large ? .medium : .small }

@@ -4,7 +4,7 @@ extension StreamReader {
     ///
     /// ```swift
     /// while let chunk = try await reader.readChunk() {
-    ///     try await writer.write(chunk.bytes)
+    ///     try await writer.write(chunk)
     /// }
     /// ```
     ///
@@ -18,8 +18,15 @@ extension StreamReader {
     public func readChunk() async throws -> sending StreamChunk? {
         if loop.isOnLoop {
             if let lease = try attemptChunk() { return chunk(of: lease) }
-            let (isHome, record) = loop.homeRecord(&binding, #isolation)
-            if isHome { return chunk(of: try await waitForChunk(record)) }
+            let (isHome, record) = loop.unretainedHomeRecord(&binding, #isolation)
+            if isHome {
+                isBusy = true
+                defer { isBusy = false }
+                while true {
+                    try await transport.waitUntilReadable(record)
+                    if let lease = try receiveChunk() { return chunk(of: lease) }
+                }
+            }
         }
         return chunk(of: try await loop.hop { try await leaseOnLoop() })
     }
@@ -43,15 +50,10 @@ extension StreamReader {
 
     private func leaseOnLoop() async throws -> Lease {
         if let lease = try attemptChunk() { return lease }
-        return try await waitForChunk(nil)
-    }
-
-    @inline(__always)
-    private func waitForChunk(_ record: TaskRecord?) async throws -> Lease {
         isBusy = true
         defer { isBusy = false }
         while true {
-            try await transport.waitUntilReadable(record)
+            try await transport.waitUntilReadable(nil as TaskRecord?)
             if let lease = try receiveChunk() { return lease }
         }
     }
@@ -59,6 +61,7 @@ extension StreamReader {
     @inline(__always)
     private func attemptChunk() throws -> Lease? {
         if isBusy { throw EventLoopError.busy("read from this connection") }
+        if isDrained { return nil }
         return try receiveChunk()
     }
 
@@ -66,17 +69,25 @@ extension StreamReader {
     @inline(__always)
     private func receiveChunk() throws -> Lease? {
         let size = chunkSizing.size
-        let memory = loop.chunkPool.take(size)
+        let memory = pool._withUnsafeGuaranteedRef { $0.take(size) }
         do {
             if let byteCount = try take(into: UnsafeMutableRawBufferPointer(start: memory, count: size.byteCount)) {
                 chunkSizing.received(byteCount)
                 return Lease(memory: memory, size: size, byteCount: byteCount)
             }
         } catch {
-            loop.chunkPool.put(memory, size)
+            putBack(memory, size)
             throw error
         }
-        loop.chunkPool.put(memory, size)
+        putBack(memory, size)
         return nil
     }
+
+    private func putBack(_ memory: UnsafeMutableRawPointer, _ size: ChunkPool.Size) {
+        pool._withUnsafeGuaranteedRef { $0.put(memory, size) }
+    }
+
+    /// SAFETY: not retained. The transport holds the loop, and that holds the pool.
+    @inline(__always)
+    private var pool: Unmanaged<ChunkPool> { Unmanaged.passUnretained(loop.chunkPool) }
 }

@@ -75,8 +75,8 @@ public final class StreamReader {
     private func read(hasRoom: Bool, _ attempt: () throws -> Int?) async throws -> Int? {
         if loop.isOnLoop {
             if isBusy { throw EventLoopError.busy("read from this connection") }
-            if let count = try attempt() { return count == 0 && hasRoom ? nil : count }
-            let (isHome, record) = loop.homeRecord(&binding, #isolation)
+            if !(hasRoom && isDrained), let count = try attempt() { return count == 0 && hasRoom ? nil : count }
+            let (isHome, record) = loop.unretainedHomeRecord(&binding, #isolation)
             if isHome {
                 isBusy = true
                 defer { isBusy = false }
@@ -98,7 +98,7 @@ public final class StreamReader {
         let most = min(maximumBytes, Self.chunkBytes)
         if loop.isOnLoop {
             if let bytes = try takeNow(most) { return bytes }
-            let (isHome, record) = loop.homeRecord(&binding, #isolation)
+            let (isHome, record) = loop.unretainedHomeRecord(&binding, #isolation)
             if isHome {
                 try begin()
                 defer { isBusy = false }
@@ -264,7 +264,7 @@ public final class StreamReader {
 
     /// By the loop's memory, so that the array is not larger than what came.
     private func receiveNow(_ most: Int) throws -> [UInt8]? {
-        let memory = UnsafeMutableRawBufferPointer(rebasing: loop.receiveBuffer.bytes[..<most])
+        let memory = UnsafeMutableRawBufferPointer(rebasing: loop.core.pointee.receiveBuffer.bytes[..<most])
         return try transport.receiveNow(into: memory).map { [UInt8](memory[..<$0]) }
     }
 
@@ -273,6 +273,10 @@ public final class StreamReader {
         if !lookAhead.isEmpty { return lookAhead.take(min(most, lookAhead.count)) }
         return try receiveNow(most)
     }
+
+    /// Whether an attempt to read is known to find nothing.
+    @inline(__always)
+    var isDrained: Bool { transport.hasNothing && lookAhead.isEmpty }
 
     @inline(__always)
     func take(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {

@@ -1,5 +1,13 @@
 /// Bytes in other forms, several pieces as one message, and frames.
 extension StreamWriter {
+    /// Sends the bytes of a chunk. As ``write(_:)-(RawSpan)`` of ``StreamChunk/bytes``, and faster: a span that a program
+    /// holds across an `await` makes the compiler allocate memory for the chunk.
+    public func write(_ chunk: borrowing StreamChunk) async throws {
+        let start = try chunk.withUnsafeBytes { try begin($0) }
+        if start.isDone { return }
+        try await goOn(chunk.bytes.extracting(start.sent...), start)
+    }
+
     /// As ``write(_:)-(RawSpan)``.
     public func write(_ bytes: Span<UInt8>) async throws {
         try await write(bytes.bytes)

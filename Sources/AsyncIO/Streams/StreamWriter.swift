@@ -41,18 +41,36 @@ public final class StreamWriter {
     /// reset: by ``close()``, ``closeGracefully(within:discardingAtMost:)``, by the return of its handler, or when
     /// nobody holds its streams. Reading goes on until then.
     public func write(_ bytes: RawSpan) async throws {
-        guard loop.isOnLoop else { return try await hop(bytes, hasTurn: false) }
+        let start = try bytes.withUnsafeBytes { try begin($0) }
+        if start.isDone { return }
+        try await goOn(bytes.extracting(start.sent...), start)
+    }
+
+    /// What a write has done before it waits.
+    struct Start {
         var sent = 0
-        let hasTurn = !transport.turn.isTaken
-        if hasTurn {
-            sent = try bytes.withUnsafeBytes { try transport.sendNow($0) } ?? 0
-            if sent == bytes.byteCount { return }
-            transport.turn.isTaken = true
-            transport.sent(sent, unsentBytes: bytes.byteCount - sent)
-        }
+        var hasTurn = false
+        var isDone = false
+    }
+
+    /// Sends what can be sent at once, if no other task writes.
+    @inline(__always)
+    func begin(_ bytes: UnsafeRawBufferPointer) throws -> Start {
+        guard loop.isOnLoop, !transport.turn.isTaken else { return Start() }
+        let sent = try transport.sendNow(bytes) ?? 0
+        if sent == bytes.count { return Start(sent: sent, hasTurn: true, isDone: true) }
+        transport.turn.isTaken = true
+        transport.sent(sent, unsentBytes: bytes.count - sent)
+        return Start(sent: sent, hasTurn: true)
+    }
+
+    /// The rest of a write.
+    @inline(never)
+    func goOn(_ bytes: RawSpan, _ start: Start) async throws {
+        guard loop.isOnLoop else { return try await hop(bytes, hasTurn: false) }
         let (isHome, record) = loop.homeRecord(&binding, #isolation)
-        guard isHome else { return try await hop(bytes.extracting(sent...), hasTurn: hasTurn) }
-        try await sendRest(bytes.extracting(sent...), hasTurn: hasTurn, record)
+        guard isHome else { return try await hop(bytes, hasTurn: start.hasTurn) }
+        try await sendRest(bytes, hasTurn: start.hasTurn, record)
     }
 
     /// What could not be sent at once, in this writer's turn. At home.

@@ -219,7 +219,7 @@ package final class CompletionStreamDriver: StreamDriver {
         guard !isClosing else { return }
         isClosing = true
         detach()
-        transport = nil
+        letTransportGo(loop)
         releaseIfQuiet()
     }
 

@@ -19,7 +19,6 @@ package import SystemPackage
 package class ReadinessStreamDriver: StreamDriver {
     // SAFETY: the loop holds its drivers; a driver that it let go is held by a transport, which holds the loop.
     private unowned(unsafe) let loop: SelectorEventLoop
-    @exclusivity(unchecked) private var isReadable = false
     @exclusivity(unchecked) private var isWritable = true
     /// Whether a short receive may leave bytes behind, or an end, that no further event tells of.
     @exclusivity(unchecked) private var mustReadOn = false
@@ -34,6 +33,7 @@ package class ReadinessStreamDriver: StreamDriver {
     package init(loop: SelectorEventLoop, socket: Socket) {
         self.loop = loop
         super.init(socket: socket)
+        isReadable = false
     }
 
     // MARK: System calls, for tests to script
@@ -70,7 +70,7 @@ package class ReadinessStreamDriver: StreamDriver {
         detach()
         loop.unregister(self)
         closeSocketNow(loop)
-        transport = nil
+        letTransportGo(loop)
     }
 
     // MARK: Its turn
@@ -86,7 +86,7 @@ package class ReadinessStreamDriver: StreamDriver {
             if isPushing {
                 push()
             } else {
-                job = transport?.becameReadable()
+                job = unretainedTransport?._withUnsafeGuaranteedRef { $0.becameReadable() }
                 if wasReadable && job == nil { ignore(.read) }
             }
         }
@@ -95,7 +95,9 @@ package class ReadinessStreamDriver: StreamDriver {
                 ignore(.write)
             } else {
                 isWritable = true
-                let writerJob = transport?.becameWritable(returningJob: job == nil)
+                let writerJob = unretainedTransport?._withUnsafeGuaranteedRef {
+                    $0.becameWritable(returningJob: job == nil)
+                }
                 job = job ?? writerJob
             }
         }
@@ -141,9 +143,13 @@ package class ReadinessStreamDriver: StreamDriver {
 
     /// One receive per turn, so that one busy peer does not keep the others waiting.
     private final func push() {
-        guard let transport else { return }
+        unretainedTransport?._withUnsafeGuaranteedRef { push(to: $0) }
+    }
+
+    @inline(__always)
+    private final func push(to transport: StreamTransport) {
         if let consumer = transport.bufferedConsumer { return push(into: consumer, transport) }
-        let buffer = loop.receiveBuffer.bytes
+        let buffer = loop.core.pointee.receiveBuffer.bytes
         let result = systemReceive(into: buffer)
         pushed(result, room: buffer.count, transport) { count in
             transport.received(UnsafeRawBufferPointer(rebasing: buffer[..<count]))

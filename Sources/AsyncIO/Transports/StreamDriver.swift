@@ -7,7 +7,21 @@ package import CAsyncIO
 /// when they can again. Loop's thread only.
 package class StreamDriver: EventSource {
     /// The transport's, until it is lost; then it is let go.
-    @exclusivity(unchecked) package final var transport: StreamTransport?
+    @exclusivity(unchecked) private final var heldTransport = Retained<StreamTransport>(nil)
+
+    package final var transport: StreamTransport? {
+        get { heldTransport.object }
+        set { heldTransport.replace(by: newValue) }
+    }
+
+    /// The transport, for the time of an event. What `letTransportGo(_:)` has let go lives until then.
+    final var unretainedTransport: Unmanaged<StreamTransport>? {
+        @inline(__always)
+        get { heldTransport.unretained }
+    }
+
+    /// Pull style: whether a receive may bring something.
+    @exclusivity(unchecked) package final var isReadable = true
 
     /// Whether the socket was closed.
     final private(set) var isSocketClosed = false
@@ -91,6 +105,13 @@ package class StreamDriver: EventSource {
         let waiters = closeWaiters
         closeWaiters = []
         for waiter in waiters { loop.settle(waiter, .ready) }
+    }
+
+    /// The connection has ended.
+    final func letTransportGo(_ loop: EventLoop) {
+        guard let transport else { return }
+        loop.releaseLater(transport)
+        self.transport = nil
     }
 
     package final override func abandoned() {

@@ -3,6 +3,10 @@ import Synchronization
 
 /// The pull style: a task takes and gives bytes itself, straight from and into its own memory.
 extension StreamTransport {
+    /// Whether a receive is known to bring nothing now, and a task that reads must wait.
+    @inline(__always)
+    var hasNothing: Bool { !driver.isReadable && state.reading != .ended && state.life == .open }
+
     /// Takes what has come; 0 at the end; `nil` if there is nothing now.
     @inline(__always)
     func receiveNow(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
@@ -61,17 +65,26 @@ extension StreamTransport {
     /// This is the way in for every read: try, and if there is nothing, wait here and try again. It is inlined, so that the task
     /// suspends in the frame of the read itself; each further function that is suspended with it costs a look-up of the
     /// task's executor. One task at a time may wait: the reader makes sure.
+    ///
+    /// SAFETY: the record is not retained. It is the current task's, and lives as long as the task.
     @inline(__always)
-    func waitUntilReadable(_ record: TaskRecord?) async throws {
+    func waitUntilReadable(_ record: Unmanaged<TaskRecord>?) async throws {
         guard case .none = readWaiter else { throw EventLoopError.busy("read from this connection") }
         guard let record else { return try await waitUntilReadable() }
         let isolation = #isolation
-        try record.beginWait()
-        readWaiter = .record(Unmanaged.passUnretained(record))
-        await suspendInPlace { record.suspend($0, isolation) }
+        try record._withUnsafeGuaranteedRef { try $0.beginWait() }
+        readWaiter = .record(record)
+        await suspendInPlace { continuation in
+            record._withUnsafeGuaranteedRef { $0.suspend(continuation, isolation) }
+        }
         // A cancellation leaves it behind.
         readWaiter = .none
-        try record.endWait()
+        try record._withUnsafeGuaranteedRef { try $0.endWait() }
+    }
+
+    /// The same for less frequent reads.
+    func waitUntilReadable(_ record: TaskRecord?) async throws {
+        try await waitUntilReadable(record.map(Unmanaged.passUnretained))
     }
 
     /// The same for a task that the loop has not started.
@@ -85,7 +98,6 @@ extension StreamTransport {
     }
 
     /// Suspends until a send may go on, or the connection is lost. On the loop, at home, in the writers' turn.
-    @inline(__always)
     func waitUntilWritable(_ record: TaskRecord?) async throws {
         guard case .none = writeWaiter else { throw EventLoopError.busy("write to this connection") }
         guard let record else { return try await waitUntilWritable() }

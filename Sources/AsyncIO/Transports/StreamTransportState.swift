@@ -60,7 +60,10 @@ package struct StreamTransportState: ~Copyable {
     /// Whether the peer's bytes are read.
     package var acceptsInput: Bool { life == .open || life == .lingering }
 
-    package var acceptsWrites: Bool { life == .open && writing == .open }
+    package var acceptsWrites: Bool {
+        @inline(__always)
+        get { life == .open && writing == .open }
+    }
 
     /// Whether a write that has begun may go on: the end waits for it.
     package var letsWritesFinish: Bool { life != .lost && writing != .ended }

@@ -59,8 +59,8 @@ struct ReadChunkTests {
             let (reader, writer, peer) = try network.openStreams()
             let reading = network.loop.createTask { try await reader.nextChunk() }
             await network.idle()
-            // The buffer of the attempt that found nothing.
-            #expect(pool.retainedCounts == [1, 0, 0])
+            // On readiness a read that is known to find nothing takes no buffer at all; else it is back by now.
+            #expect(pool.retainedCounts == [backend == .readiness ? 0 : 1, 0, 0])
             peer.sends("x")
             #expect(try await reading.value == [UInt8(ascii: "x")])
             #expect(pool.retainedCounts == [1, 0, 0])
