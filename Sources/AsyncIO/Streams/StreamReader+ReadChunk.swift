@@ -16,7 +16,7 @@ extension StreamReader {
     ///
     /// - Thread: any; a task that is not on the loop hops.
     public func readChunk() async throws -> sending StreamChunk? {
-        if loop.isOnLoop {
+        if transport.isOnLoop {
             if let lease = try attemptChunk() { return chunk(of: lease) }
             let (isHome, record) = loop.unretainedHomeRecord(&binding, #isolation)
             if isHome {

@@ -73,7 +73,7 @@ public final class StreamReader {
     /// Waits for bytes that `attempt` then moves by ``take(into:)``, which it calls once.
     @inline(__always)
     private func read(hasRoom: Bool, _ attempt: () throws -> Int?) async throws -> Int? {
-        if loop.isOnLoop {
+        if transport.isOnLoop {
             if isBusy { throw EventLoopError.busy("read from this connection") }
             if !(hasRoom && isDrained), let count = try attempt() { return count == 0 && hasRoom ? nil : count }
             let (isHome, record) = loop.unretainedHomeRecord(&binding, #isolation)
@@ -96,7 +96,7 @@ public final class StreamReader {
     public func read(upTo maximumBytes: Int) async throws -> [UInt8] {
         try checkCount(maximumBytes)
         let most = min(maximumBytes, Self.chunkBytes)
-        if loop.isOnLoop {
+        if transport.isOnLoop {
             if let bytes = try takeNow(most) { return bytes }
             let (isHome, record) = loop.unretainedHomeRecord(&binding, #isolation)
             if isHome {
@@ -287,7 +287,7 @@ public final class StreamReader {
     // MARK: Whose turn it is
 
     func home(_ isolation: (any Actor)?) -> (isHome: Bool, record: TaskRecord?) {
-        loop.isOnLoop ? loop.homeRecord(&binding, isolation) : (false, nil)
+        transport.isOnLoop ? loop.homeRecord(&binding, isolation) : (false, nil)
     }
 
     /// The look-ahead belongs to one task from its first look to its last.

@@ -2,10 +2,21 @@
 extension StreamWriter {
     /// Sends the bytes of a chunk. As ``write(_:)-(RawSpan)`` of ``StreamChunk/bytes``, and faster: a span that a program
     /// holds across an `await` makes the compiler allocate memory for the chunk.
+    @inlinable
     public func write(_ chunk: borrowing StreamChunk) async throws {
-        let start = try chunk.withUnsafeBytes { try begin($0) }
+        let start = try begin(chunk)
         if start.isDone { return }
-        try await goOn(chunk.bytes.extracting(start.sent...), start)
+        try await goOn(chunk, start)
+    }
+
+    @usableFromInline
+    func begin(_ chunk: borrowing StreamChunk) throws -> Start {
+        try chunk.withUnsafeBytes { try begin($0) }
+    }
+
+    @usableFromInline
+    func goOn(_ chunk: borrowing StreamChunk, _ start: Start) async throws {
+        try await goOn(chunk.bytes, start)
     }
 
     /// As ``write(_:)-(RawSpan)``.

@@ -40,23 +40,31 @@ public final class StreamWriter {
     /// rest of it, so writes that wait and all later ones throw `.incompleteWrite`, and the connection can only be
     /// reset: by ``close()``, ``closeGracefully(within:discardingAtMost:)``, by the return of its handler, or when
     /// nobody holds its streams. Reading goes on until then.
+    @inlinable
     public func write(_ bytes: RawSpan) async throws {
-        let start = try bytes.withUnsafeBytes { try begin($0) }
+        // The part that needs no wait is not async, and costs the caller no frame.
+        let start = try begin(bytes)
         if start.isDone { return }
-        try await goOn(bytes.extracting(start.sent...), start)
+        try await goOn(bytes, start)
     }
 
     /// What a write has done before it waits.
+    @usableFromInline
     struct Start {
         var sent = 0
         var hasTurn = false
-        var isDone = false
+        @usableFromInline var isDone = false
     }
 
     /// Sends what can be sent at once, if no other task writes.
+    @usableFromInline
+    func begin(_ bytes: RawSpan) throws -> Start {
+        try bytes.withUnsafeBytes { try begin($0) }
+    }
+
     @inline(__always)
     func begin(_ bytes: UnsafeRawBufferPointer) throws -> Start {
-        guard loop.isOnLoop, !transport.turn.isTaken else { return Start() }
+        guard transport.isOnLoop, !transport.turn.isTaken else { return Start() }
         let sent = try transport.sendNow(bytes) ?? 0
         if sent == bytes.count { return Start(sent: sent, hasTurn: true, isDone: true) }
         transport.turn.isTaken = true
@@ -65,8 +73,9 @@ public final class StreamWriter {
     }
 
     /// The rest of a write.
-    @inline(never)
-    func goOn(_ bytes: RawSpan, _ start: Start) async throws {
+    @usableFromInline
+    func goOn(_ allBytes: RawSpan, _ start: Start) async throws {
+        let bytes = allBytes.extracting(start.sent...)
         guard loop.isOnLoop else { return try await hop(bytes, hasTurn: false) }
         let (isHome, record) = loop.homeRecord(&binding, #isolation)
         guard isHome else { return try await hop(bytes, hasTurn: start.hasTurn) }

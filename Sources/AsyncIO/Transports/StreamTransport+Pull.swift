@@ -3,6 +3,13 @@ import Synchronization
 
 /// The pull style: a task takes and gives bytes itself, straight from and into its own memory.
 extension StreamTransport {
+    /// Whether the caller is on the loop of this connection.
+    @inline(__always)
+    var isOnLoop: Bool {
+        // SAFETY: the transport holds its loop.
+        Unmanaged.passUnretained(loop)._withUnsafeGuaranteedRef { $0.isOnLoop }
+    }
+
     /// Whether a receive is known to bring nothing now, and a task that reads must wait.
     @inline(__always)
     var hasNothing: Bool { !driver.isReadable && state.reading != .ended && state.life == .open }
