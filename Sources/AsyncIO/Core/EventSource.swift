@@ -26,7 +26,8 @@ package class EventSource {
     /// Notes how many bytes it, and the task that it resumed, have moved.
     @inline(__always)
     final func moved(_ byteCount: Int) {
-        if reservedBytes >= 0 { reservedBytes = byteCount < ByteBudget.bulkBytes ? 0 : ByteBudget.bytesReservedFromBulk }
+        if reservedBytes < 0 { return }
+        reservedBytes = byteCount < ByteBudget.bulkBytes ? 0 : ByteBudget.bytesReservedFromBulk
     }
 
     init() {}

@@ -24,6 +24,22 @@ let writerCalls = [
         let bytes = scene.bytes
         try await scene.count { try await writer.write(bytes.span.bytes) }
     },
+    Call("StreamWriter.write(_: StreamChunk)") { scene in
+        let (reader, writer, peer) = try scene.network.openStreams()
+        peer.sends(scene.bytes)
+        await scene.network.idle()
+        peer.retainsWritten = false
+        var written = 0
+        while written < scene.size, let chunk = try await reader.readChunk() {
+            scene.begin()
+            try await writer.write(chunk)
+            scene.end()
+            written += chunk.byteCount
+        }
+        scene.require(peer.sends.reduce(0, +) == scene.size, "the chunks were not written")
+        writer.close()
+        await scene.network.idle()
+    },
     writes("write(_: Span<UInt8>)") { writer, scene in
         let bytes = scene.bytes
         try await scene.count { try await writer.write(bytes.span) }
