@@ -41,10 +41,10 @@ extension EventLoop {
         _ deadline: LoopInstant, _ site: CallSite, _ body: SentBody<Result>
     ) async throws -> UncheckedSendable<Result> {
         var hasEnded = false
-        let task = createTask(name: "timeout", eagerStart: true, fileID: site.fileID, line: site.line) {
-            defer { hasEnded = true }
-            return UncheckedSendable(value: try await body.call())
-        }
+        let record = TaskRecord(loop: self, name: "timeout", site: site)
+        // The caller awaits it, also when the run has ended: its error is not reported as one that nobody gets.
+        record.whenEnded = { _ in hasEnded = true }
+        let task = try start(record, nil, true) { UncheckedSendable(value: try await body.call()) }
         var timedOut = false
         let expire = {
             timedOut = true

@@ -191,6 +191,33 @@ struct RunnerTests {
         }
     }
 
+    /// The body of a time limit runs in a task of its own, which its caller awaits: the error is the caller's.
+    @Test(arguments: LoopKind.available)
+    func whatTheBodyOfATimeLimitThrowsDuringTheCloseIsItsCallersError(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { _ in
+            nonisolated(unsafe) var reports: [ExceptionContext] = []
+            nonisolated(unsafe) var caught: (any Error)?
+            let runner = Runner(loopFactory: { try kind.makeLoop() })
+            let loop = try runner.getLoop()
+            loop.setExceptionHandler { _, context in reports.append(context) }
+            try runner.run {
+                loop.startTask {
+                    do {
+                        try await withTimeout(.seconds(3_600)) {
+                            do { try await loop.sleep(for: .seconds(60)) } catch { throw Failure() }
+                        }
+                    } catch {
+                        caught = error
+                    }
+                }
+                while loop.statistics.waitingTasks < 1 { await loop.yield() }
+            }
+            try runner.close()
+            #expect(caught is Failure)
+            #expect(reports.isEmpty, "\(reports.map(\.message))")
+        }
+    }
+
     // covers: 25, 37
     @Test func aMainTaskThatWasLeftBehindByAStopIsEndedByTheClose() async throws {
         try await withLoopThread { _ in
