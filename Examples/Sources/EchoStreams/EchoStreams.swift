@@ -20,7 +20,7 @@ import AsyncIO
         // A chunk is a buffer of the loop's: nothing is copied, and an idle connection holds none.
         while let chunk = try await reader.readChunk() {
             // Back-pressure: a write returns when the kernel has the bytes, and nothing is read before.
-            try await writer.write(chunk.bytes)
+            try await writer.write(chunk)
         }
     }
 }
