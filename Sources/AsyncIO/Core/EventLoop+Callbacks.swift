@@ -10,7 +10,7 @@ extension EventLoop {
     /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` does that.
     @discardableResult
     public final func callSoon(
-        fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Void
+        fileID: StaticString = #fileID, line: UInt = #line, _ body: consuming @escaping () throws -> Void
     ) -> Handle {
         if !isRunningHere {
             requireOnLoop("callSoon")
@@ -20,7 +20,7 @@ extension EventLoop {
         }
         if isClosed { return Handle(loop: self, name: deadName("callSoon")) }
         let name = core.pointee.callbacks.insert(
-            ScheduledCallback(action: .call(body), site: CallSite(fileID: fileID, line: line), isTimer: false))
+            ScheduledCallback(body, site: CallSite(fileID: fileID, line: line), isTimer: false))
         core.pointee.ready.push(LoopWord(.callback, name))
         return Handle(loop: self, name: name)
     }
@@ -50,7 +50,7 @@ extension EventLoop {
     @discardableResult
     public final func callLater(
         after delay: Duration, fileID: StaticString = #fileID, line: UInt = #line,
-        _ body: @escaping () throws -> Void
+        _ body: consuming @escaping () throws -> Void
     ) -> TimerHandle {
         makeTimer("callLater", now.advanced(by: delay), CallSite(fileID: fileID, line: line), body)
     }
@@ -62,16 +62,20 @@ extension EventLoop {
     @discardableResult
     public final func callAt(
         _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
-        _ body: @escaping () throws -> Void
+        _ body: consuming @escaping () throws -> Void
     ) -> TimerHandle {
         makeTimer("callAt", deadline, CallSite(fileID: fileID, line: line), body)
     }
 
+    @inline(__always)
     private final func makeTimer(
-        _ function: StaticString, _ deadline: LoopInstant, _ site: CallSite, _ body: @escaping () throws -> Void
+        _ function: StaticString, _ deadline: LoopInstant, _ site: CallSite,
+        _ body: consuming @escaping () throws -> Void
     ) -> TimerHandle {
         requireOnLoop(function)
-        let name = isClosed ? deadName(function) : schedule(.call(body), at: deadline, site: site)
+        let name =
+            isClosed
+            ? deadName(function) : schedule(ScheduledCallback(body, site: site, isTimer: true), at: deadline)
         return TimerHandle(loop: self, name: name, deadline: deadline)
     }
 
@@ -81,8 +85,10 @@ extension EventLoop {
     /// The smallest step of the loop's clock.
     public final var clockResolution: Duration { clockSource.resolution }
 
-    final func schedule(_ action: ScheduledCallback.Action, at deadline: LoopInstant, site: CallSite) -> SlotName {
-        let name = core.pointee.callbacks.insert(ScheduledCallback(action: action, site: site, isTimer: true))
+    /// - Parameter callback: A timer.
+    @inline(__always)
+    final func schedule(_ callback: consuming ScheduledCallback, at deadline: LoopInstant) -> SlotName {
+        let name = core.pointee.callbacks.insert(callback)
         core.pointee.timers.insert(deadline: deadline, name: name)
         return name
     }
@@ -90,8 +96,12 @@ extension EventLoop {
     final func cancelCallback(_ name: SlotName) {
         requireOnLoop("cancel")
         // The closure is released here, at once, and after the slab is in order again.
-        guard let callback = core.pointee.callbacks.remove(name), callback.isTimer else { return }
-        core.pointee.timers.cancelled { core.pointee.callbacks.contains($0) }
+        guard core.pointee.callbacks.contains(name) else { return }
+        let callback = core.pointee.callbacks.take(name)
+        withExtendedLifetime(callback) {
+            guard callback.isTimer, !core.pointee.timers.removeIfLast(name) else { return }
+            core.pointee.timers.cancelled { core.pointee.callbacks.contains($0) }
+        }
     }
 
     final func isPending(_ name: SlotName) -> Bool {
@@ -100,6 +110,7 @@ extension EventLoop {
     }
 
     /// The name of nothing, for the handle of a callback that a closed loop does not take.
+    @inline(never)
     private final func deadName(_ function: StaticString) -> SlotName {
         reportUseAfterClose(function)
         return SlotName(slot: .max, generation: 0)

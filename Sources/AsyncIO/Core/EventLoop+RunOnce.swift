@@ -57,12 +57,7 @@ extension EventLoop {
             run(word.job, word.kind, executor)
         case .callback:
             // A cancelled one is gone.
-            guard let callback = core.pointee.callbacks.remove(word.name) else { return }
-            switch callback.action {
-            case .call(let body): callReporting(callback.site, body)
-            case .settle(let token): settle(token, .ready)
-            case .again(let timer): timer.fire(on: self)
-            }
+            if core.pointee.callbacks.contains(word.name) { core.pointee.callbacks.take(word.name).run(on: self) }
         case .source:
             // SAFETY: not retained. If the source is unregistered meanwhile, it is released after this iteration.
             guard let source = core.pointee.sources.unretained(word.name) else { return }

@@ -51,17 +51,64 @@ struct LoopCore: ~Copyable {
     var tick: UInt64 = 0
 }
 
-/// A closure that waits for its turn or its time.
+/// What is scheduled: a closure, or a task that sleeps.
+///
+/// 56 bytes, so that a slot of the slab is one cache line. No enumeration with closures in it: the compiler leaves the release of
+/// such a thing to the runtime.
 struct ScheduledCallback {
-    enum Action {
-        case call(() throws -> Void)
-        /// A task sleeps.
-        case settle(WaiterToken)
-        case again(RepeatingTimer)
+    /// `nil` for a task that sleeps.
+    private(set) var body: (() throws -> Void)?
+    /// The waiter of a task that sleeps, or the address of a repeating timer; the uppermost bit is ``isTimer``.
+    private var bits: UInt64
+    let site: CallSite
+
+    private static var timerBit: UInt64 { 1 << 63 }
+
+    @inline(__always)
+    init(_ body: consuming @escaping () throws -> Void, site: CallSite, isTimer: Bool) {
+        self.body = body
+        bits = isTimer ? Self.timerBit : 0
+        self.site = site
     }
 
-    var action: Action
-    var site: CallSite
+    /// Wakes a sleeping task.
+    init(settling token: WaiterToken, site: CallSite) {
+        body = nil
+        bits = token.bits | Self.timerBit
+        self.site = site
+    }
+
+    init(_ timer: RepeatingTimer, site: CallSite) {
+        // The closure retains the timer.
+        body = { timer.fire() }
+        bits = UInt64(UInt(bitPattern: Unmanaged.passUnretained(timer).toOpaque())) | Self.timerBit
+        self.site = site
+    }
+
+    @inline(__always)
+    consuming func run(on loop: EventLoop) {
+        let (site, waiter) = (site, waiter)
+        if let body {
+            loop.callReporting(site, body)
+        } else {
+            loop.settle(waiter, .ready)
+        }
+    }
+
     /// Whether the heap has an entry for it.
-    var isTimer: Bool
+    var isTimer: Bool {
+        @inline(__always)
+        get { bits & Self.timerBit != 0 }
+        @inline(__always)
+        set { bits = bits & ~Self.timerBit | (newValue ? Self.timerBit : 0) }
+    }
+
+    /// Whom it wakes, if it has no body.
+    var waiter: WaiterToken { WaiterToken(bits: bits) }
+
+    var repeatingTimer: RepeatingTimer? {
+        guard body != nil, let address = UnsafeRawPointer(bitPattern: UInt(bits & ~Self.timerBit)) else { return nil }
+        // SAFETY: the body retains it.
+        return Unmanaged<RepeatingTimer>.fromOpaque(address).takeUnretainedValue()
+    }
 }

@@ -61,7 +61,7 @@ extension EventLoop {
             guard let callback = core.pointee.callbacks[word.name]?.pointee else {
                 return .other("a cancelled callback")
             }
-            if case .settle = callback.action { return .other("the end of a sleep") }
+            if callback.body == nil { return .other("the end of a sleep") }
             return .callback(callback.site)
         case .message: return .callback(word.peekMessage().callSite)
         case .source:

@@ -28,7 +28,7 @@ public final class RepeatingTimer {
         self.site = site
         guard let loop else { return }
         self.body = body
-        name = loop.schedule(.again(self), at: deadline, site: site)
+        name = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
     }
 
     /// Whether it will be called again.
@@ -48,7 +48,7 @@ public final class RepeatingTimer {
         loop.requireOnLoop("RepeatingTimer.reschedule")
         unschedule(on: loop)
         self.deadline = deadline
-        name = loop.schedule(.again(self), at: deadline, site: site)
+        name = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
     }
 
     /// Moves the next call to one interval from now, so a timer that is restarted in time never calls.
@@ -58,14 +58,14 @@ public final class RepeatingTimer {
     }
 
     /// Its turn.
-    func fire(on loop: EventLoop) {
+    func fire() {
         name = nil
-        guard let body else { return }
+        guard let loop, let body else { return }
         loop.callReporting(site) { try body(self) }
         // It may have cancelled or rescheduled itself.
         guard isActive, name == nil else { return }
         deadline = Self.next(after: deadline, interval: interval, now: loop.now)
-        name = loop.schedule(.again(self), at: deadline, site: site)
+        name = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
     }
 
     /// The loop has dropped it, or it was cancelled.
@@ -112,7 +112,8 @@ extension EventLoop {
     /// Drops what waits, uncalled.
     final func dropCallbacks() {
         for name in core.pointee.callbacks.names {
-            if case .again(let timer)? = core.pointee.callbacks.remove(name)?.action { timer.ended() }
+            // Released after the slab is in order again.
+            if let callback = core.pointee.callbacks.remove(name) { callback.repeatingTimer?.ended() }
         }
     }
 }

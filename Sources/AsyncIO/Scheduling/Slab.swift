@@ -2,15 +2,24 @@
 ///
 /// Freed places are reused last in, first out, since those are still in the cache.
 struct Slab<Element>: ~Copyable {
-    private struct Entry {
+    /// Stands before each element. Whether a slot is in use is said here and not by an optional, whose copies and releases the
+    /// compiler leaves to the runtime.
+    private struct Header {
         var generation: UInt32
+        /// The next free slot, `none`, or `used`.
         var nextFree: UInt32
-        var element: Element?
     }
 
     private static var none: UInt32 { .max }
+    private static var used: UInt32 { .max - 1 }
+    private static var offset: Int { max(MemoryLayout<Header>.size, MemoryLayout<Element>.alignment) }
+    /// From one slot to the next.
+    private static var stride: Int {
+        let alignment = max(MemoryLayout<Header>.alignment, MemoryLayout<Element>.alignment)
+        return (offset + MemoryLayout<Element>.size + alignment - 1) / alignment * alignment
+    }
 
-    private var entries: UnsafeMutablePointer<Entry>
+    private var memory: UnsafeMutableRawPointer
     private var capacity: Int
     /// Places from here on were never used.
     private var untouched = 0
@@ -19,51 +28,55 @@ struct Slab<Element>: ~Copyable {
 
     init(capacity: Int = 16) {
         self.capacity = capacity
-        entries = .allocate(capacity: capacity)
+        memory = Self.allocate(capacity)
     }
 
     deinit {
-        entries.deinitialize(count: untouched)
-        entries.deallocate()
+        for slot in 0..<untouched where header(slot).pointee.nextFree == Self.used {
+            element(slot).deinitialize(count: 1)
+        }
+        memory.deallocate()
     }
 
     mutating func insert(_ element: consuming Element) -> SlotName {
-        count += 1
-        if firstFree != Self.none {
-            let slot = firstFree
-            let entry = entries + Int(slot)
-            firstFree = entry.pointee.nextFree
-            entry.pointee.element = element
-            return SlotName(slot: slot, generation: entry.pointee.generation)
-        }
-        if untouched == capacity { grow() }
-        let slot = UInt32(untouched)
-        (entries + untouched).initialize(to: Entry(generation: 0, nextFree: Self.none, element: element))
-        untouched += 1
-        return SlotName(slot: slot, generation: 0)
+        count &+= 1
+        if firstFree == Self.none { addFreeSlot() }
+        let slot = firstFree
+        let header = header(Int(slot))
+        firstFree = header.pointee.nextFree
+        header.pointee.nextFree = Self.used
+        self.element(Int(slot)).initialize(to: element)
+        return SlotName(slot: slot, generation: header.pointee.generation)
     }
 
     /// Takes the element out; `nil` for a stale name.
     mutating func remove(_ name: SlotName) -> Element? {
-        guard let entry = entry(name) else { return nil }
-        let element = entry.pointee.element.take()
-        entry.pointee.generation = (entry.pointee.generation + 1) % SlotName.generationLimit
-        entry.pointee.nextFree = firstFree
+        contains(name) ? take(name) : nil
+    }
+
+    /// Takes an element out that the slab contains.
+    @inline(__always)
+    mutating func take(_ name: SlotName) -> Element {
+        let element = element(Int(name.slot)).move()
+        let header = header(Int(name.slot))
+        header.pointee.generation = (header.pointee.generation &+ 1) & (SlotName.generationLimit - 1)
+        header.pointee.nextFree = firstFree
         firstFree = name.slot
-        count -= 1
+        count &-= 1
         return element
     }
 
+    @inline(__always)
     func contains(_ name: SlotName) -> Bool {
-        entry(name) != nil
+        guard Int(name.slot) < untouched else { return false }
+        let header = header(Int(name.slot)).pointee
+        return header.generation == name.generation && header.nextFree == Self.used
     }
 
     /// The element itself, to be used before the next insertion; `nil` for a stale name.
+    @inline(__always)
     subscript(name: SlotName) -> UnsafeMutablePointer<Element>? {
-        guard let entry = entry(name) else { return nil }
-        // SAFETY: the entry is in use, so the optional has a payload, which lies at the optional's own address.
-        return UnsafeMutableRawPointer(entry).advanced(by: MemoryLayout<Entry>.offset(of: \.element)!)
-            .assumingMemoryBound(to: Element.self)
+        contains(name) ? element(Int(name.slot)) : nil
     }
 
     /// As the subscript, without retaining an object.
@@ -78,24 +91,45 @@ struct Slab<Element>: ~Copyable {
     /// The names of all elements, in no order.
     var names: [SlotName] {
         (0..<untouched).compactMap { slot in
-            let entry = entries[slot]
-            return entry.element == nil ? nil : SlotName(slot: UInt32(slot), generation: entry.generation)
+            let header = header(slot).pointee
+            return header.nextFree == Self.used ? SlotName(slot: UInt32(slot), generation: header.generation) : nil
         }
     }
 
+    // SAFETY: `slot` is below `untouched` or being added, so its header is initialized; its element is while it is in use.
     @inline(__always)
-    private func entry(_ name: SlotName) -> UnsafeMutablePointer<Entry>? {
-        guard Int(name.slot) < untouched else { return nil }
-        let entry = entries + Int(name.slot)
-        guard entry.pointee.generation == name.generation, entry.pointee.element != nil else { return nil }
-        return entry
+    private func header(_ slot: Int) -> UnsafeMutablePointer<Header> {
+        (memory + slot &* Self.stride).assumingMemoryBound(to: Header.self)
+    }
+
+    @inline(__always)
+    private func element(_ slot: Int) -> UnsafeMutablePointer<Element> {
+        (memory + slot &* Self.stride + Self.offset).assumingMemoryBound(to: Element.self)
+    }
+
+    @inline(never)
+    private mutating func addFreeSlot() {
+        if untouched == capacity { grow() }
+        header(untouched).initialize(to: Header(generation: 0, nextFree: Self.none))
+        firstFree = UInt32(untouched)
+        untouched += 1
     }
 
     private mutating func grow() {
-        let larger = UnsafeMutablePointer<Entry>.allocate(capacity: capacity * 2)
-        larger.moveInitialize(from: entries, count: untouched)
-        entries.deallocate()
-        entries = larger
+        let former = memory
+        memory = Self.allocate(capacity * 2)
+        for slot in 0..<untouched {
+            let entry = former + slot * Self.stride
+            let formerHeader = entry.assumingMemoryBound(to: Header.self).pointee
+            header(slot).initialize(to: formerHeader)
+            if formerHeader.nextFree != Self.used { continue }
+            element(slot).moveInitialize(from: (entry + Self.offset).assumingMemoryBound(to: Element.self), count: 1)
+        }
+        former.deallocate()
         capacity *= 2
+    }
+
+    private static func allocate(_ capacity: Int) -> UnsafeMutableRawPointer {
+        .allocate(byteCount: capacity * stride, alignment: 64)
     }
 }

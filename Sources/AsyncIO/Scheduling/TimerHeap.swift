@@ -17,30 +17,42 @@ struct TimerHeap: ~Copyable {
     /// asyncio's `_MIN_SCHEDULED_TIMER_HANDLES`: smaller heaps are not worth a rebuild.
     private static let smallestCompacted = 100
 
-    private var entries: [Entry] = []
+    // SAFETY: of `capacity` places, the first `count` are initialized; entries are trivial.
+    private var entries: UnsafeMutablePointer<Entry>
+    private var capacity = 64
     private var nextSequence: UInt64 = 0
     /// Entries whose timer was cancelled.
     private var dead = 0
-
     /// Entries, dead ones included.
-    var count: Int { entries.count }
+    private(set) var count = 0
+
+    init() {
+        entries = .allocate(capacity: capacity)
+    }
+
+    deinit {
+        entries.deallocate()
+    }
 
     @inline(__always)
     var hasDeadEntries: Bool { dead > 0 }
 
     /// The next entry, dead or alive.
-    var first: Entry? { entries.first }
+    @inline(__always)
+    var first: Entry? { count > 0 ? entries[0] : nil }
 
     mutating func insert(deadline: LoopInstant, name: SlotName) {
         let entry = Entry(deadline: deadline.nanoseconds, sequence: nextSequence, name: name)
-        nextSequence += 1
-        entries.append(entry)
-        siftUp(from: entries.count - 1, entry)
+        nextSequence &+= 1
+        if count == capacity { grow() }
+        count &+= 1
+        siftUp(from: count &- 1, entry)
     }
 
     mutating func removeFirst() {
-        let last = entries.removeLast()
-        if !entries.isEmpty { siftDown(from: 0, last) }
+        precondition(count > 0)
+        count &-= 1
+        if count > 0 { siftDown(from: 0, entries[count]) }
     }
 
     /// The first entry was found dead and removed.
@@ -48,50 +60,76 @@ struct TimerHeap: ~Copyable {
         dead -= 1
     }
 
+    /// Removes the entry of `name` if that is the last one of the array, as it often is for a timer that lives briefly: nothing
+    /// is below it.
+    @inline(__always)
+    mutating func removeIfLast(_ name: SlotName) -> Bool {
+        guard count > 0, entries[count &- 1].name == name else { return false }
+        count &-= 1
+        return true
+    }
+
     /// A timer was cancelled whose entry is still here. Rebuilds the heap when most of it is dead.
     mutating func cancelled(isAlive: (SlotName) -> Bool) {
         dead += 1
-        guard entries.count > Self.smallestCompacted, dead * 2 > entries.count else { return }
-        entries.removeAll { !isAlive($0.name) }
-        dead = 0
-        guard entries.count > 1 else { return }
-        for index in stride(from: (entries.count - 2) / 4, through: 0, by: -1) { siftDown(from: index, entries[index]) }
+        if count > Self.smallestCompacted, dead * 2 > count { compact(isAlive) }
     }
 
     mutating func removeAll() {
-        entries = []
+        count = 0
         dead = 0
     }
 
-    private mutating func siftUp(from start: Int, _ entry: Entry) {
-        entries.withUnsafeMutableBufferPointer { heap in
-            var index = start
-            while index > 0 {
-                let parent = (index - 1) / 4
-                guard entry < heap[parent] else { break }
-                heap[index] = heap[parent]
-                index = parent
-            }
-            heap[index] = entry
+    @inline(never)
+    private mutating func compact(_ isAlive: (SlotName) -> Bool) {
+        var living = 0
+        for index in 0..<count where isAlive(entries[index].name) {
+            entries[living] = entries[index]
+            living += 1
         }
+        count = living
+        dead = 0
+        guard count > 1 else { return }
+        for index in stride(from: (count - 2) / 4, through: 0, by: -1) { siftDown(from: index, entries[index]) }
     }
 
-    private mutating func siftDown(from start: Int, _ entry: Entry) {
-        entries.withUnsafeMutableBufferPointer { heap in
-            var index = start
-            while true {
-                let firstChild = index * 4 + 1
-                guard firstChild < heap.count else { break }
-                var smallest = firstChild
-                for child in (firstChild + 1)..<max(firstChild + 1, min(firstChild + 4, heap.count))
-                where heap[child] < heap[smallest] {
-                    smallest = child
-                }
-                guard heap[smallest] < entry else { break }
-                heap[index] = heap[smallest]
-                index = smallest
-            }
-            heap[index] = entry
+    @inline(never)
+    private mutating func grow() {
+        let larger = UnsafeMutablePointer<Entry>.allocate(capacity: capacity * 2)
+        larger.moveInitialize(from: entries, count: count)
+        entries.deallocate()
+        entries = larger
+        capacity *= 2
+    }
+
+    /// Puts `entry` where it belongs, from a free place upwards.
+    @inline(__always)
+    private func siftUp(from start: Int, _ entry: Entry) {
+        var index = start
+        while index > 0 {
+            let parent = (index &- 1) / 4
+            guard entry < entries[parent] else { break }
+            entries[index] = entries[parent]
+            index = parent
         }
+        entries[index] = entry
+    }
+
+    /// Puts `entry` where it belongs, from a free place downwards.
+    private func siftDown(from start: Int, _ entry: Entry) {
+        var index = start
+        while true {
+            let firstChild = index * 4 + 1
+            guard firstChild < count else { break }
+            var smallest = firstChild
+            for child in (firstChild + 1)..<max(firstChild + 1, min(firstChild + 4, count))
+            where entries[child] < entries[smallest] {
+                smallest = child
+            }
+            guard entries[smallest] < entry else { break }
+            entries[index] = entries[smallest]
+            index = smallest
+        }
+        entries[index] = entry
     }
 }

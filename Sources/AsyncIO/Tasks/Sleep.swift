@@ -19,7 +19,8 @@ extension EventLoop {
         try await atHome { record in
             if isClosed { throw EventLoopError.closed }
             let token = makeWaiter()
-            let timer = schedule(.settle(token), at: deadline, site: CallSite(fileID: #fileID, line: #line))
+            let timer = schedule(
+                ScheduledCallback(settling: token, site: CallSite(fileID: #fileID, line: #line)), at: deadline)
             let outcome = await suspend(token, record)
             if outcome != .ready { cancelCallback(timer) }
             try check(outcome)

@@ -215,9 +215,13 @@ struct EventLoopCallbacksTests {
             second = loop.callAt(due) { Issue.record("fired") }
             // One that is still there counts, until the next tick removes it.
             let later = loop.callLater(after: .milliseconds(2)) { Issue.record("fired") }
+            let last = loop.callLater(after: .milliseconds(3)) { Issue.record("fired") }
             loop.callAt(due) {
                 later.cancel()
                 #expect(hasDeadEntries())
+                // The last entry of the heap leaves it at once.
+                last.cancel()
+                #expect(loop.core.pointee.timers.count == 1)
                 loop.callSoon {
                     #expect(loop.core.pointee.timers.count == 0)
                     #expect(!hasDeadEntries())
