@@ -43,6 +43,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// For subclasses.
     package init(clock: EventLoopClock, waker: Waker) {
         aio_install_fork_handler()
+        TaskRecord.installCancellation()
         core = .allocate(capacity: 1)
         core.initialize(to: LoopCore())
         clockSource = clock

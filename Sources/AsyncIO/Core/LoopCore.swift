@@ -23,9 +23,9 @@ struct LoopCore: ~Copyable {
     var budget = ByteBudget()
 
     /// Tasks that the loop started and that have not ended.
-    var tasks: [ObjectIdentifier: TaskRecord] = [:]
+    var tasks = TaskList()
     /// Those of them that have begun.
-    var runningTasks: [TaskIdentity: TaskRecord] = [:]
+    var runningTasks = RunningTasks()
     /// Tasks that the loop has started so far.
     var taskCount: UInt64 = 0
     var taskFactory: EventLoop.TaskFactory?

@@ -76,7 +76,7 @@ extension EventLoop {
     }
 
     /// Stops the program if the caller is not on the loop: a data race otherwise.
-    @inline(__always)
+    @inline(__always) @usableFromInline
     final func requireOnLoop(_ function: StaticString) {
         if !isOnLoop { failOffLoop(function) }
     }
@@ -117,6 +117,7 @@ extension EventLoop {
     /// The caller is suspended meanwhile, so what `operation` captures is used by one thread at a time.
     ///
     /// - Parameter function: Whose hop it is, for debug mode.
+    @usableFromInline
     final nonisolated(nonsending) func hop<Result>(
         _ function: StaticString = #function, _ operation: nonisolated(nonsending) () async throws -> Result
     ) async throws -> Result {

@@ -29,7 +29,7 @@ extension EventLoop {
         return LoopStatistics(
             callbacks: core.pointee.callbacks.count,
             timers: core.pointee.timers.count,
-            waitingTasks: core.pointee.waiters.count + core.pointee.tasks.values.count { !$0.suspension.isEmpty },
+            waitingTasks: core.pointee.waiters.count + core.pointee.tasks.records.count { !$0.suspension.isEmpty },
             tasks: core.pointee.tasks.count,
             sources: core.pointee.sources.count - core.pointee.internalSources,
             unhandledErrors: core.pointee.unhandledErrors,

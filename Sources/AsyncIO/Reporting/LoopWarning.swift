@@ -64,7 +64,11 @@ extension EventLoop {
     final func warnOfHop(_ function: StaticString) {
         guard core.pointee.debug.reportedHops.insert("\(function)").inserted else { return }
         var who = "a task"
-        if #available(macOS 26, *), let name = Task.name { who = "task '\(name)'" }
+        if let name = core.pointee.runningTasks[.current]?.name {
+            who = "task '\(name)'"
+        } else if #available(macOS 26, *), let name = Task.name {
+            who = "task '\(name)'"
+        }
         warn(LoopWarning(.hop, "\(function) was called off its event loop by \(who), which had to hop there and back"))
     }
 

@@ -79,6 +79,7 @@ struct LoopWord {
 }
 
 /// Something that another thread sends to the loop.
+@usableFromInline
 class LoopMessage {
     /// On the loop's thread, in its turn.
     func deliver(on loop: EventLoop) {}

@@ -82,10 +82,9 @@ struct Slab<Element>: ~Copyable {
     /// As the subscript, without retaining an object.
     @inline(__always)
     func unretained(_ name: SlotName) -> Unmanaged<Element>? where Element: AnyObject {
-        guard let entry = entry(name) else { return nil }
-        // SAFETY: as above; a reference has the form of an unmanaged one.
-        return UnsafeRawPointer(entry).advanced(by: MemoryLayout<Entry>.offset(of: \.element)!)
-            .load(as: Unmanaged<Element>.self)
+        guard let element = self[name] else { return nil }
+        // SAFETY: a reference has the form of an unmanaged one.
+        return UnsafeRawPointer(element).load(as: Unmanaged<Element>.self)
     }
 
     /// The names of all elements, in no order.

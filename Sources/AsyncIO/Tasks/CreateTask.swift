@@ -9,12 +9,12 @@ extension EventLoop {
     /// ``startTask(name:priority:eagerStart:fileID:line:_:)`` is for tasks that nobody awaits.
     ///
     /// - Parameter name: For reports.
+    @inlinable
     public final func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
         line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Success
     ) -> Task<Success, any Error> {
-        requireOnLoop("createTask")
-        let record = TaskRecord(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
+        let record = makeTaskRecord("createTask", name, fileID, line)
         do {
             return try start(record, priority, eagerStart, operation)
         } catch {
@@ -36,36 +36,52 @@ extension EventLoop {
     /// No error is lost when the task is dropped, so the compiler does not warn.
     ///
     /// - Parameter name: For reports.
-    @discardableResult
+    @inlinable @discardableResult
     public final func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
         line: UInt = #line, _ operation: @concurrent @escaping () async -> Success
     ) -> Task<Success, Never> {
-        requireOnLoop("createTask")
-        let record = TaskRecord(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
-        // SAFETY: every step runs on this thread, so the operation does not leave it.
-        var sent = SentValueBody(call: operation)
-        if isClosed { return startOnClosedLoop(record, priority, sent) }
+        let record = makeTaskRecord("createTask", name, fileID, line)
+        if isClosed { return startOnClosedLoop(record, priority, operation) }
         record.assignID()
-        sent = SentValueBody(call: applyTaskFactory(operation, record))
+        // SAFETY: every step runs on this thread, so the operation does not leave it.
+        nonisolated(unsafe) let operation = hasTaskFactory ? applyTaskFactory(operation, record) : operation
         record.register()
-        let body: @Sendable @concurrent () async -> Success = { [sent] in await record.run(sent) }
-        let task: Task<Success, Never>
+        let task: Task<Success, any Error>
         if eagerStart, #available(macOS 26, *) {
-            task = Task.immediate(name: record.name, priority: priority, executorPreference: self, operation: body)
+            task = Task.immediate(name: record.name, priority: priority, executorPreference: self) {
+                try await record.run(operation)
+            }
         } else {
-            task = Task(name: record.name, executorPreference: self, priority: priority, operation: body)
+            task = Task(name: record.name, executorPreference: self, priority: priority) {
+                try await record.run(operation)
+            }
         }
-        adopt(record) { task.cancel() }
-        return task
+        record.started(unsafeBitCast(task, to: UInt.self))
+        // SAFETY: a task's object knows no type of error, and this one throws none. Made as one that cannot throw, it would call
+        // the operation by a thunk, with memory and a frame of its own.
+        return unsafeBitCast(task, to: Task<Success, Never>.self)
     }
 
     /// A body that cannot throw owes its value, so it runs: on the thread of closed loops, and unknown to this loop.
+    @usableFromInline
     final func startOnClosedLoop<Success: Sendable>(
-        _ record: TaskRecord, _ priority: TaskPriority?, _ operation: SentValueBody<Success>
+        _ record: TaskRecord, _ priority: TaskPriority?, _ operation: @concurrent @escaping () async -> Success
     ) -> Task<Success, Never> {
-        Task(name: record.name, executorPreference: self, priority: priority) { await operation.call() }
+        let sent = SentValueBody(call: operation)
+        return Task(name: record.name, executorPreference: self, priority: priority) { await sent.call() }
     }
+
+    @usableFromInline
+    final func makeTaskRecord(
+        _ function: StaticString, _ name: String?, _ fileID: StaticString, _ line: UInt
+    ) -> TaskRecord {
+        requireOnLoop(function)
+        return TaskRecord(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
+    }
+
+    @usableFromInline
+    final var hasTaskFactory: Bool { core.pointee.taskFactory != nil }
 
     /// Starts a task that nobody awaits: an error that ends it goes to the exception handler, once.
     ///
@@ -101,6 +117,9 @@ extension EventLoop {
     }
 
     /// Starts the task of `record`. Throws `.closed`, and what the task factory throws.
+    ///
+    /// Inlinable: specialised in the caller's module, it has no closure around the operation but the task's own.
+    @inlinable
     final func start<Success: Sendable>(
         _ record: TaskRecord, _ priority: TaskPriority?, _ eagerStart: Bool,
         _ operation: @concurrent @escaping () async throws -> Success
@@ -108,29 +127,26 @@ extension EventLoop {
         if isClosed { throw EventLoopError.closed }
         record.assignID()
         // SAFETY: every step runs on this thread, so the operation does not leave it.
-        let sent = SentBody(call: try applyTaskFactory(operation, record))
+        nonisolated(unsafe) let operation = hasTaskFactory ? try applyTaskFactory(operation, record) : operation
         record.register()
-        let body: @Sendable @concurrent () async throws -> Success = { try await record.run(sent) }
         let task: Task<Success, any Error>
         if eagerStart, #available(macOS 26, *) {
-            task = Task.immediate(name: record.name, priority: priority, executorPreference: self, operation: body)
+            task = Task.immediate(name: record.name, priority: priority, executorPreference: self) {
+                try await record.run(operation)
+            }
         } else {
-            task = Task(name: record.name, executorPreference: self, priority: priority, operation: body)
+            task = Task(name: record.name, executorPreference: self, priority: priority) {
+                try await record.run(operation)
+            }
         }
-        adopt(record) { task.cancel() }
+        record.started(unsafeBitCast(task, to: UInt.self))
         return task
-    }
-
-    /// Notes how a task that was just created is cancelled.
-    private final func adopt(_ record: TaskRecord, cancel: @escaping @Sendable () -> Void) {
-        if !record.isFinished { record.requestCancel = cancel }
-        if core.pointee.isDraining { cancel() }
     }
 
     /// Asks all tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` to end. The loop's thread.
     public final func cancelAllTasks() {
         requireOnLoop("cancelAllTasks")
-        for record in Array(core.pointee.tasks.values) { record.requestCancel?() }
+        for record in core.pointee.tasks.records { record.requestCancel() }
     }
 
     /// How many tasks have not ended. The loop's thread.

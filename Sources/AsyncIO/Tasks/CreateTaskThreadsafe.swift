@@ -27,29 +27,20 @@ extension EventLoop {
         let record = TaskRecord(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
         // SAFETY: the operation was sent here, and goes on to the loop's thread alone.
         let sent = SentValueBody(call: operation)
-        let canceller = TaskCanceller()
-        let task = Task(name: record.name, executorPreference: self, priority: priority) { [self] in
-            await runPosted(record, canceller, sent)
+        return Task(name: record.name, executorPreference: self, priority: priority) { [self] in
+            await runPosted(record, sent)
         }
-        canceller.adopt { task.cancel() }
-        return task
     }
 
     @concurrent
     private final func runPosted<Success: Sendable>(
-        _ record: TaskRecord, _ canceller: TaskCanceller, _ operation: SentValueBody<Success>
+        _ record: TaskRecord, _ operation: SentValueBody<Success>
     ) async -> Success {
         if isClosed { return await operation.call() }
         record.assignID()
-        let sent = SentValueBody(call: applyTaskFactory(operation.call, record))
-        begin(record, canceller)
-        return await record.run(sent)
-    }
-
-    private final func begin(_ record: TaskRecord, _ canceller: TaskCanceller) {
-        record.requestCancel = { canceller.cancel() }
+        let operation = applyTaskFactory(operation.call, record)
         record.register()
-        if core.pointee.isDraining { canceller.cancel() }
+        return await record.run(operation)
     }
 
     /// - Parameter whenDone: Called with the result, before whoever awaits the task gets it.
@@ -57,10 +48,9 @@ extension EventLoop {
         _ record: TaskRecord, _ priority: TaskPriority?, _ operation: SentBody<Success>,
         whenDone: @escaping @Sendable (Result<Success, any Error>) -> Void
     ) -> Task<Success, any Error> {
-        let canceller = TaskCanceller()
-        let task = Task(name: record.name, executorPreference: self, priority: priority) { [self] in
+        Task(name: record.name, executorPreference: self, priority: priority) { [self] in
             do {
-                let value = try await runPosted(record, canceller, operation)
+                let value = try await runPosted(record, operation)
                 whenDone(.success(value))
                 return value
             } catch {
@@ -68,45 +58,17 @@ extension EventLoop {
                 throw error
             }
         }
-        canceller.adopt { task.cancel() }
-        return task
     }
 
     /// A posted task's life. Where it begins, the loop either runs or is closed.
-    private final nonisolated(nonsending) func runPosted<Success: Sendable>(
-        _ record: TaskRecord, _ canceller: TaskCanceller, _ operation: SentBody<Success>
+    @concurrent
+    private final func runPosted<Success: Sendable>(
+        _ record: TaskRecord, _ operation: SentBody<Success>
     ) async throws -> Success {
         if isClosed { throw EventLoopError.closed }
         record.assignID()
-        let sent = SentBody(call: try applyTaskFactory(operation.call, record))
-        begin(record, canceller)
-        return try await record.run(sent)
-    }
-}
-
-/// The handle of a task that may begin before the thread that makes it has its handle.
-private final class TaskCanceller: Sendable {
-    private struct State {
-        var cancel: (@Sendable () -> Void)?
-        var isRequested = false
-    }
-
-    private let state = Locked(State())
-
-    /// Once, by the thread that made the task.
-    func adopt(_ cancel: @escaping @Sendable () -> Void) {
-        let isRequested = state.withLock { state in
-            state.cancel = cancel
-            return state.isRequested
-        }
-        if isRequested { cancel() }
-    }
-
-    func cancel() {
-        let cancel = state.withLock { state in
-            state.isRequested = true
-            return state.cancel
-        }
-        cancel?()
+        let operation = try applyTaskFactory(operation.call, record)
+        record.register()
+        return try await record.run(operation)
     }
 }

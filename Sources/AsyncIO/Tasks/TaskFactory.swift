@@ -40,6 +40,7 @@ extension EventLoop {
     }
 
     /// The operation that the factory makes of a task's; without a factory, the task's own.
+    @usableFromInline
     final func applyTaskFactory<Success>(
         _ operation: @concurrent @escaping () async throws -> Success, _ record: TaskRecord
     ) throws -> @concurrent () async throws -> Success {
@@ -63,6 +64,7 @@ extension EventLoop {
     }
 
     /// As the other, for a task that cannot fail. What the factory throws is reported, and the operation runs without it.
+    @usableFromInline
     final func applyTaskFactory<Success>(
         _ operation: @concurrent @escaping () async -> Success, _ record: TaskRecord
     ) -> @concurrent () async -> Success {

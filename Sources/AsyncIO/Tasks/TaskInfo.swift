@@ -39,6 +39,6 @@ extension EventLoop {
     /// asyncio: `all_tasks`.
     public final var tasks: [TaskInfo] {
         requireOnLoop("tasks")
-        return core.pointee.tasks.values.map(\.info).sorted { $0.id < $1.id }
+        return core.pointee.tasks.records.map(\.info).sorted { $0.id < $1.id }
     }
 }

@@ -1,26 +1,50 @@
+public import AsyncIOSystem
 import CAsyncIO
 
 /// What a loop keeps of a task that it started: enough to cancel it, count it, and wake it without a handler per wait.
 ///
-/// Its fields belong to the loop's thread; only `cancel()` is called from elsewhere.
-final class TaskRecord: LoopMessage, @unchecked Sendable {
-    let loop: EventLoop
-    let name: String?
-    let site: CallSite
+/// Its fields belong to the loop's thread; only `cancel()` is called from elsewhere. They are read and written within single
+/// statements, so the dynamic check of overlapping accesses can find nothing and is off.
+@usableFromInline
+class TaskRecord: LoopMessage, @unchecked Sendable {
+    // SAFETY: a task retains its executor, the loop, and the record uses it until the task has ended.
+    unowned(unsafe) final let loop: EventLoop
+    @usableFromInline final let name: String?
+    final let site: CallSite
     /// Counted by the loop, from 1 on.
-    private(set) var id: UInt64 = 0
-    /// Asks the Swift task to end. Set right after the task was made.
-    var requestCancel: (@Sendable () -> Void)?
-    /// Is told of the task's end, and of the error it ended with, in the loop's place.
-    var whenEnded: (((any Error)?) -> Void)?
+    @exclusivity(unchecked) private(set) final var id: UInt64 = 0
+    /// Receives the task's end, and the error it ended with, in the loop's place.
+    @exclusivity(unchecked) final var whenEnded: (((any Error)?) -> Void)?
+    /// What the task threw.
+    @exclusivity(unchecked) @usableFromInline final var error: (any Error)?
 
-    private(set) var identity = TaskIdentity.none
-    @exclusivity(unchecked) private(set) var isFinished = false
-    @exclusivity(unchecked) private(set) var isCancelled = false
-    @exclusivity(unchecked) private var waiter: WaiterToken?
+    @exclusivity(unchecked) private(set) final var identity = TaskIdentity.none
+    @exclusivity(unchecked) private final var hasBegun = false
+    @exclusivity(unchecked) @usableFromInline private(set) final var isFinished = false
+    @exclusivity(unchecked) private(set) final var isCancelled = false
+    @exclusivity(unchecked) private final var waiter: WaiterToken?
     /// The task, while it waits without a waiter: see `beginWait()`.
-    @exclusivity(unchecked) var suspension = Suspension()
-    @exclusivity(unchecked) var wasCancelledInWait = false
+    @exclusivity(unchecked) final var suspension = Suspension()
+    @exclusivity(unchecked) final var wasCancelledInWait = false
+
+    /// What there is to know of a task that is the body of a time limit.
+    struct Limit {
+        let deadline: LoopInstant
+        var hasExpired = false
+        /// The record of the task that waits for the body, if it has one.
+        var caller: TaskRecord?
+        /// That task, while it waits.
+        var suspension = Suspension()
+    }
+
+    /// `nil` if the task is not the body of a time limit, whose caller waits for it and takes its error.
+    @exclusivity(unchecked) final var limit: Limit?
+    /// The body of a time limit for whose end the task waits.
+    @exclusivity(unchecked) unowned(unsafe) final var limited: TaskRecord?
+
+    /// Its neighbours in the loop's list of tasks.
+    @exclusivity(unchecked) final var next: Unmanaged<TaskRecord>?
+    @exclusivity(unchecked) final var previous: Unmanaged<TaskRecord>?
 
     init(loop: EventLoop, name: String?, site: CallSite) {
         self.loop = loop
@@ -28,52 +52,85 @@ final class TaskRecord: LoopMessage, @unchecked Sendable {
         self.site = site
     }
 
+    /// The record of a body with a time limit.
+    @usableFromInline
+    init(limiting loop: EventLoop, _ deadline: LoopInstant, _ fileID: StaticString, _ line: UInt) {
+        self.loop = loop
+        name = "timeout"
+        site = CallSite(fileID: fileID, line: line)
+        limit = Limit(deadline: deadline)
+    }
+
     /// Gives the task its number. The loop's thread, once.
-    func assignID() {
+    @usableFromInline
+    final func assignID() {
         loop.core.pointee.taskCount += 1
         id = loop.core.pointee.taskCount
     }
 
     /// The loop keeps the task from here on.
-    func register() {
-        loop.core.pointee.tasks[ObjectIdentifier(self)] = self
+    @usableFromInline
+    final func register() {
+        loop.core.pointee.tasks.append(self)
+    }
+
+    /// The task exists, and may have begun or ended already.
+    ///
+    /// - Parameter task: Its address.
+    @usableFromInline
+    final func started(_ task: UInt) {
+        if isFinished { return }
+        identity = TaskIdentity(address: task)
+        if loop.core.pointee.isDraining { requestCancel() }
+    }
+
+    /// The task's first step. Installs its one cancellation handler: its waits need none of their own.
+    ///
+    /// - Returns: what ``end(_:)`` takes.
+    @usableFromInline
+    final func begin() -> UnsafeMutableRawPointer {
+        identity = .current
+        hasBegun = true
+        loop.core.pointee.runningTasks.insert(self, identity)
+        if loop.core.pointee.debug.isOn { loop.core.pointee.debug.begunTask = info }
+        if loop.core.pointee.isDraining { requestCancel() }
+        return aio_cancellation_handler_add(Unmanaged.passUnretained(self).toOpaque())
     }
 
     /// The task, from its first step to its last.
-    @concurrent
-    func run<Success>(_ operation: SentBody<Success>) async throws -> Success {
-        begin()
+    @inlinable @inline(__always) @concurrent
+    final func run<Success>(_ operation: @concurrent () async throws -> Success) async throws -> Success {
+        let handler = begin()
+        // The result is never a local variable: its memory would be on the task's stack, above the handler.
+        defer { end(handler) }
         do {
-            // The task's one cancellation handler: its waits need none of their own.
-            let value = try await withTaskCancellationHandler(operation: operation.call) { cancel() }
-            end(nil)
-            return value
+            return try await operation()
         } catch {
-            end(error)
+            self.error = error
             throw error
         }
     }
 
     /// As the other, for a task that cannot fail.
-    @concurrent
-    func run<Success>(_ operation: SentValueBody<Success>) async -> Success {
-        begin()
-        let value = await withTaskCancellationHandler(operation: operation.call) { cancel() }
-        end(nil)
-        return value
+    @inlinable @inline(__always) @concurrent
+    final func run<Success>(_ operation: @concurrent () async -> Success) async -> Success {
+        let handler = begin()
+        defer { end(handler) }
+        return await operation()
     }
 
-    private func begin() {
-        identity = .current
-        loop.core.pointee.runningTasks[identity] = self
-        if loop.core.pointee.debug.isOn { loop.core.pointee.debug.begunTask = info }
-    }
-
-    private func end(_ error: (any Error)?) {
+    /// The task's last step.
+    @usableFromInline
+    final func end(_ handler: UnsafeMutableRawPointer) {
+        aio_cancellation_handler_remove(handler)
         isFinished = true
-        requestCancel = nil
-        loop.core.pointee.runningTasks[identity] = nil
-        loop.core.pointee.tasks[ObjectIdentifier(self)] = nil
+        loop.core.pointee.runningTasks.remove(identity)
+        loop.core.pointee.tasks.remove(self)
+        if limit != nil {
+            limit?.suspension.end(on: loop)
+            return loop.taskEnded()
+        }
+        let error = error.take()
         if let whenEnded = whenEnded.take() {
             whenEnded(error)
         } else if let error, loop.core.pointee.isDraining {
@@ -83,10 +140,15 @@ final class TaskRecord: LoopMessage, @unchecked Sendable {
         loop.taskEnded()
     }
 
+    /// Cancels the Swift task, if it has not ended. The loop's thread.
+    final func requestCancel() {
+        if !isFinished { identity.cancel() }
+    }
+
     /// What can be said of the task now. The loop's thread.
-    var info: TaskInfo {
+    final var info: TaskInfo {
         let state: TaskInfo.State =
-            if identity == .none {
+            if !hasBegun {
                 .created
             } else if identity == .current {
                 .running
@@ -98,17 +160,17 @@ final class TaskRecord: LoopMessage, @unchecked Sendable {
         return TaskInfo(id: id, name: name, state: state, isCancelled: isCancelled, createdAt: site)
     }
 
-    func willWait(_ token: WaiterToken) {
+    final func willWait(_ token: WaiterToken) {
         waiter = token
         if isCancelled { loop.settle(token, .cancelled) }
     }
 
-    func didWait() {
+    final func didWait() {
         waiter = nil
     }
 
     /// From the task's cancellation handler: any thread, at any time until the task ended.
-    func cancel() {
+    final func cancel() {
         if loop.isRunningHere {
             deliver(on: loop)
         } else {
@@ -117,87 +179,19 @@ final class TaskRecord: LoopMessage, @unchecked Sendable {
         }
     }
 
-    override func deliver(on loop: EventLoop) {
+    override final func deliver(on loop: EventLoop) {
         isCancelled = true
+        if let limited { return limited.requestCancel() }
         if let waiter { loop.settle(waiter, .cancelled) }
         if !suspension.isEmpty {
             wasCancelledInWait = true
             suspension.end(on: loop)
         }
     }
-}
 
-/// A running task's identity; comparable for as long as the task lives.
-struct TaskIdentity: Hashable {
-    private let address: UInt
-
-    static let none = TaskIdentity(address: 0)
-
-    private init(address: UInt) {
-        self.address = address
-    }
-
-    /// The task that a job is of; a continuation's word has the same form.
-    init(of job: UnownedJob) {
-        // SAFETY: a task is its own job. The word is read as a number and not kept as a reference.
-        address = unsafeBitCast(job, to: UInt.self)
-    }
-
-    /// The task that runs now; `none` outside of tasks.
-    @inline(__always)
-    static var current: TaskIdentity {
-        TaskIdentity(address: UInt(bitPattern: aio_current_task()))
-    }
-}
-
-extension EventLoop {
-    /// Whether the current task can wait here without leaving the loop. Its record, if it has one.
-    ///
-    /// - Parameter isolation: The caller's, `#isolation`.
-    @inline(__always)
-    final func homeRecord(
-        _ binding: inout TaskBinding, _ isolation: (any Actor)?
-    ) -> (isHome: Bool, record: TaskRecord?) {
-        if !isHome(of: isolation) { return (false, nil) }
-        if let record = binding.current(on: self) { return (true, record.takeUnretainedValue()) }
-        return (isHomeOfCurrentTask, nil)
-    }
-
-    /// As ``homeRecord(_:_:)``, without retaining the record.
-    ///
-    /// SAFETY: the current task's first frame holds it, so it lives as long as the task.
-    @inline(__always)
-    final func unretainedHomeRecord(
-        _ binding: inout TaskBinding, _ isolation: (any Actor)?
-    ) -> (isHome: Bool, record: Unmanaged<TaskRecord>?) {
-        if !isHome(of: isolation) { return (false, nil) }
-        if let record = binding.current(on: self) { return (true, record) }
-        return (isHomeOfCurrentTask, nil)
-    }
-}
-
-/// Remembers the record of the task that used an object last, so that a stream looks it up once, not at every wait.
-struct TaskBinding: ~Copyable {
-    private var identity = TaskIdentity.none
-    private var record = Retained<TaskRecord>(nil)
-
-    /// The record of the current task, if the loop started it.
-    @inline(__always)
-    mutating func current(on loop: EventLoop) -> Unmanaged<TaskRecord>? {
-        let current = TaskIdentity.current
-        // A task that ended may have left its address to another one.
-        if current == identity, let record = record.unretained,
-            record._withUnsafeGuaranteedRef({ !$0.isFinished })
-        {
-            return record
-        }
-        return bind(to: current, on: loop)
-    }
-
-    @inline(never)
-    private mutating func bind(to current: TaskIdentity, on loop: EventLoop) -> Unmanaged<TaskRecord>? {
-        identity = current
-        record.replace(by: loop.core.pointee.runningTasks[current])
-        return record.unretained
+    /// Makes the cancellation handlers of all tasks call their records. Before the first task.
+    static func installCancellation() {
+        // SAFETY: a handler is removed before its record's task has ended.
+        aio_cancellation_set_callback { Unmanaged<TaskRecord>.fromOpaque($0).takeUnretainedValue().cancel() }
     }
 }

@@ -9,6 +9,7 @@ public import AsyncIOSystem
 /// Throws `.timedOut` if the time passed and `body` then ended by its cancellation; a result or another error that `body` came
 /// to is passed on. Waits in any case until `body` has ended. A cancellation of the surrounding task reaches `body` and is
 /// thrown as such. A duration of zero or less cancels at the first suspension. Needs a running loop, or throws `.notRunning`.
+@inlinable
 public func withTimeout<Result>(
     _ duration: Duration, fileID: StaticString = #fileID, line: UInt = #line,
     _ body: @concurrent () async throws -> Result
@@ -18,6 +19,7 @@ public func withTimeout<Result>(
 }
 
 /// Runs `body`, and cancels it when the running loop's clock has reached `deadline`. asyncio: `timeout_at`.
+@inlinable
 public func withDeadline<Result>(
     _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
     _ body: @concurrent () async throws -> Result
@@ -28,62 +30,162 @@ public func withDeadline<Result>(
 extension EventLoop {
     /// Runs `body` on this loop, and cancels it when the loop's clock has reached `deadline`.
     ///
-    /// Swift's cancellation cannot be taken back, so `body` runs in a task of its own.
+    /// Swift's cancellation cannot be taken back, so `body` runs in a task of its own, which begins at once. A body that does not
+    /// wait costs neither a timer nor an iteration of the loop.
+    @inlinable
     public final func withDeadline<Result>(
         _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: @concurrent () async throws -> Result
     ) async throws -> Result {
-        let call = DeadlineCall<Result>(loop: self, deadline: deadline, site: CallSite(fileID: fileID, line: line))
+        let call = LimitedCall<Result>(loop: self, deadline: deadline, fileID: fileID, line: line)
         return try await withoutActuallyEscaping(body, do: call.run)
-    }
-
-    fileprivate final nonisolated(nonsending) func runWithDeadline<Result>(
-        _ deadline: LoopInstant, _ site: CallSite, _ body: SentBody<Result>
-    ) async throws -> UncheckedSendable<Result> {
-        var hasEnded = false
-        let record = TaskRecord(loop: self, name: "timeout", site: site)
-        // The caller awaits it, also when the run has ended: its error is not reported as one that nobody gets.
-        record.whenEnded = { _ in hasEnded = true }
-        let task = try start(record, nil, true) { UncheckedSendable(value: try await body.call()) }
-        var timedOut = false
-        let expire = {
-            timedOut = true
-            task.cancel()
-        }
-        var timer: TimerHandle?
-        if deadline > now {
-            timer = callAt(deadline, expire)
-        } else if !hasEnded {
-            // A timer's turn would come after a suspension of a single tick.
-            expire()
-        }
-        let result = await withTaskCancellationHandler {
-            await task.result
-        } onCancel: {
-            task.cancel()
-        }
-        timer?.cancel()
-        if timedOut, !Task.isCancelled, case .failure(let error) = result, error is CancellationError {
-            throw EventLoopError(.timedOut, "the operation took longer than its time limit")
-        }
-        return try result.get()
     }
 }
 
-/// `withDeadline` between its two parts; a method, so that the body can be passed on as escaping.
-private struct DeadlineCall<Result> {
-    let loop: EventLoop
-    let deadline: LoopInstant
-    let site: CallSite
+/// A call with a time limit. A type of its own, so that the body can be passed on as escaping: the compiler's check of isolation
+/// regions takes a closure in `withDeadline` for a race.
+///
+/// Inlinable, as is all that is generic here: specialised in the caller's module, there is little between the task and the body.
+@usableFromInline
+struct LimitedCall<Result> {
+    @usableFromInline let loop: EventLoop
+    @usableFromInline let deadline: LoopInstant
+    @usableFromInline let fileID: StaticString
+    @usableFromInline let line: UInt
 
+    @inlinable
+    init(loop: EventLoop, deadline: LoopInstant, fileID: StaticString, line: UInt) {
+        self.loop = loop
+        self.deadline = deadline
+        self.fileID = fileID
+        self.line = line
+    }
+
+    @inlinable
     nonisolated(nonsending) func run(
         _ body: @concurrent @escaping () async throws -> Result
     ) async throws -> Result {
-        // SAFETY: the caller is suspended until the body's task has ended: one of the two uses what it captures.
-        let sent = SentBody(call: body)
-        return try await loop.atHome { _ in
-            if loop.isClosed { throw EventLoopError.closed }
-            return try await loop.runWithDeadline(deadline, site, sent).value
+        let record = LimitedTask(loop, deadline, fileID, line, body)
+        if loop.isOnLoop, record.findCaller(#isolation) {
+            return try await runOnLoop(record)
         }
+        return try await loop.hop("withDeadline") { try await runOnLoop(record) }
+    }
+
+    @inlinable @inline(__always)
+    nonisolated(nonsending) func runOnLoop(_ record: LimitedTask<Result>) async throws -> Result {
+        // SAFETY: the caller is suspended until the body's task has ended: one of the two uses what it captures.
+        if loop.isClosed { throw EventLoopError.closed }
+        record.assignID()
+        if loop.hasTaskFactory, let body = record.body { record.body = try loop.applyTaskFactory(body, record) }
+        record.register()
+        let task: Task<Void, Never>
+        if #available(macOS 26, *) {
+            task = Task.immediate(executorPreference: loop) { await record.run() }
+        } else {
+            task = Task(executorPreference: loop) { await record.run() }
+        }
+        record.started(unsafeBitCast(task, to: UInt.self))
+        if !record.isFinished { await record.waitForEnd(of: task) }
+        return try record.outcome()
+    }
+}
+
+/// The task that runs the body of a time limit.
+@usableFromInline
+final class LimitedTask<Result>: TaskRecord, @unchecked Sendable {
+    @exclusivity(unchecked) @usableFromInline var body: (@concurrent () async throws -> Result)?
+    @exclusivity(unchecked) @usableFromInline var result: Result?
+
+    @inlinable
+    init(
+        _ loop: EventLoop, _ deadline: LoopInstant, _ fileID: StaticString, _ line: UInt,
+        _ body: @concurrent @escaping () async throws -> Result
+    ) {
+        self.body = body
+        super.init(limiting: loop, deadline, fileID, line)
+    }
+
+    /// The task, from its first step to its last.
+    @inlinable @inline(__always) @concurrent
+    final func run() async {
+        let handler = begin()
+        defer { end(handler) }
+        do {
+            if let body = body.take() { result = try await body() }
+        } catch {
+            self.error = error
+        }
+    }
+
+    @inlinable @inline(__always)
+    final func outcome() throws -> Result {
+        if let error = limitError() { throw error }
+        guard let result = result.take() else { preconditionFailure("a body without an error has a result") }
+        return result
+    }
+}
+
+extension TaskRecord {
+    /// Looks for who calls. Whether it can wait here.
+    ///
+    /// - Parameter isolation: The caller's.
+    @usableFromInline
+    final func findCaller(_ isolation: (any Actor)?) -> Bool {
+        switch loop.waitingTask(isolation) {
+        case .recorded(let record):
+            limit?.caller = record
+            return true
+        case .home: return true
+        case .foreign: return false
+        }
+    }
+
+    /// Waits until the task, a body with a time limit, has ended, and cancels it at the deadline, or when the caller is cancelled.
+    @usableFromInline
+    final nonisolated(nonsending) func waitForEnd(of task: Task<Void, Never>) async {
+        guard let limit else { return }
+        var timer: SlotName?
+        if limit.deadline > loop.now {
+            timer = loop.schedule(ScheduledCallback({ self.expire() }, site: site, isTimer: true), at: limit.deadline)
+        } else {
+            // A timer would fire after a suspension of a single iteration.
+            expire()
+        }
+        defer { if let timer { loop.cancelCallback(timer) } }
+        if let caller = limit.caller {
+            // The caller's cancellation handler cancels this task.
+            caller.limited = self
+            if caller.isCancelled { requestCancel() }
+            await waitForEnd()
+            caller.limited = nil
+        } else {
+            await withTaskCancellationHandler {
+                await waitForEnd()
+            } onCancel: {
+                task.cancel()
+            }
+        }
+    }
+
+    /// Suspends the current task, which comes back to the loop, until this one has ended. No cancellation ends it.
+    private final nonisolated(nonsending) func waitForEnd() async {
+        if isFinished { return }
+        let isolation = #isolation
+        await suspendInPlace { limit?.suspension.begin($0, isolation, on: loop) }
+    }
+
+    /// The time has passed.
+    private final func expire() {
+        limit?.hasExpired = true
+        requestCancel()
+    }
+
+    /// What the body's caller is to throw.
+    @usableFromInline
+    final func limitError() -> (any Error)? {
+        guard let error = error.take() else { return nil }
+        guard let limit, limit.hasExpired, !Task.isCancelled, error is CancellationError else { return error }
+        return EventLoopError(.timedOut, "the operation took longer than its time limit")
     }
 }

@@ -37,6 +37,113 @@ struct TimeoutTests {
         }
     }
 
+    @Test(arguments: LoopKind.available)
+    func aBodyThatDoesNotWaitCostsNeitherATimerNorAnIteration(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
+            let before = loop.statistics
+            let during = try await withTimeout(.seconds(5)) { loop.statistics }
+            #expect(during.callbacks == before.callbacks)
+            #expect(during.timers == before.timers)
+            #expect(during.tasks == before.tasks + 1)
+            #expect(loop.statistics.ticks == before.ticks)
+            #expect(loop.statistics.tasks == before.tasks)
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func theBodyHasATaskOfItsOwnWithTheCallersTaskLocalValues(kind: LoopKind) async throws {
+        try await withLoop(kind) { loop in
+            let caller = try #require(loop.currentTask)
+            try await Self.$request.withValue("42") {
+                try await withTimeout(.seconds(60)) {
+                    #expect(Self.request == "42")
+                    #expect(loop.currentTask?.name == "timeout")
+                    #expect(loop.currentTask?.state == .running)
+                    #expect(loop.tasks.map(\.id).contains(caller.id))
+                    await loop.yield()
+                    #expect(Self.request == "42")
+                }
+            }
+            #expect(loop.currentTask?.id == caller.id)
+        }
+    }
+
+    @TaskLocal private static var request: String?
+
+    // covers: 77, 83
+    @Test(arguments: LoopKind.available)
+    func aCancellationReachesTheBodiesOfNestedLimitsAtOnce(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
+            var sawCancellation: [Bool] = []
+            let task = loop.createTask {
+                try await withTimeout(.seconds(5)) {
+                    defer { sawCancellation.append(Task.isCancelled) }
+                    try await withTimeout(.seconds(6)) {
+                        defer { sawCancellation.append(Task.isCancelled) }
+                        try await loop.sleep(for: .seconds(60))
+                    }
+                }
+            }
+            await loop.yield()
+            let ticks = loop.statistics.ticks
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            #expect(sawCancellation == [true, true])
+            // The body, the inner limit, the outer one, and who awaits the task.
+            #expect(loop.statistics.ticks == ticks + 4)
+            #expect(loop.statistics.callbacks == 0)
+        }
+    }
+
+    // covers: 83
+    @Test(arguments: LoopKind.available)
+    func aCallerThatWasCancelledBeforeCancelsTheBody(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
+            let task = loop.createTask {
+                try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
+            }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            #expect(loop.now.nanoseconds == 0)
+        }
+    }
+
+    /// The loop did not start the children of a group, so it has no records of them.
+    // covers: 83
+    @Test(arguments: LoopKind.available)
+    func theChildOfAGroupMayUseALimitToo(kind: LoopKind) async throws {
+        try await withVirtualLoop(kind) { loop in
+            await withTaskGroup(of: EventLoopError.Code?.self) { group in
+                group.addTask {
+                    await asyncCode { try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) } }
+                }
+                #expect(await group.next() == .timedOut)
+                group.addTask {
+                    await #expect(throws: CancellationError.self) {
+                        try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
+                    }
+                    return nil
+                }
+                await loop.yield()
+                group.cancelAll()
+            }
+            #expect(loop.now.nanoseconds == 5_000_000_000)
+        }
+    }
+
+    /// Not only waits of the loop end.
+    // covers: 77
+    @Test(arguments: LoopKind.available)
+    func theBodySeesItsCancellationInWaitsThatAreNotTheLoops(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
+            let error = await asyncCode {
+                try await withTimeout(.milliseconds(1)) { try await Task.sleep(for: .seconds(3600)) }
+            }
+            #expect(error == .timedOut)
+            #expect(!Task.isCancelled)
+        }
+    }
+
     // covers: 77
     @Test(arguments: LoopKind.available)
     func anErrorOfTheBodyIsPassedOn(kind: LoopKind) async throws {

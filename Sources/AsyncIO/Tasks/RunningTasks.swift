@@ -1,0 +1,92 @@
+/// The records of the tasks that have begun and not ended, by the task's address: a hash table with open addressing.
+///
+/// Every wait of a task looks its record up, and every task is added and removed once; a dictionary costs ten times as much. It
+/// does not retain the records, which the list of tasks does.
+struct RunningTasks: ~Copyable {
+    private struct Slot {
+        /// 0 if the slot is free.
+        var key: UInt
+        var record: Unmanaged<TaskRecord>?
+    }
+
+    private static var free: Slot { Slot(key: 0, record: nil) }
+
+    // SAFETY: all slots are initialized; they are trivial.
+    private var slots: UnsafeMutablePointer<Slot>
+    private var mask: Int
+    private(set) var count = 0
+
+    /// - Parameter capacity: A power of two.
+    init(capacity: Int = 64) {
+        slots = .allocate(capacity: capacity)
+        slots.initialize(repeating: Self.free, count: capacity)
+        mask = capacity - 1
+    }
+
+    deinit {
+        slots.deallocate()
+    }
+
+    /// The record of the task with this identity.
+    @inline(__always)
+    subscript(identity: TaskIdentity) -> TaskRecord? {
+        var index = place(identity.address)
+        while true {
+            let slot = slots[index]
+            // Outside of tasks the key is 0, which finds a free slot.
+            if slot.key == identity.address || slot.key == 0 { return slot.record?.takeUnretainedValue() }
+            index = (index &+ 1) & mask
+        }
+    }
+
+    /// Adds a record whose task is not in the table.
+    mutating func insert(_ record: TaskRecord, _ identity: TaskIdentity) {
+        if (count &+ 1) &* 2 > mask { grow() }
+        count &+= 1
+        add(Slot(key: identity.address, record: Unmanaged.passUnretained(record)))
+    }
+
+    mutating func remove(_ identity: TaskIdentity) {
+        var hole = place(identity.address)
+        while slots[hole].key != identity.address {
+            if slots[hole].key == 0 { return }
+            hole = (hole &+ 1) & mask
+        }
+        count &-= 1
+        // Entries that were pushed past the hole move up, so that no search ends early.
+        var index = hole
+        while true {
+            index = (index &+ 1) & mask
+            let slot = slots[index]
+            if slot.key == 0 { break }
+            let distance = (index &- place(slot.key)) & mask
+            if distance >= (index &- hole) & mask {
+                slots[hole] = slot
+                hole = index
+            }
+        }
+        slots[hole] = Self.free
+    }
+
+    /// Tasks are aligned to 16 bytes. Multiplying spreads what is left over the upper bits.
+    @inline(__always)
+    private func place(_ key: UInt) -> Int {
+        Int(truncatingIfNeeded: ((key >> 4) &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
+    }
+
+    private func add(_ slot: Slot) {
+        var index = place(slot.key)
+        while slots[index].key != 0 { index = (index &+ 1) & mask }
+        slots[index] = slot
+    }
+
+    @inline(never)
+    private mutating func grow() {
+        let (former, formerCount) = (slots, mask + 1)
+        slots = .allocate(capacity: formerCount * 2)
+        slots.initialize(repeating: Self.free, count: formerCount * 2)
+        mask = formerCount * 2 - 1
+        for index in 0..<formerCount where former[index].key != 0 { add(former[index]) }
+        former.deallocate()
+    }
+}

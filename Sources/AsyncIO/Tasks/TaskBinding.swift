@@ -1,0 +1,51 @@
+extension EventLoop {
+    /// Whether the current task can wait here without leaving the loop. Its record, if it has one.
+    ///
+    /// - Parameter isolation: The caller's, `#isolation`.
+    @inline(__always)
+    final func homeRecord(
+        _ binding: inout TaskBinding, _ isolation: (any Actor)?
+    ) -> (isHome: Bool, record: TaskRecord?) {
+        if !isHome(of: isolation) { return (false, nil) }
+        if let record = binding.current(on: self) { return (true, record.takeUnretainedValue()) }
+        return (isHomeOfCurrentTask, nil)
+    }
+
+    /// As ``homeRecord(_:_:)``, without retaining the record.
+    ///
+    /// SAFETY: the current task's first frame holds it, so it lives as long as the task.
+    @inline(__always)
+    final func unretainedHomeRecord(
+        _ binding: inout TaskBinding, _ isolation: (any Actor)?
+    ) -> (isHome: Bool, record: Unmanaged<TaskRecord>?) {
+        if !isHome(of: isolation) { return (false, nil) }
+        if let record = binding.current(on: self) { return (true, record) }
+        return (isHomeOfCurrentTask, nil)
+    }
+}
+
+/// Remembers the record of the task that used an object last, so that a stream looks it up once, not at every wait.
+struct TaskBinding: ~Copyable {
+    private var identity = TaskIdentity.none
+    private var record = Retained<TaskRecord>(nil)
+
+    /// The record of the current task, if the loop started it.
+    @inline(__always)
+    mutating func current(on loop: EventLoop) -> Unmanaged<TaskRecord>? {
+        let current = TaskIdentity.current
+        // A task that ended may have left its address to another one.
+        if current == identity, let record = record.unretained,
+            record._withUnsafeGuaranteedRef({ !$0.isFinished })
+        {
+            return record
+        }
+        return bind(to: current, on: loop)
+    }
+
+    @inline(never)
+    private mutating func bind(to current: TaskIdentity, on loop: EventLoop) -> Unmanaged<TaskRecord>? {
+        identity = current
+        record.replace(by: loop.core.pointee.runningTasks[current])
+        return record.unretained
+    }
+}

@@ -1,0 +1,46 @@
+import AsyncIOTesting
+import Testing
+
+@testable import AsyncIO
+
+struct RunningTasksTests {
+    /// Identities that a small table has in few places, so that searches and removals meet others.
+    private func identities(_ count: Int) -> [TaskIdentity] {
+        (1...count).map { TaskIdentity(address: UInt($0) << 16) }
+    }
+
+    @Test func outsideOfTasksNothingIsFound() async throws {
+        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+            var table = RunningTasks(capacity: 2)
+            #expect(table[.none] == nil)
+            let record = TaskRecord(loop: loop, name: nil, site: CallSite(fileID: #fileID, line: #line))
+            for identity in identities(10) { table.insert(record, identity) }
+            #expect(table[.none] == nil)
+            #expect(table.count == 10)
+        }
+    }
+
+    @Test(arguments: 1...4 as ClosedRange<UInt64>)
+    func randomUseIsThatOfADictionary(seed: UInt64) async throws {
+        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+            var generator = SeededGenerator(seed: seed)
+            var table = RunningTasks(capacity: 4)
+            var model: [TaskIdentity: TaskRecord] = [:]
+            let all = identities(40)
+            for _ in 0..<4_000 {
+                let identity = try #require(all.randomElement(using: &generator))
+                if model.removeValue(forKey: identity) != nil {
+                    table.remove(identity)
+                } else {
+                    let record = TaskRecord(loop: loop, name: nil, site: CallSite(fileID: #fileID, line: #line))
+                    model[identity] = record
+                    table.insert(record, identity)
+                }
+                #expect(table.count == model.count)
+                var isAlike = true
+                for identity in all where table[identity] !== model[identity] { isAlike = false }
+                #expect(isAlike)
+            }
+        }
+    }
+}
