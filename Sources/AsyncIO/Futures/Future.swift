@@ -15,6 +15,7 @@ public final class Future<Value> {
         fileprivate let number: UInt64
     }
 
+    /// An outcome on its way here.
     enum State {
         case pending
         case finished(Value)
@@ -22,22 +23,13 @@ public final class Future<Value> {
         case cancelled
     }
 
-    /// Who is told of the end, in the order in which they came.
-    private enum Listener {
-        case callback(CallbackToken, CallSite, (Future) throws -> Void)
-        case waiter(WaiterToken)
-    }
-
     /// The loop that it belongs to.
     public let loop: EventLoop
     private let site: CallSite
-    private var state = State.pending
-    private var listeners: [Listener] = []
-    private var callbackCount: UInt64 = 0
-    /// How many of the listeners are waiters that wait no more.
-    private var staleWaiters = 0
-    private var cancelHooks: [PromiseCancellation] = []
-    private var wasRead = false
+    // Read and written within single statements, so the dynamic check of overlapping accesses can find nothing.
+    /// All that needs no type, first, so that code for every type finds it at once.
+    @exclusivity(unchecked) @usableFromInline var core = FutureCore()
+    @exclusivity(unchecked) @usableFromInline var finishedValue: Value?
 
     /// A pending future of `loop`. Any thread.
     public init(loop: EventLoop, fileID: StaticString = #fileID, line: UInt = #line) {
@@ -52,7 +44,7 @@ public final class Future<Value> {
 
     deinit {
         // On any thread, at any moment: the handler is called later, by the loop.
-        guard case .failed(let error) = state, !wasRead else { return }
+        guard let error = core.unreadError else { return }
         loop.reportLater(
             ExceptionContext(
                 message: "Future exception was never retrieved", error: error, origin: site, future: "\(Self.self)"))
@@ -61,15 +53,18 @@ public final class Future<Value> {
     // MARK: The outcome
 
     /// Completes the future. Throws `.invalidState` if it is done already, `.closed`. asyncio: `set_result`.
+    @inlinable
     public func setResult(_ value: Value) throws(EventLoopError) {
         try requirePending("Future.setResult")
-        complete(.finished(value))
+        finishedValue = value
+        complete(.finished)
     }
 
     /// Completes the future with an error. Throws `.invalidState` if it is done already, `.closed`. asyncio: `set_exception`.
     public func setException(_ error: any Error) throws(EventLoopError) {
         try requirePending("Future.setException")
-        complete(.failed(error))
+        core.error = error
+        complete(.failed)
     }
 
     /// Cancels the future, if it is pending: whoever waits gets a `CancellationError`.
@@ -78,7 +73,7 @@ public final class Future<Value> {
     @discardableResult
     public func cancel() -> Bool {
         loop.requireOnLoop("Future.cancel")
-        guard case .pending = state, !loop.isClosed else { return false }
+        guard core.status == .pending, !loop.isClosed else { return false }
         complete(.cancelled)
         return true
     }
@@ -98,7 +93,7 @@ public final class Future<Value> {
             _ = try outcome()
             return nil
         } catch {
-            if case .failed = state { return error }
+            if core.status == .failed { return error }
             throw error
         }
     }
@@ -106,15 +101,13 @@ public final class Future<Value> {
     /// Whether there is a result, an error or a cancellation. asyncio: `done`.
     public var isDone: Bool {
         loop.requireOnLoop("Future.isDone")
-        if case .pending = state { return false }
-        return true
+        return core.status != .pending
     }
 
     /// Whether it was cancelled. asyncio: `cancelled`.
     public var isCancelled: Bool {
         loop.requireOnLoop("Future.isCancelled")
-        if case .cancelled = state { return true }
-        return false
+        return core.status == .cancelled
     }
 
     /// The value, as soon as it is there. Any number of tasks may wait; off the loop, they hop.
@@ -122,9 +115,13 @@ public final class Future<Value> {
     /// Throws what ``result()`` throws, and `.closed` when the loop is closed first. The cancellation of a task that waits ends
     /// its wait, not the future. A future that is done answers in a cancelled task too.
     public var value: Value {
+        @inlinable
         get async throws {
-            if loop.isOnLoop, isDone { return try outcome() }
-            return try await loop.atHome { record in try await wait(record) }
+            if loop.isOnLoop {
+                if core.status != .pending { return try outcome() }
+                if try await waitHere(#isolation) { return try outcome() }
+            }
+            return try await valueByHop
         }
     }
 
@@ -140,15 +137,15 @@ public final class Future<Value> {
         fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping (Future<Value>) throws -> Void
     ) -> CallbackToken {
         loop.requireOnLoop("Future.addDoneCallback")
-        callbackCount += 1
-        let token = CallbackToken(number: callbackCount)
+        let number = core.rest.nextCallbackNumber()
         let site = CallSite(fileID: fileID, line: line)
-        if case .pending = state {
-            listeners.append(.callback(token, site, body))
+        if core.status == .pending {
+            // SAFETY: the future passes itself.
+            core.rest.listeners.append(.callback(number, site) { try body(unsafeDowncast($0, to: Future.self)) })
         } else {
-            schedule(body, site)
+            schedule(site, body)
         }
-        return token
+        return CallbackToken(number: number)
     }
 
     /// Removes a callback that was not yet scheduled. asyncio: `remove_done_callback`.
@@ -157,86 +154,105 @@ public final class Future<Value> {
     @discardableResult
     public func removeDoneCallback(_ token: CallbackToken) -> Bool {
         loop.requireOnLoop("Future.removeDoneCallback")
-        let index = listeners.firstIndex {
-            if case .callback(token, _, _) = $0 { true } else { false }
-        }
-        guard let index else { return false }
         // The closure is released after the list is in order again: its captures may come back here.
-        let removed = listeners.remove(at: index)
-        _ = removed
-        return true
+        let removed = core.removeCallback(token.number)
+        return removed != nil
     }
 
     // MARK: Inside
 
     /// Completes the future, unless it is done. For promises, on the loop.
     func completeIfPending(_ outcome: State) {
-        if case .pending = state { complete(outcome) }
+        guard core.status == .pending else { return }
+        switch outcome {
+        case .pending: break
+        case .finished(let value):
+            finishedValue = value
+            complete(.finished)
+        case .failed(let error):
+            core.error = error
+            complete(.failed)
+        case .cancelled: complete(.cancelled)
+        }
     }
 
-    /// Tells `hook` when the future is cancelled.
+    /// Notifies `hook` when the future is cancelled.
     func addCancelHook(_ hook: PromiseCancellation) {
-        switch state {
-        case .pending: cancelHooks.append(hook)
+        switch core.status {
+        case .pending: core.rest.cancelHooks.append(hook)
         case .cancelled: hook.cancelled()
         case .finished, .failed: break
         }
     }
 
-    private func complete(_ outcome: State) {
-        state = outcome
-        let (listeners, hooks) = (self.listeners, cancelHooks)
-        self.listeners = []
-        cancelHooks = []
+    /// The value or the error is set.
+    @usableFromInline
+    func complete(_ status: FutureCore.Status) {
+        core.status = status
+        if let waiter = core.firstWaiter.take() { loop.settle(waiter, .ready) }
+        if core.hasRest { notifyRest() }
+    }
+
+    private func notifyRest() {
+        let (listeners, hooks) = core.takeListeners()
         for listener in listeners {
             switch listener {
-            case .callback(_, let site, let body): schedule(body, site)
+            case .callback(_, let site, let body): schedule(site, body)
             case .waiter(let token): loop.settle(token, .ready)
             }
         }
         // Last: a hook may add a callback, which is the last one then.
-        if case .cancelled = outcome { for hook in hooks { hook.cancelled() } }
+        if core.status == .cancelled { for hook in hooks { hook.cancelled() } }
     }
 
-    private func schedule(_ body: @escaping (Future) throws -> Void, _ site: CallSite) {
+    private func schedule(_ site: CallSite, _ body: @escaping (Future) throws -> Void) {
         loop.callSoon(fileID: site.fileID, line: site.line) { [self] in try body(self) }
     }
 
-    private func outcome() throws -> Value {
-        switch state {
-        case .pending: throw EventLoopError(.invalidState, "the future is not done")
-        case .finished(let value): return value
-        case .cancelled: throw CancellationError()
-        case .failed(let error):
-            wasRead = true
-            throw error
+    @inlinable
+    func outcome() throws -> Value {
+        if core.status == .finished, let finishedValue { return finishedValue }
+        throw core.takeFailure()
+    }
+
+    /// Waits until the future is done, if the current task can wait on the loop's thread.
+    ///
+    /// - Returns: false if it cannot. The loop's thread.
+    @usableFromInline
+    func waitHere(_ isolation: (any Actor)?) async throws -> Bool {
+        switch loop.waitingTask(isolation) {
+        case .recorded(let record): try await wait(record)
+        case .home: try await wait(nil)
+        case .foreign: return false
+        }
+        return true
+    }
+
+    @usableFromInline
+    var valueByHop: Value {
+        get async throws {
+            try await loop.hop("value") {
+                try await wait(nil)
+                return try outcome()
+            }
         }
     }
 
-    private func wait(_ record: TaskRecord?) async throws -> Value {
-        if case .pending = state {
-            if loop.isClosed { throw EventLoopError.closed }
-            let token = loop.makeWaiter()
-            listeners.append(.waiter(token))
-            let end = await loop.suspend(token, record)
-            if end != .ready { forgetWaiter() }
-            try loop.check(end)
-        }
-        return try outcome()
+    private func wait(_ record: TaskRecord?) async throws {
+        guard core.status == .pending else { return }
+        if loop.isClosed { throw EventLoopError.closed }
+        let token = loop.makeWaiter()
+        core.add(token)
+        let end = await loop.suspend(token, record)
+        if end != .ready { core.forget(token, on: loop) }
+        try loop.check(end)
     }
 
-    /// A wait has ended before the future. Its place in the list is freed with others, so that each costs constant time.
-    private func forgetWaiter() {
-        staleWaiters += 1
-        guard staleWaiters > 16, staleWaiters * 2 > listeners.count else { return }
-        staleWaiters = 0
-        listeners.removeAll { if case .waiter(let token) = $0 { !loop.isWaiting(token) } else { false } }
-    }
-
-    private func requirePending(_ function: StaticString) throws(EventLoopError) {
+    @usableFromInline
+    func requirePending(_ function: StaticString) throws(EventLoopError) {
         if loop.isClosed { throw .closed }
         guard loop.isOnLoop else { throw .wrongThread(function) }
-        guard case .pending = state else { throw EventLoopError(.invalidState, "the future is done already") }
+        guard core.status == .pending else { throw EventLoopError(.invalidState, "the future is done already") }
     }
 
     private func requireThread(_ function: StaticString) throws(EventLoopError) {
@@ -261,10 +277,10 @@ extension Future: CustomStringConvertible {
     /// Its state in words. The loop's thread.
     public var description: String {
         let text =
-            switch state {
+            switch core.status {
             case .pending: "pending"
-            case .finished(let value): "finished result=\(value)"
-            case .failed(let error): "finished exception=\(error)"
+            case .finished: finishedValue.map { "finished result=\($0)" } ?? ""
+            case .failed: core.error.map { "finished exception=\($0)" } ?? ""
             case .cancelled: "cancelled"
             }
         return "<Future \(text) created at \(site)>"
