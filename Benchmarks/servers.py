@@ -79,6 +79,14 @@ def byte_costs():
     return _build(package)
 
 
+@functools.cache
+def small_operations():
+    """The program that performs small operations of the loop."""
+    package = BENCHMARKS / "Small"
+    os.utime(package / "Package.swift")  # As above.
+    return _build(package) / "small-operations"
+
+
 # What may stand in a command between braces. A value is made only when a command asks for it, and once; one that a
 # machine cannot have raises `Missing`.
 PLACEHOLDERS = {
