@@ -50,11 +50,11 @@ extension EventLoop {
         let task: Task<Success, any Error>
         if eagerStart, #available(macOS 26, *) {
             task = Task.immediate(name: record.name, priority: priority, executorPreference: self) {
-                try await record.run(operation)
+                await record.run(operation)
             }
         } else {
             task = Task(name: record.name, executorPreference: self, priority: priority) {
-                try await record.run(operation)
+                await record.run(operation)
             }
         }
         record.started(unsafeBitCast(task, to: UInt.self))
@@ -78,6 +78,11 @@ extension EventLoop {
     ) -> TaskRecord {
         requireOnLoop(function)
         return TaskRecord(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
+    }
+
+    @usableFromInline
+    final func checkOpen() throws(EventLoopError) {
+        if isClosed { throw .closed }
     }
 
     @usableFromInline
@@ -124,7 +129,7 @@ extension EventLoop {
         _ record: TaskRecord, _ priority: TaskPriority?, _ eagerStart: Bool,
         _ operation: @concurrent @escaping () async throws -> Success
     ) throws -> Task<Success, any Error> {
-        if isClosed { throw EventLoopError.closed }
+        try checkOpen()
         record.assignID()
         // SAFETY: every step runs on this thread, so the operation does not leave it.
         nonisolated(unsafe) let operation = hasTaskFactory ? try applyTaskFactory(operation, record) : operation

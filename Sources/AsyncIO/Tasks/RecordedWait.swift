@@ -6,7 +6,7 @@ extension TaskRecord {
     /// Throws `CancellationError` if the task was cancelled before. On the loop, in the task.
     @inline(__always)
     func beginWait() throws {
-        if isCancelled { throw CancellationError() }
+        if isCancelledNow { throw CancellationError() }
     }
 
     /// The task suspends.

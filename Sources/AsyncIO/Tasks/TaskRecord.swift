@@ -20,6 +20,8 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
 
     @exclusivity(unchecked) private(set) final var identity = TaskIdentity.none
     @exclusivity(unchecked) private final var hasBegun = false
+    /// Whether a cancellation of the Swift task comes here by itself.
+    @exclusivity(unchecked) private final var hasHandler = true
     @exclusivity(unchecked) @usableFromInline private(set) final var isFinished = false
     @exclusivity(unchecked) private(set) final var isCancelled = false
     @exclusivity(unchecked) private final var waiter: WaiterToken?
@@ -32,7 +34,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         let deadline: LoopInstant
         var hasExpired = false
         /// The record of the task that waits for the body, if it has one.
-        var caller: TaskRecord?
+        fileprivate(set) var caller: TaskRecord?
         /// That task, while it waits.
         var suspension = Suspension()
     }
@@ -61,6 +63,12 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         limit = Limit(deadline: deadline)
     }
 
+    /// Who waits for the body of a time limit: a task of the loop's.
+    final func setCaller(_ caller: TaskRecord) {
+        limit?.caller = caller
+        hasHandler = false
+    }
+
     /// Gives the task its number. The loop's thread, once.
     @usableFromInline
     final func assignID() {
@@ -86,14 +94,18 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
 
     /// The task's first step. Installs its one cancellation handler: its waits need none of their own.
     ///
+    /// The body of a time limit needs not even that one, if a task with a record waits for it: then all that can cancel it is that
+    /// task, the deadline, the end of the run, and the body itself.
+    ///
     /// - Returns: what ``end(_:)`` takes.
     @usableFromInline
-    final func begin() -> UnsafeMutableRawPointer {
+    final func begin() -> UnsafeMutableRawPointer? {
         identity = .current
         hasBegun = true
         loop.core.pointee.runningTasks.insert(self, identity)
         if loop.core.pointee.debug.isOn { loop.core.pointee.debug.begunTask = info }
         if loop.core.pointee.isDraining { requestCancel() }
+        if !hasHandler { return nil }
         return aio_cancellation_handler_add(Unmanaged.passUnretained(self).toOpaque())
     }
 
@@ -121,8 +133,8 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
 
     /// The task's last step.
     @usableFromInline
-    final func end(_ handler: UnsafeMutableRawPointer) {
-        aio_cancellation_handler_remove(handler)
+    final func end(_ handler: UnsafeMutableRawPointer?) {
+        if let handler { aio_cancellation_handler_remove(handler) }
         isFinished = true
         loop.core.pointee.runningTasks.remove(identity)
         loop.core.pointee.tasks.remove(self)
@@ -142,7 +154,16 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
 
     /// Cancels the Swift task, if it has not ended. The loop's thread.
     final func requestCancel() {
-        if !isFinished { identity.cancel() }
+        if isFinished { return }
+        identity.cancel()
+        if !hasHandler { deliver(on: loop) }
+    }
+
+    /// Whether a wait is to end before it begins. The current task is this one.
+    @inline(__always)
+    final var isCancelledNow: Bool {
+        // A body without a handler may have cancelled itself.
+        isCancelled || (!hasHandler && Task.isCancelled)
     }
 
     /// What can be said of the task now. The loop's thread.
@@ -162,7 +183,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
 
     final func willWait(_ token: WaiterToken) {
         waiter = token
-        if isCancelled { loop.settle(token, .cancelled) }
+        if isCancelledNow { loop.settle(token, .cancelled) }
     }
 
     final func didWait() {

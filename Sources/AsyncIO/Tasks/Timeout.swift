@@ -75,11 +75,12 @@ struct LimitedCall<Result> {
     @inlinable @inline(__always)
     nonisolated(nonsending) func runOnLoop(_ record: LimitedTask<Result>) async throws -> Result {
         // SAFETY: the caller is suspended until the body's task has ended: one of the two uses what it captures.
-        if loop.isClosed { throw EventLoopError.closed }
+        try loop.checkOpen()
         record.assignID()
         if loop.hasTaskFactory, let body = record.body { record.body = try loop.applyTaskFactory(body, record) }
         record.register()
-        let task: Task<Void, Never>
+        // It throws nothing, but a task that cannot throw would call the closure by a thunk.
+        let task: Task<Void, any Error>
         if #available(macOS 26, *) {
             task = Task.immediate(executorPreference: loop) { await record.run() }
         } else {
@@ -95,7 +96,7 @@ struct LimitedCall<Result> {
 @usableFromInline
 final class LimitedTask<Result>: TaskRecord, @unchecked Sendable {
     @exclusivity(unchecked) @usableFromInline var body: (@concurrent () async throws -> Result)?
-    @exclusivity(unchecked) @usableFromInline var result: Result?
+    @exclusivity(unchecked) @usableFromInline var result = ResultBox<Result>()
 
     @inlinable
     init(
@@ -112,7 +113,7 @@ final class LimitedTask<Result>: TaskRecord, @unchecked Sendable {
         let handler = begin()
         defer { end(handler) }
         do {
-            if let body = body.take() { result = try await body() }
+            if let body = body.take() { result.store(try await body()) }
         } catch {
             self.error = error
         }
@@ -121,8 +122,50 @@ final class LimitedTask<Result>: TaskRecord, @unchecked Sendable {
     @inlinable @inline(__always)
     final func outcome() throws -> Result {
         if let error = limitError() { throw error }
-        guard let result = result.take() else { preconditionFailure("a body without an error has a result") }
-        return result
+        return result.take()
+    }
+}
+
+/// A result that is stored once and taken once, in the object that has the box if it is small.
+///
+/// Not an optional: the object's `deinit` is compiled once for all types, and would have to look the optional's up.
+@usableFromInline
+struct ResultBox<Result> {
+    // SAFETY: two words hold the result, or its address. `isFull` says whether there is one.
+    @usableFromInline var words: (UInt, UInt) = (0, 0)
+    @usableFromInline var isFull = false
+
+    @inlinable
+    init() {}
+
+    @inlinable @inline(__always)
+    static var isSmall: Bool { MemoryLayout<Result>.size <= 16 && MemoryLayout<Result>.alignment <= 8 }
+
+    @inlinable @inline(__always)
+    mutating func store(_ result: Result) {
+        precondition(!isFull)
+        isFull = true
+        if Self.isSmall {
+            withUnsafeMutableBytes(of: &words) { memory in
+                _ = memory.baseAddress!.initializeMemory(as: Result.self, to: result)
+            }
+        } else {
+            let memory = UnsafeMutablePointer<Result>.allocate(capacity: 1)
+            memory.initialize(to: result)
+            words.0 = UInt(bitPattern: memory)
+        }
+    }
+
+    @inlinable @inline(__always)
+    mutating func take() -> Result {
+        precondition(isFull, "a body without an error has a result")
+        isFull = false
+        if Self.isSmall {
+            return withUnsafeMutableBytes(of: &words) { $0.baseAddress!.assumingMemoryBound(to: Result.self).move() }
+        }
+        let memory = UnsafeMutablePointer<Result>(bitPattern: words.0)!
+        defer { memory.deallocate() }
+        return memory.move()
     }
 }
 
@@ -134,7 +177,7 @@ extension TaskRecord {
     final func findCaller(_ isolation: (any Actor)?) -> Bool {
         switch loop.waitingTask(isolation) {
         case .recorded(let record):
-            limit?.caller = record
+            setCaller(record)
             return true
         case .home: return true
         case .foreign: return false
@@ -143,7 +186,7 @@ extension TaskRecord {
 
     /// Waits until the task, a body with a time limit, has ended, and cancels it at the deadline, or when the caller is cancelled.
     @usableFromInline
-    final nonisolated(nonsending) func waitForEnd(of task: Task<Void, Never>) async {
+    final nonisolated(nonsending) func waitForEnd(of task: Task<Void, any Error>) async {
         guard let limit else { return }
         var timer: SlotName?
         if limit.deadline > loop.now {
