@@ -36,6 +36,7 @@ final class Redis {
 
     private let loop: EventLoop
     private let port: UInt16
+    private let maximumBytes = 512 << 20 // of a value, as Redis has it
     /// Pending while there is no connection.
     private var connection: Future<Connection>
 
@@ -48,7 +49,7 @@ final class Redis {
     func send(_ words: String...) async throws -> Reply {
         let connection = try await connection.value
         let reply = loop.createFuture(of: Reply.self)
-        // Nothing runs between these two lines, so the order of the list is the order of the commands.
+        // A write begins before anything else runs, so the order of the list is the order of the commands.
         connection.replies.append(reply)
         try await connection.writer.write(encode(words))
         return try await reply.value
@@ -97,7 +98,8 @@ final class Redis {
         case ("-", _): return .error(rest)
         case (":", let number?): return .integer(number)
         case ("$", -1): return .bytes(nil)
-        case ("$", let count?): return .bytes(try await reader.readExactly(count + 2).dropLast(2))
+        case ("$", let count?) where 0...maximumBytes ~= count:
+            return .bytes(try await reader.readExactly(count + 2).dropLast(2))
         case ("*", let count?):
             var items: [Reply] = []
             for _ in 0..<max(0, count) { items.append(try await readReply(reader)) }
