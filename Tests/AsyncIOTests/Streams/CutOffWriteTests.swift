@@ -85,6 +85,30 @@ struct CutOffWriteTests {
 
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
+    func aTaskOfThePoolCanCutAWriteOffToo(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend, patiently) { network in
+            let (_, writer, peer) = try network.openStreams()
+            await network.idle()
+            peer.takes(atMost: 100_000)
+            nonisolated(unsafe) let shared = writer
+            let writing = Task.detached {
+                do { try await shared.write(Self.message) } catch { return (error, shared.bytesWritten) }
+                return (EventLoopError(.busy, "it was not cut off"), 0)
+            }
+            while writer.bytesWritten == 0 { await network.loop.yield() }
+            peer.blocksWrites()
+            await network.idle()
+            writing.cancel()
+            let (error, count) = await writing.value
+            #expect(error is CancellationError)
+            #expect(0 < count && count < Self.message.count && count == writer.bytesWritten)
+            #expect(await asyncCode { try await writer.write("late") } == .incompleteWrite)
+            writer.close()
+        }
+    }
+
+    // covers: 129
+    @Test(arguments: ScriptedBackend.allCases)
     func readingGoesOnAfterIt(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer, writing) = try await writeToASlowPeer(network)
