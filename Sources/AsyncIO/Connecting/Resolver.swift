@@ -20,9 +20,24 @@ final class Resolver: Sendable {
     /// RFC 1035, 2.3.4: longer names cannot be asked for. Never cut: another name would be asked for instead.
     private static let longestNameBytes = 253
 
+    /// Lookups of the same name share a thread and an answer: many clients of one target whose name hangs need one thread.
+    private struct Question: Hashable {
+        let host: String
+        let port: UInt16
+
+        init(_ lookUp: LookUp) {
+            (host, port) = (lookUp.host, lookUp.port)
+        }
+    }
+
     private struct State {
         var threadLimit: Int
-        var waiting: [LookUp] = []
+        /// What no thread has begun to ask, in order.
+        var waiting: [Question] = []
+        /// Who waits for the answer, of those and of what is being asked. Nobody may be left for the latter.
+        var askers: [Question: [LookUp]] = [:]
+        /// Lookups that joined others of the same name.
+        var joined = 0
         /// Threads that were started and have not found the queue empty.
         var threads = 0
         /// Those of them that are asking.
@@ -30,6 +45,12 @@ final class Resolver: Sendable {
 
         /// Lookups that no thread is about to take; negative when threads outnumber them.
         var unserved: Int { waiting.count - (threads - asking) }
+
+        mutating func takeAskers(of question: Question) -> [LookUp] {
+            let taken = askers.removeValue(forKey: question) ?? []
+            joined -= max(0, taken.count - 1)
+            return taken
+        }
     }
 
     private enum Start {
@@ -69,7 +90,9 @@ final class Resolver: Sendable {
     }
 
     /// Lookups that have not begun. Any thread, for reports.
-    var waitingCount: Int { state.withLock { $0.waiting.count } }
+    var waitingCount: Int {
+        state.withLock { state in state.waiting.reduce(0) { $0 + (state.askers[$1]?.count ?? 0) } }
+    }
     /// Threads that have not ended. Any thread, for reports.
     var threadCount: Int { state.withLock { $0.threads } }
 
@@ -95,9 +118,17 @@ final class Resolver: Sendable {
     /// Queues `lookUp`, which is told its answer on one of the resolver's threads. Any thread.
     func begin(_ lookUp: LookUp) throws(EventLoopError) {
         let start = state.withLock { state -> Start in
+            let question = Question(lookUp)
+            if state.askers[question] != nil {
+                if state.joined >= Self.mostWaiting { return .refused }
+                state.joined += 1
+                state.askers[question]?.append(lookUp)
+                return .queued
+            }
             let unserved = state.unserved
             if unserved >= Self.mostWaiting { return .refused }
-            state.waiting.append(lookUp)
+            state.waiting.append(question)
+            state.askers[question] = [lookUp]
             guard unserved >= 0, state.threads < state.threadLimit else { return .queued }
             state.threads += 1
             return .queuedForNewThread
@@ -120,21 +151,34 @@ final class Resolver: Sendable {
     /// Nobody waits for `lookUp` any more: it is not asked, unless it was already. Any thread.
     func abandon(_ lookUp: LookUp) {
         state.withLock { state in
-            if let index = state.waiting.firstIndex(where: { $0 === lookUp }) { state.waiting.remove(at: index) }
+            let question = Question(lookUp)
+            guard var askers = state.askers[question], let index = askers.firstIndex(where: { $0 === lookUp }) else {
+                return
+            }
+            askers.remove(at: index)
+            if !askers.isEmpty { state.joined -= 1 }
+            state.askers[question] = askers
+            if askers.isEmpty, let index = state.waiting.firstIndex(of: question) {
+                state.waiting.remove(at: index)
+                state.askers[question] = nil
+            }
         }
     }
 
     /// A thread's life.
     func work() {
-        while let lookUp = next() {
-            let answer = ask(lookUp.host, lookUp.port)
-            // First: whoever hears the answer and asks for the next name finds this thread free.
-            state.withLock { $0.asking -= 1 }
-            lookUp.finish(answer)
+        while let question = next() {
+            let answer = ask(question.host, question.port)
+            // First: who gets the answer and asks for the next name finds this thread free.
+            let askers = state.withLock { state in
+                state.asking -= 1
+                return state.takeAskers(of: question)
+            }
+            for lookUp in askers { lookUp.finish(answer) }
         }
     }
 
-    private func next() -> LookUp? {
+    private func next() -> Question? {
         state.withLock { state in
             guard !state.waiting.isEmpty, state.threads <= state.threadLimit else {
                 state.threads -= 1
@@ -161,7 +205,7 @@ final class Resolver: Sendable {
             state.threads -= 1
             guard state.threads == 0 else { return [] }
             defer { state.waiting = [] }
-            return state.waiting
+            return state.waiting.flatMap { state.takeAskers(of: $0) }
         }
         for lookUp in stranded {
             lookUp.finish(
@@ -187,7 +231,7 @@ extension EventLoop {
     /// The most host names that the process looks up at a time, on a thread each; 64 by default.
     ///
     /// The system's resolver, getaddrinfo(3), blocks its thread until it has an answer: half a minute for a name whose
-    /// servers are silent. As many such names at a time make every other lookup wait. Threads are started when they are
+    /// servers are silent. As many such names at a time make every other lookup wait; lookups of the same name share a thread. Threads are started when they are
     /// needed and end when no lookup waits. A new limit holds at once, but for threads that are in use. Traps below 1.
     /// - Thread: any.
     public static var resolverThreadLimit: Int {

@@ -30,6 +30,67 @@ struct ResolverLimitTests {
         await names.threadsEnd()
     }
 
+    /// As the clients of one forwarder do.
+    // covers: 270, 271, F59
+    @Test func lookupsOfOneNameShareAThreadAndItsAnswer() async throws {
+        let names = NameServer(resolverLimit: 2)
+        try await withLoop { loop in
+            let same = (0..<100).map { _ in lookUp("hung", names, on: loop) }
+            await loop.until { loop.statistics.waitingTasks == 100 && names.asked == ["hung"] }
+            #expect(names.resolver.threadCount == 1 && names.resolver.waitingCount == 0)
+            names.answer("other")
+            try await expectAnswers([lookUp("other", names, on: loop)])
+
+            // Who gives up, the first one too, leaves the others waiting.
+            for task in same[..<50] { task.cancel() }
+            for task in same[..<50] { await #expect(throws: CancellationError.self) { try await task.value } }
+            names.answer("hung")
+            try await expectAnswers(Array(same[50...]))
+            #expect(names.asked == ["hung", "other"])
+
+            // An answer is not kept.
+            try await expectAnswers([lookUp("hung", names, on: loop)])
+            #expect(names.asked == ["hung", "other", "hung"])
+        }
+        await names.threadsEnd()
+    }
+
+    // covers: 271
+    @Test func aNameThatEverybodyGaveUpIsAskedOnceMoreOnlyAfterItsAnswer() async throws {
+        let names = NameServer(resolverLimit: 2)
+        try await withLoop { loop in
+            let first = lookUp("hung", names, on: loop)
+            await loop.until { names.asked == ["hung"] }
+            first.cancel()
+            await #expect(throws: CancellationError.self) { try await first.value }
+            let later = lookUp("hung", names, on: loop)
+            await loop.until { loop.statistics.waitingTasks == 1 }
+            #expect(names.resolver.threadCount == 1)
+            names.answer("hung")
+            try await expectAnswers([later])
+            #expect(names.asked == ["hung"])
+        }
+        await names.threadsEnd()
+    }
+
+    // covers: 271, F59
+    @Test func lookupsOfOneNameAreBoundedToo() async throws {
+        let names = NameServer(resolverLimit: 1)
+        try await withLoop { loop in
+            let tasks = (0...Resolver.mostWaiting).map { _ in lookUp("hung", names, on: loop) }
+            await loop.until { loop.statistics.waitingTasks == tasks.count }
+            let refused = lookUp("hung", names, on: loop)
+            #expect(await asyncCode { _ = try await refused.value } == .tooManyLookups)
+            tasks[0].cancel()
+            await #expect(throws: CancellationError.self) { try await tasks[0].value }
+            let accepted = lookUp("hung", names, on: loop)
+            await loop.until { loop.statistics.waitingTasks == tasks.count }
+            names.answerAll()
+            try await expectAnswers(tasks[1...] + [accepted])
+        }
+        await names.threadsEnd()
+    }
+
     // covers: 270
     @Test func theLimitOfThreadsCanBeChangedAtAnyTime() async throws {
         let names = NameServer(resolverLimit: 1)
