@@ -61,7 +61,7 @@ extension SignalHandlersTests {
             let next = loop.createTask { await iterator.next() }
             for _ in 0..<5 { await loop.yield() }
             next.cancel()
-            #expect(try await next.value == nil)
+            #expect(await next.value == nil)
         }
     }
 
@@ -79,7 +79,7 @@ extension SignalHandlersTests {
             }
             for _ in 0..<5 { await loop.yield() }
             next.cancel()
-            #expect(try await next.value == nil)
+            #expect(await next.value == nil)
             loop.removeSignalHandler(.user1)
         }
     }
