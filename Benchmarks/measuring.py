@@ -9,6 +9,7 @@ import re
 import select
 import shutil
 import signal
+import statistics
 import struct
 import subprocess
 import sys
@@ -30,6 +31,8 @@ class Load:
     connections: int
     message_bytes: int
     in_flight: int = 1
+    # Further connections that send as fast as they can.
+    floods: int = 0
 
 
 @contextlib.contextmanager
@@ -49,6 +52,11 @@ def aligned(lines, names):
         yield "  ".join(
             text.ljust(width) if column < names else text.rjust(width)
             for column, (text, width) in enumerate(cells)).rstrip()
+
+
+def spread(ratios):
+    """How far ratios of the baseline to itself are from 1, in the middle."""
+    return statistics.median(abs(ratio - 1) for ratio in ratios)
 
 
 def pin(position):
@@ -196,6 +204,8 @@ class LoadClient(Child):
             str(servers.tools() / "load-client"), "--gate", f"--connect={address}", f"--warm-up={warm_up}",
             f"--connections={load.connections}", f"--size={load.message_bytes}", f"--in-flight={load.in_flight}"]
         command.append(f"--seconds={seconds}" if seconds else f"--messages={messages}")
+        if load.floods:
+            command.append(f"--floods={load.floods}")
         if lock_step:
             command.append(f"--lock-step={lock_step}")
         self.patience = 120 + (seconds or 0)

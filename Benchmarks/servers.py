@@ -20,6 +20,8 @@ SERVERS = {
     BASELINE: "{tools}/echo-c-epoll --listen {listen}",
     "aio protocol": "{aio} echo --listen {listen} --style protocol",
     "aio stream": "{aio} echo --listen {listen} --style stream",
+    "nio handler": "{nio} --listen {listen} --style handler",
+    "nio async": "{nio} --listen {listen} --style async",
     # The baseline against itself: what this says apart from 1 is noise.
     AGAIN: "{tools}/echo-c-epoll --listen {listen}",
 }
@@ -87,11 +89,30 @@ def small_operations():
     return _build(package) / "small-operations"
 
 
+@functools.cache
+def nio():
+    """SwiftNIO's echo server."""
+    try:
+        return _build(BENCHMARKS / "Peers" / "NIO") / "echo-nio"
+    except Trouble as trouble:
+        raise Missing(f"it cannot be built here: {str(trouble).splitlines()[-1]}") from None
+
+
+@functools.cache
+def lateness():
+    """The program that measures timers and signals beside a busy loop."""
+    package = BENCHMARKS / "Lateness"
+    # As above.
+    os.utime(package / "Package.swift")
+    return _build(package) / "lateness"
+
+
 # What may stand in a command between braces. A value is made only when a command asks for it, and once; one that a
 # machine cannot have raises `Missing`.
 PLACEHOLDERS = {
     "{tools}": tools,
     "{aio}": aio,
+    "{nio}": nio,
     "{listen}": lambda: "127.0.0.1:0",
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "flood.h"
 #include "latency.h"
 #include "lock_step.h"
 #include "support.h"
@@ -16,6 +17,7 @@ static const char usage[] =
     "  --connections N    how many connections, all opened first (1)\n"
     "  --size BYTES       of one message (64)\n"
     "  --in-flight K      messages under way per connection (1)\n"
+    "  --floods N         further connections that send as fast as they can and discard what comes back (0)\n"
     "  --warm-up N        messages, over all connections, before the measured ones (0)\n"
     "  --gate             after the warm-up print 'ready' and wait for a line on stdin; after the result wait again,\n"
     "                     so that the server can be looked at while nothing flows and nothing is closed\n"
@@ -48,7 +50,7 @@ static struct options parse(int count, char **arguments) {
         {"size", required_argument, NULL, 's'},     {"in-flight", required_argument, NULL, 'k'},
         {"messages", required_argument, NULL, 'm'}, {"seconds", required_argument, NULL, 'd'},
         {"warm-up", required_argument, NULL, 'w'},  {"gate", no_argument, NULL, 'g'},
-        {"lock-step", required_argument, NULL, 'l'},
+        {"lock-step", required_argument, NULL, 'l'}, {"floods", required_argument, NULL, 'f'},
         {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     struct options options = {
@@ -63,6 +65,7 @@ static struct options parse(int count, char **arguments) {
         case 'n': options.load.connections = parse_number("--connections", optarg, 1, MOST_CONNECTIONS); break;
         case 's': options.load.message_bytes = parse_number("--size", optarg, 1, MOST_MESSAGE_BYTES); break;
         case 'k': options.load.in_flight = parse_number("--in-flight", optarg, 1, MOST_IN_FLIGHT); break;
+        case 'f': options.load.floods = parse_number("--floods", optarg, 0, MOST_CONNECTIONS); break;
         case 'm': options.messages = parse_number("--messages", optarg, 1, UINT64_MAX - 1); break;
         case 'd': options.nanoseconds = parse_seconds("--seconds", optarg, MOST_SECONDS); break;
         case 'w': options.warm_up = parse_number("--warm-up", optarg, 0, UINT64_MAX - 1); break;
@@ -129,11 +132,11 @@ int main(int count, char **arguments) {
     char line[512];
     snprintf(line, sizeof line,
              "{\"connections\": %llu, \"size\": %llu, \"in_flight\": %llu, \"messages\": %llu, \"seconds\": %.6f, "
-             "\"errors\": %llu, \"p50_us\": %.1f, \"p99_us\": %.1f}\n",
+             "\"errors\": %llu, \"p50_us\": %.1f, \"p99_us\": %.1f, \"flood_bytes\": %llu}\n",
              (unsigned long long)options.load.connections, (unsigned long long)options.load.message_bytes,
              (unsigned long long)options.load.in_flight, (unsigned long long)result.messages,
              (double)result.nanoseconds / 1e9, (unsigned long long)traffic_errors(), latency_percentile(0.50),
-             latency_percentile(0.99));
+             latency_percentile(0.99), (unsigned long long)flood_bytes());
     print_now(line);
     if (options.gate && traffic_errors() == 0) wait_for_line();
     return traffic_errors() == 0 ? 0 : 1;

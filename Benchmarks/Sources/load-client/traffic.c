@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "content.h"
+#include "flood.h"
 #include "latency.h"
 #include "lock_step.h"
 #include "support.h"
@@ -186,15 +187,22 @@ struct result traffic_run(uint64_t messages, uint64_t nanoseconds, bool counted)
         start_messages(connection, now());
         flush(connection);
     }
+    flood_begin();
     lock_step_go(counted);
     struct epoll_event events[EVENTS_PER_WAIT];
     while (under_way > 0) {
         int count = epoll_wait(epoll, events, EVENTS_PER_WAIT, PATIENCE_SECONDS * 1000);
         if (count < 0 && errno != EINTR) fail_errno("epoll_wait failed");
         if (count == 0) give_up_waiting();
-        for (int index = 0; index < count; index++) handle(events[index].data.ptr);
+        for (int index = 0; index < count; index++) {
+            void *owner = events[index].data.ptr;
+            if (flood_owns(owner)) flood_handle(owner);
+            else handle(owner);
+        }
     }
-    return (struct result){.messages = completed, .nanoseconds = now() - begin};
+    struct result result = {.messages = completed, .nanoseconds = now() - begin};
+    flood_end();
+    return result;
 }
 
 void traffic_expect_silence(void) {
@@ -224,7 +232,7 @@ static void allow_descriptors(uint64_t wanted) {
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) fail_errno("setrlimit failed");
 }
 
-static int open_connection(void) {
+int traffic_open_connection(void) {
     int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) fail_errno("socket failed");
     if (!set_no_delay(descriptor)) fail_errno("TCP_NODELAY failed");
@@ -233,12 +241,17 @@ static int open_connection(void) {
     if (setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0) {
         fail_errno("SO_SNDTIMEO failed");
     }
+    if (connect(descriptor, (struct sockaddr *)&load.server, sizeof load.server) != 0) {
+        fail_errno("a connection cannot be opened");
+    }
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0) fail_errno("fcntl failed");
     return descriptor;
 }
 
 void traffic_connect(const struct load *wanted) {
     load = *wanted;
-    allow_descriptors(load.connections + OWN_DESCRIPTORS);
+    allow_descriptors(load.connections + load.floods + OWN_DESCRIPTORS);
     content_prepare(load.message_bytes);
     connections = calloc(load.connections, sizeof *connections);
     uint64_t *start_times = calloc(load.connections * load.in_flight, sizeof *start_times);
@@ -249,13 +262,9 @@ void traffic_connect(const struct load *wanted) {
         struct connection *connection = &connections[number];
         connection->number = number;
         connection->start_times = start_times + number * load.in_flight;
-        connection->descriptor = open_connection();
-        if (connect(connection->descriptor, (struct sockaddr *)&load.server, sizeof load.server) != 0) {
-            fail_errno("connection %llu cannot be opened", (unsigned long long)number);
-        }
-        int flags = fcntl(connection->descriptor, F_GETFL);
-        if (flags < 0 || fcntl(connection->descriptor, F_SETFL, flags | O_NONBLOCK) != 0) fail_errno("fcntl failed");
+        connection->descriptor = traffic_open_connection();
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, connection->descriptor, &event) != 0) fail_errno("epoll_ctl failed");
     }
+    flood_connect(load.floods, epoll);
 }

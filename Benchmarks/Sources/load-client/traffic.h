@@ -11,6 +11,8 @@ struct load {
     uint64_t message_bytes;
     /// How many messages of one connection may be under way at once.
     uint64_t in_flight;
+    /// Connections that send as fast as they can, beside the others.
+    uint64_t floods;
 };
 
 struct result {
@@ -18,6 +20,9 @@ struct result {
     uint64_t messages;
     uint64_t nanoseconds;
 };
+
+/// A connected, non-blocking socket; ends the program if there is none.
+int traffic_open_connection(void);
 
 /// Opens all connections or ends the program.
 void traffic_connect(const struct load *load);

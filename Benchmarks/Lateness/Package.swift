@@ -1,0 +1,15 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// What Benchmarks/fairness runs beside the echo servers: a program that uses the library itself.
+
+let package = Package(
+    name: "Lateness",
+    platforms: [.macOS(.v26)],
+    dependencies: [.package(name: "swift-asyncio", path: "../..")],
+    targets: [
+        .executableTarget(
+            name: "lateness", dependencies: [.product(name: "AsyncIO", package: "swift-asyncio")],
+            swiftSettings: [.treatAllWarnings(as: .error)])
+    ]
+)
