@@ -27,7 +27,8 @@ extension EventLoop {
 
     /// Calls `body` on the loop's thread; wakes the loop if it sleeps. Any thread. asyncio: `call_soon_threadsafe`.
     ///
-    /// Callbacks of one thread keep their order. Throws `.closed` on a closed loop; `body` is then released.
+    /// Callbacks of one thread keep their order. One iteration runs at most 1,024 of what other threads submit, so that a
+    /// burst does not delay timers and connections. Throws `.closed` on a closed loop; `body` is then released.
     @discardableResult
     public final func callSoonThreadsafe(
         fileID: StaticString = #fileID, line: UInt = #line, _ body: sending @escaping () throws -> Void
