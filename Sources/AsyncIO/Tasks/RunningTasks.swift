@@ -29,12 +29,16 @@ struct RunningTasks: ~Copyable {
 
     /// The record of the task with this identity.
     @inline(__always)
-    subscript(identity: TaskIdentity) -> TaskRecord? {
+    subscript(identity: TaskIdentity) -> TaskRecord? { unretained(identity)?.takeUnretainedValue() }
+
+    /// As the subscript. The record lives at least as long as its task.
+    @inline(__always)
+    func unretained(_ identity: TaskIdentity) -> Unmanaged<TaskRecord>? {
         var index = place(identity.address)
         while true {
             let slot = slots[index]
             // Outside of tasks the key is 0, which finds a free slot.
-            if slot.key == identity.address || slot.key == 0 { return slot.record?.takeUnretainedValue() }
+            if slot.key == identity.address || slot.key == 0 { return slot.record }
             index = (index &+ 1) & mask
         }
     }

@@ -1,5 +1,5 @@
 /// The tasks that a loop started and that have not ended, in the order in which they were registered: a doubly linked list through
-/// their records, which it retains.
+/// their records. It does not retain them: a task does, and leaves the list when it ends.
 struct TaskList: ~Copyable {
     private var first: Unmanaged<TaskRecord>?
     private var last: Unmanaged<TaskRecord>?
@@ -21,7 +21,7 @@ struct TaskList: ~Copyable {
     }
 
     mutating func append(_ record: TaskRecord) {
-        let entry = Unmanaged.passRetained(record)
+        let entry = Unmanaged.passUnretained(record)
         record.previous = last
         record.next = nil
         if let last { last._withUnsafeGuaranteedRef { $0.next = entry } } else { first = entry }
@@ -29,7 +29,7 @@ struct TaskList: ~Copyable {
         count &+= 1
     }
 
-    /// Removes a record of the list, which the caller goes on using.
+    /// Removes a record of the list.
     mutating func remove(_ record: TaskRecord) {
         if let previous = record.previous {
             previous._withUnsafeGuaranteedRef { $0.next = record.next }
@@ -44,6 +44,5 @@ struct TaskList: ~Copyable {
         record.next = nil
         record.previous = nil
         count &-= 1
-        Unmanaged.passUnretained(record).release()
     }
 }

@@ -9,6 +9,8 @@ import CAsyncIO
 class TaskRecord: LoopMessage, @unchecked Sendable {
     // SAFETY: a task retains its executor, the loop, and the record uses it until the task has ended.
     unowned(unsafe) final let loop: EventLoop
+    /// The loop's, since a use of ``loop`` retains it.
+    private final let core: UnsafeMutablePointer<LoopCore>
     @usableFromInline final let name: String?
     final let site: CallSite
     /// Counted by the loop, from 1 on.
@@ -34,7 +36,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         let deadline: LoopInstant
         var hasExpired = false
         /// The record of the task that waits for the body, if it has one.
-        fileprivate(set) var caller: TaskRecord?
+        fileprivate(set) var caller: Unmanaged<TaskRecord>?
         /// That task, while it waits.
         var suspension = Suspension()
     }
@@ -50,6 +52,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
 
     init(loop: EventLoop, name: String?, site: CallSite) {
         self.loop = loop
+        core = loop.core
         self.name = name
         self.site = site
     }
@@ -58,13 +61,16 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     @usableFromInline
     init(limiting loop: EventLoop, _ deadline: LoopInstant, _ fileID: StaticString, _ line: UInt) {
         self.loop = loop
+        core = loop.core
         name = "timeout"
         site = CallSite(fileID: fileID, line: line)
         limit = Limit(deadline: deadline)
     }
 
     /// Who waits for the body of a time limit: a task of the loop's.
-    final func setCaller(_ caller: TaskRecord) {
+    ///
+    /// SAFETY: it waits for the body, and its record lives at least as long as it.
+    final func setCaller(_ caller: Unmanaged<TaskRecord>) {
         limit?.caller = caller
         hasHandler = false
     }
@@ -72,14 +78,14 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     /// Gives the task its number. The loop's thread, once.
     @usableFromInline
     final func assignID() {
-        loop.core.pointee.taskCount += 1
-        id = loop.core.pointee.taskCount
+        core.pointee.taskCount += 1
+        id = core.pointee.taskCount
     }
 
     /// The loop keeps the task from here on.
     @usableFromInline
     final func register() {
-        loop.core.pointee.tasks.append(self)
+        core.pointee.tasks.append(self)
     }
 
     /// The task exists, and may have begun or ended already.
@@ -89,7 +95,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     final func started(_ task: UInt) {
         if isFinished { return }
         identity = TaskIdentity(address: task)
-        if loop.core.pointee.isDraining { requestCancel() }
+        if core.pointee.isDraining { requestCancel() }
     }
 
     /// The task's first step. Installs its one cancellation handler: its waits need none of their own.
@@ -102,9 +108,9 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     final func begin() -> UnsafeMutableRawPointer? {
         identity = .current
         hasBegun = true
-        loop.core.pointee.runningTasks.insert(self, identity)
-        if loop.core.pointee.debug.isOn { loop.core.pointee.debug.begunTask = info }
-        if loop.core.pointee.isDraining { requestCancel() }
+        core.pointee.runningTasks.insert(self, identity)
+        if core.pointee.debug.isOn { core.pointee.debug.begunTask = info }
+        if core.pointee.isDraining { requestCancel() }
         if !hasHandler { return nil }
         return aio_cancellation_handler_add(Unmanaged.passUnretained(self).toOpaque())
     }
@@ -136,20 +142,21 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     final func end(_ handler: UnsafeMutableRawPointer?) {
         if let handler { aio_cancellation_handler_remove(handler) }
         isFinished = true
-        loop.core.pointee.runningTasks.remove(identity)
-        loop.core.pointee.tasks.remove(self)
+        core.pointee.runningTasks.remove(identity)
+        core.pointee.tasks.remove(self)
         if limit != nil {
-            limit?.suspension.end(on: loop)
-            return loop.taskEnded()
+            if limit?.suspension.isEmpty == false { limit?.suspension.end(on: loop) }
+            if core.pointee.isDraining { loop.taskEnded() }
+            return
         }
         let error = error.take()
         if let whenEnded = whenEnded.take() {
             whenEnded(error)
-        } else if let error, loop.core.pointee.isDraining {
+        } else if let error, core.pointee.isDraining {
             // Whoever would await it may be gone.
             loop.reportUnread(error, of: self)
         }
-        loop.taskEnded()
+        if core.pointee.isDraining { loop.taskEnded() }
     }
 
     /// Cancels the Swift task, if it has not ended. The loop's thread.

@@ -175,13 +175,10 @@ extension TaskRecord {
     /// - Parameter isolation: The caller's.
     @usableFromInline
     final func findCaller(_ isolation: (any Actor)?) -> Bool {
-        switch loop.waitingTask(isolation) {
-        case .recorded(let record):
-            setCaller(record)
-            return true
-        case .home: return true
-        case .foreign: return false
-        }
+        if !loop.isHome(of: isolation) { return false }
+        guard let caller = loop.core.pointee.runningTasks.unretained(.current) else { return loop.isHomeOfCurrentTask }
+        setCaller(caller)
+        return true
     }
 
     /// Waits until the task, a body with a time limit, has ended, and cancels it at the deadline, or when the caller is cancelled.
@@ -196,7 +193,7 @@ extension TaskRecord {
             expire()
         }
         defer { if let timer { loop.cancelCallback(timer) } }
-        if let caller = limit.caller {
+        if let caller = limit.caller?.takeUnretainedValue() {
             // The caller's cancellation handler cancels this task.
             caller.limited = self
             if caller.isCancelled { requestCancel() }

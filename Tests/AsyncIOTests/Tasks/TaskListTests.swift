@@ -27,19 +27,4 @@ struct TaskListTests {
             #expect(list.isEmpty == true)
         }
     }
-
-    @Test func aRecordIsRetainedWhileItIsInTheList() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
-            var list = TaskList()
-            weak var record: TaskRecord?
-            do {
-                let new = TaskRecord(loop: loop, name: nil, site: CallSite(fileID: #fileID, line: #line))
-                list.append(new)
-                record = new
-            }
-            try #require(record != nil)
-            list.remove(record!)
-            #expect(record == nil)
-        }
-    }
 }
