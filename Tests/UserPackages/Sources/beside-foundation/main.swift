@@ -19,5 +19,8 @@ let encoded = try run {
     try await server.waitClosed()
     return Data(answer)
 }
+var queue = ByteQueue()
+try queue.append([UInt8](encoded))
+precondition(queue.withBytes { Data([UInt8]($0)) } == encoded)
 precondition(String(data: encoded, encoding: .utf8) == #"{"echo":"hi"}"#)
 print("ok: beside Foundation")

@@ -21,5 +21,12 @@ let sum = try run {
     return sum
 }
 precondition(sum == 42)
+
+// The byte queue is not NIO's ByteBuffer, and each becomes an array by its own initializer.
+var queue = ByteQueue()
+try queue.append(Array(buffer: ByteBuffer(string: "one\ntwo")))
+let line = try queue.takeLine()
+precondition(line == "one")
+precondition(queue.withBytes { [UInt8]($0) } == Array("two".utf8))
 try group.syncShutdownGracefully()
 print("ok: beside NIO")
