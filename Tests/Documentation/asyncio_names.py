@@ -23,6 +23,7 @@ def classes():
         "TimerHandle": [asyncio.TimerHandle],
         "Future": [asyncio.Future],
         "Task": [asyncio.Task],
+        "TaskGroup": [asyncio.TaskGroup],
         "Server": [asyncio.AbstractServer, asyncio.base_events.Server],
         "Transport": [asyncio.BaseTransport, asyncio.ReadTransport, asyncio.WriteTransport, asyncio.Transport],
         "Protocol": [asyncio.BaseProtocol, asyncio.Protocol],
@@ -53,6 +54,8 @@ EXTENDS = {
 ELSEWHERE = {
     "asyncio.ProactorEventLoop", "asyncio.WindowsProactorEventLoopPolicy", "asyncio.WindowsSelectorEventLoopPolicy",
     "loop.slow_callback_duration",
+    # Public, but 3.11 does not list it in `__all__`.
+    "asyncio.TaskGroup",
 }
 
 

@@ -42,6 +42,15 @@ extension EventLoop {
         line: UInt = #line, _ operation: @concurrent @escaping () async -> Success
     ) -> Task<Success, Never> {
         let record = makeTaskRecord("createTask", name, fileID, line)
+        return start(record, priority, eagerStart, operation)
+    }
+
+    /// Starts the task of `record`, which cannot fail.
+    @inlinable
+    final func start<Success: Sendable>(
+        _ record: TaskRecord, _ priority: TaskPriority?, _ eagerStart: Bool,
+        _ operation: @concurrent @escaping () async -> Success
+    ) -> Task<Success, Never> {
         if isClosed { return startOnClosedLoop(record, priority, operation) }
         record.assignID()
         // SAFETY: every step runs on this thread, so the operation does not leave it.
@@ -63,7 +72,7 @@ extension EventLoop {
         return unsafeBitCast(task, to: Task<Success, Never>.self)
     }
 
-    /// A body that cannot throw owes its value, so it runs: on the thread of closed loops, and unknown to this loop.
+    /// The task must have a value, so its body runs: on the thread of closed loops, and unknown to this loop.
     @usableFromInline
     final func startOnClosedLoop<Success: Sendable>(
         _ record: TaskRecord, _ priority: TaskPriority?, _ operation: @concurrent @escaping () async -> Success

@@ -159,9 +159,9 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         if core.pointee.isDraining { loop.taskEnded() }
     }
 
-    /// Cancels the Swift task, if it has not ended. The loop's thread.
+    /// Cancels the Swift task, if it exists and has not ended. The loop's thread.
     final func requestCancel() {
-        if isFinished { return }
+        if isFinished || identity == .none { return }
         identity.cancel()
         if !hasHandler { deliver(on: loop) }
     }

@@ -132,6 +132,14 @@ extension EventLoop {
         return core.pointee.waiters[token]?.pointee.outcome ?? .closed
     }
 
+    /// As ``suspend(_:_:)``, but a cancellation of the task does not end the wait.
+    final nonisolated(nonsending) func suspendToTheEnd(_ token: WaiterToken) async -> Waiter.Outcome {
+        let isolation = #isolation
+        defer { _ = core.pointee.waiters.remove(token) }
+        await suspendInPlace { store($0, isolation, token) }
+        return core.pointee.waiters[token]?.pointee.outcome ?? .closed
+    }
+
     /// The task suspends, unless the wait was settled before.
     @inline(__always)
     private final func store(

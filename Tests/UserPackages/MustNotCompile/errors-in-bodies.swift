@@ -97,3 +97,26 @@ func bodiesWithTimeLimits(_ reader: StreamReader) async throws {
     }
     print(line ?? "")
 }
+
+func bodiesOfGroups(_ loop: EventLoop) async throws {
+    try await withLoopTaskGroup { group in
+        let time = loop.now
+        print(time.misspelt) // error: value of type 'LoopInstant' has no member 'misspelt'
+    }
+    try await withLoopTaskGroup { group in
+        group.createTask {
+            try await loop.sleep(for: .seconds(1))
+            print(group.misspelt) // error: value of type 'LoopTaskGroup' has no member 'misspelt'
+        }
+    }
+    let numbers = [1, 2]
+    let sums = try await gather(each: numbers) { number in
+        try await loop.sleep(for: .seconds(number))
+        return number.misspelt // error: value of type 'Int' has no member 'misspelt'
+    }
+    let sum = try await shield {
+        try await loop.sleep(for: .seconds(1))
+        return loop.misspelt // error: value of type 'EventLoop' has no member 'misspelt'
+    }
+    print(sums, sum)
+}

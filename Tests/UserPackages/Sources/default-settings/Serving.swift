@@ -139,6 +139,15 @@ func servers(on loop: EventLoop, _ room: Room) async throws -> [(server: Server,
         ),
         (
             try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+                let lines = Lines()
+                try await withLoopTaskGroup { group in
+                    group.createTask { try await lines.fill(from: reader) }
+                    group.createTask { try await lines.copy(to: writer) }
+                }
+            }, ["hello", "ended"]
+        ),
+        (
+            try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 for try await line in reader.lines { try await answer(line, writer) }
             }, ["hello"]
         ),

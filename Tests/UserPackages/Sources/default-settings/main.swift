@@ -17,9 +17,10 @@ for kind in kinds {
         }
         precondition(room.visits == 8)
         try await push(on: loop)
+        try await together(on: loop)
         return count
     }
-    precondition(count == 44, "\(count)")
+    precondition(count == 48, "\(count)")
 }
 
 let runner = Runner()
@@ -35,6 +36,29 @@ let isGone = try runner.run {
 }
 try runner.close()
 precondition(first == 4 && isGone == "0 tasks")
+
+/// Several clients at a time.
+func together(on loop: EventLoop) async throws {
+    let room = Room()
+    let server = try await room.open(on: loop)
+    let port = server.localAddresses[0].port!
+    let (one, two) = try await gather({ try await Client(on: loop, port) }, { try await Client(on: loop, port) })
+    let first = try await one.ask("hello")
+    let second = try await shield { try await two.ask("hello") }
+    let counts = try await gather(each: [port, port]) { port in try await ask(on: loop, port).count }
+    var tasks: [Task<[String], any Error>] = []
+    for client in [try await Client(on: loop, port), try await Client(on: loop, port)] {
+        tasks.append(loop.createTask { try await client.ask("hello") })
+        _ = try await wait(for: tasks)
+    }
+    for try await task in asCompleted(tasks) {
+        let lines = try await task.value
+        precondition(lines.count >= 2)
+    }
+    precondition(first.first == "first hello" && second.first == "first hello" && counts == [4, 4])
+    server.close()
+    try await server.waitClosed()
+}
 
 func described(_ loop: EventLoop) async -> String {
     await loop.yield()

@@ -1,0 +1,64 @@
+/// Notes the ends of several tasks, in the order in which they come, for one task that waits for them.
+///
+/// Thread: the loop's.
+final class Completions {
+    let loop: EventLoop
+    private let site: CallSite
+    /// The indices of the tasks that have ended.
+    private(set) var ended: [Int] = []
+    /// By index: what a task ended with instead of a value.
+    private(set) var errors: [Int: any Error] = [:]
+    private var waiter: WaiterToken?
+    private var hasSeenCancellation = false
+
+    init(loop: EventLoop, site: CallSite) {
+        self.loop = loop
+        self.site = site
+    }
+
+    /// Starts an operation as a task of the loop.
+    ///
+    /// - Returns: What cancels it.
+    func start(_ index: Int, name: String, eagerStart: Bool = false, _ operation: SentBody<Void>) -> () -> Void {
+        let record = TaskRecord(loop: loop, name: name, site: site)
+        record.whenEnded = { [self] error in end(index, error) }
+        do {
+            _ = try loop.start(record, nil, eagerStart, operation.call)
+        } catch {
+            end(index, error)
+        }
+        return { record.requestCancel() }
+    }
+
+    /// Waits for a task that was created elsewhere. A task that has ended is noted at once.
+    func watch<Success: Sendable, Failure: Error>(_ index: Int, _ task: Task<Success, Failure>) {
+        _ = start(index, name: "wait", eagerStart: true, SentBody { _ = try await task.value })
+    }
+
+    private func end(_ index: Int, _ error: (any Error)?) {
+        ended.append(index)
+        errors[index] = error
+        if let waiter { loop.settle(waiter, .ready) }
+    }
+
+    /// Waits until the next task ends, or ``wake()`` is called. For a task that comes back to the loop.
+    ///
+    /// - Returns: False if the waiting task was cancelled; later calls ignore that.
+    func waitForNext(_ record: TaskRecord?) async throws(EventLoopError) -> Bool {
+        let token = loop.makeWaiter()
+        waiter = token
+        let outcome = hasSeenCancellation ? await loop.suspendToTheEnd(token) : await loop.suspend(token, record)
+        waiter = nil
+        switch outcome {
+        case .closed: throw .closed
+        case .cancelled:
+            hasSeenCancellation = true
+            return false
+        case .ready, .pending: return true
+        }
+    }
+
+    func wake() {
+        if let waiter { loop.settle(waiter, .ready) }
+    }
+}

@@ -1,0 +1,155 @@
+/// Runs several operations as tasks of the running loop at the same time, and returns their values in the order of the
+/// arguments. asyncio: `gather`.
+///
+/// ```swift
+/// let (user, orders) = try await gather({ try await loadUser() }, { try await loadOrders() })
+/// ```
+///
+/// The first error is thrown at once. The other tasks go on, and what they end with is dropped; ``withLoopTaskGroup(fileID:line:_:)``
+/// cancels and awaits them instead. A cancellation of the caller is handed on to all of them, and is thrown when they have
+/// ended; if they all came to a value nevertheless, the values are returned. Throws `.notRunning` without a running loop.
+public func gather<each Success>(
+    fileID: StaticString = #fileID, line: UInt = #line,
+    _ operation: repeat @concurrent @escaping () async throws -> each Success
+) async throws -> (repeat each Success) {
+    let slots = (repeat GatherSlot<each Success>())
+    var operations: [SentBody<Void>] = []
+    func add<Value>(_ slot: GatherSlot<Value>, _ body: @concurrent @escaping () async throws -> Value) {
+        operations.append(SentBody { slot.value = try await body() })
+    }
+    repeat add(each slots, each operation)
+    let gathering = try Gathering(operations, CallSite(fileID: fileID, line: line))
+    _ = try await gathering.run(stopsAtError: true)
+    return (repeat (each slots).taken())
+}
+
+/// Calls an operation for each element, as tasks of the running loop at the same time, and returns the values in the order of
+/// the elements.
+///
+/// ```swift
+/// let pages = try await gather(each: addresses) { address in try await load(address) }
+/// ```
+///
+/// Everything else is as with ``gather(fileID:line:_:)``.
+public func gather<Elements: Sequence, Success>(
+    each elements: Elements, fileID: StaticString = #fileID, line: UInt = #line,
+    _ operation: @concurrent @escaping (Elements.Element) async throws -> Success
+) async throws -> [Success] {
+    let (slots, operations) = gatherOperations(elements, operation)
+    let gathering = try Gathering(operations, CallSite(fileID: fileID, line: line))
+    _ = try await gathering.run(stopsAtError: true)
+    return slots.map { $0.value! }
+}
+
+/// Waits for several tasks, and returns their values in the order of the array.
+///
+/// Everything else is as with ``gather(fileID:line:_:)``: a cancellation of the caller cancels the tasks.
+public func gather<Success: Sendable, Failure: Error>(
+    _ tasks: [Task<Success, Failure>], fileID: StaticString = #fileID, line: UInt = #line
+) async throws -> [Success] {
+    let (slots, operations) = gatherOperations(tasks) { try await $0.value }
+    let gathering = try Gathering(operations, CallSite(fileID: fileID, line: line), cancel: { tasks[$0].cancel() })
+    _ = try await gathering.run(stopsAtError: true)
+    return slots.map { $0.value! }
+}
+
+/// Calls an operation for each element, as tasks of the running loop at the same time, and returns what each ended with, in the
+/// order of the elements. asyncio: `gather(return_exceptions=True)`.
+///
+/// ```swift
+/// for result in try await gatherResults(each: addresses, { address in try await load(address) }) { print(result) }
+/// ```
+///
+/// Waits for all of them, errors or not. A cancellation of the caller is handed on to all of them, and is thrown when they
+/// have ended, unless they all came to a value. Throws `.notRunning` without a running loop.
+public func gatherResults<Elements: Sequence, Success>(
+    each elements: Elements, fileID: StaticString = #fileID, line: UInt = #line,
+    _ operation: @concurrent @escaping (Elements.Element) async throws -> Success
+) async throws -> [Result<Success, any Error>] {
+    let (slots, operations) = gatherOperations(elements, operation)
+    let gathering = try Gathering(operations, CallSite(fileID: fileID, line: line))
+    return gatherResults(slots, try await gathering.run(stopsAtError: false))
+}
+
+/// Waits for several tasks, and returns what each ended with, in the order of the array.
+///
+/// Everything else is as with ``gatherResults(each:fileID:line:_:)``: a cancellation of the caller cancels the tasks.
+public func gatherResults<Success: Sendable, Failure: Error>(
+    _ tasks: [Task<Success, Failure>], fileID: StaticString = #fileID, line: UInt = #line
+) async throws -> [Result<Success, any Error>] {
+    let (slots, operations) = gatherOperations(tasks) { try await $0.value }
+    let gathering = try Gathering(operations, CallSite(fileID: fileID, line: line), cancel: { tasks[$0].cancel() })
+    return gatherResults(slots, try await gathering.run(stopsAtError: false))
+}
+
+/// Where an operation leaves its value. On its loop's thread.
+private final class GatherSlot<Value> {
+    var value: Value?
+
+    /// The value of an operation that has ended with one.
+    func taken() -> Value { value! }
+}
+
+private func gatherOperations<Elements: Sequence, Success>(
+    _ elements: Elements, _ operation: @concurrent @escaping (Elements.Element) async throws -> Success
+) -> (slots: [GatherSlot<Success>], operations: [SentBody<Void>]) {
+    var slots: [GatherSlot<Success>] = []
+    let operations = elements.map { element in
+        let slot = GatherSlot<Success>()
+        slots.append(slot)
+        return SentBody { slot.value = try await operation(element) }
+    }
+    return (slots, operations)
+}
+
+private func gatherResults<Success>(
+    _ slots: [GatherSlot<Success>], _ errors: [Int: any Error]
+) -> [Result<Success, any Error>] {
+    slots.enumerated().map { index, slot in errors[index].map { .failure($0) } ?? .success(slot.value!) }
+}
+
+/// One call of `gather`.
+private struct Gathering: @unchecked Sendable {
+    private let loop: EventLoop
+    // SAFETY: the operations go to the loop's thread, where the caller is suspended until this call returns.
+    private let operations: [SentBody<Void>]
+    private let site: CallSite
+    private let cancel: ((Int) -> Void)?
+
+    /// - Parameter cancel: Cancels the task with that index, if it is not one of this call's own.
+    init(_ operations: [SentBody<Void>], _ site: CallSite, cancel: ((Int) -> Void)? = nil) throws(EventLoopError) {
+        loop = try getRunningLoop()
+        self.operations = operations
+        self.site = site
+        self.cancel = cancel
+    }
+
+    /// The errors, by index. Throws the first one if it is to stop there.
+    nonisolated(nonsending) func run(stopsAtError: Bool) async throws -> [Int: any Error] {
+        try await loop.atHome { record in
+            if loop.isClosed { throw EventLoopError.closed }
+            let completions = Completions(loop: loop, site: site)
+            let cancels = operations.enumerated().map { index, operation in
+                completions.start(index, name: "gather", eagerStart: cancel != nil, operation)
+            }
+            var wasCancelled = false
+            while completions.ended.count < operations.count {
+                if stopsAtError, !wasCancelled, let first = completions.firstError { throw first }
+                if try await !completions.waitForNext(record) {
+                    wasCancelled = true
+                    for index in operations.indices { cancel?(index) ?? cancels[index]() }
+                }
+            }
+            if wasCancelled, !completions.errors.isEmpty { throw CancellationError() }
+            if stopsAtError, let first = completions.firstError { throw first }
+            return completions.errors
+        }
+    }
+}
+
+extension Completions {
+    /// The error that came first.
+    fileprivate var firstError: (any Error)? {
+        ended.first { errors[$0] != nil }.flatMap { errors[$0] }
+    }
+}

@@ -1,0 +1,239 @@
+/// Tasks of one loop that begin and end together. asyncio: `TaskGroup`.
+///
+/// ``withLoopTaskGroup(fileID:line:_:)`` creates it. The children may use what is not `Sendable`, each other's objects too: they
+/// all run on the loop's thread.
+///
+/// Not `Sendable`. Thread: the loop's.
+public final class LoopTaskGroup {
+    /// The loop that runs the children.
+    public let loop: EventLoop
+    /// Whether ``cancel()`` was called, or the task that waits for the group was cancelled.
+    public private(set) var isCancelled = false
+
+    private let site: CallSite
+    private var children: [ObjectIdentifier: TaskRecord] = [:]
+    private var body: TaskRecord?
+    private var hasBodyEnded = false
+    private var bodyError: (any Error)?
+    /// The error that the scope throws.
+    private var failure: (any Error)?
+    private var wasChildCancelled = false
+    private var wasCancelledFromOutside = false
+    private var hasSeenCancellation = false
+    private var hasEnded = false
+    private var waiter: WaiterToken?
+
+    init(loop: EventLoop, site: CallSite) {
+        self.loop = loop
+        self.site = site
+    }
+
+    /// Starts a child on the loop. asyncio: `TaskGroup.create_task`.
+    ///
+    /// The scope waits for it. An error other than a cancellation cancels its siblings and the body, and the scope throws it,
+    /// whether or not the returned task is awaited. A child that was cancelled by itself disturbs nobody.
+    ///
+    /// A group that has failed, was cancelled or has ended refuses children: the returned task fails with `.invalidState`,
+    /// and `operation` is released without being called. A group that has ended reports that to the exception handler, too.
+    /// Parameters are as with `createTask` of the loop.
+    @discardableResult
+    public func createTask<Success: Sendable>(
+        name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
+        line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Success
+    ) -> Task<Success, any Error> {
+        loop.requireOnLoop("LoopTaskGroup.createTask")
+        let record = TaskRecord(loop: loop, name: name, site: CallSite(fileID: fileID, line: line))
+        if let refusal { return refuse(record, refusal) }
+        adopt(record)
+        do {
+            let task = try loop.start(record, priority, eagerStart, operation)
+            cancelIfEnding(record)
+            return task
+        } catch {
+            childEnded(record, error)
+            return Task { throw error }
+        }
+    }
+
+    /// Starts a child that cannot fail: its value is there without `try`.
+    ///
+    /// A group that has failed, was cancelled or has ended cannot refuse it, since the task must have a value: it runs as a task that
+    /// is cancelled before its first step. A group that has ended does not wait for it.
+    @discardableResult
+    public func createTask<Success: Sendable>(
+        name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
+        line: UInt = #line, _ operation: @concurrent @escaping () async -> Success
+    ) -> Task<Success, Never> {
+        loop.requireOnLoop("LoopTaskGroup.createTask")
+        let record = TaskRecord(loop: loop, name: name, site: CallSite(fileID: fileID, line: line))
+        let isRefused = refusal != nil
+        if !hasEnded { adopt(record) }
+        let task = loop.start(record, priority, eagerStart && !isRefused, operation)
+        if isRefused { task.cancel() }
+        cancelIfEnding(record)
+        return task
+    }
+
+    /// Cancels the children and the body, if they have not ended. asyncio: `TaskGroup.cancel`.
+    ///
+    /// Also from within a child or the body. The scope still waits for all of them. It then returns the body's value and swallows
+    /// the cancellation; a body that has no value because it was cancelled makes the scope throw a `CancellationError`,
+    /// unless its type is `Void`.
+    ///
+    /// - Returns: Whether there was something to cancel.
+    @discardableResult
+    public func cancel() -> Bool {
+        loop.requireOnLoop("LoopTaskGroup.cancel")
+        if isCancelled || hasEnded { return false }
+        isCancelled = true
+        cancelAll()
+        return !isDone
+    }
+
+    // MARK: Children
+
+    private var refusal: EventLoopError? {
+        if hasEnded { return EventLoopError(.invalidState, "the task group has ended and takes no tasks") }
+        if failure != nil { return EventLoopError(.invalidState, "the task group has failed and takes no tasks") }
+        if isCancelled { return EventLoopError(.invalidState, "the task group was cancelled and takes no tasks") }
+        return nil
+    }
+
+    private func refuse<Success>(_ record: TaskRecord, _ refusal: EventLoopError) -> Task<Success, any Error> {
+        if hasEnded { report("A task was refused", refusal, record) }
+        return Task { throw refusal }
+    }
+
+    private func adopt(_ record: TaskRecord) {
+        children[ObjectIdentifier(record)] = record
+        record.whenEnded = { [self, unowned record] error in childEnded(record, error) }
+    }
+
+    /// For a child that ended the group in its eager first step, before it could be cancelled itself.
+    private func cancelIfEnding(_ record: TaskRecord) {
+        if failure != nil || isCancelled { record.requestCancel() }
+    }
+
+    private func childEnded(_ record: TaskRecord, _ error: (any Error)?) {
+        children[ObjectIdentifier(record)] = nil
+        if let error {
+            if error is CancellationError { wasChildCancelled = true } else { fail(error, record) }
+        }
+        wakeIfDone()
+    }
+
+    private func fail(_ error: any Error, _ record: TaskRecord) {
+        if let failure {
+            if !error.isSame(as: failure) { report("A further error in a task group", error, record) }
+        } else if wasCancelledFromOutside {
+            report("An error in a cancelled task group", error, record)
+        } else {
+            failure = error
+            cancelAll()
+        }
+    }
+
+    private func report(_ message: String, _ error: any Error, _ record: TaskRecord) {
+        loop.callExceptionHandler(
+            ExceptionContext(message: message, error: error, origin: record.site, task: record.name))
+    }
+
+    private func cancelAll() {
+        for record in Array(children.values) { record.requestCancel() }
+        body?.requestCancel()
+    }
+
+    // MARK: The scope
+
+    private var isDone: Bool { hasBodyEnded && children.isEmpty }
+
+    private func wakeIfDone() {
+        if isDone, let waiter { loop.settle(waiter, .ready) }
+    }
+
+    private func bodyEnded(_ error: (any Error)?, _ record: TaskRecord) {
+        hasBodyEnded = true
+        bodyError = error
+        if let error {
+            if error is CancellationError { cancelAll() } else if !wasCancelledFromOutside { fail(error, record) }
+        }
+        wakeIfDone()
+    }
+
+    /// The life of the group, in the task that waits for it. On its loop.
+    ///
+    /// The body runs in a task of its own, because Swift's cancellation cannot be withdrawn.
+    func run<Result>(
+        _ operation: SentGroupBody<Result>, _ record: TaskRecord?
+    ) async throws -> UncheckedSendable<Result> {
+        let value = GroupValue<Result>()
+        let bodyRecord = TaskRecord(loop: loop, name: "task group", site: site)
+        bodyRecord.whenEnded = { [self, unowned bodyRecord] error in bodyEnded(error, bodyRecord) }
+        body = bodyRecord
+        do {
+            _ = try loop.start(bodyRecord, nil, true) { value.value = try await operation.call(self) }
+        } catch {
+            body = nil
+            throw error
+        }
+        cancelIfEnding(bodyRecord)
+        while !isDone {
+            let token = loop.makeWaiter()
+            waiter = token
+            // A task that is cancelled is so from then on: its waits would end at once.
+            let end = hasSeenCancellation ? await loop.suspendToTheEnd(token) : await loop.suspend(token, record)
+            waiter = nil
+            if end == .closed { throw EventLoopError.closed }
+            if end == .cancelled { cancelFromOutside() }
+        }
+        hasEnded = true
+        body = nil
+        try checkOutcome(isVoid: Result.self == Void.self)
+        return UncheckedSendable(value: try value.value ?? Self.void())
+    }
+
+    private func cancelFromOutside() {
+        hasSeenCancellation = true
+        // A failure that came first is thrown.
+        if failure == nil { wasCancelledFromOutside = true }
+        isCancelled = true
+        cancelAll()
+    }
+
+    /// Throws what the scope throws.
+    private func checkOutcome(isVoid: Bool) throws {
+        if let failure { throw failure }
+        guard let bodyError else {
+            if wasCancelledFromOutside, wasChildCancelled { throw CancellationError() }
+            return
+        }
+        let isSwallowed = isVoid && isCancelled && !wasCancelledFromOutside && bodyError is CancellationError
+        if !isSwallowed { throw bodyError }
+    }
+
+    /// The value of a body without one. For `Void` only: others have a value, or have thrown.
+    private static func void<Result>() throws -> Result {
+        guard let void = () as? Result else { throw CancellationError() }
+        return void
+    }
+}
+
+@available(*, unavailable, message: "a task group belongs to its loop")
+extension LoopTaskGroup: Sendable {}
+
+/// The value of a group's body.
+private final class GroupValue<Result> {
+    var value: Result?
+}
+
+/// Carries a group's body to its task; see ``SentBody``.
+struct SentGroupBody<Result>: @unchecked Sendable {
+    let call: @concurrent (LoopTaskGroup) async throws -> Result
+}
+
+extension Error {
+    /// Whether it is most likely the same one, which was passed on by a task that awaited the other.
+    fileprivate func isSame(as other: any Error) -> Bool {
+        type(of: self) == type(of: other) && String(describing: self) == String(describing: other)
+    }
+}

@@ -1,0 +1,79 @@
+/// Runs an operation that is not cancelled with its caller. asyncio: `shield`.
+///
+/// ```swift
+/// try await shield { try await save(document) }
+/// ```
+///
+/// The operation is a task of the running loop. When the caller is cancelled, it gets a `CancellationError` at once, and the
+/// operation goes on; an error that it then ends with goes to the exception handler, since nobody else sees it. A result that
+/// has come by then is returned. The end of the loop cancels the operation like every task. Throws `.notRunning`
+/// without a running loop.
+public func shield<Success>(
+    fileID: StaticString = #fileID, line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Success
+) async throws -> Success {
+    let shielded = Shielded<Success>(try getRunningLoop(), CallSite(fileID: fileID, line: line))
+    return try await shielded.run(SentBody(call: operation))
+}
+
+/// Waits for a task, and does not cancel it when the caller is cancelled.
+///
+/// Everything else is as with ``shield(fileID:line:_:)``.
+public func shield<Success: Sendable, Failure: Error>(
+    _ task: Task<Success, Failure>, fileID: StaticString = #fileID, line: UInt = #line
+) async throws -> Success {
+    try await shield(fileID: fileID, line: line) { try await task.value }
+}
+
+/// One shielded operation and its caller.
+private final class Shielded<Success>: @unchecked Sendable {
+    // SAFETY: all is touched on the loop's thread, by the operation's task or by the caller, who came there.
+    private let loop: EventLoop
+    private let record: TaskRecord
+    private var value: Success?
+    private var error: (any Error)?
+    private var hasEnded = false
+    private var isAbandoned = false
+    private var waiter: WaiterToken?
+
+    init(_ loop: EventLoop, _ site: CallSite) {
+        self.loop = loop
+        record = TaskRecord(loop: loop, name: "shield", site: site)
+    }
+
+    nonisolated(nonsending) func run(_ operation: SentBody<Success>) async throws -> Success {
+        try await loop.atHome { record in try await self.runOnLoop(operation, record).value }
+    }
+
+    private nonisolated(nonsending) func runOnLoop(
+        _ operation: SentBody<Success>, _ caller: TaskRecord?
+    ) async throws -> UncheckedSendable<Success> {
+        record.whenEnded = { [self] error in end(error) }
+        do {
+            _ = try loop.start(record, nil, false) { self.value = try await operation.call() }
+        } catch {
+            record.whenEnded = nil
+            throw error
+        }
+        while !hasEnded {
+            let token = loop.makeWaiter()
+            waiter = token
+            let outcome = await loop.suspend(token, caller)
+            waiter = nil
+            if hasEnded { break }
+            if outcome == .cancelled {
+                isAbandoned = true
+                throw CancellationError()
+            }
+            try loop.check(outcome)
+        }
+        if let error { throw error }
+        return UncheckedSendable(value: value!)
+    }
+
+    private func end(_ error: (any Error)?) {
+        hasEnded = true
+        self.error = error
+        if let waiter { loop.settle(waiter, .ready) }
+        if isAbandoned, let error { loop.reportUnread(error, of: record) }
+    }
+}

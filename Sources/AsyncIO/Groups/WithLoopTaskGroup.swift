@@ -1,0 +1,50 @@
+/// Runs `body` with a task group, and waits for all tasks that were created in the group. asyncio: `async with TaskGroup()`.
+///
+/// ```swift
+/// try run { loop in
+///     var lines: [String] = []
+///     try await withLoopTaskGroup { group in
+///         group.createTask { lines.append("one") }
+///         let two = group.createTask { () async throws -> String in
+///             try await loop.sleep(for: .milliseconds(1))
+///             return "two"
+///         }
+///         lines.append(try await two.value)
+///     }
+///     print(lines)
+/// }
+/// ```
+///
+/// Nothing of the group outlives the call. An error of a child or of the body cancels all others, is thrown when they have ended,
+/// and is thrown as it is. Errors that follow it go to the exception handler, so none is lost; asyncio collects them in an
+/// `ExceptionGroup`, for which Swift's `catch` has no counterpart.
+///
+/// A cancellation of the calling task cancels the children and the body, and a `CancellationError` is thrown; a value that the
+/// body came to nevertheless is returned, unless a child was cut off. Errors of children that follow the cancellation go to
+/// the exception handler.
+///
+/// Needs a running loop, or throws `.notRunning`. The body runs on that loop in a task of its own.
+@discardableResult
+public func withLoopTaskGroup<Result>(
+    fileID: StaticString = #fileID, line: UInt = #line, _ body: @concurrent (LoopTaskGroup) async throws -> Result
+) async throws -> Result {
+    let call = GroupCall<Result>(loop: try getRunningLoop(), site: CallSite(fileID: fileID, line: line))
+    return try await withoutActuallyEscaping(body, do: call.run)
+}
+
+/// `withLoopTaskGroup` between its two parts; a method, so that the body can be passed on as escaping.
+private struct GroupCall<Result> {
+    let loop: EventLoop
+    let site: CallSite
+
+    nonisolated(nonsending) func run(
+        _ body: @concurrent @escaping (LoopTaskGroup) async throws -> Result
+    ) async throws -> Result {
+        // SAFETY: the caller is suspended until the body's task has ended: one of the two uses what it captures.
+        let sent = SentGroupBody(call: body)
+        return try await loop.atHome { record in
+            if loop.isClosed { throw EventLoopError.closed }
+            return try await LoopTaskGroup(loop: loop, site: site).run(sent, record).value
+        }
+    }
+}
