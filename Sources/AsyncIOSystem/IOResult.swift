@@ -10,8 +10,7 @@ public enum IOResult: Sendable, Equatable {
     case failed(Errno)
 
     /// Reads a C result: a count, or a negated `errno`.
-    @inlinable
-    init(cResult: Int) {
+    package init(cResult: Int) {
         if cResult >= 0 {
             self = .bytes(cResult)
         } else {

@@ -15,10 +15,10 @@ package class EventSource {
     @exclusivity(unchecked) final var isQueued = false
     /// What the selector told since its last turn.
     @exclusivity(unchecked) package final var readiness: Readiness = []
-    /// It runs while more bytes than this are left in the loop's ``ByteBudget``: always, if it moves no bytes.
-    @exclusivity(unchecked) final var reservedBytes = Int.min
     /// Directions in which one call may be made although the budget is used up: it has waited for that.
     @exclusivity(unchecked) final var grants: Readiness = []
+    /// It runs while more bytes than this are left in the loop's ``ByteBudget``: always, if it moves no bytes.
+    @exclusivity(unchecked) final var reservedBytes = Int.min
 
     /// Whether it moves much, so that others go first.
     final var isBulk: Bool { reservedBytes > 0 }

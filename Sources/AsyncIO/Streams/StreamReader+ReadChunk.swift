@@ -18,7 +18,7 @@ extension StreamReader {
     public func readChunk() async throws -> sending StreamChunk? {
         if transport.isOnLoop {
             if let lease = try attemptChunk() { return chunk(of: lease) }
-            let (isHome, record) = loop.unretainedHomeRecord(&binding, #isolation)
+            let (isHome, record) = transport.unretainedHomeRecord(&binding, #isolation)
             if isHome {
                 isBusy = true
                 defer { isBusy = false }

@@ -13,13 +13,13 @@ import AsyncIOSystem
 /// Not `Sendable`. Its tasks belong on the loop's thread; a task that is elsewhere hops there for each call.
 public final class StreamReader {
     let transport: StreamTransport
+    @exclusivity(unchecked) var binding = TaskBinding()
+    @exclusivity(unchecked) var isBusy = false
+    @exclusivity(unchecked) var chunkSizing = ChunkSizing()
+    @exclusivity(unchecked) var lookAhead = LookAhead()
     private let lifetime: StreamLifetime
     /// The longest line, in bytes, and the longest piece in front of a separator. asyncio: `limit`.
     public let limitBytes: Int
-    @exclusivity(unchecked) var lookAhead = LookAhead()
-    @exclusivity(unchecked) var isBusy = false
-    @exclusivity(unchecked) var binding = TaskBinding()
-    @exclusivity(unchecked) var chunkSizing = ChunkSizing()
     /// How much memory is set aside for bytes that have not come yet: a peer that announces gigabytes gets no gigabytes.
     private static let chunkBytes = 64 * 1024
 
@@ -76,7 +76,7 @@ public final class StreamReader {
         if transport.isOnLoop {
             if isBusy { throw EventLoopError.busy("read from this connection") }
             if !(hasRoom && isDrained), let count = try attempt() { return count == 0 && hasRoom ? nil : count }
-            let (isHome, record) = loop.unretainedHomeRecord(&binding, #isolation)
+            let (isHome, record) = transport.unretainedHomeRecord(&binding, #isolation)
             if isHome {
                 isBusy = true
                 defer { isBusy = false }
@@ -98,7 +98,7 @@ public final class StreamReader {
         let most = min(maximumBytes, Self.chunkBytes)
         if transport.isOnLoop {
             if let bytes = try takeNow(most) { return bytes }
-            let (isHome, record) = loop.unretainedHomeRecord(&binding, #isolation)
+            let (isHome, record) = transport.unretainedHomeRecord(&binding, #isolation)
             if isHome {
                 try begin()
                 defer { isBusy = false }

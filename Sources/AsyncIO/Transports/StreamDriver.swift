@@ -25,14 +25,14 @@ package class StreamDriver: EventSource {
 
     /// Whether the socket was closed.
     final private(set) var isSocketClosed = false
-    /// Tasks that wait for that.
-    final var closeWaiters: [WaiterToken] = []
-
     /// Whether the peer will read a reset instead of EOF.
     final private(set) var resetsOnClose = false
 
     /// Addresses are asked for once, while the connection is there.
     package final let socket: Socket
+
+    /// Tasks that wait until the socket is closed.
+    final var closeWaiters: [WaiterToken] = []
 
     package init(socket: Socket) {
         self.socket = socket

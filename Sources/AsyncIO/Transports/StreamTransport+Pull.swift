@@ -10,6 +10,15 @@ extension StreamTransport {
         Unmanaged.passUnretained(loop)._withUnsafeGuaranteedRef { $0.isOnLoop }
     }
 
+    /// As the loop's function.
+    @inline(__always)
+    func unretainedHomeRecord(
+        _ binding: inout TaskBinding, _ isolation: (any Actor)?
+    ) -> (isHome: Bool, record: Unmanaged<TaskRecord>?) {
+        // SAFETY: as above.
+        Unmanaged.passUnretained(loop)._withUnsafeGuaranteedRef { $0.unretainedHomeRecord(&binding, isolation) }
+    }
+
     /// Whether a receive is known to bring nothing now, and a task that reads must wait.
     @inline(__always)
     var hasNothing: Bool { !driver.isReadable && state.reading != .ended && state.life == .open }

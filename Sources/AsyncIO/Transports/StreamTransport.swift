@@ -7,20 +7,27 @@ import SystemPackage
 /// The consumer is a ``StreamProtocol``, or the task that holds the connection's `StreamReader` and `StreamWriter`. Not
 /// `Sendable`: all calls belong to the loop's thread and stop the program elsewhere.
 public final class StreamTransport {
-    /// The loop whose thread everything here happens on.
-    public let loop: EventLoop
-    /// The address of this end, as it was when the connection began. asyncio: `get_extra_info("sockname")`.
-    public let localAddress: SocketAddress?
-    /// The address of the peer. asyncio: `get_extra_info("peername")`.
-    public let peerAddress: SocketAddress?
+    // What every message touches comes first, in few cache lines.
 
-    let driver: StreamDriver
-    @exclusivity(unchecked) var state = StreamTransportState()
-    @exclusivity(unchecked) var queue = WriteQueue()
     /// `nil` where a task takes the bytes itself.
     @exclusivity(unchecked) private(set) var consumer: (any StreamProtocol)?
     /// The consumer, if it lends memory.
     @exclusivity(unchecked) private(set) var bufferedConsumer: (any BufferedStreamProtocol)?
+    /// The loop whose thread everything here happens on.
+    public let loop: EventLoop
+    let driver: StreamDriver
+    @exclusivity(unchecked) var readWaiter = StreamWaiter.none
+    @exclusivity(unchecked) var state = StreamTransportState()
+    /// All bytes of tasks' writes that went out. Changed by the loop's thread only; others may read it.
+    let writtenBytes = Atomic<Int>(0)
+    @exclusivity(unchecked) var queue = WriteQueue()
+    @exclusivity(unchecked) var turn = WriteTurn()
+    @exclusivity(unchecked) var writeWaiter = StreamWaiter.none
+
+    /// The address of this end, as it was when the connection began. asyncio: `get_extra_info("sockname")`.
+    public let localAddress: SocketAddress?
+    /// The address of the peer. asyncio: `get_extra_info("peername")`.
+    public let peerAddress: SocketAddress?
     /// Whether it was made for a protocol.
     let isPush: Bool
     /// Where it was opened, or its server.
@@ -40,12 +47,6 @@ public final class StreamTransport {
     /// Whether a write that was dropped has been reported.
     var hasReportedDrop = false
     @exclusivity(unchecked) private(set) var sawEnd = false
-
-    @exclusivity(unchecked) var readWaiter = StreamWaiter.none
-    @exclusivity(unchecked) var writeWaiter = StreamWaiter.none
-    @exclusivity(unchecked) var turn = WriteTurn()
-    /// All bytes of tasks' writes that went out. Changed by the loop's thread only; others may read it.
-    let writtenBytes = Atomic<Int>(0)
 
     package init(
         loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,

@@ -7,22 +7,24 @@ struct TickShare {
     /// What a call costs beside its bytes, counted as bytes.
     private static let bytesPerCall = 16 * 1024
 
-    private var tick: UInt64 = 0
-    private var used = 0
+    // In four bytes each, since every connection has two shares. That the number of a tick repeats is harmless.
+    private var tick: UInt32 = 0
+    private var used: Int32 = 0
 
     /// Whether something is left of it.
     @inline(__always)
     mutating func isLeft(in current: UInt64) -> Bool {
+        let current = UInt32(truncatingIfNeeded: current)
         if tick != current {
             tick = current
             used = 0
         }
-        return used < Self.bytesPerTick
+        return Int(used) < Self.bytesPerTick
     }
 
     /// One call that moves `count` bytes.
     @inline(__always)
     mutating func use(_ count: Int) {
-        used &+= max(min(count, Self.bytesPerTick), Self.bytesPerCall)
+        used &+= Int32(truncatingIfNeeded: max(min(count, Self.bytesPerTick), Self.bytesPerCall))
     }
 }

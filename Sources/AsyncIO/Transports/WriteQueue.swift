@@ -5,9 +5,9 @@
 struct WriteQueue: ~Copyable {
     private static let smallestBytes = 4096
 
-    private var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     private var head = 0
     private var tail = 0
+    private var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
     deinit {
         memory.deallocate()
