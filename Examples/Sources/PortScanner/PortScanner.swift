@@ -33,10 +33,11 @@ final class Scan {
     /// Has so many workers take the next port until there are no more. The limit is there for the descriptors: each
     /// connection needs one.
     func run(concurrently count: Int) async throws {
-        let workers = (0..<count).map { _ in
-            loop.createTask { while let port = self.ports.next() { try await self.probe(port) } }
+        try await withLoopTaskGroup { group in
+            for _ in 0..<count {
+                group.createTask { while let port = self.ports.next() { try await self.probe(port) } }
+            }
         }
-        for worker in workers { try await worker.value }
     }
 
     private func probe(_ port: UInt16) async throws {

@@ -7,8 +7,9 @@ import AsyncIO
         loop.startTask(name: "redis") { try await redis.run() }
 
         // A thousand tasks, one connection: the commands do not wait for each other's replies.
-        let commands = (1...1000).map { _ in loop.createTask { try await redis.send("INCR", "counter") } }
-        for command in commands { _ = try await command.value }
+        try await withLoopTaskGroup { group in
+            for _ in 1...1000 { group.createTask { try await redis.send("INCR", "counter") } }
+        }
         print("counter:", try await redis.send("GET", "counter"))
 
         loop.startTask(name: "ticks") {
