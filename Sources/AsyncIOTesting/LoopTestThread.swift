@@ -94,7 +94,13 @@ final class CurrentLoop: Sendable {
     private let loop = Mutex<EventLoop?>(nil)
 
     func set(_ new: EventLoop?) {
-        loop.withLock { $0 = new }
+        // The former one is released outside the lock.
+        let former = loop.withLock { loop in
+            let former = loop
+            loop = new
+            return former
+        }
+        withExtendedLifetime(former) {}
     }
 
     /// What the loop is waiting for, in words. Answers soon, also when the loop does not.

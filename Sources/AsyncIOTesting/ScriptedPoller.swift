@@ -41,7 +41,10 @@ public class ScriptedPoller {
     public func close() {
         system?.close()
         system = nil
+        // Steps that were not run are released when the list is empty: what they captured may add one.
+        let dropped = steps
         steps = []
+        withExtendedLifetime(dropped) {}
     }
 
     /// The first descriptor that a loop registers is its waker's.

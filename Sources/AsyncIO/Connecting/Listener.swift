@@ -75,12 +75,14 @@ final class Listener: EventSource {
     func close() {
         guard !isClosed else { return }
         isClosed = true
-        accepted = nil
+        let factory = accepted.take()
         retry?.cancel()
         loop.unwatch(socket.descriptor, self)
         loop.unregister(self)
         loop.core.pointee.lackingDescriptors.removeAll { $0 === self }
         loop.closeSocket(socket)
+        // Last: what it captured is the user's, and may call the server when it is released.
+        withExtendedLifetime(factory) {}
     }
 
     override var label: String { "a server on \(localAddress?.description ?? "an unknown address")" }
@@ -91,10 +93,12 @@ final class Listener: EventSource {
 
     override func loopClosed() {
         isClosed = true
-        accepted = nil
+        let factory = accepted.take()
         retry = nil
         loop.unwatch(socket.descriptor, self)
         socket.close()
+        // As in `close()`.
+        withExtendedLifetime(factory) {}
     }
 
     override func run() -> UnownedJob? {

@@ -68,8 +68,9 @@ public final class Server {
         loop.requireOnLoop("Server.close")
         guard !isClosed else { return }
         isClosed = true
-        for listener in listeners { listener.close() }
+        let former = listeners
         listeners = []
+        for listener in former { listener.close() }
         wakeIfDone()
     }
 

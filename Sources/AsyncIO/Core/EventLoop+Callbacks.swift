@@ -96,7 +96,7 @@ extension EventLoop {
 
     final func cancelCallback(_ name: SlotName) {
         requireOnLoop("cancel")
-        // The closure is released here, at once, and after the slab is in order again.
+        // The closure is released here, at once, and after the slab and the heap are in order again.
         guard core.pointee.callbacks.contains(name) else { return }
         let callback = core.pointee.callbacks.take(name)
         withExtendedLifetime(callback) {

@@ -37,16 +37,18 @@ extension EventLoop {
         for name in core.pointee.waiters.names { settle(name, .closed) }
         runJobsUntilTheEnd()
 
-        core.pointee.timers.removeAll()
         dropCallbacks()
+        core.pointee.timers.removeAll()
         // Before the sources, whose memory the kernel may be using until then.
         closePoller()
         for name in core.pointee.sources.names { _ = core.pointee.sources.remove(name) }
         releaseReleased()
         core.pointee.internalSources = 0
-        core.pointee.exceptionHandler = nil
-        core.pointee.taskFactory = nil
-        core.pointee.debug.warningHandler = nil
+        // Detached first: what they captured may set them again when it is released.
+        let exceptionHandler = core.pointee.exceptionHandler.take()
+        let taskFactory = core.pointee.taskFactory.take()
+        let warningHandler = core.pointee.debug.warningHandler.take()
+        withExtendedLifetime((exceptionHandler, taskFactory, warningHandler)) {}
     }
 
     /// Lets the resumed tasks come to their ends; everything else that is queued is dropped.

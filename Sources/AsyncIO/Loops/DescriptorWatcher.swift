@@ -56,6 +56,8 @@ final class DescriptorWatcher: EventSource {
         }
         // An event of this tick was for the former one.
         readiness.remove(direction)
+        // Released now: what it captured may set or remove a callback here.
+        withExtendedLifetime(former) {}
     }
 
     func removeCallback(_ direction: Readiness) -> Bool {
@@ -126,12 +128,13 @@ final class DescriptorWatcher: EventSource {
     func end() {
         if hasEnded { return }
         hasEnded = true
-        // Callbacks are released at the end of this function, when everything is in order.
         let uses = [reader.take(), writer.take()]
         if !watched.isEmpty { loop.unwatch(descriptor, self) }
         watched = []
         leaveIfUnused()
         for case .waiting(let token)? in uses { loop.settle(token, .closed) }
+        // Callbacks are released now, when everything is in order.
+        withExtendedLifetime(uses) {}
     }
 
     override func lostDescriptor() { end() }

@@ -9,7 +9,10 @@ extension EventLoop {
     /// asyncio: `set_exception_handler`. The loop's thread.
     public final func setExceptionHandler(_ handler: ExceptionHandler?) {
         requireOnLoop("setExceptionHandler")
+        // What the former one captured may call this again when it is released.
+        let former = core.pointee.exceptionHandler.take()
         core.pointee.exceptionHandler = handler
+        withExtendedLifetime(former) {}
     }
 
     /// The handler that was set; `nil` means the default one. asyncio: `get_exception_handler`. The loop's thread.

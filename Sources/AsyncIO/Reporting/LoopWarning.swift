@@ -47,7 +47,10 @@ extension EventLoop {
     /// loop's thread.
     public final func setWarningHandler(_ handler: WarningHandler?) {
         requireOnLoop("setWarningHandler")
+        // What the former one captured may call this again when it is released.
+        let former = core.pointee.debug.warningHandler.take()
         core.pointee.debug.warningHandler = handler
+        withExtendedLifetime(former) {}
     }
 
     /// The loop's thread, in debug mode.

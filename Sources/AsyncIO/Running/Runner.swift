@@ -112,7 +112,9 @@ public final class Runner {
             try loop.close()
         }
         if loopFactory == nil { setEventLoop(nil) }
+        // The loop is released at the end of this function, by `loop`: not while the state changes.
         state = .closed
+        withExtendedLifetime(loop) {}
     }
 
     /// Before a loop is made that could then not be run.

@@ -21,12 +21,15 @@ struct DescriptorTable: ~Copyable {
             return farUsers.isEmpty ? nil : farUsers[number]
         }
         set {
+            // Released at the end of this setter, when the table is in order: its callbacks are the user's.
+            let former = self[number]
             if isNear(number) {
                 if newValue != nil { makeRoom(for: number) }
                 if Int(number) < entries.count { entries[Int(number)].user = newValue }
             } else if number >= 0 {
                 farUsers[number] = newValue
             }
+            withExtendedLifetime(former) {}
         }
     }
 
@@ -44,8 +47,10 @@ struct DescriptorTable: ~Copyable {
     }
 
     mutating func removeUsers() {
+        let former = (entries, farUsers)
         entries = []
         farUsers = [:]
+        withExtendedLifetime(former) {}
     }
 
     private func isNear(_ number: CInt) -> Bool { number >= 0 && number < Self.mostEntries }

@@ -68,12 +68,18 @@ public final class RepeatingTimer {
         name = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
     }
 
-    /// The loop has dropped it, or it was cancelled.
+    /// The loop has dropped it, or it was cancelled. Releases the closure.
     func ended() {
+        let body = detach()
+        // Last: the user's code may run when it is released.
+        withExtendedLifetime(body) {}
+    }
+
+    /// Leaves the loop without releasing the closure, which is returned.
+    fileprivate func detach() -> ((RepeatingTimer) throws -> Void)? {
         loop = nil
         name = nil
-        // Last: the user's code may run when it is released.
-        _ = body.take()
+        return body.take()
     }
 
     private func unschedule(on loop: EventLoop) {
@@ -111,9 +117,13 @@ extension EventLoop {
 
     /// Drops what waits, uncalled.
     final func dropCallbacks() {
-        for name in core.pointee.callbacks.names {
-            // Released after the slab is in order again.
-            if let callback = core.pointee.callbacks.remove(name) { callback.repeatingTimer?.ended() }
+        let names = core.pointee.callbacks.names
+        // All timers leave the loop before the first closure is released, since what it captured may cancel another timer, and
+        // in the loop's `deinit` there is no loop any more.
+        let bodies = names.compactMap { name in
+            core.pointee.callbacks[name]?.pointee.repeatingTimer?.detach()
         }
+        for name in names { _ = core.pointee.callbacks.remove(name) }
+        withExtendedLifetime(bodies) {}
     }
 }

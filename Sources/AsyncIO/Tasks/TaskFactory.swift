@@ -28,9 +28,9 @@ extension EventLoop {
     public final func setTaskFactory(_ factory: TaskFactory?) {
         requireOnLoop("setTaskFactory")
         // The former one is released after the field is in order.
-        let former = core.pointee.taskFactory
+        let former = core.pointee.taskFactory.take()
         core.pointee.taskFactory = factory
-        _ = former
+        withExtendedLifetime(former) {}
     }
 
     /// The hook that is set. The loop's thread. asyncio: `get_task_factory`.

@@ -35,7 +35,7 @@ extension StreamTransport {
 final class Discarder: StreamProtocol {
     private unowned let transport: StreamTransport
     /// Who hears of the loss.
-    var former: (any StreamProtocol)?
+    private(set) var former: (any StreamProtocol)?
     private var remaining: Int
     fileprivate var timer: TimerHandle?
 
@@ -43,6 +43,13 @@ final class Discarder: StreamProtocol {
         self.transport = transport
         self.former = former
         remaining = byteCount
+    }
+
+    func replaceFormer(by newProtocol: any StreamProtocol) {
+        let released = former.take()
+        former = newProtocol
+        // As in `install`.
+        withExtendedLifetime(released) {}
     }
 
     func connectionMade(_ transport: StreamTransport) throws { try former?.connectionMade(transport) }

@@ -99,15 +99,18 @@ public final class StreamTransport {
         }
         if consumer == nil { return }
         if let discarder = consumer as? Discarder {
-            discarder.former = newProtocol
+            discarder.replaceFormer(by: newProtocol)
         } else {
             install(newProtocol)
         }
     }
 
     func install(_ consumer: (any StreamProtocol)?) {
+        let former = self.consumer.take()
         self.consumer = consumer
         bufferedConsumer = consumer as? any BufferedStreamProtocol
+        // Released now: its `deinit` is the user's code, which may use the transport.
+        withExtendedLifetime(former) {}
     }
 
     /// Calls the protocol. What it throws ends this connection, and is reported once.
@@ -285,16 +288,18 @@ public final class StreamTransport {
     /// The loop was closed: free the socket, call nobody.
     func loopClosed() {
         isSocketClosed = true
-        guard !wasLost else { return driver.closeSocket() }
-        wasLost = true
-        lossError = EventLoopError.closed
-        if outstandingBytes > 0 { driver.resetOnClose() }
-        install(nil)
-        _ = state.failed()
-        queue.removeAll()
-        readWaiter = .none
-        writeWaiter = .none
+        if !wasLost {
+            wasLost = true
+            lossError = EventLoopError.closed
+            if outstandingBytes > 0 { driver.resetOnClose() }
+            _ = state.failed()
+            queue.removeAll()
+            readWaiter = .none
+            writeWaiter = .none
+        }
         driver.closeSocket()
+        // Last: the user's code may run when the protocol is released.
+        install(nil)
     }
 
     func end(with error: (any Error)?) {
@@ -345,10 +350,11 @@ public final class StreamTransport {
     }
 
     private func finish() {
-        install(nil)
         isSocketClosed = true
         driver.closeSocket()
         server?.connectionEnded(self)
+        // Last: the user's code may run when the protocol is released.
+        install(nil)
     }
 }
 
