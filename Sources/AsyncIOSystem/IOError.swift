@@ -1,3 +1,4 @@
+import CAsyncIO
 public import SystemPackage
 
 /// A system call that failed: what was tried, on which address, and why.
@@ -15,9 +16,15 @@ public struct IOError: Error, Sendable, Hashable, CustomStringConvertible {
         self.address = address
     }
 
-    /// One sentence, such as `cannot connect to 127.0.0.1:9: Connection refused`.
+    /// One sentence, such as `cannot connect to 127.0.0.1:9: Connection refused`. A lack of descriptors comes with the limit.
     public var description: String {
         let target = address.map { " \($0)" } ?? ""
-        return "cannot \(operation)\(target): \(errno)"
+        return "cannot \(operation)\(target): \(errno)\(Self.limit(of: errno))"
+    }
+
+    private static func limit(of errno: Errno) -> String {
+        guard errno == .tooManyOpenFiles else { return "" }
+        let limit = aio_descriptor_limit()
+        return limit < 0 ? "" : " (the process's limit is \(limit) descriptors, RLIMIT_NOFILE)"
     }
 }

@@ -12,13 +12,15 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include "include/signals.h"
+#include "disposition.h"
 
 // The process whose run it is; zero between two runs.
 static _Atomic pid_t owner;
 static _Atomic int descriptor;
 static _Atomic int count;
 static _Atomic int running_handlers;
+// What SIGINT did before the run.
+static struct aio_disposition former;
 
 // Async-signal-safe.
 static _Noreturn void end_process(void) {
@@ -51,27 +53,39 @@ static void interrupted(int signal) {
 int aio_interrupt_catch(int fd) {
     struct sigaction found;
     if (sigaction(SIGINT, NULL, &found) < 0) return -errno;
-    if ((found.sa_flags & SA_SIGINFO) != 0 || found.sa_handler != SIG_DFL) return 0;
+    if ((found.sa_flags & SA_SIGINFO) != 0) return 0;
+    // A child that was forked within a run has its parent's handler, and knows what was there before.
+    bool is_inherited = found.sa_handler == interrupted && atomic_load(&owner) != getpid();
+    if (found.sa_handler != SIG_DFL && !is_inherited) return 0;
 
     atomic_store(&descriptor, fd);
     atomic_store(&count, 0);
+    if (is_inherited) atomic_store(&running_handlers, 0);
     atomic_store(&owner, getpid());
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = interrupted;
     action.sa_flags = SA_RESTART;
     sigfillset(&action.sa_mask);
-    return sigaction(SIGINT, &action, NULL) < 0 ? -errno : 1;
+    struct aio_disposition replaced;
+    int result = aio_disposition_exchange(SIGINT, &action, &replaced);
+    if (result < 0) {
+        atomic_store(&owner, 0);
+        return result;
+    }
+    if (!is_inherited) former = replaced;
+    return 1;
 }
+
+int aio_interrupt_count(void) { return atomic_load(&count); }
 
 int aio_interrupt_release(void) {
     struct sigaction found;
     if (sigaction(SIGINT, NULL, &found) == 0 && found.sa_handler == interrupted) {
-        found.sa_handler = SIG_DFL;
-        sigaction(SIGINT, &found, NULL);
+        aio_disposition_restore(SIGINT, &former);
     }
-    // A loop that has a handler of its own would give the signal back to this run's later.
-    aio_signal_replace_former(SIGINT, interrupted);
+    // A loop that has a handler of its own would restore this run's later.
+    aio_signal_replace_former(SIGINT, interrupted, &former);
     atomic_store(&owner, 0);
     // A handler on another thread may have seen the owner already; it is one write from its end.
     while (atomic_load(&running_handlers) > 0) sched_yield();

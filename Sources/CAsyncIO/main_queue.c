@@ -1,6 +1,12 @@
 #include "include/main_queue.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
+#if defined(__linux__)
+#include <sys/eventfd.h>
+#include <unistd.h>
+#endif
 
 // What CoreFoundation's run loop uses on Linux. Weak, so that a program without libdispatch still links.
 #if defined(__linux__)
@@ -8,12 +14,20 @@ extern int _dispatch_get_main_queue_handle_4CF(void) __attribute__((weak));
 extern void _dispatch_main_queue_callback_4CF(void *message) __attribute__((weak));
 
 int aio_main_queue_descriptor(void) {
-    if (_dispatch_get_main_queue_handle_4CF == NULL || _dispatch_main_queue_callback_4CF == NULL) return -1;
+    if (_dispatch_get_main_queue_handle_4CF == NULL || _dispatch_main_queue_callback_4CF == NULL) return -ENOENT;
+    // The first call creates the descriptor, and ends the process if it cannot.
+    static bool is_created;
+    if (!is_created) {
+        int probe = eventfd(0, EFD_CLOEXEC);
+        if (probe < 0) return -errno;
+        close(probe);
+        is_created = true;
+    }
     return _dispatch_get_main_queue_handle_4CF();
 }
 
 void aio_main_queue_drain(void) { _dispatch_main_queue_callback_4CF(NULL); }
 #else
-int aio_main_queue_descriptor(void) { return -1; }
+int aio_main_queue_descriptor(void) { return -ENOENT; }
 void aio_main_queue_drain(void) {}
 #endif

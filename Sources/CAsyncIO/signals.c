@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "disposition.h"
+
 // The set of pending signals is kept here, in counters; the descriptors only wake. So a full descriptor loses nothing.
 static _Atomic uint64_t counts[AIO_SIGNAL_LIMIT];
 
@@ -23,7 +25,7 @@ struct aio_signal_waker {
 static struct aio_signal_waker *_Atomic wakers;
 static _Atomic int running_trampolines;
 static _Atomic pid_t owner;
-static struct sigaction former[AIO_SIGNAL_LIMIT];
+static struct aio_disposition former[AIO_SIGNAL_LIMIT];
 
 static void trampoline(int signal) {
     // A forked child has the handler and the descriptors of its parent until it calls exec.
@@ -55,11 +57,11 @@ int aio_signal_catch(int signal) {
     action.sa_handler = trampoline;
     action.sa_flags = SA_RESTART;
     sigfillset(&action.sa_mask);
-    struct sigaction found;
-    if (sigaction(signal, &action, &found) < 0) return -errno;
+    struct aio_disposition found;
+    int result = aio_disposition_exchange(signal, &action, &found);
     // A forked child finds its parent's trampoline; what was there before it is known.
-    if (found.sa_handler != trampoline) former[signal] = found;
-    return 0;
+    if (result == 0 && found.action.sa_handler != trampoline) former[signal] = found;
+    return result;
 }
 
 int aio_signal_restore(int signal) {
@@ -68,11 +70,11 @@ int aio_signal_restore(int signal) {
     if (sigaction(signal, NULL, &found) < 0) return -errno;
     // Somebody else has taken the signal since, and means to have it.
     if (found.sa_handler != trampoline) return 0;
-    return sigaction(signal, &former[signal], NULL) < 0 ? -errno : 0;
+    return aio_disposition_restore(signal, &former[signal]);
 }
 
-void aio_signal_replace_former(int signal, void (*handler)(int)) {
-    if (former[signal].sa_handler == handler) former[signal].sa_handler = SIG_DFL;
+void aio_signal_replace_former(int signal, void (*handler)(int), const struct aio_disposition *by) {
+    if (former[signal].action.sa_handler == handler) former[signal] = *by;
 }
 
 bool aio_signals_claim(void) {

@@ -172,3 +172,9 @@ ssize_t aio_write(int fd, const void *bytes, size_t size) {
     } while (count < 0 && errno == EINTR);
     return count < 0 ? -(ssize_t)errno : count;
 }
+
+int64_t aio_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) return -1;
+    return (int64_t)limit.rlim_cur;
+}

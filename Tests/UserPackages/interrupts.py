@@ -25,6 +25,8 @@ CASES = [
     ("interrupts busy-drain-after-ctrl-c", 2, ["the main task cancelled", "the other task cancelled"], INTERRUPTED, ""),
     ("interrupts handler", 2, ["handled", "the main task cancelled"], INTERRUPTED, ""),
     ("interrupts handler-outlives-run", 1, [], INTERRUPTED, ""),
+    ("interrupts restored", 0,
+     ["restored after a run", "restored after a handler", "restored by the close"], 0, ""),
     ("interrupts ignored", 0, ["still ignored"], 0, ""),
     ("interrupts after-the-run", 1, [], INTERRUPTED, ""),
     ("interrupts forked-child", 0, ["the child ended by signal 2"], 0, ""),

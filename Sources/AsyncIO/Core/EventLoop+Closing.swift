@@ -44,6 +44,7 @@ extension EventLoop {
         for name in core.pointee.sources.names { _ = core.pointee.sources.remove(name) }
         releaseReleased()
         core.pointee.internalSources = 0
+        core.pointee.mainQueue = nil
         // Detached first: what they captured may set them again when it is released.
         let exceptionHandler = core.pointee.exceptionHandler.take()
         let taskFactory = core.pointee.taskFactory.take()

@@ -118,9 +118,8 @@ extension EventLoop {
             core.pointee.isStopping = false
             status.store(.idle, ordering: .releasing)
         }
+        try prepareMainQueue()
         do {
-            let mainQueue = try serveMainQueue()
-            defer { if let mainQueue { unwatchInternally(mainQueue.descriptor, mainQueue) } }
             try begin()
             repeat { try runOnce() } while !core.pointee.isStopping
         } catch {
@@ -155,14 +154,6 @@ extension EventLoop {
         if thread != 0, thread != aio_thread_identity() {
             throw EventLoopError(.wrongThread, "an event loop runs only on the thread of its first run")
         }
-    }
-
-    private final func serveMainQueue() throws(Errno) -> MainQueueSource? {
-        guard aio_is_main_thread() else { return nil }
-        let source = MainQueueSource()
-        guard source.descriptor.rawValue >= 0 else { return nil }
-        try watchInternally(source.descriptor, source)
-        return source
     }
 }
 

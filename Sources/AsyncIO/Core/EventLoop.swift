@@ -82,8 +82,8 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// built on: watchers and raw socket operations. A completion loop can offer them by polling operations.
     package var watchesDescriptors: Bool { false }
 
-    /// Throws `.tooManyDescriptors` if no descriptor with this number can be watched.
-    package func checkRoom(for descriptor: FileDescriptor) throws(EventLoopError) {}
+    /// Descriptors with this number or a higher one cannot be watched; `nil` where there is no such limit.
+    package var descriptorLimit: Int? { nil }
 
     /// Watches a descriptor for a registered source, level-triggered, until `unwatch`, and makes it the descriptor's user.
     package func watch(

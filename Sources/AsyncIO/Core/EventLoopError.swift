@@ -106,10 +106,10 @@ extension EventLoopError {
         EventLoopError(.busy, "another task is already waiting to \(operation)")
     }
 
-    static func tooManyDescriptors(_ number: CInt, limit: Int, loop: String) -> EventLoopError {
+    static func tooManyDescriptors(_ name: String, _ number: CInt, limit: Int, loop: String) -> EventLoopError {
         EventLoopError(
             .tooManyDescriptors,
-            "descriptor \(number) is too high for the \(loop) loop, which can watch numbers below \(limit) only")
+            "\(name) \(number) is too high for the \(loop) loop, which can watch numbers below \(limit) only")
     }
 
     static func tasksAlive(_ count: Int) -> EventLoopError {

@@ -2,7 +2,11 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// Takes the wake-ups of other threads. What they posted is in the inbox.
+/// Takes the wake-ups of other threads and of signals. What the threads submitted is in the inbox; which signals came, their
+/// counters say.
+///
+/// Everything that wakes the loop does so by this one descriptor, which is created and registered with the loop: a run, or a
+/// signal handler, needs no other.
 final class WakerSource: EventSource {
     private let waker: Waker
     private var hasReported = false
@@ -12,19 +16,25 @@ final class WakerSource: EventSource {
         super.init()
     }
 
-    override var label: String { "the loop's own wake-up" }
+    override var label: String { runningLoop?.core.pointee.signals?.label ?? "the loop's own wake-up" }
+
+    override var origin: CallSite? { runningLoop?.core.pointee.signals?.origin }
 
     override var isLeftOpen: Bool { false }
 
     override func run() -> UnownedJob? {
-        if let error = waker.drain(), !hasReported {
+        let error = waker.drain()
+        guard let loop = runningLoop else { return nil }
+        if let error, !hasReported {
             // Once: what keeps failing comes back in each tick.
             hasReported = true
-            runningLoop?.callExceptionHandler(
+            loop.callExceptionHandler(
                 ExceptionContext(
                     message: "The wake-up descriptor cannot be read",
                     error: IOError(error, operation: "read from the wake-up descriptor")))
         }
+        loop.core.pointee.interrupt?.check()
+        loop.core.pointee.signals?.check()
         return nil
     }
 }
@@ -33,13 +43,13 @@ final class WakerSource: EventSource {
 final class MainQueueSource: EventSource {
     let descriptor: FileDescriptor
 
-    /// `nil` where there is no main queue.
-    override init() {
-        descriptor = FileDescriptor(rawValue: aio_main_queue_descriptor())
-        super.init()
+    init(_ descriptor: FileDescriptor) {
+        self.descriptor = descriptor
     }
 
     override var label: String { "the main queue" }
+
+    override var isLeftOpen: Bool { false }
 
     override func run() -> UnownedJob? {
         var count: UInt64 = 0
@@ -51,6 +61,63 @@ final class MainQueueSource: EventSource {
 }
 
 extension EventLoop {
+    /// Registers the descriptors that every loop needs. A subclass calls it once, in its `init`.
+    ///
+    /// All of them now: the first run may come when the process has more descriptors than the selector can watch, or no number
+    /// is left.
+    package final func watchInternals(_ waker: Waker) throws {
+        try checkRoom(for: waker.descriptor, named: "the event loop's wake-up descriptor")
+        do {
+            try watchInternally(waker.descriptor, WakerSource(waker))
+        } catch {
+            throw IOError(error, operation: "watch an event loop's wake-up descriptor \(waker.descriptor.rawValue)")
+        }
+        if aio_is_main_thread() { try watchMainQueue() }
+    }
+
+    /// Called at the begin of each run: the main queue is served on the main thread only.
+    final func prepareMainQueue() throws {
+        if aio_is_main_thread() {
+            if core.pointee.mainQueue == nil { try watchMainQueue() }
+        } else if let source = core.pointee.mainQueue.take() {
+            // Created on the main thread and run elsewhere: its jobs would wake this loop, which must not run them.
+            unwatchInternally(source.descriptor, source)
+        }
+    }
+
+    private final func watchMainQueue() throws {
+        let number = aio_main_queue_descriptor()
+        if number == -ENOENT { return }
+        if number < 0 {
+            throw IOError(Errno(rawValue: -number), operation: "create the descriptor of the main queue")
+        }
+        let source = MainQueueSource(FileDescriptor(rawValue: number))
+        try checkRoom(for: source.descriptor, named: "the main queue's descriptor")
+        do {
+            try watchInternally(source.descriptor, source)
+        } catch {
+            throw IOError(error, operation: "watch the main queue's descriptor \(number)")
+        }
+        core.pointee.mainQueue = source
+    }
+
+    /// Throws `.tooManyDescriptors` if no descriptor with this number can be watched.
+    package final func checkRoom(
+        for descriptor: FileDescriptor, named name: String = "descriptor"
+    ) throws(EventLoopError) {
+        guard let limit = descriptorLimit, descriptor.rawValue >= limit else { return }
+        throw .tooManyDescriptors(name, descriptor.rawValue, limit: limit, loop: backendName)
+    }
+
+    /// The descriptor that everything wakes the loop by. The error says what could not be created.
+    package static func makeWaker() throws -> Waker {
+        do {
+            return try Waker()
+        } catch {
+            throw IOError(error, operation: "create the wake-up descriptor of an event loop")
+        }
+    }
+
     /// Registers a source that the loop needs for itself and watches its descriptor.
     final func watchInternally(_ descriptor: FileDescriptor, _ source: EventSource) throws(Errno) {
         _ = register(source)

@@ -43,6 +43,10 @@ struct LoopCore: ~Copyable {
     var debug = DebugMode()
     var endOfTick: [EventSource] = []
     var signals: SignalSource?
+    /// While a run on the main thread catches Ctrl-C.
+    var interrupt: InterruptSource?
+    /// While the loop serves the main dispatch queue.
+    var mainQueue: MainQueueSource?
     var unhandledErrors = 0
     var suspensions = 0
     /// Whether a suspended task may be run without its continuation, see ``LoopWord/init(resuming:directly:)``.

@@ -14,15 +14,11 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         proactor: any BaseProactor, clock: EventLoopClock = .system,
         fileID: StaticString = #fileID, line: UInt = #line
     ) throws {
-        do {
-            self.proactor = proactor
-            let waker = try Waker()
-            super.init(clock: clock, waker: waker)
-            try watchInternally(waker.descriptor, WakerSource(waker))
-            origin = CallSite(fileID: fileID, line: line)
-        } catch {
-            throw IOError(error, operation: "make an event loop")
-        }
+        self.proactor = proactor
+        let waker = try EventLoop.makeWaker()
+        super.init(clock: clock, waker: waker)
+        try watchInternals(waker)
+        origin = CallSite(fileID: fileID, line: line)
     }
 
     open override var backendName: String {

@@ -15,22 +15,17 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     /// the first run binds it to the thread that runs it.
     ///
     /// The selector is the loop's from then on. Throws an `IOError` if the system lets no selector or waker be made,
-    /// `.tooManyDescriptors` if the waker's number is too high for the selector.
+    /// `.tooManyDescriptors` if the number of a descriptor that the loop needs for itself is too high for the selector.
     public init(
         selector: (any BaseSelector)? = nil, clock: EventLoopClock = .system,
         fileID: StaticString = #fileID, line: UInt = #line
     ) throws {
-        do {
-            self.selector = try selector ?? DefaultSelector.make()
-            isEdgeTriggered = self.selector.supportsEdgeTrigger
-            let waker = try Waker()
-            super.init(clock: clock, waker: waker)
-            try checkRoom(for: waker.descriptor)
-            try watchInternally(waker.descriptor, WakerSource(waker))
-            origin = CallSite(fileID: fileID, line: line)
-        } catch let error as Errno {
-            throw IOError(error, operation: "make an event loop")
-        }
+        self.selector = try selector ?? EventLoop.makeSelector()
+        isEdgeTriggered = self.selector.supportsEdgeTrigger
+        let waker = try EventLoop.makeWaker()
+        super.init(clock: clock, waker: waker)
+        try watchInternals(waker)
+        origin = CallSite(fileID: fileID, line: line)
     }
 
     /// `epoll` for an `EpollSelector`, and so on; the type's name for a selector of the user's.
@@ -102,11 +97,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         }
     }
 
-    /// Throws `.tooManyDescriptors` if the selector cannot watch a descriptor with this number.
-    package override func checkRoom(for descriptor: FileDescriptor) throws(EventLoopError) {
-        guard let limit = selector.descriptorLimit, descriptor.rawValue >= limit else { return }
-        throw .tooManyDescriptors(descriptor.rawValue, limit: limit, loop: backendName)
-    }
+    package override var descriptorLimit: Int? { selector.descriptorLimit }
 
     /// Before the descriptor is closed: see `EpollSelector`.
     package override func unwatch(_ descriptor: FileDescriptor, _ source: EventSource) {
@@ -130,5 +121,16 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     package override func closePoller() {
         core.pointee.descriptors.removeUsers()
         selector.close()
+    }
+}
+
+extension EventLoop {
+    /// The best selector of this system.
+    fileprivate static func makeSelector() throws -> any BaseSelector {
+        do {
+            return try DefaultSelector.make()
+        } catch {
+            throw IOError(error, operation: "create the selector of an event loop")
+        }
     }
 }

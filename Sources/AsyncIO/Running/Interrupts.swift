@@ -12,20 +12,19 @@ struct InterruptWatch: ~Copyable {
 
     /// Begins, within the loop's run. `nil` off the main thread, and where somebody else wants the signal.
     static func begin(on loop: EventLoop, cancel: @escaping () -> Bool) throws(Errno) -> InterruptWatch? {
-        guard aio_is_main_thread() else { return nil }
-        let source = InterruptSource(waker: try Waker(), cancel: cancel)
-        try loop.watchInternally(source.waker.descriptor, source)
-        let result = SignalRegistry.change { aio_interrupt_catch(source.waker.writeDescriptor.rawValue) }
-        if result > 0 { return InterruptWatch(loop: loop, source: source) }
-        loop.unwatchInternally(source.waker.descriptor, source)
+        guard aio_is_main_thread(), let waker = loop.inbox.waker else { return nil }
+        let source = InterruptSource(waker: waker, cancel: cancel)
+        let result = SignalRegistry.change { aio_interrupt_catch(waker.writeDescriptor.rawValue) }
         if result < 0 { throw Errno(rawValue: -result) }
-        return nil
+        if result == 0 { return nil }
+        loop.core.pointee.interrupt = source
+        return InterruptWatch(loop: loop, source: source)
     }
 
-    /// Ends, after the loop's run, and gives the signal its disposition back.
+    /// Ends, after the loop's run, and restores what the signal did before.
     consuming func end() -> Outcome {
         let count = SignalRegistry.change { aio_interrupt_release() }
-        loop.unwatchInternally(source.waker.descriptor, source)
+        loop.core.pointee.interrupt = nil
         if source.hasCancelled { return .cancelledTask }
         return count > 0 ? .cameTooLate : .none
     }
@@ -39,9 +38,12 @@ struct InterruptWatch: ~Copyable {
     }
 }
 
-private final class InterruptSource: EventSource {
-    let waker: Waker
+/// Cancels the main task after the first Ctrl-C. The signal's handler wakes the loop by the loop's own waker.
+final class InterruptSource {
+    /// Held for the handler, which writes to its descriptor until the watch ends.
+    private let waker: Waker
     private let cancel: () -> Bool
+    private var hasSeen = false
     private(set) var hasCancelled = false
 
     init(waker: Waker, cancel: @escaping () -> Bool) {
@@ -49,10 +51,11 @@ private final class InterruptSource: EventSource {
         self.cancel = cancel
     }
 
-    override func run() -> UnownedJob? {
-        waker.drain()
+    /// The loop has been woken, perhaps by the signal.
+    func check() {
+        if hasSeen || aio_interrupt_count() == 0 { return }
+        hasSeen = true
         // Not if the main task has ended in this very tick.
         if cancel() { hasCancelled = true }
-        return nil
     }
 }

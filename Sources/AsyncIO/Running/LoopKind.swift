@@ -28,7 +28,7 @@ public enum LoopKind: String, Sendable, CaseIterable {
         do {
             return try SelectorEventLoop(selector: makeSelector(), clock: clock, fileID: fileID, line: line)
         } catch let error as Errno {
-            throw IOError(error, operation: "make an event loop")
+            throw IOError(error, operation: "create the selector of an event loop")
         }
     }
 

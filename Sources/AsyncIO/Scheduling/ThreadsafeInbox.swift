@@ -21,7 +21,7 @@ final class ThreadsafeInbox: Sendable {
         queue = Locked(Queue(waker: waker))
     }
 
-    /// For tests. `nil` when the inbox is closed.
+    /// What signal handlers wake the loop by, too. `nil` when the inbox is closed.
     var waker: Waker? { queue.withLock { $0.waker } }
 
     /// Adds `word` and wakes the loop if it sleeps. Any thread.

@@ -31,13 +31,9 @@ extension EventLoop {
     final func withSignalSource(_ body: (SignalSource) throws(IOError) -> Void) throws(IOError) {
         defer { removeUnusedSignalSource() }
         if let existing = core.pointee.signals { return try body(existing) }
-        let source: SignalSource
-        do {
-            source = SignalSource(loop: self, waker: try Waker())
-            try watchInternally(source.waker.descriptor, source)
-        } catch {
-            throw IOError(error, operation: "watch signals")
-        }
+        // The loop's own descriptor, so that none has to be free.
+        guard let waker = inbox.waker else { return }
+        let source = SignalSource(loop: self, waker: waker)
         core.pointee.signals = source
         try body(source)
     }
@@ -51,8 +47,5 @@ extension EventLoop {
         guard let source = core.pointee.signals, source.isUnused else { return }
         core.pointee.signals = nil
         source.stop()
-        unwatchInternally(source.waker.descriptor, source)
-        // Its waker is freed with it, before the next iteration.
-        descriptorWasClosed()
     }
 }

@@ -2,10 +2,10 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// What one loop does about signals. The trampoline wakes it; which signals came is told by their counters.
+/// What one loop does about signals. The trampoline wakes it by the loop's own waker; which signals came, their counters say.
 ///
 /// A signal is kept in the registry from its first user here to its last: the handler, and the subscriptions.
-final class SignalSource: EventSource {
+final class SignalSource {
     private struct Handler {
         let call: () throws -> Void
         let site: CallSite
@@ -13,7 +13,8 @@ final class SignalSource: EventSource {
         var seen: UInt64
     }
 
-    let waker: Waker
+    /// Held for the trampoline, which writes to its descriptor until `stop()`.
+    private let waker: Waker
     private unowned let loop: EventLoop
     private var handlers: [Signal: Handler] = [:]
     private var subscriptions: [SignalSubscription] = []
@@ -111,12 +112,12 @@ final class SignalSource: EventSource {
 
     // MARK: Its turn
 
-    override var label: String { "the signal handlers" }
+    var label: String { "the signal handlers" }
 
-    override var origin: CallSite? { handlers.count == 1 ? handlers.first?.value.site : nil }
+    var origin: CallSite? { handlers.count == 1 ? handlers.first?.value.site : nil }
 
-    override func run() -> UnownedJob? {
-        waker.drain()
+    /// Calls the handlers of the signals that came. The loop has been woken.
+    func check() {
         for subscription in subscriptions { subscription.look() }
         for signal in handlers.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
             let count = aio_signal_count(signal.rawValue)
@@ -132,6 +133,5 @@ final class SignalSource: EventSource {
                         callSite: handler.site))
             }
         }
-        return nil
     }
 }

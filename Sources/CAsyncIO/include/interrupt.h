@@ -6,7 +6,9 @@
 // the process by SIGINT at once, whatever its threads are doing. 1; 0 if somebody else wants the signal; or -errno.
 // One caller at a time.
 int aio_interrupt_catch(int fd);
-// Gives SIGINT its default disposition back, unless somebody else has taken it meanwhile. How often it came.
+// How often it came since `aio_interrupt_catch`.
+int aio_interrupt_count(void);
+// Restores what SIGINT did before, byte for byte, unless somebody else has changed it meanwhile. How often it came.
 // After the return no handler writes to the descriptor: it may be closed.
 int aio_interrupt_release(void);
 

@@ -13,10 +13,8 @@ uint64_t aio_signal_count(int signal);
 
 // Routes a signal to the trampoline and keeps the disposition that it had. 0 or -errno.
 int aio_signal_catch(int signal);
-// Gives the signal its former disposition back, unless somebody else has changed it since. 0 or -errno.
+// Restores what the signal did before, byte for byte, unless somebody else has changed it since. 0 or -errno.
 int aio_signal_restore(int signal);
-// Makes the default what a signal is given back to, where that was `handler`.
-void aio_signal_replace_former(int signal, void (*_Nonnull handler)(int));
 
 // Makes this process the one whose signals count. True in a forked child, once: nothing of the parent's is left then.
 bool aio_signals_claim(void);

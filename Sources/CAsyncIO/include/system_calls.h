@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -101,5 +102,8 @@ int aio_set_reset_on_close(int fd);
 
 ssize_t aio_read(int fd, void *_Nonnull buffer, size_t size);
 ssize_t aio_write(int fd, const void *_Nonnull bytes, size_t size);
+
+// How many descriptors the process may have open (RLIMIT_NOFILE); -1 without a limit.
+int64_t aio_descriptor_limit(void);
 
 #endif

@@ -8,7 +8,7 @@ import Testing
 /// A server that ran out of descriptors accepts again as soon as its loop closes one, and does not wait for its timer.
 struct AcceptRecoveryTests {
     enum Closing: CaseIterable, Sendable {
-        case transport, stream, rawSocket, server, signalHandler, socketThatIsRefused
+        case transport, stream, rawSocket, server, socketThatIsRefused
 
         /// Opens something on the loop. How it is closed.
         func open(on loop: EventLoop) async throws -> () async throws -> Void {
@@ -33,9 +33,6 @@ struct AcceptRecoveryTests {
             case .server:
                 let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
                 return { server.close() }
-            case .signalHandler:
-                try loop.addSignalHandler(.windowChange) {}
-                return { _ = loop.removeSignalHandler(.windowChange) }
             case .socketThatIsRefused:
                 let socket = try Socket.datagram(.ipv4)
                 return { _ = try? await loop.createConnection(socket: socket) { Recorder() } }

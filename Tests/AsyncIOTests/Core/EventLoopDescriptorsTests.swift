@@ -66,6 +66,67 @@ struct EventLoopDescriptorsTests {
         }
     }
 
+    // covers: 40
+    @Test func aRunAndASignalHandlerNeedNoDescriptorOfTheirOwn() async {
+        await #expect(processExitsWith: .success) {
+            wakeDispatch()
+            for kind in LoopKind.available {
+                try setDescriptorLimit(4_096)
+                var opened: [CInt] = []
+                try OtherThread.run {
+                    let loop = try kind.makeLoop()
+                    // More than select can watch.
+                    opened = openDescriptors(upTo: 1_100)
+                    // The first run comes when all numbers are too high, the second one when none is left.
+                    for isExhausted in [false, true] {
+                        if isExhausted { try setDescriptorLimit(firstFreeDescriptor()) }
+                        guard isExhausted == (firstFreeDescriptor() < 0) else { exit(2) }
+                        var calls = 0
+                        loop.callSoon {
+                            try loop.addSignalHandler(.user1) {
+                                calls += 1
+                                loop.removeSignalHandler(.user1)
+                                loop.stop()
+                            }
+                            kill(getpid(), SIGUSR1)
+                        }
+                        loop.callLater(after: .seconds(60)) { loop.stop() }
+                        try loop.runForever()
+                        guard calls == 1 else { exit(3) }
+                    }
+                    try loop.close()
+                }
+                try setDescriptorLimit(4_096)
+                for number in opened { close(number) }
+            }
+            exit(EXIT_SUCCESS)
+        }
+    }
+
+    // covers: 40
+    @Test func theErrorOfALoopThatCannotBeMadeNamesTheDescriptorAndTheLimit() async {
+        await #expect(processExitsWith: .success) {
+            wakeDispatch()
+            try setDescriptorLimit(4_096)
+            _ = openDescriptors(upTo: 1_100)
+            let tooHigh = #expect(throws: EventLoopError.self) { try LoopKind.select.makeLoop() }
+            let number = firstFreeDescriptor()
+            try #require(
+                tooHigh?.description
+                    == "the event loop's wake-up descriptor \(number) is too high for the select loop, "
+                    + "which can watch numbers below 1024 only")
+            try setDescriptorLimit(number)
+            for kind in LoopKind.available {
+                let part = kind == .epoll ? "selector" : "wake-up descriptor"
+                let error = #expect(throws: IOError.self) { try kind.makeLoop() }
+                try #require(
+                    error?.description == "cannot create the \(part) of an event loop: Too many open files "
+                        + "(the process's limit is \(number) descriptors, RLIMIT_NOFILE)")
+            }
+            exit(EXIT_SUCCESS)
+        }
+    }
+
     // covers: 299
     @Test func aWakersDescriptorThatSomebodyElseClosedStopsTheProgramInWords() async throws {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
@@ -132,6 +193,31 @@ struct EventLoopDescriptorsTests {
 
 /// Of the numbers that a process with few of them has.
 private func openDescriptors() -> Int { (0..<1_024).count { fcntl($0, F_GETFD) >= 0 } }
+
+/// Opens descriptors until one has `number`. Those that it opened.
+private func openDescriptors(upTo number: CInt) -> [CInt] {
+    var opened: [CInt] = []
+    while opened.last ?? -1 < number {
+        let next = open("/dev/null", O_RDONLY)
+        if next < 0 { break }
+        opened.append(next)
+    }
+    return opened
+}
+
+/// The number that the next descriptor gets; -1 if there is none.
+private func firstFreeDescriptor() -> CInt {
+    let number = open("/dev/null", O_RDONLY)
+    if number >= 0 { close(number) }
+    return number
+}
+
+private func setDescriptorLimit(_ count: CInt) throws {
+    var limit = rlimit()
+    getrlimit(resource, &limit)
+    limit.rlim_cur = rlim_t(count)
+    try #require(setrlimit(resource, &limit) == 0)
+}
 
 /// Dispatch opens descriptors with its first timer, which may get the number of one that a test has closed.
 private func wakeDispatch() {

@@ -51,3 +51,23 @@ func runOnAnotherThread(_ body: @escaping @Sendable () async throws -> Void) {
     pthread_join(thread!, nil)
     #endif
 }
+
+/// What sigaction(2) says of SIGINT: handler, flags and mask.
+struct InterruptDisposition: Equatable {
+    private let handler: UInt
+    private let flags: CInt
+    private let mask: [UInt8]
+
+    init() {
+        var action = sigaction()
+        sigaction(SIGINT, nil, &action)
+        #if os(Linux)
+        handler = unsafeBitCast(action.__sigaction_handler.sa_handler, to: UInt.self)
+        #else
+        handler = unsafeBitCast(action.__sigaction_u.__sa_handler, to: UInt.self)
+        #endif
+        flags = action.sa_flags
+        // The kernel's set; the C library of Linux leaves the rest of its own undefined.
+        mask = withUnsafeBytes(of: &action.sa_mask) { Array($0.prefix(8)) }
+    }
+}

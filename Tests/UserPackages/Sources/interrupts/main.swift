@@ -162,6 +162,26 @@ let scenarios: [String: () throws -> Void] = [
         say("ready")
         while true { pause() }
     },
+    // Byte for byte: handler, flags and mask, after a run, and after a handler that outlived one.
+    "restored": {
+        let before = InterruptDisposition()
+        let runner = Runner()
+        let during = try runner.run {
+            let during = InterruptDisposition()
+            try getRunningLoop().addSignalHandler(.interrupt) {}
+            try getRunningLoop().removeSignalHandler(.interrupt)
+            precondition(InterruptDisposition() == during)
+            return during
+        }
+        precondition(during != before)
+        print(InterruptDisposition() == before ? "restored after a run" : "changed by a run")
+        try runner.run { try getRunningLoop().addSignalHandler(.interrupt) {} }
+        try runner.getLoop().removeSignalHandler(.interrupt)
+        print(InterruptDisposition() == before ? "restored after a handler" : "changed by a handler")
+        try runner.run { try getRunningLoop().addSignalHandler(.interrupt) {} }
+        try runner.close()
+        print(InterruptDisposition() == before ? "restored by the close" : "changed by the close")
+    },
     "ignored": {
         signal(SIGINT, SIG_IGN)
         try run {

@@ -1,6 +1,12 @@
 import AsyncIO
 import Dispatch
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 // A loop on the main thread serves the main dispatch queue, and with it @MainActor.
 @MainActor enum Counter {
     static var value = 0
@@ -52,4 +58,25 @@ try run {
     let value = await Counter.increment()
     precondition(value == 1002)
 }
+// A loop has the descriptors that it needs from its creation on: its first run may come when select could watch no others,
+// and when the process can open no others.
+#if os(Linux)
+var limit = rlimit()
+let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+getrlimit(resource, &limit)
+limit.rlim_cur = min(4_096, limit.rlim_max)
+precondition(setrlimit(resource, &limit) == 0)
+let runner = Runner(loopFactory: { try LoopKind.select.makeLoop() })
+_ = try runner.getLoop()
+while dup(0) < 1_100 {}
+for isExhausted in [false, true] {
+    if isExhausted { while dup(0) >= 0 {} }
+    try runner.run {
+        try getRunningLoop().addSignalHandler(.user1) {}
+        let value = await Counter.increment()
+        precondition(value == (isExhausted ? 1004 : 1003))
+    }
+}
+try runner.close()
+#endif
 print("ok: main thread")
