@@ -45,6 +45,13 @@ public final class VirtualTimeSelector: BaseSelector {
 
     public var supportsEdgeTrigger: Bool { selector.supportsEdgeTrigger }
 
+    public var closedDescriptorHandler: ((FileDescriptor) -> Void)? {
+        get { selector.closedDescriptorHandler }
+        set { selector.closedDescriptorHandler = newValue }
+    }
+
+    public func isStale(_ descriptor: FileDescriptor) -> Bool { selector.isStale(descriptor) }
+
     public var descriptorLimit: Int? { selector.descriptorLimit }
 
     public func register(

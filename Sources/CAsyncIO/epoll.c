@@ -3,6 +3,7 @@
 #include "include/epoll.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,6 +34,12 @@ int aio_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token) {
 }
 
 int aio_epoll_remove(int epoll, int fd) { return control(epoll, EPOLL_CTL_DEL, fd, 0, 0); }
+
+int aio_epoll_replace(int epoll, int fresh) {
+    int replaced = result(dup3(fresh, epoll, O_CLOEXEC));
+    close(fresh);
+    return replaced < 0 ? replaced : 0;
+}
 
 int aio_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t nanoseconds) {
     if (nanoseconds <= 0) return result(epoll_wait(epoll, events, capacity, nanoseconds < 0 ? -1 : 0));

@@ -14,8 +14,10 @@ public enum Trigger: Sendable, Hashable {
 ///
 /// The rules that every selector keeps:
 /// - Descriptors are known by their numbers. Unregister one before it is closed: what happens to the registration of a number
-///   that was closed, or even taken by another file, differs from selector to selector. No selector waits in vain for it, or
-///   tells of it again and again, and `unregister` works even then and leaves the other file alone.
+///   that was closed, or even taken by another file, differs from selector to selector. poll and select report such a
+///   descriptor as ready once; kqueue and epoll forget it, but epoll goes on to report it while a duplicate is open
+///   elsewhere (``isStale(_:)`` finds that out). `unregister` works in all these cases, leaves the other file alone, and ends
+///   the events, also where a duplicate is open.
 /// - A descriptor is registered at most once; a second time fails with `EEXIST` and leaves the first as it was.
 /// - Errors and hang-ups are told as `read` and `write` both, if both are watched: whoever reads or writes collects the cause.
 /// - Both directions of one descriptor come as one event.
@@ -27,6 +29,15 @@ public protocol BaseSelector: Poller where Event == ReadyEvent {
 
     /// Descriptors with this number or a higher one are refused; `nil` where there is no such limit, as is the default.
     var descriptorLimit: Int? { get }
+
+    /// Called by a wait, on its thread, after a descriptor turned out to have been closed before it was unregistered, while a
+    /// duplicate is open: the selector had to register everything else anew. It may call the selector. Only epoll calls it;
+    /// by default it is `nil`, and setting it does nothing.
+    var closedDescriptorHandler: ((FileDescriptor) -> Void)? { get set }
+
+    /// Whether the system's registration is of another file than the one that has the number now, or of one whose number was
+    /// closed. False by default, and where no such registration reports events. It costs a system call.
+    func isStale(_ descriptor: FileDescriptor) -> Bool
 
     /// Watches `descriptor` for `interest`, naming it `token` in the events.
     ///
@@ -45,4 +56,11 @@ public protocol BaseSelector: Poller where Event == ReadyEvent {
 
 extension BaseSelector {
     public var descriptorLimit: Int? { nil }
+
+    public var closedDescriptorHandler: ((FileDescriptor) -> Void)? {
+        get { nil }
+        set {}
+    }
+
+    public func isStale(_ descriptor: FileDescriptor) -> Bool { false }
 }

@@ -5,7 +5,8 @@ public import SystemPackage
 
 /// Waits with kqueue(2). macOS and the BSDs.
 ///
-/// The kernel forgets a descriptor when it is closed, duplicates or not. It keeps the two directions of a descriptor as two
+/// The kernel forgets a descriptor when it is closed, duplicates or not: its registrations (knotes) hang on the descriptor, not
+/// on the open file. So what makes ``EpollSelector`` replace its set cannot happen here. It keeps the two directions of a descriptor as two
 /// filters; their events are told as one here.
 public final class KqueueSelector: KeyedSelector {
     /// More events than this wait for the next call; nothing is lost.

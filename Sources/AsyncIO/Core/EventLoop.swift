@@ -82,6 +82,9 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// built on: watchers and raw socket operations. A completion loop can offer them by polling operations.
     package var watchesDescriptors: Bool { false }
 
+    /// Whether the poller reports events of a file that no longer has this number. It costs a system call.
+    package func isStale(_ descriptor: FileDescriptor) -> Bool { false }
+
     /// Descriptors with this number or a higher one cannot be watched; `nil` where there is no such limit.
     package var descriptorLimit: Int? { nil }
 

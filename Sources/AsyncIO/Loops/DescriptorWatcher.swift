@@ -21,6 +21,10 @@ final class DescriptorWatcher: EventSource {
         var isWatched: Bool { if case .held = self { false } else { true } }
     }
 
+    /// Whether the registration is still the descriptor's is a system call, so it is asked for only now and then: what reports
+    /// events again and again is found, and nobody else pays for it.
+    private static let eventsBetweenChecks: UInt64 = 1_024
+
     private unowned let loop: EventLoop
     private let descriptor: FileDescriptor
     private var reader: Use?
@@ -30,6 +34,8 @@ final class DescriptorWatcher: EventSource {
     /// What tasks are to be told.
     private var found: Readiness = []
     private(set) var hasEnded = false
+    /// Events so far.
+    private var events: UInt64 = 0
 
     init(loop: EventLoop, descriptor: FileDescriptor) {
         self.loop = loop
@@ -47,7 +53,8 @@ final class DescriptorWatcher: EventSource {
         let former = self[direction]
         self[direction] = .call(site, body)
         do {
-            try update()
+            // A descriptor that was closed, and opened again, is watched anew: some selectors have given it up.
+            try update(renews: former != nil)
         } catch {
             // What there was before stays, if the poller still knows of it.
             self[direction] = former
@@ -152,11 +159,27 @@ final class DescriptorWatcher: EventSource {
     }
 
     override func run() -> UnownedJob? {
+        events &+= 1
+        if events % Self.eventsBetweenChecks == 0, !watched.isEmpty, loop.isStale(descriptor) {
+            forgetStaleRegistration()
+            return nil
+        }
         // The readiness is kept up to date by what the reader does to the writer, and the other way round.
         let job = turn(.read)
         guard let job else { return turn(.write) }
         if let second = turn(.write) { loop.enqueue(LoopWord(.taskJob, job: second)) }
         return job
+    }
+
+    /// The descriptor was closed, or its number given to another file, and a duplicate that is open elsewhere goes on to cause
+    /// events, at each wait. As with poll(2), the users stay and hear nothing until one of them asks again.
+    private func forgetStaleRegistration() {
+        readiness = []
+        watched = []
+        loop.unwatch(descriptor, self)
+        claim()
+        // A task finds out why when it waits the next time.
+        for case .waiting(let token)? in [reader, writer] { loop.settle(token, .ready) }
     }
 
     /// The job of the task that waited.
@@ -194,11 +217,11 @@ final class DescriptorWatcher: EventSource {
     }
 
     /// Tells the poller what changed.
-    private func update() throws {
+    private func update(renews: Bool = false) throws {
         var wanted: Readiness = []
         if reader?.isWatched == true { wanted.insert(.read) }
         if writer?.isWatched == true { wanted.insert(.write) }
-        if wanted != watched {
+        if wanted != watched || renews && !wanted.isEmpty {
             if wanted.isEmpty {
                 watched = []
                 loop.unwatch(descriptor, self)

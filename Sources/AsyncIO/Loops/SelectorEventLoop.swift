@@ -26,6 +26,10 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         super.init(clock: clock, waker: waker)
         try watchInternals(waker)
         origin = CallSite(fileID: fileID, line: line)
+        self.selector.closedDescriptorHandler = { [unowned self] descriptor in
+            // In the middle of a wait; the handler of warnings is the user's.
+            callSoon { [unowned self] in warnOfClosedDescriptor(descriptor) }
+        }
     }
 
     /// `epoll` for an `EpollSelector`, and so on; the type's name for a selector of the user's.
@@ -77,6 +81,8 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     package override var watchesDescriptors: Bool { true }
+
+    package override func isStale(_ descriptor: FileDescriptor) -> Bool { selector.isStale(descriptor) }
 
     package override func watch(
         _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness

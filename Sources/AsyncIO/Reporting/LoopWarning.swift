@@ -1,4 +1,5 @@
 import CAsyncIO
+import SystemPackage
 
 /// Something that a loop in debug mode has noticed and that is no error. asyncio logs such things as warnings.
 public struct LoopWarning: Sendable {
@@ -12,6 +13,9 @@ public struct LoopWarning: Sendable {
         public static let hop = Kind(name: "hop")
         /// A loop, or something of a loop, was dropped without being closed. asyncio: `ResourceWarning`.
         public static let unclosed = Kind(name: "unclosed")
+        /// A descriptor was closed while it was watched, and a duplicate of it is open elsewhere. Reported without debug mode
+        /// too, since the loop then had to register all descriptors anew.
+        public static let closedDescriptor = Kind(name: "closed descriptor")
         /// A host name took long to resolve.
         public static let slowLookup = Kind(name: "slow lookup")
     }
@@ -73,6 +77,15 @@ extension EventLoop {
             who = "task '\(name)'"
         }
         warn(LoopWarning(.hop, "\(function) was called off its event loop by \(who), which had to hop there and back"))
+    }
+
+    @inline(never)
+    final func warnOfClosedDescriptor(_ descriptor: FileDescriptor) {
+        warn(
+            LoopWarning(
+                .closedDescriptor,
+                "Descriptor \(descriptor.rawValue) was closed while it was watched, and a duplicate of it is open elsewhere; "
+                    + "call removeReader and removeWriter, or sockClose, before it is closed"))
     }
 
     /// In debug mode. asyncio: `_getaddrinfo_debug`.

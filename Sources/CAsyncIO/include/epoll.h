@@ -19,6 +19,8 @@ int aio_epoll_create(void);
 int aio_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
 int aio_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token);
 int aio_epoll_remove(int epoll, int fd);
+// Makes `epoll` the number of the set that is `fresh`, whose own number is closed. 0 or -errno.
+int aio_epoll_replace(int epoll, int fresh);
 
 // Waits at most `nanoseconds` (negative: without end). Returns the number of events or -errno.
 int aio_epoll_wait(int epoll, struct epoll_event *_Nonnull events, int capacity, int64_t nanoseconds);
