@@ -99,12 +99,12 @@ public struct SocketAddress: Sendable, Hashable {
 }
 
 extension SocketAddress: CustomStringConvertible {
-    /// `127.0.0.1:80`, `[::1]:80`, or the path.
+    /// `127.0.0.1:80`, `[::1]:80`, the path of a unix socket, or that it has none.
     public var description: String {
         switch storage {
         case .ipv4(_, let port): "\(host):\(port)"
         case .ipv6(_, _, let port, _): "[\(host)]:\(port)"
-        case .unix: host
+        case .unix: host.isEmpty ? "an unnamed unix socket" : host
         }
     }
 }

@@ -3,10 +3,18 @@ import CAsyncIO
 
 /// The life of a test's loop, and what is looked at when it ends.
 struct LeakCheck {
-    /// Ticks in which what is under way may come to its end. None of them waits; the last ones are a millisecond apart, for
-    /// what other threads have to do.
+    /// Iterations in which what is under way may come to its end. None of them waits.
     private static let closingTicks = 1_000
-    private static let slowClosingTicks = 2_000
+    /// How long nothing may have happened before what is left counts as left behind. What only the program could end is
+    /// reported almost at once.
+    private static func patience(with work: [PendingWork]) -> Duration {
+        switch work.map(\.endedBy).max() {
+        case PendingWork.End.none?, nil: .milliseconds(20)
+        case .peer?: .milliseconds(500)
+        case .thread?: .seconds(2)
+        }
+    }
+
     /// How long other threads may hold the loop after its close.
     private static let longestReleaseMilliseconds = 2_000
 
@@ -54,7 +62,9 @@ struct LeakCheck {
         if !loop.isClosed {
             try finish(loop)
             let statistics = loop.statistics
-            if !options.mayLeaveWork, !statistics.isQuiet { problems.append("left behind: \(statistics.summary)") }
+            if !options.mayLeaveWork, !statistics.isQuiet {
+                problems.append("left behind: \(loop.pendingWork.summary)")
+            }
             if statistics.tasks > 0 {
                 loop.cancelAllTasks()
                 try finish(loop)
@@ -62,7 +72,7 @@ struct LeakCheck {
             try loop.close()
         }
         let statistics = loop.statistics
-        if !statistics.isQuiet { problems.append("left behind by close(): \(statistics.summary)") }
+        if !statistics.isQuiet { problems.append("left behind by close(): \(loop.pendingWork.summary)") }
         if statistics.unhandledErrors != options.unhandledErrors {
             let texts = reports.texts.isEmpty ? "" : ": \(reports.texts.joined(separator: ", "))"
             problems.append(
@@ -71,14 +81,43 @@ struct LeakCheck {
         return (value, problems)
     }
 
-    /// Runs ticks until nothing is left to do.
+    /// Runs iterations until nothing is left to do, or nothing happens any more.
     private func finish(_ loop: EventLoop) throws {
-        let ticks = Self.closingTicks + (options.mayLeaveWork ? 0 : Self.slowClosingTicks)
-        for tick in 0..<ticks where !loop.statistics.isQuiet {
-            if tick >= Self.closingTicks { usleep(1_000) }
-            loop.stop()
-            try loop.runForever()
+        for _ in 0..<Self.closingTicks where !loop.statistics.isQuiet { try runOnce(loop) }
+        if options.mayLeaveWork { return }
+        var progress = Progress(of: loop)
+        var lastChange = EventLoopClock.system.now
+        while !loop.statistics.isQuiet {
+            usleep(1_000)
+            try runOnce(loop)
+            let now = EventLoopClock.system.now
+            let current = Progress(of: loop)
+            if current != progress {
+                (progress, lastChange) = (current, now)
+            } else if lastChange.duration(to: now)
+                > Self.patience(with: loop.pendingWork) * LoopTestOptions.patience
+            {
+                return
+            }
         }
+    }
+
+    private func runOnce(_ loop: EventLoop) throws {
+        loop.stop()
+        try loop.runForever()
+    }
+}
+
+/// What changes when a loop is not at a standstill.
+private struct Progress: Equatable {
+    private let counts: [Int]
+
+    init(of loop: EventLoop) {
+        let statistics = loop.statistics
+        counts = [
+            statistics.callbacks, statistics.timers, statistics.waitingTasks, statistics.tasks, statistics.sources,
+            statistics.hops, statistics.suspensions,
+        ]
     }
 }
 
@@ -94,13 +133,18 @@ private final class Reports: @unchecked Sendable {
 extension LoopStatistics {
     /// Whether the loop holds nothing.
     var isQuiet: Bool { callbacks == 0 && timers == 0 && waitingTasks == 0 && tasks == 0 && sources == 0 }
+}
 
+extension [PendingWork] {
+    /// Each once, with its number if there are several of the same call site.
     var summary: String {
-        let counts = [
-            ("callbacks", callbacks), ("timer entries", timers), ("waiting tasks", waitingTasks), ("tasks", tasks),
-            ("connections, servers and watchers", sources),
-        ]
-        let found = counts.filter { $0.1 != 0 }.map { "\($0.1) \($0.0)" }
-        return found.isEmpty ? "nothing" : found.joined(separator: ", ")
+        var counts: [String: Int] = [:]
+        for work in self { counts[work.text, default: 0] += 1 }
+        var texts: [String] = []
+        for work in self {
+            guard let count = counts.removeValue(forKey: work.text) else { continue }
+            texts.append(count == 1 ? work.text : "\(work.text) (\(count) times)")
+        }
+        return texts.isEmpty ? "nothing" : texts.joined(separator: ", ")
     }
 }

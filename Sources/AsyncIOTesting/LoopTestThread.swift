@@ -108,7 +108,7 @@ final class CurrentLoop: Sendable {
         guard let loop = loop.withLock({ $0 }) else { return "there is no loop any more" }
         let answer = TestOutcome<String>()
         do {
-            try loop.callSoonThreadsafe { answer.fulfil(.success("pending: \(loop.statistics.summary)")) }
+            try loop.callSoonThreadsafe { answer.fulfil(.success("pending: \(loop.pendingWork.summary)")) }
         } catch {
             return "the loop is closed"
         }

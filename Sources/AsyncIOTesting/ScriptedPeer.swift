@@ -52,6 +52,9 @@ public final class ScriptedPeer {
         self.poller = poller
     }
 
+    /// That of the loop's side.
+    var descriptor: FileDescriptor { near }
+
     deinit {
         far.close()
     }

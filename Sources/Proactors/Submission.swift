@@ -26,3 +26,19 @@ public struct Completion: Sendable, Hashable {
         self.result = result
     }
 }
+
+extension Submission: CustomStringConvertible {
+    /// Such as `receive up to 65536 bytes on fd=7`.
+    public var description: String {
+        switch self {
+        case .receive(let socket, let memory): "receive up to \(memory.count) bytes on fd=\(socket)"
+        case .send(let socket, let bytes): "send \(bytes.count) bytes on fd=\(socket)"
+        case .pollReadable(let descriptor): "poll fd=\(descriptor) for reading"
+        }
+    }
+}
+
+extension Completion: CustomStringConvertible {
+    /// Such as `result 5 for token 7`; a negative result is an errno.
+    public var description: String { "result \(result) for token \(token)" }
+}

@@ -210,7 +210,8 @@ public struct ByteQueue {
 extension ByteQueue: @unchecked Sendable {}
 
 extension ByteQueue: CustomStringConvertible {
-    public var description: String { "a queue of \(count) bytes" }
+    /// Such as `<ByteQueue 12 bytes, limit 1048576>`.
+    public var description: String { "<ByteQueue \(count) bytes, limit \(limitBytes)>" }
 }
 
 /// Memory for bytes, uninitialized, in one allocation.

@@ -16,6 +16,15 @@ public struct ConnectError: Error, Sendable, CustomStringConvertible {
     }
 }
 
+extension IOError {
+    /// Why there is no connection to `address`. One that was reset had been made: the server accepted it, and gave it up.
+    static func connecting(_ error: Errno, to address: SocketAddress) -> IOError {
+        let wasMade = error == .connectionReset
+        return IOError(
+            error, operation: wasMade ? "use the connection that was just made to" : "connect to", address: address)
+    }
+}
+
 extension EventLoop {
     /// Connects to a TCP server; the connection's data goes to a protocol. asyncio: `create_connection`.
     ///
@@ -86,7 +95,7 @@ extension EventLoop {
             } catch let error as IOError {
                 attempts.append(error)
             } catch let error as Errno {
-                attempts.append(IOError(error, operation: "connect to", address: address))
+                attempts.append(.connecting(error, to: address))
             }
         }
         throw ConnectError(host: host, port: port, attempts: attempts)

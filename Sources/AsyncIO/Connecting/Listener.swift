@@ -89,6 +89,8 @@ final class Listener: EventSource {
 
     override var origin: CallSite? { madeAt }
 
+    override var endedBy: PendingWork.End { .none }
+
     override func drain() { close() }
 
     override func loopClosed() {
@@ -221,6 +223,8 @@ final class Listener: EventSource {
 }
 
 extension Listener: SocketOwner {
+    var eventLoop: EventLoop { loop }
+
     var openSocket: Socket? {
         loop.requireOnLoop("TransportSocket")
         return isClosed ? nil : socket

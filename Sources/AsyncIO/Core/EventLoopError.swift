@@ -60,6 +60,7 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         public static let interrupted = Code(.interrupted)
     }
 
+    /// What failed, for programs.
     public var code: Code
     /// One sentence that says what failed.
     public var description: String
@@ -85,7 +86,9 @@ extension EventLoopError {
     static let cannotCloseRunning = EventLoopError(.alreadyRunning, "a running event loop cannot be closed")
     static let anotherLoopRunning = EventLoopError(
         .anotherLoopRunning, "an event loop cannot run while another one is running on the same thread")
-    static let notRunning = EventLoopError(.notRunning, "no event loop is running on this thread")
+    static let notRunning = EventLoopError(
+        .notRunning,
+        "no event loop is running on this thread; a task of a loop is started by loop.createTask, not by Task { }")
     static let stoppedBeforeCompletion = EventLoopError(
         .stoppedBeforeCompletion, "the event loop was stopped before its main task ended")
 
@@ -100,6 +103,11 @@ extension EventLoopError {
         EventLoopError(
             .wrongThread,
             "\(function) was called off its loop's thread; call it from a task of the loop, or by callSoonThreadsafe")
+    }
+
+    /// `limit` is a sentence's end, such as `within 0.2 seconds`.
+    static func timedOut(_ limit: String, _ function: StaticString, _ site: CallSite) -> EventLoopError {
+        EventLoopError(.timedOut, "the operation did not end \(limit) (\(function) at \(site))")
     }
 
     static func busy(_ operation: String) -> EventLoopError {
@@ -129,4 +137,9 @@ extension EventLoopError {
     public static func unsupported(feature: String, platform: String) -> EventLoopError {
         EventLoopError(.unsupported, "\(feature) is not supported by \(platform)")
     }
+}
+
+extension EventLoopError.Code: CustomStringConvertible {
+    /// The name of the constant, such as `timedOut`.
+    public var description: String { "\(value)" }
 }

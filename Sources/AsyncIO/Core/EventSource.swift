@@ -41,6 +41,12 @@ package class EventSource {
     /// Whether the close of the loop finds it open although its user should have closed it.
     package var isLeftOpen: Bool { true }
 
+    /// Whether the loop has it for itself.
+    package var isInternal: Bool { false }
+
+    /// What could still end it, when a test looks for what is left.
+    package var endedBy: PendingWork.End { .peer }
+
     /// Its turn. May hand back one job, of the task that waited for what happened; it runs at once.
     package func run() -> UnownedJob? { nil }
 

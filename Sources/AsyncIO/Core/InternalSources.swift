@@ -22,6 +22,8 @@ final class WakerSource: EventSource {
 
     override var isLeftOpen: Bool { false }
 
+    override var isInternal: Bool { true }
+
     override func run() -> UnownedJob? {
         let error = waker.drain()
         guard let loop = runningLoop else { return nil }
@@ -50,6 +52,8 @@ final class MainQueueSource: EventSource {
     override var label: String { "the main queue" }
 
     override var isLeftOpen: Bool { false }
+
+    override var isInternal: Bool { true }
 
     override func run() -> UnownedJob? {
         var count: UInt64 = 0

@@ -13,6 +13,9 @@ public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
         self.loop = loop
     }
 
+    /// For its description.
+    var owner: EventLoop { loop }
+
     public func enqueue(_ job: consuming ExecutorJob) {
         loop.enqueue(LoopWord(.actorJob, job: UnownedJob(job)))
     }

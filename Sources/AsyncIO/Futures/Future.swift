@@ -283,6 +283,6 @@ extension Future: CustomStringConvertible {
             case .failed: core.error.map { "finished exception=\($0)" } ?? ""
             case .cancelled: "cancelled"
             }
-        return "<Future \(text) created at \(site)>"
+        return "<Future \(text), created at \(site)>"
     }
 }

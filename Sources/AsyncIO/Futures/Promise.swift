@@ -55,6 +55,9 @@ public final class Promise<Value>: Sendable {
     /// Whether the future was cancelled: what computes its result may stop. Any thread.
     public var isCancelled: Bool { cancellation.isCancelled }
 
+    /// Whether this promise has given its outcome.
+    var hasOutcome: Bool { isSettled.load(ordering: .relaxed) }
+
     private func settle(_ outcome: sending Future<Value>.State) throws(EventLoopError) {
         if isSettled.exchange(true, ordering: .relaxed) {
             throw EventLoopError(.invalidState, "the promise has given its result already")

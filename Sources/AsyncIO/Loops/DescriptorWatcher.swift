@@ -150,6 +150,11 @@ final class DescriptorWatcher: EventSource {
 
     override var label: String { "a watcher of descriptor \(descriptor.rawValue)" }
 
+    override var endedBy: PendingWork.End {
+        for case .call? in [reader, writer] { return .none }
+        return .peer
+    }
+
     /// Of the callback whose turn is next.
     override var origin: CallSite? {
         switch (readiness.contains(.read) ? reader : nil) ?? writer ?? reader {

@@ -1,3 +1,4 @@
+import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
@@ -5,7 +6,7 @@ import SystemPackage
 public struct LoopWarning: Sendable {
     /// What was noticed. More kinds may come.
     public struct Kind: Sendable, Hashable {
-        private let name: String
+        fileprivate let name: String
 
         /// A callback, or a step of a task, kept the loop from everything else: see ``EventLoop/slowCallbackDuration``.
         public static let slowCallback = Kind(name: "slow callback")
@@ -33,6 +34,11 @@ public struct LoopWarning: Sendable {
         self.callSite = callSite
         self.duration = duration
     }
+}
+
+extension LoopWarning.Kind: CustomStringConvertible {
+    /// In words, such as `slow callback`.
+    public var description: String { name }
 }
 
 extension LoopWarning: CustomStringConvertible {
@@ -112,14 +118,5 @@ extension EventLoop {
     final func warnIfUnclosed() {
         guard core.pointee.debug.isOn, let origin, !isClosed else { return }
         warn(LoopWarning(.unclosed, "an event loop was dropped without close()", callSite: origin))
-    }
-}
-
-extension Duration {
-    /// With three digits after the point.
-    var inSeconds: String {
-        let milliseconds = wholeNanoseconds / 1_000_000
-        let fraction = "\(milliseconds % 1_000)"
-        return "\(milliseconds / 1_000).\(String(repeating: "0", count: 3 - fraction.utf8.count))\(fraction)"
     }
 }

@@ -96,6 +96,17 @@ public final class Runner {
         return result
     }
 
+    /// The loop, if there is one.
+    var existingLoop: EventLoop? {
+        if case .open(let loop) = state { return loop }
+        return nil
+    }
+
+    var isClosed: Bool {
+        if case .closed = state { return true }
+        return false
+    }
+
     /// Cancels the tasks that are left, runs until the last one has ended, and closes the loop. Idempotent. asyncio: `close`.
     ///
     /// Nobody is accepted meanwhile, and tasks that are started meanwhile are cancelled too. What a task then throws, other than

@@ -12,9 +12,9 @@ public final class RepeatingTimer {
 
     /// Freed with the cancelling.
     private var body: ((RepeatingTimer) throws -> Void)?
-    private let site: CallSite
+    let site: CallSite
     /// `nil` at its end. The loop takes itself away when it drops its callbacks.
-    private unowned var loop: EventLoop?
+    private(set) unowned var loop: EventLoop?
     /// `nil` within a call.
     private var name: SlotName?
 

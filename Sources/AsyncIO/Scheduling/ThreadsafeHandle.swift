@@ -8,6 +8,11 @@ public final class ThreadsafeHandle: @unchecked Sendable {
         self.message = message
     }
 
+    /// Whether nobody has taken or cancelled it. Any thread.
+    var isPending: Bool { message.isPending }
+
+    var callSite: CallSite { message.site }
+
     /// Keeps the callback from running, if it has not begun, and frees its closure. Any thread.
     ///
     /// Does not wait for a callback that is running; asyncio's does, since 3.14.
@@ -29,12 +34,14 @@ final class CallbackMessage: LoopMessage, @unchecked Sendable {
     // After `init`, only the one who found `isTaken` false touches it.
     private var body: Body?
     private let isTaken = Atomic<Bool>(false)
-    private let site: CallSite
+    let site: CallSite
 
     init(_ body: Body, site: CallSite) {
         self.body = body
         self.site = site
     }
+
+    var isPending: Bool { !isTaken.load(ordering: .relaxed) }
 
     override func deliver(on loop: EventLoop) {
         guard let body = take() else { return }

@@ -21,3 +21,19 @@ public struct Signal: RawRepresentable, Sendable, Hashable {
     /// The terminal's size changed (SIGWINCH).
     public static let windowChange = Signal(rawValue: SIGWINCH)
 }
+
+extension Signal: CustomStringConvertible {
+    /// The name of signal(7), such as `SIGTERM`, or the number.
+    public var description: String {
+        switch self {
+        case .interrupt: "SIGINT"
+        case .terminate: "SIGTERM"
+        case .hangup: "SIGHUP"
+        case .user1: "SIGUSR1"
+        case .user2: "SIGUSR2"
+        case .child: "SIGCHLD"
+        case .windowChange: "SIGWINCH"
+        default: "signal \(rawValue)"
+        }
+    }
+}

@@ -38,12 +38,17 @@ public struct SignalSequence: AsyncSequence, Sendable {
 
     fileprivate let lifetime: SignalSubscriptionLifetime
 
+    /// Those that it was made for, by their numbers.
+    var signals: [Signal] { lifetime.signals }
+
     public func makeAsyncIterator() -> AsyncIterator {
         AsyncIterator(lifetime: lifetime)
     }
 
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate let lifetime: SignalSubscriptionLifetime
+
+        var signals: [Signal] { lifetime.signals }
 
         /// Waits for the next signal; `nil` in a cancelled task, if none waits, and on a closed loop.
         public mutating func next() async -> Signal? {
@@ -63,6 +68,8 @@ private final class SignalSubscriptionLifetime: @unchecked Sendable {
     private let loop: EventLoop
     private let subscription: SignalSubscription
     private let name: SlotName?
+
+    var signals: [Signal] { subscription.signals }
 
     /// `subscription` is registered.
     init(_ loop: EventLoop, _ subscription: SignalSubscription) {

@@ -97,7 +97,7 @@ final class SignalSource {
             guard wakerSlot != nil else { throw .noMemory }
             if !isWanted(signal) { try SignalRegistry.retain(signal) }
         } catch {
-            throw IOError(error, operation: "catch signal \(signal.rawValue)")
+            throw IOError(error, operation: "catch \(signal)")
         }
     }
 
@@ -129,7 +129,7 @@ final class SignalSource {
             } catch {
                 loop.callExceptionHandler(
                     ExceptionContext(
-                        message: "Exception in handler of signal \(signal.rawValue)", error: error,
+                        message: "Exception in handler of \(signal)", error: error,
                         callSite: handler.site))
             }
         }

@@ -20,6 +20,8 @@ final class SignalSubscription: EventSource {
 
     override var label: String { "a sequence of signals" }
 
+    override var endedBy: PendingWork.End { .thread }
+
     /// What came before is not for it.
     func lookAway() {
         seen = signals.map { aio_signal_count($0.rawValue) }

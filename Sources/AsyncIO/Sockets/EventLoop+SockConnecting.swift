@@ -31,7 +31,7 @@ extension EventLoop {
                     return
                 }
             } catch let error as Errno {
-                throw failure(error, "connect to", socket, address)
+                throw IOError.connecting(error, to: address)
             }
         }
     }

@@ -35,7 +35,7 @@ extension EventLoop {
         let task = startThreadsafe(record, nil, operation) { answer.give($0) }
         guard let result = answer.wait(until: deadline) else {
             task.cancel()
-            throw EventLoopError(.timedOut, "the loop took longer than the time limit of runThreadsafe")
+            throw EventLoopError.timedOut("within \(timeout ?? .zero)", "runThreadsafe", record.site)
         }
         nonisolated(unsafe) let value = try result.get().value
         return value

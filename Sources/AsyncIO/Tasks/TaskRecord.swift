@@ -36,6 +36,8 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     /// What there is to know of a task that is the body of a time limit.
     struct Limit {
         let deadline: LoopInstant
+        /// `nil` for a deadline.
+        let duration: Duration?
         var hasExpired = false
         /// The record of the task that waits for the body, if it has one.
         fileprivate(set) var caller: Unmanaged<TaskRecord>?
@@ -61,12 +63,14 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
 
     /// The record of a body with a time limit.
     @usableFromInline
-    init(limiting loop: EventLoop, _ deadline: LoopInstant, _ fileID: StaticString, _ line: UInt) {
+    init(
+        limiting loop: EventLoop, _ deadline: LoopInstant, _ duration: Duration?, _ fileID: StaticString, _ line: UInt
+    ) {
         self.loop = loop
         core = loop.core
         name = "timeout"
         site = CallSite(fileID: fileID, line: line)
-        limit = Limit(deadline: deadline)
+        limit = Limit(deadline: deadline, duration: duration)
     }
 
     /// Who waits for the body of a time limit: a task of the loop's.

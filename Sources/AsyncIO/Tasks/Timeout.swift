@@ -15,7 +15,9 @@ public func withTimeout<Result>(
     _ body: @concurrent () async throws -> Result
 ) async throws -> Result {
     let loop = try getRunningLoop()
-    return try await loop.withDeadline(loop.now.advanced(by: duration), fileID: fileID, line: line, body)
+    let deadline = loop.now.advanced(by: duration)
+    let call = LimitedCall<Result>(loop: loop, deadline: deadline, duration: duration, fileID: fileID, line: line)
+    return try await withoutActuallyEscaping(body, do: call.run)
 }
 
 /// Runs `body`, and cancels it when the running loop's clock has reached `deadline`. asyncio: `timeout_at`.
@@ -37,7 +39,7 @@ extension EventLoop {
         _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: @concurrent () async throws -> Result
     ) async throws -> Result {
-        let call = LimitedCall<Result>(loop: self, deadline: deadline, fileID: fileID, line: line)
+        let call = LimitedCall<Result>(loop: self, deadline: deadline, duration: nil, fileID: fileID, line: line)
         return try await withoutActuallyEscaping(body, do: call.run)
     }
 }
@@ -50,13 +52,16 @@ extension EventLoop {
 struct LimitedCall<Result> {
     @usableFromInline let loop: EventLoop
     @usableFromInline let deadline: LoopInstant
+    /// For the error; `nil` for a deadline.
+    @usableFromInline let duration: Duration?
     @usableFromInline let fileID: StaticString
     @usableFromInline let line: UInt
 
     @inlinable
-    init(loop: EventLoop, deadline: LoopInstant, fileID: StaticString, line: UInt) {
+    init(loop: EventLoop, deadline: LoopInstant, duration: Duration?, fileID: StaticString, line: UInt) {
         self.loop = loop
         self.deadline = deadline
+        self.duration = duration
         self.fileID = fileID
         self.line = line
     }
@@ -65,7 +70,7 @@ struct LimitedCall<Result> {
     nonisolated(nonsending) func run(
         _ body: @concurrent @escaping () async throws -> Result
     ) async throws -> Result {
-        let record = LimitedTask(loop, deadline, fileID, line, body)
+        let record = LimitedTask(loop, deadline, duration, fileID, line, body)
         if loop.isOnLoop, record.findCaller(#isolation) {
             return try await runOnLoop(record)
         }
@@ -100,11 +105,11 @@ final class LimitedTask<Result>: TaskRecord, @unchecked Sendable {
 
     @inlinable
     init(
-        _ loop: EventLoop, _ deadline: LoopInstant, _ fileID: StaticString, _ line: UInt,
+        _ loop: EventLoop, _ deadline: LoopInstant, _ duration: Duration?, _ fileID: StaticString, _ line: UInt,
         _ body: @concurrent @escaping () async throws -> Result
     ) {
         self.body = body
-        super.init(limiting: loop, deadline, fileID, line)
+        super.init(limiting: loop, deadline, duration, fileID, line)
     }
 
     /// The task, from its first step to its last.
@@ -226,6 +231,9 @@ extension TaskRecord {
     final func limitError() -> (any Error)? {
         guard let error = error.take() else { return nil }
         guard let limit, limit.hasExpired, !Task.isCancelled, error is CancellationError else { return error }
-        return EventLoopError(.timedOut, "the operation took longer than its time limit")
+        guard let duration = limit.duration else {
+            return EventLoopError.timedOut("before its deadline", "withDeadline", site)
+        }
+        return EventLoopError.timedOut("within \(duration)", "withTimeout", site)
     }
 }

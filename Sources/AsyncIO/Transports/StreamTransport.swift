@@ -359,6 +359,8 @@ public final class StreamTransport {
 }
 
 extension StreamTransport: SocketOwner {
+    var eventLoop: EventLoop { loop }
+
     var openSocket: Socket? {
         loop.requireOnLoop("TransportSocket")
         return isSocketClosed ? nil : driver.socket

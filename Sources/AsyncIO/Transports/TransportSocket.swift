@@ -6,7 +6,7 @@ public import SystemPackage
 /// It neither sends nor receives, which would be behind its owner's back, and does not outlive its owner's use of the socket:
 /// the number may belong to somebody else then. The loop's thread.
 public struct TransportSocket {
-    private let owner: any SocketOwner
+    let owner: any SocketOwner
 
     init(_ owner: any SocketOwner) {
         self.owner = owner
@@ -46,6 +46,7 @@ public struct TransportSocket {
 
 /// Who closes a socket that others may look at.
 protocol SocketOwner: AnyObject {
+    var eventLoop: EventLoop { get }
     /// `nil` once it is closed.
     var openSocket: Socket? { get }
     var localAddress: SocketAddress? { get }

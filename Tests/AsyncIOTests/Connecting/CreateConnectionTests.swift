@@ -30,6 +30,31 @@ struct CreateConnectionTests {
         }
     }
 
+    /// The server takes the connection and breaks it off before the loop looks whether it is made.
+    @Test(arguments: LoopKind.available)
+    func aConnectionThatIsResetAtOnceIsNotReportedAsRefused(kind: LoopKind) async throws {
+        let any = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
+        let listener = try Socket.stream(for: any)
+        defer { listener.close() }
+        try listener.bind(to: any)
+        try listener.listen(backlog: 1)
+        let address = try #require(listener.localAddress)
+        let makeLoop = { try CountingLoop(kind.makeSelector()) }
+        try await withLoop(makeLoop: makeLoop) { loop in
+            loop.counter.willRegister = { _, interest in
+                guard interest == .write, let (accepted, _) = try? listener.accept() else { return }
+                accepted.resetOnClose()
+                accepted.close()
+            }
+            let error = await #expect(throws: ConnectError.self) {
+                _ = try await loop.openConnection(host: "127.0.0.1", port: address.port!)
+            }
+            #expect(
+                error?.description
+                    == "cannot use the connection that was just made to \(address): \(Errno.connectionReset)")
+        }
+    }
+
     // covers: 138
     @Test(arguments: LoopKind.available)
     func theProtocolHasHeardOfTheConnectionWhenItIsReturned(kind: LoopKind) async throws {

@@ -29,6 +29,8 @@ final class CountingSelector: BaseSelector {
     var nextChangeError: Errno?
     /// Instead of the selector's own, for the loop to ask.
     var limit: Int?
+    /// Called before a registration.
+    var willRegister: ((FileDescriptor, Readiness) -> Void)?
     /// What the next wait throws instead of waiting.
     var nextError: Errno?
 
@@ -43,6 +45,7 @@ final class CountingSelector: BaseSelector {
     func register(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno) {
         changes += 1
         if let error = nextChangeError.take() { throw error }
+        willRegister?(descriptor, interest)
         try selector.register(descriptor, interest: interest, trigger: trigger, token: token)
         registered.append(descriptor)
     }

@@ -24,6 +24,24 @@ struct TimeoutTests {
         }
     }
 
+    @Test func theErrorNamesTheLimitAndTheCallSite() async throws {
+        try await withVirtualLoop { loop in
+            // Within an expectation all lines are that of its beginning.
+            let line: UInt = #line + 1
+            let limited = await #expect(throws: EventLoopError.self) {
+                try await withTimeout(.milliseconds(200)) { try await loop.sleep(for: .seconds(1)) }
+            }
+            let limitedAt = "withTimeout at \(#fileID):\(line)"
+            #expect(limited?.description == "the operation did not end within 0.2 seconds (\(limitedAt))")
+            let late = await #expect(throws: EventLoopError.self) {
+                try await withDeadline(loop.now) { try await loop.sleep(for: .seconds(1)) }
+            }
+            #expect(
+                late?.description
+                    == "the operation did not end before its deadline (withDeadline at \(#fileID):\(line + 5))")
+        }
+    }
+
     @Test(arguments: LoopKind.available)
     func aBodyThatIsFasterReturnsAndTheTimerIsGone(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in

@@ -1,0 +1,44 @@
+/// Something that a loop holds, for the reports of tests.
+package struct PendingWork {
+    /// What could still end it.
+    package enum End: Comparable {
+        /// Nothing but its time, or the program.
+        case none
+        /// A peer, or another task of the loop.
+        case peer
+        /// Another thread.
+        case thread
+    }
+
+    /// What it is and where it was scheduled or created.
+    package let text: String
+    package let endedBy: End
+}
+
+extension EventLoop {
+    /// The callbacks, timers, tasks, connections, servers and watchers of the loop, each once. The loop's thread.
+    package final var pendingWork: [PendingWork] {
+        requireOnLoop("pendingWork")
+        var work: [PendingWork] = []
+        for name in core.pointee.callbacks.names {
+            guard let callback = core.pointee.callbacks[name]?.pointee else { continue }
+            // What wakes a task is not listed: the task is.
+            guard callback.body != nil else { continue }
+            let isRepeating = callback.repeatingTimer != nil
+            let kind = isRepeating ? "a repeating timer" : callback.isTimer ? "a timer" : "a callback"
+            work.append(PendingWork(text: "\(kind) scheduled at \(callback.site)", endedBy: .none))
+        }
+        let tasks = self.tasks
+        work += tasks.map { PendingWork(text: "task \($0)", endedBy: $0.state == .waiting ? .peer : .thread) }
+        let others = core.pointee.waiters.count - tasks.count { $0.state == .waiting }
+        if others > 0 {
+            work.append(PendingWork(text: "\(others) waiting tasks that the loop did not start", endedBy: .peer))
+        }
+        for name in core.pointee.sources.names {
+            guard let source = core.pointee.sources[name]?.pointee, !source.isInternal else { continue }
+            let site = source.origin.map { " created at \($0)" } ?? ""
+            work.append(PendingWork(text: source.label + site, endedBy: source.endedBy))
+        }
+        return work
+    }
+}

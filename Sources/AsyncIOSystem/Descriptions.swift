@@ -1,0 +1,54 @@
+import SystemPackage
+
+// What `print` says, in one form everywhere, after asyncio's `repr`: `<Type what it is, in which state>`.
+
+extension Socket: CustomStringConvertible {
+    /// Such as `<Socket fd=7 127.0.0.1:80 -> 127.0.0.1:50000>`. It asks the system for the addresses.
+    public var description: String {
+        var text = "<Socket fd=\(number)"
+        if let localAddress {
+            text += " \(localAddress)"
+            if let peerAddress { text += " -> \(peerAddress)" }
+        } else {
+            text += ", not a socket"
+        }
+        return text + ">"
+    }
+}
+
+extension SocketOption: CustomStringConvertible {
+    /// The name of section 7 of the manual, such as `TCP_NODELAY`, or the numbers.
+    public var description: String {
+        switch self {
+        case .noDelay: "TCP_NODELAY"
+        case .reuseAddress: "SO_REUSEADDR"
+        case .reusePort: "SO_REUSEPORT"
+        case .ipv6Only: "IPV6_V6ONLY"
+        case .sendBufferBytes: "SO_SNDBUF"
+        case .receiveBufferBytes: "SO_RCVBUF"
+        default: "socket option \(name) of level \(level)"
+        }
+    }
+}
+
+extension Waker: CustomStringConvertible {
+    /// Such as `<Waker fd=5>`.
+    public var description: String { "<Waker fd=\(descriptor.rawValue)>" }
+}
+
+extension LoopInstant: CustomStringConvertible {
+    /// The time on the clock in seconds, such as `12.345 s`.
+    public var description: String {
+        self == .distantFuture ? "distant future" : "\(Duration.nanoseconds(nanoseconds).inSeconds) s"
+    }
+}
+
+extension Duration {
+    /// With three digits after the point.
+    package var inSeconds: String {
+        let milliseconds = wholeNanoseconds / 1_000_000
+        let (whole, rest) = milliseconds.magnitude.quotientAndRemainder(dividingBy: 1_000)
+        let zeros = rest < 10 ? "00" : rest < 100 ? "0" : ""
+        return "\(milliseconds < 0 ? "-" : "")\(whole).\(zeros)\(rest)"
+    }
+}

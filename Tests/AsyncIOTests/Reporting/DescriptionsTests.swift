@@ -1,0 +1,304 @@
+#if os(Linux)
+import Foundation
+import Proactors
+import Selectors
+import SystemPackage
+import Testing
+
+@testable import AsyncIO
+@testable import AsyncIOTesting
+
+/// What `print` says of each public type, compared with `Tests/Descriptions.txt`.
+///
+/// After a change that is meant, and for a new public type, add the value below and write the file anew by
+/// `ASYNCIO_UPDATE_DESCRIPTIONS=1 swift test --filter DescriptionsTests`; then read it as somebody who does not know the library.
+struct DescriptionsTests {
+    @Test func everyPublicTypeSaysWhatItIs() async throws {
+        let now = LoopInstant(nanoseconds: 12_345_678_901)
+        let makeLoop = { try SelectorEventLoop(clock: VirtualClock(startingAt: now)) }
+        let catalog = try await withLoop(makeLoop: makeLoop, LoopTestOptions(mayLeaveWork: true)) { loop in
+            var catalog = DescriptionCatalog()
+            addSystem(to: &catalog)
+            addPollers(to: &catalog)
+            addErrors(to: &catalog)
+            addLoop(loop, to: &catalog)
+            addReports(loop, to: &catalog)
+            try await addConnections(loop, to: &catalog)
+            try addTesting(to: &catalog)
+            return catalog
+        }
+        let file = DescriptionCatalog.root.appending(path: "Tests/Descriptions.txt")
+        if ProcessInfo.processInfo.environment["ASYNCIO_UPDATE_DESCRIPTIONS"] != nil {
+            try Data(catalog.text.utf8).write(to: file)
+        }
+        let expected = try String(contentsOf: file, encoding: .utf8)
+        for (found, wanted) in zip(
+            catalog.text.split(separator: "\n"), expected.split(separator: "\n")) where found != wanted
+        {
+            Issue.record("'\(found)' instead of '\(wanted)'; see the comment of this test")
+            break
+        }
+        #expect(catalog.text == expected)
+        let missing = try DescriptionCatalog.publicTypes().subtracting(catalog.types)
+        #expect(missing.isEmpty, "public types without an entry here")
+    }
+
+    @Test func everyErrorCodeHasItsName() throws {
+        let source = try String(
+            contentsOf: DescriptionCatalog.root.appending(path: "Sources/AsyncIO/Core/EventLoopError.swift"),
+            encoding: .utf8)
+        let names = source.matches(of: /public static let (\w+) = Code\(/).map { String($0.1) }
+        #expect(names.sorted() == Self.codes.map { "\($0)" }.sorted())
+    }
+
+    private static let codes: [EventLoopError.Code] = [
+        .closed, .alreadyRunning, .anotherLoopRunning, .notRunning, .noCurrentLoop, .stoppedBeforeCompletion,
+        .wrongThread, .busy, .timedOut, .descriptorInUse, .tooManyDescriptors, .tasksAlive, .unsupported,
+        .invalidArgument, .calledFromTask, .unknownHost, .limitExceeded, .tooManyLookups, .resolverFailed,
+        .invalidState, .abandoned, .runnerClosed, .interrupted, .incompleteWrite,
+    ]
+
+    private static let site = CallSite(fileID: "App/main.swift", line: 7)
+    private static let ipv4 = SocketAddress(literal: "127.0.0.1", port: 80)!
+
+    // MARK: The values
+
+    private func addSystem(to catalog: inout DescriptionCatalog) {
+        catalog.add("IOError", IOError(.connectionRefused, operation: "connect to", address: Self.ipv4))
+        catalog.add("IOError", IOError(.tooManyOpenFiles, operation: "create the selector of an event loop"))
+        catalog.add("IOResult", IOResult.bytes(3), IOResult.wouldBlock, IOResult.failed(.brokenPipe))
+        catalog.add("LoopInstant", LoopInstant(nanoseconds: 12_345_678_901), LoopInstant.distantFuture)
+        catalog.addText("MonotonicClock", "(has no values)")
+        catalog.add("SocketAddress", Self.ipv4, SocketAddress(literal: "::1", port: 80)!)
+        catalog.add("SocketAddress", SocketAddress(unixPath: "/run/app.sock")!)
+        catalog.add("SocketAddress.Family", SocketAddress.Family.ipv4, SocketAddress.Family.ipv6)
+        catalog.add("SocketAddress.Family", SocketAddress.Family.unix)
+        if let (near, far) = try? Socket.pair() {
+            let unnamed = near.peerAddress!
+            catalog.add("SocketAddress", unnamed)
+            catalog.add("IOError", IOError(.connectionReset, operation: "receive from", address: unnamed))
+            catalog.add("Socket", near)
+            near.close()
+            far.close()
+        }
+        catalog.add("Socket", Socket(number: 999_999))
+        catalog.add("Socket.Kind", Socket.Kind.stream, Socket.Kind.datagram)
+        catalog.add("SocketOption", SocketOption.noDelay, SocketOption(level: 1, name: 99))
+        if let waker = try? Waker() { catalog.add("Waker", waker) }
+    }
+
+    private func addPollers(to catalog: inout DescriptionCatalog) {
+        catalog.add("Readiness", Readiness.read, [.read, .write, .hangup] as Readiness, [] as Readiness)
+        catalog.add("ReadyEvent", ReadyEvent(token: 7, readiness: .read))
+        catalog.add("SelectorKey", SelectorKey(descriptor: .standardInput, interest: .read, token: 7))
+        catalog.add("Trigger", Trigger.level, Trigger.edge)
+        catalog.addText("DefaultSelector", "(has no values)")
+        let poll = PollSelector()
+        catalog.add("PollSelector", poll)
+        catalog.add("SelectorKeys", poll.keys)
+        catalog.add("SelectorKeys.Iterator", poll.keys.makeIterator())
+        catalog.add("SelectSelector", SelectSelector())
+        if let epoll = try? EpollSelector() { catalog.add("EpollSelector", epoll) }
+        let memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        catalog.add("Submission", Submission.receive(socket: 7, into: memory))
+        catalog.add("Submission", Submission.send(socket: 7, bytes: UnsafeRawBufferPointer(memory)))
+        catalog.add("Submission", Submission.pollReadable(descriptor: 7))
+        catalog.add("Completion", Completion(token: 7, result: 5))
+    }
+
+    private func addErrors(to catalog: inout DescriptionCatalog) {
+        for code in Self.codes { catalog.add("EventLoopError.Code", code) }
+        let errors: [EventLoopError] = [
+            .closed, .transportClosed, .socketClosed, .alreadyRunning, .cannotCloseRunning, .anotherLoopRunning,
+            .notRunning, .stoppedBeforeCompletion, .runnerClosed, .interrupted, .noCurrentLoop(thread: "worker"),
+            .wrongThread("callSoon"), .busy("read from this connection"),
+            .tooManyDescriptors("descriptor", 1024, limit: 1024, loop: "select"), .tasksAlive(1), .tasksAlive(2),
+            .calledFromTask("run"), .unsupported(feature: "createServer", platform: "the io_uring loop"),
+            .timedOut("within \(Duration.milliseconds(200))", "withTimeout", Self.site),
+        ]
+        for error in errors { catalog.add("EventLoopError", error) }
+        let refused = IOError(.connectionRefused, operation: "connect to", address: Self.ipv4)
+        catalog.add("ConnectError", ConnectError(host: "example.org", port: 80, attempts: [refused]))
+        catalog.add("ConnectError", ConnectError(host: "example.org", port: 80, attempts: [refused, refused]))
+        catalog.add("ConnectError", ConnectError(host: "example.org", port: 80, attempts: []))
+        catalog.add("IncompleteReadError", IncompleteReadError(partial: [1, 2], expectedBytes: 5))
+        catalog.add("IncompleteReadError", IncompleteReadError(partial: [1, 2], expectedBytes: nil))
+        catalog.add("LimitOverrunError", LimitOverrunError(consumedBytes: 70_000, limitBytes: 65_536))
+    }
+
+    private func addLoop(_ loop: SelectorEventLoop, to catalog: inout DescriptionCatalog) {
+        let (file, line) = (Self.site.fileID, Self.site.line)
+        catalog.add("EventLoop", loop)
+        catalog.add("SelectorEventLoop", loop)
+        loop.isDebug = true
+        catalog.add("SelectorEventLoop", loop)
+        loop.isDebug = false
+        if let closed = try? LoopKind.poll.makeLoop() {
+            catalog.add("SelectorEventLoop", closed)
+            try? closed.close()
+            catalog.add("SelectorEventLoop", closed)
+        }
+        catalog.add("LoopSerialExecutor", loop.serialExecutor)
+        let handle = loop.callSoon(fileID: file, line: line) {}
+        catalog.add("Handle", handle)
+        handle.cancel()
+        catalog.add("Handle", handle)
+        let timer = loop.callLater(after: .milliseconds(1_500), fileID: file, line: line) {}
+        catalog.add("TimerHandle", timer)
+        timer.cancel()
+        catalog.add("TimerHandle", timer)
+        if let sent = try? loop.callSoonThreadsafe(fileID: file, line: line, {}) {
+            catalog.add("ThreadsafeHandle", sent)
+            sent.cancel()
+            catalog.add("ThreadsafeHandle", sent)
+        }
+        let repeating = loop.callRepeatedly(every: .seconds(1), fileID: file, line: line) { _ in }
+        catalog.add("RepeatingTimer", repeating)
+        repeating.cancel()
+        catalog.add("RepeatingTimer", repeating)
+        catalog.add("EventLoopClock", loop.clockSource)
+        catalog.add("LoopClock", loop.clock)
+        let future = Future<Int>(loop: loop, fileID: file, line: line)
+        catalog.add("Future", future)
+        let promise = future.makePromise()
+        catalog.add("Promise", promise)
+        catalog.add("Future.CallbackToken", future.addDoneCallback { _ in })
+        try? promise.setResult(1)
+        catalog.add("Promise", promise)
+        let done = Future<Int>(loop: loop, fileID: file, line: line)
+        try? done.setResult(42)
+        catalog.add("Future", done)
+        let failed = Future<Int>(loop: loop, fileID: file, line: line)
+        try? failed.setException(EventLoopError.closed)
+        _ = try? failed.result()
+        catalog.add("Future", failed)
+        let cancelled = Future<Int>(loop: loop, fileID: file, line: line)
+        cancelled.cancel()
+        catalog.add("Future", cancelled)
+        catalog.add("LoopTaskGroup", LoopTaskGroup(loop: loop, site: Self.site))
+        catalog.add("WaitCondition", WaitCondition.allCompleted, WaitCondition.firstCompleted, WaitCondition.firstError)
+        let completed = asCompleted([Task<Int, any Error>]())
+        catalog.add("CompletedTasks", completed)
+        catalog.add("CompletedTasks.AsyncIterator", completed.makeAsyncIterator())
+        for kind in LoopKind.allCases { catalog.add("LoopKind", kind) }
+        for support in LoopKind.support { catalog.add("LoopSupport", support) }
+        catalog.add("LoopSupport.Family", LoopSupport.Family.readiness, LoopSupport.Family.completion)
+        let runner = Runner(loopFactory: { loop })
+        catalog.add("Runner", runner)
+        _ = try? runner.getLoop()
+        catalog.add("Runner", runner)
+        let unused = Runner()
+        try? unused.close()
+        catalog.add("Runner", unused)
+        catalog.add("DefaultEventLoopPolicy", DefaultEventLoopPolicy())
+        catalog.add("StrictEventLoopPolicy", StrictEventLoopPolicy())
+        let readiness = loop.readiness(of: .standardInput, for: .read)
+        catalog.add("DescriptorReadiness", readiness)
+        catalog.add("DescriptorReadiness.Iterator", readiness.makeAsyncIterator())
+        let signals: [Signal] = [
+            .interrupt, .terminate, .hangup, .user1, .user2, .child, .windowChange, Signal(rawValue: 50),
+        ]
+        for signal in signals { catalog.add("Signal", signal) }
+        if let sequence = try? loop.signals([.windowChange, Signal(rawValue: 62)]) {
+            catalog.add("SignalSequence", sequence)
+            catalog.add("SignalSequence.AsyncIterator", sequence.makeAsyncIterator())
+        }
+    }
+
+    private func addReports(_ loop: SelectorEventLoop, to catalog: inout DescriptionCatalog) {
+        catalog.add("CallSite", Self.site)
+        catalog.add("ExceptionContext", ExceptionContext(message: "Exception in callback"))
+        catalog.add(
+            "ExceptionContext",
+            ExceptionContext(
+                message: "Something failed", error: EventLoopError.closed, callSite: Self.site, origin: Self.site,
+                task: "worker", socket: .standardInput))
+        catalog.add("LoopStatistics", LoopStatistics())
+        catalog.add("LoopWarning", LoopWarning(.slowCallback, "It took 1.000 seconds", callSite: Self.site))
+        catalog.add("LoopWarning.Kind", LoopWarning.Kind.slowCallback, LoopWarning.Kind.hop, LoopWarning.Kind.unclosed)
+        catalog.add("LoopWarning.Kind", LoopWarning.Kind.closedDescriptor, LoopWarning.Kind.slowLookup)
+        for state in [TaskInfo.State.created, .running, .waiting, .suspended] {
+            catalog.add("TaskInfo.State", state)
+            catalog.add(
+                "TaskInfo", TaskInfo(id: 1, name: "main", state: state, isCancelled: false, createdAt: Self.site))
+        }
+        catalog.add("TaskInfo", TaskInfo(id: 2, name: nil, state: .waiting, isCancelled: true, createdAt: Self.site))
+    }
+
+    private func addConnections(_ loop: SelectorEventLoop, to catalog: inout DescriptionCatalog) async throws {
+        catalog.add("ServerOptions", ServerOptions())
+        catalog.add("ConnectionOptions", ConnectionOptions())
+        let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+        catalog.add("Server", server)
+        catalog.add("TransportSocket", server.sockets[0])
+        let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+        await loop.until { server.connectionCount == 1 }
+        catalog.add("Server", server)
+        let transport = writer.transport
+        catalog.add("StreamTransport", transport)
+        catalog.add("StreamReader", reader)
+        catalog.add("StreamWriter", writer)
+        catalog.add("StreamReader.Lines", reader.lines)
+        catalog.add("StreamReader.Lines.AsyncIterator", reader.lines.makeAsyncIterator())
+        catalog.add("StreamReader.Chunks", reader.chunks)
+        catalog.add("StreamReader.Chunks.AsyncIterator", reader.chunks.makeAsyncIterator())
+        let frames = reader.frames(lengthPrefix: .uint16)
+        catalog.add("StreamReader.Frames", frames)
+        catalog.add("StreamReader.Frames.AsyncIterator", frames.makeAsyncIterator())
+        catalog.addText("StreamChunk", "(cannot be printed, since it cannot be copied)")
+        let socket = transport.socket
+        transport.writeEOF()
+        catalog.add("StreamTransport", transport)
+        catalog.add("StreamTransport", try OtherThread.run { "\(transport)" })
+        writer.reset()
+        catalog.add("StreamTransport", transport)
+        catalog.add("TransportSocket", socket)
+        try await writer.waitClosed()
+        catalog.add("StreamWriter", writer)
+        server.close()
+        try await server.waitClosed()
+        catalog.add("Server", server)
+        catalog.add("ByteQueue", ByteQueue())
+        catalog.add("LengthPrefix", LengthPrefix.uint16)
+    }
+
+    private func addTesting(to catalog: inout DescriptionCatalog) throws {
+        catalog.add("LoopTestOptions", LoopTestOptions())
+        let problem = "left behind: a timer scheduled at App/main.swift:7"
+        catalog.add("LoopTestFailure", LoopTestFailure(problems: [problem]))
+        for backend in ScriptedBackend.allCases { catalog.add("ScriptedBackend", backend) }
+        // On another thread, since this one runs a loop already.
+        let texts = try OtherThread.run { () -> [(String, String)] in
+            let network = try ScriptedNetwork(.readiness)
+            let (_, peer) = try network.connect(EchoProtocol())
+            var texts = [
+                ("ScriptedNetwork", "\(network)"), ("ScriptedPeer", "\(peer)"), ("VirtualClock", "\(network.clock)"),
+            ]
+            try network.loop.close()
+            let proactor = ScriptedProactor(clock: VirtualClock())
+            let loop = try ProactorEventLoop(proactor: proactor)
+            texts.append(("ProactorEventLoop", "\(loop)"))
+            texts.append(("ScriptedProactor", "\(proactor)"))
+            try loop.close()
+            let virtual = try VirtualTimeLoop(.poll)
+            texts.append(("VirtualTimeLoop", "\(virtual)"))
+            texts.append(("VirtualTimeSelector", "\(virtual.virtualSelector)"))
+            try virtual.close()
+            return texts
+        }
+        for (type, text) in texts { catalog.addText(type, text) }
+        catalog.addText("ScriptedPoller", "(only its subclasses have values)")
+        let selector = ScriptedSelector(clock: VirtualClock())
+        catalog.add("ScriptedSelector", selector)
+        catalog.add(
+            "ScriptedSelector.Registration",
+            ScriptedSelector.Registration(interest: .read, trigger: .level, token: 7))
+        catalog.add("ScriptedSelector.Call", ScriptedSelector.Call.register(.standardInput, .read, .level))
+        catalog.add("ScriptedSelector.Call", ScriptedSelector.Call.modify(.standardInput, .write, .edge))
+        catalog.add("ScriptedSelector.Call", ScriptedSelector.Call.unregister(.standardInput))
+        catalog.add(
+            "ScriptedProactor.Operation",
+            ScriptedProactor.Operation(token: 7, submission: .pollReadable(descriptor: 7)))
+    }
+}
+#endif
