@@ -88,18 +88,67 @@ extension EventLoop {
         { loop, server, driver, peer in
             let transport = StreamTransport(
                 loop: loop, driver: driver, consumer: nil, peerAddress: peer, server: server)
-            // SAFETY: they stay on the loop's thread, or hop there.
-            nonisolated(unsafe) let (reader, writer) = transport.makeStreams(limitBytes: limitBytes)
-            let site = server.origin
-            loop.startTask(name: "connection", eagerStart: true, fileID: site.fileID, line: site.line) {
-                do {
-                    try await handle(reader, writer)
-                    transport.close()
-                } catch {
-                    transport.handlerFailed(error)
-                }
-            }
+            loop.start(ServedConnection(transport, limitBytes: limitBytes, site: server.origin, handle))
         }
+    }
+}
+
+/// The task that serves one connection: its record holds all that the task needs, so that no closure has to.
+private final class ServedConnection: TaskRecord, @unchecked Sendable {
+    private let transport: StreamTransport
+    /// The streams remember the record of the task that uses them, so the task takes them away from it.
+    private var streams: (reader: StreamReader, writer: StreamWriter)?
+    private let handle: @concurrent (sending StreamReader, sending StreamWriter) async throws -> Void
+
+    init(
+        _ transport: StreamTransport, limitBytes: Int, site: CallSite,
+        _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
+    ) {
+        self.transport = transport
+        streams = transport.makeStreams(limitBytes: limitBytes)
+        self.handle = handle
+        super.init(loop: transport.loop, name: "connection", site: site)
+    }
+
+    /// What a task factory has made of the task, if there is one.
+    var madeByFactory: (@concurrent () async -> Void)?
+
+    /// The task, from its first step to its last.
+    @concurrent func run() async {
+        let handler = begin()
+        defer { end(handler) }
+        if let madeByFactory { await madeByFactory() } else { await serve() }
+    }
+
+    @concurrent @inline(__always)
+    func serve() async {
+        // A task factory may call this twice.
+        guard let streams = streams.take() else { return }
+        do {
+            // SAFETY: they stay on the loop's thread, or hop there.
+            nonisolated(unsafe) let (reader, writer) = streams
+            try await handle(reader, writer)
+            transport.close()
+        } catch {
+            transport.handlerFailed(error)
+        }
+    }
+}
+
+extension EventLoop {
+    /// Starts the task of a connection, which runs at once up to its first wait.
+    fileprivate final func start(_ connection: ServedConnection) {
+        connection.assignID()
+        if hasTaskFactory { connection.madeByFactory = applyTaskFactory({ await connection.serve() }, connection) }
+        connection.register()
+        // One that can throw: a task that cannot calls its operation by a thunk, with memory and a frame of its own.
+        let task: Task<Void, any Error>
+        if #available(macOS 26, *) {
+            task = Task.immediate(name: connection.name, executorPreference: self) { await connection.run() }
+        } else {
+            task = Task(name: connection.name, executorPreference: self) { await connection.run() }
+        }
+        connection.started(unsafeBitCast(task, to: UInt.self))
     }
 }
 
