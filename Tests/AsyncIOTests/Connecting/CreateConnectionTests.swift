@@ -41,10 +41,14 @@ struct CreateConnectionTests {
         let address = try #require(listener.localAddress)
         let makeLoop = { try CountingLoop(kind.makeSelector()) }
         try await withLoop(makeLoop: makeLoop) { loop in
-            loop.counter.willRegister = { _, interest in
-                guard interest == .write, let (accepted, _) = try? listener.accept() else { return }
+            loop.counter.willRegister = { descriptor, interest in
+                guard interest == .write else { return }
+                // The kernel may deliver both the connection and its reset later.
+                waitUntilReadable(listener.descriptor)
+                guard let (accepted, _) = try? listener.accept() else { return }
                 accepted.resetOnClose()
                 accepted.close()
+                waitUntilReadable(descriptor)
             }
             let error = await #expect(throws: ConnectError.self) {
                 _ = try await loop.openConnection(host: "127.0.0.1", port: address.port!)

@@ -54,7 +54,7 @@ let lines = try run {
         return try await group.reduce(into: [String]()) { if let line = $1 { $0.append(line) } }
     }
     let task = loop.createTask { totals.bytes + totals.callbacks + totals.lines }
-    let sum = try await task.value
+    let sum = await task.value
     for server in [pushing, pulling] {
         server.close()
         try await server.waitClosed()
