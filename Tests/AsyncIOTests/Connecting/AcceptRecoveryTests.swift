@@ -73,6 +73,7 @@ struct AcceptRecoveryTests {
     // covers: 166, F1
     @Test func aRealShortageEndsWhenTheLoopClosesAConnection() async {
         await #expect(processExitsWith: .success) {
+            try await openDispatchDescriptors()
             for kind in LoopKind.available {
                 try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
                     let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -122,12 +123,8 @@ private func connect(to server: Server) throws -> Socket {
     return client
 }
 
-/// Lets the process open one descriptor more than it has. The former limit.
+/// Lets the process open one descriptor more than it has, and returns the former limit. No other thread may open one meanwhile.
 private func allowOneMoreDescriptor() -> rlim_t {
-    // Dispatch opens descriptors with its first timer.
-    let fired = DispatchSemaphore(value: 0)
-    DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(1)) { fired.signal() }
-    fired.wait()
     let next = dup(0)
     close(next)
     return setDescriptorLimit(rlim_t(next) + 1)

@@ -14,7 +14,7 @@ struct EventLoopDescriptorsTests {
     // covers: 35
     @Test func loopsThatAreClosedOrDroppedLeaveNoDescriptors() async {
         await #expect(processExitsWith: .success) {
-            wakeDispatch()
+            try await openDispatchDescriptors()
             let cycles = 200
             for kind in LoopKind.available {
                 for closes in [true, false] {
@@ -38,7 +38,7 @@ struct EventLoopDescriptorsTests {
     // covers: 40
     @Test func aLoopForWhichThereAreNoDescriptorsIsRefusedAndLeavesNoneOpen() async {
         await #expect(processExitsWith: .success) {
-            wakeDispatch()
+            try await openDispatchDescriptors()
             // The runner of the tests may open some meanwhile, but not one in each round.
             let rounds = 20
             for kind in LoopKind.available {
@@ -69,7 +69,7 @@ struct EventLoopDescriptorsTests {
     // covers: 40
     @Test func aRunAndASignalHandlerNeedNoDescriptorOfTheirOwn() async {
         await #expect(processExitsWith: .success) {
-            wakeDispatch()
+            try await openDispatchDescriptors()
             for kind in LoopKind.available {
                 try setDescriptorLimit(4_096)
                 var opened: [CInt] = []
@@ -106,7 +106,7 @@ struct EventLoopDescriptorsTests {
     // covers: 40
     @Test func theErrorOfALoopThatCannotBeMadeNamesTheDescriptorAndTheLimit() async {
         await #expect(processExitsWith: .success) {
-            wakeDispatch()
+            try await openDispatchDescriptors()
             try setDescriptorLimit(4_096)
             _ = openDescriptors(upTo: 1_100)
             let tooHigh = #expect(throws: EventLoopError.self) { try LoopKind.select.makeLoop() }
@@ -130,7 +130,7 @@ struct EventLoopDescriptorsTests {
     // covers: 299
     @Test func aWakersDescriptorThatSomebodyElseClosedStopsTheProgramInWords() async throws {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
-            wakeDispatch()
+            try await openDispatchDescriptors()
             let loop = try CountingLoop()
             let waker = loop.counter.registered[0]
             let isClosed = Flag()
@@ -155,7 +155,7 @@ struct EventLoopDescriptorsTests {
     // covers: 299
     @Test func aSelectorsDescriptorThatSomebodyElseClosedEndsTheRunAtOnce() async {
         await #expect(processExitsWith: .success) {
-            wakeDispatch()
+            try await openDispatchDescriptors()
             let selector = try EpollSelector()
             let loop = try SelectorEventLoop(selector: selector)
             loop.callSoon { _ = aio_close(selector.descriptor.rawValue) }
@@ -175,7 +175,7 @@ struct EventLoopDescriptorsTests {
     // covers: 299
     @Test func aConnectionsDescriptorThatSomebodyElseClosedEndsTheConnection() async {
         await #expect(processExitsWith: .success) {
-            wakeDispatch()
+            try await openDispatchDescriptors()
             for kind in LoopKind.available {
                 try await withLoop(kind) { loop in
                     try await withStreamPair(on: loop) { writer, reader in
@@ -217,13 +217,6 @@ private func setDescriptorLimit(_ count: CInt) throws {
     getrlimit(resource, &limit)
     limit.rlim_cur = rlim_t(count)
     try #require(setrlimit(resource, &limit) == 0)
-}
-
-/// Dispatch opens descriptors with its first timer, which may get the number of one that a test has closed.
-private func wakeDispatch() {
-    let fired = DispatchSemaphore(value: 0)
-    DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(1)) { fired.signal() }
-    fired.wait()
 }
 
 private let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
