@@ -141,8 +141,20 @@ def run(*command, status=0, given=b""):
     return done.stdout
 
 
-def free_port():
-    """A port that nobody listens on, for a program that cannot choose one itself."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+class KeptPort:
+    """A port for a program that cannot choose one itself, which no other program gets while this one does not listen.
+
+    A client that connects again and again would reach the server of another program otherwise."""
+
+    def __init__(self):
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        # Only now: before, the number could be another program's that has bound it and does not listen yet.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.number = self._socket.getsockname()[1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._socket.close()

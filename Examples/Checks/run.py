@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 
-from checking import Client, Failed, Program, check, equal, free_port, run
+from checking import Client, Failed, KeptPort, Program, check, equal, run
 from file_server import file_server
 
 
@@ -79,8 +79,8 @@ def chat():
 
 
 def redis_client():
-    port = free_port()
-    with tempfile.TemporaryDirectory() as directory:
+    with KeptPort() as kept, tempfile.TemporaryDirectory() as directory:
+        port = kept.number
         command = [
             "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
             "--dir", directory]
@@ -102,9 +102,13 @@ def redis_client():
 
 
 def port_scanner():
+    # An address of its own: on 127.0.0.1, the scan would connect to the servers of all other programs and tests.
+    number = os.getpid()
+    host = f"127.{64 + (number >> 16) % 64}.{number >> 8 & 255}.{number & 255}"
+
     def listen(backlog):
         listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((host, 0))
         listener.listen(backlog)
         return listener
 
@@ -121,7 +125,7 @@ def port_scanner():
     ports = [listener.getsockname()[1] for listener in listeners]
     silent_ports = [listener.getsockname()[1] for listener in silent]
     first, last = max(1, min(ports + silent_ports) - 100), min(65535, max(ports + silent_ports) + 100)
-    with Program("PortScanner", "localhost", first, last) as program:
+    with Program("PortScanner", host, first, last) as program:
         program.end(None)
         found = {int(line.split()[0]) for line in program.lines[:-1]}
         check(found.issuperset(ports), "not found:", set(ports) - found)
