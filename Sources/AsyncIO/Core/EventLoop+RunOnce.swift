@@ -5,6 +5,9 @@ extension EventLoop {
     /// The longest single wait. asyncio: `MAXIMUM_SELECT_TIMEOUT`, 24 hours.
     private static var longestWaitNanoseconds: Int64 { 24 * 3600 * 1_000_000_000 }
 
+    /// Events that a loop has memory for from its creation on: as many as one wait of epoll or kqueue returns at most.
+    static var reservedEvents: Int { 512 }
+
     /// How many submissions of other threads one iteration runs. A wait in between costs a few nanoseconds for each of them.
     static var mostSubmissionsPerIteration: Int { 1024 }
 
@@ -133,11 +136,11 @@ extension EventLoop {
         }
     }
 
-    /// Lets the drivers that collected writes in this tick submit them.
+    /// Submits the writes that drivers collected in this iteration. The two arrays alternate: no iteration allocates.
     @inline(never)
     private final func flushEndOfTick() {
-        let sources = core.pointee.endOfTick
-        core.pointee.endOfTick.removeAll(keepingCapacity: true)
-        for source in sources { source.endOfTick() }
+        swap(&core.pointee.endOfTick, &core.pointee.endOfTickSpare)
+        for source in core.pointee.endOfTickSpare { source.endOfTick() }
+        core.pointee.endOfTickSpare.removeAll(keepingCapacity: true)
     }
 }

@@ -41,7 +41,9 @@ struct LoopCore: ~Copyable {
     var isDraining = false
     var exceptionHandler: EventLoop.ExceptionHandler?
     var debug = DebugMode()
+    /// Sources to call after this iteration, and the other buffer for that.
     var endOfTick: [EventSource] = []
+    var endOfTickSpare: [EventSource] = []
     var signals: SignalSource?
     /// While a run on the main thread catches Ctrl-C.
     var interrupt: InterruptSource?

@@ -15,6 +15,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         fileID: StaticString = #fileID, line: UInt = #line
     ) throws {
         self.proactor = proactor
+        events.reserveCapacity(Self.reservedEvents)
         let waker = try EventLoop.makeWaker()
         super.init(clock: clock, waker: waker)
         try watchInternals(waker)

@@ -22,6 +22,8 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     ) throws {
         self.selector = try selector ?? EventLoop.makeSelector()
         isEdgeTriggered = self.selector.supportsEdgeTrigger
+        // Otherwise it would grow whenever more events than ever before come at once.
+        events.reserveCapacity(Self.reservedEvents)
         let waker = try EventLoop.makeWaker()
         super.init(clock: clock, waker: waker)
         try watchInternals(waker)

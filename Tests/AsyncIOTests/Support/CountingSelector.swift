@@ -31,6 +31,8 @@ final class CountingSelector: BaseSelector {
     var limit: Int?
     /// Called before a registration.
     var willRegister: ((FileDescriptor, Readiness) -> Void)?
+    /// How many events the loop had memory for, at each wait.
+    private(set) var eventCapacities: [Int] = []
     /// What the next wait throws instead of waiting.
     var nextError: Errno?
 
@@ -63,6 +65,7 @@ final class CountingSelector: BaseSelector {
 
     func wait(timeoutNanoseconds: Int64?, into events: inout [ReadyEvent]) throws(Errno) {
         waits += 1
+        eventCapacities.append(events.capacity)
         if let error = nextError.take() { throw error }
         try selector.wait(timeoutNanoseconds: timeoutNanoseconds, into: &events)
     }

@@ -1,0 +1,40 @@
+import AsyncIOTesting
+import Selectors
+import Testing
+
+@testable import AsyncIO
+
+/// An iteration uses memory that the loop already has.
+struct IterationMemoryTests {
+    @Test func firstWaitFindsMemoryForAllEventsOfOneWait() async throws {
+        let makeLoop: @Sendable () throws -> CountingLoop = { try CountingLoop() }
+        try await withLoopThread(makeLoop: makeLoop) { loop in
+            loop.callSoon { loop.stop() }
+            try loop.runForever()
+            let capacities = loop.counter.eventCapacities
+            #expect(!capacities.isEmpty)
+            #expect(capacities.allSatisfy { $0 >= EventLoop.reservedEvents })
+        }
+    }
+
+    @Test(arguments: LoopKind.available)
+    func sourcesToCallAfterAnIterationAlternateBetweenTwoBuffers(kind: LoopKind) async throws {
+        try await withLoopThread(kind) { loop in
+            let source = EventSource()
+            var addresses: Set<UInt> = []
+            // Each takes the memory that a flush would free, so that a new buffer has a new address.
+            var fillers: [[EventSource]] = []
+            for _ in 0..<16 {
+                loop.queueAtEndOfTick(source)
+                _ = loop.core.pointee.endOfTick.withUnsafeBufferPointer {
+                    addresses.insert(UInt(bitPattern: $0.baseAddress))
+                }
+                try loop.runOnce()
+                #expect(loop.core.pointee.endOfTick.isEmpty && loop.core.pointee.endOfTickSpare.isEmpty)
+                fillers.append([source])
+            }
+            #expect(fillers.count == 16)
+            #expect(addresses.count == 2)
+        }
+    }
+}
