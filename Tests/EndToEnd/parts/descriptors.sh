@@ -49,7 +49,7 @@ for style in protocol stream; do
     lines=$(wc -l <"$tmp/crowd-$style.err")
     check "echo, $style: standard error has a line a second ($lines)" few_lines "$lines" $((SECONDS - began))
     check "echo, $style: the line names the address and the reason" \
-        matches "$(head -n 1 "$tmp/crowd-$style.err")" "127\.0\.0\.1:$port: Too many open files"
+        matches "$(head -n 1 "$tmp/crowd-$style.err")" "accept on 127\.0\.0\.1:$port failed: too many open files; backing off for 100 ms"
 done
 
 start_aio crowd-target echo --listen 127.0.0.1:0
@@ -60,6 +60,6 @@ WRAPPER="$(traced_to "$tmp/crowd-forward.trace") $few_descriptors" start_forward
 # are let in, and many then turned away for the target's, no accept fails.
 crowds forward "$tmp/crowd-forward.trace" 0
 check "forward: standard error names the address and the reason" \
-    matches "$(head -n 1 "$tmp/crowd-forward.err")" "127\.0\.0\.1:($target_port|$port): Too many open files$"
+    matches "$(head -n 1 "$tmp/crowd-forward.err")" "(127\.0\.0\.1:$target_port: Too many|accept on 127\.0\.0\.1:$port failed: too many) open files"
 lines=$(sed 's/ ([0-9]* more)$//' "$tmp/crowd-forward.err" | sort | uniq -c | sort -rn | awk '{ print $1; exit }')
 check "forward: standard error has no sentence more than once a second ($lines)" few_lines "${lines:-0}" $((SECONDS - began))
