@@ -13,7 +13,7 @@ struct ByteBudgetTests {
     @Test(arguments: ScriptedBackend.allCases)
     func manyConnectionsInPushStyleShareAnIteration(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, patiently) { network in
-            let tally = Tally(network.loop)
+            let tally = ByteTally(network.loop)
             let connections = try (0..<40).map { number in
                 try network.connect(Counting { tally.add($0, of: number) })
             }
@@ -32,7 +32,7 @@ struct ByteBudgetTests {
     @Test(arguments: ScriptedBackend.allCases)
     func manyTasksThatReadShareAnIteration(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, patiently) { network in
-            let tally = Tally(network.loop)
+            let tally = ByteTally(network.loop)
             let peers = try (0..<40).map { number in
                 let (reader, _, peer) = try network.openStreams()
                 _ = network.loop.createTask {
@@ -67,7 +67,7 @@ struct ByteBudgetTests {
                 }
                 return peer
             }
-            let probe = Probe(network.loop) { peers.reduce(0) { $0 + $1.written.count } }
+            let probe = IterationProbe(network.loop) { peers.reduce(0) { $0 + $1.written.count } }
             await network.loop.until { network.loop.statistics.tasks == 1 }
             probe.stop()
             #expect(peers.allSatisfy { $0.written.count == piece.count })
@@ -88,7 +88,7 @@ struct ByteBudgetTests {
                 connection.transport.write(piece)
             }
             await network.idle()
-            let probe = Probe(network.loop) { connections.reduce(0) { $0 + $1.peer.written.count } }
+            let probe = IterationProbe(network.loop) { connections.reduce(0) { $0 + $1.peer.written.count } }
             for connection in connections { connection.peer.unblocksWrites() }
             await network.loop.until { connections.allSatisfy { $0.peer.written.count == piece.count } }
             probe.stop()
@@ -105,7 +105,7 @@ struct ByteBudgetTests {
             let greeting = [UInt8](repeating: 4, count: 1 << 20)
             let connections = try (0..<40).map { _ in try network.connect(Counting { _ in }) }
             await network.idle()
-            let probe = Probe(network.loop) { connections.reduce(0) { $0 + $1.peer.written.count } }
+            let probe = IterationProbe(network.loop) { connections.reduce(0) { $0 + $1.peer.written.count } }
             for connection in connections { connection.transport.write(greeting) }
             await network.loop.until { connections.allSatisfy { $0.peer.written.count == greeting.count } }
             probe.stop()
@@ -118,7 +118,7 @@ struct ByteBudgetTests {
     @Test(arguments: LoopKind.available, [true, false])
     func realConnectionsShareAnIteration(kind: LoopKind, pushes: Bool) async throws {
         try await withLoop(kind, patiently) { loop in
-            let tally = Tally(loop)
+            let tally = ByteTally(loop)
             var transports: [StreamTransport] = []
             var peers: [Socket] = []
             for number in 0..<40 {
@@ -149,7 +149,7 @@ struct ByteBudgetTests {
     @Test(arguments: LoopKind.available)
     func rawSocketOperationsShareAnIteration(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
-            let tally = Tally(loop)
+            let tally = ByteTally(loop)
             var peers: [Socket] = []
             var tasks: [Task<Void, any Error>] = []
             for number in 0..<40 {
@@ -176,7 +176,7 @@ struct ByteBudgetTests {
     @Test(arguments: ScriptedBackend.allCases)
     func aTimerThatBecomesDueRunsBeforeAllConnectionsAreServed(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, patiently) { network in
-            let tally = Tally(network.loop)
+            let tally = ByteTally(network.loop)
             var movedBefore: Int?
             network.loop.callLater(after: .milliseconds(1)) { movedBefore = tally.total }
             let connections = try (0..<40).map { number in
@@ -201,7 +201,7 @@ struct ByteBudgetTests {
     @Test func floodsAreServedInTurn() async throws {
         try await withScriptedNetwork(.readiness, patiently) { network in
             let loop = network.loop
-            let tally = Tally(loop)
+            let tally = ByteTally(loop)
             let flood = [UInt8](repeating: 5, count: 256 * 1024)
             var refills: [() -> Void] = []
             func received(_ count: Int, of number: Int) {
@@ -239,7 +239,7 @@ struct ByteBudgetTests {
     @Test func anActorIsServedBesideFloods() async throws {
         try await withScriptedNetwork(.readiness, patiently) { network in
             let loop = network.loop
-            let tally = Tally(loop)
+            let tally = ByteTally(loop)
             let flood = [UInt8](repeating: 6, count: 256 * 1024)
             var refills: [() -> Void] = []
             var transports: [StreamTransport] = []
@@ -346,58 +346,6 @@ private final class Counting: StreamProtocol {
     func connectionMade(_ transport: StreamTransport) {}
     func dataReceived(_ data: RawSpan) { received(data.byteCount) }
     func connectionLost(_ error: (any Error)?) {}
-}
-
-/// Bytes by the iteration in which they came, and by connection.
-private final class Tally {
-    private let loop: EventLoop
-    private(set) var byIteration: [Int: Int] = [:]
-    private(set) var byConnection: [Int: Int] = [:]
-    var total = 0
-
-    init(_ loop: EventLoop) {
-        self.loop = loop
-    }
-
-    func add(_ count: Int, of connection: Int) {
-        byIteration[loop.statistics.ticks, default: 0] += count
-        byConnection[connection, default: 0] += count
-        if total < .max { total += count }
-    }
-}
-
-/// Looks at a number once per iteration; what it grew by may be of two of them, in part.
-private final class Probe {
-    private let loop: EventLoop
-    private let measure: () -> Int
-    private var last: Int
-    private var handle: Handle?
-    private(set) var largest = 0
-    /// Iterations in which it grew.
-    private(set) var steps = 0
-
-    init(_ loop: EventLoop, _ measure: @escaping () -> Int) {
-        (self.loop, self.measure) = (loop, measure)
-        last = measure()
-        look()
-    }
-
-    func stop() {
-        handle?.cancel()
-        note()
-    }
-
-    private func look() {
-        note()
-        handle = loop.callSoon { [self] in look() }
-    }
-
-    private func note() {
-        let value = measure()
-        largest = max(largest, value - last)
-        if value > last { steps += 1 }
-        last = value
-    }
 }
 
 private actor LoopActor {
