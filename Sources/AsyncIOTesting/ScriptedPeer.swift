@@ -251,7 +251,7 @@ extension ScriptedPeer: StreamCalls {
         followed(give(bytes), bytes.count)
     }
 
-    /// After a short send the kernel tells when there is room again.
+    /// After a short send the kernel reports when there is room again.
     private func followed(_ result: IOResult, _ offered: Int) -> IOResult {
         if case .bytes(let count) = result, count < offered { goOn(.write) }
         return result

@@ -73,7 +73,7 @@ struct ByteBudget: ~Copyable {
         return waitingBulk.pop()
     }
 
-    /// Gives back everything that waits, for the close of the loop.
+    /// Moves all sources that wait to the ready queue, because the loop closes.
     mutating func queueAll(in ready: inout ReadyQueue) {
         while !waiting.isEmpty { ready.push(waiting.pop()) }
         while !waitingBulk.isEmpty { ready.push(waitingBulk.pop()) }

@@ -131,7 +131,7 @@ public final class StreamWriter {
     /// Ends the writing direction after the writes before; the peer reads an end, and reading goes on. Idempotent. asyncio:
     /// `write_eof`. Any task.
     ///
-    /// It takes its turn as a write does, and throws while it waits for it as ``drain()`` does. After a write that was
+    /// It is serialized with the writes, and throws while it waits for them as ``drain()`` does. After a write that was
     /// cut off it throws `.incompleteWrite`: the peer would take EOF for the end of a whole message.
     public func writeEOF() async throws {
         try await loop.atHome { record in
@@ -176,8 +176,8 @@ public final class StreamWriter {
     /// Ends the connection after what was written. Does not wait for that, see ``waitClosed()``. Idempotent. asyncio: `close`.
     /// Any task.
     ///
-    /// A write of another task that has its turn goes on to its end, so that no message is cut off; writes that still
-    /// wait for theirs, reads and `drain()` throw `.closed`. If that write is cancelled, or an earlier one was cut off,
+    /// A write of another task that has begun is completed, so that no message is cut off; writes that wait for it,
+    /// reads and `drain()` throw `.closed`. If that write is cancelled, or an earlier one was cut off,
     /// the connection is reset: the peer does not take half a message for a whole one.
     ///
     /// If there is input that nobody has read, the system tells the peer of a reset, which may cost it the end of what

@@ -1,7 +1,7 @@
-/// A wait that costs no waiter of its own: the task's record keeps it, since a task waits for one thing at a time.
+/// A wait that costs no waiter of its own: the task's record holds it, since a task waits for one thing at a time.
 ///
-/// Whoever may end the wait holds the record without a reference: the task takes it back before it goes on, and the record
-/// lives at least as long as the task.
+/// The object that ends the wait refers to the record without retaining it. That is safe because the task clears the
+/// reference before it goes on, and the record lives at least as long as the task.
 extension TaskRecord {
     /// Throws `CancellationError` if the task was cancelled before. On the loop, in the task.
     @inline(__always)

@@ -254,7 +254,7 @@ package class ReadinessStreamDriver: StreamDriver {
         loop.queue(self)
     }
 
-    /// Whether a send may begin now; otherwise the transport is told when it may.
+    /// Whether a send may begin now; if not, the transport is notified when it may.
     @inline(__always)
     private final func mayStartSending() -> Bool {
         isWritable && (loop.core.pointee.budget.allowsSend || mayOverdraw())

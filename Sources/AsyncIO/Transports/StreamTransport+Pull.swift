@@ -113,7 +113,7 @@ extension StreamTransport {
         if outcome == .cancelled { throw CancellationError() }
     }
 
-    /// Suspends until a send may go on, or the connection is lost. On the loop, at home, in the writers' turn.
+    /// Suspends until a send may go on, or the connection is lost. The task is on its loop and is the current writer.
     func waitUntilWritable(_ record: TaskRecord?) async throws {
         guard case .none = writeWaiter else { throw EventLoopError.busy("write to this connection") }
         guard let record else { return try await waitUntilWritable() }
@@ -227,8 +227,8 @@ extension StreamTransport {
         turn.isTaken = false
     }
 
-    /// The write that has the turn ends in the middle of its bytes. Nothing may follow them, and the peer must not take
-    /// them for the whole: whatever closes the socket from now on resets the connection.
+    /// The current write ends in the middle of its bytes. Nothing may follow them, and the peer must not take them for the
+    /// whole message, so whatever closes the socket from now on resets the connection.
     private func writeWasCutOff() {
         let mustEnd = state.isEnding
         turn.unsentBytes = 0

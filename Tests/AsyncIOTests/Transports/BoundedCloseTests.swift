@@ -52,7 +52,7 @@ struct BoundedCloseTests {
         }
     }
 
-    /// It has a bound of its own, which holds whoever drops what.
+    /// A graceful close has a bound of its own, which also holds when the streams are dropped.
     // covers: F12
     @Test(arguments: ScriptedBackend.allCases)
     func aGracefulCloseHasTheBoundItWasGiven(backend: ScriptedBackend) async throws {
