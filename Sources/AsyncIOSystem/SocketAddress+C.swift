@@ -6,7 +6,7 @@ extension SocketAddress {
         withUnsafeBytes(of: address) {
             .ipv6(
                 high: UInt64(bigEndian: $0.load(fromByteOffset: 0, as: UInt64.self)),
-                low: UInt64(bigEndian: $0.load(fromByteOffset: 8, as: UInt64.self)), port: port, scope: scope)
+                low: UInt64(bigEndian: $0.load(fromByteOffset: 8, as: UInt64.self)), scope: scope, port: port)
         }
     }
 
@@ -48,7 +48,7 @@ extension SocketAddress {
                 ipv4.sin_addr.s_addr = address.bigEndian
                 bytes.storeBytes(of: ipv4, as: sockaddr_in.self)
                 return MemoryLayout<sockaddr_in>.size
-            case .ipv6(let high, let low, let port, let scope):
+            case .ipv6(let high, let low, let scope, let port):
                 var ipv6 = sockaddr_in6()
                 ipv6.sin6_family = sa_family_t(AF_INET6)
                 ipv6.sin6_port = port.bigEndian

@@ -9,7 +9,8 @@ public struct SocketAddress: Sendable, Hashable {
     enum Storage: Sendable, Hashable {
         /// The four bytes in the order they are written, and the port.
         case ipv4(UInt32, port: UInt16)
-        case ipv6(high: UInt64, low: UInt64, port: UInt16, scope: UInt32)
+        /// In this order an optional address takes 24 bytes, and not 32.
+        case ipv6(high: UInt64, low: UInt64, scope: UInt32, port: UInt16)
         /// A path, or an abstract name that begins with a zero byte.
         case unix([UInt8])
     }
@@ -60,7 +61,7 @@ public struct SocketAddress: Sendable, Hashable {
     /// The port, or `nil` for a unix socket.
     public var port: UInt16? {
         switch storage {
-        case .ipv4(_, let port), .ipv6(_, _, let port, _): port
+        case .ipv4(_, let port), .ipv6(_, _, _, let port): port
         case .unix: nil
         }
     }
@@ -71,7 +72,7 @@ public struct SocketAddress: Sendable, Hashable {
         case .ipv4(let address, _):
             return stride(from: 24, through: 0, by: -8).map { String(address >> UInt32($0) & 0xff) }
                 .joined(separator: ".")
-        case .ipv6(let high, let low, _, let scope):
+        case .ipv6(let high, let low, let scope, _):
             var address = in6_addr()
             withUnsafeMutableBytes(of: &address) {
                 $0.storeBytes(of: high.bigEndian, toByteOffset: 0, as: UInt64.self)
@@ -91,8 +92,8 @@ public struct SocketAddress: Sendable, Hashable {
     public func withPort(_ port: UInt16) -> SocketAddress {
         switch storage {
         case .ipv4(let address, _): SocketAddress(storage: .ipv4(address, port: port))
-        case .ipv6(let high, let low, _, let scope):
-            SocketAddress(storage: .ipv6(high: high, low: low, port: port, scope: scope))
+        case .ipv6(let high, let low, let scope, _):
+            SocketAddress(storage: .ipv6(high: high, low: low, scope: scope, port: port))
         case .unix: self
         }
     }
@@ -103,7 +104,7 @@ extension SocketAddress: CustomStringConvertible {
     public var description: String {
         switch storage {
         case .ipv4(_, let port): "\(host):\(port)"
-        case .ipv6(_, _, let port, _): "[\(host)]:\(port)"
+        case .ipv6(_, _, _, let port): "[\(host)]:\(port)"
         case .unix: host.isEmpty ? "an unnamed unix socket" : host
         }
     }

@@ -12,9 +12,9 @@ public final class Server {
     public private(set) var acceptedCount = 0
 
     /// Where it was made.
-    let origin: CallSite
+    var origin: CallSite { connectionOrigin.site }
+    let connectionOrigin: ConnectionOrigin
     private(set) var listeners: [Listener] = []
-    private var connections: [ObjectIdentifier: StreamTransport] = [:]
     private var closingWaiters: [WaiterToken] = []
     private var hasStarted = false
     private var isClosed = false
@@ -23,7 +23,8 @@ public final class Server {
 
     init(loop: EventLoop, origin: CallSite) {
         self.loop = loop
-        self.origin = origin
+        connectionOrigin = ConnectionOrigin(origin)
+        connectionOrigin.server = self
     }
 
     func add(_ listener: Listener) {
@@ -61,7 +62,7 @@ public final class Server {
     }
 
     /// How many of its connections are open.
-    public var connectionCount: Int { connections.count }
+    public private(set) var connectionCount = 0
 
     /// Stops listening. Open connections stay. Idempotent. asyncio: `close`.
     public func close() {
@@ -99,24 +100,33 @@ public final class Server {
     /// ``abortClients()`` have bounds of the caller's.
     public func closeClients() {
         loop.requireOnLoop("Server.closeClients")
-        for connection in Array(connections.values) { connection.close() }
+        for connection in connections { connection.close() }
     }
 
     /// Ends every open connection now. asyncio: `abort_clients`.
     public func abortClients() {
         loop.requireOnLoop("Server.abortClients")
-        for connection in Array(connections.values) { connection.abort() }
+        for connection in connections { connection.abort() }
     }
 
-    private var isDone: Bool { isClosed && connections.isEmpty }
+    /// Those that are open. The loop holds them; a list of the server's own would cost each of them memory.
+    private var connections: [StreamTransport] {
+        loop.core.pointee.sources.names.compactMap { name in
+            let driver = loop.core.pointee.sources[name]?.pointee as? StreamDriver
+            guard let transport = driver?.transport, transport.server === self else { return nil }
+            return transport
+        }
+    }
 
-    func connectionBegan(_ transport: StreamTransport) {
+    private var isDone: Bool { isClosed && connectionCount == 0 }
+
+    func connectionBegan() {
         acceptedCount += 1
-        connections[ObjectIdentifier(transport)] = transport
+        connectionCount += 1
     }
 
-    func connectionEnded(_ transport: StreamTransport) {
-        connections[ObjectIdentifier(transport)] = nil
+    func connectionEnded() {
+        connectionCount -= 1
         wakeIfDone()
     }
 

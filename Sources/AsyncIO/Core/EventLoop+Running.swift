@@ -56,7 +56,7 @@ extension EventLoop {
 
     /// Its end is told by its record: what a task factory makes of a main task may end without calling it.
     private final func start<Value>(_ main: MainTask<Value>, _ site: CallSite) {
-        let record = TaskRecord(loop: self, name: "main", site: site)
+        let record = CreatedTask(loop: self, name: "main", site: site)
         let ended: ((any Error)?) -> Void = { [unowned self, unowned record] error in
             if main.isAwaited {
                 if let error { main.result = .failure(error) }

@@ -10,7 +10,13 @@ package import Selectors
 /// overlapping accesses can find nothing: it is off for those that every message touches, a fifth of the cost of a message.
 package class EventSource {
     /// Its name while it is registered.
-    @exclusivity(unchecked) package fileprivate(set) final var name: SlotName?
+    package fileprivate(set) final var name: SlotName? {
+        @inline(__always)
+        get { storedName.load() }
+        set { storedName.store(newValue) }
+    }
+    /// Changed by the loop's thread only; others may read it.
+    private final let storedName = AtomicName()
     /// Whether it waits for its turn.
     @exclusivity(unchecked) final var isQueued = false
     /// What the selector told since its last turn.
@@ -18,7 +24,7 @@ package class EventSource {
     /// Directions in which one call may be made although the budget is used up: it has waited for that.
     @exclusivity(unchecked) final var grants: Readiness = []
     /// It runs while more bytes than this are left in the loop's ``ByteBudget``: always, if it moves no bytes.
-    @exclusivity(unchecked) final var reservedBytes = Int.min
+    @exclusivity(unchecked) final var reservedBytes = Int32.min
 
     /// Whether it moves much, so that others go first.
     final var isBulk: Bool { reservedBytes > 0 }
@@ -27,7 +33,7 @@ package class EventSource {
     @inline(__always)
     final func moved(_ byteCount: Int) {
         if reservedBytes < 0 { return }
-        reservedBytes = byteCount < ByteBudget.bulkBytes ? 0 : ByteBudget.bytesReservedFromBulk
+        reservedBytes = byteCount < ByteBudget.bulkBytes ? 0 : Int32(ByteBudget.bytesReservedFromBulk)
     }
 
     init() {}

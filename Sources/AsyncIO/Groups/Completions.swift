@@ -20,7 +20,7 @@ final class Completions {
     ///
     /// - Returns: What cancels it.
     func start(_ index: Int, name: String, eagerStart: Bool = false, _ operation: SentBody<Void>) -> () -> Void {
-        let record = TaskRecord(loop: loop, name: name, site: site)
+        let record = CreatedTask(loop: loop, name: name, site: site)
         record.whenEnded = { [self] error in end(index, error) }
         do {
             _ = try loop.start(record, nil, eagerStart, operation.call)

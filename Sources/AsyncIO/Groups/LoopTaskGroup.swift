@@ -42,7 +42,7 @@ public final class LoopTaskGroup {
         line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Success
     ) -> Task<Success, any Error> {
         loop.requireOnLoop("LoopTaskGroup.createTask")
-        let record = TaskRecord(loop: loop, name: name, site: CallSite(fileID: fileID, line: line))
+        let record = CreatedTask(loop: loop, name: name, site: CallSite(fileID: fileID, line: line))
         if let refusal { return refuse(record, refusal) }
         adopt(record)
         do {
@@ -65,7 +65,7 @@ public final class LoopTaskGroup {
         line: UInt = #line, _ operation: @concurrent @escaping () async -> Success
     ) -> Task<Success, Never> {
         loop.requireOnLoop("LoopTaskGroup.createTask")
-        let record = TaskRecord(loop: loop, name: name, site: CallSite(fileID: fileID, line: line))
+        let record = CreatedTask(loop: loop, name: name, site: CallSite(fileID: fileID, line: line))
         let isRefused = refusal != nil
         if !hasEnded { adopt(record) }
         let task = loop.start(record, priority, eagerStart && !isRefused, operation)
@@ -104,7 +104,7 @@ public final class LoopTaskGroup {
         return Task { throw refusal }
     }
 
-    private func adopt(_ record: TaskRecord) {
+    private func adopt(_ record: CreatedTask) {
         children[ObjectIdentifier(record)] = record
         record.whenEnded = { [self, unowned record] error in childEnded(record, error) }
     }
@@ -167,7 +167,7 @@ public final class LoopTaskGroup {
         _ operation: SentGroupBody<Result>, _ record: TaskRecord?
     ) async throws -> UncheckedSendable<Result> {
         let value = GroupValue<Result>()
-        let bodyRecord = TaskRecord(loop: loop, name: "task group", site: site)
+        let bodyRecord = CreatedTask(loop: loop, name: "task group", site: site)
         bodyRecord.whenEnded = { [self, unowned bodyRecord] error in bodyEnded(error, bodyRecord) }
         body = bodyRecord
         do {

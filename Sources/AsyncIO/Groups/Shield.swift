@@ -28,7 +28,7 @@ public func shield<Success: Sendable, Failure: Error>(
 private final class Shielded<Success>: @unchecked Sendable {
     // SAFETY: all is touched on the loop's thread, by the operation's task or by the caller, who came there.
     private let loop: EventLoop
-    private let record: TaskRecord
+    private let record: CreatedTask
     private var value: Success?
     private var error: (any Error)?
     private var hasEnded = false
@@ -37,7 +37,7 @@ private final class Shielded<Success>: @unchecked Sendable {
 
     init(_ loop: EventLoop, _ site: CallSite) {
         self.loop = loop
-        record = TaskRecord(loop: loop, name: "shield", site: site)
+        record = CreatedTask(loop: loop, name: "shield", site: site)
     }
 
     nonisolated(nonsending) func run(_ operation: SentBody<Success>) async throws -> Success {

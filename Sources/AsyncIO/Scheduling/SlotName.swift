@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Names an entry of a ``Slab``: its place, and how often the place was used before.
 ///
 /// A name that outlived its entry finds another generation there and so finds nothing. 61 bits, so that a name fits
@@ -19,4 +21,41 @@ package struct SlotName: Hashable, Sendable {
     }
 
     package var bits: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
+}
+
+/// A ``StoredName`` that one thread changes and others read.
+struct AtomicName: ~Copyable {
+    private let bits = Atomic<UInt64>(.max)
+
+    @inline(__always)
+    func load() -> SlotName? {
+        StoredName(bits: bits.load(ordering: .relaxed)).name
+    }
+
+    @inline(__always)
+    func store(_ name: SlotName?) {
+        bits.store(StoredName(name).bits, ordering: .relaxed)
+    }
+}
+
+/// An optional name in eight bytes, where a plain optional takes nine and is stored in sixteen.
+struct StoredName {
+    fileprivate var bits: UInt64 = .max
+
+    @inline(__always)
+    init(_ name: SlotName? = nil) {
+        self.name = name
+    }
+
+    @inline(__always)
+    fileprivate init(bits: UInt64) {
+        self.bits = bits
+    }
+
+    var name: SlotName? {
+        @inline(__always)
+        get { bits == .max ? nil : SlotName(bits: bits) }
+        @inline(__always)
+        set { bits = newValue?.bits ?? .max }
+    }
 }

@@ -128,8 +128,7 @@ extension EventLoop {
 extension StreamTransport {
     /// The two halves. The connection ends with the last of them.
     package func makeStreams(limitBytes: Int) -> (reader: StreamReader, writer: StreamWriter) {
-        let lifetime = StreamLifetime(self)
-        return (StreamReader(lifetime, limitBytes: limitBytes), StreamWriter(lifetime))
+        (StreamReader(self, limitBytes: limitBytes), StreamWriter(self))
     }
 }
 

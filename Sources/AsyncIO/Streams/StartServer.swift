@@ -85,49 +85,70 @@ extension EventLoop {
         _ limitBytes: Int,
         _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
     ) -> Accepted {
-        { loop, server, driver, peer in
+        let handler = ConnectionHandler(limitBytes: limitBytes, handle)
+        return { loop, server, driver, peer in
             let transport = StreamTransport(
                 loop: loop, driver: driver, consumer: nil, peerAddress: peer, server: server)
-            loop.start(ServedConnection(transport, limitBytes: limitBytes, site: server.origin, handle))
+            loop.start(ServedConnection(transport, handler))
         }
+    }
+}
+
+/// What the connections of a server have in common.
+private final class ConnectionHandler: Sendable {
+    let limitBytes: Int
+    // SAFETY: called on the loop's thread only.
+    nonisolated(unsafe) let handle: @concurrent (sending StreamReader, sending StreamWriter) async throws -> Void
+
+    init(
+        limitBytes: Int,
+        _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
+    ) {
+        self.limitBytes = limitBytes
+        self.handle = handle
     }
 }
 
 /// The task that serves one connection: its record holds all that the task needs, so that no closure has to.
 private final class ServedConnection: TaskRecord, @unchecked Sendable {
     private let transport: StreamTransport
-    /// The streams remember the record of the task that uses them, so the task takes them away from it.
-    private var streams: (reader: StreamReader, writer: StreamWriter)?
-    private let handle: @concurrent (sending StreamReader, sending StreamWriter) async throws -> Void
+    private let handler: ConnectionHandler
+    private var isServed = false
 
-    init(
-        _ transport: StreamTransport, limitBytes: Int, site: CallSite,
-        _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
-    ) {
+    init(_ transport: StreamTransport, _ handler: ConnectionHandler) {
         self.transport = transport
-        streams = transport.makeStreams(limitBytes: limitBytes)
-        self.handle = handle
-        super.init(loop: transport.loop, name: "connection", site: site)
+        self.handler = handler
+        super.init(loop: transport.loop)
     }
 
-    /// What a task factory has made of the task, if there is one.
-    var madeByFactory: (@concurrent () async -> Void)?
+    override var name: String? { "connection" }
+
+    override var site: CallSite { transport.origin ?? CallSite(fileID: #fileID, line: #line) }
 
     /// The task, from its first step to its last.
     @concurrent func run() async {
         let handler = begin()
         defer { end(handler) }
-        if let madeByFactory { await madeByFactory() } else { await serve() }
+        await serve()
+    }
+
+    /// The same, by what a task factory has made of the task.
+    @concurrent func run(_ made: @concurrent () async -> Void) async {
+        let handler = begin()
+        defer { end(handler) }
+        await made()
     }
 
     @concurrent @inline(__always)
     func serve() async {
         // A task factory may call this twice.
-        guard let streams = streams.take() else { return }
+        if isServed { return }
+        isServed = true
         do {
+            // The streams are the handler's alone: they remember this record.
             // SAFETY: they stay on the loop's thread, or hop there.
-            nonisolated(unsafe) let (reader, writer) = streams
-            try await handle(reader, writer)
+            nonisolated(unsafe) let (reader, writer) = transport.makeStreams(limitBytes: handler.limitBytes)
+            try await handler.handle(reader, writer)
             transport.close()
         } catch {
             transport.handlerFailed(error)
@@ -139,16 +160,37 @@ extension EventLoop {
     /// Starts the task of a connection, which runs at once up to its first wait.
     fileprivate final func start(_ connection: ServedConnection) {
         connection.assignID()
-        if hasTaskFactory { connection.madeByFactory = applyTaskFactory({ await connection.serve() }, connection) }
-        connection.register()
-        // One that can throw: a task that cannot calls its operation by a thunk, with memory and a frame of its own.
-        let task: Task<Void, any Error>
-        if #available(macOS 26, *) {
-            task = Task.immediate(name: connection.name, executorPreference: self) { await connection.run() }
-        } else {
-            task = Task(name: connection.name, executorPreference: self) { await connection.run() }
-        }
+        let task =
+            if hasTaskFactory {
+                startTask(of: connection, applyTaskFactory({ await connection.serve() }, connection))
+            } else {
+                startTask(of: connection)
+            }
         connection.started(unsafeBitCast(task, to: UInt.self))
+    }
+
+    // The tasks can throw: one that cannot calls its operation by a thunk, with memory and a frame of its own.
+
+    private final func startTask(of connection: ServedConnection) -> Task<Void, any Error> {
+        connection.register()
+        if #available(macOS 26, *) {
+            return Task.immediate(name: connection.name, executorPreference: self) { await connection.run() }
+        } else {
+            return Task(name: connection.name, executorPreference: self) { await connection.run() }
+        }
+    }
+
+    private final func startTask(
+        of connection: ServedConnection, _ made: @concurrent @escaping () async -> Void
+    ) -> Task<Void, any Error> {
+        connection.register()
+        // SAFETY: every step runs on this thread, so the operation does not leave it.
+        nonisolated(unsafe) let made = made
+        if #available(macOS 26, *) {
+            return Task.immediate(name: connection.name, executorPreference: self) { await connection.run(made) }
+        } else {
+            return Task(name: connection.name, executorPreference: self) { await connection.run(made) }
+        }
     }
 }
 

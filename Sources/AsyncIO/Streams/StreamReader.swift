@@ -17,16 +17,19 @@ public final class StreamReader {
     @exclusivity(unchecked) var isBusy = false
     @exclusivity(unchecked) var chunkSizing = ChunkSizing()
     @exclusivity(unchecked) var lookAhead = LookAhead()
-    private let lifetime: StreamLifetime
     /// The longest line, in bytes, and the longest piece in front of a separator. asyncio: `limit`.
     public let limitBytes: Int
     /// How much memory is set aside for bytes that have not come yet: a peer that announces gigabytes gets no gigabytes.
     private static let chunkBytes = 64 * 1024
 
-    init(_ lifetime: StreamLifetime, limitBytes: Int) {
-        self.lifetime = lifetime
-        transport = lifetime.transport
+    init(_ transport: StreamTransport, limitBytes: Int) {
+        self.transport = transport
         self.limitBytes = limitBytes
+        transport.retainStreams()
+    }
+
+    deinit {
+        transport.releaseStreams()
     }
 
     /// The loop that the connection belongs to.

@@ -9,12 +9,15 @@ import Synchronization
 public final class StreamWriter {
     /// The connection itself, for what has no function here.
     public let transport: StreamTransport
-    private let lifetime: StreamLifetime
     @exclusivity(unchecked) private var binding = TaskBinding()
 
-    init(_ lifetime: StreamLifetime) {
-        self.lifetime = lifetime
-        transport = lifetime.transport
+    init(_ transport: StreamTransport) {
+        self.transport = transport
+        transport.retainStreams()
+    }
+
+    deinit {
+        transport.releaseStreams()
     }
 
     /// The loop that the connection belongs to.
@@ -64,10 +67,10 @@ public final class StreamWriter {
 
     @inline(__always)
     func begin(_ bytes: UnsafeRawBufferPointer) throws -> Start {
-        guard transport.isOnLoop, !transport.turn.isTaken else { return Start() }
+        guard transport.isOnLoop, !transport.isTurnTaken else { return Start() }
         let sent = try transport.sendNow(bytes) ?? 0
         if sent == bytes.count { return Start(sent: sent, hasTurn: true, isDone: true) }
-        transport.turn.isTaken = true
+        transport.takeTurn()
         transport.sent(sent, unsentBytes: bytes.count - sent)
         return Start(sent: sent, hasTurn: true)
     }

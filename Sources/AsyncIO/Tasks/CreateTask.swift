@@ -48,7 +48,7 @@ extension EventLoop {
     /// Starts the task of `record`, which cannot fail.
     @inlinable
     final func start<Success: Sendable>(
-        _ record: TaskRecord, _ priority: TaskPriority?, _ eagerStart: Bool,
+        _ record: CreatedTask, _ priority: TaskPriority?, _ eagerStart: Bool,
         _ operation: @concurrent @escaping () async -> Success
     ) -> Task<Success, Never> {
         if isClosed { return startOnClosedLoop(record, priority, operation) }
@@ -75,7 +75,7 @@ extension EventLoop {
     /// The task must have a value, so its body runs: on the thread of closed loops, and unknown to this loop.
     @usableFromInline
     final func startOnClosedLoop<Success: Sendable>(
-        _ record: TaskRecord, _ priority: TaskPriority?, _ operation: @concurrent @escaping () async -> Success
+        _ record: CreatedTask, _ priority: TaskPriority?, _ operation: @concurrent @escaping () async -> Success
     ) -> Task<Success, Never> {
         let sent = SentValueBody(call: operation)
         return Task(name: record.name, executorPreference: self, priority: priority) { await sent.call() }
@@ -84,9 +84,9 @@ extension EventLoop {
     @usableFromInline
     final func makeTaskRecord(
         _ function: StaticString, _ name: String?, _ fileID: StaticString, _ line: UInt
-    ) -> TaskRecord {
+    ) -> CreatedTask {
         requireOnLoop(function)
-        return TaskRecord(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
+        return CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
     }
 
     @usableFromInline
@@ -108,7 +108,7 @@ extension EventLoop {
     ) {
         requireOnLoop("startTask")
         if isClosed { return reportUseAfterClose("startTask") }
-        let record = TaskRecord(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
+        let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
         // By the record, since what a task factory adds may fail too.
         record.whenEnded = { [unowned self, unowned record] error in
             if let error { reportUnread(error, of: record) }
@@ -135,7 +135,7 @@ extension EventLoop {
     /// Inlinable: specialised in the caller's module, it has no closure around the operation but the task's own.
     @inlinable
     final func start<Success: Sendable>(
-        _ record: TaskRecord, _ priority: TaskPriority?, _ eagerStart: Bool,
+        _ record: CreatedTask, _ priority: TaskPriority?, _ eagerStart: Bool,
         _ operation: @concurrent @escaping () async throws -> Success
     ) throws -> Task<Success, any Error> {
         try checkOpen()

@@ -9,7 +9,7 @@ extension EventLoop {
         name: String? = nil, priority: TaskPriority? = nil, fileID: StaticString = #fileID, line: UInt = #line,
         _ operation: sending @concurrent @escaping () async throws -> Success
     ) -> Task<Success, any Error> {
-        let record = TaskRecord(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
+        let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
         // SAFETY: the operation was sent here, and goes on to the loop's thread alone.
         return startThreadsafe(record, priority, SentBody(call: operation)) { _ in }
     }
@@ -24,7 +24,7 @@ extension EventLoop {
         name: String? = nil, priority: TaskPriority? = nil, fileID: StaticString = #fileID, line: UInt = #line,
         _ operation: sending @concurrent @escaping () async -> Success
     ) -> Task<Success, Never> {
-        let record = TaskRecord(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
+        let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
         // SAFETY: the operation was sent here, and goes on to the loop's thread alone.
         let sent = SentValueBody(call: operation)
         return Task(name: record.name, executorPreference: self, priority: priority) { [self] in
@@ -34,7 +34,7 @@ extension EventLoop {
 
     @concurrent
     private final func runPosted<Success: Sendable>(
-        _ record: TaskRecord, _ operation: SentValueBody<Success>
+        _ record: CreatedTask, _ operation: SentValueBody<Success>
     ) async -> Success {
         if isClosed { return await operation.call() }
         record.assignID()
@@ -45,7 +45,7 @@ extension EventLoop {
 
     /// - Parameter whenDone: Called with the result, before whoever awaits the task gets it.
     final func startThreadsafe<Success: Sendable>(
-        _ record: TaskRecord, _ priority: TaskPriority?, _ operation: SentBody<Success>,
+        _ record: CreatedTask, _ priority: TaskPriority?, _ operation: SentBody<Success>,
         whenDone: @escaping @Sendable (Result<Success, any Error>) -> Void
     ) -> Task<Success, any Error> {
         Task(name: record.name, executorPreference: self, priority: priority) { [self] in
@@ -63,7 +63,7 @@ extension EventLoop {
     /// A posted task's life. Where it begins, the loop either runs or is closed.
     @concurrent
     private final func runPosted<Success: Sendable>(
-        _ record: TaskRecord, _ operation: SentBody<Success>
+        _ record: CreatedTask, _ operation: SentBody<Success>
     ) async throws -> Success {
         if isClosed { throw EventLoopError.closed }
         record.assignID()

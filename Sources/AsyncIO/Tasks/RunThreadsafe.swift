@@ -29,7 +29,7 @@ extension EventLoop {
         let deadline = timeout.map { MonotonicClock.now.advanced(by: $0) } ?? .distantFuture
         // SAFETY: the body was sent here, and its result is the loop's until the task has ended, and then the caller's.
         let sent = SentBody(call: body)
-        let record = TaskRecord(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
+        let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
         let answer = ThreadAnswer<UncheckedSendable<Result>>()
         let operation = SentBody { UncheckedSendable(value: try await sent.call()) }
         let task = startThreadsafe(record, nil, operation) { answer.give($0) }

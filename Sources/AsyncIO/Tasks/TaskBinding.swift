@@ -26,7 +26,6 @@ extension EventLoop {
 
 /// Remembers the record of the task that used an object last, so that a stream looks it up once, not at every wait.
 struct TaskBinding: ~Copyable {
-    private var identity = TaskIdentity.none
     private var record = Retained<TaskRecord>(nil)
 
     /// The record of the current task, if the loop started it.
@@ -34,8 +33,8 @@ struct TaskBinding: ~Copyable {
     mutating func current(on loop: EventLoop) -> Unmanaged<TaskRecord>? {
         let current = TaskIdentity.current
         // A task that ended may have left its address to another one.
-        if current == identity, let record = record.unretained,
-            record._withUnsafeGuaranteedRef({ !$0.isFinished })
+        if let record = record.unretained,
+            record._withUnsafeGuaranteedRef({ $0.identity == current && !$0.isFinished })
         {
             return record
         }
@@ -44,7 +43,6 @@ struct TaskBinding: ~Copyable {
 
     @inline(never)
     private mutating func bind(to current: TaskIdentity, on loop: EventLoop) -> Unmanaged<TaskRecord>? {
-        identity = current
         record.replace(by: loop.core.pointee.runningTasks[current])
         return record.unretained
     }

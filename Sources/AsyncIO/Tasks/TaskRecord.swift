@@ -1,4 +1,3 @@
-public import AsyncIOSystem
 import CAsyncIO
 
 /// What a loop keeps of a task that it started: enough to cancel it, count it, and wake it without a handler per wait.
@@ -22,31 +21,10 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     @exclusivity(unchecked) private final var hasBegun = false
     /// Whether a cancellation of the Swift task comes here by itself.
     @exclusivity(unchecked) private final var hasHandler = true
-    @exclusivity(unchecked) private final var waiter: WaiterToken?
+    @exclusivity(unchecked) private final var waiter = StoredName()
 
-    @usableFromInline final let name: String?
-    final let site: CallSite
     /// Counted by the loop, from 1 on.
     @exclusivity(unchecked) private(set) final var id: UInt64 = 0
-    /// Receives the task's end, and the error it ended with, in the loop's place.
-    @exclusivity(unchecked) final var whenEnded: (((any Error)?) -> Void)?
-    /// What the task threw.
-    @exclusivity(unchecked) @usableFromInline final var error: (any Error)?
-
-    /// What there is to know of a task that is the body of a time limit.
-    struct Limit {
-        let deadline: LoopInstant
-        /// `nil` for a deadline.
-        let duration: Duration?
-        var hasExpired = false
-        /// The record of the task that waits for the body, if it has one.
-        fileprivate(set) var caller: Unmanaged<TaskRecord>?
-        /// That task, while it waits.
-        var suspension = Suspension()
-    }
-
-    /// `nil` if the task is not the body of a time limit, whose caller waits for it and takes its error.
-    @exclusivity(unchecked) final var limit: Limit?
     /// The body of a time limit for whose end the task waits.
     @exclusivity(unchecked) unowned(unsafe) final var limited: TaskRecord?
 
@@ -54,30 +32,23 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     @exclusivity(unchecked) final var next: Unmanaged<TaskRecord>?
     @exclusivity(unchecked) final var previous: Unmanaged<TaskRecord>?
 
-    init(loop: EventLoop, name: String?, site: CallSite) {
-        self.loop = loop
-        core = loop.core
-        self.name = name
-        self.site = site
-    }
-
-    /// The record of a body with a time limit.
     @usableFromInline
-    init(
-        limiting loop: EventLoop, _ deadline: LoopInstant, _ duration: Duration?, _ fileID: StaticString, _ line: UInt
-    ) {
+    init(loop: EventLoop) {
         self.loop = loop
         core = loop.core
-        name = "timeout"
-        site = CallSite(fileID: fileID, line: line)
-        limit = Limit(deadline: deadline, duration: duration)
     }
 
-    /// Who waits for the body of a time limit: a task of the loop's.
-    ///
-    /// SAFETY: it waits for the body, and its record lives at least as long as it.
-    final func setCaller(_ caller: Unmanaged<TaskRecord>) {
-        limit?.caller = caller
+    /// For reports.
+    @usableFromInline var name: String? { nil }
+
+    /// Where the task was created.
+    var site: CallSite { fatalError("a task record does not know where its task was created") }
+
+    /// The task has ended.
+    func ended() {}
+
+    /// Its waits are cancelled by another task that waits for it.
+    final func needsNoHandler() {
         hasHandler = false
     }
 
@@ -121,28 +92,6 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         return aio_cancellation_handler_add(Unmanaged.passUnretained(self).toOpaque())
     }
 
-    /// The task, from its first step to its last.
-    @inlinable @inline(__always) @concurrent
-    final func run<Success>(_ operation: @concurrent () async throws -> Success) async throws -> Success {
-        let handler = begin()
-        // The result is never a local variable: its memory would be on the task's stack, above the handler.
-        defer { end(handler) }
-        do {
-            return try await operation()
-        } catch {
-            self.error = error
-            throw error
-        }
-    }
-
-    /// As the other, for a task that cannot fail.
-    @inlinable @inline(__always) @concurrent
-    final func run<Success>(_ operation: @concurrent () async -> Success) async -> Success {
-        let handler = begin()
-        defer { end(handler) }
-        return await operation()
-    }
-
     /// The task's last step.
     @usableFromInline
     final func end(_ handler: UnsafeMutableRawPointer?) {
@@ -150,18 +99,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         isFinished = true
         core.pointee.runningTasks.remove(identity)
         core.pointee.tasks.remove(self)
-        if limit != nil {
-            if limit?.suspension.isEmpty == false { limit?.suspension.end(on: loop) }
-            if core.pointee.isDraining { loop.taskEnded() }
-            return
-        }
-        let error = error.take()
-        if let whenEnded = whenEnded.take() {
-            whenEnded(error)
-        } else if let error, core.pointee.isDraining {
-            // Whoever would await it may be gone.
-            loop.reportUnread(error, of: self)
-        }
+        ended()
         if core.pointee.isDraining { loop.taskEnded() }
     }
 
@@ -186,7 +124,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
                 .created
             } else if identity == .current {
                 .running
-            } else if waiter != nil || !suspension.isEmpty {
+            } else if waiter.name != nil || !suspension.isEmpty {
                 .waiting
             } else {
                 .suspended
@@ -195,12 +133,12 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     }
 
     final func willWait(_ token: WaiterToken) {
-        waiter = token
+        waiter.name = token
         if isCancelledNow { loop.settle(token, .cancelled) }
     }
 
     final func didWait() {
-        waiter = nil
+        waiter.name = nil
     }
 
     /// From the task's cancellation handler: any thread, at any time until the task ended.
@@ -216,7 +154,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     override final func deliver(on loop: EventLoop) {
         isCancelled = true
         if let limited { return limited.requestCancel() }
-        if let waiter { loop.settle(waiter, .cancelled) }
+        if let waiter = waiter.name { loop.settle(waiter, .cancelled) }
         if !suspension.isEmpty {
             wasCancelledInWait = true
             suspension.end(on: loop)

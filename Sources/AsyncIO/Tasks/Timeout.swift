@@ -99,7 +99,7 @@ struct LimitedCall<Result> {
 
 /// The task that runs the body of a time limit.
 @usableFromInline
-final class LimitedTask<Result>: TaskRecord, @unchecked Sendable {
+final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
     @exclusivity(unchecked) @usableFromInline var body: (@concurrent () async throws -> Result)?
     @exclusivity(unchecked) @usableFromInline var result = ResultBox<Result>()
 
@@ -109,7 +109,7 @@ final class LimitedTask<Result>: TaskRecord, @unchecked Sendable {
         _ body: @concurrent @escaping () async throws -> Result
     ) {
         self.body = body
-        super.init(limiting: loop, deadline, duration, fileID, line)
+        super.init(loop, deadline, duration, fileID, line)
     }
 
     /// The task, from its first step to its last.
@@ -171,69 +171,5 @@ struct ResultBox<Result> {
         let memory = UnsafeMutablePointer<Result>(bitPattern: words.0)!
         defer { memory.deallocate() }
         return memory.move()
-    }
-}
-
-extension TaskRecord {
-    /// Looks for who calls. Whether it can wait here.
-    ///
-    /// - Parameter isolation: The caller's.
-    @usableFromInline
-    final func findCaller(_ isolation: (any Actor)?) -> Bool {
-        if !loop.isHome(of: isolation) { return false }
-        guard let caller = loop.core.pointee.runningTasks.unretained(.current) else { return loop.isHomeOfCurrentTask }
-        setCaller(caller)
-        return true
-    }
-
-    /// Waits until the task, a body with a time limit, has ended, and cancels it at the deadline, or when the caller is cancelled.
-    @usableFromInline
-    final nonisolated(nonsending) func waitForEnd(of task: Task<Void, any Error>) async {
-        guard let limit else { return }
-        var timer: SlotName?
-        if limit.deadline > loop.now {
-            timer = loop.schedule(ScheduledCallback({ self.expire() }, site: site, isTimer: true), at: limit.deadline)
-        } else {
-            // A timer would fire after a suspension of a single iteration.
-            expire()
-        }
-        defer { if let timer { loop.cancelCallback(timer) } }
-        if let caller = limit.caller?.takeUnretainedValue() {
-            // The caller's cancellation handler cancels this task.
-            caller.limited = self
-            if caller.isCancelled { requestCancel() }
-            await waitForEnd()
-            caller.limited = nil
-        } else {
-            await withTaskCancellationHandler {
-                await waitForEnd()
-            } onCancel: {
-                task.cancel()
-            }
-        }
-    }
-
-    /// Suspends the current task, which comes back to the loop, until this one has ended. No cancellation ends it.
-    private final nonisolated(nonsending) func waitForEnd() async {
-        if isFinished { return }
-        let isolation = #isolation
-        await suspendInPlace { limit?.suspension.begin($0, isolation, on: loop) }
-    }
-
-    /// The time has passed.
-    private final func expire() {
-        limit?.hasExpired = true
-        requestCancel()
-    }
-
-    /// What the body's caller is to throw.
-    @usableFromInline
-    final func limitError() -> (any Error)? {
-        guard let error = error.take() else { return nil }
-        guard let limit, limit.hasExpired, !Task.isCancelled, error is CancellationError else { return error }
-        guard let duration = limit.duration else {
-            return EventLoopError.timedOut("before its deadline", "withDeadline", site)
-        }
-        return EventLoopError.timedOut("within \(duration)", "withTimeout", site)
     }
 }

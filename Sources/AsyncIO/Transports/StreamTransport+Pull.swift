@@ -62,7 +62,7 @@ extension StreamTransport {
 
     @inline(__always)
     private func sendNow(byteCount: Int, _ send: (StreamDriver) -> IOResult) throws -> Int? {
-        guard state.acceptsWrites || turn.unsentBytes > 0 && state.letsWritesFinish else { throw endError }
+        guard state.acceptsWrites || unsentTurnBytes > 0 && state.letsWritesFinish else { throw endError }
         // What was written before goes first.
         guard queue.isEmpty, driver.grantsSend(of: byteCount) else { return nil }
         switch send(driver) {
@@ -85,16 +85,16 @@ extension StreamTransport {
     /// SAFETY: the record is not retained. It is the current task's, and lives as long as the task.
     @inline(__always)
     func waitUntilReadable(_ record: Unmanaged<TaskRecord>?) async throws {
-        guard case .none = readWaiter else { throw EventLoopError.busy("read from this connection") }
+        guard readWaiter.isEmpty else { throw EventLoopError.busy("read from this connection") }
         guard let record else { return try await waitUntilReadable() }
         let isolation = #isolation
         try record._withUnsafeGuaranteedRef { try $0.beginWait() }
-        readWaiter = .record(record)
+        readWaiter = StreamWaiter(record)
         await suspendInPlace { continuation in
             record._withUnsafeGuaranteedRef { $0.suspend(continuation, isolation) }
         }
         // A cancellation leaves it behind.
-        readWaiter = .none
+        readWaiter = StreamWaiter()
         try record._withUnsafeGuaranteedRef { try $0.endWait() }
     }
 
@@ -107,30 +107,30 @@ extension StreamTransport {
     @inline(never)
     private func waitUntilReadable() async throws {
         let token = loop.makeWaiter()
-        readWaiter = .token(token)
+        readWaiter = StreamWaiter(token)
         let outcome = await loop.suspend(token, nil)
-        readWaiter = .none
+        readWaiter = StreamWaiter()
         if outcome == .cancelled { throw CancellationError() }
     }
 
     /// Suspends until a send may go on, or the connection is lost. The task is on its loop and is the current writer.
     func waitUntilWritable(_ record: TaskRecord?) async throws {
-        guard case .none = writeWaiter else { throw EventLoopError.busy("write to this connection") }
+        guard writeWaiter.isEmpty else { throw EventLoopError.busy("write to this connection") }
         guard let record else { return try await waitUntilWritable() }
         let isolation = #isolation
         try record.beginWait()
-        writeWaiter = .record(Unmanaged.passUnretained(record))
+        writeWaiter = StreamWaiter(Unmanaged.passUnretained(record))
         await suspendInPlace { record.suspend($0, isolation) }
-        writeWaiter = .none
+        writeWaiter = StreamWaiter()
         try record.endWait()
     }
 
     @inline(never)
     private func waitUntilWritable() async throws {
         let token = loop.makeWaiter()
-        writeWaiter = .token(token)
+        writeWaiter = StreamWaiter(token)
         let outcome = await loop.suspend(token, nil)
-        writeWaiter = .none
+        writeWaiter = StreamWaiter()
         if outcome == .cancelled { throw CancellationError() }
     }
 
@@ -139,105 +139,59 @@ extension StreamTransport {
         if let lossError { return lossError }
         if loop.isClosed { return EventLoopError.closed }
         return state.writing == .cutOff
-            ? EventLoopError.incompleteWrite(bytes: turn.sentBytes, peer: peerAddress) : EventLoopError.transportClosed
+            ? EventLoopError.incompleteWrite(bytes: turn?.sentBytes ?? 0, peer: peerAddress) : EventLoopError.transportClosed
     }
 }
 
-/// The task that waits for one direction of a connection.
-enum StreamWaiter {
-    case none
+/// The task that waits for one direction of a connection; or none. In one word, since every connection has two.
+struct StreamWaiter {
+    /// 0; the address of a task's record, whose lowest bit is 0; or a token, shifted by one, and 1.
+    private var bits: UInt64 = 0
+
+    init() {}
+
     /// SAFETY: not retained. The task takes it away before it goes on, and its record lives as long as the task.
-    case record(Unmanaged<TaskRecord>)
-    /// One that the loop has not started.
-    case token(WaiterToken)
+    @inline(__always)
+    init(_ record: Unmanaged<TaskRecord>) {
+        bits = UInt64(UInt(bitPattern: record.toOpaque()))
+    }
+
+    /// A task that the loop has not started.
+    init(_ token: WaiterToken) {
+        bits = token.bits << 1 | 1
+    }
+
+    @inline(__always)
+    var isEmpty: Bool { bits == 0 }
+
+    /// Takes the waiter away. `nil` if it is a token.
+    @inline(__always)
+    private mutating func take() -> (record: Unmanaged<TaskRecord>?, token: WaiterToken) {
+        let taken = bits
+        bits = 0
+        // SAFETY: as at the initializer.
+        let record = taken & 1 == 0 ? UnsafeRawPointer(bitPattern: UInt(taken)).map(Unmanaged<TaskRecord>.fromOpaque) : nil
+        return (record, WaiterToken(bits: taken >> 1))
+    }
 
     /// Ends the wait and queues the task.
+    @inline(__always)
     mutating func end(on loop: EventLoop) {
-        let waiter = self
-        self = .none
-        switch waiter {
-        case .none: break
-        case .record(let record): record._withUnsafeGuaranteedRef { $0.suspension.end(on: loop) }
-        case .token(let token): loop.settle(token, .ready)
+        if isEmpty { return }
+        let (record, token) = take()
+        if let record {
+            record._withUnsafeGuaranteedRef { $0.suspension.end(on: loop) }
+        } else {
+            loop.settle(token, .ready)
         }
     }
 
     /// Ends the wait and hands the task's job over: the tail job.
     @inline(__always)
     mutating func endReturningJob(on loop: EventLoop) -> UnownedJob? {
-        let waiter = self
-        self = .none
-        switch waiter {
-        case .none: return nil
-        case .record(let record): return record._withUnsafeGuaranteedRef { $0.suspension.endReturningJob(on: loop) }
-        case .token(let token): return loop.settleReturningJob(token)
-        }
-    }
-}
-
-/// Whose turn it is to write, of the tasks that do.
-struct WriteTurn {
-    var isTaken = false
-    /// Who waits for it, in order.
-    var line: [WaiterToken] = []
-    /// What is left of the write that has it.
-    fileprivate(set) var unsentBytes = 0
-    /// How much of that write went out; after a cut-off for good.
-    fileprivate(set) var sentBytes = 0
-}
-
-/// Tasks that write take turns, each with the whole of its bytes: the end of the connection waits for whose turn it is.
-extension StreamTransport {
-    /// What goes out before the connection may end in order.
-    var outstandingBytes: Int { writeBufferSize + turn.unsentBytes }
-
-    /// Waits for the writers before. A turn is handed over, so that nobody pushes in. On the loop, at home.
-    func beginTurn(_ record: TaskRecord?) async throws {
-        if state.isClosing || state.writing == .cutOff { throw endError }
-        guard turn.isTaken else {
-            turn.isTaken = true
-            return
-        }
-        let token = loop.makeWaiter()
-        turn.line.append(token)
-        let outcome = await loop.suspend(token, record)
-        if outcome == .ready { return }
-        turn.line.removeAll { $0 == token }
-        if outcome == .cancelled { throw CancellationError() }
-        throw endError
-    }
-
-    /// `count` more bytes of the write that has the turn went out.
-    func sent(_ count: Int, unsentBytes: Int) {
-        turn.sentBytes += count
-        turn.unsentBytes = unsentBytes
-    }
-
-    /// Hands the turn over, and ends the connection if that waited for it.
-    func endTurn() {
-        if turn.sentBytes > 0, turn.unsentBytes > 0, state.life != .lost { return writeWasCutOff() }
-        turn.sentBytes = 0
-        turn.unsentBytes = 0
-        if state.isEnding { perform(state.flushed(queuedBytes: outstandingBytes)) }
-        while !turn.line.isEmpty {
-            let next = turn.line.removeFirst()
-            // One that was cancelled may not have left the line yet.
-            if loop.isWaiting(next) { return loop.settle(next, .ready) }
-        }
-        turn.isTaken = false
-    }
-
-    /// The current write ends in the middle of its bytes. Nothing may follow them, and the peer must not take them for the
-    /// whole message, so whatever closes the socket from now on resets the connection.
-    private func writeWasCutOff() {
-        let mustEnd = state.isEnding
-        turn.unsentBytes = 0
-        turn.isTaken = false
-        if mustEnd { return reset() }
-        state.writeWasCutOff()
-        driver.resetOnClose()
-        let line = turn.line
-        turn.line = []
-        for token in line { loop.settle(token, .closed) }
+        if isEmpty { return nil }
+        let (record, token) = take()
+        if let record { return record._withUnsafeGuaranteedRef { $0.suspension.endReturningJob(on: loop) } }
+        return loop.settleReturningJob(token)
     }
 }

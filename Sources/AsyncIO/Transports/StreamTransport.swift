@@ -16,37 +16,49 @@ public final class StreamTransport {
     /// The loop whose thread everything here happens on.
     public let loop: EventLoop
     let driver: StreamDriver
-    @exclusivity(unchecked) var readWaiter = StreamWaiter.none
+    @exclusivity(unchecked) var readWaiter = StreamWaiter()
     @exclusivity(unchecked) var state = StreamTransportState()
+    // The small ones fill what alignment leaves free, here and below: every connection has them.
+    @exclusivity(unchecked) private(set) var sawEnd = false
+    /// Whether it was made for a protocol.
+    let isPush: Bool
+    private var loss = Loss.none
+    /// How many of the reader and the writer are left.
+    private let streamCount = Atomic<UInt8>(0)
     /// All bytes of tasks' writes that went out. Changed by the loop's thread only; others may read it.
     let writtenBytes = Atomic<Int>(0)
     @exclusivity(unchecked) var queue = WriteQueue()
-    @exclusivity(unchecked) var turn = WriteTurn()
-    @exclusivity(unchecked) var writeWaiter = StreamWaiter.none
+    /// `nil` while no task's write waits, unless one was cut off.
+    @exclusivity(unchecked) var turn: WriteTurn?
+    @exclusivity(unchecked) var writeWaiter = StreamWaiter()
 
     /// The address of this end, as it was when the connection began. asyncio: `get_extra_info("sockname")`.
     public let localAddress: SocketAddress?
-    /// The address of the peer. asyncio: `get_extra_info("peername")`.
-    public let peerAddress: SocketAddress?
-    /// Whether it was made for a protocol.
-    let isPush: Bool
-    /// Where it was opened, or its server.
-    let origin: CallSite?
-    /// Who counts the connections of a server.
-    private weak var server: Server?
-    /// Why the connection was lost; `nil` for a clean end.
-    @exclusivity(unchecked) private(set) var lossError: (any Error)?
-    private var wasLost = false
-    private var isSocketClosed = false
     /// What this program, or the peer's EOF, ended it by; the first counts. `nil` after a loss.
     var ending: Ending?
-    /// Bounds a close that waits for the peer to take what is left.
-    var closingTimer: SlotName?
-    /// Whether the protocol has been notified of the loss; true at once for a task's connection.
-    private(set) var isLossKnown = false
+    /// The address of the peer. asyncio: `get_extra_info("peername")`.
+    public let peerAddress: SocketAddress?
     /// Whether a write that was dropped has been reported.
     var hasReportedDrop = false
-    @exclusivity(unchecked) private(set) var sawEnd = false
+    private let source: ConnectionOrigin?
+    /// Why the connection was lost; `nil` for a clean end.
+    @exclusivity(unchecked) private(set) var lossError: (any Error)?
+    /// Bounds a close that waits for the peer to take what is left.
+    var closingTimer: SlotName? {
+        get { storedClosingTimer.name }
+        set { storedClosingTimer.name = newValue }
+    }
+    private var storedClosingTimer = StoredName()
+
+    /// How far the end of the connection has come.
+    private enum Loss: UInt8 {
+        case none
+        /// The driver is detached.
+        case happened
+        /// The protocol has been notified, or is: at once for a task's connection.
+        case known
+        case socketClosed
+    }
 
     package init(
         loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,
@@ -58,12 +70,22 @@ public final class StreamTransport {
         bufferedConsumer = consumer as? any BufferedStreamProtocol
         isPush = consumer != nil
         self.peerAddress = peerAddress ?? driver.socket.peerAddress
-        self.server = server
-        self.origin = origin ?? server?.origin
+        source = server?.connectionOrigin ?? origin.map { ConnectionOrigin($0) }
         localAddress = driver.socket.localAddress
         driver.transport = self
-        server?.connectionBegan(self)
+        server?.connectionBegan()
     }
+
+    /// Where it was opened, or its server.
+    var origin: CallSite? { source?.site }
+
+    /// The server that has accepted it, while it is there.
+    var server: Server? { source?.server }
+
+    private var wasLost: Bool { loss != .none }
+
+    /// Whether the protocol knows of the loss.
+    var isLossKnown: Bool { loss == .known || loss == .socketClosed }
 
     /// Tells the protocol of the connection, and reads from the next tick on. asyncio: `_SelectorSocketTransport.__init__`.
     package func start() {
@@ -276,6 +298,17 @@ public final class StreamTransport {
         perform(state.endedWriting(queuedBytes: outstandingBytes))
     }
 
+    /// A reader or a writer uses the connection.
+    func retainStreams() {
+        streamCount.add(1, ordering: .relaxed)
+    }
+
+    /// One of them is released. The connection ends with the last of them. Any thread.
+    func releaseStreams() {
+        guard streamCount.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
+        if let name = driver.name { loop.abandonSource(name) }
+    }
+
     /// The last reference of a task's reader and writer is gone.
     func abandoned() {
         if loop.core.pointee.debug.isOn, !state.isClosing {
@@ -287,15 +320,15 @@ public final class StreamTransport {
 
     /// The loop was closed: free the socket, call nobody.
     func loopClosed() {
-        isSocketClosed = true
+        let wasLost = wasLost
+        loss = .socketClosed
         if !wasLost {
-            wasLost = true
             lossError = EventLoopError.closed
             if outstandingBytes > 0 { driver.resetOnClose() }
             _ = state.failed()
             queue.removeAll()
-            readWaiter = .none
-            writeWaiter = .none
+            readWaiter = StreamWaiter()
+            writeWaiter = StreamWaiter()
         }
         driver.closeSocket()
         // Last: the user's code may run when the protocol is released.
@@ -326,16 +359,16 @@ public final class StreamTransport {
 
     /// Happens once. The protocol hears of it in the next tick, as in asyncio, so never from within one of its own calls.
     private func lose() {
-        wasLost = true
+        loss = .happened
         if let closingTimer { loop.cancelCallback(closingTimer) }
         driver.detach()
         wakeTasks()
         guard consumer != nil else {
-            isLossKnown = true
+            loss = .known
             return finish()
         }
         callSoon { [self] in
-            isLossKnown = true
+            loss = .known
             callConsumer("connectionLost") { try $0.connectionLost(lossError) }
             finish()
         }
@@ -345,14 +378,15 @@ public final class StreamTransport {
     func wakeTasks() {
         readWaiter.end(on: loop)
         writeWaiter.end(on: loop)
+        guard let turn else { return }
         for token in turn.line { loop.settle(token, .closed) }
         turn.line = []
     }
 
     private func finish() {
-        isSocketClosed = true
+        loss = .socketClosed
         driver.closeSocket()
-        server?.connectionEnded(self)
+        server?.connectionEnded()
         // Last: the user's code may run when the protocol is released.
         install(nil)
     }
@@ -363,6 +397,6 @@ extension StreamTransport: SocketOwner {
 
     var openSocket: Socket? {
         loop.requireOnLoop("TransportSocket")
-        return isSocketClosed ? nil : driver.socket
+        return loss == .socketClosed ? nil : driver.socket
     }
 }

@@ -43,12 +43,12 @@ package struct StreamTransportState: ~Copyable {
         case lost
     }
 
+    package private(set) var highWaterBytes = 64 * 1024
+    package private(set) var lowWaterBytes = 16 * 1024
     package private(set) var reading = Reading.idle
     package private(set) var writing = Writing.open
     package private(set) var life = Life.open
     package private(set) var isWriterPaused = false
-    package private(set) var highWaterBytes = 64 * 1024
-    package private(set) var lowWaterBytes = 16 * 1024
 
     package init() {}
 

@@ -5,61 +5,91 @@
 struct WriteQueue: ~Copyable {
     private static let smallestBytes = 4096
 
-    private var head = 0
-    private var tail = 0
-    private var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-
-    deinit {
-        memory.deallocate()
+    /// Stands in front of the bytes.
+    private struct Header {
+        var head = 0
+        var tail = 0
+        var capacity: Int
     }
 
-    var count: Int { tail - head }
+    /// `nil` while nothing waits. One word, since every connection has a queue.
+    private var memory: UnsafeMutablePointer<Header>?
 
-    var isEmpty: Bool { tail == head }
+    deinit {
+        memory?.deallocate()
+    }
+
+    var count: Int {
+        guard let header = memory?.pointee else { return 0 }
+        return header.tail - header.head
+    }
+
+    var isEmpty: Bool {
+        @inline(__always)
+        get { memory == nil }
+    }
 
     /// The bytes, first one first. Valid until the next change.
-    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: memory[head..<tail]) }
+    var bytes: UnsafeRawBufferPointer {
+        guard let memory else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        return UnsafeRawBufferPointer(start: Self.base(memory) + memory.pointee.head, count: count)
+    }
 
     /// Makes room for so many bytes, for appends that follow.
     mutating func reserve(_ additional: Int) {
-        if additional > 0, memory.count - tail < additional { makeRoom(for: additional) }
+        if additional > 0 { _ = makeRoom(for: additional) }
     }
 
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
-        if bytes.isEmpty { return }
-        if memory.count - tail < bytes.count { makeRoom(for: bytes.count) }
-        UnsafeMutableRawBufferPointer(rebasing: memory[tail...]).copyMemory(from: bytes)
-        tail += bytes.count
+        guard let first = bytes.baseAddress, !bytes.isEmpty else { return }
+        let memory = makeRoom(for: bytes.count)
+        (Self.base(memory) + memory.pointee.tail).copyMemory(from: first, byteCount: bytes.count)
+        memory.pointee.tail += bytes.count
     }
 
     mutating func removeFirst(_ count: Int) {
-        head += count
-        if head == tail { removeAll() }
+        guard let memory else { return }
+        memory.pointee.head += count
+        if memory.pointee.head == memory.pointee.tail { removeAll() }
     }
 
     /// Frees the memory too.
     mutating func removeAll() {
-        memory.deallocate()
-        memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-        head = 0
-        tail = 0
+        memory?.deallocate()
+        memory = nil
     }
 
-    /// Moves the bytes to the front, into larger memory unless half of this one is free: each byte moves a bounded
-    /// number of times on average.
-    private mutating func makeRoom(for additional: Int) {
+    /// The memory, with room behind the bytes. If it has to move them, then to the front, and into larger memory unless half of
+    /// this one is free: each byte moves a bounded number of times on average.
+    private mutating func makeRoom(for additional: Int) -> UnsafeMutablePointer<Header> {
         let count = self.count
-        if count + additional <= memory.count / 2 {
-            memory.copyMemory(from: bytes)
-        } else {
-            let larger = UnsafeMutableRawBufferPointer.allocate(
-                byteCount: max(Self.smallestBytes, (count + additional).nextPowerOfTwo), alignment: 16)
-            larger.copyMemory(from: bytes)
-            memory.deallocate()
-            memory = larger
+        if let memory {
+            if memory.pointee.capacity - memory.pointee.tail >= additional { return memory }
+            if count + additional <= memory.pointee.capacity / 2 {
+                Self.base(memory).copyMemory(from: Self.base(memory) + memory.pointee.head, byteCount: count)
+                memory.pointee.head = 0
+                memory.pointee.tail = count
+                return memory
+            }
         }
-        head = 0
-        tail = count
+        let larger = Self.allocate(max(Self.smallestBytes, (count + additional).nextPowerOfTwo))
+        if let memory {
+            Self.base(larger).copyMemory(from: Self.base(memory) + memory.pointee.head, byteCount: count)
+            memory.deallocate()
+        }
+        larger.pointee.tail = count
+        memory = larger
+        return larger
+    }
+
+    private static func allocate(_ capacity: Int) -> UnsafeMutablePointer<Header> {
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: MemoryLayout<Header>.stride + capacity, alignment: MemoryLayout<Header>.alignment)
+        return memory.initializeMemory(as: Header.self, to: Header(capacity: capacity))
+    }
+
+    private static func base(_ memory: UnsafeMutablePointer<Header>) -> UnsafeMutableRawPointer {
+        UnsafeMutableRawPointer(memory + 1)
     }
 }
 

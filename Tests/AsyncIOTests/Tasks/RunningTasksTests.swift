@@ -13,7 +13,7 @@ struct RunningTasksTests {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var table = RunningTasks(capacity: 2)
             #expect(table[.none] == nil)
-            let record = TaskRecord(loop: loop, name: nil, site: CallSite(fileID: #fileID, line: #line))
+            let record = CreatedTask(loop: loop, name: nil, site: CallSite(fileID: #fileID, line: #line))
             for identity in identities(10) { table.insert(record, identity) }
             #expect(table[.none] == nil)
             #expect(table.count == 10)
@@ -32,7 +32,7 @@ struct RunningTasksTests {
                 if model.removeValue(forKey: identity) != nil {
                     table.remove(identity)
                 } else {
-                    let record = TaskRecord(loop: loop, name: nil, site: CallSite(fileID: #fileID, line: #line))
+                    let record = CreatedTask(loop: loop, name: nil, site: CallSite(fileID: #fileID, line: #line))
                     model[identity] = record
                     table.insert(record, identity)
                 }

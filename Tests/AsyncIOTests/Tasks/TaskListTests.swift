@@ -15,7 +15,7 @@ struct TaskListTests {
                 if let index = model.indices.randomElement(using: &generator), Bool.random(using: &generator) {
                     list.remove(model.remove(at: index))
                 } else {
-                    let record = TaskRecord(loop: loop, name: nil, site: CallSite(fileID: #fileID, line: #line))
+                    let record = CreatedTask(loop: loop, name: nil, site: CallSite(fileID: #fileID, line: #line))
                     list.append(record)
                     model.append(record)
                 }

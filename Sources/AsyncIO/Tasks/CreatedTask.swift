@@ -1,0 +1,53 @@
+/// The record of a task that runs an operation of a program's, or of the library's.
+@usableFromInline
+final class CreatedTask: TaskRecord, @unchecked Sendable {
+    private let taskName: String?
+    private let creationSite: CallSite
+    /// Receives the task's end, and the error it ended with, in the loop's place.
+    @exclusivity(unchecked) var whenEnded: (((any Error)?) -> Void)?
+    /// What the task threw.
+    @exclusivity(unchecked) @usableFromInline var error: (any Error)?
+
+    @usableFromInline
+    init(loop: EventLoop, name: String?, site: CallSite) {
+        taskName = name
+        creationSite = site
+        super.init(loop: loop)
+    }
+
+    @usableFromInline override var name: String? { taskName }
+
+    override var site: CallSite { creationSite }
+
+    /// The task, from its first step to its last.
+    @inlinable @inline(__always) @concurrent
+    func run<Success>(_ operation: @concurrent () async throws -> Success) async throws -> Success {
+        let handler = begin()
+        // The result is never a local variable: its memory would be on the task's stack, above the handler.
+        defer { end(handler) }
+        do {
+            return try await operation()
+        } catch {
+            self.error = error
+            throw error
+        }
+    }
+
+    /// As the other, for a task that cannot fail.
+    @inlinable @inline(__always) @concurrent
+    func run<Success>(_ operation: @concurrent () async -> Success) async -> Success {
+        let handler = begin()
+        defer { end(handler) }
+        return await operation()
+    }
+
+    override func ended() {
+        let error = error.take()
+        if let whenEnded = whenEnded.take() {
+            whenEnded(error)
+        } else if let error, loop.core.pointee.isDraining {
+            // Whoever would await it may be gone.
+            loop.reportUnread(error, of: self)
+        }
+    }
+}

@@ -1,0 +1,101 @@
+import AsyncIOSystem
+
+/// The record of the body of a time limit: what it does for all types of results.
+///
+/// Its caller waits until it has ended, and takes its error.
+@usableFromInline
+class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
+    private final let deadline: LoopInstant
+    /// `nil` for a deadline.
+    private final let duration: Duration?
+    private final let creationSite: CallSite
+    @exclusivity(unchecked) private final var hasExpired = false
+    /// The record of the task that waits for the body, if it has one.
+    ///
+    /// SAFETY: that task waits for the body, and its record lives at least as long as it.
+    @exclusivity(unchecked) private final var caller: Unmanaged<TaskRecord>?
+    /// That task, while it waits.
+    @exclusivity(unchecked) private final var callerSuspension = Suspension()
+    /// What the body threw.
+    @exclusivity(unchecked) @usableFromInline final var error: (any Error)?
+
+    @usableFromInline
+    init(
+        _ loop: EventLoop, _ deadline: LoopInstant, _ duration: Duration?, _ fileID: StaticString, _ line: UInt
+    ) {
+        self.deadline = deadline
+        self.duration = duration
+        creationSite = CallSite(fileID: fileID, line: line)
+        super.init(loop: loop)
+    }
+
+    @usableFromInline final override var name: String? { "timeout" }
+
+    final override var site: CallSite { creationSite }
+
+    /// Looks for who calls. Whether it can wait here.
+    ///
+    /// - Parameter isolation: The caller's.
+    @usableFromInline
+    final func findCaller(_ isolation: (any Actor)?) -> Bool {
+        if !loop.isHome(of: isolation) { return false }
+        guard let caller = loop.core.pointee.runningTasks.unretained(.current) else { return loop.isHomeOfCurrentTask }
+        self.caller = caller
+        needsNoHandler()
+        return true
+    }
+
+    /// Waits until the task has ended, and cancels it at the deadline, or when the caller is cancelled.
+    @usableFromInline
+    final nonisolated(nonsending) func waitForEnd(of task: Task<Void, any Error>) async {
+        var timer: SlotName?
+        if deadline > loop.now {
+            timer = loop.schedule(ScheduledCallback({ self.expire() }, site: site, isTimer: true), at: deadline)
+        } else {
+            // A timer would fire after a suspension of a single iteration.
+            expire()
+        }
+        defer { if let timer { loop.cancelCallback(timer) } }
+        if let caller = caller?.takeUnretainedValue() {
+            // The caller's cancellation handler cancels this task.
+            caller.limited = self
+            if caller.isCancelled { requestCancel() }
+            await waitForEnd()
+            caller.limited = nil
+        } else {
+            await withTaskCancellationHandler {
+                await waitForEnd()
+            } onCancel: {
+                task.cancel()
+            }
+        }
+    }
+
+    /// Suspends the current task, which comes back to the loop, until this one has ended. No cancellation ends it.
+    private final nonisolated(nonsending) func waitForEnd() async {
+        if isFinished { return }
+        let isolation = #isolation
+        await suspendInPlace { callerSuspension.begin($0, isolation, on: loop) }
+    }
+
+    final override func ended() {
+        callerSuspension.end(on: loop)
+    }
+
+    /// The time has passed.
+    private final func expire() {
+        hasExpired = true
+        requestCancel()
+    }
+
+    /// What the body's caller is to throw.
+    @usableFromInline
+    final func limitError() -> (any Error)? {
+        guard let error = error.take() else { return nil }
+        guard hasExpired, !Task.isCancelled, error is CancellationError else { return error }
+        guard let duration else {
+            return EventLoopError.timedOut("before its deadline", "withDeadline", site)
+        }
+        return EventLoopError.timedOut("within \(duration)", "withTimeout", site)
+    }
+}
