@@ -5,27 +5,24 @@
 struct DescriptorTable: ~Copyable {
     private static let mostEntries: CInt = 1 << 16
 
-    private struct Entry {
-        var user: EventSource?
-        var share = TickShare()
-    }
-
-    private var entries: [Entry] = []
+    private var users: [EventSource?] = []
     private var farUsers: [CInt: EventSource] = [:]
+    /// Shorter than the other array where tasks use no sockets themselves, but streams.
+    private var shares: [TickShare] = []
     private var farShare = TickShare()
 
     /// The transport, listener or watcher that uses the descriptor.
     subscript(number: CInt) -> EventSource? {
         get {
-            if Int(number) < entries.count { return number < 0 ? nil : entries[Int(number)].user }
+            if Int(number) < users.count { return number < 0 ? nil : users[Int(number)] }
             return farUsers.isEmpty ? nil : farUsers[number]
         }
         set {
             // Released at the end of this setter, when the table is in order: its callbacks are the user's.
             let former = self[number]
             if isNear(number) {
-                if newValue != nil { makeRoom(for: number) }
-                if Int(number) < entries.count { entries[Int(number)].user = newValue }
+                if newValue != nil { Self.makeRoom(for: number, in: &users, nil) }
+                if Int(number) < users.count { users[Int(number)] = newValue }
             } else if number >= 0 {
                 farUsers[number] = newValue
             }
@@ -36,30 +33,30 @@ struct DescriptorTable: ~Copyable {
     /// Whether a task may go on with the descriptor in this tick.
     mutating func hasShareLeft(_ number: CInt, in tick: UInt64) -> Bool {
         guard isNear(number) else { return farShare.isLeft(in: tick) }
-        return Int(number) < entries.count ? entries[Int(number)].share.isLeft(in: tick) : true
+        return Int(number) < shares.count ? shares[Int(number)].isLeft(in: tick) : true
     }
 
     /// One call that moved `count` bytes.
     mutating func useShare(_ number: CInt, _ count: Int, in tick: UInt64) {
         guard isNear(number) else { return farShare.use(count, in: tick) }
-        makeRoom(for: number)
-        entries[Int(number)].share.use(count, in: tick)
+        Self.makeRoom(for: number, in: &shares, TickShare())
+        shares[Int(number)].use(count, in: tick)
     }
 
     mutating func removeUsers() {
-        let former = (entries, farUsers)
-        entries = []
+        let former = (users, farUsers)
+        users = []
         farUsers = [:]
         withExtendedLifetime(former) {}
     }
 
     private func isNear(_ number: CInt) -> Bool { number >= 0 && number < Self.mostEntries }
 
-    private mutating func makeRoom(for number: CInt) {
+    private static func makeRoom<Entry>(for number: CInt, in entries: inout [Entry], _ none: Entry) {
         if Int(number) < entries.count { return }
         // Never beyond the near numbers: the others are looked for elsewhere.
-        let wanted = min(max(Int(number) + 1, 2 * entries.count, 32), Int(Self.mostEntries))
-        entries.append(contentsOf: repeatElement(Entry(), count: wanted - entries.count))
+        let wanted = min(max(Int(number) + 1, 2 * entries.count, 32), Int(mostEntries))
+        entries.append(contentsOf: repeatElement(none, count: wanted - entries.count))
     }
 }
 

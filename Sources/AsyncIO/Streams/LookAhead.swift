@@ -2,13 +2,13 @@
 ///
 /// Its memory is retained from one line to the next, so that a line costs no allocation of its own. It begins small and grows
 /// with what comes at once, since most connections are idle most of the time.
-struct LookAhead {
+final class LookAhead {
     private static let smallestRoom = 2 * 1024
     private static let largestRoom = 16 * 1024
 
     /// The reader knows the limits.
-    private(set) var queue = ByteQueue(limitBytes: .max)
-    private var roomBytes = smallestRoom
+    @exclusivity(unchecked) private(set) var queue = ByteQueue(limitBytes: .max)
+    @exclusivity(unchecked) private var roomBytes = smallestRoom
 
     var count: Int { queue.count }
     var isEmpty: Bool { queue.isEmpty }
@@ -18,7 +18,7 @@ struct LookAhead {
     /// Lends `receive` memory for up to `mostBytes` bytes, at least one, behind those that are there.
     ///
     /// - Returns: What `receive` does: how many bytes it put there; `nil` if there are none yet.
-    mutating func fill(
+    func fill(
         mostBytes: Int, _ receive: (UnsafeMutableRawBufferPointer) throws -> Int?
     ) rethrows -> Int? {
         // Twice the memory for what goes on: a long line is not moved again and again.
@@ -29,32 +29,32 @@ struct LookAhead {
     }
 
     /// Puts `bytes` in front of those that are there.
-    mutating func prepend(_ bytes: ArraySlice<UInt8>) {
+    func prepend(_ bytes: ArraySlice<UInt8>) {
         bytes.withUnsafeBytes { queue.prepend($0) }
     }
 
     // MARK: Taking
 
     /// Moves what is there to the beginning of `buffer`.
-    mutating func take(into buffer: UnsafeMutableRawBufferPointer) -> Int { queue.take(into: buffer) }
+    func take(into buffer: UnsafeMutableRawBufferPointer) -> Int { queue.take(into: buffer) }
 
     /// Takes the first `count` bytes, which are there.
-    mutating func take(_ count: Int) -> [UInt8] { queue.take(count) }
+    func take(_ count: Int) -> [UInt8] { queue.take(count) }
 
     /// Takes the next line, `nil` if its newline is not there. Throws as ``StreamReader/readLine(strippingNewline:)``.
-    mutating func takeLine(strippingNewline: Bool, limitBytes: Int) throws(EventLoopError) -> String? {
+    func takeLine(strippingNewline: Bool, limitBytes: Int) throws(EventLoopError) -> String? {
         try queue.takeLine(strippingNewline: strippingNewline, limitBytes: limitBytes)
     }
 
     /// Takes all that is there as a line without a newline; `nil` if there is nothing.
-    mutating func takeLastLine() -> String? {
+    func takeLastLine() -> String? {
         if isEmpty { return nil }
         let line = queue.text(count)
         drop(count)
         return line
     }
 
-    mutating func drop(_ count: Int) { queue.consume(count) }
+    func drop(_ count: Int) { queue.consume(count) }
 
     // MARK: Searching
 

@@ -16,7 +16,8 @@ public final class StreamReader {
     @exclusivity(unchecked) var binding = TaskBinding()
     @exclusivity(unchecked) var isBusy = false
     @exclusivity(unchecked) var chunkSizing = ChunkSizing()
-    @exclusivity(unchecked) var lookAhead = LookAhead()
+    /// `nil` until a read has to look ahead: many connections never do.
+    @exclusivity(unchecked) private var storedLookAhead: LookAhead?
     /// The longest line, in bytes, and the longest piece in front of a separator. asyncio: `limit`.
     public let limitBytes: Int
     /// How much memory is set aside for bytes that have not come yet: a peer that announces gigabytes gets no gigabytes.
@@ -32,6 +33,17 @@ public final class StreamReader {
         transport.releaseStreams()
     }
 
+    var lookAhead: LookAhead {
+        if let storedLookAhead { return storedLookAhead }
+        let lookAhead = LookAhead()
+        storedLookAhead = lookAhead
+        return lookAhead
+    }
+
+    /// Whether received bytes wait in the look-ahead.
+    @inline(__always)
+    var hasLookAhead: Bool { storedLookAhead.map { !$0.isEmpty } ?? false }
+
     /// The loop that the connection belongs to.
     public var loop: EventLoop { transport.loop }
 
@@ -40,7 +52,7 @@ public final class StreamReader {
     /// False as long as nobody has read so far. A connection that was lost has no end.
     public var atEOF: Bool {
         loop.requireOnLoop("StreamReader.atEOF")
-        return transport.sawEnd && lookAhead.isEmpty
+        return transport.sawEnd && !hasLookAhead
     }
 
     // MARK: What there is
@@ -273,17 +285,17 @@ public final class StreamReader {
 
     private func takeNow(_ most: Int) throws -> [UInt8]? {
         if isBusy { throw EventLoopError.busy("read from this connection") }
-        if !lookAhead.isEmpty { return lookAhead.take(min(most, lookAhead.count)) }
+        if hasLookAhead { return lookAhead.take(min(most, lookAhead.count)) }
         return try receiveNow(most)
     }
 
     /// Whether an attempt to read is known to find nothing.
     @inline(__always)
-    var isDrained: Bool { transport.hasNothing && lookAhead.isEmpty }
+    var isDrained: Bool { transport.hasNothing && !hasLookAhead }
 
     @inline(__always)
     func take(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
-        if !lookAhead.isEmpty { return lookAhead.take(into: buffer) }
+        if hasLookAhead { return lookAhead.take(into: buffer) }
         return try transport.receiveNow(into: buffer)
     }
 

@@ -45,7 +45,8 @@ struct RunningTasks: ~Copyable {
 
     /// Adds a record whose task is not in the table.
     mutating func insert(_ record: TaskRecord, _ identity: TaskIdentity) {
-        if (count &+ 1) &* 2 > mask { grow() }
+        // Three quarters full at most, so that searches stay short and find a free slot at their end.
+        if (count &+ 1) &* 4 > (mask &+ 1) &* 3 { grow() }
         count &+= 1
         add(Slot(key: identity.address, record: Unmanaged.passUnretained(record)))
     }

@@ -8,7 +8,7 @@ struct LookAheadTests {
     @Test(arguments: 1...10)
     func whateverIsPutInComesOutInOrder(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
-        var lookAhead = LookAhead()
+        let lookAhead = LookAhead()
         var model: [UInt8] = []
         // Few different bytes, so that separators occur, and begin where they do not occur.
         func bytes(_ most: Int) -> [UInt8] {
@@ -65,7 +65,7 @@ struct LookAheadTests {
     }
 
     @Test func theMemoryIsKeptFromLineToLineAndGrowsWithWhatComesAtOnce() {
-        var lookAhead = LookAhead()
+        let lookAhead = LookAhead()
         func receive(_ count: Int) -> Int {
             lookAhead.fill(mostBytes: 1 << 20) { min(count, $0.count) } ?? 0
         }
@@ -85,7 +85,7 @@ struct LookAheadTests {
     }
 
     @Test func whatIsTakenInSmallPiecesDoesNotMakeItGrow() {
-        var lookAhead = LookAhead()
+        let lookAhead = LookAhead()
         for _ in 0..<10_000 {
             #expect(lookAhead.fill(mostBytes: 1_000) { min(7, $0.count) } == 7)
             // One byte always stays.
