@@ -80,7 +80,7 @@ extension EventLoop {
     @inline(__always)
     private final func run(_ source: EventSource, _ word: LoopWord, _ executor: UnownedTaskExecutor) {
         let bytesBefore = core.pointee.budget.bytesLeft
-        guard bytesBefore > source.reservedBytes else {
+        guard bytesBefore > Int(source.reservedBytes) else {
             return core.pointee.budget.postpone(word, isBulk: source.isBulk)
         }
         source.isQueued = false

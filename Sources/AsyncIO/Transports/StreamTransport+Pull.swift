@@ -138,60 +138,7 @@ extension StreamTransport {
     var endError: any Error {
         if let lossError { return lossError }
         if loop.isClosed { return EventLoopError.closed }
-        return state.writing == .cutOff
-            ? EventLoopError.incompleteWrite(bytes: turn?.sentBytes ?? 0, peer: peerAddress) : EventLoopError.transportClosed
-    }
-}
-
-/// The task that waits for one direction of a connection; or none. In one word, since every connection has two.
-struct StreamWaiter {
-    /// 0; the address of a task's record, whose lowest bit is 0; or a token, shifted by one, and 1.
-    private var bits: UInt64 = 0
-
-    init() {}
-
-    /// SAFETY: not retained. The task takes it away before it goes on, and its record lives as long as the task.
-    @inline(__always)
-    init(_ record: Unmanaged<TaskRecord>) {
-        bits = UInt64(UInt(bitPattern: record.toOpaque()))
-    }
-
-    /// A task that the loop has not started.
-    init(_ token: WaiterToken) {
-        bits = token.bits << 1 | 1
-    }
-
-    @inline(__always)
-    var isEmpty: Bool { bits == 0 }
-
-    /// Takes the waiter away. `nil` if it is a token.
-    @inline(__always)
-    private mutating func take() -> (record: Unmanaged<TaskRecord>?, token: WaiterToken) {
-        let taken = bits
-        bits = 0
-        // SAFETY: as at the initializer.
-        let record = taken & 1 == 0 ? UnsafeRawPointer(bitPattern: UInt(taken)).map(Unmanaged<TaskRecord>.fromOpaque) : nil
-        return (record, WaiterToken(bits: taken >> 1))
-    }
-
-    /// Ends the wait and queues the task.
-    @inline(__always)
-    mutating func end(on loop: EventLoop) {
-        if isEmpty { return }
-        let (record, token) = take()
-        if let record {
-            record._withUnsafeGuaranteedRef { $0.suspension.end(on: loop) }
-        } else {
-            loop.settle(token, .ready)
-        }
-    }
-
-    /// Ends the wait and hands the task's job over: the tail job.
-    @inline(__always)
-    mutating func endReturningJob(on loop: EventLoop) -> UnownedJob? {
-        if isEmpty { return nil }
-        let (record, token) = take()
-        if let record { return record._withUnsafeGuaranteedRef { $0.suspension.endReturningJob(on: loop) } }
-        return loop.settleReturningJob(token)
+        if state.writing != .cutOff { return EventLoopError.transportClosed }
+        return EventLoopError.incompleteWrite(bytes: turn?.sentBytes ?? 0, peer: peerAddress)
     }
 }
