@@ -247,7 +247,7 @@ final class DescriptorWatcher: EventSource {
     private func watch(_ wanted: Readiness) throws(Errno) {
         if watched.isEmpty { return try loop.watch(descriptor, self, for: wanted) }
         do {
-            try loop.rewatch(descriptor, self, from: watched, to: wanted)
+            try loop.rewatch(descriptor, self, from: watched, to: wanted, .level)
         } catch {
             // A descriptor that was closed without a word, and opened again, is not known any more.
             do {

@@ -93,15 +93,16 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     package override func rewatch(
-        _ descriptor: FileDescriptor, _ source: EventSource, from former: Readiness, to interest: Readiness
+        _ descriptor: FileDescriptor, _ source: EventSource, from former: Readiness, to interest: Readiness,
+        _ trigger: Trigger
     ) throws(Errno) {
         guard let name = source.name else { throw .invalidArgument }
         if interest.isEmpty {
             try selector.unregister(descriptor)
         } else if former.isEmpty {
-            try selector.register(descriptor, interest: interest, trigger: .level, token: name.bits)
+            try selector.register(descriptor, interest: interest, trigger: trigger, token: name.bits)
         } else {
-            try selector.modify(descriptor, interest: interest, trigger: .level, token: name.bits)
+            try selector.modify(descriptor, interest: interest, trigger: trigger, token: name.bits)
         }
     }
 

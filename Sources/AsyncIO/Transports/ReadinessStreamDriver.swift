@@ -5,8 +5,10 @@ package import SystemPackage
 
 /// Calls the kernel when the selector says that it would not block.
 ///
-/// The socket is registered once, edge-triggered, for both directions, so no message costs a registration. The price is that
-/// readiness must be remembered here: it is told once, and lasts until a call would block.
+/// The socket is registered once, edge-triggered, so no message costs a registration. The price is that readiness must be
+/// remembered here: it is told once, and lasts until a call would block. For writing it is registered when a send would block
+/// for the first time: before, each piece of a large message that arrives would bring an event that only says that the
+/// socket is writable still.
 ///
 /// A receive that fills less than the buffer has emptied the socket, which saves the call that would find that out. Not so
 /// after a hang-up was told, since the end that follows the bytes has no event of its own any more, nor after urgent data
@@ -59,9 +61,9 @@ package class ReadinessStreamDriver: StreamDriver {
     package final func startWatching() throws(Errno) {
         _ = loop.register(self)
         isWatched = true
-        interest = loop.isEdgeTriggered ? [.read, .write] : .read
+        interest = .read
         do {
-            try loop.watch(socket.descriptor, self, for: interest, loop.isEdgeTriggered ? .edge : .level)
+            try loop.watch(socket.descriptor, self, for: interest, trigger)
         } catch {
             isWatched = false
             throw error
@@ -97,12 +99,12 @@ package class ReadinessStreamDriver: StreamDriver {
                 push()
             } else {
                 job = unretainedTransport?._withUnsafeGuaranteedRef { $0.becameReadable() }
-                if wasReadable && job == nil { ignore(.read) }
+                if wasReadable && job == nil { ignoreRead() }
             }
         }
         if news.contains(.write) {
             if isWritable {
-                ignore(.write)
+                ignoreWrite(news)
             } else {
                 isWritable = true
                 let writerJob = unretainedTransport?._withUnsafeGuaranteedRef {
@@ -114,12 +116,19 @@ package class ReadinessStreamDriver: StreamDriver {
         return job
     }
 
-    // MARK: Level-triggered selectors
+    // MARK: Interest
 
-    /// An event of `direction` told what was known and nobody waits for.
+    private final var trigger: Trigger { loop.isEdgeTriggered ? .edge : .level }
+
+    /// An event told that the socket is readable, which was known and nobody waits for.
     @inline(__always)
-    private final func ignore(_ direction: Readiness) {
-        if !loop.isEdgeTriggered { setInterest(interest.subtracting(direction)) }
+    private final func ignoreRead() {
+        if !loop.isEdgeTriggered { setInterest(interest.subtracting(.read)) }
+    }
+
+    /// An event told that the socket is writable, which was known. Edge-triggered, that comes along with other news.
+    private final func ignoreWrite(_ news: Readiness) {
+        if !loop.isEdgeTriggered || news == .write { setInterest(interest.subtracting(.write)) }
     }
 
     /// A call in `direction` would block: an event must tell when it would not.
@@ -132,7 +141,7 @@ package class ReadinessStreamDriver: StreamDriver {
     private final func setInterest(_ wanted: Readiness) {
         guard isWatched, wanted != interest else { return }
         do {
-            try loop.rewatch(socket.descriptor, self, from: interest, to: wanted)
+            try loop.rewatch(socket.descriptor, self, from: interest, to: wanted, trigger)
             interest = wanted
         } catch {
             // Nobody would be told any more. Not at once: this is in the middle of a call of the transport's.
@@ -185,7 +194,7 @@ package class ReadinessStreamDriver: StreamDriver {
         case .bytes(0):
             // Nothing comes behind an end, so nothing has to be told.
             isReadable = false
-            ignore(.read)
+            ignoreRead()
             transport.receivedEnd()
         case .bytes(let count):
             loop.core.pointee.budget.use(count)

@@ -46,6 +46,55 @@ struct PathOfOneByteTests {
     }
 
     @Test func aConnectionIsRegisteredOnce() async throws {
+        try await withScriptedConnection { _, selector, near, far in
+            for _ in 0..<3 {
+                #expect(withUnsafeBytes(of: UInt8(1)) { far.send($0) } == .bytes(1))
+                await selector.tells(near, .read)
+            }
+            var echo = [UInt8](repeating: 0, count: 10)
+            #expect(echo.withUnsafeMutableBytes { far.receive(into: $0) } == .bytes(3))
+        } registrations: { near in
+            [.register(near, [.read], .edge), .unregister(near)]
+        }
+    }
+
+    /// For writing it is registered when a send blocks, and no more when an event tells only that the socket is writable still.
+    @Test func aConnectionIsRegisteredForWritingWhenASendBlocks() async throws {
+        try await withScriptedConnection { transport, selector, near, far in
+            let message = [UInt8](repeating: 7, count: 4 << 20)
+            var memory = message
+            for _ in 0..<2 {
+                transport.write(message)
+                var received = 0
+                while received < message.count {
+                    if case .bytes(let count) = memory.withUnsafeMutableBytes({ far.receive(into: $0) }) {
+                        received += count
+                    } else {
+                        await selector.tells(near, .write)
+                    }
+                }
+            }
+            // With other news it costs nothing.
+            await selector.tells(near, [.read, .write])
+            #expect(selector.calls.count == 2)
+            await selector.tells(near, .write)
+            await selector.tells(near, .write)
+        } registrations: { near in
+            [
+                .register(near, [.read], .edge), .modify(near, [.read, .write], .edge), .modify(near, [.read], .edge),
+                .unregister(near),
+            ]
+        }
+    }
+
+    /// Plays the selector of an echo server's connection, and compares what was registered, without the waker.
+    private func withScriptedConnection(
+        _ body:
+            @escaping @Sendable (
+                StreamTransport, ScriptedSelector, _ near: FileDescriptor, _ far: Socket
+            ) async throws -> Void,
+        registrations: @escaping @Sendable (FileDescriptor) -> [ScriptedSelector.Call]
+    ) async throws {
         let clock = VirtualClock()
         let place = SelectorPlace()
         let makeLoop: @Sendable () throws -> SelectorEventLoop = {
@@ -57,28 +106,29 @@ struct PathOfOneByteTests {
             let made = place.selector.take()
             let selector = try #require(made)
             let (near, far) = try Socket.pair()
+            defer { far.close() }
             let transport = StreamTransport(
                 loop: loop, driver: try loop.makeStreamDriver(near), consumer: EchoProtocol(), peerAddress: nil)
             transport.start()
-            for _ in 0..<3 {
-                #expect(withUnsafeBytes(of: UInt8(1)) { far.send($0) } == .bytes(1))
-                await withUnsafeContinuation { continuation in
-                    selector.tell(near.descriptor, .read)
-                    selector.whenIdle { continuation.resume() }
-                }
-            }
-            var echo = [UInt8](repeating: 0, count: 10)
-            #expect(echo.withUnsafeMutableBytes { far.receive(into: $0) } == .bytes(3))
+            try await body(transport, selector, near.descriptor, far)
             transport.close()
             await loop.yield()
             await loop.yield()
-            #expect(
-                selector.calls == [.register(near.descriptor, [.read, .write], .edge), .unregister(near.descriptor)])
-            far.close()
+            #expect(selector.calls == registrations(near.descriptor))
         }
     }
 
     private final class SelectorPlace: @unchecked Sendable {
         var selector: ScriptedSelector?
+    }
+}
+
+extension ScriptedSelector {
+    /// Tells `readiness`, and returns when all that follows has happened.
+    fileprivate func tells(_ descriptor: FileDescriptor, _ readiness: Readiness) async {
+        await withUnsafeContinuation { continuation in
+            tell(descriptor, readiness)
+            whenIdle { continuation.resume() }
+        }
     }
 }
