@@ -1,36 +1,51 @@
 /// Connections that found no bytes left in the budget of an earlier iteration.
 extension EventLoop {
-    /// Calls `run` with those that this iteration's budget serves, in the order in which they were deferred.
-    @inline(never)
-    final func forEachDeferred(_ run: (LoopWord) -> Void) {
+    /// Calls `run` with the deferred connections that are not bulk, as far as the budget goes, in order.
+    @inline(__always)
+    final func forEachWaiting(_ run: (LoopWord) -> Void) {
         // Those that are deferred again meanwhile wait for the next iteration.
-        let count = core.pointee.budget.deferredCounts
-        for _ in 0..<count.others {
+        for _ in 0..<core.pointee.budget.waitingCount {
             guard let word = core.pointee.budget.popWaiting() else { break }
             run(word)
         }
-        for number in 0..<count.bulk {
+    }
+
+    /// The same with the first `count` bulk ones.
+    @inline(__always)
+    final func forEachBulk(_ count: Int, _ run: (LoopWord) -> Void) {
+        for number in 0..<count {
             guard let word = core.pointee.budget.popBulk(isFirst: number == 0) else { break }
             run(word)
         }
     }
 
     @inline(never)
-    final func runDeferred(_ executor: UnownedTaskExecutor) {
-        forEachDeferred { word in
-            let bytesBefore = core.pointee.budget.bytesLeft
-            if word.kind == .source {
-                guard let source = core.pointee.sources[word.name]?.pointee else { return }
-                if let job = runDeferred(source) { job.runSynchronously(on: executor) }
-                finishDeferred(source, bytesBefore)
-            } else {
-                run(word, executor)
-                finishDeferred(nil, bytesBefore)
-            }
+    final func runWaiting(_ executor: UnownedTaskExecutor) {
+        forEachWaiting { runDeferred($0, executor) }
+    }
+
+    @inline(never)
+    final func runBulk(_ count: Int, _ executor: UnownedTaskExecutor) {
+        forEachBulk(count) { runDeferred($0, executor) }
+    }
+
+    @inline(__always)
+    private final func runDeferred(_ word: LoopWord, _ executor: UnownedTaskExecutor) {
+        let bytesBefore = core.pointee.budget.bytesLeft
+        guard word.kind == .source else {
+            run(word, executor)
+            return finishDeferred(nil, bytesBefore)
+        }
+        // SAFETY: not retained, as in `run(_:_:)`.
+        guard let source = core.pointee.sources.unretained(word.name) else { return }
+        source._withUnsafeGuaranteedRef { source in
+            if let job = runDeferred(source) { job.runSynchronously(on: executor) }
+            finishDeferred(source, bytesBefore)
         }
     }
 
     /// Runs a source whatever is left, and lets its task make one call although nothing may be left when the task runs.
+    @inline(__always)
     final func runDeferred(_ source: EventSource) -> UnownedJob? {
         source.isQueued = false
         source.grants = source.readiness
@@ -38,6 +53,7 @@ extension EventLoop {
     }
 
     /// What was deferred has run, or its task is queued: then it is charged now, so that an iteration grants a bounded number.
+    @inline(__always)
     final func finishDeferred(_ source: EventSource?, _ bytesBefore: Int) {
         source?.moved(bytesBefore &- core.pointee.budget.bytesLeft)
         if core.pointee.budget.bytesLeft == bytesBefore { core.pointee.budget.use(ByteBudget.bytesPerGrant) }
@@ -47,7 +63,7 @@ extension EventLoop {
     final nonisolated(nonsending) func waitForBytes() async {
         let isDirect = core.pointee.resumesDirectly && #isolation == nil
         await suspendInPlace {
-            core.pointee.budget.postpone(LoopWord(resuming: $0, directly: isDirect), isBulk: false)
+            core.pointee.budget.postpone(LoopWord(resuming: $0, directly: isDirect))
         }
     }
 }

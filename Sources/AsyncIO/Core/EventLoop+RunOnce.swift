@@ -41,11 +41,13 @@ extension EventLoop {
             runQueuedMeasuring(executor)
         } else {
             var remaining = core.pointee.ready.count
-            if core.pointee.budget.hasDeferred { runDeferred(executor) }
+            let bulk = core.pointee.budget.bulkCount
+            if core.pointee.budget.hasWaiting { runWaiting(executor) }
             while remaining > 0 {
                 run(core.pointee.ready.pop(), executor)
                 remaining -= 1
             }
+            if bulk > 0 { runBulk(bulk, executor) }
         }
 
         core.pointee.budget.renew()
@@ -81,7 +83,7 @@ extension EventLoop {
     private final func run(_ source: EventSource, _ word: LoopWord, _ executor: UnownedTaskExecutor) {
         let bytesBefore = core.pointee.budget.bytesLeft
         guard bytesBefore > Int(source.reservedBytes) else {
-            return core.pointee.budget.postpone(word, isBulk: source.isBulk)
+            return source.isBulk ? core.pointee.budget.postponeBulk(word) : core.pointee.budget.postpone(word)
         }
         source.isQueued = false
         // The tail job: without it, a task would wait for another poll after the event it waited for.

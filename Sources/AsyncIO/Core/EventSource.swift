@@ -106,12 +106,13 @@ extension EventLoop {
         core.pointee.releasedSpare.removeAll(keepingCapacity: true)
     }
 
-    /// Gives `source` its turn. Once, however many events there are.
+    /// Gives `source` its turn: one that moves much goes after all others. Once, however many events there are.
     @inline(__always)
     package final func queue(_ source: EventSource) {
         guard !source.isQueued, let name = source.name else { return }
         source.isQueued = true
-        core.pointee.ready.push(LoopWord(.source, name))
+        let word = LoopWord(.source, name)
+        if source.isBulk { core.pointee.budget.postponeBulk(word) } else { core.pointee.ready.push(word) }
     }
 
     /// Calls `endOfTick()` of `source` when this tick has run.

@@ -15,13 +15,13 @@ extension EventLoop {
     final func runQueuedMeasuring(_ executor: UnownedTaskExecutor) {
         var remaining = core.pointee.ready.count
         var began = now
-        forEachDeferred { word in
-            began = runMeasuring(word, isDeferred: true, since: began, executor)
-        }
+        let bulk = core.pointee.budget.bulkCount
+        forEachWaiting { began = runMeasuring($0, isDeferred: true, since: began, executor) }
         while remaining > 0 {
             remaining -= 1
             began = runMeasuring(core.pointee.ready.pop(), isDeferred: false, since: began, executor)
         }
+        forEachBulk(bulk) { began = runMeasuring($0, isDeferred: true, since: began, executor) }
         core.pointee.debug.begunTask = nil
     }
 

@@ -2,9 +2,9 @@
 ///
 /// Without it, an iteration lasts the longer the more connections have something to move, and timers, signals and new
 /// connections wait for all of them. A connection that finds nothing left is deferred: it runs before all others in one of
-/// the next iterations, first come, first served. Connections that moved much when they ran last (bulk) leave half of the budget
-/// to the others and wait in a queue of their own, of which each iteration serves at least one: so a peer that sends little
-/// does not wait behind those that flood.
+/// the next iterations, first come, first served. Connections that moved much when they ran last (bulk) have a queue of
+/// their own, which comes last in an iteration and leaves half of the budget to the others; each iteration serves at least one
+/// of it. So a peer that sends little does not wait behind those that flood.
 struct ByteBudget: ~Copyable {
     /// Received and sent bytes together: well below a millisecond of the kernel's work.
     static let bytesPerIteration = 2 << 20
@@ -53,14 +53,22 @@ struct ByteBudget: ~Copyable {
         bytesLeft = Self.bytesPerIteration
     }
 
-    /// Queues `word` for one of the next iterations.
+    /// Queues a connection that is not bulk for one of the next iterations.
     @inline(never)
-    mutating func postpone(_ word: LoopWord, isBulk: Bool) {
-        if isBulk { waitingBulk.push(word) } else { waiting.push(word) }
+    mutating func postpone(_ word: LoopWord) {
+        waiting.push(word)
     }
 
-    /// How many wait now, of either kind.
-    var deferredCounts: (others: Int, bulk: Int) { (waiting.count, waitingBulk.count) }
+    /// Queues a bulk connection for this iteration or one of the next.
+    mutating func postponeBulk(_ word: LoopWord) {
+        waitingBulk.push(word)
+    }
+
+    var hasWaiting: Bool { !waiting.isEmpty }
+
+    var waitingCount: Int { waiting.count }
+
+    var bulkCount: Int { waitingBulk.count }
 
     /// The next one that is not bulk, if there is budget left.
     mutating func popWaiting() -> LoopWord? {

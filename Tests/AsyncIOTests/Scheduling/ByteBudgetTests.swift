@@ -304,6 +304,31 @@ struct ByteBudgetTests {
         }
     }
 
+    /// What comes in the same iteration as a flood, but later, is served before it.
+    // covers: F17
+    @Test func floodsComeLastInAnIteration() async throws {
+        try await withScriptedNetwork(.readiness, patiently) { network in
+            let flood = [UInt8](repeating: 8, count: 200_000)
+            var order: [Int] = []
+            let connections = try (0..<3).map { number in
+                try network.connect(Counting { _ in order.append(number) })
+            }
+            await network.idle()
+            // From now on the first two are known to move much.
+            for connection in connections[..<2] { connection.peer.sends(flood) }
+            await network.idle()
+            order = []
+            for connection in connections[..<2] { connection.peer.sends(flood) }
+            connections[2].peer.sends("x")
+            let ticks = network.loop.statistics.ticks
+            await network.loop.until { order.count == 3 }
+            #expect(network.loop.statistics.ticks - ticks <= 2)
+            #expect(order == [2, 0, 1])
+            await network.idle()
+            for connection in connections { connection.transport.close() }
+        }
+    }
+
     // covers: 36
     @Test func aLoopClosesWhileConnectionsAreDeferred() async throws {
         try await withScriptedNetworkThread(.readiness) { network in
