@@ -48,7 +48,7 @@ final class Listener: EventSource {
         let isTCP = localAddress?.family != .unix
         connectionOptions = options.connectionOptions.filter { isTCP || $0.key.level != SocketOption.noDelay.level }
         super.init()
-        reservedBytes = 0
+        reservedBytes = Self.neverBulk
         // Not watched yet, but closed with the loop.
         _ = loop.register(self)
         loop.claim(socket.descriptor, for: self)

@@ -1,4 +1,4 @@
-/// Connections that found no bytes left in the budget of an earlier iteration.
+/// Connections that found no bytes left in the budget of an earlier iteration, and those that move much.
 extension EventLoop {
     /// Calls `run` with the deferred connections that are not bulk, as far as the budget goes, in order.
     @inline(__always)
@@ -10,12 +10,13 @@ extension EventLoop {
         }
     }
 
-    /// The same with the first `count` bulk ones.
+    /// Calls `run` with the first `count` bulk connections, as far as the budget goes, in order, and whether each was left by an
+    /// earlier iteration.
     @inline(__always)
-    final func forEachBulk(_ count: Int, _ run: (LoopWord) -> Void) {
+    final func forEachBulk(_ count: Int, deferred: Int, _ run: (LoopWord, Bool) -> Void) {
         for number in 0..<count {
             guard let word = core.pointee.budget.popBulk(isFirst: number == 0) else { break }
-            run(word)
+            run(word, number < deferred)
         }
     }
 
@@ -25,8 +26,13 @@ extension EventLoop {
     }
 
     @inline(never)
-    final func runBulk(_ count: Int, _ executor: UnownedTaskExecutor) {
-        forEachBulk(count) { runDeferred($0, executor) }
+    final func runBulk(_ count: Int, deferred: Int, _ executor: UnownedTaskExecutor) {
+        forEachBulk(count, deferred: deferred) { word, wasDeferred in
+            if wasDeferred { return runDeferred(word, executor) }
+            // SAFETY: not retained, as in `run(_:_:)`.
+            guard let source = core.pointee.sources.unretained(word.name) else { return }
+            source._withUnsafeGuaranteedRef { run($0, core.pointee.budget.bytesLeft, executor) }
+        }
     }
 
     @inline(__always)
@@ -56,7 +62,11 @@ extension EventLoop {
     @inline(__always)
     final func finishDeferred(_ source: EventSource?, _ bytesBefore: Int) {
         source?.moved(bytesBefore &- core.pointee.budget.bytesLeft)
-        if core.pointee.budget.bytesLeft == bytesBefore { core.pointee.budget.use(ByteBudget.bytesPerGrant) }
+        if core.pointee.budget.bytesLeft == bytesBefore {
+            core.pointee.budget.use(ByteBudget.bytesPerGrant)
+        } else {
+            source?.grants = []
+        }
     }
 
     /// Suspends a task until the budget of an iteration serves it. On its loop.

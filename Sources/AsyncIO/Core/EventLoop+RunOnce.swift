@@ -14,6 +14,7 @@ extension EventLoop {
     /// One tick. The only place where callbacks are called; all others just add to the ready queue. asyncio: `_run_once`.
     final func runOnce() throws(Errno) {
         core.pointee.tick &+= 1
+        let deferredBulk = core.pointee.budget.bulkCount
         var submissionsLeft = Self.mostSubmissionsPerIteration
         takeInbox(&submissionsLeft)
         if core.pointee.timers.hasDeadEntries { removeCancelledTimers() }
@@ -38,7 +39,7 @@ extension EventLoop {
         // that keeps rescheduling itself can starve input and output.
         let executor = asUnownedTaskExecutor()
         if core.pointee.debug.isOn {
-            runQueuedMeasuring(executor)
+            runQueuedMeasuring(deferredBulk, executor)
         } else {
             var remaining = core.pointee.ready.count
             let bulk = core.pointee.budget.bulkCount
@@ -47,7 +48,7 @@ extension EventLoop {
                 run(core.pointee.ready.pop(), executor)
                 remaining -= 1
             }
-            if bulk > 0 { runBulk(bulk, executor) }
+            if bulk > 0 { runBulk(bulk, deferred: deferredBulk, executor) }
         }
 
         core.pointee.budget.renew()
@@ -83,8 +84,13 @@ extension EventLoop {
     private final func run(_ source: EventSource, _ word: LoopWord, _ executor: UnownedTaskExecutor) {
         let bytesBefore = core.pointee.budget.bytesLeft
         guard bytesBefore > Int(source.reservedBytes) else {
-            return source.isBulk ? core.pointee.budget.postponeBulk(word) : core.pointee.budget.postpone(word)
+            return source.isBulk ? core.pointee.budget.queueBulk(word) : core.pointee.budget.postpone(word)
         }
+        run(source, bytesBefore, executor)
+    }
+
+    @inline(__always)
+    final func run(_ source: EventSource, _ bytesBefore: Int, _ executor: UnownedTaskExecutor) {
         source.isQueued = false
         // The tail job: without it, a task would wait for another poll after the event it waited for.
         if let job = source.run() { job.runSynchronously(on: executor) }

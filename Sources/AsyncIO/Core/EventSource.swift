@@ -21,10 +21,12 @@ package class EventSource {
     @exclusivity(unchecked) final var isQueued = false
     /// What the selector told since its last turn.
     @exclusivity(unchecked) package final var readiness: Readiness = []
-    /// Directions in which one call may be made although the budget is used up: it has waited for that.
+    /// Directions in which one call may be made although the budget is used up, since the source was deferred before.
     @exclusivity(unchecked) final var grants: Readiness = []
-    /// It runs while more bytes than this are left in the loop's ``ByteBudget``: always, if it moves no bytes.
+    /// The source runs while more bytes than this are left in the loop's ``ByteBudget``: always, if it moves no bytes.
     @exclusivity(unchecked) final var reservedBytes = Int32.min
+    /// For a source that needs a budget and is never bulk.
+    static let neverBulk: Int32 = -1
 
     /// Whether it moves much, so that others go first.
     final var isBulk: Bool { reservedBytes > 0 }
@@ -106,13 +108,13 @@ extension EventLoop {
         core.pointee.releasedSpare.removeAll(keepingCapacity: true)
     }
 
-    /// Gives `source` its turn: one that moves much goes after all others. Once, however many events there are.
+    /// Queues `source` to run, once, however many events there are. One that moves much runs after all others.
     @inline(__always)
     package final func queue(_ source: EventSource) {
         guard !source.isQueued, let name = source.name else { return }
         source.isQueued = true
         let word = LoopWord(.source, name)
-        if source.isBulk { core.pointee.budget.postponeBulk(word) } else { core.pointee.ready.push(word) }
+        if source.isBulk { core.pointee.budget.queueBulk(word) } else { core.pointee.ready.push(word) }
     }
 
     /// Calls `endOfTick()` of `source` when this tick has run.

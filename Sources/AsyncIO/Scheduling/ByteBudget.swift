@@ -59,8 +59,8 @@ struct ByteBudget: ~Copyable {
         waiting.push(word)
     }
 
-    /// Queues a bulk connection for this iteration or one of the next.
-    mutating func postponeBulk(_ word: LoopWord) {
+    /// Queues a bulk connection for the end of this iteration or one of the next.
+    mutating func queueBulk(_ word: LoopWord) {
         waitingBulk.push(word)
     }
 
