@@ -1,11 +1,10 @@
-/// Where connections come from: the call that opened one, or the server that accepts them, which all of them share.
+/// What opened connections: a call, or a server, whose connections share one of these.
 final class ConnectionOrigin {
     let site: CallSite
-    /// Who counts the connections.
+    /// The server, which counts its connections.
     weak var server: Server?
 
-    init(_ site: CallSite, server: Server? = nil) {
+    init(_ site: CallSite) {
         self.site = site
-        self.server = server
     }
 }

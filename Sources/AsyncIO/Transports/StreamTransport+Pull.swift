@@ -139,6 +139,6 @@ extension StreamTransport {
         if let lossError { return lossError }
         if loop.isClosed { return EventLoopError.closed }
         if state.writing != .cutOff { return EventLoopError.transportClosed }
-        return EventLoopError.incompleteWrite(bytes: turn?.sentBytes ?? 0, peer: peerAddress)
+        return EventLoopError.incompleteWrite(bytes: cutOffBytes, peer: peerAddress)
     }
 }

@@ -28,8 +28,7 @@ public final class StreamTransport {
     /// All bytes of tasks' writes that went out. Changed by the loop's thread only; others may read it.
     let writtenBytes = Atomic<Int>(0)
     @exclusivity(unchecked) var queue = WriteQueue()
-    /// `nil` while no task's write waits, unless one was cut off.
-    @exclusivity(unchecked) var turn: WriteTurn?
+    @exclusivity(unchecked) var turn = WriteTurn.free
     @exclusivity(unchecked) var writeWaiter = StreamWaiter()
 
     /// The address of this end, as it was when the connection began. asyncio: `get_extra_info("sockname")`.
@@ -40,7 +39,7 @@ public final class StreamTransport {
     public let peerAddress: SocketAddress?
     /// Whether a write that was dropped has been reported.
     var hasReportedDrop = false
-    private let source: ConnectionOrigin?
+    private let madeBy: ConnectionOrigin?
     /// Why the connection was lost; `nil` for a clean end.
     @exclusivity(unchecked) private(set) var lossError: (any Error)?
     /// Bounds a close that waits for the peer to take what is left.
@@ -55,7 +54,7 @@ public final class StreamTransport {
         case none
         /// The driver is detached.
         case happened
-        /// The protocol has been notified, or is: at once for a task's connection.
+        /// The protocol was notified, or is being notified. A task's connection has none.
         case known
         case socketClosed
     }
@@ -70,17 +69,17 @@ public final class StreamTransport {
         bufferedConsumer = consumer as? any BufferedStreamProtocol
         isPush = consumer != nil
         self.peerAddress = peerAddress ?? driver.socket.peerAddress
-        source = server?.connectionOrigin ?? origin.map { ConnectionOrigin($0) }
+        madeBy = server?.connectionOrigin ?? origin.map { ConnectionOrigin($0) }
         localAddress = driver.socket.localAddress
         driver.transport = self
         server?.connectionBegan()
     }
 
     /// Where it was opened, or its server.
-    var origin: CallSite? { source?.site }
+    var origin: CallSite? { madeBy?.site }
 
     /// The server that has accepted it, while it is there.
-    var server: Server? { source?.server }
+    var server: Server? { madeBy?.server }
 
     private var wasLost: Bool { loss != .none }
 
@@ -378,9 +377,7 @@ public final class StreamTransport {
     func wakeTasks() {
         readWaiter.end(on: loop)
         writeWaiter.end(on: loop)
-        guard let turn else { return }
-        for token in turn.line { loop.settle(token, .closed) }
-        turn.line = []
+        dismissLine()
     }
 
     private func finish() {
