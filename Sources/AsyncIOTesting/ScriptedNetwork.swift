@@ -43,8 +43,6 @@ public final class ScriptedNetwork {
             makeDriver = { near, peer in
                 let driver = ScriptedStreamDriver(loop: loop, socket: near, calls: peer)
                 try driver.startWatching()
-                // A new connection is writable: the first event of an edge-triggered registration.
-                selector.tell(near.descriptor, .write)
                 return driver
             }
         case .completion:

@@ -36,14 +36,21 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
 
     private var wakerToken: UInt64 = 0
     private var told: [ReadyEvent] = []
+    /// What descriptors are ready for and not watched for.
+    private var unwatched: [FileDescriptor: Readiness] = [:]
 
     public override init(clock: VirtualClock) {
         super.init(clock: clock)
     }
 
-    /// Tells the loop in its next wait that `descriptor` is ready. Nothing happens if it is not registered.
+    /// Tells the loop in its next wait that `descriptor` is ready. Nothing happens if it is not registered; a direction that
+    /// it is not watched for is told when it is.
     public func tell(_ descriptor: FileDescriptor, _ readiness: Readiness) {
         guard let registration = registrations[descriptor] else { return }
+        let ignored = Readiness([.read, .write]).subtracting(registration.interest)
+        unwatched[descriptor, default: []].formUnion(readiness.intersection(ignored))
+        let readiness = readiness.subtracting(ignored)
+        if readiness.isEmpty { return }
         // Both directions of one descriptor come as one event.
         if let index = told.firstIndex(where: { $0.token == registration.token }) {
             told[index].readiness.formUnion(readiness)
@@ -81,11 +88,13 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
         if let error = nextError.take() { throw error }
         if registrations[descriptor] == nil { throw .noSuchFileOrDirectory }
         registrations[descriptor] = Registration(interest: interest, trigger: trigger, token: token)
+        if let readiness = unwatched.removeValue(forKey: descriptor) { tell(descriptor, readiness) }
     }
 
     public func unregister(_ descriptor: FileDescriptor) throws(Errno) {
         if descriptor == waker { return }
         calls.append(.unregister(descriptor))
+        unwatched[descriptor] = nil
         guard let registration = registrations.removeValue(forKey: descriptor) else { throw .noSuchFileOrDirectory }
         told.removeAll { $0.token == registration.token }
     }
