@@ -6,7 +6,7 @@ package import SystemPackage
 /// asyncio: `SelectorEventLoop`.
 open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     private let selector: any BaseSelector
-    /// Whether a transport's registration is told once. Otherwise its driver masks it.
+    /// Whether connections are watched edge-triggered.
     package final let isEdgeTriggered: Bool
     /// Emptied at each wait; kept, so that a tick allocates nothing.
     @exclusivity(unchecked) private var events: [ReadyEvent] = []

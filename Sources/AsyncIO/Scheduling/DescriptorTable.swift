@@ -7,7 +7,7 @@ struct DescriptorTable: ~Copyable {
 
     private var users: [EventSource?] = []
     private var farUsers: [CInt: EventSource] = [:]
-    /// Shorter than the other array where tasks use no sockets themselves, but streams.
+    /// Empty until a task uses the loop's operations on sockets.
     private var shares: [TickShare] = []
     private var farShare = TickShare()
 

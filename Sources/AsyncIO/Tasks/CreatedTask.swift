@@ -1,4 +1,4 @@
-/// The record of a task that runs an operation of a program's, or of the library's.
+/// The record of a task that has a name, and an end that others may be told of.
 @usableFromInline
 final class CreatedTask: TaskRecord, @unchecked Sendable {
     private let taskName: String?
@@ -41,7 +41,7 @@ final class CreatedTask: TaskRecord, @unchecked Sendable {
         return await operation()
     }
 
-    override func ended() {
+    override func taskEnded() {
         let error = error.take()
         if let whenEnded = whenEnded.take() {
             whenEnded(error)

@@ -33,15 +33,16 @@ class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
 
     final override var site: CallSite { creationSite }
 
-    /// Looks for who calls. Whether it can wait here.
+    /// Finds the record of the calling task.
     ///
     /// - Parameter isolation: The caller's.
+    /// - Returns: Whether the caller can wait here.
     @usableFromInline
     final func findCaller(_ isolation: (any Actor)?) -> Bool {
         if !loop.isHome(of: isolation) { return false }
         guard let caller = loop.core.pointee.runningTasks.unretained(.current) else { return loop.isHomeOfCurrentTask }
         self.caller = caller
-        needsNoHandler()
+        omitHandler()
         return true
     }
 
@@ -78,7 +79,7 @@ class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
         await suspendInPlace { callerSuspension.begin($0, isolation, on: loop) }
     }
 
-    final override func ended() {
+    final override func taskEnded() {
         callerSuspension.end(on: loop)
     }
 

@@ -44,11 +44,11 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     /// Where the task was created.
     var site: CallSite { fatalError("a task record does not know where its task was created") }
 
-    /// The task has ended.
-    func ended() {}
+    /// Is called when the task has ended.
+    func taskEnded() {}
 
-    /// Its waits are cancelled by another task that waits for it.
-    final func needsNoHandler() {
+    /// Does without a cancellation handler, because the task that waits for this one cancels it.
+    final func omitHandler() {
         hasHandler = false
     }
 
@@ -99,7 +99,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         isFinished = true
         core.pointee.runningTasks.remove(identity)
         core.pointee.tasks.remove(self)
-        ended()
+        taskEnded()
         if core.pointee.isDraining { loop.taskEnded() }
     }
 

@@ -25,7 +25,7 @@ package class ReadinessStreamDriver: StreamDriver {
     /// Whether a short receive may leave bytes behind, or an end, that no further event tells of.
     @exclusivity(unchecked) private var mustReadOn = false
     @exclusivity(unchecked) private var isPushing = false
-    /// What the selector tells; both directions, always, where it tells once.
+    /// What the selector watches for.
     @exclusivity(unchecked) private var interest: Readiness = []
     @exclusivity(unchecked) private var isWatched = false
     @exclusivity(unchecked) private var isClosed = false
@@ -120,15 +120,16 @@ package class ReadinessStreamDriver: StreamDriver {
 
     private final var trigger: Trigger { loop.isEdgeTriggered ? .edge : .level }
 
-    /// An event told that the socket is readable, which was known and nobody waits for.
+    /// An event reported that the socket is readable, although that was known and nobody waits for it.
     @inline(__always)
     private final func ignoreRead() {
         if !loop.isEdgeTriggered { setInterest(interest.subtracting(.read)) }
     }
 
-    /// An event told that the socket is writable, which was known. Edge-triggered, that comes along with other news.
-    private final func ignoreWrite(_ news: Readiness) {
-        if !loop.isEdgeTriggered || news == .write { setInterest(interest.subtracting(.write)) }
+    /// An event reported that the socket is writable, although that was known. An edge-triggered selector reports it along with
+    /// other events too, where it costs nothing.
+    private final func ignoreWrite(_ readiness: Readiness) {
+        if !loop.isEdgeTriggered || readiness == .write { setInterest(interest.subtracting(.write)) }
     }
 
     /// A call in `direction` would block: an event must tell when it would not.
