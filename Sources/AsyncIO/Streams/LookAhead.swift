@@ -1,5 +1,7 @@
 /// Bytes that a reader has received and nobody has taken. It knows no connection.
 ///
+/// An object, because a reader that never looks ahead has none.
+///
 /// Its memory is retained from one line to the next, so that a line costs no allocation of its own. It begins small and grows
 /// with what comes at once, since most connections are idle most of the time.
 final class LookAhead {
