@@ -1,4 +1,4 @@
-/// Connections that found no bytes left in the budget of an earlier iteration, and those that move much.
+/// The connections that an earlier iteration had no bytes left for, and those that move much.
 extension EventLoop {
     /// Calls `run` with the deferred connections that are not bulk, as far as the budget goes, in order.
     @inline(__always)
@@ -10,13 +10,13 @@ extension EventLoop {
         }
     }
 
-    /// Calls `run` with the first `count` bulk connections, as far as the budget goes, in order, and whether each was left by an
-    /// earlier iteration.
+    /// Calls `run` with the first `count` bulk connections, as far as the budget goes, in order, and with whether an earlier
+    /// iteration has left the connection.
     @inline(__always)
-    final func forEachBulk(_ count: Int, deferred: Int, _ run: (LoopWord, Bool) -> Void) {
+    final func forEachBulk(_ count: Int, _ run: (LoopWord, _ wasDeferred: Bool) -> Void) {
         for number in 0..<count {
-            guard let word = core.pointee.budget.popBulk(isFirst: number == 0) else { break }
-            run(word, number < deferred)
+            guard let (word, wasDeferred) = core.pointee.budget.popBulk(isFirst: number == 0) else { break }
+            run(word, wasDeferred)
         }
     }
 
@@ -26,8 +26,8 @@ extension EventLoop {
     }
 
     @inline(never)
-    final func runBulk(_ count: Int, deferred: Int, _ executor: UnownedTaskExecutor) {
-        forEachBulk(count, deferred: deferred) { word, wasDeferred in
+    final func runBulk(_ count: Int, _ executor: UnownedTaskExecutor) {
+        forEachBulk(count) { word, wasDeferred in
             if wasDeferred { return runDeferred(word, executor) }
             // SAFETY: not retained, as in `run(_:_:)`.
             guard let source = core.pointee.sources.unretained(word.name) else { return }

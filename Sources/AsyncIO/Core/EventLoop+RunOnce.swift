@@ -14,7 +14,6 @@ extension EventLoop {
     /// One tick. The only place where callbacks are called; all others just add to the ready queue. asyncio: `_run_once`.
     final func runOnce() throws(Errno) {
         core.pointee.tick &+= 1
-        let deferredBulk = core.pointee.budget.bulkCount
         var submissionsLeft = Self.mostSubmissionsPerIteration
         takeInbox(&submissionsLeft)
         if core.pointee.timers.hasDeadEntries { removeCancelledTimers() }
@@ -39,7 +38,7 @@ extension EventLoop {
         // that keeps rescheduling itself can starve input and output.
         let executor = asUnownedTaskExecutor()
         if core.pointee.debug.isOn {
-            runQueuedMeasuring(deferredBulk, executor)
+            runQueuedMeasuring(executor)
         } else {
             var remaining = core.pointee.ready.count
             let bulk = core.pointee.budget.bulkCount
@@ -48,7 +47,7 @@ extension EventLoop {
                 run(core.pointee.ready.pop(), executor)
                 remaining -= 1
             }
-            if bulk > 0 { runBulk(bulk, deferred: deferredBulk, executor) }
+            if bulk > 0 { runBulk(bulk, executor) }
         }
 
         core.pointee.budget.renew()

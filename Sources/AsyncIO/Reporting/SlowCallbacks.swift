@@ -12,7 +12,7 @@ extension EventLoop {
 
     /// As the plain loop of `runOnce()`.
     @inline(never)
-    final func runQueuedMeasuring(_ deferredBulk: Int, _ executor: UnownedTaskExecutor) {
+    final func runQueuedMeasuring(_ executor: UnownedTaskExecutor) {
         var remaining = core.pointee.ready.count
         var began = now
         let bulk = core.pointee.budget.bulkCount
@@ -21,9 +21,7 @@ extension EventLoop {
             remaining -= 1
             began = runMeasuring(core.pointee.ready.pop(), isDeferred: false, since: began, executor)
         }
-        forEachBulk(bulk, deferred: deferredBulk) {
-            began = runMeasuring($0, isDeferred: $1, since: began, executor)
-        }
+        forEachBulk(bulk) { began = runMeasuring($0, isDeferred: $1, since: began, executor) }
         core.pointee.debug.begunTask = nil
     }
 

@@ -25,6 +25,8 @@ struct ByteBudget: ~Copyable {
     private(set) var bytesLeft = bytesPerIteration
     private var waiting = ReadyQueue(capacity: 16)
     private var waitingBulk = ReadyQueue(capacity: 16)
+    /// How many bulk connections, at the front of their queue, an earlier iteration has left there.
+    private var deferredBulkCount = 0
 
     /// Whether connections wait for the next iteration, which must not sleep then.
     var hasDeferred: Bool { !waiting.isEmpty || !waitingBulk.isEmpty }
@@ -51,6 +53,7 @@ struct ByteBudget: ~Copyable {
     @inline(__always)
     mutating func renew() {
         bytesLeft = Self.bytesPerIteration
+        deferredBulkCount = waitingBulk.count
     }
 
     /// Queues a connection that is not bulk for one of the next iterations.
@@ -75,10 +78,13 @@ struct ByteBudget: ~Copyable {
         waiting.isEmpty || bytesLeft <= 0 ? nil : waiting.pop()
     }
 
-    /// The next bulk one. The first of an iteration needs no budget, so that they go on in any case.
-    mutating func popBulk(isFirst: Bool) -> LoopWord? {
+    /// Returns the next bulk connection, and whether an earlier iteration has left it. The first one of an iteration needs no
+    /// budget, so that each iteration serves one.
+    mutating func popBulk(isFirst: Bool) -> (word: LoopWord, wasDeferred: Bool)? {
         if waitingBulk.isEmpty || !isFirst && bytesLeft <= Self.bytesReservedFromBulk { return nil }
-        return waitingBulk.pop()
+        let wasDeferred = deferredBulkCount > 0
+        if wasDeferred { deferredBulkCount -= 1 }
+        return (waitingBulk.pop(), wasDeferred)
     }
 
     /// Moves all sources that wait to the ready queue, because the loop closes.

@@ -329,6 +329,47 @@ struct ByteBudgetTests {
         }
     }
 
+    /// A connection that was deferred may make one call without budget. It does not retain that right when it has made one.
+    // covers: F17
+    @Test func deferredConnectionsUseUpTheirGrant() async throws {
+        try await withScriptedNetwork(.readiness, patiently) { network in
+            let flood = [UInt8](repeating: 9, count: 200_000)
+            var received = 0
+            let connections = try (0..<40).map { _ in try network.connect(Counting { received += $0 }) }
+            await network.idle()
+            for _ in 0..<2 {
+                received = 0
+                for connection in connections { connection.peer.sends(flood) }
+                await network.loop.until { received == 40 * flood.count }
+            }
+            #expect(connections.allSatisfy { $0.transport.driver.grants.isEmpty })
+            for connection in connections { connection.transport.close() }
+        }
+    }
+
+    /// Accepting many connections at once does not make a listener run after all others.
+    // covers: F17
+    @Test(arguments: LoopKind.available)
+    func aListenerIsNeverBulk(kind: LoopKind) async throws {
+        try await withLoop(kind, patiently) { loop in
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let address = try #require(server.localAddresses.first)
+            let clients = try (0..<16).map { _ in
+                let client = try Socket.stream(for: address)
+                _ = try client.connect(to: address)
+                return client
+            }
+            while server.acceptedCount < clients.count {
+                await loop.yield()
+                #expect(!server.listeners[0].isBulk)
+            }
+            server.close()
+            server.abortClients()
+            try await server.waitClosed()
+            for client in clients { client.close() }
+        }
+    }
+
     // covers: 36
     @Test func aLoopClosesWhileConnectionsAreDeferred() async throws {
         try await withScriptedNetworkThread(.readiness) { network in
