@@ -46,8 +46,11 @@ public protocol BaseSelector: Poller where Event == ReadyEvent {
     /// something other than `read` and `write`, or if `trigger` is not supported.
     func register(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno)
 
-    /// Changes what is watched. A direction that is added and ready already is reported by the next wait, edge-triggered too. Throws `ENOENT` if the descriptor is not registered, `EINVAL` as `register` does. If the
-    /// system refuses the change, the registration has ended.
+    /// Changes what is watched.
+    ///
+    /// If the descriptor is ready in a direction that was added, the next wait reports it, edge-triggered too. Throws `ENOENT` if
+    /// the descriptor is not registered, `EINVAL` as `register` does. If the system refuses the change, the registration has
+    /// ended.
     func modify(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno)
 
     /// Ends the watch. Throws `ENOENT` if there is none; a descriptor that was closed meanwhile is no error.

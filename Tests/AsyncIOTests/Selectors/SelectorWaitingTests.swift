@@ -184,6 +184,23 @@ struct SelectorWaitingTests {
         selector.close()
     }
 
+    /// What a connection relies on that is watched for writing only when a send has blocked.
+    // covers: 22
+    @Test(arguments: SystemSelector.all)
+    func modifyReportsADirectionThatIsReadyAlready(kind: SystemSelector) throws {
+        let selector = try kind.make()
+        let trigger: Trigger = selector.supportsEdgeTrigger ? .edge : .level
+        let (near, far) = try Socket.pair()
+        try selector.register(near.descriptor, interest: .read, trigger: trigger, token: 1)
+        #expect(try selector.events().isEmpty)
+        try selector.modify(near.descriptor, interest: [.read, .write], trigger: trigger, token: 1)
+        #expect(try selector.events().map(\.readiness) == [.write])
+        try selector.unregister(near.descriptor)
+        near.close()
+        far.close()
+        selector.close()
+    }
+
     #if os(Linux)
     // covers: 22
     @Test func urgentDataIsToldEdgeTriggered() throws {
