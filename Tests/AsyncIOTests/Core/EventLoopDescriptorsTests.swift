@@ -139,7 +139,7 @@ struct EventLoopDescriptorsTests {
                 isClosed.set()
             }
             let thread = OtherThread { try? loop.runForever() }
-            while !isClosed.isSet { usleep(1_000) }
+            for _ in 0..<20_000 where !isClosed.isSet { usleep(1_000) }
             // The first one that finds the loop asleep.
             for _ in 0..<5_000 {
                 try loop.callSoonThreadsafe {}
