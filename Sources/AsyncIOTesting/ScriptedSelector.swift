@@ -36,15 +36,17 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
 
     private var wakerToken: UInt64 = 0
     private var told: [ReadyEvent] = []
-    /// What descriptors are ready for and not watched for.
+    /// The readiness that was not reported because the descriptor was not watched for it.
     private var unwatched: [FileDescriptor: Readiness] = [:]
 
     public override init(clock: VirtualClock) {
         super.init(clock: clock)
     }
 
-    /// Tells the loop in its next wait that `descriptor` is ready. Nothing happens if it is not registered; a direction that
-    /// it is not watched for is told when it is.
+    /// Reports to the loop in its next wait that `descriptor` is ready.
+    ///
+    /// Nothing happens if the descriptor is not registered. If it is not watched for one of the directions, that one is
+    /// reported when it is watched.
     public func tell(_ descriptor: FileDescriptor, _ readiness: Readiness) {
         guard let registration = registrations[descriptor] else { return }
         let ignored = Readiness([.read, .write]).subtracting(registration.interest)

@@ -109,7 +109,8 @@ public final class Server {
         for connection in connections { connection.abort() }
     }
 
-    /// Those that are open. The loop holds them; a list of the server's own would cost each of them memory.
+    /// The connections that are open. They are found through the loop, because a list of the server's own would cost memory for
+    /// each connection, and it is needed only when all of them are closed.
     private var connections: [StreamTransport] {
         loop.core.pointee.sources.names.compactMap { name in
             let driver = loop.core.pointee.sources[name]?.pointee as? StreamDriver

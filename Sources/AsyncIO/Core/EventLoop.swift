@@ -95,8 +95,8 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
         throw .notSupported
     }
 
-    /// Changes what a descriptor is watched for, which its source goes on using. Nothing is an interest too: the poller does
-    /// not know the descriptor then, but it stays the source's. Throws `ENOENT` if the poller has forgotten it.
+    /// Changes what a descriptor is watched for that its source goes on using. The interest may be empty: then the poller does
+    /// not watch the descriptor, but it stays the source's. Throws `ENOENT` if the poller has forgotten it.
     package func rewatch(
         _ descriptor: FileDescriptor, _ source: EventSource, from former: Readiness, to interest: Readiness,
         _ trigger: Trigger

@@ -25,7 +25,7 @@ package class EventSource {
     @exclusivity(unchecked) final var grants: Readiness = []
     /// The source runs while more bytes than this are left in the loop's ``ByteBudget``: always, if it moves no bytes.
     @exclusivity(unchecked) final var reservedBytes = Int32.min
-    /// For a source that needs a budget and is never bulk.
+    /// The value for a source that needs a budget and never counts as bulk.
     static let neverBulk: Int32 = -1
 
     /// Whether it moves much, so that others go first.
@@ -108,7 +108,7 @@ extension EventLoop {
         core.pointee.releasedSpare.removeAll(keepingCapacity: true)
     }
 
-    /// Queues `source` to run, once, however many events there are. One that moves much runs after all others.
+    /// Queues `source` to run once, however many events there are. A source that moves much runs after all others.
     @inline(__always)
     package final func queue(_ source: EventSource) {
         guard !source.isQueued, let name = source.name else { return }

@@ -7,7 +7,7 @@ struct DescriptorTable: ~Copyable {
 
     private var users: [EventSource?] = []
     private var farUsers: [CInt: EventSource] = [:]
-    /// Empty until a task uses the loop's operations on sockets.
+    /// Empty until a task calls one of the loop's socket operations.
     private var shares: [TickShare] = []
     private var farShare = TickShare()
 

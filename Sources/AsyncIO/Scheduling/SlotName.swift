@@ -23,7 +23,7 @@ package struct SlotName: Hashable, Sendable {
     package var bits: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
 }
 
-/// A ``StoredName`` that one thread changes and others read.
+/// An optional name that one thread changes and other threads read.
 struct AtomicName: ~Copyable {
     private let bits = Atomic<UInt64>(.max)
 

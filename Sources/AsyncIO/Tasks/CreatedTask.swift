@@ -1,4 +1,6 @@
-/// The record of a task that has a name, and an end that others may be told of.
+/// The record of a task with a name and a call site, whose end may be reported to an observer.
+///
+/// All tasks have one but those of time limits and of served connections.
 @usableFromInline
 final class CreatedTask: TaskRecord, @unchecked Sendable {
     private let taskName: String?
@@ -46,7 +48,7 @@ final class CreatedTask: TaskRecord, @unchecked Sendable {
         if let whenEnded = whenEnded.take() {
             whenEnded(error)
         } else if let error, loop.core.pointee.isDraining {
-            // Whoever would await it may be gone.
+            // The task that would await this one may have ended.
             loop.reportUnread(error, of: self)
         }
     }

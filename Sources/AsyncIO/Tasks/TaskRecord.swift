@@ -41,10 +41,10 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     /// For reports.
     @usableFromInline var name: String? { nil }
 
-    /// Where the task was created.
+    /// Where the task was created. Every subclass overrides it, so the trap is out of reach.
     var site: CallSite { fatalError("a task record does not know where its task was created") }
 
-    /// Is called when the task has ended.
+    /// Called when the task has ended.
     func taskEnded() {}
 
     /// Does without a cancellation handler, because the task that waits for this one cancels it.

@@ -5,10 +5,10 @@ package import SystemPackage
 
 /// Calls the kernel when the selector says that it would not block.
 ///
-/// The socket is registered once, edge-triggered, so no message costs a registration. The price is that readiness must be
-/// remembered here: it is told once, and lasts until a call would block. For writing it is registered when a send would block
-/// for the first time: before, each piece of a large message that arrives would bring an event that only says that the
-/// socket is writable still.
+/// The socket is registered once, edge-triggered, so that no message costs a registration. The price is that readiness must be
+/// remembered here: the selector reports it once, and it lasts until a call would block. The socket is watched for writing only
+/// from the first send that would block. Until then the selector would report with each piece of a large message that the
+/// socket is still writable.
 ///
 /// A receive that fills less than the buffer has emptied the socket, which saves the call that would find that out. Not so
 /// after a hang-up was told, since the end that follows the bytes has no event of its own any more, nor after urgent data

@@ -18,12 +18,12 @@ public final class StreamTransport {
     let driver: StreamDriver
     @exclusivity(unchecked) var readWaiter = StreamWaiter()
     @exclusivity(unchecked) var state = StreamTransportState()
-    // The small ones fill what alignment leaves free, here and below: every connection has them.
+    // Small fields stand where alignment leaves room, here and below, because every connection has them.
     @exclusivity(unchecked) private(set) var sawEnd = false
     /// Whether it was made for a protocol.
     let isPush: Bool
     private var loss = Loss.none
-    /// How many of the reader and the writer are left.
+    /// How many of the two streams exist: the reader and the writer.
     private let streamCount = Atomic<UInt8>(0)
     /// All bytes of tasks' writes that went out. Changed by the loop's thread only; others may read it.
     let writtenBytes = Atomic<Int>(0)
@@ -33,13 +33,13 @@ public final class StreamTransport {
 
     /// The address of this end, as it was when the connection began. asyncio: `get_extra_info("sockname")`.
     public let localAddress: SocketAddress?
-    /// What this program, or the peer's EOF, ended it by; the first counts. `nil` after a loss.
+    /// What ended the connection first, a call of this program or the peer's EOF. `nil` after a loss.
     var ending: Ending?
     /// The address of the peer. asyncio: `get_extra_info("peername")`.
     public let peerAddress: SocketAddress?
     /// Whether a write that was dropped has been reported.
     var hasReportedDrop = false
-    private let madeBy: ConnectionOrigin?
+    private let connectionOrigin: ConnectionOrigin?
     /// Why the connection was lost; `nil` for a clean end.
     @exclusivity(unchecked) private(set) var lossError: (any Error)?
     /// Bounds a close that waits for the peer to take what is left.
@@ -69,17 +69,17 @@ public final class StreamTransport {
         bufferedConsumer = consumer as? any BufferedStreamProtocol
         isPush = consumer != nil
         self.peerAddress = peerAddress ?? driver.socket.peerAddress
-        madeBy = server?.connectionOrigin ?? origin.map { ConnectionOrigin($0) }
+        connectionOrigin = server?.connectionOrigin ?? origin.map { ConnectionOrigin($0) }
         localAddress = driver.socket.localAddress
         driver.transport = self
         server?.connectionBegan()
     }
 
-    /// Where it was opened, or its server.
-    var origin: CallSite? { madeBy?.site }
+    /// The call that opened the connection, or that created its server.
+    var origin: CallSite? { connectionOrigin?.site }
 
-    /// The server that has accepted it, while it is there.
-    var server: Server? { madeBy?.server }
+    /// The server that accepted the connection, if it still exists.
+    var server: Server? { connectionOrigin?.server }
 
     private var wasLost: Bool { loss != .none }
 
@@ -297,12 +297,14 @@ public final class StreamTransport {
         perform(state.endedWriting(queuedBytes: outstandingBytes))
     }
 
-    /// A reader or a writer uses the connection.
+    /// A reader or a writer was created.
     func retainStreams() {
         streamCount.add(1, ordering: .relaxed)
     }
 
-    /// One of them is released. The connection ends with the last of them. Any thread.
+    /// The reader or the writer is released. The connection ends when both are.
+    ///
+    /// - Thread: any.
     func releaseStreams() {
         guard streamCount.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
         if let name = driver.name { loop.abandonSource(name) }
@@ -377,7 +379,7 @@ public final class StreamTransport {
     func wakeTasks() {
         readWaiter.end(on: loop)
         writeWaiter.end(on: loop)
-        dismissLine()
+        closeLine()
     }
 
     private func finish() {

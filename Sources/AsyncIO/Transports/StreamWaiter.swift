@@ -1,11 +1,12 @@
-/// The task that waits for one direction of a connection; or none. In one word, since every connection has two.
+/// The task that waits to read from a connection, or to write to it; or none. It fits into one word, because every connection
+/// has two.
 struct StreamWaiter {
-    /// 0; the address of a task's record, whose lowest bit is 0; or a token, shifted by one, and 1.
+    /// 0 for none, the address of a task's record, or a token, shifted by one bit, with 1 in the lowest bit.
     private var bits: UInt64 = 0
 
     init() {}
 
-    /// SAFETY: not retained. The task takes it away before it goes on, and its record lives as long as the task.
+    /// SAFETY: not retained. The task removes the waiter before it goes on, and its record lives as long as the task.
     @inline(__always)
     init(_ record: Unmanaged<TaskRecord>) {
         bits = UInt64(UInt(bitPattern: record.toOpaque()))
@@ -19,7 +20,7 @@ struct StreamWaiter {
     @inline(__always)
     var isEmpty: Bool { bits == 0 }
 
-    /// Takes the waiter away, which is not empty.
+    /// Removes the waiter, which is not empty.
     ///
     /// - Returns: The record, or `nil` and the token.
     @inline(__always)

@@ -1,24 +1,26 @@
-/// Whose turn it is to write, of the tasks that do. An idle connection has nothing to remember.
+/// The state of the serialized writes of tasks. An object only while a write waits, so that an idle connection has none.
 enum WriteTurn {
+    /// No task is writing.
     case free
-    /// A task writes; nothing of it had to wait yet, and nobody waits for it.
+    /// A task is writing. It has not waited yet, and no other task waits for it.
     case taken
-    case remembered(WriteProgress)
+    case inProgress(WriteProgress)
 }
 
-/// A write that is not complete, or for which others wait.
+/// A write that was not sent at once, or that other tasks wait for.
 final class WriteProgress {
-    /// Whether the write was ended before all of its bytes were sent. Then nobody has the turn any more.
+    /// Whether the write ended before all of its bytes were sent. Then no task writes any more.
     fileprivate(set) var wasCutOff = false
-    /// The tasks that wait for the turn, in order.
+    /// The tasks that wait to write, in order.
     fileprivate(set) var line: [WaiterToken] = []
-    /// What is left of the write.
+    /// How many bytes of the write are not sent.
     fileprivate(set) var unsentBytes = 0
-    /// How much of it went out; after a cut-off for good.
+    /// How many bytes of the write were sent. It stays as it is after a cut-off.
     fileprivate(set) var sentBytes = 0
 }
 
-/// Tasks that write take turns, each with the whole of its bytes: the end of the connection waits for whose turn it is.
+/// The writes of several tasks are serialized. Each is sent as a whole, and an orderly end of the connection waits for the
+/// current one.
 extension StreamTransport {
     /// Whether a task that wants to write has to wait.
     @inline(__always)
@@ -26,40 +28,43 @@ extension StreamTransport {
         switch turn {
         case .free: false
         case .taken: true
-        case .remembered(let progress): !progress.wasCutOff
+        case .inProgress(let progress): !progress.wasCutOff
         }
     }
 
     private var progress: WriteProgress? {
-        if case .remembered(let progress) = turn { progress } else { nil }
+        if case .inProgress(let progress) = turn { progress } else { nil }
     }
 
-    /// What is left of the write that has the turn.
+    /// How many bytes of the current write are not sent.
     var unsentTurnBytes: Int { progress?.unsentBytes ?? 0 }
 
-    /// How much of the write that was cut off went out.
+    /// How many bytes of the write that was cut off were sent.
     var cutOffBytes: Int { progress?.sentBytes ?? 0 }
 
-    /// What goes out before the connection may end in order.
+    /// How many bytes must be sent before the connection may end in order.
     var outstandingBytes: Int { writeBufferSize + unsentTurnBytes }
 
-    /// Takes the turn, which is free.
+    /// Begins a write while no other task is writing.
     func takeTurn() {
         turn = .taken
     }
 
-    private func remember() -> WriteProgress {
+    /// Creates the object if there is none yet.
+    private func makeProgress() -> WriteProgress {
         if let progress { return progress }
         let progress = WriteProgress()
-        turn = .remembered(progress)
+        turn = .inProgress(progress)
         return progress
     }
 
-    /// Waits for the writers before. A turn is handed over, so that nobody pushes in. On the loop, at home.
+    /// Waits until the tasks before this one have written. They hand the turn over, so that no later task comes first.
+    ///
+    /// - Thread: the loop's, in a task that is on its loop.
     func beginTurn(_ record: TaskRecord?) async throws {
         if state.isClosing || state.writing == .cutOff { throw endError }
         if !isTurnTaken { return takeTurn() }
-        let progress = remember()
+        let progress = makeProgress()
         let token = loop.makeWaiter()
         progress.line.append(token)
         let outcome = await loop.suspend(token, record)
@@ -69,15 +74,15 @@ extension StreamTransport {
         throw endError
     }
 
-    /// `count` more bytes of the write that has the turn went out.
+    /// Notes that `count` more bytes of the current write were sent, and how many are left.
     func sent(_ count: Int, unsentBytes: Int) {
         if unsentBytes == 0, progress == nil { return }
-        let progress = remember()
+        let progress = makeProgress()
         progress.sentBytes += count
         progress.unsentBytes = unsentBytes
     }
 
-    /// Hands the turn over, and ends the connection if that waited for it.
+    /// Ends the current write, lets the next task write, and ends the connection if that waited for the write.
     func endTurn() {
         if let progress {
             if progress.sentBytes > 0, progress.unsentBytes > 0, state.life != .lost { return cutOff(progress) }
@@ -85,25 +90,25 @@ extension StreamTransport {
             progress.unsentBytes = 0
         }
         if state.isEnding { perform(state.flushed(queuedBytes: outstandingBytes)) }
-        // A wait may have begun meanwhile.
+        // Read again each time, because the calls above may have begun a wait or ended all of them.
         while let progress, !progress.line.isEmpty {
             let next = progress.line.removeFirst()
-            // One that was cancelled may not have left the line yet.
+            // A task that was cancelled may still be in the list.
             if loop.isWaiting(next) { return loop.settle(next, .ready) }
         }
         turn = .free
     }
 
-    /// The connection was closed: nobody gets the turn any more.
-    func dismissLine() {
+    /// Ends the waits of the tasks that want to write, because the connection was closed or a write was cut off.
+    func closeLine() {
         guard let progress else { return }
         let line = progress.line
         progress.line = []
         for token in line { loop.settle(token, .closed) }
     }
 
-    /// The current write ends in the middle of its bytes. Nothing may follow them, and the peer must not take them for the
-    /// whole message, so whatever closes the socket from now on resets the connection.
+    /// Ends the current write in the middle of its bytes. No other bytes may follow, and the peer must not take them for the
+    /// whole message. Therefore closing the socket resets the connection from now on.
     private func cutOff(_ progress: WriteProgress) {
         let mustEnd = state.isEnding
         progress.unsentBytes = 0
@@ -111,6 +116,6 @@ extension StreamTransport {
         if mustEnd { return reset() }
         state.writeWasCutOff()
         driver.resetOnClose()
-        dismissLine()
+        closeLine()
     }
 }
