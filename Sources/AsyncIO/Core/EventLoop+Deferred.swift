@@ -18,6 +18,7 @@ extension EventLoop {
             guard let (word, wasDeferred) = core.pointee.budget.popBulk(isFirst: number == 0) else { break }
             run(word, wasDeferred)
         }
+        core.pointee.budget.leaveBulk()
     }
 
     @inline(never)

@@ -53,7 +53,6 @@ struct ByteBudget: ~Copyable {
     @inline(__always)
     mutating func renew() {
         bytesLeft = Self.bytesPerIteration
-        deferredBulkCount = waitingBulk.count
     }
 
     /// Queues a connection that is not bulk for one of the next iterations.
@@ -85,6 +84,11 @@ struct ByteBudget: ~Copyable {
         let wasDeferred = deferredBulkCount > 0
         if wasDeferred { deferredBulkCount -= 1 }
         return (waitingBulk.pop(), wasDeferred)
+    }
+
+    /// This iteration runs no more bulk connections. Not part of ``renew()``, which costs each iteration something.
+    mutating func leaveBulk() {
+        deferredBulkCount = waitingBulk.count
     }
 
     /// Moves all sources that wait to the ready queue, because the loop closes.
