@@ -9,7 +9,7 @@ struct LeakCheck {
     /// reported almost at once.
     private static func patience(with work: [PendingWork]) -> Duration {
         switch work.map(\.endedBy).max() {
-        case PendingWork.End.none?, nil: .milliseconds(20)
+        case EndingCause.none?, nil: .milliseconds(20)
         case .peer?: .milliseconds(500)
         case .thread?: .seconds(2)
         }

@@ -46,3 +46,8 @@ public struct LengthPrefix: Sendable, Hashable {
         bytes[..<byteCount].reduce(0) { $0 << 8 | UInt64($1) }
     }
 }
+
+extension LengthPrefix: CustomStringConvertible {
+    /// Such as `uint16`.
+    public var description: String { "uint\(8 * byteCount)" }
+}

@@ -138,3 +138,23 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
         enqueue(LoopWord(.taskJob, job: UnownedJob(job)))
     }
 }
+
+extension EventLoop: CustomStringConvertible {
+    /// The class, the back end and the state, such as `<SelectorEventLoop epoll, running, debug>`. Any thread.
+    ///
+    /// `debug` is said on the loop's thread only.
+    public final var description: String {
+        var text = "<\(type(of: self)) \(backendName), \(isClosed ? "closed" : isRunning ? "running" : "idle")"
+        if isOnLoop, core.pointee.debug.isOn { text += ", debug" }
+        return text + ">"
+    }
+}
+
+extension EventLoop {
+    /// `pending` and the call site, or that it waits no more; nothing off the loop.
+    final func describeCallback(_ name: SlotName) -> String {
+        guard isOnLoop else { return ", on another thread's loop" }
+        guard let site = core.pointee.callbacks[name]?.pointee.site else { return ", not pending" }
+        return ", pending, scheduled at \(site)"
+    }
+}

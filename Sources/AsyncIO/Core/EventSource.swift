@@ -1,6 +1,16 @@
 package import AsyncIOSystem
 package import Selectors
 
+/// What could still end something that a loop holds.
+package enum EndingCause: Comparable {
+    /// Nothing but its time, or the program.
+    case none
+    /// A peer, or another task of the loop.
+    case peer
+    /// Another thread.
+    case thread
+}
+
 /// Something that the poller's events are for: a transport's driver, a listener, the waker.
 ///
 /// It is registered with its loop, which holds it until `unregister`, and gets its turn in the ready queue when there are
@@ -53,7 +63,7 @@ package class EventSource {
     package var isInternal: Bool { false }
 
     /// What could still end it, when a test looks for what is left.
-    package var endedBy: PendingWork.End { .peer }
+    package var endedBy: EndingCause { .peer }
 
     /// Its turn. May hand back one job, of the task that waited for what happened; it runs at once.
     package func run() -> UnownedJob? { nil }

@@ -44,9 +44,9 @@ struct LoopCore: ~Copyable {
     /// Sources to call after this iteration, and the other buffer for that.
     var endOfTick: [EventSource] = []
     var endOfTickSpare: [EventSource] = []
-    var signals: SignalSource?
+    var signals: WakeUpObserver?
     /// While a run on the main thread catches Ctrl-C.
-    var interrupt: InterruptSource?
+    var interrupt: WakeUpObserver?
     /// While the loop serves the main dispatch queue.
     var mainQueue: MainQueueSource?
     var unhandledErrors = 0
@@ -63,12 +63,12 @@ struct LoopCore: ~Copyable {
 /// such a thing to the runtime.
 struct ScheduledCallback {
     /// `nil` for a task that sleeps.
-    private(set) var body: (() throws -> Void)?
+    var body: (() throws -> Void)?
     /// The waiter of a task that sleeps, or the address of a repeating timer; the uppermost bit is ``isTimer``.
-    private var bits: UInt64
+    var bits: UInt64
     let site: CallSite
 
-    private static var timerBit: UInt64 { 1 << 63 }
+    static var timerBit: UInt64 { 1 << 63 }
 
     @inline(__always)
     init(_ body: consuming @escaping () throws -> Void, site: CallSite, isTimer: Bool) {
@@ -81,13 +81,6 @@ struct ScheduledCallback {
     init(settling token: WaiterToken, site: CallSite) {
         body = nil
         bits = token.bits | Self.timerBit
-        self.site = site
-    }
-
-    init(_ timer: RepeatingTimer, site: CallSite) {
-        // The closure retains the timer.
-        body = { timer.fire() }
-        bits = UInt64(UInt(bitPattern: Unmanaged.passUnretained(timer).toOpaque())) | Self.timerBit
         self.site = site
     }
 
@@ -111,10 +104,4 @@ struct ScheduledCallback {
 
     /// Whom it wakes, if it has no body.
     var waiter: WaiterToken { WaiterToken(bits: bits) }
-
-    var repeatingTimer: RepeatingTimer? {
-        guard body != nil, let address = UnsafeRawPointer(bitPattern: UInt(bits & ~Self.timerBit)) else { return nil }
-        // SAFETY: the body retains it.
-        return Unmanaged<RepeatingTimer>.fromOpaque(address).takeUnretainedValue()
-    }
 }

@@ -158,3 +158,8 @@ private struct Hop<Result> {
         }
     }
 }
+
+extension LoopSerialExecutor: CustomStringConvertible {
+    /// Such as `<LoopSerialExecutor of <SelectorEventLoop epoll, running>>`.
+    public var description: String { "<LoopSerialExecutor of \(owner)>" }
+}

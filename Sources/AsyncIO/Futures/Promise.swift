@@ -134,3 +134,10 @@ private final class PromisedOutcome<Value>: LoopMessage, @unchecked Sendable {
         future.completeIfPending(outcome)
     }
 }
+
+extension Promise: CustomStringConvertible {
+    /// Such as `<Promise<Int> pending>`. Any thread.
+    public var description: String {
+        "<Promise<\(Value.self)> \(hasOutcome ? "done" : isCancelled ? "cancelled" : "pending")>"
+    }
+}

@@ -92,3 +92,13 @@ private final class CompletedTasksState {
         return completions.ended[position]
     }
 }
+
+extension CompletedTasks: CustomStringConvertible {
+    /// Such as `<CompletedTasks of 3 tasks>`.
+    public var description: String { "<CompletedTasks of \(tasks.count) tasks>" }
+}
+
+extension CompletedTasks.AsyncIterator: CustomStringConvertible {
+    /// Names the sequence.
+    public var description: String { "<iterator of \(sequence)>" }
+}

@@ -237,3 +237,8 @@ extension Error {
         type(of: self) == type(of: other) && String(describing: self) == String(describing: other)
     }
 }
+
+extension LoopTaskGroup: CustomStringConvertible {
+    /// Such as `<LoopTaskGroup of <SelectorEventLoop epoll, running>>`.
+    public var description: String { "<LoopTaskGroup of \(loop)\(isCancelled ? ", cancelled" : "")>" }
+}

@@ -130,3 +130,10 @@ final class Alarm {
         if loop.isOnLoop { timer.cancel() } else { _ = try? loop.callSoonThreadsafe { timer.cancel() } }
     }
 }
+
+extension WaitCondition: CustomStringConvertible {
+    /// The name of the constant, such as `firstCompleted`.
+    public var description: String {
+        self == .allCompleted ? "allCompleted" : self == .firstCompleted ? "firstCompleted" : "firstError"
+    }
+}

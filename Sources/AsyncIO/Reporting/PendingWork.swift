@@ -1,18 +1,9 @@
 /// Something that a loop holds, for the reports of tests.
 package struct PendingWork {
-    /// What could still end it.
-    package enum End: Comparable {
-        /// Nothing but its time, or the program.
-        case none
-        /// A peer, or another task of the loop.
-        case peer
-        /// Another thread.
-        case thread
-    }
-
     /// What it is and where it was scheduled or created.
     package let text: String
-    package let endedBy: End
+    /// What could still end it.
+    package let endedBy: EndingCause
 }
 
 extension EventLoop {

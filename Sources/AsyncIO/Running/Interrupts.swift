@@ -39,7 +39,7 @@ struct InterruptWatch: ~Copyable {
 }
 
 /// Cancels the main task after the first Ctrl-C. The signal's handler wakes the loop by the loop's own waker.
-final class InterruptSource {
+final class InterruptSource: WakeUpObserver {
     /// Held for the handler, which writes to its descriptor until the watch ends.
     private let waker: Waker
     private let cancel: () -> Bool
@@ -52,7 +52,7 @@ final class InterruptSource {
     }
 
     /// The loop has been woken, perhaps by the signal.
-    func check() {
+    override func check() {
         if hasSeen || aio_interrupt_count() == 0 { return }
         hasSeen = true
         // Not if the main task has ended in this very tick.

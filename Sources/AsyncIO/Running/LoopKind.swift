@@ -55,3 +55,8 @@ public enum LoopKind: String, Sendable, CaseIterable {
         #endif
     }
 }
+
+extension LoopKind: CustomStringConvertible {
+    /// The name on the command line, such as `io_uring`.
+    public var description: String { rawValue }
+}

@@ -85,3 +85,8 @@ extension LoopKind {
         }
     }
 }
+
+extension LoopSupport: CustomStringConvertible {
+    /// Such as `epoll (readiness): the best that works here`.
+    public var description: String { "\(kind.rawValue) (\(family)): \(reason)" }
+}

@@ -150,3 +150,11 @@ extension EventLoop {
         return loop
     }
 }
+
+extension Runner: CustomStringConvertible {
+    /// Such as `<Runner <SelectorEventLoop epoll, idle>>`.
+    public var description: String {
+        if isClosed { return "<Runner closed>" }
+        return existingLoop.map { "<Runner \($0)>" } ?? "<Runner without a loop yet>"
+    }
+}

@@ -9,7 +9,7 @@ struct LoopWord {
         case callback = 2
         /// An event source with news, by name.
         case source = 3
-        /// A retained ``LoopMessage``.
+        /// A retained object, which the loop knows.
         case message = 4
         /// The task of a waiter was cancelled. A name.
         case cancelledWaiter = 5
@@ -46,11 +46,6 @@ struct LoopWord {
         bits = unsafeBitCast(continuation, to: UInt.self) | (directly ? Kind.taskJob : .continuation).rawValue
     }
 
-    /// Keeps `message` alive until ``takeMessage()``.
-    init(_ message: LoopMessage) {
-        bits = UInt(bitPattern: Unmanaged.passRetained(message).toOpaque()) | Kind.message.rawValue
-    }
-
     @inline(__always)
     var kind: Kind { Kind(rawValue: bits & 7).unsafelyUnwrapped }
 
@@ -63,28 +58,4 @@ struct LoopWord {
     var continuation: UnsafeContinuation<Void, Never> {
         unsafeBitCast(bits & ~7, to: UnsafeContinuation<Void, Never>.self)
     }
-
-    /// The message, which stays the word's.
-    func peekMessage() -> LoopMessage {
-        // SAFETY: as in `takeMessage()`, which has not been called yet.
-        Unmanaged<LoopMessage>.fromOpaque(UnsafeRawPointer(bitPattern: bits & ~7).unsafelyUnwrapped)
-            .takeUnretainedValue()
-    }
-
-    /// Call it exactly once per word.
-    func takeMessage() -> LoopMessage {
-        // SAFETY: the word was made from a retained message, and words are consumed once.
-        Unmanaged<LoopMessage>.fromOpaque(UnsafeRawPointer(bitPattern: bits & ~7).unsafelyUnwrapped).takeRetainedValue()
-    }
-}
-
-/// Something that another thread sends to the loop.
-@usableFromInline
-class LoopMessage {
-    /// On the loop's thread, in its turn.
-    func deliver(on loop: EventLoop) {}
-    /// Instead of `deliver`, when the loop was closed first.
-    func discard() {}
-    /// Where it was sent, if it is a callback.
-    var callSite: CallSite? { nil }
 }

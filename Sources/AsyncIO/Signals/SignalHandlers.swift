@@ -22,7 +22,7 @@ extension EventLoop {
     @discardableResult
     public final func removeSignalHandler(_ signal: Signal) -> Bool {
         requireOnLoop("removeSignalHandler")
-        guard let source = core.pointee.signals, source.removeHandler(signal) else { return false }
+        guard let source = signalSource, source.removeHandler(signal) else { return false }
         removeUnusedSignalSource()
         return true
     }
@@ -30,7 +30,7 @@ extension EventLoop {
     /// The source that `body` adds something to. Made if there is none, and gone again if `body` throws.
     final func withSignalSource(_ body: (SignalSource) throws(IOError) -> Void) throws(IOError) {
         defer { removeUnusedSignalSource() }
-        if let existing = core.pointee.signals { return try body(existing) }
+        if let existing = signalSource { return try body(existing) }
         // The loop's own descriptor, so that none has to be free.
         guard let waker = inbox.waker else { return }
         let source = SignalSource(loop: self, waker: waker)
@@ -39,12 +39,12 @@ extension EventLoop {
     }
 
     final func removeAllSignalHandlers() {
-        core.pointee.signals?.removeAll()
+        signalSource?.removeAll()
         removeUnusedSignalSource()
     }
 
     final func removeUnusedSignalSource() {
-        guard let source = core.pointee.signals, source.isUnused else { return }
+        guard let source = signalSource, source.isUnused else { return }
         core.pointee.signals = nil
         source.stop()
     }

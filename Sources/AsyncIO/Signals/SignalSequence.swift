@@ -86,3 +86,13 @@ private final class SignalSubscriptionLifetime: @unchecked Sendable {
         try? await loop.atHome { record in try await subscription.next(record) }
     }
 }
+
+extension SignalSequence: CustomStringConvertible {
+    /// Such as `<SignalSequence SIGHUP, SIGTERM>`.
+    public var description: String { "<SignalSequence \(signals.map(\.description).joined(separator: ", "))>" }
+}
+
+extension SignalSequence.AsyncIterator: CustomStringConvertible {
+    /// Names the signals.
+    public var description: String { "<iterator of \(signals.map(\.description).joined(separator: ", "))>" }
+}

@@ -5,7 +5,7 @@ import SystemPackage
 /// What one loop does about signals. The trampoline wakes it by the loop's own waker; which signals came, their counters say.
 ///
 /// A signal is kept in the registry from its first user here to its last: the handler, and the subscriptions.
-final class SignalSource {
+final class SignalSource: WakeUpObserver {
     private struct Handler {
         let call: () throws -> Void
         let site: CallSite
@@ -24,6 +24,7 @@ final class SignalSource {
     init(loop: EventLoop, waker: Waker) {
         self.loop = loop
         self.waker = waker
+        super.init()
         SignalRegistry.claim()
         wakerSlot = aio_signal_waker_add(waker.writeDescriptor.rawValue)
     }
@@ -112,12 +113,12 @@ final class SignalSource {
 
     // MARK: Its turn
 
-    var label: String { "the signal handlers" }
+    override var label: String { "the signal handlers" }
 
-    var origin: CallSite? { handlers.count == 1 ? handlers.first?.value.site : nil }
+    override var origin: CallSite? { handlers.count == 1 ? handlers.first?.value.site : nil }
 
     /// Calls the handlers of the signals that came. The loop has been woken.
-    func check() {
+    override func check() {
         for subscription in subscriptions { subscription.look() }
         for signal in handlers.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
             let count = aio_signal_count(signal.rawValue)
@@ -134,4 +135,9 @@ final class SignalSource {
             }
         }
     }
+}
+
+extension EventLoop {
+    /// The source of the loop's signals, while there are handlers or subscriptions.
+    final var signalSource: SignalSource? { core.pointee.signals.map { unsafeDowncast($0, to: SignalSource.self) } }
 }

@@ -20,7 +20,7 @@ final class SignalSubscription: EventSource {
 
     override var label: String { "a sequence of signals" }
 
-    override var endedBy: PendingWork.End { .thread }
+    override var endedBy: EndingCause { .thread }
 
     /// What came before is not for it.
     func lookAway() {
@@ -66,7 +66,7 @@ final class SignalSubscription: EventSource {
     }
 
     func end() {
-        guard let source = loop.core.pointee.signals else { return }
+        guard let source = loop.signalSource else { return }
         source.remove(self)
         loop.removeUnusedSignalSource()
     }

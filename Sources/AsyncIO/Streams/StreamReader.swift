@@ -320,3 +320,23 @@ public final class StreamReader {
         return overflow ? .max : sum
     }
 }
+
+extension StreamReader: CustomStringConvertible {
+    /// As that of its ``StreamTransport``.
+    public var description: String { "<StreamReader \(transport.summary)>" }
+}
+
+extension StreamReader.Lines: CustomStringConvertible {
+    /// Names the reader.
+    public var description: String { "<lines of \(reader)>" }
+}
+
+extension StreamReader.Chunks: CustomStringConvertible {
+    /// Names the reader.
+    public var description: String { "<chunks of \(reader)>" }
+}
+
+extension StreamReader.Frames: CustomStringConvertible {
+    /// Names the reader.
+    public var description: String { "<frames of \(reader)>" }
+}

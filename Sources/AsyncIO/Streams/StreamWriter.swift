@@ -218,3 +218,8 @@ public final class StreamWriter {
         _ = try? loop.callSoonThreadsafe { body(transport) }
     }
 }
+
+extension StreamWriter: CustomStringConvertible {
+    /// As that of its ``StreamTransport``.
+    public var description: String { "<StreamWriter \(transport.summary)>" }
+}

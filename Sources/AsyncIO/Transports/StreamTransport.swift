@@ -399,3 +399,23 @@ extension StreamTransport: SocketOwner {
         return loss == .socketClosed ? nil : driver.socket
     }
 }
+
+extension StreamTransport: CustomStringConvertible {
+    /// The descriptor, the addresses and the state, such as
+    /// `<StreamTransport fd=7 127.0.0.1:80 -> 127.0.0.1:50000, open, write buffer 0 bytes>`.
+    ///
+    /// The state is said on the loop's thread only.
+    public var description: String { "<StreamTransport \(summary)>" }
+
+    var summary: String {
+        let addresses =
+            "\(localAddress?.description ?? "no address") -> \(peerAddress?.description ?? "an unknown peer")"
+        guard loop.isOnLoop else { return "\(addresses), on another thread's loop" }
+        guard let openSocket else { return "\(addresses), closed\(lossError.map { ": \($0)" } ?? "")" }
+        var text = "fd=\(openSocket.number) \(addresses), \(state.isClosing ? "closing" : "open")"
+        if sawEnd { text += ", EOF received" }
+        if state.reading == .paused { text += ", reading paused" }
+        if state.writing != .open { text += ", write side shut down" }
+        return text + ", write buffer \(writeBufferSize) bytes"
+    }
+}

@@ -51,3 +51,13 @@ protocol SocketOwner: AnyObject {
     var openSocket: Socket? { get }
     var localAddress: SocketAddress? { get }
 }
+
+extension TransportSocket: CustomStringConvertible {
+    /// Such as `<TransportSocket fd=7 127.0.0.1:80>`.
+    public var description: String {
+        let address = localAddress?.description ?? "no address"
+        guard owner.eventLoop.isOnLoop else { return "<TransportSocket \(address), on another thread's loop>" }
+        guard let descriptor else { return "<TransportSocket \(address), closed>" }
+        return "<TransportSocket fd=\(descriptor.rawValue) \(address)>"
+    }
+}

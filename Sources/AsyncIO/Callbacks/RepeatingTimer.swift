@@ -127,3 +127,27 @@ extension EventLoop {
         withExtendedLifetime(bodies) {}
     }
 }
+
+extension RepeatingTimer: CustomStringConvertible {
+    /// Such as `<RepeatingTimer every 1.000 s, in 0.200 s, scheduled at App/main.swift:7>`.
+    public var description: String {
+        var text = "<RepeatingTimer every \(interval.inSeconds) s"
+        if let loop { text += ", \(deadline.remaining(on: loop))" } else { text += ", cancelled" }
+        return text + ", scheduled at \(site)>"
+    }
+}
+
+extension ScheduledCallback {
+    init(_ timer: RepeatingTimer, site: CallSite) {
+        // The closure retains the timer.
+        body = { timer.fire() }
+        bits = UInt64(UInt(bitPattern: Unmanaged.passUnretained(timer).toOpaque())) | Self.timerBit
+        self.site = site
+    }
+
+    var repeatingTimer: RepeatingTimer? {
+        guard body != nil, let address = UnsafeRawPointer(bitPattern: UInt(bits & ~Self.timerBit)) else { return nil }
+        // SAFETY: the body retains it.
+        return Unmanaged<RepeatingTimer>.fromOpaque(address).takeUnretainedValue()
+    }
+}

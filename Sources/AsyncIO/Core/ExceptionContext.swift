@@ -18,7 +18,10 @@ public struct ExceptionContext {
     /// The future's type, such as `Future<Int>`: it is gone itself.
     public var future: String?
     public var `protocol`: AnyObject?
-    public var transport: StreamTransport?
+    /// A `StreamTransport`, which belongs to a higher folder and sets this.
+    var transportObject: AnyObject?
+    /// The address of the connection's peer.
+    var peer: SocketAddress?
     /// A listening socket's descriptor, or one that is watched.
     public var socket: FileDescriptor?
     /// Whether the message names the error, so that the description need not.
@@ -26,7 +29,7 @@ public struct ExceptionContext {
 
     public init(
         message: String, error: (any Error)? = nil, callSite: CallSite? = nil, origin: CallSite? = nil,
-        task: String? = nil, future: String? = nil, protocol: AnyObject? = nil, transport: StreamTransport? = nil,
+        task: String? = nil, future: String? = nil, protocol: AnyObject? = nil,
         socket: FileDescriptor? = nil
     ) {
         self.message = message
@@ -36,7 +39,6 @@ public struct ExceptionContext {
         self.task = task
         self.future = future
         self.protocol = `protocol`
-        self.transport = transport
         self.socket = socket
     }
 }
@@ -47,7 +49,7 @@ extension ExceptionContext: CustomStringConvertible {
         if let task { text += " (task '\(task)')" }
         if let future { text += " (future: \(future))" }
         // An I/O error names its address itself.
-        if let peer = transport?.peerAddress, !(error is IOError) { text += " (connection with \(peer))" }
+        if let peer, !(error is IOError) { text += " (connection with \(peer))" }
         if let socket { text += " (descriptor \(socket.rawValue))" }
         if let error, !messageContainsError { text += ": \(error)" }
         if let callSite { text += " (scheduled at \(callSite))" }

@@ -150,7 +150,7 @@ final class DescriptorWatcher: EventSource {
 
     override var label: String { "a watcher of descriptor \(descriptor.rawValue)" }
 
-    override var endedBy: PendingWork.End {
+    override var endedBy: EndingCause {
         for case .call? in [reader, writer] { return .none }
         return .peer
     }

@@ -37,3 +37,22 @@ public struct TimerHandle: Sendable {
         loop.isPending(name)
     }
 }
+
+extension Handle: CustomStringConvertible {
+    /// Such as `<Handle callback, pending, scheduled at App/main.swift:7>`.
+    public var description: String { "<Handle callback\(loop.describeCallback(name))>" }
+}
+
+extension TimerHandle: CustomStringConvertible {
+    /// Such as `<TimerHandle in 1.500 s, pending, scheduled at App/main.swift:7>`.
+    public var description: String {
+        "<TimerHandle \(deadline.remaining(on: loop))\(loop.describeCallback(name))>"
+    }
+}
+
+extension LoopInstant {
+    func remaining(on loop: EventLoop) -> String {
+        let remaining = loop.now.duration(to: self)
+        return remaining >= .zero ? "in \(remaining.inSeconds) s" : "due \((.zero - remaining).inSeconds) s ago"
+    }
+}

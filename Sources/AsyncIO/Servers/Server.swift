@@ -136,3 +136,14 @@ public final class Server {
         for token in closingWaiters { loop.settle(token, .ready) }
     }
 }
+
+extension Server: CustomStringConvertible {
+    /// The addresses and the state, such as `<Server 127.0.0.1:8888, serving, 3 connections>`.
+    public var description: String {
+        let addresses = localAddresses.map(\.description).joined(separator: ", ")
+        guard loop.isOnLoop else { return "<Server \(addresses), on another thread's loop>" }
+        let count = connectionCount
+        let state = isServing ? "serving" : sockets.isEmpty ? "closed" : "not serving"
+        return "<Server \(addresses), \(state), \(count) \(count == 1 ? "connection" : "connections")>"
+    }
+}

@@ -89,7 +89,7 @@ final class Listener: EventSource {
 
     override var origin: CallSite? { madeAt }
 
-    override var endedBy: PendingWork.End { .none }
+    override var endedBy: EndingCause { .none }
 
     override func drain() { close() }
 

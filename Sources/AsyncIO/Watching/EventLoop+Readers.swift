@@ -163,3 +163,8 @@ extension EventLoopError {
 
     static let socketClosed = EventLoopError(.closed, "the socket was closed")
 }
+
+extension DescriptorReadiness: CustomStringConvertible {
+    /// Such as `<DescriptorReadiness fd=7 [read]>`.
+    public var description: String { "<DescriptorReadiness fd=\(descriptor.rawValue) \(directions)>" }
+}

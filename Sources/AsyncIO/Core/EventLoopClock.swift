@@ -32,3 +32,13 @@ extension EventLoop {
     /// The loop's clock, for functions that take a `Clock`.
     public final var clock: LoopClock { LoopClock(loop: self) }
 }
+
+extension EventLoopClock: CustomStringConvertible {
+    /// Such as `<EventLoopClock 12.345 s>`.
+    public final var description: String { "<\(type(of: self)) \(now)>" }
+}
+
+extension LoopClock: CustomStringConvertible {
+    /// Such as `<LoopClock 12.345 s of <SelectorEventLoop epoll, running>>`.
+    public var description: String { "<LoopClock \(now) of \(loop)>" }
+}

@@ -1,0 +1,81 @@
+import SystemPackage
+
+extension EventLoop {
+    /// Runs `body` as a task on the loop until it ends, and returns its result. asyncio: `run_until_complete`.
+    ///
+    /// Throws what `body` throws, `.stoppedBeforeCompletion` if the loop is stopped first (the task then goes on at the
+    /// next run), and what ``runForever()`` throws.
+    @available(*, noasync, message: "runUntilComplete blocks its thread; call it from synchronous code")
+    public final func runUntilComplete<Result>(
+        fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: sending @concurrent @escaping () async throws -> sending Result
+    ) throws -> sending Result {
+        try runMain("runUntilComplete", CallSite(fileID: fileID, line: line), body)
+    }
+
+    /// Runs `body` as a task until it ends. `prepare` is called first, within the run, with what cancels the task; that tells
+    /// whether the task had not ended before.
+    final func runMain<Result>(
+        _ function: String, _ site: CallSite, _ body: sending @concurrent @escaping () async throws -> sending Result,
+        prepare: (_ cancel: @escaping () -> Bool) throws(Errno) -> Void = { _ throws(Errno) in }
+    ) throws -> sending Result {
+        let main = MainTask(body)
+        // Whoever runs the loop after a stop has not asked to be stopped by this task.
+        defer { main.isAwaited = false }
+        // From within the run, which has bound the loop to this thread.
+        try runBlocking(function) { () throws(Errno) in
+            try prepare(main.cancel)
+            start(main, site)
+        }
+        guard let result = main.result else { throw EventLoopError.stoppedBeforeCompletion }
+        nonisolated(unsafe) let value = try result.get()
+        return value
+    }
+
+    /// Its end is told by its record: what a task factory makes of a main task may end without calling it.
+    private final func start<Value>(_ main: MainTask<Value>, _ site: CallSite) {
+        let record = CreatedTask(loop: self, name: "main", site: site)
+        let ended: ((any Error)?) -> Void = { [unowned self, unowned record] error in
+            if main.isAwaited {
+                if let error { main.result = .failure(error) }
+                stop()
+            } else if let error {
+                reportUnread(error, of: record)
+            }
+        }
+        record.whenEnded = ended
+        let box = UncheckedSendable(value: main)
+        do {
+            let task = try start(record, nil, false) { try await box.value.run() }
+            main.requestCancel = { task.cancel() }
+        } catch {
+            ended(error)
+        }
+    }
+}
+
+/// The body of `runUntilComplete` and its result, shared by the task and the caller, who takes turns with it.
+private final class MainTask<Value> {
+    private var body: (@concurrent () async throws -> Value)?
+    var result: Result<Value, any Error>?
+    /// Whether the run is still there that began it.
+    var isAwaited = true
+    var requestCancel: (() -> Void)?
+
+    init(_ body: @concurrent @escaping () async throws -> Value) {
+        self.body = body
+    }
+
+    @concurrent
+    func run() async throws {
+        guard let body = body.take() else { return }
+        result = .success(try await body())
+    }
+
+    /// Asks the task to end. Whether it had not ended before.
+    func cancel() -> Bool {
+        guard result == nil else { return false }
+        requestCancel?()
+        return true
+    }
+}
