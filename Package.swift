@@ -20,6 +20,7 @@ let package = Package(
     products: [
         .library(name: "AsyncIO", targets: ["AsyncIO"]),
         .library(name: "Selectors", targets: ["Selectors"]),
+        .library(name: "Proactors", targets: ["Proactors"]),
         .library(name: "AsyncIOTesting", targets: ["AsyncIOTesting"]),
         .executable(name: "aio", targets: ["aio"]),
     ],
@@ -33,7 +34,7 @@ let package = Package(
         .target(name: "AsyncIOSystem", dependencies: ["CAsyncIO", systemPackage], swiftSettings: settings),
         .target(
             name: "Selectors", dependencies: ["AsyncIOSystem", "CAsyncIO", systemPackage], swiftSettings: settings),
-        .target(name: "Proactors", dependencies: ["AsyncIOSystem", systemPackage], swiftSettings: settings),
+        .target(name: "Proactors", dependencies: ["AsyncIOSystem", "Selectors", systemPackage], swiftSettings: settings),
         .target(
             name: "AsyncIO",
             dependencies: ["Selectors", "Proactors", "AsyncIOSystem", "CAsyncIO", systemPackage],

@@ -18,7 +18,9 @@ ORDER = [
 ]
 
 # Pairs that know each other both ways, each with its reason. At most three.
-EXCEPTIONS = {}
+EXCEPTIONS = {
+    ("Drivers", "Loops"): "a loop creates its drivers, and a completion driver submits its operations to its loop",
+}
 
 DECLARATION = re.compile(
     r"^ *(?:(?:@[\w.]+(?:\([^)]*\))?|public|package|internal|open|final|indirect|private\(set\)) +)*"

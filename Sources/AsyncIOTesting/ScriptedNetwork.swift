@@ -1,4 +1,6 @@
 public import AsyncIO
+import AsyncIOSystem
+import CAsyncIO
 import Selectors
 public import SystemPackage
 
@@ -30,29 +32,22 @@ public final class ScriptedNetwork {
     public let loop: EventLoop
     public let clock = VirtualClock()
     private let poller: ScriptedPeer.Poller
-    private let makeDriver: (Socket, ScriptedPeer) throws -> StreamDriver
-    private var peers: [WeakPeer] = []
+    private let calls = ScriptedCalls()
 
     public init(_ backend: ScriptedBackend) throws {
         switch backend {
         case .readiness:
             let selector = ScriptedSelector(clock: clock)
+            selector.watchesRealDescriptors = true
             poller = .selector(selector)
-            let loop = try SelectorEventLoop(selector: selector, clock: clock)
-            self.loop = loop
-            makeDriver = { near, peer in
-                let driver = ScriptedStreamDriver(loop: loop, socket: near, calls: peer)
-                try driver.startWatching()
-                return driver
-            }
+            loop = try SelectorEventLoop(selector: selector, clock: clock)
+            loop.replaceSystemCalls(by: calls)
         case .completion:
             let proactor = ScriptedProactor(clock: clock)
             poller = .proactor(proactor)
-            let loop = try ProactorEventLoop(proactor: proactor, clock: clock)
-            self.loop = loop
-            makeDriver = { near, _ in CompletionStreamDriver(loop: loop, socket: near) }
-            proactor.changed = { [weak self, unowned proactor] in
-                for peer in self?.peers ?? [] { peer.peer?.carryOut(proactor) }
+            loop = try ProactorEventLoop(proactor: proactor, clock: clock)
+            proactor.changed = { [calls, unowned proactor] in
+                for peer in calls.peers { peer.carryOut(proactor) }
             }
         }
     }
@@ -110,13 +105,40 @@ public final class ScriptedNetwork {
     private func openSocket() throws -> (StreamDriver, ScriptedPeer) {
         let (near, far) = try Socket.pair()
         let peer = ScriptedPeer(near, far: far, poller)
-        peers.removeAll { $0.peer == nil }
-        peers.append(WeakPeer(peer: peer))
-        return (try makeDriver(near, peer), peer)
+        switch poller {
+        case .selector(let selector): selector.script(near.descriptor)
+        case .proactor(let proactor): proactor.script(near.descriptor)
+        }
+        calls.add(peer)
+        return (try loop.makeStreamDriver(ByteChannel(near)), peer)
+    }
+}
+
+/// The system's calls, except on the descriptors of scripted peers.
+private final class ScriptedCalls: SystemCalls {
+    /// The peers of open connections, which play their part also when the test has no reference to them.
+    private(set) var peers: [ScriptedPeer] = []
+
+    func add(_ peer: ScriptedPeer) {
+        peers.removeAll(where: \.wasClosed)
+        peers.append(peer)
     }
 
-    private struct WeakPeer {
-        weak var peer: ScriptedPeer?
+    /// The number may be that of a later connection, whose peer comes last.
+    private func peer(of socket: Socket) -> ScriptedPeer? {
+        peers.last { $0.descriptor == socket.descriptor && !$0.wasClosed }
+    }
+
+    func receive(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
+        peer(of: socket)?.receive(into: buffer) ?? socket.receive(into: buffer)
+    }
+
+    func send(_ socket: Socket, _ bytes: UnsafeRawBufferPointer) -> IOResult {
+        peer(of: socket)?.send(bytes) ?? socket.send(bytes)
+    }
+
+    func send(_ socket: Socket, _ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
+        peer(of: socket)?.send(pieces) ?? socket.send(pieces)
     }
 }
 

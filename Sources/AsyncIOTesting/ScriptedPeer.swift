@@ -1,5 +1,5 @@
-package import AsyncIO
-package import CAsyncIO
+import AsyncIO
+import CAsyncIO
 import Proactors
 import Selectors
 public import SystemPackage
@@ -171,10 +171,11 @@ public final class ScriptedPeer {
     func carryOut(_ proactor: ScriptedProactor) {
         if isLate { return }
         for operation in proactor.operations where isMine(operation) {
-            switch operation.submission {
-            case .receive(_, let memory): complete(operation, take(into: memory), proactor)
-            case .send(_, let bytes): complete(operation, give(bytes), proactor)
-            case .pollReadable: break
+            let memory = operation.operation.memory
+            switch operation.operation.kind {
+            case .receive: complete(operation, take(into: memory), proactor)
+            case .send: complete(operation, give(UnsafeRawBufferPointer(memory)), proactor)
+            default: break
             }
         }
     }
@@ -189,10 +190,7 @@ public final class ScriptedPeer {
 
     /// After the close, the number may be that of the next connection.
     private func isMine(_ operation: ScriptedProactor.Operation) -> Bool {
-        switch operation.submission {
-        case .receive(let socket, _), .send(let socket, _): socket == near.rawValue && !wasClosed
-        case .pollReadable: false
-        }
+        operation.operation.descriptor == near.rawValue && !wasClosed
     }
 
     private func take(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
@@ -227,8 +225,9 @@ public final class ScriptedPeer {
     }
 }
 
-extension ScriptedPeer: StreamCalls {
-    package func send(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
+/// What a readiness loop calls instead of the system.
+extension ScriptedPeer {
+    func send(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
         vectors.append(pieces.count)
         // One send, which a limit may cut off within any piece.
         let offered = pieces.reduce(0) { $0 + $1.iov_len }
@@ -243,11 +242,11 @@ extension ScriptedPeer: StreamCalls {
         return followed(result, offered)
     }
 
-    package func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
+    func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         take(into: buffer)
     }
 
-    package func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+    func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         followed(give(bytes), bytes.count)
     }
 

@@ -1,19 +1,25 @@
+public import AsyncIOSystem
 public import Proactors
+import Selectors
 public import SystemPackage
 
-/// A proactor that the test plays: it carries nothing out, and completes what it was told to complete.
+/// A proactor that the test plays: it completes what the test completes, and carries out for real what no test plays.
 ///
-/// Only the loop's waker is watched for real. See ``ScriptedPoller`` for how it waits.
-public final class ScriptedProactor: ScriptedPoller, BaseProactor {
+/// Operations on the descriptors of a ``ScriptedPeer`` are the test's, and so are all operations if ``carriesOutOperations`` is
+/// not set. The others are carried out with the system's own calls, as soon as a selector reports that they would not block: so
+/// this is a complete proactor, only not a fast one. See ``ScriptedPoller`` for how it waits.
+public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCalls {
     /// What was submitted and has not completed.
     public struct Operation {
         public var token: UInt64
-        public var submission: Submission
-        /// Whether the loop has asked for its end.
+        public var operation: ProactorOperation
+        /// Whether the loop has requested its end.
         public var isCancelled = false
     }
 
-    /// The operations under way, oldest first, without the one of the loop's waker.
+    /// Whether operations on descriptors that no ``ScriptedPeer`` owns are carried out.
+    public var carriesOutOperations = true
+    /// The scripted operations in progress, oldest first, without the one of the loop's waker.
     public private(set) var operations: [Operation] = []
     /// Whether an operation ends at once when it is cancelled. Otherwise it stays until the test completes it.
     public var cancelsAtOnce = true
@@ -24,12 +30,19 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor {
     var changed: (() -> Void)?
     private var wakerToken: UInt64?
     private var completions: [Completion] = []
+    private let real = RealOperations()
 
-    public override init(clock: VirtualClock) {
+    /// Creates a proactor for a loop with the same clock; `nil` is the system's clock, and waits in real time.
+    public override init(clock: VirtualClock?) {
         super.init(clock: clock)
     }
 
-    /// Completes an operation in the loop's next wait, with its result or with a negated `errno`. Whether it was under way.
+    package var systemCalls: (any SystemCalls)? {
+        get { real.calls }
+        set { real.calls = newValue }
+    }
+
+    /// Completes an operation in the loop's next wait, with its result or with a negated `errno`. Whether it was in progress.
     @discardableResult
     public func complete(_ token: UInt64, result: Int) -> Bool {
         guard let index = operations.firstIndex(where: { $0.token == token }) else { return false }
@@ -38,33 +51,40 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor {
         return true
     }
 
-    /// Completes a receive with bytes, as many of them as fit. How many that were.
+    /// Completes a receive with bytes, as many of them as fit. Returns how many that were.
     @discardableResult
     public func complete(_ token: UInt64, receiving bytes: [UInt8]) -> Int {
-        guard case .receive(_, let memory)? = operations.first(where: { $0.token == token })?.submission else {
-            return 0
-        }
-        let fitting = bytes.prefix(memory.count)
-        memory.copyBytes(from: fitting)
+        guard let operation = operations.first(where: { $0.token == token })?.operation, operation.kind == .receive
+        else { return 0 }
+        let fitting = bytes.prefix(operation.memory.count)
+        operation.memory.copyBytes(from: fitting)
         complete(token, result: fitting.count)
         return fitting.count
     }
 
-    public func submit(_ submission: Submission, token: UInt64) throws(Errno) {
-        if case .pollReadable(let descriptor) = submission {
-            if waker == nil { try watchWaker(FileDescriptor(rawValue: descriptor)) }
-            if descriptor == waker?.rawValue {
+    public func submit(_ operation: ProactorOperation, token: UInt64) throws(Errno) {
+        if operation.kind == .poll {
+            if waker == nil { try watchWaker(FileDescriptor(rawValue: operation.descriptor), token: 0) }
+            if operation.descriptor == waker?.rawValue {
                 wakerToken = token
                 return
             }
         }
         if let error = nextError.take() { throw error }
+        if carriesOutOperations, !isScripted(FileDescriptor(rawValue: operation.descriptor)) {
+            return try real.submit(operation, token, on: self)
+        }
         precondition(!operations.contains { $0.token == token }, "two operations have the same token")
-        operations.append(Operation(token: token, submission: submission))
+        operations.append(Operation(token: token, operation: operation))
         changed?()
     }
 
     public func cancel(token: UInt64) {
+        if token == wakerToken {
+            wakerToken = nil
+            completions.append(Completion(token: token, result: -Int(Errno.canceled.rawValue)))
+        }
+        if real.cancel(token, on: self) { return }
         guard let index = operations.firstIndex(where: { $0.token == token }) else { return }
         operations[index].isCancelled = true
         if cancelsAtOnce {
@@ -75,12 +95,23 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor {
     }
 
     public func wait(timeoutNanoseconds: Int64?, into events: inout [Completion]) throws(Errno) {
-        if try rest(timeoutNanoseconds: timeoutNanoseconds, hasEvents: !completions.isEmpty),
-            let token = wakerToken.take()
-        {
-            events.append(Completion(token: token, result: 1))
+        real.begin(on: self)
+        let hasEvents = !completions.isEmpty || real.hasCompletions
+        for event in try rest(timeoutNanoseconds: timeoutNanoseconds, hasEvents: hasEvents) {
+            // The waker is named 0, the others by their numbers; standard input is never watched here.
+            if event.token != 0 {
+                real.becameReady(CInt(event.token), event.readiness, on: self)
+            } else if let token = wakerToken.take() {
+                events.append(Completion(token: token, result: Int(Readiness.read.rawValue)))
+            }
         }
         events += completions
         completions.removeAll()
+        events += real.takeCompletions()
+    }
+
+    public override func close() {
+        real.removeAll()
+        super.close()
     }
 }

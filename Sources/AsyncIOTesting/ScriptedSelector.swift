@@ -1,7 +1,7 @@
 public import Selectors
 public import SystemPackage
 
-/// A selector that the test plays: it watches nothing and tells what it was told to tell.
+/// A selector that the test plays: it reports what it was told to report.
 ///
 /// ```swift
 /// let clock = VirtualClock()
@@ -11,7 +11,8 @@ public import SystemPackage
 /// selector.whenIdle { selector.tell(descriptor, .read) }
 /// ```
 ///
-/// Descriptors need not exist. Only the loop's waker is watched for real. See ``ScriptedPoller`` for how it waits.
+/// Descriptors need not exist. Only the loop's waker is watched for real, unless ``watchesRealDescriptors`` is set. See
+/// ``ScriptedPoller`` for how it waits.
 public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     /// What was registered.
     public struct Registration: Sendable, Hashable {
@@ -27,6 +28,8 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
         case unregister(FileDescriptor)
     }
 
+    /// Whether the system watches the descriptors that no ``ScriptedPeer`` owns. Set it before the first of them is registered.
+    public var watchesRealDescriptors = false
     /// What is registered now, without the loop's waker.
     public private(set) var registrations: [FileDescriptor: Registration] = [:]
     /// All calls so far, without those for the loop's waker.
@@ -34,12 +37,12 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     /// What the next `register` or `modify` fails with.
     public var nextError: Errno?
 
-    private var wakerToken: UInt64 = 0
     private var told: [ReadyEvent] = []
     /// The readiness that was not reported because the descriptor was not watched for it.
     private var unwatched: [FileDescriptor: Readiness] = [:]
 
-    public override init(clock: VirtualClock) {
+    /// Creates a selector for a loop with the same clock; `nil` is the system's clock, and waits in real time.
+    public override init(clock: VirtualClock?) {
         super.init(clock: clock)
     }
 
@@ -61,25 +64,32 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
         }
     }
 
-    /// Tells the loop an event as it stands, be it of a registration that has ended.
+    /// Reports an event as it is, even of a registration that has ended.
     public func tell(_ event: ReadyEvent) {
         told.append(event)
     }
 
     public var supportsEdgeTrigger: Bool { true }
 
+    public func isStale(_ descriptor: FileDescriptor) -> Bool { isReal(descriptor) && system?.isStale(descriptor) == true }
+
+    private func isReal(_ descriptor: FileDescriptor) -> Bool {
+        watchesRealDescriptors && !isScripted(descriptor)
+    }
+
     public func register(
         _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
     ) throws(Errno) {
-        if waker == nil {
-            try watchWaker(descriptor)
-            wakerToken = token
-            return
-        }
+        if waker == nil { return try watchWaker(descriptor, token: token) }
         calls.append(.register(descriptor, interest, trigger))
         if let error = nextError.take() { throw error }
-        if interest.isEmpty { throw .invalidArgument }
-        if registrations[descriptor] != nil { throw .fileExists }
+        if isReal(descriptor) {
+            try openSystem().register(descriptor, interest: interest, trigger: trigger, token: token)
+            realDescriptors += 1
+        } else {
+            if interest.isEmpty { throw .invalidArgument }
+            if registrations[descriptor] != nil { throw .fileExists }
+        }
         registrations[descriptor] = Registration(interest: interest, trigger: trigger, token: token)
     }
 
@@ -89,6 +99,14 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
         calls.append(.modify(descriptor, interest, trigger))
         if let error = nextError.take() { throw error }
         if registrations[descriptor] == nil { throw .noSuchFileOrDirectory }
+        if isReal(descriptor) {
+            do {
+                try openSystem().modify(descriptor, interest: interest, trigger: trigger, token: token)
+            } catch {
+                forget(descriptor)
+                throw error
+            }
+        }
         registrations[descriptor] = Registration(interest: interest, trigger: trigger, token: token)
         if let readiness = unwatched.removeValue(forKey: descriptor) { tell(descriptor, readiness) }
     }
@@ -97,14 +115,20 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
         if descriptor == waker { return }
         calls.append(.unregister(descriptor))
         unwatched[descriptor] = nil
-        guard let registration = registrations.removeValue(forKey: descriptor) else { throw .noSuchFileOrDirectory }
+        guard let registration = forget(descriptor) else { throw .noSuchFileOrDirectory }
         told.removeAll { $0.token == registration.token }
+        if isReal(descriptor) { try openSystem().unregister(descriptor) }
+    }
+
+    @discardableResult
+    private func forget(_ descriptor: FileDescriptor) -> Registration? {
+        guard let registration = registrations.removeValue(forKey: descriptor) else { return nil }
+        if isReal(descriptor) { realDescriptors -= 1 }
+        return registration
     }
 
     public func wait(timeoutNanoseconds: Int64?, into events: inout [ReadyEvent]) throws(Errno) {
-        if try rest(timeoutNanoseconds: timeoutNanoseconds, hasEvents: !told.isEmpty) {
-            events.append(ReadyEvent(token: wakerToken, readiness: .read))
-        }
+        events += try rest(timeoutNanoseconds: timeoutNanoseconds, hasEvents: !told.isEmpty)
         events += told
         told.removeAll()
     }

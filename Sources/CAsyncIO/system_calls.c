@@ -87,6 +87,14 @@ int aio_shutdown_write(int fd) { return result(shutdown(fd, SHUT_WR)); }
 
 int aio_check_open(int fd) { return fcntl(fd, F_GETFD) < 0 ? -errno : 0; }
 
+int aio_check_pollable(int fd) {
+    struct stat status;
+    if (fstat(fd, &status) < 0) {
+        return -errno;
+    }
+    return S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ? -EPERM : 0;
+}
+
 uint64_t aio_file_number(int fd) {
     struct stat status;
     return fstat(fd, &status) < 0 ? 0 : status.st_ino;

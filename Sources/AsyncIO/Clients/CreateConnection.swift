@@ -55,7 +55,7 @@ extension EventLoop {
         do {
             consumer = try makeProtocol()
         } catch {
-            driver.closeSocket()
+            driver.close()
             throw error
         }
         let transport = StreamTransport(
@@ -78,20 +78,10 @@ extension EventLoop {
         try Task.checkCancellation()
         // For a server it means all interfaces; a client would connect to whatever listens on its own machine.
         if host.isEmpty { throw EventLoopError(.invalidArgument, "cannot connect to a host without a name") }
-        guard let loop = self as? SelectorEventLoop else {
-            throw EventLoopError.unsupported(feature: "createConnection", platform: "the \(backendName) loop")
-        }
         var attempts: [IOError] = []
         for address in try await resolve(host: host, port: port, by: resolver) {
             do {
-                let socket = try await loop.connect(to: address, from: options.localAddress)
-                do {
-                    try socket.setOption(.noDelay, to: 1)
-                } catch {
-                    loop.closeSocket(socket)
-                    throw error
-                }
-                return (try makeStreamDriver(socket), address)
+                return (try await connect(to: address, from: options.localAddress), address)
             } catch let error as IOError {
                 attempts.append(error)
             } catch let error as Errno {
@@ -102,21 +92,24 @@ extension EventLoop {
     }
 }
 
-extension SelectorEventLoop {
-    /// A connected socket. Throws an `Errno`, `CancellationError`, `.tooManyDescriptors` or `.closed`, with the socket closed.
-    fileprivate final func connect(to address: SocketAddress, from local: SocketAddress?) async throws -> Socket {
+extension EventLoop {
+    /// The driver of a socket that was connected to `address`.
+    ///
+    /// Throws an `Errno`, an `IOError`, `CancellationError`, `.tooManyDescriptors` or `.closed`, with the socket closed.
+    fileprivate final func connect(to address: SocketAddress, from local: SocketAddress?) async throws -> StreamDriver {
         let socket = try Socket.stream(for: address)
+        var belongsToDriver = false
         do {
             try checkRoom(for: socket.descriptor)
             if let local { try bind(socket, to: local, for: address) }
-            if try !socket.connect(to: address) {
-                try await waitForConnection(socket)
-                if let error = socket.pendingError() { throw error }
+            return try await connect(socket, to: address, "createConnection") {
+                try Task.checkCancellation()
+                try socket.setOption(.noDelay, to: 1)
+                belongsToDriver = true
+                return try makeStreamDriver(ByteChannel(socket))
             }
-            try Task.checkCancellation()
-            return socket
         } catch {
-            closeSocket(socket)
+            if !belongsToDriver { closeSocket(socket) }
             throw error
         }
     }
@@ -132,43 +125,5 @@ extension SelectorEventLoop {
             }
         }
         throw IOError(reason, operation: "connect from \(local) to", address: address)
-    }
-
-    private final func waitForConnection(_ socket: Socket) async throws {
-        try await atHome { record in
-            if isClosed { throw EventLoopError.closed }
-            let token = makeWaiter()
-            let source = WaiterSource(loop: self, token: token)
-            _ = register(source)
-            // Unwatched before the socket is closed, in every case.
-            defer {
-                unwatch(socket.descriptor, source)
-                unregister(source)
-            }
-            do {
-                try watch(socket.descriptor, source, for: .write, .level)
-            } catch {
-                discardWaiter(token)
-                throw error
-            }
-            try check(await suspend(token, record))
-        }
-    }
-}
-
-/// Settles one waiter at the first event.
-final class WaiterSource: EventSource {
-    private unowned let loop: EventLoop
-    private let token: WaiterToken
-
-    init(loop: EventLoop, token: WaiterToken) {
-        self.loop = loop
-        self.token = token
-    }
-
-    override var label: String { "an attempt to connect" }
-
-    override func run() -> UnownedJob? {
-        loop.settleReturningJob(token)
     }
 }

@@ -49,7 +49,7 @@ extension EventLoop {
             throw error
         }
         do {
-            return try makeStreamDriver(socket)
+            return try makeStreamDriver(ByteChannel(socket))
         } catch {
             throw IOError(error, operation: "take over a socket")
         }

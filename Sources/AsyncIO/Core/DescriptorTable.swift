@@ -8,8 +8,8 @@ struct DescriptorTable: ~Copyable {
     private var users: [EventSource?] = []
     private var farUsers: [CInt: EventSource] = [:]
     /// Empty until a task calls one of the loop's socket operations.
-    private var shares: [TickShare] = []
-    private var farShare = TickShare()
+    private var shares: [IterationShare] = []
+    private var farShare = IterationShare()
 
     /// The transport, listener or watcher that uses the descriptor.
     subscript(number: CInt) -> EventSource? {
@@ -39,7 +39,7 @@ struct DescriptorTable: ~Copyable {
     /// One call that moved `count` bytes.
     mutating func useShare(_ number: CInt, _ count: Int, in tick: UInt64) {
         guard isNear(number) else { return farShare.use(count, in: tick) }
-        Self.makeRoom(for: number, in: &shares, TickShare())
+        Self.makeRoom(for: number, in: &shares, IterationShare())
         shares[Int(number)].use(count, in: tick)
     }
 
@@ -60,7 +60,7 @@ struct DescriptorTable: ~Copyable {
     }
 }
 
-extension TickShare {
+extension IterationShare {
     /// One call that moves `count` bytes, be it the first of its tick.
     fileprivate mutating func use(_ count: Int, in tick: UInt64) {
         _ = isLeft(in: tick)

@@ -63,7 +63,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// What the loop is called on the command line and in reports, such as `epoll`.
     open var backendName: String { "event loop" }
 
-    // MARK: What a subclass provides
+    // MARK: What an I/O model provides
 
     /// Waits for events and keeps them for `queueEvents()`.
     package func wait(timeoutNanoseconds: Int64?) throws(Errno) {}
@@ -71,26 +71,12 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Queues the sources that the last wait had events for.
     package func queueEvents() {}
 
-    /// Watches a descriptor for reading, level-triggered, until `unwatch`.
-    package func watchReadable(_ descriptor: FileDescriptor, _ source: EventSource) throws(Errno) {
-        throw .notSupported
-    }
-
-    package func unwatch(_ descriptor: FileDescriptor, _ source: EventSource) {}
-
-    /// Whether the loop has `watch` and `rewatch`, which all that tasks and callbacks do with descriptors of their own is
-    /// built on: watchers and raw socket operations. A completion loop can offer them by polling operations.
-    package var watchesDescriptors: Bool { false }
-
-    /// Whether the poller reports events of a file that no longer has this number. It costs a system call.
-    package func isStale(_ descriptor: FileDescriptor) -> Bool { false }
-
-    /// Descriptors with this number or a higher one cannot be watched; `nil` where there is no such limit.
-    package var descriptorLimit: Int? { nil }
-
-    /// Watches a descriptor for a registered source, level-triggered, until `unwatch`, and makes it the descriptor's user.
+    /// Watches a descriptor for a registered source, until `unwatch`, and makes it the descriptor's user.
+    ///
+    /// Throws `EPERM` for a file that is always ready, such as a regular one. A trigger of `.edge` is a request: a loop may report
+    /// levels instead.
     package func watch(
-        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness
+        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness, _ trigger: Trigger
     ) throws(Errno) {
         throw .notSupported
     }
@@ -104,14 +90,46 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
         throw .notSupported
     }
 
-    /// The driver that moves a connected socket's bytes. Owns the socket from then on, also when it throws.
-    package func makeStreamDriver(_ socket: Socket) throws(Errno) -> StreamDriver {
-        socket.close()
+    /// Ends the watch, before the descriptor is closed. Nothing happens if the descriptor is not the source's.
+    package func unwatch(_ descriptor: FileDescriptor, _ source: EventSource) {}
+
+    /// Ends the registration that a former user of the descriptor has left.
+    package func endRegistration(of descriptor: FileDescriptor) {}
+
+    /// Whether the poller reports events of a file that no longer has this number. It costs a system call.
+    package func isStale(_ descriptor: FileDescriptor) -> Bool { false }
+
+    /// Descriptors with this number or a higher one cannot be watched; `nil` where there is no such limit.
+    package var descriptorLimit: Int? { nil }
+
+    /// Begins to connect a non-blocking socket. Returns whether it is connected; otherwise it becomes writable when the attempt has
+    /// ended. Throws an `Errno`, `CancellationError` or `.closed`. The task is on the loop.
+    func beginConnecting(
+        _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?
+    ) async throws -> Bool {
+        throw Errno.notSupported
+    }
+
+    /// The driver that accepts the clients of a listening socket. It does not begin before `start()`.
+    package func makeAcceptDriver(_ socket: Socket, clientsPerIteration: Int) -> AcceptDriver {
+        AcceptDriver(socket, on: self, clientsPerIteration: clientsPerIteration)
+    }
+
+    /// The driver that moves a channel's bytes. It owns the descriptor from then on, also when this throws.
+    package func makeStreamDriver(_ channel: ByteChannel) throws(Errno) -> StreamDriver {
+        channel.socket.close()
         throw .notSupported
+    }
+
+    /// Makes the loop call `calls` instead of the system; `nil` ends that. For tests.
+    package func replaceSystemCalls(by calls: (any SystemCalls)?) {
+        core.pointee.systemCalls = calls
     }
 
     /// Frees the poller.
     package func closePoller() {}
+
+    // MARK: Memory
 
     /// What ``StreamReader/readChunk()`` lends.
     final var chunkPool: ChunkPool {

@@ -68,8 +68,8 @@ package class EventSource {
     /// Its turn. May hand back one job, of the task that waited for what happened; it runs at once.
     package func run() -> UnownedJob? { nil }
 
-    /// An operation of its own ended; `kind` is what it gave at the submission. Called before its turn.
-    package func stage(kind: UInt8, result: Int) {}
+    /// An operation of its own has a result. Called before it runs; it queues itself if there is something to do.
+    package func completed(_ completion: OperationCompletion) {}
 
     /// The end of a tick in which it asked for this with `queueAtEndOfTick`.
     package func endOfTick() {}
@@ -80,8 +80,10 @@ package class EventSource {
     /// The loop runs its tasks to their ends: bring no new ones.
     package func drain() {}
 
-    /// Another source is about to watch its descriptor: the number was closed without a word, or given to a transport.
-    package func lostDescriptor() {}
+    /// Another source is about to use its descriptor: the number was closed without notice, or given to a transport.
+    ///
+    /// - Returns: What the poller watches the descriptor for. The caller takes that registration over.
+    package func lostDescriptor() -> Readiness { [] }
 
     /// The loop has closed a descriptor; it is in `lackingDescriptors` no more.
     package func descriptorWasClosed() {}
@@ -90,7 +92,33 @@ package class EventSource {
     package func loopClosed() {}
 }
 
+/// What an operation of a source has resulted in.
+package struct OperationCompletion {
+    /// What the submission returned.
+    package var operation: SlotName
+    /// A count or a descriptor, or a negated `errno`.
+    package var result: Int
+    /// Whether the operation goes on, and completes again.
+    package var hasMore: Bool
+}
+
 extension EventLoop {
+    /// Makes the descriptor a source's, which does not watch it yet. A source that used it before loses it.
+    package final func claim(_ descriptor: FileDescriptor, for source: EventSource) {
+        if !take(descriptor, for: source).isEmpty { endRegistration(of: descriptor) }
+    }
+
+    /// As `claim(_:for:)`, but leaves the registration of the former user to the caller.
+    ///
+    /// - Returns: What the poller watches the descriptor for.
+    final func take(_ descriptor: FileDescriptor, for source: EventSource) -> Readiness {
+        let former = core.pointee.descriptors[descriptor.rawValue]
+        if former === source { return [] }
+        let interest = former?.lostDescriptor() ?? []
+        core.pointee.descriptors[descriptor.rawValue] = source
+        return interest
+    }
+
     /// Gives `source` a name, which the poller's events carry.
     package final func register(_ source: EventSource) -> SlotName {
         let name = core.pointee.sources.insert(source)

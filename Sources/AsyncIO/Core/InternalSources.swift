@@ -127,7 +127,7 @@ extension EventLoop {
         _ = register(source)
         core.pointee.internalSources += 1
         do {
-            try watchReadable(descriptor, source)
+            try watch(descriptor, source, for: .read, .level)
         } catch {
             unregister(source)
             core.pointee.internalSources -= 1

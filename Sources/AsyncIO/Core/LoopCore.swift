@@ -12,8 +12,8 @@ struct LoopCore: ~Copyable {
     var descriptors = DescriptorTable()
     /// Listeners that ran out of descriptors, or of low ones.
     var lackingDescriptors: [EventSource] = []
-    /// For tests: what goes wrong with raw socket operations.
-    var socketFaults: ((SocketCall) -> SocketFault?)?
+    /// What a test calls instead of the system.
+    var systemCalls: (any SystemCalls)?
     /// Those of them that the loop needs for itself.
     var internalSources = 0
     /// Where the next enqueued job goes, if a source asks for it.

@@ -1,52 +1,68 @@
 package import AsyncIOSystem
 package import CAsyncIO
 
-/// Moves the bytes of one connected socket for its transport: the part that differs between readiness and completion.
+/// Moves the bytes of one channel: the part that differs between readiness and completion, and where a filter fits in.
 ///
-/// To the transport both look like a non-blocking socket: `receive` and `send` move what they can now, and the transport is told
-/// when they can again. Loop's thread only.
+/// To what is above it every driver looks like a non-blocking descriptor: `receive` and `send` move what they can now, and the
+/// delegate is notified when they can again.
+///
+/// - Thread: the loop's.
 package class StreamDriver: EventSource {
-    /// The transport's, until it is lost; then it is let go.
-    @exclusivity(unchecked) private final var heldTransport = Retained<StreamTransport>(nil)
+    /// How far the end of the channel has come. Each step happens once, in this order.
+    package enum Phase: UInt8, Comparable {
+        case open
+        /// No more events come; the descriptor is open.
+        case detached
+        /// The descriptor is to be closed as soon as the kernel has given back the memory that it uses.
+        case closing
+        case closed
 
-    package final var transport: StreamTransport? {
-        get { heldTransport.object }
-        set { heldTransport.replace(by: newValue) }
+        package static func < (first: Phase, second: Phase) -> Bool { first.rawValue < second.rawValue }
     }
 
-    /// The transport, for the time of an event. What `letTransportGo(_:)` has let go lives until then.
-    final var unretainedTransport: Unmanaged<StreamTransport>? {
-        @inline(__always)
-        get { heldTransport.unretained }
-    }
-
-    /// Pull style: whether a receive may bring something.
-    @exclusivity(unchecked) package final var isReadable = true
-
-    /// Whether the socket was closed.
-    final private(set) var isSocketClosed = false
+    package final let channel: ByteChannel
+    /// Retained until ``detachDelegate(_:)``.
+    @exclusivity(unchecked) private final var heldDelegate = RetainedDelegate(nil)
+    /// What is known of the descriptor's readiness.
+    @exclusivity(unchecked) final var known = ReadinessState()
+    @exclusivity(unchecked) final var phase = Phase.open
+    /// Push style: whether the delegate may lend memory to receive into.
+    @exclusivity(unchecked) final var lendsMemory = false
     /// Whether the peer will read a reset instead of EOF.
     final private(set) var resetsOnClose = false
+    /// Tasks that wait until the descriptor is closed.
+    private final var closeWaiters: [WaiterToken] = []
 
-    /// Addresses are asked for once, while the connection is there.
-    package final let socket: Socket
-
-    /// Tasks that wait until the socket is closed.
-    final var closeWaiters: [WaiterToken] = []
-
-    package init(socket: Socket) {
-        self.socket = socket
+    package init(_ channel: ByteChannel) {
+        self.channel = channel
         super.init()
         reservedBytes = 0
     }
 
-    /// Push style: deliver data to the transport as it comes. It may do so at once only from its own turn.
+    package final var delegate: (any StreamDriverDelegate)? {
+        get { heldDelegate.delegate }
+        set { heldDelegate.replace(by: newValue) }
+    }
+
+    /// Calls `body` with the delegate, if there is one. A delegate that is detached meanwhile lives until the iteration ends.
+    @inline(__always)
+    final func withDelegate<Result>(_ body: (any StreamDriverDelegate) -> Result) -> Result? {
+        heldDelegate.withUnretained(body)
+    }
+
+    // MARK: Moving bytes
+
+    /// Push style: deliver data to the delegate as it comes, from the next run of this source on.
     package func startReading() {}
 
     package func stopReading() {}
 
-    /// Pull style: moves what has come. No bytes are the end.
+    /// Pull style: moves what has come; 0 bytes are EOF.
     package func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult { .wouldBlock }
+
+    /// Pull style: whether a receive may bring something. False only if it certainly would not.
+    @inline(__always)
+    final var isReadable: Bool { known.isReadable }
 
     /// Takes as many bytes as it can now.
     package func send(_ bytes: UnsafeRawBufferPointer) -> IOResult { .wouldBlock }
@@ -67,58 +83,71 @@ package class StreamDriver: EventSource {
         return .bytes(sent)
     }
 
-    /// Whether a task may send `count` bytes now, or has had its share of this tick; then the transport is told when to go on.
+    /// Whether a task may send `count` bytes now. If its share of the iteration is used up, the delegate is notified later.
     package func grantsSend(of count: Int) -> Bool { true }
 
     /// Bytes that `send` took and the kernel has not.
     package var unsentBytes: Int { 0 }
 
-    /// Ends the writing direction.
+    /// Sends EOF behind what `send` has taken.
     package func shutdownWrite() {}
 
-    /// No more events from here on; the socket stays open until `closeSocket()`.
+    // MARK: Ending
+
+    /// No more events come from here on; the descriptor stays open until `close()`.
     package func detach() {}
 
-    /// Frees the socket, and itself as soon as the kernel uses nothing of it. After `detach()`.
-    package func closeSocket() {}
+    /// Frees the descriptor, and the driver as soon as the kernel uses none of its memory.
+    package func close() {}
 
-    package override var label: String {
-        "a connection with \(transport?.peerAddress?.description ?? "an unknown peer")"
-    }
-
-    package override var origin: CallSite? { transport?.origin }
-
-    package override var isLeftOpen: Bool { transport?.state.isClosing == false }
-
-    /// Closing the socket, by whatever way, resets the connection from now on.
-    final func resetOnClose() {
-        if isSocketClosed { return }
+    /// The close of the descriptor, by whatever way, resets the connection from now on.
+    package func resetOnClose() {
+        if phase == .closed { return }
         resetsOnClose = true
-        socket.resetOnClose()
+        channel.resetOnClose()
     }
 
-    /// Frees the socket, once, and tells those who wait for it.
-    final func closeSocketNow(_ loop: EventLoop) {
-        if isSocketClosed { return }
-        isSocketClosed = true
-        loop.closeSocket(socket)
+    /// Closes the descriptor, once, and resumes those who wait for that.
+    final func closeChannel(on loop: EventLoop) {
+        if phase == .closed { return }
+        phase = .closed
+        loop.closeSocket(channel.socket)
         let waiters = closeWaiters
         closeWaiters = []
         for waiter in waiters { loop.settle(waiter, .ready) }
     }
 
-    /// The connection has ended.
-    final func letTransportGo(_ loop: EventLoop) {
-        guard let transport else { return }
-        loop.releaseLater(transport)
-        self.transport = nil
+    /// Suspends until the descriptor is closed. The task is on its loop.
+    final func waitUntilClosed(on loop: EventLoop, _ record: TaskRecord?) async throws {
+        if phase == .closed { return }
+        if loop.isClosed { throw EventLoopError.closed }
+        let token = loop.makeWaiter()
+        closeWaiters.append(token)
+        let outcome = await loop.suspend(token, record)
+        if outcome != .ready { closeWaiters.removeAll { $0 == token } }
+        try loop.check(outcome)
     }
 
+    /// The delegate needs no more events.
+    final func detachDelegate(on loop: EventLoop) {
+        guard let delegate else { return }
+        loop.releaseLater(delegate)
+        self.delegate = nil
+    }
+
+    // MARK: Reports and the loop
+
+    package override var label: String { delegate?.connection.label ?? "a connection that has ended" }
+
+    package override var origin: CallSite? { delegate?.connection.origin }
+
+    package override var isLeftOpen: Bool { delegate?.connection.isLeftOpen ?? false }
+
     package final override func abandoned() {
-        transport?.abandoned()
+        delegate?.abandoned()
     }
 
     package override func loopClosed() {
-        transport?.loopClosed()
+        delegate?.loopClosed()
     }
 }

@@ -4,11 +4,11 @@ import SystemPackage
 
 /// Submits receives and sends to the proactor, and lends it the memory.
 ///
-/// The memory of an operation belongs to the kernel from its submission to its completion, whatever happens to the
-/// transport. So the buffers live here, and the loop holds the driver until both directions are quiet.
+/// The memory of an operation belongs to the kernel from its submission to its completion, whatever happens to the connection. So
+/// the buffers are this object's, and the loop retains it until both directions are quiet.
 ///
-/// There is one receive and one send in flight at most. What was received while nobody wants it is kept until somebody
-/// does; then the next receive begins. So each direction is bounded by one buffer.
+/// There is one receive and one send in flight at most. What was received while nobody wants it is retained until somebody does;
+/// then the next receive begins. So each direction is bounded by one buffer.
 package final class CompletionStreamDriver: StreamDriver {
     private static let bufferBytes = 64 * 1024
 
@@ -16,56 +16,59 @@ package final class CompletionStreamDriver: StreamDriver {
 
     private var receiveBuffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     private var received = 0..<0
-    private var isReceiving = false
+    private var receiveOperation: SlotName?
     private var receiveFailure: Errno?
-    private var sawEnd = false
+    private var isAtEOF = false
     private var isPushing = false
-    private var stagedReceive: Int?
+    private var receiveResult: Int?
 
-    /// Collected in this tick, or while a send is in flight.
+    /// Collected in this iteration, or while a send is in flight.
     private var pending = WriteQueue()
     private var inFlight = WriteQueue()
-    private var isSending = false
+    private var sendOperation: SlotName?
     private var isFlushQueued = false
     private var isWriterBlocked = false
     private var sendFailure: Errno?
-    private var stagedSend: Int?
+    private var sendResult: Int?
 
-    private var isDetached = false
-    private var isClosing = false
-
-    package init(loop: ProactorEventLoop, socket: Socket) {
+    package init(_ channel: ByteChannel, on loop: ProactorEventLoop) {
         self.loop = loop
-        super.init(socket: socket)
+        super.init(channel)
         _ = loop.register(self)
+        loop.claim(channel.descriptor, for: self)
     }
 
     deinit {
         receiveBuffer.deallocate()
     }
 
-    // MARK: Its turn
+    // MARK: Completions
 
-    package override func stage(kind: UInt8, result: Int) {
-        if kind == OperationToken.receive { stagedReceive = result } else { stagedSend = result }
+    package override func completed(_ completion: OperationCompletion) {
+        if completion.operation == receiveOperation {
+            receiveResult = completion.result
+        } else {
+            sendResult = completion.result
+        }
+        loop.queue(self)
     }
 
     package override func run() -> UnownedJob? {
         var job: UnownedJob?
-        if let result = stagedReceive.take() { job = receiveCompleted(result) }
-        if let result = stagedSend.take() {
+        if let result = receiveResult.take() { job = receiveCompleted(result) }
+        if let result = sendResult.take() {
             let writerJob = sendCompleted(result, returningJob: job == nil)
             job = job ?? writerJob
         }
         if isPushing { push() }
-        releaseIfQuiet()
+        closeIfQuiet()
         return job
     }
 
     package override func endOfTick() {
         isFlushQueued = false
         submitSend()
-        if let error = sendFailure { transport?.failed(error, operation: "send to") }
+        if let error = sendFailure { delegate?.failed(error, operation: "send to") }
     }
 
     // MARK: Receiving
@@ -82,7 +85,7 @@ package final class CompletionStreamDriver: StreamDriver {
     package override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         if received.isEmpty {
             if let error = receiveFailure { return .failed(error) }
-            if sawEnd { return .bytes(0) }
+            if isAtEOF { return .bytes(0) }
             submitReceive()
             return receiveFailure.map { .failed($0) } ?? .wouldBlock
         }
@@ -94,48 +97,46 @@ package final class CompletionStreamDriver: StreamDriver {
     }
 
     private func receiveCompleted(_ result: Int) -> UnownedJob? {
-        isReceiving = false
-        if isDetached { return nil }
+        receiveOperation = nil
+        if phase != .open { return nil }
         if result > 0 {
             received = 0..<result
             loop.core.pointee.budget.use(result)
         } else if result == 0 {
-            sawEnd = true
+            isAtEOF = true
         } else {
-            let error = Errno(rawValue: CInt(-result))
-            // Would-block is an answer that some kernels give to a poll that lost a race: ask again.
+            let error = Errno(rawValue: CInt(truncatingIfNeeded: -result))
+            // Some kernels report would-block for an operation that lost a race: it is submitted again.
             if error == .resourceTemporarilyUnavailable { submitReceive() } else { receiveFailure = error }
         }
-        return isPushing ? nil : transport?.becameReadable()
+        return isPushing ? nil : delegate?.becameReadable()
     }
 
     /// Delivers what has come, and asks for more.
     private func push() {
-        guard let transport else { return }
+        guard let delegate else { return }
         if !received.isEmpty {
             let bytes = UnsafeRawBufferPointer(rebasing: receiveBuffer[received])
             let (start, end) = (received.lowerBound, received.upperBound)
-            let taken = transport.received(bytes)
+            let taken = delegate.received(bytes)
             received = taken < bytes.count ? start + taken..<end : 0..<0
         }
-        guard isPushing, received.isEmpty, !isDetached else { return }
-        if receiveFailure == nil && !sawEnd { submitReceive() }
+        guard isPushing, received.isEmpty, phase == .open else { return }
+        if receiveFailure == nil && !isAtEOF { submitReceive() }
         if let error = receiveFailure {
-            transport.failed(error, operation: "receive from")
-        } else if sawEnd {
-            transport.receivedEnd()
+            delegate.failed(error, operation: "receive from")
+        } else if isAtEOF {
+            delegate.receivedEOF()
         }
     }
 
     private func submitReceive() {
-        guard !isReceiving, !isDetached, received.isEmpty else { return }
+        guard receiveOperation == nil, phase == .open, received.isEmpty else { return }
         if receiveBuffer.baseAddress == nil {
             receiveBuffer = .allocate(byteCount: Self.bufferBytes, alignment: 64)
         }
         do {
-            try loop.submit(
-                .receive(socket: socket.number, into: receiveBuffer), kind: OperationToken.receive, of: self)
-            isReceiving = true
+            receiveOperation = try loop.submit(.receive(from: channel.socket, into: receiveBuffer), for: self)
         } catch {
             receiveFailure = error
         }
@@ -154,7 +155,7 @@ package final class CompletionStreamDriver: StreamDriver {
         pending.append(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
         loop.core.pointee.budget.use(count)
         if count < bytes.count { isWriterBlocked = true }
-        if !isSending && !isFlushQueued {
+        if sendOperation == nil && !isFlushQueued {
             isFlushQueued = true
             loop.queueAtEndOfTick(self)
         }
@@ -162,22 +163,21 @@ package final class CompletionStreamDriver: StreamDriver {
     }
 
     /// After `detach()` nobody waits for them any more.
-    package override var unsentBytes: Int { isDetached ? 0 : pending.count + inFlight.count }
+    package override var unsentBytes: Int { phase == .open ? pending.count + inFlight.count : 0 }
 
     private func submitSend() {
-        guard !isSending, sendFailure == nil, !isDetached else { return }
+        guard sendOperation == nil, sendFailure == nil, phase == .open else { return }
         if inFlight.isEmpty { swap(&inFlight, &pending) }
         guard !inFlight.isEmpty else { return }
         do {
-            try loop.submit(.send(socket: socket.number, bytes: inFlight.bytes), kind: OperationToken.send, of: self)
-            isSending = true
+            sendOperation = try loop.submit(.send(inFlight.bytes, on: channel.socket), for: self)
         } catch {
             sendFailure = error
         }
     }
 
     private func sendCompleted(_ result: Int, returningJob: Bool) -> UnownedJob? {
-        isSending = false
+        sendOperation = nil
         let error = Errno(rawValue: CInt(clamping: -result))
         if result >= 0 || error == .resourceTemporarilyUnavailable {
             inFlight.removeFirst(min(max(result, 0), inFlight.count))
@@ -187,54 +187,59 @@ package final class CompletionStreamDriver: StreamDriver {
             inFlight.removeAll()
             pending.removeAll()
         }
-        guard let transport, !isDetached else { return nil }
+        guard let delegate, phase == .open else { return nil }
         if let error = sendFailure {
-            transport.failed(error, operation: "send to")
+            delegate.failed(error, operation: "send to")
             return nil
         }
         guard isWriterBlocked || unsentBytes == 0 else {
-            transport.flushed()
+            delegate.flushed()
             return nil
         }
         isWriterBlocked = false
-        return transport.becameWritable(returningJob: returningJob)
+        return delegate.becameWritable(returningJob: returningJob)
     }
 
     package override func shutdownWrite() {
-        try? socket.shutdownWrite()
+        channel.shutdownWrite()
     }
 
     // MARK: Ending
 
     package override func detach() {
-        guard !isDetached else { return }
-        isDetached = true
+        if phase != .open { return }
+        phase = .detached
         isPushing = false
         pending.removeAll()
-        if isReceiving { loop.cancel(kind: OperationToken.receive, of: self) }
-        if isSending { loop.cancel(kind: OperationToken.send, of: self) }
+        if let receiveOperation { loop.cancel(receiveOperation) }
+        if let sendOperation { loop.cancel(sendOperation) }
     }
 
-    package override func closeSocket() {
-        guard !isClosing else { return }
-        isClosing = true
+    package override func close() {
+        if phase >= .closing { return }
         detach()
-        letTransportGo(loop)
-        releaseIfQuiet()
+        phase = .closing
+        detachDelegate(on: loop)
+        closeIfQuiet()
     }
 
-    /// Lets go of the socket and the buffers when the kernel uses neither.
-    private func releaseIfQuiet() {
-        guard isClosing, name != nil, !isReceiving && !isSending else { return }
+    /// Closes the descriptor when the kernel uses no memory of this object any more.
+    private func closeIfQuiet() {
+        guard phase == .closing, receiveOperation == nil, sendOperation == nil else { return }
+        finish()
+    }
+
+    private func finish() {
+        loop.unwatch(channel.descriptor, self)
         loop.unregister(self)
-        closeSocketNow(loop)
+        closeChannel(on: loop)
     }
 
-    /// The proactor does not come back with anything. It is closed before the loop lets go of its sources, so the buffers
-    /// outlive what the kernel does with them.
+    /// No completion comes after this. The proactor is closed before the loop releases its sources, so the buffers outlive what the
+    /// kernel does with them.
     package override func loopClosed() {
         super.loopClosed()
-        closeSocket()
-        if name != nil, isReceiving || isSending { closeSocketNow(loop) }
+        close()
+        if phase == .closing { finish() }
     }
 }

@@ -6,10 +6,18 @@ package import SystemPackage
 /// An event loop over completion: it hands operations to a proactor, which carries them out. asyncio: `ProactorEventLoop`.
 open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     private let proactor: any BaseProactor
-    private var events: [Completion] = []
-    private var pollers: [CInt: EventSource] = [:]
+    /// Emptied at each wait and kept, so that an iteration allocates nothing.
+    @exclusivity(unchecked) private var events: [Completion] = []
+    /// Operations without a last completion. Each retains its source, which owns the operation's memory.
+    private var operations = Slab<EventSource>()
+    /// What is watched, by descriptor.
+    private var polls: [CInt: Poll] = [:]
+    /// Polls that have completed and are watched on.
+    private var completedPolls: [Poll] = []
 
-    /// Makes a loop over `proactor`, which is the loop's from then on.
+    /// Creates a loop over `proactor`, which the loop owns from then on.
+    ///
+    /// Throws an `IOError` if the loop's own descriptors cannot be created or watched.
     public init(
         proactor: any BaseProactor, clock: EventLoopClock = .system,
         fileID: StaticString = #fileID, line: UInt = #line
@@ -22,78 +30,136 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         origin = CallSite(fileID: fileID, line: line)
     }
 
+    /// The type's name without `Proactor`, in lower case; another name as it is.
     open override var backendName: String {
         let name = "\(type(of: proactor))"
         return name.hasSuffix("Proactor") ? String(name.dropLast("Proactor".count)).lowercased() : name
     }
 
+    // MARK: Operations
+
+    /// Begins an operation, whose completions go to `source`, and retains the source until the last of them.
+    package final func submit(_ operation: ProactorOperation, for source: EventSource) throws(Errno) -> SlotName {
+        let id = operations.insert(source)
+        do {
+            try proactor.submit(operation, token: id.bits)
+        } catch {
+            _ = operations.remove(id)
+            throw error
+        }
+        return id
+    }
+
+    /// Requests the end of an operation, which completes nevertheless.
+    package final func cancel(_ operation: SlotName) {
+        proactor.cancel(token: operation.bits)
+    }
+
     package override func wait(timeoutNanoseconds: Int64?) throws(Errno) {
+        if !completedPolls.isEmpty { armPolls() }
         try proactor.wait(timeoutNanoseconds: timeoutNanoseconds, into: &events)
     }
 
     package override func queueEvents() {
         for event in events {
-            // A late completion of a source that is gone. Drivers stay until the kernel gave back their buffers.
-            guard let source = core.pointee.sources[OperationToken.source(event.token)]?.pointee else { continue }
-            let kind = OperationToken.kind(event.token)
-            if kind == OperationToken.poll {
-                source.readiness.insert(.read)
-                // Level-triggered: asked for again as long as it is watched.
-                if event.result >= 0 { rearmPoll(of: source) }
-            } else {
-                source.stage(kind: kind, result: event.result)
-            }
-            queue(source)
+            let id = SlotName(bits: event.token)
+            // A completion that comes twice, or late, finds another generation.
+            let source = event.hasMore ? operations[id]?.pointee : operations.remove(id)
+            source?.completed(OperationCompletion(operation: id, result: event.result, hasMore: event.hasMore))
         }
         events.removeAll(keepingCapacity: true)
     }
 
-    /// Begins an operation of `source`; at most one of each kind at a time.
-    package final func submit(_ submission: Submission, kind: UInt8, of source: EventSource) throws(Errno) {
-        guard let name = source.name else { throw .invalidArgument }
-        try proactor.submit(submission, token: OperationToken.make(name, kind))
+    // MARK: Watching
+
+    package override func watch(
+        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness, _ trigger: Trigger
+    ) throws(Errno) {
+        guard source.name != nil else { throw .invalidArgument }
+        try Poll.check(descriptor)
+        let wasUser = core.pointee.descriptors[descriptor.rawValue] === source
+        claim(descriptor, for: source)
+        let poll = Poll(descriptor, source, interest, on: self)
+        do {
+            try poll.arm()
+        } catch {
+            polls[descriptor.rawValue] = nil
+            if !wasUser { core.pointee.descriptors[descriptor.rawValue] = nil }
+            throw error
+        }
+        polls[descriptor.rawValue] = poll
     }
 
-    /// Asks for the end of an operation of `source`, which still completes.
-    package final func cancel(kind: UInt8, of source: EventSource) {
-        guard let name = source.name else { return }
-        proactor.cancel(token: OperationToken.make(name, kind))
+    package override func rewatch(
+        _ descriptor: FileDescriptor, _ source: EventSource, from former: Readiness, to interest: Readiness,
+        _ trigger: Trigger
+    ) throws(Errno) {
+        if former.isEmpty { return try watch(descriptor, source, for: interest, trigger) }
+        guard let poll = polls[descriptor.rawValue], poll.source === source else { throw .noSuchFileOrDirectory }
+        if interest.isEmpty {
+            polls[descriptor.rawValue] = nil
+            poll.end()
+        } else {
+            try poll.change(to: interest)
+        }
     }
 
-    package override func watchReadable(_ descriptor: FileDescriptor, _ source: EventSource) throws(Errno) {
-        try submit(.pollReadable(descriptor: descriptor.rawValue), kind: OperationToken.poll, of: source)
-        pollers[descriptor.rawValue] = source
+    package override func endRegistration(of descriptor: FileDescriptor) {
+        polls.removeValue(forKey: descriptor.rawValue)?.end()
     }
 
     package override func unwatch(_ descriptor: FileDescriptor, _ source: EventSource) {
-        guard pollers[descriptor.rawValue] === source else { return }
-        pollers[descriptor.rawValue] = nil
-        cancel(kind: OperationToken.poll, of: source)
+        guard core.pointee.descriptors[descriptor.rawValue] === source else { return }
+        core.pointee.descriptors[descriptor.rawValue] = nil
+        guard let poll = polls.removeValue(forKey: descriptor.rawValue) else { return }
+        poll.end()
     }
 
-    private final func rearmPoll(of source: EventSource) {
-        guard let descriptor = pollers.first(where: { $0.value === source })?.key else { return }
-        // A proactor that takes no more submissions fails the wait too, which ends the run with the reason.
-        try? submit(.pollReadable(descriptor: descriptor), kind: OperationToken.poll, of: source)
+    /// Arms `poll` again in the next wait, after its source has run.
+    final func armLater(_ poll: Poll) {
+        completedPolls.append(poll)
     }
 
-    package override func makeStreamDriver(_ socket: Socket) throws(Errno) -> StreamDriver {
-        CompletionStreamDriver(loop: self, socket: socket)
+    /// Arms what has completed. A source that has not run yet, because it was deferred, is polled when it has.
+    @inline(never)
+    private final func armPolls() {
+        let polls = completedPolls
+        completedPolls.removeAll(keepingCapacity: true)
+        for poll in polls where !poll.armAgain() { completedPolls.append(poll) }
+    }
+
+    // MARK: Sockets
+
+    override func beginConnecting(
+        _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?
+    ) async throws -> Bool {
+        let wait = OperationWait(on: self)
+        let result = try await wait.result(of: .connect(socket, to: address), record)
+        if result >= 0 { return true }
+        let error = Errno(rawValue: CInt(truncatingIfNeeded: -result))
+        // An earlier call that was cancelled has begun the attempt.
+        if error == .alreadyInProcess || error == .nowInProgress { return false }
+        throw error
+    }
+
+    package override func makeAcceptDriver(_ socket: Socket, clientsPerIteration: Int) -> AcceptDriver {
+        CompletionAcceptDriver(socket, on: self, clientsPerIteration: clientsPerIteration)
+    }
+
+    package override func makeStreamDriver(_ channel: ByteChannel) throws(Errno) -> StreamDriver {
+        CompletionStreamDriver(channel, on: self)
+    }
+
+    package override func replaceSystemCalls(by calls: (any SystemCalls)?) {
+        super.replaceSystemCalls(by: calls)
+        (proactor as? any MakesSystemCalls)?.systemCalls = calls
     }
 
     package override func closePoller() {
-        pollers = [:]
+        polls = [:]
+        completedPolls = []
+        core.pointee.descriptors.removeUsers()
         proactor.close()
+        for id in operations.names { _ = operations.remove(id) }
     }
-}
-
-/// A source's name and which of its operations it is, in one word.
-package enum OperationToken {
-    package static let poll: UInt8 = 0
-    package static let receive: UInt8 = 1
-    package static let send: UInt8 = 2
-
-    static func make(_ name: SlotName, _ kind: UInt8) -> UInt64 { name.bits << 3 | UInt64(kind) }
-    static func source(_ token: UInt64) -> SlotName { SlotName(bits: token >> 3) }
-    static func kind(_ token: UInt64) -> UInt8 { UInt8(token & 7) }
 }

@@ -57,40 +57,42 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         events.removeAll(keepingCapacity: true)
     }
 
-    package override func watchReadable(_ descriptor: FileDescriptor, _ source: EventSource) throws(Errno) {
-        try watch(descriptor, source, for: .read, .level)
-    }
-
-    /// Watches a descriptor for a registered source.
-    package final func watch(
+    package override func watch(
         _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness, _ trigger: Trigger
     ) throws(Errno) {
         guard let name = source.name else { throw .invalidArgument }
-        pushWatcher(from: descriptor, for: source)
-        try selector.register(descriptor, interest: interest, trigger: trigger, token: name.bits)
-        core.pointee.descriptors[descriptor.rawValue] = source
+        let wasUser = core.pointee.descriptors[descriptor.rawValue] === source
+        let former = take(descriptor, for: source)
+        do {
+            if former.isEmpty {
+                try selector.register(descriptor, interest: interest, trigger: trigger, token: name.bits)
+            } else {
+                try takeOver(descriptor, for: interest, trigger, token: name.bits)
+            }
+        } catch {
+            if !wasUser { core.pointee.descriptors[descriptor.rawValue] = nil }
+            throw error
+        }
     }
 
-    /// Makes the descriptor a source's that does not watch it yet, or for a while.
-    package final func claim(_ descriptor: FileDescriptor, for source: EventSource) {
-        pushWatcher(from: descriptor, for: source)
-        core.pointee.descriptors[descriptor.rawValue] = source
+    /// Changes the registration that the descriptor's former user has left, which saves a call.
+    private final func takeOver(
+        _ descriptor: FileDescriptor, for interest: Readiness, _ trigger: Trigger, token: UInt64
+    ) throws(Errno) {
+        do {
+            try selector.modify(descriptor, interest: interest, trigger: trigger, token: token)
+        } catch {
+            // The number was closed, and given to another file, without notice.
+            try? selector.unregister(descriptor)
+            try selector.register(descriptor, interest: interest, trigger: trigger, token: token)
+        }
     }
 
-    /// A transport takes the descriptor over from watchers, as in asyncio; mostly from those that it was closed under.
-    private final func pushWatcher(from descriptor: FileDescriptor, for source: EventSource) {
-        if let former = core.pointee.descriptors[descriptor.rawValue], former !== source { former.lostDescriptor() }
+    package override func endRegistration(of descriptor: FileDescriptor) {
+        try? selector.unregister(descriptor)
     }
-
-    package override var watchesDescriptors: Bool { true }
 
     package override func isStale(_ descriptor: FileDescriptor) -> Bool { selector.isStale(descriptor) }
-
-    package override func watch(
-        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness
-    ) throws(Errno) {
-        try watch(descriptor, source, for: interest, .level)
-    }
 
     package override func rewatch(
         _ descriptor: FileDescriptor, _ source: EventSource, from former: Readiness, to interest: Readiness,
@@ -116,15 +118,23 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         try? selector.unregister(descriptor)
     }
 
-    package override func makeStreamDriver(_ socket: Socket) throws(Errno) -> StreamDriver {
-        let driver = ReadinessStreamDriver(loop: self, socket: socket)
-        do {
-            try driver.startWatching()
-        } catch {
-            driver.closeSocket()
-            throw error
+    override func beginConnecting(
+        _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?
+    ) async throws -> Bool {
+        do throws(Errno) {
+            return try connectNow(socket, address)
+        } catch .alreadyInProcess {
+            // An earlier call that was cancelled has begun the attempt.
+            return false
         }
-        return driver
+    }
+
+    package override func makeAcceptDriver(_ socket: Socket, clientsPerIteration: Int) -> AcceptDriver {
+        ReadinessAcceptDriver(socket, on: self, clientsPerIteration: clientsPerIteration)
+    }
+
+    package override func makeStreamDriver(_ channel: ByteChannel) throws(Errno) -> StreamDriver {
+        try ReadinessStreamDriver(channel, on: self, trigger: isEdgeTriggered ? .edge : .level)
     }
 
     package override func closePoller() {

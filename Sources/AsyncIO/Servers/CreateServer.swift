@@ -74,7 +74,7 @@ extension EventLoop {
     private static func serve(_ makeProtocol: @escaping () throws -> any StreamProtocol) -> Accepted {
         { loop, server, driver, peer in
             let transport = StreamTransport(
-                loop: loop, driver: driver, consumer: try makeProtocol(), peerAddress: peer, server: server)
+                loop: loop, driver: driver, consumer: try makeProtocol(), peerAddress: peer, acceptedBy: server.connectionOrigin)
             transport.start()
         }
     }

@@ -2,8 +2,8 @@ import AsyncIOSystem
 import Selectors
 import SystemPackage
 
-/// One listening socket of a server.
-final class Listener: EventSource {
+/// One listening socket of a server: what happens to its clients, and when accepting pauses.
+final class Listener {
     /// How long to back off when descriptors or memory ran out, unless this loop closes a descriptor before, and how often to
     /// report it. asyncio backs off for a second, which is then also how long clients wait when descriptors are free again.
     private static let retryDelay = Duration.milliseconds(100)
@@ -13,114 +13,56 @@ final class Listener: EventSource {
     private static let mostFailuresInARow = 64
 
     /// So that a flood of connections leaves time for those that are open.
-    private static let mostAcceptsPerTurn = 64
+    private static let mostClientsPerIteration = 64
 
     let localAddress: SocketAddress?
-    private unowned let loop: SelectorEventLoop
-    private let socket: Socket
+    let origin: CallSite?
+    let driver: AcceptDriver
+    private unowned let loop: EventLoop
     private let backlog: Int
-    private let madeAt: CallSite?
     private let connectionOptions: [SocketOption: Int]
-    /// accept(2); a test's own, where the kernel would have to run out of something.
-    var acceptConnection: () throws(Errno) -> (socket: Socket, peer: SocketAddress?)?
     private var failuresInARow = 0
-    /// Holds the server and, through it, this listener: let go at the end.
+    /// Retains the server and, through it, this listener until the close.
     private var accepted: ((StreamDriver, SocketAddress?) throws -> Void)?
     private var retry: TimerHandle?
     private var lastReport: LoopInstant?
-    /// Otherwise it does not serve yet, or it backs off.
-    private var isWatched = false
+    /// Whether it has been started and does not back off.
+    private var isAccepting = false
     private var isClosed = false
 
     /// Owns `socket`, which is bound.
     init(
-        loop: SelectorEventLoop, socket: Socket, options: ServerOptions, origin: CallSite?,
+        loop: EventLoop, socket: Socket, options: ServerOptions, origin: CallSite?,
         accepted: @escaping (StreamDriver, SocketAddress?) throws -> Void
     ) {
         self.loop = loop
-        self.socket = socket
         self.accepted = accepted
-        madeAt = origin
+        self.origin = origin
         backlog = options.backlog
-        acceptConnection = { () throws(Errno) in try socket.accept() }
         localAddress = socket.localAddress
         // Unix sockets have no options of TCP.
         let isTCP = localAddress?.family != .unix
         connectionOptions = options.connectionOptions.filter { isTCP || $0.key.level != SocketOption.noDelay.level }
-        super.init()
-        reservedBytes = Self.neverBulk
-        // Not watched yet, but closed with the loop.
-        _ = loop.register(self)
-        loop.claim(socket.descriptor, for: self)
+        driver = loop.makeAcceptDriver(
+            socket, clientsPerIteration: min(max(1, backlog), Self.mostClientsPerIteration))
+        driver.delegate = self
     }
 
     func start() throws(Errno) {
-        try socket.listen(backlog: backlog)
-        try watch()
+        try driver.socket.listen(backlog: backlog)
+        try accept()
     }
 
-    private func watch() throws(Errno) {
-        try loop.watch(socket.descriptor, self, for: .read, .level)
-        isWatched = true
+    private func accept() throws(Errno) {
+        try driver.start()
+        isAccepting = true
     }
 
-    /// Accepts nobody any more, until it is watched again; who connects waits in the kernel's queue.
+    /// Accepts nobody until it is started again; who connects waits in the kernel's queue.
     func stop() {
-        guard isWatched else { return }
-        isWatched = false
-        loop.unwatch(socket.descriptor, self)
-        loop.claim(socket.descriptor, for: self)
-    }
-
-    func close() {
-        guard !isClosed else { return }
-        isClosed = true
-        let factory = accepted.take()
-        retry?.cancel()
-        loop.unwatch(socket.descriptor, self)
-        loop.unregister(self)
-        loop.core.pointee.lackingDescriptors.removeAll { $0 === self }
-        loop.closeSocket(socket)
-        // Last: what it captured is the user's, and may call the server when it is released.
-        withExtendedLifetime(factory) {}
-    }
-
-    override var label: String { "a server on \(localAddress?.description ?? "an unknown address")" }
-
-    override var origin: CallSite? { madeAt }
-
-    override var endedBy: EndingCause { .none }
-
-    override func drain() { close() }
-
-    override func loopClosed() {
-        isClosed = true
-        let factory = accepted.take()
-        retry = nil
-        loop.unwatch(socket.descriptor, self)
-        socket.close()
-        // As in `close()`.
-        withExtendedLifetime(factory) {}
-    }
-
-    override func run() -> UnownedJob? {
-        readiness = []
-        for _ in 0..<min(max(1, backlog), Self.mostAcceptsPerTurn) {
-            if isClosed || !loop.core.pointee.budget.allowsReceive { break }
-            do {
-                guard let (connection, peer) = try acceptConnection() else {
-                    failuresInARow = 0
-                    break
-                }
-                failuresInARow = 0
-                loop.core.pointee.budget.useForAccept()
-                if !hasRoom(for: connection) { break }
-                take(connection, peer)
-            } catch {
-                if !survives(error) { break }
-            }
-        }
-        return nil
+        guard isAccepting else { return }
+        isAccepting = false
+        driver.stop()
     }
 
     private func take(_ connection: Socket, _ peer: SocketAddress?) {
@@ -132,11 +74,11 @@ final class Listener: EventSource {
             return
         }
         do {
-            let driver = try loop.makeStreamDriver(connection)
+            let driver = try loop.makeStreamDriver(ByteChannel(connection))
             do {
                 try accepted?(driver, peer)
             } catch {
-                driver.closeSocket()
+                driver.close()
                 throw error
             }
         } catch {
@@ -147,25 +89,7 @@ final class Listener: EventSource {
         }
     }
 
-    /// Whether accepting goes on after `error`.
-    private func survives(_ error: Errno) -> Bool {
-        switch error {
-        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory:
-            loop.core.pointee.lackingDescriptors.append(self)
-            backOff(error)
-            return false
-        case .badFileDescriptor, .notSocket:
-            backOff(error)
-            return false
-        default:
-            // One client is gone (ECONNABORTED and its like, accept(2)); the next may be fine.
-            failuresInARow += 1
-            if failuresInARow < Self.mostFailuresInARow { return true }
-            failuresInARow = 0
-            backOff(error)
-            return false
-        }
-    }
+    // MARK: Backing off
 
     /// The number of a connection's descriptor may be too high for the selector; lower ones may be free in a while.
     private func hasRoom(for connection: Socket) -> Bool {
@@ -174,7 +98,7 @@ final class Listener: EventSource {
             return true
         } catch {
             connection.close()
-            loop.core.pointee.lackingDescriptors.append(self)
+            loop.core.pointee.lackingDescriptors.append(driver)
             backOff(error, reason: error.description)
             return false
         }
@@ -201,24 +125,80 @@ final class Listener: EventSource {
         let delay = Self.retryDelay.components.attoseconds / 1_000_000_000_000_000
         var context = ExceptionContext(
             message: "accept on \(address) failed: \(cause); backing off for \(delay) ms", error: error, origin: origin,
-            socket: socket.descriptor)
+            socket: driver.socket.descriptor)
         context.messageContainsError = true
         loop.callExceptionHandler(context)
     }
 
-    override func descriptorWasClosed() {
+    private func resume() {
+        guard !isClosed, !isAccepting else { return }
+        loop.core.pointee.lackingDescriptors.removeAll { $0 === driver }
+        do {
+            try accept()
+        } catch {
+            retry = loop.callLater(after: Self.retryDelay) { [self] in resume() }
+        }
+    }
+}
+
+extension Listener: AcceptDriverDelegate {
+    func accepted(_ connection: Socket, from peer: SocketAddress?) -> Bool {
+        failuresInARow = 0
+        if !hasRoom(for: connection) { return false }
+        take(connection, peer)
+        return isAccepting
+    }
+
+    func acceptedAll() {
+        failuresInARow = 0
+    }
+
+    func acceptFailed(_ error: Errno) -> Bool {
+        switch error {
+        case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory:
+            loop.core.pointee.lackingDescriptors.append(driver)
+            backOff(error)
+            return false
+        case .badFileDescriptor, .notSocket:
+            backOff(error)
+            return false
+        default:
+            // One client is gone (ECONNABORTED and its like, accept(2)); the next may be fine.
+            failuresInARow += 1
+            if failuresInARow < Self.mostFailuresInARow { return true }
+            failuresInARow = 0
+            backOff(error)
+            return false
+        }
+    }
+
+    func descriptorWasClosed() {
         retry?.cancel()
         resume()
     }
 
-    private func resume() {
-        guard !isClosed, !isWatched else { return }
-        loop.core.pointee.lackingDescriptors.removeAll { $0 === self }
-        do {
-            try watch()
-        } catch {
-            retry = loop.callLater(after: Self.retryDelay) { [self] in resume() }
-        }
+    func close() {
+        if isClosed { return }
+        // Last: what it captured is the user's, and may call the server when it is released.
+        let factory = markClosed()
+        retry?.cancel()
+        loop.core.pointee.lackingDescriptors.removeAll { $0 === driver }
+        driver.close()
+        withExtendedLifetime(factory) {}
+    }
+
+    func loopClosed() {
+        if isClosed { return }
+        let factory = markClosed()
+        retry = nil
+        driver.close()
+        withExtendedLifetime(factory) {}
+    }
+
+    private func markClosed() -> ((StreamDriver, SocketAddress?) throws -> Void)? {
+        isClosed = true
+        isAccepting = false
+        return accepted.take()
     }
 }
 
@@ -227,6 +207,6 @@ extension Listener: SocketOwner {
 
     var openSocket: Socket? {
         loop.requireOnLoop("TransportSocket")
-        return isClosed ? nil : socket
+        return isClosed ? nil : driver.socket
     }
 }

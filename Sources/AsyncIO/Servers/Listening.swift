@@ -14,7 +14,7 @@ extension EventLoop {
         hosts: [String?], port: UInt16, options: ServerOptions, origin: CallSite, by resolver: Resolver = .shared,
         _ accepted: @escaping Accepted
     ) async throws -> Server {
-        let loop = try listeningLoop()
+        if isClosed { throw EventLoopError.closed }
         if hosts.isEmpty { throw EventLoopError(.invalidArgument, "a server was given an empty list of hosts") }
         return try await atHome { _ in
             // What the caller has written out is meant; of a name's addresses those that the system has.
@@ -30,12 +30,12 @@ extension EventLoop {
             try Task.checkCancellation()
             for _ in 1..<Self.mostPorts where port == 0 && addresses.count > 1 {
                 do {
-                    return try loop.serve(on: addresses, required: required, options, origin, accepted)
+                    return try serve(on: addresses, required: required, options, origin, accepted)
                 } catch let error as IOError where error.errno == .addressInUse {
                     // The port that the first address got is another program's on the next one.
                 }
             }
-            return try loop.serve(on: addresses, required: required, options, origin, accepted)
+            return try serve(on: addresses, required: required, options, origin, accepted)
         }
     }
 
@@ -48,7 +48,7 @@ extension EventLoop {
         var remaining = distinct.count == sockets.count ? sockets[...] : Array(distinct)[...]
         var server: Server?
         do {
-            let loop = try listeningLoop()
+            if isClosed { throw EventLoopError.closed }
             if sockets.isEmpty { throw EventLoopError(.invalidArgument, "a server was given no socket") }
             if distinct.count != sockets.count {
                 throw EventLoopError(.invalidArgument, "a server was given the same socket twice")
@@ -57,7 +57,7 @@ extension EventLoop {
             server = made
             while let socket = remaining.popFirst() {
                 try take(socket)
-                loop.add(socket, to: made, options, accepted)
+                add(socket, to: made, options, accepted)
             }
             if options.startsServing { try made.startServing() }
             return made
@@ -67,17 +67,9 @@ extension EventLoop {
             throw error
         }
     }
-
-    private final func listeningLoop() throws -> SelectorEventLoop {
-        if isClosed { throw EventLoopError.closed }
-        guard let loop = self as? SelectorEventLoop else {
-            throw EventLoopError.unsupported(feature: "createServer", platform: "the \(backendName) loop")
-        }
-        return loop
-    }
 }
 
-extension SelectorEventLoop {
+extension EventLoop {
     fileprivate final func serve(
         on addresses: [SocketAddress], required: [SocketAddress], _ options: ServerOptions, _ origin: CallSite,
         _ accepted: @escaping Accepted

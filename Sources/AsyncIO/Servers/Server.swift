@@ -4,7 +4,7 @@ import SystemPackage
 /// Accepts connections. asyncio: `Server`.
 ///
 /// It listens until ``close()``, whether or not the reference is kept. The loop's thread.
-public final class Server {
+public final class Server: ConnectionOwner {
     public let loop: EventLoop
     /// The addresses that it listens on, with the ports that the system chose.
     public private(set) var localAddresses: [SocketAddress] = []
@@ -24,7 +24,7 @@ public final class Server {
     init(loop: EventLoop, origin: CallSite) {
         self.loop = loop
         connectionOrigin = ConnectionOrigin(origin)
-        connectionOrigin.server = self
+        connectionOrigin.owner = self
     }
 
     func add(_ listener: Listener) {
@@ -114,8 +114,8 @@ public final class Server {
     private var connections: [StreamTransport] {
         loop.core.pointee.sources.names.compactMap { name in
             let driver = loop.core.pointee.sources[name]?.pointee as? StreamDriver
-            guard let transport = driver?.transport, transport.server === self else { return nil }
-            return transport
+            guard let transport = driver?.delegate as? StreamTransport else { return nil }
+            return transport.wasOpened(by: connectionOrigin) ? transport : nil
         }
     }
 

@@ -11,28 +11,41 @@ extension EventLoop {
     /// attempt then goes on in the kernel: another call with the same address joins it, and for another address a new socket is
     /// needed. A unix server whose queue is full refuses with `EAGAIN`, since the system has no way to wait for it.
     public final func sockConnect(_ socket: Socket, to address: SocketAddress) async throws {
+        do {
+            try await connect(socket, to: address, "sockConnect") {}
+        } catch let error as Errno {
+            throw IOError.connecting(error, to: address)
+        }
+    }
+
+    /// Connects `socket` and calls `whenConnected` while no other task can use the socket. A driver that is created there takes over
+    /// the registration with the poller.
+    ///
+    /// Throws an `Errno` if the connection cannot be established, and what `sockConnect` throws.
+    final nonisolated(nonsending) func connect<Result>(
+        _ socket: Socket, to address: SocketAddress, _ function: StaticString, whenConnected: () throws -> Result
+    ) async throws -> Result {
         try await atHome { record in
-            let watcher = try watcher(of: socket.descriptor, "sockConnect")
+            let watcher = try watcher(of: socket.descriptor, function)
             try watcher.hold(.write)
             defer { watcher.release(.write) }
-            try requireNonBlocking(socket, "sockConnect")
-            do {
-                if try beginConnect(socket, address) { return }
-                while true {
-                    _ = try await watcher.wait(for: .write, record)
-                    if let error = socket.pendingError() { throw error }
-                    // Writable and without an error is connected, unless somebody has shut the socket down, or has taken the
-                    // error: then nothing is under way, and the same event would come again and again.
-                    guard let peer = socket.peerAddress else {
-                        if try beginConnect(socket, address) { return }
-                        continue
-                    }
+            try requireNonBlocking(socket, function)
+            var isConnected = try await beginConnecting(socket, to: address, record)
+            try watcher.checkNotEnded()
+            while !isConnected {
+                _ = try await watcher.wait(for: .write, record)
+                if let error = socket.pendingError() { throw error }
+                // Writable and without an error is connected, unless somebody has shut the socket down, or has taken the
+                // error: then no attempt is in progress, and the same event would come again and again.
+                if let peer = socket.peerAddress {
                     try checkJoined(peer, address)
-                    return
+                    isConnected = true
+                } else {
+                    isConnected = try await beginConnecting(socket, to: address, record)
+                    try watcher.checkNotEnded()
                 }
-            } catch let error as Errno {
-                throw IOError.connecting(error, to: address)
             }
+            return try whenConnected()
         }
     }
 
@@ -69,15 +82,6 @@ extension EventLoop {
                     throw failure(error, "accept on", socket, socket.localAddress)
                 }
             }
-        }
-    }
-
-    private final func beginConnect(_ socket: Socket, _ address: SocketAddress) throws(Errno) -> Bool {
-        do {
-            return try connectNow(socket, address)
-        } catch .alreadyInProcess {
-            // An earlier call that was cancelled has begun it.
-            return false
         }
     }
 

@@ -88,7 +88,7 @@ extension EventLoop {
         let handler = ConnectionHandler(limitBytes: limitBytes, handle)
         return { loop, server, driver, peer in
             let transport = StreamTransport(
-                loop: loop, driver: driver, consumer: nil, peerAddress: peer, server: server)
+                loop: loop, driver: driver, consumer: nil, peerAddress: peer, acceptedBy: server.connectionOrigin)
             loop.start(ServedConnection(transport, handler))
         }
     }

@@ -52,7 +52,7 @@ public final class StreamReader {
     /// False as long as nobody has read so far. A connection that was lost has no end.
     public var atEOF: Bool {
         loop.requireOnLoop("StreamReader.atEOF")
-        return transport.sawEnd && !hasLookAhead
+        return transport.state.reading == .atEOF && !hasLookAhead
     }
 
     // MARK: What there is

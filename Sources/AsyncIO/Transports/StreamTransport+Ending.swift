@@ -23,7 +23,7 @@ extension StreamTransport {
 
     /// After a close because nobody holds the streams. A graceful close that goes on has a bound already.
     func boundAbandoned() {
-        guard state.life == .closing else { return }
+        guard state.life == .closing, ending != .closeGracefully else { return }
         if let closingTimer { loop.cancelCallback(closingTimer) }
         closingTimer = loop.callLater(after: Self.abandonedLimit) { [weak self] in self?.giveUpClosing() }.name
     }

@@ -21,7 +21,7 @@ extension StreamTransport {
     /// Bytes that were written and that the kernel has not taken. asyncio: `get_write_buffer_size`.
     public var writeBufferSize: Int {
         loop.requireOnLoop("StreamTransport.writeBufferSize")
-        return queue.count + driver.unsentBytes
+        return queue.count + withDriver { $0.unsentBytes }
     }
 
     /// The marks between which the protocol is asked to pause and to resume. asyncio: `get_write_buffer_limits`.

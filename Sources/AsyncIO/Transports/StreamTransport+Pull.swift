@@ -21,14 +21,14 @@ extension StreamTransport {
 
     /// Whether a receive is known to bring nothing now, and a task that reads must wait.
     @inline(__always)
-    var hasNothing: Bool { !driver.isReadable && state.reading != .ended && state.life == .open }
+    var hasNothing: Bool { !withDriver { $0.isReadable } && !state.reading.isOver && state.life == .open }
 
     /// Takes what has come; 0 at the end; `nil` if there is nothing now.
     @inline(__always)
     func receiveNow(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
-        if state.reading == .ended || state.life != .open { return try receiveAfterEnd() }
+        if state.reading.isOver || state.life != .open { return try receiveAfterEnd() }
         if buffer.isEmpty { return 0 }
-        switch driver.receive(into: buffer) {
+        switch withDriver({ $0.receive(into: buffer) }) {
         case .bytes(let count):
             if count == 0 { pulledEnd() }
             return count
@@ -41,7 +41,7 @@ extension StreamTransport {
     }
 
     private func receiveAfterEnd() throws -> Int {
-        if lossError == nil, sawEnd { return 0 }
+        if lossError == nil, state.reading == .atEOF { return 0 }
         throw endError
     }
 
@@ -49,14 +49,14 @@ extension StreamTransport {
     @inline(__always)
     func sendNow(_ bytes: UnsafeRawBufferPointer) throws -> Int? {
         // The kernel may take megabytes at once, which is more than one connection's share.
-        let piece = UnsafeRawBufferPointer(start: bytes.baseAddress, count: min(bytes.count, TickShare.bytesPerTick))
+        let piece = UnsafeRawBufferPointer(start: bytes.baseAddress, count: min(bytes.count, IterationShare.bytesPerIteration))
         return try sendNow(byteCount: piece.count) { $0.send(piece) }
     }
 
     /// As `sendNow(_:)`, of as many pieces as one system call takes.
     func sendNow(_ vector: WriteVector) throws -> Int? {
         try sendNow(byteCount: vector.count) { driver in
-            vector.withNextPieces(atMostBytes: TickShare.bytesPerTick) { driver.send($0) }
+            vector.withNextPieces(atMostBytes: IterationShare.bytesPerIteration) { driver.send($0) }
         }
     }
 
@@ -64,8 +64,8 @@ extension StreamTransport {
     private func sendNow(byteCount: Int, _ send: (StreamDriver) -> IOResult) throws -> Int? {
         guard state.acceptsWrites || unsentTurnBytes > 0 && state.letsWritesFinish else { throw endError }
         // What was written before goes first.
-        guard queue.isEmpty, driver.grantsSend(of: byteCount) else { return nil }
-        switch send(driver) {
+        guard queue.isEmpty, withDriver({ $0.grantsSend(of: byteCount) }) else { return nil }
+        switch withDriver(send) {
         case .bytes(let count):
             writtenBytes.store(writtenBytes.load(ordering: .relaxed) &+ count, ordering: .relaxed)
             return count

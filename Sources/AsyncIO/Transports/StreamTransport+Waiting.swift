@@ -11,14 +11,7 @@ extension StreamTransport {
 
     /// Suspends until the socket is closed. Throws why the connection was lost, if it was. On the loop, at home.
     func waitClosed(_ record: TaskRecord?) async throws {
-        if !driver.isSocketClosed {
-            if loop.isClosed { throw EventLoopError.closed }
-            let token = loop.makeWaiter()
-            driver.closeWaiters.append(token)
-            let outcome = await loop.suspend(token, record)
-            if outcome != .ready { driver.closeWaiters.removeAll { $0 == token } }
-            try loop.check(outcome)
-        }
+        try await driver.waitUntilClosed(on: loop, record)
         if let lossError { throw lossError }
     }
 }

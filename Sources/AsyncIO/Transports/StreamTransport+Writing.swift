@@ -61,7 +61,7 @@ extension StreamTransport {
         if queue.isEmpty, vector.count <= WriteVector.joinedBytes { return write(vector.joined) }
         var isShort = !queue.isEmpty
         while vector.count > 0, !isShort {
-            let (result, offered) = vector.withNextPieces { (driver.send($0), $0.byteCount) }
+            let (result, offered) = vector.withNextPieces { pieces in (withDriver { $0.send(pieces) }, pieces.byteCount) }
             switch result {
             case .bytes(let count):
                 vector.advance(by: count)
@@ -81,13 +81,13 @@ extension StreamTransport {
         if bytes.isEmpty { return }
         var taken = 0
         if queue.isEmpty {
-            switch driver.send(bytes) {
+            switch withDriver({ $0.send(bytes) }) {
             case .bytes(let count): taken = count
             case .wouldBlock: break
             case .failed(let error): return failed(error, operation: "send to")
             }
             if taken == bytes.count {
-                if driver.unsentBytes > 0 { perform(state.queued(queuedBytes: writeBufferSize)) }
+                if withDriver({ $0.unsentBytes }) > 0 { perform(state.queued(queuedBytes: writeBufferSize)) }
                 return
             }
         }
@@ -97,7 +97,7 @@ extension StreamTransport {
 
     /// A write that nobody can read any more. asyncio is silent about the first four.
     private func dropped(_ count: Int) {
-        if count == 0 || loop.isClosed || lossError != nil && !isLossKnown { return }
+        if count == 0 || loop.isClosed || lossError != nil && !state.isLossReported { return }
         let followsEOF = state.life == .open && state.writing != .cutOff
         if hasReportedDrop && !followsEOF { return }
         hasReportedDrop = true
@@ -121,11 +121,11 @@ extension StreamTransport {
     func flushQueue() {
         if queue.isEmpty && !state.isClosing && !state.isWriterPaused && state.writing != .ending { return }
         while !queue.isEmpty {
-            let bytes = UnsafeRawBufferPointer(rebasing: queue.bytes.prefix(TickShare.bytesPerTick))
-            guard driver.grantsSend(of: bytes.count) else {
+            let bytes = UnsafeRawBufferPointer(rebasing: queue.bytes.prefix(IterationShare.bytesPerIteration))
+            guard withDriver({ $0.grantsSend(of: bytes.count) }) else {
                 return perform(state.flushed(queuedBytes: outstandingBytes))
             }
-            switch driver.send(bytes) {
+            switch withDriver({ $0.send(bytes) }) {
             case .bytes(let count):
                 queue.removeFirst(count)
                 // A short send: the driver tells when there is room again.

@@ -15,14 +15,12 @@ public final class StreamTransport {
     @exclusivity(unchecked) private(set) var bufferedConsumer: (any BufferedStreamProtocol)?
     /// The loop whose thread everything here happens on.
     public let loop: EventLoop
-    let driver: StreamDriver
+    @exclusivity(unchecked) private var heldDriver: Retained<StreamDriver>
     @exclusivity(unchecked) var readWaiter = StreamWaiter()
     @exclusivity(unchecked) var state = StreamTransportState()
     // Small fields stand where alignment leaves room, here and below, because every connection has them.
-    @exclusivity(unchecked) private(set) var sawEnd = false
-    /// Whether it was made for a protocol.
+    /// Whether it was created for a protocol.
     let isPush: Bool
-    private var loss = Loss.none
     /// How many of the two streams exist: the reader and the writer.
     private let streamCount = Atomic<UInt8>(0)
     /// All bytes of tasks' writes that went out. Changed by the loop's thread only; others may read it.
@@ -49,42 +47,56 @@ public final class StreamTransport {
     }
     private var storedClosingTimer = StoredName()
 
-    /// How far the end of the connection has come.
-    private enum Loss: UInt8 {
-        case none
-        /// The driver is detached.
-        case happened
-        /// The protocol was notified, or is being notified. A task's connection has none.
-        case known
-        case socketClosed
+    init(
+        loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,
+        acceptedBy origin: ConnectionOrigin
+    ) {
+        self.loop = loop
+        self.consumer = consumer
+        bufferedConsumer = consumer as? any BufferedStreamProtocol
+        isPush = consumer != nil
+        self.peerAddress = peerAddress ?? driver.channel.peerAddress
+        localAddress = driver.channel.localAddress
+        connectionOrigin = origin
+        heldDriver = Retained(driver)
+        driver.delegate = self
+        driver.lendsMemory = bufferedConsumer != nil
+        origin.owner?.connectionBegan()
     }
 
     package init(
         loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,
-        server: Server? = nil, origin: CallSite? = nil
+        origin: CallSite? = nil
     ) {
         self.loop = loop
-        self.driver = driver
         self.consumer = consumer
         bufferedConsumer = consumer as? any BufferedStreamProtocol
         isPush = consumer != nil
-        self.peerAddress = peerAddress ?? driver.socket.peerAddress
-        connectionOrigin = server?.connectionOrigin ?? origin.map { ConnectionOrigin($0) }
-        localAddress = driver.socket.localAddress
-        driver.transport = self
-        server?.connectionBegan()
+        self.peerAddress = peerAddress ?? driver.channel.peerAddress
+        localAddress = driver.channel.localAddress
+        connectionOrigin = origin.map { ConnectionOrigin($0) }
+        heldDriver = Retained(driver)
+        driver.delegate = self
+        driver.lendsMemory = bufferedConsumer != nil
     }
 
     /// The call that opened the connection, or that created its server.
     var origin: CallSite? { connectionOrigin?.site }
 
-    /// The server that accepted the connection, if it still exists.
-    var server: Server? { connectionOrigin?.server }
+    /// What moves the bytes.
+    var driver: StreamDriver {
+        // The transport always has one.
+        heldDriver.object.unsafelyUnwrapped
+    }
 
-    private var wasLost: Bool { loss != .none }
+    /// Calls `body` with the driver, without retaining it. A driver that is replaced meanwhile lives until the iteration ends.
+    @inline(__always)
+    func withDriver<Result>(_ body: (StreamDriver) -> Result) -> Result {
+        heldDriver.unretained.unsafelyUnwrapped._withUnsafeGuaranteedRef(body)
+    }
 
-    /// Whether the protocol knows of the loss.
-    var isLossKnown: Bool { loss == .known || loss == .socketClosed }
+    /// Whether `origin` is what opened the connection.
+    func wasOpened(by origin: ConnectionOrigin) -> Bool { connectionOrigin === origin }
 
     /// Tells the protocol of the connection, and reads from the next tick on. asyncio: `_SelectorSocketTransport.__init__`.
     package func start() {
@@ -106,7 +118,7 @@ public final class StreamTransport {
     /// The protocol that gets the data; `nil` where a task does, and after `connectionLost`. asyncio: `get_protocol`.
     public var `protocol`: (any StreamProtocol)? {
         loop.requireOnLoop("StreamTransport.protocol")
-        return (consumer as? Discarder)?.former ?? consumer
+        return consumer
     }
 
     /// Gives what comes from now on to another protocol, of either kind, which hears no `connectionMade`. asyncio: `set_protocol`.
@@ -119,17 +131,14 @@ public final class StreamTransport {
             fatalError("setProtocol was called on the transport of a StreamReader, whose task takes the bytes")
         }
         if consumer == nil { return }
-        if let discarder = consumer as? Discarder {
-            discarder.replaceFormer(by: newProtocol)
-        } else {
-            install(newProtocol)
-        }
+        install(newProtocol)
     }
 
     func install(_ consumer: (any StreamProtocol)?) {
         let former = self.consumer.take()
         self.consumer = consumer
         bufferedConsumer = consumer as? any BufferedStreamProtocol
+        driver.lendsMemory = bufferedConsumer != nil
         // Released now: its `deinit` is the user's code, which may use the transport.
         withExtendedLifetime(former) {}
     }
@@ -157,8 +166,8 @@ public final class StreamTransport {
     // MARK: Events of the driver
 
     /// Bytes came for the protocol. How many of them it took: one that lends memory may stop in between.
-    @discardableResult
-    func received(_ bytes: UnsafeRawBufferPointer) -> Int {
+    package func received(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard state.life == .open else { return discard(bytes.count) }
         if bufferedConsumer != nil { return copyIntoBuffers(bytes) }
         guard let consumer else { return bytes.count }
         do {
@@ -167,6 +176,13 @@ public final class StreamTransport {
             consumerFailed("dataReceived", error)
         }
         return bytes.count
+    }
+
+    /// Nobody takes the bytes any more.
+    @inline(never)
+    private func discard(_ byteCount: Int) -> Int {
+        perform(state.discarded(byteCount, queuedBytes: outstandingBytes))
+        return byteCount
     }
 
     private func copyIntoBuffers(_ bytes: UnsafeRawBufferPointer) -> Int {
@@ -184,20 +200,27 @@ public final class StreamTransport {
         return taken
     }
 
-    /// Bytes came into the memory of `lender`, which may have ended the connection or made way for another meanwhile.
-    func filledBuffer(of lender: any BufferedStreamProtocol, _ byteCount: Int) {
-        guard state.acceptsInput else { return }
+    /// The bytes go into memory of the protocol's, which may end the connection, or make way for another one, meanwhile.
+    package func lend(_ receive: (UnsafeMutableRawBufferPointer) -> Int) -> Bool {
+        guard let lender = bufferedConsumer, state.life == .open else { return false }
         do {
-            try lender.bufferUpdated(byteCount: byteCount)
+            let byteCount = try lender.lend(sizeHintBytes: ReceiveBuffer.byteCount, receive)
+            if byteCount == 0 || !state.acceptsInput { return true }
+            do {
+                try lender.bufferUpdated(byteCount: byteCount)
+            } catch {
+                consumerFailed("bufferUpdated", error)
+            }
         } catch {
-            consumerFailed("bufferUpdated", error)
+            consumerFailed("withReadBuffer", error)
         }
+        return true
     }
 
-    /// The peer's end came, in push style.
-    func receivedEnd() {
-        guard state.acceptsInput, !sawEnd else { return }
-        sawEnd = true
+    /// The peer's EOF was received, in push style.
+    package func receivedEOF() {
+        guard state.acceptsInput, !state.reading.isOver else { return }
+        if state.life == .lingering { return perform(state.receivedEnd(staysOpen: false, queuedBytes: outstandingBytes)) }
         var staysOpen = false
         callConsumer("eofReceived") { staysOpen = try $0.eofReceived() }
         if !staysOpen { endsNow(by: .peerEOF) }
@@ -207,22 +230,20 @@ public final class StreamTransport {
 
     /// The peer's end was read, in pull style: the writing direction stays open until the writer is closed.
     func pulledEnd() {
-        guard !sawEnd else { return }
-        sawEnd = true
         perform(state.receivedEnd(staysOpen: true, queuedBytes: outstandingBytes))
     }
 
-    func failed(_ errno: Errno, operation: String) {
+    package func failed(_ errno: Errno, operation: String) {
         end(with: IOError(errno, operation: operation, address: peerAddress))
     }
 
     /// Pull style: a receive may go on. The job of the task that waits for it.
-    func becameReadable() -> UnownedJob? {
+    package func becameReadable() -> UnownedJob? {
         readWaiter.endReturningJob(on: loop)
     }
 
     /// A send may go on.
-    func becameWritable(returningJob: Bool) -> UnownedJob? {
+    package func becameWritable(returningJob: Bool) -> UnownedJob? {
         flushQueue()
         guard queue.isEmpty else { return nil }
         if returningJob { return writeWaiter.endReturningJob(on: loop) }
@@ -231,7 +252,7 @@ public final class StreamTransport {
     }
 
     /// The driver has sent some of what it had taken.
-    func flushed() {
+    package func flushed() {
         perform(state.flushed(queuedBytes: outstandingBytes))
     }
 
@@ -272,7 +293,7 @@ public final class StreamTransport {
     public func reset() {
         loop.requireOnLoop("StreamTransport.reset")
         endsNow(by: .reset)
-        if !wasLost { driver.resetOnClose() }
+        if !state.isLost { driver.resetOnClose() }
         end(with: nil)
     }
 
@@ -311,7 +332,7 @@ public final class StreamTransport {
     }
 
     /// The last reference of a task's reader and writer is gone.
-    func abandoned() {
+    package func abandoned() {
         if loop.core.pointee.debug.isOn, !state.isClosing {
             loop.warn(LoopWarning(.unclosed, "\(driver.label) was dropped without close()", callSite: origin))
         }
@@ -320,9 +341,8 @@ public final class StreamTransport {
     }
 
     /// The loop was closed: free the socket, call nobody.
-    func loopClosed() {
-        let wasLost = wasLost
-        loss = .socketClosed
+    package func loopClosed() {
+        let wasLost = state.isLost
         if !wasLost {
             lossError = EventLoopError.closed
             if outstandingBytes > 0 { driver.resetOnClose() }
@@ -331,13 +351,14 @@ public final class StreamTransport {
             readWaiter = StreamWaiter()
             writeWaiter = StreamWaiter()
         }
-        driver.closeSocket()
+        state.closedDescriptor()
+        driver.close()
         // Last: the user's code may run when the protocol is released.
         install(nil)
     }
 
     func end(with error: (any Error)?) {
-        if !wasLost {
+        if !state.isLost {
             if lossError == nil { lossError = error }
             // The peer must not take what it has got for the whole.
             if outstandingBytes > 0 { driver.resetOnClose() }
@@ -350,7 +371,7 @@ public final class StreamTransport {
     func perform(_ actions: StreamTransportState.Actions) {
         if actions.isEmpty { return }
         if actions.contains(.stopReading) { driver.stopReading() }
-        if actions.contains(.startReading) { if consumer != nil { driver.startReading() } }
+        if actions.contains(.startReading) { if isPush || state.life == .lingering { driver.startReading() } }
         if actions.contains(.discardQueue) { queue.removeAll() }
         if actions.contains(.pauseWriting) { callConsumer("pauseWriting") { try $0.pauseWriting() } }
         if actions.contains(.resumeWriting) { callConsumer("resumeWriting") { try $0.resumeWriting() } }
@@ -360,16 +381,14 @@ public final class StreamTransport {
 
     /// Happens once. The protocol hears of it in the next tick, as in asyncio, so never from within one of its own calls.
     private func lose() {
-        loss = .happened
         if let closingTimer { loop.cancelCallback(closingTimer) }
         driver.detach()
         wakeTasks()
         guard consumer != nil else {
-            loss = .known
             return finish()
         }
         callSoon { [self] in
-            loss = .known
+            state.reportedLoss()
             callConsumer("connectionLost") { try $0.connectionLost(lossError) }
             finish()
         }
@@ -383,9 +402,11 @@ public final class StreamTransport {
     }
 
     private func finish() {
-        loss = .socketClosed
-        driver.closeSocket()
-        server?.connectionEnded()
+        // The loop may have been closed meanwhile.
+        guard state.life != .closed else { return }
+        state.closedDescriptor()
+        driver.close()
+        connectionOrigin?.owner?.connectionEnded()
         // Last: the user's code may run when the protocol is released.
         install(nil)
     }
@@ -396,7 +417,15 @@ extension StreamTransport: SocketOwner {
 
     var openSocket: Socket? {
         loop.requireOnLoop("TransportSocket")
-        return loss == .socketClosed ? nil : driver.socket
+        return state.life == .closed ? nil : driver.channel.socket
+    }
+}
+
+extension StreamTransport: StreamDriverDelegate {
+    package var connection: ConnectionReport {
+        ConnectionReport(
+            label: "a connection with \(peerAddress?.description ?? "an unknown peer")", origin: origin,
+            isLeftOpen: !state.isClosing)
     }
 }
 
@@ -413,7 +442,7 @@ extension StreamTransport: CustomStringConvertible {
         guard loop.isOnLoop else { return "\(addresses), on another thread's loop" }
         guard let openSocket else { return "\(addresses), closed\(lossError.map { ": \($0)" } ?? "")" }
         var text = "fd=\(openSocket.number) \(addresses), \(state.isClosing ? "closing" : "open")"
-        if sawEnd { text += ", EOF received" }
+        if state.reading == .atEOF { text += ", EOF received" }
         if state.reading == .paused { text += ", reading paused" }
         if state.writing != .open { text += ", write side shut down" }
         return text + ", write buffer \(writeBufferSize) bytes"

@@ -21,8 +21,14 @@ package struct StreamTransportState: ~Copyable {
         /// The protocol has not heard of the connection yet.
         case idle
         case active, paused
-        /// The peer's end was read, or we close.
+        /// The peer's EOF was received.
+        case atEOF
+        /// This side has ended the connection before the peer's EOF was received.
         case ended
+
+        /// Whether nothing is received any more.
+        @inline(__always)
+        var isOver: Bool { rawValue >= Reading.atEOF.rawValue }
     }
 
     package enum Writing: UInt8 {
@@ -38,9 +44,14 @@ package struct StreamTransportState: ~Copyable {
         case open
         /// `closeGracefully()` was called and the peer has not ended.
         case lingering
-        /// `close()` was called and not everything has gone out.
+        /// `close()` was called and not everything has been sent.
         case closing
+        /// The connection is over. Its consumer has not been notified.
         case lost
+        /// The consumer was notified, or is being notified. A task's connection has none.
+        case reported
+        /// The descriptor was closed, or will be as soon as the kernel has given back memory.
+        case closed
     }
 
     package private(set) var highWaterBytes = 64 * 1024
@@ -49,15 +60,24 @@ package struct StreamTransportState: ~Copyable {
     package private(set) var writing = Writing.open
     package private(set) var life = Life.open
     package private(set) var isWriterPaused = false
+    /// How many more bytes `closeGracefully()` drops.
+    private var discardableBytes = 0
 
     package init() {}
 
     package var isClosing: Bool { life != .open }
 
-    /// Whether the end comes as soon as everything has gone out.
-    package var isEnding: Bool { life != .lost && (isClosing || writing == .ending) }
+    /// Whether the connection is over.
+    @inline(__always)
+    package var isLost: Bool { life.rawValue >= Life.lost.rawValue }
 
-    /// Whether the peer's bytes are read.
+    /// Whether the consumer knows that the connection is over.
+    package var isLossReported: Bool { life.rawValue >= Life.reported.rawValue }
+
+    /// Whether the connection ends, or its write side is shut down, as soon as everything has been sent.
+    package var isEnding: Bool { !isLost && (isClosing || writing == .ending) }
+
+    /// Whether the peer's bytes are received.
     package var acceptsInput: Bool { life == .open || life == .lingering }
 
     package var acceptsWrites: Bool {
@@ -66,7 +86,7 @@ package struct StreamTransportState: ~Copyable {
     }
 
     /// Whether a write that has begun may go on: the end waits for it.
-    package var letsWritesFinish: Bool { life != .lost && writing != .ended }
+    package var letsWritesFinish: Bool { !isLost && writing != .ended }
 
     // MARK: Reading
 
@@ -88,7 +108,7 @@ package struct StreamTransportState: ~Copyable {
             // `started` then finds it paused already.
             reading = .paused
             return []
-        case .paused, .ended: return []
+        case .paused, .atEOF, .ended: return []
         }
     }
 
@@ -100,8 +120,8 @@ package struct StreamTransportState: ~Copyable {
 
     /// The end of the peer's bytes was read. `staysOpen`: we go on writing.
     package mutating func receivedEnd(staysOpen: Bool, queuedBytes: Int) -> Actions {
-        guard reading != .ended else { return [] }
-        reading = .ended
+        guard !reading.isOver else { return [] }
+        reading = .atEOF
         let actions: Actions = .stopReading
         return staysOpen && writing != .ended ? actions : actions.union(ended(queuedBytes: queuedBytes))
     }
@@ -117,7 +137,7 @@ package struct StreamTransportState: ~Copyable {
 
     /// Bytes went out.
     package mutating func flushed(queuedBytes: Int) -> Actions {
-        guard life != .lost else { return [] }
+        guard !isLost else { return [] }
         var actions: Actions = []
         if isWriterPaused, queuedBytes <= lowWaterBytes {
             isWriterPaused = false
@@ -135,7 +155,7 @@ package struct StreamTransportState: ~Copyable {
     package mutating func changedWaterMarks(high: Int, low: Int, queuedBytes: Int) -> Actions {
         highWaterBytes = high
         lowWaterBytes = low
-        guard life != .lost else { return [] }
+        guard !isLost else { return [] }
         return queued(queuedBytes: queuedBytes)
     }
 
@@ -156,7 +176,7 @@ package struct StreamTransportState: ~Copyable {
     private mutating func endWriting() -> Actions {
         writing = .ended
         // The peer has ended too: nothing can happen on this connection any more.
-        guard reading == .ended, life != .closing else { return .shutdownWrite }
+        guard reading.isOver, life != .closing else { return .shutdownWrite }
         life = .lost
         return [.shutdownWrite, .lose]
     }
@@ -168,13 +188,15 @@ package struct StreamTransportState: ~Copyable {
         life == .open ? ended(queuedBytes: queuedBytes) : []
     }
 
-    /// `closeGracefully()`: our end as soon as the queue is flushed, and reading until the peer's.
-    package mutating func closedGracefully(queuedBytes: Int) -> Actions {
+    /// `closeGracefully()`: EOF is sent as soon as the queue is flushed, and bytes are received and dropped until the peer's EOF.
+    package mutating func closedGracefully(queuedBytes: Int, discardingAtMost byteCount: Int) -> Actions {
         guard life == .open else { return [] }
-        guard reading != .ended else { return ended(queuedBytes: queuedBytes) }
+        guard !reading.isOver else { return ended(queuedBytes: queuedBytes) }
         life = .lingering
+        discardableBytes = byteCount
         var actions: Actions = []
-        if reading == .paused {
+        // A task's connection, and one that was paused, has not delivered anything.
+        if reading != .active {
             reading = .active
             actions.insert(.startReading)
         }
@@ -184,15 +206,16 @@ package struct StreamTransportState: ~Copyable {
         return actions
     }
 
-    /// More came after `closeGracefully()` than is to be waited for.
-    package mutating func discardedEnough(queuedBytes: Int) -> Actions {
-        life == .lingering ? ended(queuedBytes: queuedBytes) : []
+    /// Bytes were received that nobody takes any more. More of them than is to be waited for end the connection as `close()` does.
+    package mutating func discarded(_ byteCount: Int, queuedBytes: Int) -> Actions {
+        guard life == .lingering else { return [] }
+        discardableBytes -= min(discardableBytes, byteCount)
+        return discardableBytes > 0 ? [] : ended(queuedBytes: queuedBytes)
     }
 
     private mutating func ended(queuedBytes: Int) -> Actions {
         guard acceptsInput else { return [] }
-        var actions: Actions = reading == .active ? .stopReading : []
-        reading = .ended
+        var actions = endReading()
         if queuedBytes == 0 {
             life = .lost
             actions.insert(.lose)
@@ -204,11 +227,26 @@ package struct StreamTransportState: ~Copyable {
 
     /// `abort()`, or an error that ends the connection.
     package mutating func failed() -> Actions {
-        guard life != .lost else { return [] }
-        let actions: Actions = reading == .active ? .stopReading : []
-        reading = .ended
+        guard !isLost else { return [] }
+        let actions = endReading()
         writing = .ended
         life = .lost
         return actions.union([.discardQueue, .lose])
+    }
+
+    private mutating func endReading() -> Actions {
+        let actions: Actions = reading == .active ? .stopReading : []
+        if reading != .atEOF { reading = .ended }
+        return actions
+    }
+
+    /// The consumer is being notified of the loss.
+    package mutating func reportedLoss() {
+        if life == .lost { life = .reported }
+    }
+
+    /// The driver was told to close the descriptor.
+    package mutating func closedDescriptor() {
+        life = .closed
     }
 }

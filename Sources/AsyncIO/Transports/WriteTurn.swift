@@ -85,7 +85,7 @@ extension StreamTransport {
     /// Ends the current write, lets the next task write, and ends the connection if that waited for the write.
     func endTurn() {
         if let progress {
-            if progress.sentBytes > 0, progress.unsentBytes > 0, state.life != .lost { return cutOff(progress) }
+            if progress.sentBytes > 0, progress.unsentBytes > 0, !state.isLost { return cutOff(progress) }
             progress.sentBytes = 0
             progress.unsentBytes = 0
         }

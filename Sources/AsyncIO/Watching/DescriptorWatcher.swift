@@ -144,7 +144,13 @@ final class DescriptorWatcher: EventSource {
         withExtendedLifetime(uses) {}
     }
 
-    override func lostDescriptor() { end() }
+    override func lostDescriptor() -> Readiness {
+        defer { end() }
+        // Not unwatched: the next user changes the registration.
+        let left = watched
+        watched = []
+        return left
+    }
 
     // MARK: Its turn
 
@@ -245,13 +251,13 @@ final class DescriptorWatcher: EventSource {
     }
 
     private func watch(_ wanted: Readiness) throws(Errno) {
-        if watched.isEmpty { return try loop.watch(descriptor, self, for: wanted) }
+        if watched.isEmpty { return try loop.watch(descriptor, self, for: wanted, .level) }
         do {
             try loop.rewatch(descriptor, self, from: watched, to: wanted, .level)
         } catch {
             // A descriptor that was closed without a word, and opened again, is not known any more.
             do {
-                try loop.watch(descriptor, self, for: wanted)
+                try loop.watch(descriptor, self, for: wanted, .level)
             } catch .fileExists {
                 // It is watched as it was.
                 throw error

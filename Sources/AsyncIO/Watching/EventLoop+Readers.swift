@@ -2,7 +2,7 @@ import AsyncIOSystem
 public import Selectors
 public import SystemPackage
 
-/// Watching descriptors of one's own. On loops that can; the others throw `.unsupported`.
+/// Watching descriptors of the program.
 extension EventLoop {
     /// Calls `body` in each tick in which `descriptor` is readable. asyncio: `add_reader`.
     ///
@@ -95,7 +95,7 @@ extension EventLoop {
     @inline(__always)
     final func existingWatcher(of descriptor: FileDescriptor, _ function: StaticString) throws -> DescriptorWatcher? {
         if isClosed { throw EventLoopError.closed }
-        guard descriptor.rawValue >= 0, watchesDescriptors else { throw cannotWatch(descriptor, function) }
+        guard descriptor.rawValue >= 0 else { throw cannotWatch(descriptor, function) }
         guard let user = core.pointee.descriptors[descriptor.rawValue] else { return nil }
         guard let watcher = user as? DescriptorWatcher else { throw EventLoopError.descriptorInUse(descriptor, user) }
         return watcher
@@ -103,10 +103,7 @@ extension EventLoop {
 
     @inline(never)
     private final func cannotWatch(_ descriptor: FileDescriptor, _ function: StaticString) -> EventLoopError {
-        guard watchesDescriptors else {
-            return .unsupported(feature: "\(function)", platform: "the \(backendName) loop")
-        }
-        return EventLoopError(.invalidArgument, "\(function): \(descriptor.rawValue) is no descriptor")
+        EventLoopError(.invalidArgument, "\(function): \(descriptor.rawValue) is no descriptor")
     }
 }
 

@@ -91,6 +91,8 @@ int aio_set_close_on_exec(int fd);
 int aio_close(int fd);
 // 0, or -EBADF.
 int aio_check_open(int fd);
+// 0; -EBADF; -EPERM for a regular file or a directory, which are always ready.
+int aio_check_pollable(int fd);
 // What tells one open socket from all others (st_ino); 0 if the descriptor is not open.
 uint64_t aio_file_number(int fd);
 int aio_local_address(int fd, struct sockaddr_storage *_Nonnull address, socklen_t *_Nonnull length);

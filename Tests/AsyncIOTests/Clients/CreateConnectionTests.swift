@@ -119,7 +119,7 @@ struct CreateConnectionTests {
                 host: "name.example", port: port,
                 by: Self.resolver(["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"]))
             #expect(peer.host == "127.0.0.3")
-            driver.closeSocket()
+            driver.close()
             await loop.until { server.acceptedCount == 1 && server.connectionCount == 0 }
             server.close()
             // What keeps the port.
@@ -151,8 +151,8 @@ struct CreateConnectionTests {
             // Addresses of the other family cannot be reached from there.
             let (driver, peer) = try await loop.connect(
                 host: "name.example", port: server.port, options: options, by: Self.resolver(["::1", "127.0.0.1"]))
-            #expect(peer.host == "127.0.0.1" && driver.socket.localAddress?.host == "127.0.0.5")
-            driver.closeSocket()
+            #expect(peer.host == "127.0.0.1" && driver.channel.localAddress?.host == "127.0.0.5")
+            driver.close()
             let other = await #expect(throws: ConnectError.self) {
                 _ = try await loop.connect(host: "::1", port: server.port, options: options)
             }

@@ -179,7 +179,7 @@ struct EventLoopDescriptorsTests {
             for kind in LoopKind.available {
                 try await withLoop(kind) { loop in
                     try await withStreamPair(on: loop) { writer, reader in
-                        _ = aio_close(writer.transport.driver.socket.number)
+                        _ = aio_close(writer.transport.driver.channel.socket.number)
                         let error = await #expect(throws: IOError.self) { try await writer.write("x") }
                         try #require(error?.errno == .badFileDescriptor)
                         try #require(writer.transport.isClosing)

@@ -41,7 +41,7 @@ struct FairnessTests {
         try await withLoop(kind, patiently) { loop in
             func streams(_ socket: Socket) throws -> (StreamReader, StreamWriter) {
                 StreamTransport(
-                    loop: loop, driver: try loop.makeStreamDriver(socket), consumer: nil, peerAddress: nil
+                    loop: loop, driver: try loop.makeStreamDriver(ByteChannel(socket)), consumer: nil, peerAddress: nil
                 ).makeStreams(limitBytes: 1_000)
             }
             var flooders: [Task<Void, any Error>] = []

@@ -66,7 +66,7 @@ struct LateCompletionTests {
             }()
             await network.idle()
             peer.completesLate()
-            driver?.transport?.abort()
+            (driver?.delegate as? StreamTransport)?.abort()
             await network.idle()
             #expect(driver != nil)
             peer.completesNow()

@@ -100,9 +100,15 @@ struct DescriptionsTests {
         catalog.add("SelectSelector", SelectSelector())
         if let epoll = try? EpollSelector() { catalog.add("EpollSelector", epoll) }
         let memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-        catalog.add("Submission", Submission.receive(socket: 7, into: memory))
-        catalog.add("Submission", Submission.send(socket: 7, bytes: UnsafeRawBufferPointer(memory)))
-        catalog.add("Submission", Submission.pollReadable(descriptor: 7))
+        let socket = Socket(number: 7)
+        let address = SocketAddress(literal: "127.0.0.1", port: 80)!
+        catalog.add("ProactorOperation", ProactorOperation.receive(from: socket, into: memory))
+        catalog.add("ProactorOperation", ProactorOperation.send(UnsafeRawBufferPointer(memory), on: socket))
+        catalog.add("ProactorOperation", ProactorOperation.accept(on: socket))
+        catalog.add("ProactorOperation", ProactorOperation.connect(socket, to: address))
+        catalog.add("ProactorOperation", ProactorOperation.poll(socket.descriptor, for: .read))
+        catalog.add("ProactorOperation.Kind", ProactorOperation.Kind.receive)
+        catalog.add("Completion", Completion(token: 7, result: 5, hasMore: true))
         catalog.add("Completion", Completion(token: 7, result: 5))
     }
 
@@ -298,7 +304,7 @@ struct DescriptionsTests {
         catalog.add("ScriptedSelector.Call", ScriptedSelector.Call.unregister(.standardInput))
         catalog.add(
             "ScriptedProactor.Operation",
-            ScriptedProactor.Operation(token: 7, submission: .pollReadable(descriptor: 7)))
+            ScriptedProactor.Operation(token: 7, operation: .poll(FileDescriptor(rawValue: 7), for: .read)))
     }
 }
 #endif

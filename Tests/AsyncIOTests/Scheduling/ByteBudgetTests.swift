@@ -361,7 +361,7 @@ struct ByteBudgetTests {
             }
             while server.acceptedCount < clients.count {
                 await loop.yield()
-                #expect(!server.listeners[0].isBulk)
+                #expect(!server.listeners[0].driver.isBulk)
             }
             server.close()
             server.abortClients()

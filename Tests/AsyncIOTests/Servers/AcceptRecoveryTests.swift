@@ -45,10 +45,8 @@ struct AcceptRecoveryTests {
     func aShortageEndsWhenTheLoopClosesADescriptor(kind: LoopKind, closing: Closing) async throws {
         try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
-            let listener = server.listeners[0]
-            let accept = listener.acceptConnection
             var isShort = true
-            listener.acceptConnection = { () throws(Errno) in
+            loop.replaceAccept { accept throws(Errno) in
                 if isShort { throw .tooManyOpenFiles }
                 return try accept()
             }
@@ -104,7 +102,7 @@ struct AcceptRecoveryTests {
     func aServerThatLacksDescriptorsIsForgottenWhenItCloses(kind: LoopKind) async throws {
         try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
-            server.listeners[0].acceptConnection = { () throws(Errno) in throw .tooManyOpenFiles }
+            loop.replaceAccept { accept throws(Errno) in throw .tooManyOpenFiles }
             let client = try connect(to: server)
             await loop.until { loop.statistics.unhandledErrors == 1 }
             #expect(loop.core.pointee.lackingDescriptors.count == 1)

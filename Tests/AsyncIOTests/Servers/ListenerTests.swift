@@ -17,13 +17,11 @@ struct ListenerTests {
     func aShortageRestsTheServerAndIsReportedOnceASecond(error: Errno) async throws {
         try await withLoop(makeLoop: VirtualLoop.init, LoopTestOptions(unhandledErrors: 3)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
-            let listener = server.listeners[0]
-            let accept = listener.acceptConnection
             var isShort = true
             var attempts = 0
             var reports: [String] = []
             loop.setExceptionHandler { _, context in reports.append("\(context)") }
-            listener.acceptConnection = { () throws(Errno) in
+            loop.replaceAccept { accept throws(Errno) in
                 attempts += 1
                 if isShort { throw error }
                 return try accept()
@@ -69,10 +67,8 @@ struct ListenerTests {
     func aServerThatRestsRecovers(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
-            let listener = server.listeners[0]
-            let accept = listener.acceptConnection
             var fails = true
-            listener.acceptConnection = { () throws(Errno) in
+            loop.replaceAccept { accept throws(Errno) in
                 guard fails else { return try accept() }
                 fails = false
                 throw .tooManyOpenFiles
@@ -91,7 +87,7 @@ struct ListenerTests {
     func aServerThatRestsCanBeClosed(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
-            server.listeners[0].acceptConnection = { () throws(Errno) in throw .noMemory }
+            loop.replaceAccept { accept throws(Errno) in throw .noMemory }
             let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             await loop.until { loop.statistics.unhandledErrors == 1 }
             server.close()
@@ -105,7 +101,7 @@ struct ListenerTests {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let listener = server.listeners[0]
-            listener.acceptConnection = { () throws(Errno) in throw .noMemory }
+            loop.replaceAccept { accept throws(Errno) in throw .noMemory }
             loop.setExceptionHandler { _, _ in server.close() }
             let number = try #require(server.sockets[0].descriptor).rawValue
             let client = try Socket.stream(for: server.localAddresses[0])
@@ -122,10 +118,8 @@ struct ListenerTests {
     func aClientThatIsGoneCostsNobodyElse(kind: LoopKind, error: Errno) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
-            let listener = server.listeners[0]
-            let accept = listener.acceptConnection
             var failures = 3
-            listener.acceptConnection = { () throws(Errno) in
+            loop.replaceAccept { accept throws(Errno) in
                 guard failures > 0 else { return try accept() }
                 failures -= 1
                 throw error
@@ -146,7 +140,7 @@ struct ListenerTests {
         try await withLoop(makeLoop: VirtualLoop.init, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var attempts = 0
-            server.listeners[0].acceptConnection = { () throws(Errno) in
+            loop.replaceAccept { accept throws(Errno) in
                 attempts += 1
                 throw .invalidArgument
             }
@@ -167,12 +161,10 @@ struct ListenerTests {
     func anOptionThatFailsOnANewSocketCostsThatClientOnly(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
-            let listener = server.listeners[0]
-            let accept = listener.acceptConnection
             let (near, far) = try Socket.pair()
             let nearFile = OpenFile(near.descriptor)
             var strange: Socket? = near
-            listener.acceptConnection = { () throws(Errno) in
+            loop.replaceAccept { accept throws(Errno) in
                 if let socket = strange.take() { return (socket, nil) }
                 return try accept()
             }
@@ -204,7 +196,7 @@ struct ListenerTests {
             let server = try loop.listen(sockets: [listener], options: options, origin: site) { loop, _, driver, _ in
                 ticks.append(loop.statistics.ticks)
                 received.append(other.received.count)
-                driver.closeSocket()
+                driver.close()
             }
             // A unix client is in the queue when its connect returns, and stays there when it is closed.
             let most = min(backlog, 64)

@@ -98,7 +98,7 @@ struct ListeningTests {
                 let server = try await loop.listen(
                     hosts: ["name.example"], port: 0, options: ServerOptions(),
                     origin: CallSite(fileID: #fileID, line: #line), by: resolver
-                ) { _, _, driver, _ in driver.closeSocket() }
+                ) { _, _, driver, _ in driver.close() }
                 server.close()
             }
             #expect(error?.address?.host == "2001:db8::2")
@@ -130,7 +130,7 @@ struct ListeningTests {
             let server = try await loop.listen(
                 hosts: ["name.example", "127.0.0.3"], port: 0, options: ServerOptions(),
                 origin: CallSite(fileID: #fileID, line: #line), by: resolver
-            ) { _, _, driver, _ in driver.closeSocket() }
+            ) { _, _, driver, _ in driver.close() }
             #expect(server.localAddresses.map(\.host) == ["127.0.0.1", "127.0.0.3"])
             server.close()
         }
@@ -177,25 +177,5 @@ struct ListeningTests {
         #expect(options.backlog == 100)
         #expect(options.reuseAddress && !options.reusePort && options.startsServing)
         #expect(options.connectionOptions == [.noDelay: 1])
-    }
-
-    /// It has no way to connect and to accept yet.
-    @Test func aLoopOfCompletionsSaysWhatItCannotDo() async throws {
-        try await withScriptedNetwork(.completion) { network in
-            let loop = network.loop
-            let codes = [
-                await asyncCode { _ = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() } },
-                await asyncCode { _ = try await loop.startServer(host: "127.0.0.1", port: 0) { _, _ in } },
-                await asyncCode { _ = try await loop.createConnection(host: "127.0.0.1", port: 1) { EchoProtocol() } },
-                await asyncCode { _ = try await loop.openConnection(host: "127.0.0.1", port: 1) },
-            ]
-            #expect(codes == [.unsupported, .unsupported, .unsupported, .unsupported])
-            let listener = try SocketPlace.ipv4.listen().socket
-            let file = OpenFile(listener.descriptor)
-            #expect(
-                await asyncCode { _ = try await loop.createServer(socket: listener) { EchoProtocol() } } == .unsupported
-            )
-            #expect(file.wasClosed)
-        }
     }
 }

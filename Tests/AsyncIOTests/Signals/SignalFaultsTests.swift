@@ -208,7 +208,7 @@ extension SignalHandlersTests {
                     // Where it would end the process.
                     unblock(SIGPIPE)
                     let (near, far) = try Socket.pair()
-                    let driver = try loop.makeStreamDriver(near)
+                    let driver = try loop.makeStreamDriver(ByteChannel(near))
                     let transport = StreamTransport(loop: loop, driver: driver, consumer: nil, peerAddress: nil)
                     let (reader, writer) = transport.makeStreams(limitBytes: 10)
                     far.close()
@@ -218,7 +218,7 @@ extension SignalHandlersTests {
 
                     let (second, itsPeer) = try Socket.pair()
                     let pushed = StreamTransport(
-                        loop: loop, driver: try loop.makeStreamDriver(second), consumer: EchoProtocol(),
+                        loop: loop, driver: try loop.makeStreamDriver(ByteChannel(second)), consumer: EchoProtocol(),
                         peerAddress: nil)
                     pushed.start()
                     await loop.yield()

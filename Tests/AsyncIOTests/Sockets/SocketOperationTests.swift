@@ -195,7 +195,7 @@ struct SocketOperationTests {
             // Counted for each call by itself. One count for all of them would couple sender and receiver: if the receiver runs
             // first, they can fall into step, with one byte in two iterations and 1.2 million calls.
             var faults: [SocketCall: Int] = [:]
-            loop.core.pointee.socketFaults = { call in
+            loop.injectFaults { call in
                 faults[call, default: 0] += 1
                 switch faults[call, default: 0] % 4 {
                 case 0: return .wouldBlock
@@ -249,7 +249,7 @@ struct SocketOperationTests {
             for (name, operation) in operations {
                 if name == call {
                     for error in [Errno.noMemory, .noBufferSpace] {
-                        loop.core.pointee.socketFaults = { $0 == call ? .fails(error) : nil }
+                        loop.injectFaults { $0 == call ? .fails(error) : nil }
                         do {
                             try await operation()
                             Issue.record("the error is lost")
@@ -258,7 +258,7 @@ struct SocketOperationTests {
                         }
                         #expect(loop.statistics.sources == 0)
                     }
-                    loop.core.pointee.socketFaults = nil
+                    loop.replaceSystemCalls(by: nil)
                 }
                 try await operation()
             }
@@ -277,7 +277,7 @@ struct SocketOperationTests {
             let client = try Socket.stream(.ipv4)
             try await loop.sockConnect(client, to: address)
             var aborted = 0
-            loop.core.pointee.socketFaults = { call in
+            loop.injectFaults { call in
                 guard call == .accept, aborted < 3 else { return nil }
                 aborted += 1
                 return .fails(.connectionAbort)

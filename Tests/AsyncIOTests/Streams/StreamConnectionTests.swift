@@ -189,7 +189,7 @@ struct StreamConnectionTests {
     }
 
     private func streams(_ loop: EventLoop, _ socket: Socket) throws -> (StreamReader, StreamWriter) {
-        let driver = try loop.makeStreamDriver(socket)
+        let driver = try loop.makeStreamDriver(ByteChannel(socket))
         return StreamTransport(loop: loop, driver: driver, consumer: nil, peerAddress: nil)
             .makeStreams(limitBytes: EventLoop.defaultLineLimitBytes)
     }

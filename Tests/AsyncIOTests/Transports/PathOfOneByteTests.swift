@@ -108,7 +108,7 @@ struct PathOfOneByteTests {
             let (near, far) = try Socket.pair()
             defer { far.close() }
             let transport = StreamTransport(
-                loop: loop, driver: try loop.makeStreamDriver(near), consumer: EchoProtocol(), peerAddress: nil)
+                loop: loop, driver: try loop.makeStreamDriver(ByteChannel(near)), consumer: EchoProtocol(), peerAddress: nil)
             transport.start()
             try await body(transport, selector, near.descriptor, far)
             transport.close()

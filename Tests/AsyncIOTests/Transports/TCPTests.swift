@@ -211,7 +211,7 @@ struct TCPTests {
             var client: StreamWriter?
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 _ = try await reader.readExactly(1)
-                let descriptor = try #require(client).transport.driver.socket.descriptor.rawValue
+                let descriptor = try #require(client).transport.driver.channel.socket.descriptor.rawValue
                 for (text, flags) in [("aaa", 0), ("!", CInt(MSG_OOB)), ("bbb", 0)] {
                     #expect(send(descriptor, text, text.utf8.count, flags) == text.utf8.count)
                 }
@@ -286,8 +286,8 @@ struct TCPTests {
             let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             await loop.until { recorder.transport != nil }
             let accepted = try #require(recorder.transport)
-            #expect(try accepted.driver.socket.option(.noDelay) != 0)
-            #expect(try writer.transport.driver.socket.option(.noDelay) != 0)
+            #expect(try accepted.driver.channel.socket.option(.noDelay) != 0)
+            #expect(try writer.transport.driver.channel.socket.option(.noDelay) != 0)
             #expect(accepted.peerAddress == writer.localAddress)
             #expect(accepted.localAddress == writer.peerAddress)
             #expect(writer.peerAddress == server.localAddresses[0])

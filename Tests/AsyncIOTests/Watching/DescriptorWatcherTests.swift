@@ -63,7 +63,7 @@ struct DescriptorWatcherTests {
     func aDescriptorOfATransportIsNotToBeWatched(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             try await withStreamPair(on: loop) { writer, _ in
-                let socket = writer.transport.driver.socket
+                let socket = writer.transport.driver.channel.socket
                 let descriptor = socket.descriptor
                 #expect(code { try loop.addReader(descriptor) {} } == .descriptorInUse)
                 #expect(code { try loop.addWriter(descriptor) {} } == .descriptorInUse)
@@ -95,16 +95,6 @@ struct DescriptorWatcherTests {
             transport.abort()
             server.close()
             try await server.waitClosed()
-        }
-    }
-
-    @Test func aLoopOverCompletionSaysThatItWatchesNothing() async throws {
-        try await withScriptedNetwork(.completion) { network in
-            let loop = network.loop
-            #expect(code { try loop.addReader(.standardInput) {} } == .unsupported)
-            #expect(!loop.removeReader(.standardInput))
-            #expect(await asyncCode { try await loop.waitReadable(.standardInput) } == .unsupported)
-            #expect(await asyncCode { _ = try await loop.sockRecv(Socket(number: 0), maxBytes: 1) } == .unsupported)
         }
     }
 
@@ -178,9 +168,9 @@ struct DescriptorWatcherTests {
             // The lowest number is the next one's, unless another test was faster.
             let (again, third) = try Socket.pair()
             if again.number == end.number {
-                let driver = try loop.makeStreamDriver(again)
+                let driver = try loop.makeStreamDriver(ByteChannel(again))
                 #expect(observed == nil)
-                driver.closeSocket()
+                driver.close()
             } else {
                 again.close()
                 loop.removeReader(end.descriptor)

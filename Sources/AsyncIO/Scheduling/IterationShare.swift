@@ -2,8 +2,8 @@
 ///
 /// Without it, a peer that is as fast as the task keeps the loop's thread for itself: timers, signals and other connections
 /// would wait for as long as it likes.
-struct TickShare {
-    static let bytesPerTick = 256 * 1024
+struct IterationShare {
+    static let bytesPerIteration = 256 * 1024
     /// What a call costs beside its bytes, counted as bytes.
     private static let bytesPerCall = 16 * 1024
 
@@ -19,12 +19,12 @@ struct TickShare {
             tick = current
             used = 0
         }
-        return Int(used) < Self.bytesPerTick
+        return Int(used) < Self.bytesPerIteration
     }
 
     /// One call that moves `count` bytes.
     @inline(__always)
     mutating func use(_ count: Int) {
-        used &+= Int32(truncatingIfNeeded: max(min(count, Self.bytesPerTick), Self.bytesPerCall))
+        used &+= Int32(truncatingIfNeeded: max(min(count, Self.bytesPerIteration), Self.bytesPerCall))
     }
 }

@@ -1,12 +1,14 @@
+import AsyncIO
 import AsyncIOSystem
+import CAsyncIO
 import SystemPackage
 
-/// The system calls of raw socket operations, one by one.
+/// The system calls that a test can let fail.
 enum SocketCall: Hashable, CaseIterable {
     case receive, receiveFrom, send, sendTo, connect, accept
 }
 
-/// What a test lets happen instead of a call, or to it.
+/// What happens instead of a call, or to it.
 enum SocketFault {
     case fails(Errno)
     case wouldBlock
@@ -14,8 +16,24 @@ enum SocketFault {
     case atMost(Int)
 }
 
-extension EventLoop {
-    final func receiveNow(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
+typealias AcceptedClient = (socket: Socket, peer: SocketAddress?)
+
+/// The system's calls, with the faults of a test.
+final class FaultyCalls: SystemCalls {
+    private let fault: (SocketCall) -> SocketFault?
+    private let acceptConnection: ((() throws(Errno) -> AcceptedClient?) throws(Errno) -> AcceptedClient?)?
+
+    init(_ fault: @escaping (SocketCall) -> SocketFault?) {
+        self.fault = fault
+        acceptConnection = nil
+    }
+
+    init(accept: @escaping (() throws(Errno) -> AcceptedClient?) throws(Errno) -> AcceptedClient?) {
+        fault = { _ in nil }
+        acceptConnection = accept
+    }
+
+    func receive(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         switch fault(.receive) {
         case nil: socket.receive(into: buffer)
         case .fails(let error): .failed(error)
@@ -24,7 +42,7 @@ extension EventLoop {
         }
     }
 
-    final func receiveFromNow(
+    func receiveFrom(
         _ socket: Socket, into buffer: UnsafeMutableRawBufferPointer
     ) -> (result: IOResult, peer: SocketAddress?) {
         switch fault(.receiveFrom) {
@@ -34,7 +52,7 @@ extension EventLoop {
         }
     }
 
-    final func sendNow(_ socket: Socket, _ bytes: UnsafeRawBufferPointer) -> IOResult {
+    func send(_ socket: Socket, _ bytes: UnsafeRawBufferPointer) -> IOResult {
         switch fault(.send) {
         case nil: socket.send(bytes)
         case .fails(let error): .failed(error)
@@ -43,7 +61,7 @@ extension EventLoop {
         }
     }
 
-    final func sendToNow(_ socket: Socket, _ bytes: UnsafeRawBufferPointer, _ address: SocketAddress) -> IOResult {
+    func sendTo(_ socket: Socket, _ bytes: UnsafeRawBufferPointer, _ address: SocketAddress) -> IOResult {
         switch fault(.sendTo) {
         case nil, .atMost: socket.sendTo(bytes, to: address)
         case .fails(let error): .failed(error)
@@ -51,8 +69,7 @@ extension EventLoop {
         }
     }
 
-    /// Whether the connection is there already; otherwise it is under way.
-    final func connectNow(_ socket: Socket, _ address: SocketAddress) throws(Errno) -> Bool {
+    func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool {
         switch fault(.connect) {
         case nil, .atMost: return try socket.connect(to: address)
         case .fails(let error): throw error
@@ -62,17 +79,24 @@ extension EventLoop {
         }
     }
 
-    final func acceptNow(_ socket: Socket) throws(Errno) -> (socket: Socket, peer: SocketAddress?)? {
+    func accept(_ socket: Socket) throws(Errno) -> (socket: Socket, peer: SocketAddress?)? {
+        if let acceptConnection { return try acceptConnection { () throws(Errno) in try socket.accept() } }
         switch fault(.accept) {
         case nil, .atMost: return try socket.accept()
         case .fails(let error): throw error
         case .wouldBlock: return nil
         }
     }
+}
 
-    @inline(__always)
-    private final func fault(_ call: SocketCall) -> SocketFault? {
-        guard let faults = core.pointee.socketFaults else { return nil }
-        return faults(call)
+extension EventLoop {
+    /// Lets calls of sockets fail as `fault` says, from now on.
+    func injectFaults(_ fault: @escaping (SocketCall) -> SocketFault?) {
+        replaceSystemCalls(by: FaultyCalls(fault))
+    }
+
+    /// Calls `accept` instead of accept(2), with the real call.
+    func replaceAccept(_ accept: @escaping (() throws(Errno) -> AcceptedClient?) throws(Errno) -> AcceptedClient?) {
+        replaceSystemCalls(by: FaultyCalls(accept: accept))
     }
 }

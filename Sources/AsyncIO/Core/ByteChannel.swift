@@ -1,0 +1,43 @@
+package import AsyncIOSystem
+import CAsyncIO
+import SystemPackage
+
+/// A descriptor, which system calls move its bytes, and what ending means for it.
+///
+/// What is above a driver knows no kind of descriptor, and a driver asks its channel: so another kind is another case here. Today
+/// there is one, a connected stream socket.
+package struct ByteChannel {
+    package let socket: Socket
+
+    package init(_ socket: Socket) {
+        self.socket = socket
+    }
+
+    var descriptor: FileDescriptor { socket.descriptor }
+
+    var localAddress: SocketAddress? { socket.localAddress }
+
+    /// The address of the peer, as long as there is a connection.
+    var peerAddress: SocketAddress? { socket.peerAddress }
+
+    @inline(__always)
+    func receive(into buffer: UnsafeMutableRawBufferPointer, on loop: EventLoop) -> IOResult {
+        loop.receiveNow(socket, into: buffer)
+    }
+
+    @inline(__always)
+    func send(_ bytes: UnsafeRawBufferPointer, on loop: EventLoop) -> IOResult { loop.sendNow(socket, bytes) }
+
+    @inline(__always)
+    func send(_ pieces: UnsafeBufferPointer<iovec>, on loop: EventLoop) -> IOResult { loop.sendNow(socket, pieces) }
+
+    /// Sends EOF. A connection that is gone already has nothing to end.
+    func shutdownWrite() {
+        try? socket.shutdownWrite()
+    }
+
+    /// Makes the close reset the connection, so that the peer does not take a part for the whole.
+    func resetOnClose() {
+        socket.resetOnClose()
+    }
+}

@@ -1,0 +1,92 @@
+import AsyncIOSystem
+import Proactors
+import SystemPackage
+
+/// Accepts clients by one operation that completes for each of them, until it is stopped.
+///
+/// What was accepted and has not been reported waits here, so that an iteration reports a bounded number. A stopped driver keeps
+/// the clients that the kernel has accepted meanwhile for the next `start()`; a closed one closes them.
+final class CompletionAcceptDriver: AcceptDriver {
+    private enum Result {
+        case client(Socket)
+        case failure(Errno)
+    }
+
+    private var operation: SlotName?
+    private var isStarted = false
+    private var isClosed = false
+    private var results: [Result] = []
+
+    private var proactor: ProactorEventLoop {
+        // Only this loop creates such drivers.
+        unsafeDowncast(loop, to: ProactorEventLoop.self)
+    }
+
+    override func start() throws(Errno) {
+        if isStarted { return }
+        if operation == nil { operation = try proactor.submit(.accept(on: socket), for: self) }
+        isStarted = true
+        if !results.isEmpty { loop.queue(self) }
+    }
+
+    override func stop() {
+        isStarted = false
+        if let operation { proactor.cancel(operation) }
+    }
+
+    override func close() {
+        stop()
+        isClosed = true
+        let dropped = results
+        results = []
+        for case .client(let connection) in dropped { connection.close() }
+        loop.unwatch(socket.descriptor, self)
+        loop.unregister(self)
+        loop.closeSocket(socket)
+    }
+
+    override func completed(_ completion: OperationCompletion) {
+        if !completion.hasMore { operation = nil }
+        if completion.result >= 0 {
+            let connection = Socket(number: CInt(truncatingIfNeeded: completion.result))
+            if isClosed { return connection.close() }
+            results.append(.client(connection))
+        } else {
+            let error = Errno(rawValue: CInt(truncatingIfNeeded: -completion.result))
+            // A cancelled operation has nothing to report; one that lost a race is submitted again.
+            if error != .canceled, error != .resourceTemporarilyUnavailable { results.append(.failure(error)) }
+        }
+        loop.queue(self)
+    }
+
+    override func run() -> UnownedJob? {
+        for _ in 0..<clientsPerIteration {
+            guard isStarted, !results.isEmpty, let delegate, loop.core.pointee.budget.allowsReceive else { break }
+            // Removed first, because the delegate may close the driver, which closes what waits here.
+            let goesOn =
+                switch results.removeFirst() {
+                case .client(let connection): report(connection, to: delegate)
+                case .failure(let error): delegate.acceptFailed(error)
+                }
+            if !goesOn { break }
+        }
+        if isStarted, !isClosed { goOn() }
+        return nil
+    }
+
+    private func report(_ connection: Socket, to delegate: any AcceptDriverDelegate) -> Bool {
+        loop.core.pointee.budget.useForAccept()
+        return delegate.accepted(connection, from: connection.peerAddress)
+    }
+
+    private func goOn() {
+        if !results.isEmpty { return loop.queue(self) }
+        delegate?.acceptedAll()
+        if operation != nil { return }
+        do {
+            operation = try proactor.submit(.accept(on: socket), for: self)
+        } catch {
+            _ = delegate?.acceptFailed(error)
+        }
+    }
+}

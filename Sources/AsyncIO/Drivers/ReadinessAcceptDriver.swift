@@ -1,0 +1,47 @@
+import AsyncIOSystem
+import Selectors
+import SystemPackage
+
+/// Accepts clients when the selector reports that the listening socket is readable.
+final class ReadinessAcceptDriver: AcceptDriver {
+    /// Otherwise it has not been started, or was stopped.
+    private var isWatched = false
+
+    override func start() throws(Errno) {
+        if isWatched { return }
+        try loop.watch(socket.descriptor, self, for: .read, .level)
+        isWatched = true
+    }
+
+    override func stop() {
+        guard isWatched else { return }
+        isWatched = false
+        loop.unwatch(socket.descriptor, self)
+        loop.claim(socket.descriptor, for: self)
+    }
+
+    override func close() {
+        isWatched = false
+        loop.unwatch(socket.descriptor, self)
+        loop.unregister(self)
+        loop.closeSocket(socket)
+    }
+
+    override func run() -> UnownedJob? {
+        readiness = []
+        for _ in 0..<clientsPerIteration {
+            guard isWatched, loop.core.pointee.budget.allowsReceive, let delegate else { break }
+            do {
+                guard let (connection, peer) = try loop.acceptNow(socket) else {
+                    delegate.acceptedAll()
+                    break
+                }
+                loop.core.pointee.budget.useForAccept()
+                if !delegate.accepted(connection, from: peer) { break }
+            } catch {
+                if !delegate.acceptFailed(error) { break }
+            }
+        }
+        return nil
+    }
+}

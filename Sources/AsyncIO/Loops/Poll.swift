@@ -1,0 +1,75 @@
+import AsyncIOSystem
+import CAsyncIO
+import Proactors
+import Selectors
+import SystemPackage
+
+/// The watch of one descriptor on a completion loop: a poll operation that is submitted again after the source has run.
+///
+/// Submitting it checks the level, so the source sees what a level-triggered selector reports, and the submission travels with the
+/// next wait. It is a source only so that completions come to it: it is not registered.
+final class Poll: EventSource {
+    let source: EventSource
+    private let descriptor: FileDescriptor
+    private unowned let loop: ProactorEventLoop
+    private var interest: Readiness
+    /// The operation that reports readiness; the completion of another one is of a former interest.
+    private var operation: SlotName?
+    private var hasEnded = false
+
+    init(_ descriptor: FileDescriptor, _ source: EventSource, _ interest: Readiness, on loop: ProactorEventLoop) {
+        self.descriptor = descriptor
+        self.source = source
+        self.interest = interest
+        self.loop = loop
+    }
+
+    /// Throws `EBADF` for what is no open descriptor, and `EPERM` for a file that is always ready.
+    static func check(_ descriptor: FileDescriptor) throws(Errno) {
+        let result = aio_check_pollable(descriptor.rawValue)
+        if result < 0 { throw Errno(rawValue: -result) }
+    }
+
+    func arm() throws(Errno) {
+        operation = try loop.submit(.poll(descriptor, for: interest), for: self)
+    }
+
+    func change(to interest: Readiness) throws(Errno) {
+        self.interest = interest
+        guard let operation else { return }
+        loop.cancel(operation)
+        try arm()
+    }
+
+    func end() {
+        hasEnded = true
+        if let operation { loop.cancel(operation) }
+        operation = nil
+    }
+
+    override func completed(_ completion: OperationCompletion) {
+        guard completion.operation == operation else { return }
+        operation = nil
+        if completion.result >= 0 {
+            source.readiness.formUnion(Readiness(rawValue: UInt8(truncatingIfNeeded: completion.result)))
+            loop.armLater(self)
+        } else {
+            // Reported once as ready, so that the next call on the descriptor fails with the reason.
+            source.readiness.formUnion(interest)
+        }
+        loop.queue(source)
+    }
+
+    /// Returns false if the source has to run first.
+    func armAgain() -> Bool {
+        if hasEnded || operation != nil { return true }
+        if source.isQueued { return false }
+        do {
+            try arm()
+        } catch {
+            source.readiness.formUnion(interest)
+            loop.queue(source)
+        }
+        return true
+    }
+}

@@ -1,0 +1,59 @@
+package import CAsyncIO
+package import SystemPackage
+
+/// The system calls that loops make on sockets. A test replaces them, to play a kernel that fails or that is slow.
+///
+/// Each function makes the call of its name unless a type has one of its own.
+package protocol SystemCalls: AnyObject {
+    func receive(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) -> IOResult
+
+    func receiveFrom(
+        _ socket: Socket, into buffer: UnsafeMutableRawBufferPointer
+    ) -> (result: IOResult, peer: SocketAddress?)
+
+    func send(_ socket: Socket, _ bytes: UnsafeRawBufferPointer) -> IOResult
+
+    func send(_ socket: Socket, _ pieces: UnsafeBufferPointer<iovec>) -> IOResult
+
+    func sendTo(_ socket: Socket, _ bytes: UnsafeRawBufferPointer, _ address: SocketAddress) -> IOResult
+
+    /// Returns whether the socket is connected; otherwise the attempt goes on.
+    func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool
+
+    /// Returns the next client; `nil` if none waits.
+    func accept(_ socket: Socket) throws(Errno) -> (socket: Socket, peer: SocketAddress?)?
+}
+
+extension SystemCalls {
+    package func receive(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
+        socket.receive(into: buffer)
+    }
+
+    package func receiveFrom(
+        _ socket: Socket, into buffer: UnsafeMutableRawBufferPointer
+    ) -> (result: IOResult, peer: SocketAddress?) {
+        socket.receiveFrom(into: buffer)
+    }
+
+    package func send(_ socket: Socket, _ bytes: UnsafeRawBufferPointer) -> IOResult { socket.send(bytes) }
+
+    package func send(_ socket: Socket, _ pieces: UnsafeBufferPointer<iovec>) -> IOResult { socket.send(pieces) }
+
+    package func sendTo(_ socket: Socket, _ bytes: UnsafeRawBufferPointer, _ address: SocketAddress) -> IOResult {
+        socket.sendTo(bytes, to: address)
+    }
+
+    package func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool {
+        try socket.connect(to: address)
+    }
+
+    package func accept(_ socket: Socket) throws(Errno) -> (socket: Socket, peer: SocketAddress?)? {
+        try socket.accept()
+    }
+}
+
+/// A back end that makes system calls itself, so that a test can replace those too.
+package protocol MakesSystemCalls: AnyObject {
+    /// `nil` are the system's own.
+    var systemCalls: (any SystemCalls)? { get set }
+}

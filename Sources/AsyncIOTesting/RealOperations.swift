@@ -1,0 +1,194 @@
+import AsyncIOSystem
+import CAsyncIO
+import Proactors
+import Selectors
+import SystemPackage
+
+/// Carries out the operations of a ``ScriptedProactor`` that no test plays: it makes the system's call, and again whenever a selector
+/// reports that the descriptor is ready.
+final class RealOperations {
+    private struct Pending {
+        let token: UInt64
+        let operation: ProactorOperation
+        /// Whether a connection is being established, so that an event tells how that went.
+        var isConnecting = false
+
+        var interest: Readiness {
+            switch operation.kind {
+            case .accept, .receive: .read
+            case .connect, .send: .write
+            default: operation.interest
+            }
+        }
+    }
+
+    /// Tests replace the system's calls.
+    var calls: (any SystemCalls)?
+    /// Submitted since the last wait.
+    private var submitted: [Pending] = []
+    private var pending: [Pending] = []
+    private var completions: [Completion] = []
+    /// What the selector watches.
+    private var watched: [CInt: Readiness] = [:]
+
+    private final class SystemsOwn: SystemCalls {}
+    private let systemsOwn = SystemsOwn()
+    private var current: any SystemCalls { calls ?? systemsOwn }
+
+    var hasCompletions: Bool { !completions.isEmpty }
+
+    func takeCompletions() -> [Completion] {
+        defer { completions.removeAll() }
+        return completions
+    }
+
+    func removeAll() {
+        submitted = []
+        pending = []
+        completions = []
+        watched = [:]
+    }
+
+    func submit(_ operation: ProactorOperation, _ token: UInt64, on poller: ScriptedPoller) throws(Errno) {
+        submitted.append(Pending(token: token, operation: operation))
+    }
+
+    /// Returns whether it was one of these operations.
+    func cancel(_ token: UInt64, on poller: ScriptedPoller) -> Bool {
+        let operation: ProactorOperation
+        if let index = submitted.firstIndex(where: { $0.token == token }) {
+            operation = submitted.remove(at: index).operation
+        } else if let index = pending.firstIndex(where: { $0.token == token }) {
+            operation = pending.remove(at: index).operation
+        } else {
+            return false
+        }
+        completions.append(Completion(token: token, result: -Int(Errno.canceled.rawValue)))
+        // At once, since the descriptor may be closed before the next wait.
+        watch(operation.descriptor, on: poller)
+        return true
+    }
+
+    /// Begins what was submitted.
+    func begin(on poller: ScriptedPoller) {
+        let begun = submitted
+        submitted = []
+        for operation in begun {
+            if operation.operation.kind != .poll, attempt(operation) { continue }
+            pending.append(operation)
+            if operation.operation.kind == .connect { pending[pending.count - 1].isConnecting = true }
+            watch(operation.operation.descriptor, on: poller)
+        }
+    }
+
+    /// The selector has reported readiness of a descriptor.
+    func becameReady(_ descriptor: CInt, _ readiness: Readiness, on poller: ScriptedPoller) {
+        let candidates = pending.filter { $0.operation.descriptor == descriptor && !$0.interest.isDisjoint(with: readiness) }
+        for candidate in candidates {
+            let isDone =
+                if candidate.operation.kind == .poll {
+                    complete(
+                        candidate,
+                        Int(readiness.intersection(candidate.interest.union([.hangup, .urgent])).rawValue))
+                } else {
+                    attempt(candidate)
+                }
+            if isDone { pending.removeAll { $0.token == candidate.token } }
+        }
+        watch(descriptor, on: poller)
+    }
+
+    private func complete(_ pending: Pending, _ result: Int, hasMore: Bool = false) -> Bool {
+        completions.append(Completion(token: pending.token, result: result, hasMore: hasMore))
+        return !hasMore
+    }
+
+    private func complete(_ pending: Pending, _ result: IOResult) -> Bool {
+        switch result {
+        case .bytes(let count): complete(pending, count)
+        case .wouldBlock: false
+        case .failed(let error): complete(pending, -Int(error.rawValue))
+        }
+    }
+
+    /// Makes the call. Returns whether the operation has had its last completion.
+    private func attempt(_ pending: Pending) -> Bool {
+        let operation = pending.operation
+        let socket = Socket(number: operation.descriptor)
+        switch operation.kind {
+        case .receive: return complete(pending, current.receive(socket, into: operation.memory))
+        case .send: return complete(pending, current.send(socket, UnsafeRawBufferPointer(operation.memory)))
+        case .accept: return accept(pending, socket)
+        case .connect: return connect(pending, socket)
+        default: return complete(pending, -Int(Errno.notSupported.rawValue))
+        }
+    }
+
+    private func accept(_ pending: Pending, _ socket: Socket) -> Bool {
+        do {
+            while let (connection, _) = try current.accept(socket) {
+                _ = complete(pending, Int(connection.number), hasMore: true)
+            }
+            return false
+        } catch {
+            return complete(pending, -Int(error.rawValue))
+        }
+    }
+
+    private func connect(_ pending: Pending, _ socket: Socket) -> Bool {
+        if pending.isConnecting {
+            if let error = socket.pendingError() { return complete(pending, -Int(error.rawValue)) }
+            let error: Errno = socket.peerAddress == nil ? .alreadyInProcess : Errno(rawValue: 0)
+            return complete(pending, -Int(error.rawValue))
+        }
+        guard let address = pending.operation.address else {
+            return complete(pending, -Int(Errno.invalidArgument.rawValue))
+        }
+        do {
+            return try current.connect(socket, to: address) ? complete(pending, 0) : false
+        } catch {
+            return complete(pending, -Int(error.rawValue))
+        }
+    }
+
+    // MARK: The selector
+
+    /// Watches a descriptor for what its operations wait for.
+    private func watch(_ descriptor: CInt, on poller: ScriptedPoller) {
+        let wanted = pending.reduce(into: Readiness()) { wanted, pending in
+            if pending.operation.descriptor == descriptor { wanted.formUnion(pending.interest) }
+        }
+        let former = watched[descriptor] ?? []
+        if wanted == former { return }
+        do {
+            try change(descriptor, from: former, to: wanted, on: poller)
+            watched[descriptor] = wanted.isEmpty ? nil : wanted
+        } catch {
+            watched[descriptor] = nil
+            let failed = pending.filter { $0.operation.descriptor == descriptor }
+            pending.removeAll { $0.operation.descriptor == descriptor }
+            for operation in failed { _ = complete(operation, -Int(error.rawValue)) }
+        }
+        poller.realDescriptors = watched.count
+    }
+
+    private func change(
+        _ descriptor: CInt, from former: Readiness, to wanted: Readiness, on poller: ScriptedPoller
+    ) throws(Errno) {
+        let (file, token) = (FileDescriptor(rawValue: descriptor), UInt64(descriptor))
+        let system = try poller.openSystem()
+        if wanted.isEmpty {
+            // The descriptor may have been closed without notice.
+            try? system.unregister(file)
+        } else if former.isEmpty {
+            try system.register(file, interest: wanted, trigger: .level, token: token)
+        } else {
+            do {
+                try system.modify(file, interest: wanted, trigger: .level, token: token)
+            } catch {
+                try? system.unregister(file)
+                try system.register(file, interest: wanted, trigger: .level, token: token)
+            }
+        }
+    }
+}
