@@ -1,8 +1,8 @@
 import AsyncIO
 import Foundation
 
-/// A policy decides which loop a program gets. This one watches over every loop of the process: a callback that holds up
-/// its loop for more than 20 ms is reported.
+/// A policy decides which loop a program gets. This one watches over every loop of the process: a callback that holds
+/// up its loop for more than 20 ms is reported.
 final class WatchfulEventLoopPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
     override func newEventLoop() throws -> EventLoop {
         let loop = try super.newEventLoop()

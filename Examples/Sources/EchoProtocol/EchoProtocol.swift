@@ -1,6 +1,7 @@
 import AsyncIO
 
-/// An echo server in the push style: the loop calls a protocol object, one per connection, with the bytes as they arrive.
+/// An echo server in the push style: the loop calls a protocol object, one per connection, with the bytes as they
+/// arrive.
 @main struct EchoProtocol: EventLoopMain {
     static func main(on loop: EventLoop) async throws {
         let port = CommandLine.arguments.dropFirst().first.flatMap(UInt16.init) ?? 8888

@@ -5,9 +5,9 @@ import Foundation
 
 /// A web server of another library on the loop of this one.
 ///
-/// FlyingFox's own tasks run on Swift's pool of threads, and come to the loop to wait for their sockets. The loop runs on
-/// the main thread, so it also runs everything of the main actor: the handler below shares its counter with the loop's
-/// callbacks and needs no lock.
+/// FlyingFox's own tasks run on Swift's pool of threads, and come to the loop to wait for their sockets. The loop runs
+/// on the main thread, so it also runs everything of the main actor: the handler below shares its counter with the
+/// loop's callbacks and needs no lock.
 @main struct FlyingFoxServer: EventLoopMain {
     @MainActor static var visits = 0
 

@@ -4,7 +4,8 @@ import FlyingSocks
 
 /// Lets FlyingFox, a web server that knows nothing of this library, wait for its sockets on an event loop.
 ///
-/// FlyingFox calls the kernel itself and asks its pool to wait when a call would block. Its own pool has a thread for that.
+/// FlyingFox calls the kernel itself and asks its pool to wait when a call would block. Its own pool has a thread for
+/// that.
 struct LoopSocketPool: AsyncSocketPool {
     let loop: EventLoop
 

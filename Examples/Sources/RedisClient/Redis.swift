@@ -3,8 +3,8 @@ import AsyncIO
 /// A client of a Redis server that all tasks of a loop may use at the same time.
 ///
 /// Commands are pipelined: each is sent at once, and the replies come in the order of the commands. When the connection
-/// is lost, commands without a reply fail, because nobody knows whether they were carried out. Later commands wait for the
-/// next connection.
+/// is lost, commands without a reply fail, because nobody knows whether they were carried out. Later commands wait for
+/// the next connection.
 final class Redis {
     enum Reply: CustomStringConvertible {
         case text(String)

@@ -318,7 +318,8 @@ private final class Warnings: Sendable {
 
     var all: [LoopWarning] { list.withLock { $0 } }
 
-    /// Anything is slow on a machine that is busy with something else: only the loops of virtual time warn of nothing more.
+    /// Anything is slow on a machine that is busy with something else: only the loops of virtual time warn of nothing
+    /// more.
     func of(_ kind: LoopWarning.Kind) -> [LoopWarning] { all.filter { $0.kind == kind } }
 
     @Sendable func add(_ warning: LoopWarning) {

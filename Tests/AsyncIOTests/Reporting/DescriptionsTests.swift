@@ -11,7 +11,8 @@ import Testing
 /// What `print` says of each public type, compared with `Tests/Descriptions.txt`.
 ///
 /// After a change that is meant, and for a new public type, add the value below and write the file anew by
-/// `ASYNCIO_UPDATE_DESCRIPTIONS=1 swift test --filter DescriptionsTests`; then read it as somebody who does not know the library.
+/// `ASYNCIO_UPDATE_DESCRIPTIONS=1 swift test --filter DescriptionsTests`; then read it as somebody who does not know
+/// the library.
 struct DescriptionsTests {
     @Test func everyPublicTypeSaysWhatItIs() async throws {
         let now = LoopInstant(nanoseconds: 12_345_678_901)

@@ -100,7 +100,8 @@ struct ServerServingTests {
             #expect(!server.isServing && server.connectionCount == 3)
             clients[0].writer.close()
             if clientsEnd { for client in clients { client.writer.close() } }
-            // No time passes here: who waits for a task instead would let it pass before the kernel has told of the ends.
+            // No time passes here: who waits for a task instead would let it pass before the kernel has told of the
+            // ends.
             await loop.until { server.connectionCount == (clientsEnd ? 0 : 2) }
             #expect(try await draining.value == (clientsEnd ? 0 : 2))
             let waited = clientsEnd ? 4 : 10

@@ -58,7 +58,8 @@ struct PathOfOneByteTests {
         }
     }
 
-    /// For writing it is registered when a send blocks, and no more when an event tells only that the socket is writable still.
+    /// For writing it is registered when a send blocks, and no more when an event tells only that the socket is
+    /// writable still.
     @Test func aConnectionIsRegisteredForWritingWhenASendBlocks() async throws {
         try await withScriptedConnection { transport, selector, near, far in
             let message = [UInt8](repeating: 7, count: 4 << 20)

@@ -6,8 +6,8 @@ import Glibc
 import Darwin
 #endif
 
-// Ctrl-C on the main thread. interrupts.py starts this with a scenario's name, sends SIGINT when a line says "ready", and looks
-// at what it says and how it ends.
+// Ctrl-C on the main thread. interrupts.py starts this with a scenario's name, sends SIGINT when a line says "ready",
+// and looks at what it says and how it ends.
 
 /// Waits for ever, and says when it is told to end.
 nonisolated func waitForEnd(_ name: String) async throws {
@@ -62,7 +62,8 @@ let scenarios: [String: () throws -> Void] = [
         }
         print(value)
     },
-    // It comes when the main task has its result already, but has not returned it: that is not taken for a cancelled one.
+    // It comes when the main task has its result already, but has not returned it: that is not taken for a cancelled
+    // one.
     "too-late": {
         let runner = Runner()
         do {
