@@ -2,7 +2,8 @@ import AsyncIO
 
 /// Tells on standard error what went wrong while serving.
 ///
-/// The same sentence comes at most once a second: a flood of clients must not become a flood of lines. The loop's thread.
+/// The same sentence comes at most once a second: a flood of clients must not become a flood of lines. The loop's
+/// thread.
 final class ErrorReport {
     private static let interval = Duration.seconds(1)
 
