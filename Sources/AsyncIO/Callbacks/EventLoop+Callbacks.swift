@@ -94,15 +94,18 @@ extension EventLoop {
         return name
     }
 
-    final func cancelCallback(_ name: SlotName) {
+    /// - Returns: Whether the callback was pending.
+    @discardableResult
+    final func cancelCallback(_ name: SlotName) -> Bool {
         requireOnLoop("cancel")
         // The closure is released here, at once, and after the slab and the heap are in order again.
-        guard core.pointee.callbacks.contains(name) else { return }
+        guard core.pointee.callbacks.contains(name) else { return false }
         let callback = core.pointee.callbacks.take(name)
         withExtendedLifetime(callback) {
             guard callback.isTimer, !core.pointee.timers.removeIfLast(name) else { return }
             core.pointee.timers.cancelled { core.pointee.callbacks.contains($0) }
         }
+        return true
     }
 
     final func isPending(_ name: SlotName) -> Bool {
