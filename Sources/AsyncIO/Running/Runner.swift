@@ -151,6 +151,9 @@ extension EventLoop {
     }
 }
 
+@available(*, unavailable, message: "a runner belongs to its thread")
+extension Runner: Sendable {}
+
 extension Runner: CustomStringConvertible {
     /// Such as `<Runner <SelectorEventLoop epoll, idle>>`.
     public var description: String {

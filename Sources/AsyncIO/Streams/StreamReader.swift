@@ -321,6 +321,9 @@ public final class StreamReader {
     }
 }
 
+@available(*, unavailable, message: "a reader belongs to one task; read in the task that has it")
+extension StreamReader: Sendable {}
+
 extension StreamReader: CustomStringConvertible {
     /// As that of its ``StreamTransport``.
     public var description: String { "<StreamReader \(transport.summary)>" }

@@ -219,6 +219,9 @@ public final class StreamWriter {
     }
 }
 
+@available(*, unavailable, message: "a writer belongs to its loop; use it in tasks of the loop")
+extension StreamWriter: Sendable {}
+
 extension StreamWriter: CustomStringConvertible {
     /// As that of its ``StreamTransport``.
     public var description: String { "<StreamWriter \(transport.summary)>" }

@@ -52,6 +52,9 @@ protocol SocketOwner: AnyObject {
     var localAddress: SocketAddress? { get }
 }
 
+@available(*, unavailable, message: "a transport's socket belongs to its loop")
+extension TransportSocket: Sendable {}
+
 extension TransportSocket: CustomStringConvertible {
     /// Such as `<TransportSocket fd=7 127.0.0.1:80>`.
     public var description: String {
