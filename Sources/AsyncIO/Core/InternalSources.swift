@@ -30,7 +30,7 @@ final class WakerSource: EventSource {
         if let error, !hasReported {
             // Once: what keeps failing comes back in each tick.
             hasReported = true
-            loop.callExceptionHandler(
+            loop.report(
                 ExceptionContext(
                     message: "The wake-up descriptor cannot be read",
                     error: IOError(error, operation: "read from the wake-up descriptor")))

@@ -140,7 +140,7 @@ final class Listener: EventSource {
                 throw error
             }
         } catch {
-            loop.callExceptionHandler(
+            loop.report(
                 ExceptionContext(
                     message: "Error while accepting a connection from \(peer?.description ?? "a client")", error: error,
                     origin: origin))
@@ -203,7 +203,7 @@ final class Listener: EventSource {
             message: "accept on \(address) failed: \(cause); backing off for \(delay) ms", error: error, origin: origin,
             socket: socket.descriptor)
         context.messageContainsError = true
-        loop.callExceptionHandler(context)
+        loop.report(context)
     }
 
     override func descriptorWasClosed() {

@@ -6,10 +6,9 @@ import SystemPackage
 /// It listens until ``close()``, whether or not the reference is kept. The loop's thread.
 public final class Server {
     public let loop: EventLoop
-    /// The addresses that it listens on, with the ports that the system chose.
-    public private(set) var localAddresses: [SocketAddress] = []
-    /// How many connections it has accepted.
-    public private(set) var acceptedCount = 0
+    private var addresses: [SocketAddress] = []
+    private var acceptedConnections = 0
+    private var openConnections = 0
 
     /// Where it was made.
     var origin: CallSite { connectionOrigin.site }
@@ -29,7 +28,7 @@ public final class Server {
 
     func add(_ listener: Listener) {
         listeners.append(listener)
-        if let address = listener.localAddress { localAddresses.append(address) }
+        if let address = listener.localAddress { addresses.append(address) }
     }
 
     /// Begins to accept connections, unless it has already. Idempotent. asyncio: `start_serving`.
@@ -52,17 +51,39 @@ public final class Server {
         hasStarted = true
     }
 
-    /// Whether it accepts connections. asyncio: `is_serving`.
-    public var isServing: Bool { !isClosed && hasStarted && !loop.isClosed }
+    /// The addresses that the server listens on, with the ports that the system chose.
+    /// - Thread: the loop's.
+    public var localAddresses: [SocketAddress] {
+        loop.requireOnLoop("Server.localAddresses")
+        return addresses
+    }
+
+    /// How many connections the server has accepted.
+    /// - Thread: the loop's.
+    public var acceptedCount: Int {
+        loop.requireOnLoop("Server.acceptedCount")
+        return acceptedConnections
+    }
+
+    /// How many of its connections are open.
+    /// - Thread: the loop's.
+    public var connectionCount: Int {
+        loop.requireOnLoop("Server.connectionCount")
+        return openConnections
+    }
+
+    /// Whether the server accepts connections. asyncio: `is_serving`.
+    /// - Thread: the loop's.
+    public var isServing: Bool {
+        loop.requireOnLoop("Server.isServing")
+        return !isClosed && hasStarted && !loop.isClosed
+    }
 
     /// The sockets that it listens on; none once it is closed. asyncio: `sockets`.
     public var sockets: [TransportSocket] {
         loop.requireOnLoop("Server.sockets")
         return listeners.map { TransportSocket($0) }
     }
-
-    /// How many of its connections are open.
-    public private(set) var connectionCount = 0
 
     /// Stops listening. Open connections stay. Idempotent. asyncio: `close`.
     public func close() {
@@ -119,15 +140,15 @@ public final class Server {
         }
     }
 
-    private var isDone: Bool { isClosed && connectionCount == 0 }
+    private var isDone: Bool { isClosed && openConnections == 0 }
 
     func connectionBegan() {
-        acceptedCount += 1
-        connectionCount += 1
+        acceptedConnections += 1
+        openConnections += 1
     }
 
     func connectionEnded() {
-        connectionCount -= 1
+        openConnections -= 1
         wakeIfDone()
     }
 
@@ -137,10 +158,13 @@ public final class Server {
     }
 }
 
+@available(*, unavailable, message: "a server belongs to its loop; use it in callbacks and tasks of the loop")
+extension Server: Sendable {}
+
 extension Server: CustomStringConvertible {
     /// The addresses and the state, such as `<Server 127.0.0.1:8888, serving, 3 connections>`.
     public var description: String {
-        let addresses = localAddresses.map(\.description).joined(separator: ", ")
+        let addresses = addresses.map(\.description).joined(separator: ", ")
         guard loop.isOnLoop else { return "<Server \(addresses), on another thread's loop>" }
         let count = connectionCount
         let state = isServing ? "serving" : sockets.isEmpty ? "closed" : "not serving"

@@ -128,7 +128,7 @@ final class SignalSource: WakeUpObserver {
             do {
                 try handler.call()
             } catch {
-                loop.callExceptionHandler(
+                loop.report(
                     ExceptionContext(
                         message: "Exception in handler of \(signal)", error: error,
                         callSite: handler.site))

@@ -205,7 +205,7 @@ extension StreamTransport {
         // In order, unless that drops something or a write was cut off.
         if error is CancellationError { return abort() }
         reset()
-        loop.callExceptionHandler(
+        loop.report(
             ExceptionContext(
                 message: "The handler of a connection failed", error: error, origin: origin, transport: self))
     }

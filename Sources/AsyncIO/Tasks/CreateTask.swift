@@ -126,7 +126,7 @@ extension EventLoop {
         let message: StaticString =
             core.pointee.isDraining
             ? "unhandled exception during run() shutdown" : "Task exception was never retrieved"
-        callExceptionHandler(
+        report(
             ExceptionContext(message: "\(message)", error: error, origin: record.site, task: record.name))
     }
 

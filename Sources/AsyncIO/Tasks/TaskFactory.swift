@@ -86,7 +86,7 @@ extension EventLoop {
 
     private final func reportFactory(_ error: any Error, of record: TaskRecord) {
         if error is CancellationError { return }
-        callExceptionHandler(
+        report(
             ExceptionContext(
                 message: "The task factory failed", error: error, origin: record.site, task: record.name))
     }

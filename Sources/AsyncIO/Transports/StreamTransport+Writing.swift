@@ -106,7 +106,7 @@ extension StreamTransport {
 
     private func reportDrop(_ count: Int, _ cause: any Error) {
         let addresses = [localAddress, peerAddress].map { $0.map { $0.isUnnamed ? "unnamed" : "\($0)" } ?? "unknown" }
-        loop.callExceptionHandler(
+        loop.report(
             ExceptionContext(
                 message: "a write of \(count) bytes from \(addresses[0]) to \(addresses[1]) was dropped", error: cause,
                 origin: origin, protocol: consumer, transport: self))

@@ -147,7 +147,7 @@ public final class StreamTransport {
 
     @inline(never)
     func consumerFailed(_ method: StaticString, _ error: any Error) {
-        loop.callExceptionHandler(
+        loop.report(
             ExceptionContext(
                 message: "Fatal error: protocol.\(method)() failed", error: error, origin: origin,
                 protocol: self.protocol, transport: self))
@@ -399,6 +399,9 @@ extension StreamTransport: SocketOwner {
         return loss == .socketClosed ? nil : driver.socket
     }
 }
+
+@available(*, unavailable, message: "a transport belongs to its loop; use it in callbacks and tasks of the loop")
+extension StreamTransport: Sendable {}
 
 extension StreamTransport: CustomStringConvertible {
     /// The descriptor, the addresses and the state, such as

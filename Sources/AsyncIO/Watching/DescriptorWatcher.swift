@@ -196,7 +196,7 @@ final class DescriptorWatcher: EventSource {
             do {
                 try body()
             } catch {
-                loop.callExceptionHandler(
+                loop.report(
                     ExceptionContext(message: "Exception in watcher", error: error, callSite: site, socket: descriptor))
             }
             return nil
