@@ -17,9 +17,9 @@ import AsyncIO
     }
 
     static func echo(_ reader: StreamReader, _ writer: StreamWriter) async throws {
-        // A chunk is a buffer of the loop's: nothing is copied, and an idle connection holds none.
+        // A chunk is a buffer of the loop: nothing is copied, and an idle connection uses no buffer.
         while let chunk = try await reader.readChunk() {
-            // Back-pressure: a write returns when the kernel has the bytes, and nothing is read before.
+            // Back-pressure: a write returns when the kernel has accepted the bytes, and nothing is read before.
             try await writer.write(chunk)
         }
     }
