@@ -35,7 +35,8 @@ private struct Link {
     func run() async throws {
         let answers = client.reader.loop.createTask(name: "answers") { try await pump(from: target, to: client) }
         let requests = await result { try await pump(from: client, to: target) }
-        // Awaited in any case, because the task uses the client's connection, which is closed when this function returns.
+        // Awaited in any case, because the task uses the client's connection, which is closed when this function
+        // returns.
         let answered = await withTaskCancellationHandler {
             await answers.result
         } onCancel: {

@@ -8,7 +8,8 @@ struct LoopOption: ParsableArguments {
         help: ArgumentHelp("The loop's back end: \(names).", valueName: "name"))
     var name = LoopKind.auto.rawValue
 
-    /// The names that this system has. The other names are parsed too, so that their error says why they are unavailable.
+    /// The names that this system has. The other names are parsed too, so that their error says why they are
+    /// unavailable.
     private static var names: String {
         LoopKind.allCases.filter { $0 == .auto || LoopKind.available.contains($0) }
             .map(\.rawValue).joined(separator: ", ")

@@ -78,7 +78,8 @@ final class Guest: StreamProtocol {
 
     /// Sends a line, or disconnects a client that is too slow.
     ///
-    /// A write never waits, so that one slow client does not delay the others. What the client does not read stays in memory, so there has to be a limit: a client that is further behind is disconnected.
+    /// A write never waits, so that one slow client does not delay the others. What the client does not read stays in
+    /// memory, so there has to be a limit: a client that is further behind is disconnected.
     func send(_ line: String) {
         guard let transport, !transport.isClosing else { return }
         transport.write(line + "\n")

@@ -31,7 +31,8 @@ import Foundation
     }
 
     private func serve(_ reader: StreamReader, _ writer: StreamWriter) async throws {
-        // Requests that a client sends ahead wait in its socket until the earlier ones are answered, so pipelining needs no code.
+        // Requests that a client sends ahead wait in its socket until the earlier ones are answered, so pipelining
+        // needs no code.
         while let response = try await nextResponse(reader) {
             try await send(response, writer)
             if !response.keepsAlive { break }
@@ -99,7 +100,8 @@ import Foundation
             // The loop waits for the disk here, but not for long if the files are in the page cache.
             let count = min(left, try piece.withUnsafeMutableBytes { try file.read(into: $0) })
             if count == 0 { return writer.reset() } // The file has become shorter meanwhile.
-            // Back-pressure: the next piece is read when the kernel has accepted the one before, so a slow client costs no memory.
+            // Back-pressure: the next piece is read when the kernel has accepted the one before, so a slow client costs
+            // no memory.
             try await withTimeout(pieceTime) { try await writer.write(piece.span.extracting(..<count).bytes) }
             left -= count
         }

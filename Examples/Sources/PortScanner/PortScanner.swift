@@ -30,7 +30,8 @@ final class Scan {
         (self.loop, self.host, self.ports) = (loop, host, ports.makeIterator())
     }
 
-    /// Runs a number of workers, each of which takes the next port until there are no more. Their number limits the descriptors in use, because each connection needs one.
+    /// Runs a number of workers, each of which takes the next port until there are no more. Their number limits the
+    /// descriptors in use, because each connection needs one.
     func run(concurrently count: Int) async throws {
         try await withLoopTaskGroup { group in
             for _ in 0..<count {
