@@ -1,7 +1,8 @@
 // Addresses, instants and I/O errors are part of this module's interface: one import is enough.
 @_exported public import AsyncIOSystem
 
-// What `readiness(of:for:)` speaks of.
+// What `readiness(of:for:)` takes and yields.
+@_exported public import struct Selectors.Interest
 @_exported public import struct Selectors.Readiness
 // What watchers and sockets are given, and what system calls fail with.
 @_exported public import struct SystemPackage.Errno

@@ -15,15 +15,15 @@ public import SystemPackage
 public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     /// What was registered.
     public struct Registration: Sendable, Hashable {
-        public var interest: Readiness
+        public var interest: Interest
         public var trigger: Trigger
         public var token: UInt64
     }
 
     /// A call of the loop's, other than `wait`.
     public enum Call: Sendable, Hashable {
-        case register(FileDescriptor, Readiness, Trigger)
-        case modify(FileDescriptor, Readiness, Trigger)
+        case register(FileDescriptor, Interest, Trigger)
+        case modify(FileDescriptor, Interest, Trigger)
         case unregister(FileDescriptor)
     }
 
@@ -49,7 +49,7 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     /// reported when it is watched.
     public func tell(_ descriptor: FileDescriptor, _ readiness: Readiness) {
         guard let registration = registrations[descriptor] else { return }
-        let ignored = Readiness([.read, .write]).subtracting(registration.interest)
+        let ignored = Readiness([.read, .write]).subtracting(Readiness(registration.interest))
         unwatched[descriptor, default: []].formUnion(readiness.intersection(ignored))
         let readiness = readiness.subtracting(ignored)
         if readiness.isEmpty { return }
@@ -69,7 +69,7 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     public var supportsEdgeTrigger: Bool { true }
 
     public func register(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         if waker == nil {
             try watchWaker(descriptor)
@@ -84,7 +84,7 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     }
 
     public func modify(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         calls.append(.modify(descriptor, interest, trigger))
         if let error = nextError.take() { throw error }

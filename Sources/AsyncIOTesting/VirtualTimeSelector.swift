@@ -55,14 +55,14 @@ public final class VirtualTimeSelector: BaseSelector {
     public var descriptorLimit: Int? { selector.descriptorLimit }
 
     public func register(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         try selector.register(descriptor, interest: interest, trigger: trigger, token: token)
         descriptors[token] = descriptor.rawValue
     }
 
     public func modify(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         try selector.modify(descriptor, interest: interest, trigger: trigger, token: token)
         descriptors[token] = descriptor.rawValue

@@ -42,16 +42,16 @@ public protocol BaseSelector: Poller where Event == ReadyEvent {
     /// Watches `descriptor` for `interest`, naming it `token` in the events.
     ///
     /// Throws `EEXIST` if it is registered, `EBADF` if it is not open, `EPERM` if it cannot be watched (a regular
-    /// file on epoll), `EMFILE` if its number is not below ``descriptorLimit``, `EINVAL` if `interest` is empty or holds
-    /// something other than `read` and `write`, or if `trigger` is not supported.
-    func register(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno)
+    /// file on epoll), `EMFILE` if its number is not below ``descriptorLimit``, `EINVAL` if `interest` is empty
+    /// or `trigger` is not supported.
+    func register(_ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64) throws(Errno)
 
     /// Changes what is watched.
     ///
     /// If the descriptor is ready in a direction that was added, the next wait reports it, edge-triggered too. Throws `ENOENT` if
     /// the descriptor is not registered, `EINVAL` as `register` does. If the system refuses the change, the registration has
     /// ended.
-    func modify(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno)
+    func modify(_ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64) throws(Errno)
 
     /// Ends the watch. Throws `ENOENT` if there is none; a descriptor that was closed meanwhile is no error.
     func unregister(_ descriptor: FileDescriptor) throws(Errno)

@@ -15,6 +15,11 @@ extension Readiness: CustomStringConvertible {
     }
 }
 
+extension Interest: CustomStringConvertible {
+    /// Such as `[read, write]`.
+    public var description: String { "\(Readiness(self))" }
+}
+
 extension ReadyEvent: CustomStringConvertible {
     /// Such as `[read] for token 7`.
     public var description: String { "\(readiness) for token \(token)" }

@@ -65,7 +65,7 @@ public final class EpollSelector: KeyedSelector {
     public var supportsEdgeTrigger: Bool { true }
 
     public func register(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         if !isOurs { throw .badFileDescriptor }
         aio_lock(lock)
@@ -78,7 +78,7 @@ public final class EpollSelector: KeyedSelector {
     }
 
     public func modify(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         if !isOurs { throw .badFileDescriptor }
         aio_lock(lock)
@@ -206,7 +206,7 @@ public final class EpollSelector: KeyedSelector {
         }
     }
 
-    private static func mask(_ interest: Readiness, _ trigger: Trigger) -> UInt32 {
+    private static func mask(_ interest: Interest, _ trigger: Trigger) -> UInt32 {
         var mask: UInt32 = 0
         if interest.contains(.read) { mask |= AIO_EPOLLIN | AIO_EPOLLRDHUP }
         if interest.contains(.write) { mask |= AIO_EPOLLOUT }

@@ -38,7 +38,7 @@ public final class KqueueSelector: KeyedSelector {
     public var supportsEdgeTrigger: Bool { true }
 
     public func register(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         try keys.checkRegister(descriptor, interest)
         do {
@@ -54,7 +54,7 @@ public final class KqueueSelector: KeyedSelector {
     }
 
     public func modify(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         var entry = try keys.checkModify(descriptor, interest)
         if entry.interest != interest || entry.trigger != trigger {
@@ -109,7 +109,7 @@ public final class KqueueSelector: KeyedSelector {
             guard let entry = keys.entry(of: number) else { continue }
             var readiness: Readiness = aio_kqueue_event_writes(event) ? .write : .read
             if aio_kqueue_event_hangs_up(event) {
-                readiness.formUnion(entry.interest)
+                readiness.formUnion(Readiness(entry.interest))
                 readiness.insert(.hangup)
             }
             // The entry's position is where the descriptor's event of this wait is, if it has one: looked at, not trusted.
@@ -124,10 +124,10 @@ public final class KqueueSelector: KeyedSelector {
     }
 
     private func change(
-        _ number: CInt, from former: Readiness, to interest: Readiness, _ trigger: Trigger
+        _ number: CInt, from former: Interest, to interest: Interest, _ trigger: Trigger
     ) throws(Errno) {
         if !isOurs { throw .badFileDescriptor }
-        for direction in [Readiness.read, .write] {
+        for direction in [Interest.read, .write] {
             if interest.contains(direction), !former.contains(direction) {
                 let result = aio_kqueue_add(kqueue, number, direction == .write, trigger == .edge)
                 if result < 0 { throw Errno(rawValue: -result) }
@@ -138,7 +138,7 @@ public final class KqueueSelector: KeyedSelector {
         }
     }
 
-    private func remove(_ number: CInt, _ interest: Readiness) {
+    private func remove(_ number: CInt, _ interest: Interest) {
         if !isOurs { return }
         if interest.contains(.read) { _ = aio_kqueue_remove(kqueue, number, false) }
         if interest.contains(.write) { _ = aio_kqueue_remove(kqueue, number, true) }

@@ -1,4 +1,4 @@
-/// What a descriptor is ready for, or what is to be watched.
+/// What a descriptor is ready for, as a wait reports it. ``Interest`` is what it is watched for.
 @frozen
 public struct Readiness: OptionSet, Sendable, Hashable {
     public var rawValue: UInt8

@@ -36,7 +36,7 @@ public final class SelectSelector: KeyedSelector {
     public var descriptorLimit: Int? { Int(AIO_FD_SETSIZE) }
 
     public func register(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         try keys.checkRegisterOpen(descriptor, interest, trigger)
         if descriptor.rawValue >= AIO_FD_SETSIZE { throw .tooManyOpenFiles }
@@ -47,7 +47,7 @@ public final class SelectSelector: KeyedSelector {
     }
 
     public func modify(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         try keys.modify(descriptor, interest, trigger, token)
         watch(descriptor.rawValue, interest)
@@ -84,7 +84,7 @@ public final class SelectSelector: KeyedSelector {
     }
 
     /// Puts the number into the sets of `interest`, and takes it out of the others.
-    private func watch(_ number: CInt, _ interest: Readiness) {
+    private func watch(_ number: CInt, _ interest: Interest) {
         if interest.contains(.read) {
             aio_select_insert(&sets.pointee.read, number)
         } else {
@@ -120,7 +120,7 @@ public final class SelectSelector: KeyedSelector {
             guard let entry = keys.entry(of: number), isWatched(number), aio_check_open(number) < 0 else { continue }
             found = true
             watch(number, [])
-            events.append(ReadyEvent(token: entry.token, readiness: entry.interest))
+            events.append(ReadyEvent(token: entry.token, readiness: Readiness(entry.interest)))
         }
         return found
     }

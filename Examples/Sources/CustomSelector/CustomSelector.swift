@@ -14,11 +14,11 @@ final class CountingSelector: BaseSelector {
     var supportsEdgeTrigger: Bool { selector.supportsEdgeTrigger }
     var descriptorLimit: Int? { selector.descriptorLimit }
 
-    func register(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno) {
+    func register(_ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64) throws(Errno) {
         try selector.register(descriptor, interest: interest, trigger: trigger, token: token)
     }
 
-    func modify(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno) {
+    func modify(_ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64) throws(Errno) {
         try selector.modify(descriptor, interest: interest, trigger: trigger, token: token)
     }
 

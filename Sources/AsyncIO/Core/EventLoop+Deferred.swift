@@ -55,7 +55,7 @@ extension EventLoop {
     @inline(__always)
     final func runDeferred(_ source: EventSource) -> UnownedJob? {
         source.isQueued = false
-        source.grants = source.readiness
+        source.grants = Interest(source.readiness)
         return source.run()
     }
 

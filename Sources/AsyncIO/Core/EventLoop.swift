@@ -90,7 +90,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
 
     /// Watches a descriptor for a registered source, level-triggered, until `unwatch`, and makes it the descriptor's user.
     package func watch(
-        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness
+        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Interest
     ) throws(Errno) {
         throw .notSupported
     }
@@ -98,7 +98,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Changes what a descriptor is watched for that its source goes on using. The interest may be empty: then the poller does
     /// not watch the descriptor, but it stays the source's. Throws `ENOENT` if the poller has forgotten it.
     package func rewatch(
-        _ descriptor: FileDescriptor, _ source: EventSource, from former: Readiness, to interest: Readiness,
+        _ descriptor: FileDescriptor, _ source: EventSource, from former: Interest, to interest: Interest,
         _ trigger: Trigger
     ) throws(Errno) {
         throw .notSupported

@@ -32,7 +32,7 @@ package class EventSource {
     /// What the selector told since its last turn.
     @exclusivity(unchecked) package final var readiness: Readiness = []
     /// Directions in which one call may be made although the budget is used up, since the source was deferred before.
-    @exclusivity(unchecked) final var grants: Readiness = []
+    @exclusivity(unchecked) final var grants: Interest = []
     /// The source runs while more bytes than this are left in the loop's ``ByteBudget``: always, if it moves no bytes.
     @exclusivity(unchecked) final var reservedBytes = Int32.min
     /// The value for a source that needs a budget and never counts as bulk.

@@ -26,7 +26,7 @@ package class ReadinessStreamDriver: StreamDriver {
     @exclusivity(unchecked) private var mustReadOn = false
     @exclusivity(unchecked) private var isPushing = false
     /// What the selector watches for.
-    @exclusivity(unchecked) private var interest: Readiness = []
+    @exclusivity(unchecked) private var interest: Interest = []
     @exclusivity(unchecked) private var isWatched = false
     @exclusivity(unchecked) private var isClosed = false
     @exclusivity(unchecked) private var readingShare = TickShare()
@@ -134,12 +134,12 @@ package class ReadinessStreamDriver: StreamDriver {
 
     /// A call in `direction` would block: an event must tell when it would not.
     @inline(__always)
-    private final func becameUnready(_ direction: Readiness) {
+    private final func becameUnready(_ direction: Interest) {
         if !interest.contains(direction) { setInterest(interest.union(direction)) }
     }
 
     @inline(never)
-    private final func setInterest(_ wanted: Readiness) {
+    private final func setInterest(_ wanted: Interest) {
         guard isWatched, wanted != interest else { return }
         do {
             try loop.rewatch(socket.descriptor, self, from: interest, to: wanted, trigger)
@@ -279,7 +279,7 @@ package class ReadinessStreamDriver: StreamDriver {
 
     /// Whether it has waited for a call in `direction`. For one call.
     @inline(never)
-    private final func takeGrant(_ direction: Readiness) -> Bool {
+    private final func takeGrant(_ direction: Interest) -> Bool {
         grants.remove(direction) != nil
     }
 

@@ -63,7 +63,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
 
     /// Watches a descriptor for a registered source.
     package final func watch(
-        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness, _ trigger: Trigger
+        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Interest, _ trigger: Trigger
     ) throws(Errno) {
         guard let name = source.name else { throw .invalidArgument }
         pushWatcher(from: descriptor, for: source)
@@ -87,13 +87,13 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     package override func isStale(_ descriptor: FileDescriptor) -> Bool { selector.isStale(descriptor) }
 
     package override func watch(
-        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness
+        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Interest
     ) throws(Errno) {
         try watch(descriptor, source, for: interest, .level)
     }
 
     package override func rewatch(
-        _ descriptor: FileDescriptor, _ source: EventSource, from former: Readiness, to interest: Readiness,
+        _ descriptor: FileDescriptor, _ source: EventSource, from former: Interest, to interest: Interest,
         _ trigger: Trigger
     ) throws(Errno) {
         guard let name = source.name else { throw .invalidArgument }

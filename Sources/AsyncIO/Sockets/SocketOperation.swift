@@ -13,7 +13,7 @@ extension EventLoop {
     ///   - mayBlock: Whether `attempt` would wait on a blocking socket, which is refused then; in debug mode it always is.
     ///   - byteCount: What `attempt` has moved, for the share.
     final nonisolated(nonsending) func whenReady<Result>(
-        _ socket: Socket, _ direction: Readiness, _ function: StaticString, mayBlock: Bool = false,
+        _ socket: Socket, _ direction: Interest, _ function: StaticString, mayBlock: Bool = false,
         byteCount: (Result) -> Int = { _ in 0 }, _ attempt: () throws -> Result?
     ) async throws -> Result {
         var held: DescriptorWatcher?
@@ -63,7 +63,7 @@ extension EventLoop {
     }
 
     private final func hold(
-        _ socket: Socket, _ direction: Readiness, _ function: StaticString
+        _ socket: Socket, _ direction: Interest, _ function: StaticString
     ) throws -> DescriptorWatcher {
         let watcher = try watcher(of: socket.descriptor, function)
         try watcher.hold(direction)

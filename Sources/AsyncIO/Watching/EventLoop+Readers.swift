@@ -68,12 +68,12 @@ extension EventLoop {
     /// watched: nothing is collected, and a consumer that leaves bytes where they are is told of them again when it asks
     /// again. Ends when the task is cancelled, when the loop is closed, and with ``sockClose(_:)``. One consumer at a
     /// time: another one gets `.busy`. `next()` throws what ``addReader(_:fileID:line:_:)`` throws. Any task.
-    public final func readiness(of descriptor: FileDescriptor, for directions: Readiness) -> DescriptorReadiness {
+    public final func readiness(of descriptor: FileDescriptor, for directions: Interest) -> DescriptorReadiness {
         DescriptorReadiness(loop: self, descriptor: descriptor, directions: directions)
     }
 
     final nonisolated(nonsending) func wait(
-        for directions: Readiness, _ descriptor: FileDescriptor, _ function: StaticString
+        for directions: Interest, _ descriptor: FileDescriptor, _ function: StaticString
     ) async throws -> Readiness {
         try await atHome(function) { record in
             let watcher = try watcher(of: descriptor, function)
@@ -116,7 +116,7 @@ public struct DescriptorReadiness: AsyncSequence, Sendable {
 
     let loop: EventLoop
     let descriptor: FileDescriptor
-    let directions: Readiness
+    let directions: Interest
 
     public func makeAsyncIterator() -> Iterator { Iterator(readiness: self) }
 
@@ -137,11 +137,10 @@ public struct DescriptorReadiness: AsyncSequence, Sendable {
         public mutating func next() async throws -> Readiness? {
             if hasEnded { return nil }
             do {
-                let directions = readiness.directions.intersection([.read, .write])
-                if directions.isEmpty {
+                if readiness.directions.isEmpty {
                     throw EventLoopError(.invalidArgument, "readiness(of:for:) needs a direction: read, write or both")
                 }
-                return try await readiness.loop.wait(for: directions, readiness.descriptor, "readiness")
+                return try await readiness.loop.wait(for: readiness.directions, readiness.descriptor, "readiness")
             } catch is CancellationError {
                 hasEnded = true
                 return nil

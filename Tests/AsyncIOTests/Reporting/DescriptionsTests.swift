@@ -90,6 +90,7 @@ struct DescriptionsTests {
 
     private func addPollers(to catalog: inout DescriptionCatalog) {
         catalog.add("Readiness", Readiness.read, [.read, .write, .hangup] as Readiness, [] as Readiness)
+        catalog.add("Interest", Interest.read, [.read, .write] as Interest, [] as Interest)
         catalog.add("ReadyEvent", ReadyEvent(token: 7, readiness: .read))
         catalog.add("SelectorKey", SelectorKey(descriptor: .standardInput, interest: .read, token: 7))
         catalog.add("Trigger", Trigger.level, Trigger.edge)
