@@ -14,7 +14,7 @@ import AsyncIO
         server.close()
         room.send("* the server is going down")
         server.closeClients()
-        try await server.drain(within: .seconds(5))
+        try await server.shutDown(within: .seconds(5))
     }
 }
 

@@ -13,7 +13,7 @@ import AsyncIO
         server.close()
         server.closeClients()
         // Clients that do not read their answers are aborted.
-        try await server.drain(within: .seconds(5))
+        try await server.shutDown(within: .seconds(5))
     }
 
     static func echo(_ reader: StreamReader, _ writer: StreamWriter) async throws {

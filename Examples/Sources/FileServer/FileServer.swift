@@ -16,7 +16,7 @@ import Foundation
         for await _ in try loop.signals([.interrupt, .terminate]) { break }
         server.close()
         server.closeClients()
-        try await server.drain(within: .seconds(5))
+        try await server.shutDown(within: .seconds(5))
     }
 
     func start(on loop: EventLoop, port: UInt16) async throws -> Server {

@@ -98,7 +98,7 @@ public final class Server {
 
     /// Returns when the server is closed *and* its last connection has ended. asyncio: `wait_closed`, as since 3.12.
     ///
-    /// Clients that do not end keep it waiting: see `drain`, ``closeClients()`` and ``abortClients()``. Throws
+    /// Clients that do not end keep it waiting: see ``shutDown(within:)``, ``closeClients()`` and ``abortClients()``. Throws
     /// `CancellationError`, `.closed`, and `.wrongThread` off the loop.
     public func waitClosed() async throws {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.waitClosed") }
@@ -117,8 +117,8 @@ public final class Server {
     /// Closes every open connection after what is queued was sent, and the rest of what its handler is writing. asyncio:
     /// `close_clients`.
     ///
-    /// A client that does not read keeps its connection until nothing could be sent for a minute: `drain` and
-    /// ``abortClients()`` have bounds of the caller's.
+    /// A client that does not read keeps its connection until nothing could be sent for a minute: ``shutDown(within:)`` and
+    /// ``abortClients()`` are faster.
     public func closeClients() {
         loop.requireOnLoop("Server.closeClients")
         for connection in connections { connection.close() }

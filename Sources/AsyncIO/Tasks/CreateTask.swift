@@ -5,8 +5,8 @@ extension EventLoop {
     /// function returns, up to its first suspension. The operation may capture what is not `Sendable`: all its steps
     /// run on the loop's thread. The loop's thread; on a closed loop the task fails with `.closed` at once.
     ///
-    /// Who drops the task drops its error with it, so the compiler warns;
-    /// ``startTask(name:priority:eagerStart:fileID:line:_:)`` is for tasks that nobody awaits.
+    /// Discarding the task discards its error, so the compiler warns;
+    /// ``createBackgroundTask(name:priority:eagerStart:fileID:line:_:)`` is for tasks that are not awaited.
     ///
     /// - Parameter name: For reports.
     @inlinable
@@ -97,17 +97,20 @@ extension EventLoop {
     @usableFromInline
     final var hasTaskFactory: Bool { core.pointee.taskFactory != nil }
 
-    /// Starts a task that nobody awaits: an error that ends it goes to the exception handler, once.
+    /// Starts a task that is not awaited. It returns no task; an error that ends it goes to the exception handler, once.
     ///
-    /// asyncio reports "Task exception was never retrieved" when a failed task is freed. Whether a Swift task is still held or
-    /// awaited cannot be seen, so who starts it says so. A cancellation is not reported. All else is as with
-    /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``; on a closed loop nothing is started, which is reported too.
-    public final func startTask(
+    /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` returns the task, whose error belongs to
+    /// the code that awaits it. asyncio has one function for both, and reports "Task exception was never retrieved" when it
+    /// frees a failed task; here the library cannot see whether a task is still held or awaited, so there are two. A
+    /// cancellation is not reported. On a closed loop nothing is started, which is reported too.
+    ///
+    /// - Thread: the loop's.
+    public final func createBackgroundTask(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
         line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Void
     ) {
-        requireOnLoop("startTask")
-        if isClosed { return reportUseAfterClose("startTask") }
+        requireOnLoop("createBackgroundTask")
+        if isClosed { return reportUseAfterClose("createBackgroundTask") }
         let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
         // By the record, since what a task factory adds may fail too.
         record.whenEnded = { [unowned self, unowned record] error in

@@ -3,7 +3,7 @@ extension EventLoop {
     ///
     /// As ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``: the loop counts and cancels it with its others, from its first
     /// step on. The task gives the value, the error and the cancellation to whoever awaits it; to wait without a task, see
-    /// ``runThreadsafe(name:timeout:fileID:line:_:)``. On a closed loop it fails with `.closed`, and `operation` is released
+    /// ``runBlocking(name:within:fileID:line:_:)``. On a closed loop it fails with `.closed`, and `operation` is released
     /// without being called. Tasks of one thread begin in their order.
     public final func createTaskThreadsafe<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, fileID: StaticString = #fileID, line: UInt = #line,

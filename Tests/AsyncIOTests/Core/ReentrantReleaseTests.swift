@@ -251,7 +251,7 @@ struct ReentrantReleaseTests {
                     #expect(!former.isServing)
                     #expect(former.sockets.isEmpty)
                     let port = former.port
-                    loop.startTask {
+                    loop.createBackgroundTask {
                         let successor = try await loop.createServer(host: "127.0.0.1", port: port) { EchoProtocol() }
                         successor.close()
                         hasServedAgain = true

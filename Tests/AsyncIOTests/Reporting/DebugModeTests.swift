@@ -104,8 +104,8 @@ struct DebugModeTests {
             loop.setWarningHandler(warnings.add)
             loop.isDebug = true
             func take(_ milliseconds: Int) { loop.virtualClock.advance(by: .milliseconds(milliseconds)) }
-            loop.startTask(name: "short") { take(111) }
-            loop.startTask(name: "long") {
+            loop.createBackgroundTask(name: "short") { take(111) }
+            loop.createBackgroundTask(name: "long") {
                 take(50)
                 await loop.yield()
                 take(222)
@@ -116,8 +116,8 @@ struct DebugModeTests {
                 loop.stop()
             }
             Task(executorPreference: loop) { take(444) }
-            loop.startTask { take(555) }
-            loop.startTask {
+            loop.createBackgroundTask { take(555) }
+            loop.createBackgroundTask {
                 // Its body is a task of its own.
                 try await withTimeout(.seconds(60)) {
                     await loop.yield()

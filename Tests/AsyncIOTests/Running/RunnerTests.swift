@@ -201,7 +201,7 @@ struct RunnerTests {
             let loop = try runner.getLoop()
             loop.setExceptionHandler { _, context in reports.append(context) }
             try runner.run {
-                loop.startTask {
+                loop.createBackgroundTask {
                     do {
                         try await withTimeout(.seconds(3_600)) {
                             do { try await loop.sleep(for: .seconds(60)) } catch { throw Failure() }

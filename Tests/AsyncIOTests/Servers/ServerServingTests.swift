@@ -72,7 +72,7 @@ struct ServerServingTests {
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             try await writer.write("x")
             _ = try await reader.readExactly(1)
-            let serving = loop.createTask { try await server.serveForever(grace: .milliseconds(20)) }
+            let serving = loop.createTask { try await server.serveForever(shutDownWithin: .milliseconds(20)) }
             await loop.yield()
             serving.cancel()
             await #expect(throws: CancellationError.self) { try await serving.value }
@@ -95,7 +95,7 @@ struct ServerServingTests {
                 clients.append(client)
             }
             let start = loop.now
-            let draining = loop.createTask { try await server.drain(within: .seconds(10)) }
+            let draining = loop.createTask { try await server.shutDown(within: .seconds(10)) }
             try await loop.sleep(for: .seconds(4))
             #expect(!server.isServing && server.connectionCount == 3)
             clients[0].writer.close()
@@ -118,7 +118,7 @@ struct ServerServingTests {
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             await loop.until { server.connectionCount == 1 }
-            let draining = loop.createTask { try await server.drain(within: .seconds(3_600)) }
+            let draining = loop.createTask { try await server.shutDown(within: .seconds(3_600)) }
             await loop.yield()
             draining.cancel()
             await #expect(throws: CancellationError.self) { try await draining.value }
@@ -137,7 +137,7 @@ struct ServerServingTests {
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var left: StreamWriter?
             do {
-                let answer = try await server.whileServing(grace: .milliseconds(10)) {
+                let answer = try await server.withServing(shutDownWithin: .milliseconds(10)) {
                     let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
                     left = writer
                     try await writer.write("hello")
@@ -163,7 +163,7 @@ struct ServerServingTests {
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             await loop.until { server.connectionCount == 1 }
             let serving = loop.createTask {
-                try await server.whileServing(grace: .milliseconds(10)) {
+                try await server.withServing(shutDownWithin: .milliseconds(10)) {
                     do { try await loop.sleep(for: .seconds(3_600)) } catch { if !ignoresIt { throw error } }
                     return 42
                 }

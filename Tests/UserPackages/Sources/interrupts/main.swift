@@ -32,7 +32,7 @@ let scenarios: [String: () throws -> Void] = [
     // The loop sleeps; a task beside the main one, and what is printed, come to their end before the process.
     "wait": {
         try run {
-            try getRunningLoop().startTask { try await waitForEnd("the other task") }
+            try getRunningLoop().createBackgroundTask { try await waitForEnd("the other task") }
             try sayReady()
             try await waitForEnd("the main task")
         }
@@ -115,7 +115,7 @@ let scenarios: [String: () throws -> Void] = [
     "busy-drain": {
         try run {
             let loop = try getRunningLoop()
-            loop.startTask {
+            loop.createBackgroundTask {
                 try? await waitForEnd("the other task")
                 say("ready")
                 await Task { try? await loop.sleep(for: .seconds(3_600)) }.value
@@ -126,7 +126,7 @@ let scenarios: [String: () throws -> Void] = [
     "busy-drain-after-ctrl-c": {
         try run {
             let loop = try getRunningLoop()
-            loop.startTask {
+            loop.createBackgroundTask {
                 try? await waitForEnd("the other task")
                 say("ready")
                 await Task { try? await loop.sleep(for: .seconds(3_600)) }.value

@@ -6,25 +6,26 @@ extension EventLoop {
     /// `run_coroutine_threadsafe` returns.
     ///
     /// ```swift
-    /// let greeting = try loop.runThreadsafe(timeout: .seconds(5)) { try await client.greeting() }
+    /// let greeting = try loop.runBlocking(within: .seconds(5)) { try await client.greeting() }
     /// ```
     ///
-    /// For threads that run no loop. Throws what `body` throws; `.wrongThread` on the loop's own thread, which would wait for
+    /// Throws what `body` throws; `.wrongThread` on the loop's own thread, which would wait for
     /// itself; `.anotherLoopRunning` on the thread of another loop, `.calledFromTask` within a task; `.closed`; and
-    /// `.timedOut` after `timeout`, when `body` was cancelled but may not have ended. A loop that does not run is waited for.
+    /// `.timedOut` after `timeout`, when `body` was cancelled but may not have ended. It waits for a loop that does not run yet.
     ///
-    /// - Parameter timeout: In real time; `nil` waits for ever.
-    @available(*, noasync, message: "runThreadsafe blocks its thread; in a task, await createTaskThreadsafe's")
-    public final func runThreadsafe<Result>(
-        name: String? = nil, timeout: Duration? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+    /// - Parameter timeout: The time limit, in real time; `nil` waits without a limit.
+    /// - Thread: any that runs no loop.
+    @available(*, noasync, message: "runBlocking blocks its thread; in a task, await createTaskThreadsafe's")
+    public final func runBlocking<Result>(
+        name: String? = nil, within timeout: Duration? = nil, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: sending @concurrent @escaping () async throws -> sending Result
     ) throws -> sending Result {
         if isRunningHere {
             throw EventLoopError(
-                .wrongThread, "runThreadsafe would wait for ever: it was called on the thread of the loop it waits for")
+                .wrongThread, "runBlocking would wait for ever: it was called on the thread of the loop it waits for")
         }
         if runningLoop != nil { throw EventLoopError.anotherLoopRunning }
-        if TaskIdentity.current != .none { throw EventLoopError.calledFromTask("runThreadsafe") }
+        if TaskIdentity.current != .none { throw EventLoopError.calledFromTask("runBlocking") }
         if isClosed { throw EventLoopError.closed }
         let deadline = timeout.map { MonotonicClock.now.advanced(by: $0) } ?? .distantFuture
         // SAFETY: the body was sent here, and its result is the loop's until the task has ended, and then the caller's.
@@ -35,7 +36,7 @@ extension EventLoop {
         let task = startThreadsafe(record, nil, operation) { answer.give($0) }
         guard let result = answer.wait(until: deadline) else {
             task.cancel()
-            throw EventLoopError.timedOut("within \(timeout ?? .zero)", "runThreadsafe", record.site)
+            throw EventLoopError.timedOut("within \(timeout ?? .zero)", "runBlocking", record.site)
         }
         nonisolated(unsafe) let value = try result.get().value
         return value
