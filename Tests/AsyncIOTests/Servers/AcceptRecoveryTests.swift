@@ -1,4 +1,5 @@
 import AsyncIOTesting
+import CAsyncIO
 import Foundation
 import SystemPackage
 import Testing
