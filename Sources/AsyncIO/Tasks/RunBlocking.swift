@@ -1,5 +1,4 @@
 import AsyncIOSystem
-import CAsyncIO
 
 extension EventLoop {
     /// Runs `body` as a task on the loop, and blocks the calling thread until it has ended. asyncio: `result()` of what
@@ -43,46 +42,18 @@ extension EventLoop {
     }
 }
 
-/// What a blocked thread waits for.
-///
-/// SAFETY: `result` is touched under the lock only, and set once.
-private final class ThreadAnswer<Value>: @unchecked Sendable {
-    private let lock: UnsafeMutablePointer<pthread_mutex_t>
-    private let changed: UnsafeMutablePointer<pthread_cond_t>
-    private var result: Result<Value, any Error>?
+/// The result that a blocked thread waits for.
+private final class ThreadAnswer<Value>: Sendable {
+    private let result = Monitor<Result<Value, any Error>?>(nil)
 
-    init() {
-        lock = .allocate(capacity: 1)
-        aio_lock_init(lock)
-        changed = .allocate(capacity: 1)
-        aio_condition_init(changed)
-    }
-
-    deinit {
-        aio_condition_destroy(changed)
-        changed.deallocate()
-        aio_lock_destroy(lock)
-        lock.deallocate()
-    }
-
+    /// Resumes the thread. Once; any thread.
     func give(_ result: Result<Value, any Error>) {
-        aio_lock(lock)
-        self.result = result
-        aio_condition_signal(changed)
-        aio_unlock(lock)
+        self.result.withLock { $0 = result }
+        self.result.signal()
     }
 
-    /// `nil` when the time has passed.
+    /// Blocks until there is a result. `nil` when the deadline has passed.
     func wait(until deadline: LoopInstant) -> Result<Value, any Error>? {
-        aio_lock(lock)
-        defer { aio_unlock(lock) }
-        while result == nil {
-            if deadline == .distantFuture {
-                aio_condition_wait(changed, lock)
-            } else if !aio_condition_wait_until(changed, lock, deadline.nanoseconds) {
-                break
-            }
-        }
-        return result
+        result.wait(until: deadline) { result, _ in result }
     }
 }
