@@ -95,7 +95,7 @@ extension EventLoop {
     }
 
     /// In debug mode. asyncio: `_getaddrinfo_debug`.
-    final func warnOfLookUp(of host: String, since began: LoopInstant) {
+    final func warnOfLookup(of host: String, since began: LoopInstant) {
         guard core.pointee.debug.isOn else { return }
         let duration = began.duration(to: now)
         guard duration >= core.pointee.debug.slowCallbackDuration else { return }
