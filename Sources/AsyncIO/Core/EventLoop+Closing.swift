@@ -67,7 +67,7 @@ extension EventLoop {
         inbox.close()
         takeWholeInbox()
         while !core.pointee.ready.isEmpty {
-            finishReady { word in ClosedLoopThread.run(word, of: self) }
+            finishReady { word in ClosedLoopThread.shared.run(word, of: self) }
         }
     }
 

@@ -87,7 +87,7 @@ extension EventLoop {
     @inline(never)
     private final func failOffLoop(_ function: StaticString) {
         // A late task of a closed loop may close its streams: nothing is left there to race for.
-        if isClosed, ClosedLoopThread.isCurrent { return }
+        if isClosed, ClosedLoopThread.shared.isCurrent { return }
         fatalError(EventLoopError.wrongThread(function).description)
     }
 
@@ -103,7 +103,7 @@ extension EventLoop {
     @inline(never)
     private final func enqueueFromElsewhere(_ word: LoopWord) {
         // A job that is dropped hangs whoever awaits its task.
-        if !inbox.post(word) { ClosedLoopThread.run(word, of: self) }
+        if !inbox.post(word) { ClosedLoopThread.shared.run(word, of: self) }
     }
 
     @inline(__always)

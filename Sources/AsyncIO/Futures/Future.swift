@@ -256,7 +256,7 @@ public final class Future<Value> {
     }
 
     private func requireThread(_ function: StaticString) throws(EventLoopError) {
-        if loop.isOnLoop || (loop.isClosed && ClosedLoopThread.isCurrent) { return }
+        if loop.isOnLoop || (loop.isClosed && ClosedLoopThread.shared.isCurrent) { return }
         throw .wrongThread(function)
     }
 }
