@@ -5,9 +5,9 @@ import Foundation
 final class WatchfulEventLoopPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
     override func newEventLoop() throws -> EventLoop {
         let loop = try super.newEventLoop()
-        loop.isDebug = true
-        loop.slowCallbackDuration = .milliseconds(20)
-        loop.setWarningHandler { warning in
+        loop.debug.isEnabled = true
+        loop.debug.slowCallbackDuration = .milliseconds(20)
+        loop.debug.warningHandler = { warning in
             if warning.kind == .slowCallback { print("too slow: \(warning.callSite?.description ?? "?")") }
         }
         return loop

@@ -48,7 +48,7 @@ extension EventLoop {
         // Detached first: what they captured may set them again when it is released.
         let exceptionHandler = core.pointee.exceptionHandler.take()
         let taskFactory = core.pointee.taskFactory.take()
-        let warningHandler = core.pointee.debug.warningHandler.take()
+        let warningHandler = core.pointee.debug.options.warningHandler.take()
         withExtendedLifetime((exceptionHandler, taskFactory, warningHandler)) {}
     }
 

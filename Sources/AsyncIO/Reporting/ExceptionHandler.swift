@@ -5,20 +5,21 @@ import Synchronization
 extension EventLoop {
     public typealias ExceptionHandler = (EventLoop, ExceptionContext) throws -> Void
 
-    /// Replaces the handler of uncaught errors; `nil` restores the default one, which writes to standard error.
-    /// asyncio: `set_exception_handler`. The loop's thread.
-    public final func setExceptionHandler(_ handler: ExceptionHandler?) {
-        requireOnLoop("setExceptionHandler")
-        // What the former one captured may call this again when it is released.
-        let former = core.pointee.exceptionHandler.take()
-        core.pointee.exceptionHandler = handler
-        withExtendedLifetime(former) {}
-    }
-
-    /// The handler that was set; `nil` means the default one. asyncio: `get_exception_handler`. The loop's thread.
-    public final func getExceptionHandler() -> ExceptionHandler? {
-        requireOnLoop("getExceptionHandler")
-        return core.pointee.exceptionHandler
+    /// The handler of errors that no one catches; `nil` means the default handler, which writes to standard error.
+    /// asyncio: `get_exception_handler`, `set_exception_handler`.
+    /// - Thread: the loop's.
+    public final var exceptionHandler: ExceptionHandler? {
+        get {
+            requireOnLoop("exceptionHandler")
+            return core.pointee.exceptionHandler
+        }
+        set {
+            requireOnLoop("exceptionHandler")
+            // What the former one captured may set this again when it is released.
+            let former = core.pointee.exceptionHandler.take()
+            core.pointee.exceptionHandler = newValue
+            withExtendedLifetime(former) {}
+        }
     }
 
     /// Reports an error to the exception handler: at once on the loop's thread, in its next iteration from another thread.

@@ -23,7 +23,7 @@ import CAsyncIO
 /// uses a ``Runner``, which throws `.interrupted` instead, or ``EventLoop/addSignalHandler(_:fileID:line:_:)``.
 ///
 /// - Parameters:
-///   - isDebug: Switches the loop's ``EventLoop/isDebug`` on or off; `nil` leaves it as it is.
+///   - isDebug: Switches the loop's ``DebugOptions/isEnabled`` on or off; `nil` leaves it as it is.
 ///   - loopFactory: Makes the loop to use; by default the process's policy does, and the loop is also set as the thread's.
 ///   - body: Gets the loop if it takes a parameter, which may be of the class that the factory makes. For another class it
 ///     is not called, and `run` throws `.invalidArgument`.

@@ -32,7 +32,7 @@ public final class Runner {
     private(set) var wasInterrupted = false
 
     /// - Parameters:
-    ///   - isDebug: Switches the loop's ``EventLoop/isDebug`` on or off; `nil` leaves it as it is.
+    ///   - isDebug: Switches the loop's ``DebugOptions/isEnabled`` on or off; `nil` leaves it as it is.
     ///   - loopFactory: Makes the loop, which is the runner's from then on. By default the process's policy does, and the
     ///     loop is then also set as the thread's, until the runner is closed.
     public init(isDebug: Bool? = nil, loopFactory: (() throws -> EventLoop)? = nil) {
@@ -54,10 +54,10 @@ public final class Runner {
         if loopFactory == nil { setEventLoop(loop) }
         if let isDebug, !loop.isClosed {
             if loop.isOnLoop {
-                loop.isDebug = isDebug
+                loop.debug.isEnabled = isDebug
             } else {
                 // It was made elsewhere, and becomes this thread's with its first run.
-                try loop.callSoonThreadsafe { loop.isDebug = isDebug }
+                try loop.callSoonThreadsafe { loop.debug.isEnabled = isDebug }
             }
         }
         return loop

@@ -11,13 +11,13 @@ extension EventLoop {
         EventLoop, TaskInfo, @concurrent @escaping () async throws -> Void
     ) throws -> @concurrent () async throws -> Void
 
-    /// Replaces the hook; `nil` removes it. The loop's thread. asyncio: `set_task_factory`.
+    /// A hook into the creation of tasks; `nil` means none. asyncio: `get_task_factory`, `set_task_factory`.
     ///
-    /// It is called for all tasks that the loop starts from then on, the library's own included: those of connections, of time
-    /// limits, of `runUntilComplete`.
+    /// It is called for all tasks that the loop starts from then on, the library's own included: those of connections, of
+    /// time limits, of `runUntilComplete`.
     ///
     /// ```swift
-    /// loop.setTaskFactory { loop, info, operation in
+    /// loop.taskFactory = { loop, info, operation in
     ///     {
     ///         print("begins: \(info)")
     ///         defer { print("ends: \(info)") }
@@ -25,18 +25,19 @@ extension EventLoop {
     ///     }
     /// }
     /// ```
-    public final func setTaskFactory(_ factory: TaskFactory?) {
-        requireOnLoop("setTaskFactory")
-        // The former one is released after the field is in order.
-        let former = core.pointee.taskFactory.take()
-        core.pointee.taskFactory = factory
-        withExtendedLifetime(former) {}
-    }
-
-    /// The hook that is set. The loop's thread. asyncio: `get_task_factory`.
+    /// - Thread: the loop's.
     public final var taskFactory: TaskFactory? {
-        requireOnLoop("taskFactory")
-        return core.pointee.taskFactory
+        get {
+            requireOnLoop("taskFactory")
+            return core.pointee.taskFactory
+        }
+        set {
+            requireOnLoop("taskFactory")
+            // The former one is released after the field is in order.
+            let former = core.pointee.taskFactory.take()
+            core.pointee.taskFactory = newValue
+            withExtendedLifetime(former) {}
+        }
     }
 
     /// The operation that the factory makes of a task's; without a factory, the task's own.

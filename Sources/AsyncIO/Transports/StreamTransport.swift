@@ -103,26 +103,28 @@ public final class StreamTransport {
 
     // MARK: The consumer
 
-    /// The protocol that gets the data; `nil` where a task does, and after `connectionLost`. asyncio: `get_protocol`.
-    public var `protocol`: (any StreamProtocol)? {
-        loop.requireOnLoop("StreamTransport.protocol")
-        return (consumer as? Discarder)?.former ?? consumer
-    }
-
-    /// Gives what comes from now on to another protocol, of either kind, which hears no `connectionMade`. asyncio: `set_protocol`.
+    /// The protocol that receives the data; `nil` where a task reads, and after `connectionLost`. asyncio: `get_protocol`,
+    /// `set_protocol`.
     ///
-    /// From within `bufferUpdated`, that is what followed in the same piece too. After the connection was lost nothing
-    /// happens. A connection whose bytes a task takes, by a `StreamReader`, has no protocol and stops the program.
-    public func setProtocol(_ newProtocol: any StreamProtocol) {
-        loop.requireOnLoop("StreamTransport.setProtocol")
-        if !isPush {
-            fatalError("setProtocol was called on the transport of a StreamReader, whose task takes the bytes")
+    /// A new protocol, of either kind, receives what comes from then on; its `connectionMade` is not called. Set within
+    /// `bufferUpdated`, it receives what followed in the same piece too. After the connection was lost nothing happens.
+    /// Setting it traps on a connection whose bytes a task reads by a `StreamReader`, and `nil` traps too.
+    /// - Thread: the loop's.
+    public var `protocol`: (any StreamProtocol)? {
+        get {
+            loop.requireOnLoop("StreamTransport.protocol")
+            return (consumer as? Discarder)?.former ?? consumer
         }
-        if consumer == nil { return }
-        if let discarder = consumer as? Discarder {
-            discarder.replaceFormer(by: newProtocol)
-        } else {
-            install(newProtocol)
+        set {
+            loop.requireOnLoop("StreamTransport.protocol")
+            guard let newValue else { fatalError("the protocol of a connection was set to nil") }
+            if !isPush { fatalError("the protocol of a connection was set whose bytes a StreamReader takes") }
+            if consumer == nil { return }
+            if let discarder = consumer as? Discarder {
+                discarder.replaceFormer(by: newValue)
+            } else {
+                install(newValue)
+            }
         }
     }
 

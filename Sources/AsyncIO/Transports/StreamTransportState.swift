@@ -132,7 +132,7 @@ package struct StreamTransportState: ~Copyable {
         return actions
     }
 
-    package mutating func changedWaterMarks(high: Int, low: Int, queuedBytes: Int) -> Actions {
+    package mutating func changedWaterMarks(low: Int, high: Int, queuedBytes: Int) -> Actions {
         highWaterBytes = high
         lowWaterBytes = low
         guard life != .lost else { return [] }

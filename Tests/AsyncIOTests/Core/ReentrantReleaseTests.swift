@@ -40,15 +40,15 @@ struct ReentrantReleaseTests {
             func install() {
                 let hook = ReleaseHook { [unowned loop] in
                     released.increment()
-                    loop.setWarningHandler { _ in warnings.increment() }
+                    loop.debug.warningHandler = { _ in warnings.increment() }
                 }
-                loop.setWarningHandler { _ in hook.touch() }
+                loop.debug.warningHandler = { _ in hook.touch() }
             }
             install()
-            loop.setWarningHandler(nil)
+            loop.debug.warningHandler = nil
             #expect(released.value == 1)
-            loop.isDebug = true
-            loop.slowCallbackDuration = .zero
+            loop.debug.isEnabled = true
+            loop.debug.slowCallbackDuration = .zero
             loop.callSoon { loop.stop() }
             try loop.runForever()
             #expect(warnings.value > 0)

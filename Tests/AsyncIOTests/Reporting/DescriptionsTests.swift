@@ -132,9 +132,9 @@ struct DescriptionsTests {
         let (file, line) = (Self.site.fileID, Self.site.line)
         catalog.add("EventLoop", loop)
         catalog.add("SelectorEventLoop", loop)
-        loop.isDebug = true
+        loop.debug.isEnabled = true
         catalog.add("SelectorEventLoop", loop)
-        loop.isDebug = false
+        loop.debug.isEnabled = false
         if let closed = try? LoopKind.poll.makeLoop() {
             catalog.add("SelectorEventLoop", closed)
             try? closed.close()
@@ -216,6 +216,9 @@ struct DescriptionsTests {
                 message: "Something failed", error: EventLoopError.closed, callSite: Self.site, origin: Self.site,
                 task: "worker", socket: .standardInput))
         catalog.add("LoopStatistics", LoopStatistics())
+        var debug = DebugOptions()
+        debug.isEnabled = false
+        catalog.add("DebugOptions", debug)
         catalog.add("LoopWarning", LoopWarning(.slowCallback, "It took 1.000 seconds", callSite: Self.site))
         catalog.add("LoopWarning.Kind", LoopWarning.Kind.slowCallback, LoopWarning.Kind.hop, LoopWarning.Kind.unclosed)
         catalog.add("LoopWarning.Kind", LoopWarning.Kind.closedDescriptor, LoopWarning.Kind.slowLookup)
