@@ -1,12 +1,13 @@
-// Makes a server's waits the same in every run: once it is armed, a wait that finds nothing sleeps until the load client
-// has sent a whole round of messages and says so. How many messages one wait brings then depends on no scheduler.
+// Makes a server's waits the same in every run: once it is armed, a wait that finds nothing sleeps until the load
+// client has sent a whole round of messages and says so. How many messages one wait brings then depends on no
+// scheduler.
 //
 //     cc -shared -fPIC -O2 -o wait_gate.so wait_gate.c
 //     WAIT_GATE=/tmp/folder LD_PRELOAD=./wait_gate.so valgrind --tool=callgrind --collect-atstart=no some-server
 //
-// The folder holds two FIFOs. "idle": the server writes a byte before it sleeps. "go": the client writes a byte for each
-// sleep that is to end, 'g', or 'm' to collect costs until the next sleep; 'a' arms the gate, 'x' opens it for good.
-// For servers with one loop that waits by epoll_wait.
+// The folder holds two FIFOs. "idle": the server writes a byte before it sleeps. "go": the client writes a byte for
+// each sleep that is to end, 'g', or 'm' to collect costs until the next sleep; 'a' arms the gate, 'x' opens it for
+// good. For servers with one loop that waits by epoll_wait.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

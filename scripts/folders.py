@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent / "Sources" / "AsyncIO"
 
 # Lowest first. A folder may name types of the folders in front of it.
 ORDER = [
-    "Scheduling", "Core", "Bytes", "Reporting", "Callbacks", "Tasks", "Futures", "Groups", "Drivers", "Loops", "Watching",
-    "Resolving", "Sockets", "Transports", "Servers", "Clients", "Streams", "Signals", "Running",
+    "Threads", "Scheduling", "Core", "Bytes", "Reporting", "Callbacks", "Tasks", "Futures", "Groups", "Drivers",
+    "Loops", "Watching", "Resolving", "Sockets", "Transports", "Servers", "Clients", "Streams", "Signals", "Running",
 ]
 
 # Pairs that know each other both ways, each with its reason. At most three.

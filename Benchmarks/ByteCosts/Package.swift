@@ -1,7 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own: it compiles the library as a user's package does, so what is not specialized across modules shows.
+// A package of its own: it compiles the library as a user's package does, so what is not specialized across modules
+// shows.
 
 let package = Package(
     name: "byte-costs",

@@ -1,8 +1,6 @@
 // Addresses, instants and I/O errors are part of this module's interface: one import is enough.
 @_exported public import AsyncIOSystem
 
-// What `readiness(of:for:)` speaks of.
-@_exported public import struct Selectors.Readiness
 // What watchers and sockets are given, and what system calls fail with.
 @_exported public import struct SystemPackage.Errno
 @_exported public import struct SystemPackage.FileDescriptor

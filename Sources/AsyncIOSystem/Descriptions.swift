@@ -52,3 +52,21 @@ extension Duration {
         return "\(milliseconds < 0 ? "-" : "")\(whole).\(zeros)\(rest)"
     }
 }
+
+extension Readiness: CustomStringConvertible {
+    /// Such as `[read, hangup]`.
+    public var description: String {
+        let names: [(Readiness, String)] = [
+            (.read, "read"), (.write, "write"), (.hangup, "hangup"), (.urgent, "urgent"),
+        ]
+        var words = names.filter { contains($0.0) }.map(\.1)
+        let others = subtracting([.read, .write, .hangup, .urgent]).rawValue
+        if others != 0 { words.append("\(others)") }
+        return "[\(words.joined(separator: ", "))]"
+    }
+}
+
+extension Interest: CustomStringConvertible {
+    /// Such as `[read, write]`.
+    public var description: String { "\(Readiness(self))" }
+}

@@ -4,8 +4,8 @@ import Proactors
 import Selectors
 import SystemPackage
 
-/// Carries out the operations of a ``ScriptedProactor`` that no test plays: it makes the system's call, and again whenever a selector
-/// reports that the descriptor is ready.
+/// Carries out the operations of a ``ScriptedProactor`` that no test plays: it makes the system's call, and again
+/// whenever a selector reports that the descriptor is ready.
 final class RealOperations {
     private struct Pending {
         let token: UInt64
@@ -13,7 +13,7 @@ final class RealOperations {
         /// Whether a connection is being established, so that an event tells how that went.
         var isConnecting = false
 
-        var interest: Readiness {
+        var interest: Interest {
             switch operation.kind {
             case .accept, .receive: .read
             case .connect, .send: .write
@@ -29,7 +29,7 @@ final class RealOperations {
     private var pending: [Pending] = []
     private var completions: [Completion] = []
     /// What the selector watches.
-    private var watched: [CInt: Readiness] = [:]
+    private var watched: [CInt: Interest] = [:]
 
     private final class SystemsOwn: SystemCalls {}
     private let systemsOwn = SystemsOwn()
@@ -83,13 +83,15 @@ final class RealOperations {
 
     /// The selector has reported readiness of a descriptor.
     func becameReady(_ descriptor: CInt, _ readiness: Readiness, on poller: ScriptedPoller) {
-        let candidates = pending.filter { $0.operation.descriptor == descriptor && !$0.interest.isDisjoint(with: readiness) }
+        let candidates = pending.filter {
+            $0.operation.descriptor == descriptor && !$0.interest.isDisjoint(with: Interest(readiness))
+        }
         for candidate in candidates {
             let isDone =
                 if candidate.operation.kind == .poll {
                     complete(
                         candidate,
-                        Int(readiness.intersection(candidate.interest.union([.hangup, .urgent])).rawValue))
+                        Int(readiness.intersection(Readiness(candidate.interest).union([.hangup, .urgent])).rawValue))
                 } else {
                     attempt(candidate)
                 }
@@ -155,7 +157,7 @@ final class RealOperations {
 
     /// Watches a descriptor for what its operations wait for.
     private func watch(_ descriptor: CInt, on poller: ScriptedPoller) {
-        let wanted = pending.reduce(into: Readiness()) { wanted, pending in
+        let wanted = pending.reduce(into: Interest()) { wanted, pending in
             if pending.operation.descriptor == descriptor { wanted.formUnion(pending.interest) }
         }
         let former = watched[descriptor] ?? []
@@ -173,7 +175,7 @@ final class RealOperations {
     }
 
     private func change(
-        _ descriptor: CInt, from former: Readiness, to wanted: Readiness, on poller: ScriptedPoller
+        _ descriptor: CInt, from former: Interest, to wanted: Interest, on poller: ScriptedPoller
     ) throws(Errno) {
         let (file, token) = (FileDescriptor(rawValue: descriptor), UInt64(descriptor))
         let system = try poller.openSystem()

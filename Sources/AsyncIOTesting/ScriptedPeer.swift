@@ -6,8 +6,8 @@ public import SystemPackage
 
 /// The other end of a scripted connection, and the kernel in between: what it sends, and how much it takes.
 ///
-/// The words are those of a peer; the loop sees readiness or completions, depending on its kind. The socket itself is a real
-/// one, which is closed and shut down by the loop, so leaks and errors of ownership show.
+/// The words are those of a peer; the loop sees readiness or completions, depending on its kind. The socket itself is a
+/// real one, which is closed and shut down by the loop, so leaks and errors of ownership show.
 public final class ScriptedPeer {
     /// What waits to be received.
     private enum Arrival {
@@ -133,7 +133,8 @@ public final class ScriptedPeer {
         if case .proactor(let proactor) = poller { proactor.cancelsAtOnce = false }
     }
 
-    /// The operations that were held up complete: a receive with what has arrived, be it cancelled, and else as cancelled.
+    /// The operations that were held up complete: a receive with what has arrived, be it cancelled, and else as
+    /// cancelled.
     public func completesNow() {
         isLate = false
         guard case .proactor(let proactor) = poller else { return }
@@ -213,7 +214,8 @@ public final class ScriptedPeer {
         give(byteCount: bytes.count) { taken in written += UnsafeRawBufferPointer(rebasing: bytes[..<taken]) }
     }
 
-    /// What a send of `byteCount` bytes does. Calls `retain` with how many of them it takes, if they are to be retained.
+    /// What a send of `byteCount` bytes does. Calls `retain` with how many of them it takes, if they are to be
+    /// retained.
     private func give(byteCount: Int, _ retain: (Int) -> Void) -> IOResult {
         if let sendFailure { return .failed(sendFailure) }
         if isBlocked { return .wouldBlock }

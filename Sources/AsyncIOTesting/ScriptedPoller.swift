@@ -8,8 +8,8 @@ import SystemPackage
 /// 1. events that the test has reported, and those of real descriptors, are delivered;
 /// 2. the next step of the script runs (``whenIdle(_:)``);
 /// 3. the clock moves to the loop's next timer;
-/// 4. there is none, so only another thread can go on: its post is waited for, but no longer than ``patience``. Then the
-///    wait fails with `EDEADLK`, which ends the run, so that a test never hangs.
+/// 4. there is none, so only another thread can go on: its post is waited for, but no longer than ``patience``. Then
+///    the wait fails with `EDEADLK`, which ends the run, so that a test never hangs.
 ///
 /// Without a virtual clock, the third and the fourth are replaced by a wait in real time.
 ///
@@ -101,7 +101,8 @@ public class ScriptedPoller {
         guard let virtualClock else { return try poll(for: timeoutNanoseconds) }
         if waits.count > Self.mostWaits { throw .deadlock }
         if let timeoutNanoseconds {
-            // What one socket of the loop sends to another is usually there at once, but the kernel does not promise it.
+            // What one socket of the loop sends to another is usually there at once, but the kernel does not promise
+            // it.
             let late = realDescriptors > 0 ? try poll(for: Self.settlingNanoseconds) : []
             if late.isEmpty { virtualClock.advance(by: .nanoseconds(timeoutNanoseconds)) }
             return late

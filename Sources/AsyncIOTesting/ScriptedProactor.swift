@@ -5,9 +5,10 @@ public import SystemPackage
 
 /// A proactor that the test plays: it completes what the test completes, and carries out for real what no test plays.
 ///
-/// Operations on the descriptors of a ``ScriptedPeer`` are the test's, and so are all operations if ``carriesOutOperations`` is
-/// not set. The others are carried out with the system's own calls, as soon as a selector reports that they would not block: so
-/// this is a complete proactor, only not a fast one. See ``ScriptedPoller`` for how it waits.
+/// Operations on the descriptors of a ``ScriptedPeer`` are the test's, and so are all operations if
+/// ``carriesOutOperations`` is not set. The others are carried out with the system's own calls, as soon as a selector
+/// reports that they would not block: so this is a complete proactor, only not a fast one. See ``ScriptedPoller`` for
+/// how it waits.
 public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCalls {
     /// What was submitted and has not completed.
     public struct Operation {
@@ -42,7 +43,8 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
         set { real.calls = newValue }
     }
 
-    /// Completes an operation in the loop's next wait, with its result or with a negated `errno`. Whether it was in progress.
+    /// Completes an operation in the loop's next wait, with its result or with a negated `errno`. Whether it was in
+    /// progress.
     @discardableResult
     public func complete(_ token: UInt64, result: Int) -> Bool {
         guard let index = operations.firstIndex(where: { $0.token == token }) else { return false }

@@ -16,19 +16,20 @@ public import SystemPackage
 public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     /// What was registered.
     public struct Registration: Sendable, Hashable {
-        public var interest: Readiness
+        public var interest: Interest
         public var trigger: Trigger
         public var token: UInt64
     }
 
     /// A call of the loop's, other than `wait`.
     public enum Call: Sendable, Hashable {
-        case register(FileDescriptor, Readiness, Trigger)
-        case modify(FileDescriptor, Readiness, Trigger)
+        case register(FileDescriptor, Interest, Trigger)
+        case modify(FileDescriptor, Interest, Trigger)
         case unregister(FileDescriptor)
     }
 
-    /// Whether the system watches the descriptors that no ``ScriptedPeer`` owns. Set it before the first of them is registered.
+    /// Whether the system watches the descriptors that no ``ScriptedPeer`` owns. Set it before the first of them is
+    /// registered.
     public var watchesRealDescriptors = false
     /// What is registered now, without the loop's waker.
     public private(set) var registrations: [FileDescriptor: Registration] = [:]
@@ -52,7 +53,7 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     /// reported when it is watched.
     public func tell(_ descriptor: FileDescriptor, _ readiness: Readiness) {
         guard let registration = registrations[descriptor] else { return }
-        let ignored = Readiness([.read, .write]).subtracting(registration.interest)
+        let ignored = Readiness([.read, .write]).subtracting(Readiness(registration.interest))
         unwatched[descriptor, default: []].formUnion(readiness.intersection(ignored))
         let readiness = readiness.subtracting(ignored)
         if readiness.isEmpty { return }
@@ -71,14 +72,16 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
 
     public var supportsEdgeTrigger: Bool { true }
 
-    public func isStale(_ descriptor: FileDescriptor) -> Bool { isReal(descriptor) && system?.isStale(descriptor) == true }
+    public func isStale(_ descriptor: FileDescriptor) -> Bool {
+        isReal(descriptor) && system?.isStale(descriptor) == true
+    }
 
     private func isReal(_ descriptor: FileDescriptor) -> Bool {
         watchesRealDescriptors && !isScripted(descriptor)
     }
 
     public func register(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         if waker == nil { return try watchWaker(descriptor, token: token) }
         calls.append(.register(descriptor, interest, trigger))
@@ -94,7 +97,7 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     }
 
     public func modify(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         calls.append(.modify(descriptor, interest, trigger))
         if let error = nextError.take() { throw error }

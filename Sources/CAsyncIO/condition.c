@@ -22,6 +22,8 @@ void aio_condition_destroy(pthread_cond_t *condition) { pthread_cond_destroy(con
 
 void aio_condition_signal(pthread_cond_t *condition) { pthread_cond_signal(condition); }
 
+void aio_condition_broadcast(pthread_cond_t *condition) { pthread_cond_broadcast(condition); }
+
 void aio_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock) { pthread_cond_wait(condition, lock); }
 
 bool aio_condition_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t deadline) {

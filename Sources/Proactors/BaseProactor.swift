@@ -4,12 +4,12 @@ public import SystemPackage
 /// Carries out operations and reports when they have completed. asyncio: the proactor of `ProactorEventLoop`.
 ///
 /// The rules that every proactor keeps:
-/// - Each operation has exactly one last completion, also when it was cancelled: with `ECANCELED`, or with its real result if that
-///   came first. An operation of kind `accept` has completions before that, with ``Completion/hasMore``.
+/// - Each operation has exactly one last completion, also when it was cancelled: with `ECANCELED`, or with its real
+///   result if that came first. An operation of kind `accept` has completions before that, with ``Completion/hasMore``.
 /// - Until its last completion the memory of an operation belongs to the proactor.
 /// - Submissions may be collected. They have begun when the next `wait` does, in the order of their submission.
-/// - A cancelled poll no longer holds the descriptor's file when the next `wait` begins, so that closing the descriptor in the same
-///   iteration sends EOF to the peer.
+/// - A cancelled poll no longer holds the descriptor's file when the next `wait` begins, so that closing the descriptor
+///   in the same iteration sends EOF to the peer.
 ///
 /// - Thread: the loop's.
 public protocol BaseProactor: Poller where Event == Completion {

@@ -1,11 +1,10 @@
 public import AsyncIOSystem
-public import Selectors
 public import SystemPackage
 
 /// An operation that a proactor is asked to carry out.
 ///
-/// The memory that it names belongs to the submitter and must stay as it is until the last completion has arrived, also after a
-/// cancellation. The proactor copies an address.
+/// The memory that it names belongs to the submitter and must stay as it is until the last completion has arrived, also
+/// after a cancellation. The proactor copies an address.
 public struct ProactorOperation {
     /// What an operation does.
     ///
@@ -13,8 +12,8 @@ public struct ProactorOperation {
     public struct Kind: Hashable, Sendable {
         fileprivate let number: UInt8
 
-        /// Accepts the clients of a listening socket. Completes with the descriptor of a client, which is non-blocking and
-        /// closed on exec, for one client after the other until it is cancelled or fails. accept4(2).
+        /// Accepts the clients of a listening socket. Completes with the descriptor of a client, which is non-blocking
+        /// and closed on exec, for one client after the other until it is cancelled or fails. accept4(2).
         public static let accept = Kind(number: 0)
         /// Connects a socket. Completes with 0. connect(2).
         public static let connect = Kind(number: 1)
@@ -35,11 +34,11 @@ public struct ProactorOperation {
     /// The address to connect to; `nil` for operations of another kind.
     public let address: SocketAddress?
     /// What to poll for; empty for operations of another kind.
-    public let interest: Readiness
+    public let interest: Interest
 
     private init(
         _ kind: Kind, _ descriptor: CInt, memory: UnsafeMutableRawBufferPointer = .init(start: nil, count: 0),
-        address: SocketAddress? = nil, interest: Readiness = []
+        address: SocketAddress? = nil, interest: Interest = []
     ) {
         self.kind = kind
         self.descriptor = descriptor
@@ -62,7 +61,7 @@ public struct ProactorOperation {
         ProactorOperation(.send, socket.number, memory: UnsafeMutableRawBufferPointer(mutating: bytes))
     }
 
-    public static func poll(_ descriptor: FileDescriptor, for interest: Readiness) -> ProactorOperation {
+    public static func poll(_ descriptor: FileDescriptor, for interest: Interest) -> ProactorOperation {
         ProactorOperation(.poll, descriptor.rawValue, interest: interest)
     }
 }

@@ -2,19 +2,6 @@ import SystemPackage
 
 // What `print` says: see the file of this name in `AsyncIOSystem`.
 
-extension Readiness: CustomStringConvertible {
-    /// Such as `[read, hangup]`.
-    public var description: String {
-        let names: [(Readiness, String)] = [
-            (.read, "read"), (.write, "write"), (.hangup, "hangup"), (.urgent, "urgent"),
-        ]
-        var words = names.filter { contains($0.0) }.map(\.1)
-        let others = subtracting([.read, .write, .hangup, .urgent]).rawValue
-        if others != 0 { words.append("\(others)") }
-        return "[\(words.joined(separator: ", "))]"
-    }
-}
-
 extension ReadyEvent: CustomStringConvertible {
     /// Such as `[read] for token 7`.
     public var description: String { "\(readiness) for token \(token)" }

@@ -5,15 +5,16 @@ public import SystemPackage
 
 /// Waits with kqueue(2). macOS and the BSDs.
 ///
-/// The kernel forgets a descriptor when it is closed, duplicates or not: its registrations (knotes) hang on the descriptor, not
-/// on the open file. So what makes ``EpollSelector`` replace its set cannot happen here. It keeps the two directions of a descriptor as two
-/// filters; their events are told as one here.
+/// The kernel forgets a descriptor when it is closed, duplicates or not: its registrations (knotes) hang on the
+/// descriptor, not on the open file. So what makes ``EpollSelector`` replace its set cannot happen here. It keeps the
+/// two directions of a descriptor as two filters; their events are told as one here.
 public final class KqueueSelector: KeyedSelector {
     /// More events than this wait for the next call; nothing is lost.
     private static let eventsPerWait = 512
 
     private var kqueue: CInt
-    /// How many forks there were before the process that made it: a child does not inherit it, and has the number for others.
+    /// How many forks there were before the process that made it: a child does not inherit it, and has the number for
+    /// others.
     private let forks: UInt32
     private let buffer: UnsafeMutablePointer<kevent>
     public let keys = SelectorKeys()
@@ -38,7 +39,7 @@ public final class KqueueSelector: KeyedSelector {
     public var supportsEdgeTrigger: Bool { true }
 
     public func register(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         try keys.checkRegister(descriptor, interest)
         do {
@@ -54,7 +55,7 @@ public final class KqueueSelector: KeyedSelector {
     }
 
     public func modify(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         var entry = try keys.checkModify(descriptor, interest)
         if entry.interest != interest || entry.trigger != trigger {
@@ -109,10 +110,11 @@ public final class KqueueSelector: KeyedSelector {
             guard let entry = keys.entry(of: number) else { continue }
             var readiness: Readiness = aio_kqueue_event_writes(event) ? .write : .read
             if aio_kqueue_event_hangs_up(event) {
-                readiness.formUnion(entry.interest)
+                readiness.formUnion(Readiness(entry.interest))
                 readiness.insert(.hangup)
             }
-            // The entry's position is where the descriptor's event of this wait is, if it has one: looked at, not trusted.
+            // The entry's position is where the descriptor's event of this wait is, if it has one: looked at, not
+            // trusted.
             let position = first + Int(entry.position)
             if position < events.count, events[position].token == entry.token {
                 events[position].readiness.formUnion(readiness)
@@ -124,10 +126,10 @@ public final class KqueueSelector: KeyedSelector {
     }
 
     private func change(
-        _ number: CInt, from former: Readiness, to interest: Readiness, _ trigger: Trigger
+        _ number: CInt, from former: Interest, to interest: Interest, _ trigger: Trigger
     ) throws(Errno) {
         if !isOurs { throw .badFileDescriptor }
-        for direction in [Readiness.read, .write] {
+        for direction in [Interest.read, .write] {
             if interest.contains(direction), !former.contains(direction) {
                 let result = aio_kqueue_add(kqueue, number, direction == .write, trigger == .edge)
                 if result < 0 { throw Errno(rawValue: -result) }
@@ -138,7 +140,7 @@ public final class KqueueSelector: KeyedSelector {
         }
     }
 
-    private func remove(_ number: CInt, _ interest: Readiness) {
+    private func remove(_ number: CInt, _ interest: Interest) {
         if !isOurs { return }
         if interest.contains(.read) { _ = aio_kqueue_remove(kqueue, number, false) }
         if interest.contains(.write) { _ = aio_kqueue_remove(kqueue, number, true) }

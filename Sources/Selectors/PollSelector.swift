@@ -4,12 +4,12 @@ public import SystemPackage
 
 /// Waits with poll(2). Every Unix; any descriptor number, any kind of file.
 ///
-/// It knows only `Trigger.level`. A wait takes time for every descriptor that is registered, ready or not: for thousands of
-/// idle connections take epoll or kqueue.
+/// It knows only `Trigger.level`. A wait takes time for every descriptor that is registered, ready or not: for
+/// thousands of idle connections take epoll or kqueue.
 ///
-/// A descriptor that is closed while it is registered is told once as ready, so that whoever reads or writes it collects
-/// `EBADF`, and then not watched any more, until it is modified or registered anew. Should its number be taken by another
-/// file before the next wait, that one is watched: poll knows numbers only. So unregister before you close.
+/// A descriptor that is closed while it is registered is told once as ready, so that whoever reads or writes it
+/// collects `EBADF`, and then not watched any more, until it is modified or registered anew. Should its number be taken
+/// by another file before the next wait, that one is watched: poll knows numbers only. So unregister before you close.
 public final class PollSelector: KeyedSelector {
     public let keys = SelectorKeys()
     /// Without gaps. An entry that is not watched any more has its number's complement, which poll skips.
@@ -22,7 +22,7 @@ public final class PollSelector: KeyedSelector {
     public var supportsEdgeTrigger: Bool { false }
 
     public func register(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         try keys.checkRegisterOpen(descriptor, interest, trigger)
         keys.set(
@@ -33,7 +33,7 @@ public final class PollSelector: KeyedSelector {
     }
 
     public func modify(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         let entry = try keys.modify(descriptor, interest, trigger, token)
         polled[Int(entry.position)] = pollfd(fd: descriptor.rawValue, events: Self.events(interest), revents: 0)
@@ -79,7 +79,7 @@ public final class PollSelector: KeyedSelector {
 
     private static func number(of entry: pollfd) -> CInt { entry.fd < 0 ? ~entry.fd : entry.fd }
 
-    private static func events(_ interest: Readiness) -> Int16 {
+    private static func events(_ interest: Interest) -> Int16 {
         var events: Int16 = 0
         if interest.contains(.read) { events |= AIO_POLLIN | AIO_POLLRDHUP }
         if interest.contains(.write) { events |= AIO_POLLOUT }
@@ -87,11 +87,11 @@ public final class PollSelector: KeyedSelector {
     }
 
     /// Errors and hang-ups wake both directions that are watched.
-    private static func readiness(of bits: Int16, _ interest: Readiness) -> Readiness {
+    private static func readiness(of bits: Int16, _ interest: Interest) -> Readiness {
         var readiness: Readiness = []
         if bits & ~AIO_POLLOUT != 0 { readiness.insert(.read) }
         if bits & ~(AIO_POLLIN | AIO_POLLRDHUP) != 0 { readiness.insert(.write) }
-        readiness.formIntersection(interest)
+        readiness = readiness.matching(interest)
         if bits & (AIO_POLLRDHUP | AIO_POLLHUP | AIO_POLLERR) != 0 { readiness.insert(.hangup) }
         return readiness
     }

@@ -4,8 +4,8 @@ public import SystemPackage
 
 /// Waits with select(2). Every Unix.
 ///
-/// It knows only `Trigger.level`, and only descriptors whose numbers are below ``descriptorLimit``, mostly 1,024: others
-/// are refused with `EMFILE`. A wait takes time for every number up to the highest that is registered.
+/// It knows only `Trigger.level`, and only descriptors whose numbers are below ``descriptorLimit``, mostly 1,024:
+/// others are refused with `EMFILE`. A wait takes time for every number up to the highest that is registered.
 ///
 /// A descriptor that is closed while it is registered is treated as ``PollSelector`` does.
 public final class SelectSelector: KeyedSelector {
@@ -36,7 +36,7 @@ public final class SelectSelector: KeyedSelector {
     public var descriptorLimit: Int? { Int(AIO_FD_SETSIZE) }
 
     public func register(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         try keys.checkRegisterOpen(descriptor, interest, trigger)
         if descriptor.rawValue >= AIO_FD_SETSIZE { throw .tooManyOpenFiles }
@@ -47,7 +47,7 @@ public final class SelectSelector: KeyedSelector {
     }
 
     public func modify(
-        _ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64
     ) throws(Errno) {
         try keys.modify(descriptor, interest, trigger, token)
         watch(descriptor.rawValue, interest)
@@ -84,7 +84,7 @@ public final class SelectSelector: KeyedSelector {
     }
 
     /// Puts the number into the sets of `interest`, and takes it out of the others.
-    private func watch(_ number: CInt, _ interest: Readiness) {
+    private func watch(_ number: CInt, _ interest: Interest) {
         if interest.contains(.read) {
             aio_select_insert(&sets.pointee.read, number)
         } else {
@@ -120,7 +120,7 @@ public final class SelectSelector: KeyedSelector {
             guard let entry = keys.entry(of: number), isWatched(number), aio_check_open(number) < 0 else { continue }
             found = true
             watch(number, [])
-            events.append(ReadyEvent(token: entry.token, readiness: entry.interest))
+            events.append(ReadyEvent(token: entry.token, readiness: Readiness(entry.interest)))
         }
         return found
     }

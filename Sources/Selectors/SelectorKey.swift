@@ -5,13 +5,13 @@ public import SystemPackage
 public struct SelectorKey: Sendable, Hashable {
     public var descriptor: FileDescriptor
     /// What is watched. Python: `events`.
-    public var interest: Readiness
+    public var interest: Interest
     public var trigger: Trigger
     /// What the events of this registration carry. Python: `data`.
     public var token: UInt64
 
     @inlinable
-    public init(descriptor: FileDescriptor, interest: Readiness, trigger: Trigger = .level, token: UInt64) {
+    public init(descriptor: FileDescriptor, interest: Interest, trigger: Trigger = .level, token: UInt64) {
         self.descriptor = descriptor
         self.interest = interest
         self.trigger = trigger

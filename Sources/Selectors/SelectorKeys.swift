@@ -3,21 +3,21 @@ public import SystemPackage
 
 /// What is registered with a selector, by descriptor: a live view, which only the selector changes. Python: `get_map`.
 ///
-/// Empty after the selector was closed. It belongs to the selector's thread. To go through it while registrations change is
-/// safe: it goes by ascending numbers, and shows what is there when it comes to it.
+/// Empty after the selector was closed. It belongs to the selector's thread. To go through it while registrations
+/// change is safe: it goes by ascending numbers, and shows what is there when it comes to it.
 ///
-/// It is also the bookkeeping that the selectors of this module share. Every step takes constant time. It takes 16 bytes for
-/// each number up to the highest; the kernel's own table, which is laid out the same way, takes half of that.
+/// It is also the bookkeeping that the selectors of this module share. Every step takes constant time. It takes 16
+/// bytes for each number up to the highest; the kernel's own table, which is laid out the same way, takes half of that.
 public final class SelectorKeys: Sequence {
     package struct Entry {
         package var token: UInt64
         /// Where the selector keeps what it hands to the kernel.
         package var position: UInt32
         /// Empty where there is no registration.
-        package var interest: Readiness
+        package var interest: Interest
         package var trigger: Trigger
 
-        package init(token: UInt64, position: Int = 0, interest: Readiness, trigger: Trigger) {
+        package init(token: UInt64, position: Int = 0, interest: Interest, trigger: Trigger) {
             self.token = token
             self.position = UInt32(position)
             self.interest = interest
@@ -77,23 +77,22 @@ public final class SelectorKeys: Sequence {
     // MARK: What the contract of selectors asks for, before the kernel is
 
     /// Throws unless `descriptor` may be registered.
-    package func checkRegister(_ descriptor: FileDescriptor, _ interest: Readiness) throws(Errno) {
+    package func checkRegister(_ descriptor: FileDescriptor, _ interest: Interest) throws(Errno) {
         if isClosed || descriptor.rawValue < 0 { throw .badFileDescriptor }
         try Self.check(interest)
         if contains(descriptor.rawValue) { throw .fileExists }
     }
 
     /// Throws unless there is a registration that may be changed.
-    package func checkModify(_ descriptor: FileDescriptor, _ interest: Readiness) throws(Errno) -> Entry {
+    package func checkModify(_ descriptor: FileDescriptor, _ interest: Interest) throws(Errno) -> Entry {
         if isClosed { throw .badFileDescriptor }
         guard let entry = entry(of: descriptor.rawValue) else { throw .noSuchFileOrDirectory }
         try Self.check(interest)
         return entry
     }
 
-    /// Errors and hang-ups cannot be asked for: they are always told.
-    private static func check(_ interest: Readiness) throws(Errno) {
-        if interest.isEmpty || !interest.isSubset(of: [.read, .write]) { throw .invalidArgument }
+    private static func check(_ interest: Interest) throws(Errno) {
+        if interest.isEmpty { throw .invalidArgument }
     }
 
     /// Throws after `close`: a wait is the only step that asks for no registration.
@@ -104,7 +103,7 @@ public final class SelectorKeys: Sequence {
     // MARK: The same for selectors that know only levels, and whose kernel hears of a descriptor only when they wait
 
     package func checkRegisterOpen(
-        _ descriptor: FileDescriptor, _ interest: Readiness, _ trigger: Trigger
+        _ descriptor: FileDescriptor, _ interest: Interest, _ trigger: Trigger
     ) throws(Errno) {
         try checkRegister(descriptor, interest)
         if trigger == .edge { throw .invalidArgument }
@@ -115,7 +114,7 @@ public final class SelectorKeys: Sequence {
     /// Checks and changes. Returns the registration as it is then.
     @discardableResult
     package func modify(
-        _ descriptor: FileDescriptor, _ interest: Readiness, _ trigger: Trigger, _ token: UInt64
+        _ descriptor: FileDescriptor, _ interest: Interest, _ trigger: Trigger, _ token: UInt64
     ) throws(Errno) -> Entry {
         var entry = try checkModify(descriptor, interest)
         if trigger == .edge { throw .invalidArgument }

@@ -1,13 +1,13 @@
 import ArgumentParser
 
-/// The program: its subcommands, and how errors are told.
+/// The program: its subcommands, and how it reports errors.
 @main
 struct AioCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "aio",
         abstract: "Small network servers on one thread, on the event loop of swift-asyncio.",
         discussion: """
-            Ctrl-C (SIGINT) or SIGTERM ends a server, which then says what it did.
+            Ctrl-C (SIGINT) or SIGTERM ends a server, which then prints a summary.
 
             EXAMPLES:
               aio echo --listen 127.0.0.1:8888
@@ -19,7 +19,7 @@ struct AioCommand: ParsableCommand {
 
     static let version = "0.1.0"
 
-    // Not async: `run` blocks its thread, and must not do that within a task.
+    // Not async, because `run` blocks its thread and must not do that in a task.
     static func main() {
         ignoreBrokenPipes()
         do {
@@ -33,10 +33,10 @@ struct AioCommand: ParsableCommand {
     private static func end(with error: any Error) -> Never {
         switch exitCode(for: error) {
         case .success:
-            // A request for the help or the version.
+            // The user asked for the help or the version.
             exit(withError: error)
         case .validationFailure:
-            // The parser's sentence comes first, and under its own label.
+            // The parser's message comes first, with this program's prefix instead of the parser's.
             complain(fullMessage(for: error).removingPrefix(_errorPrefix))
             exit(withError: ExitCode.validationFailure)
         default:

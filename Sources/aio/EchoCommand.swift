@@ -4,10 +4,10 @@ import AsyncIO
 struct EchoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "echo",
-        abstract: "Send every client back what it sends.",
+        abstract: "Send back to each client what it sends.",
         discussion: """
-            A client that is slow to read is read from no faster: nothing piles up here. Port 0 lets the system choose \
-            a port; the first line of output names it.
+            The server reads from a client only as fast as the client reads from the server, so its memory stays \
+            bounded. With port 0 the system chooses a port; the first line of output names it.
 
             EXAMPLES:
               aio echo
@@ -17,7 +17,8 @@ struct EchoCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Where to listen. Without a host: on all interfaces. (default: \(defaultEndpoint))", valueName: "host:port"),
+            "The address to listen on; without a host, all interfaces. (default: \(defaultEndpoint))",
+            valueName: "host:port"),
         transform: Endpoint.init(parsing:))
     var listen = defaultEndpoint
 
@@ -25,7 +26,7 @@ struct EchoCommand: ParsableCommand {
 
     @OptionGroup var loop: LoopOption
 
-    @Option(help: "Callbacks of a protocol, or a task for each client. It looks the same from outside.")
+    @Option(help: "Use callbacks of a protocol, or a task for each client. Clients see no difference.")
     var style = EchoStyle.protocol
 
     func run() throws {

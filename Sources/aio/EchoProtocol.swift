@@ -19,7 +19,7 @@ final class EchoProtocol: StreamProtocol {
         transport?.write(data)
     }
 
-    // A client that does not read its answers is not read from either, so that the queue stays short.
+    // Back-pressure: while a client does not read its echoes, the server does not read from it.
     func pauseWriting() {
         transport?.pauseReading()
     }
@@ -28,10 +28,9 @@ final class EchoProtocol: StreamProtocol {
         transport?.resumeReading()
     }
 
-    func connectionLost(_ error: (any Error)?) throws {
+    // An error is how the network ended this connection; it is no failure of the server.
+    func connectionLost(_ error: (any Error)?) {
         if transport != nil { totals.connectionEnded() }
         transport = nil
-        // The loop's exception handler decides what is worth a line.
-        if let error { throw error }
     }
 }

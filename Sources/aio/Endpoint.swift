@@ -1,9 +1,9 @@
 import ArgumentParser
 import AsyncIO
 
-/// A host and a port, as they are written on the command line: `HOST:PORT`, `[IPv6]:PORT`, or `:PORT`.
+/// A host and a port as written on the command line: `HOST:PORT`, `[IPv6]:PORT`, or `:PORT`.
 struct Endpoint: Sendable, Hashable {
-    /// A name or a literal, without brackets. Empty: all interfaces.
+    /// A name or a literal address without brackets. An empty host means all interfaces.
     var host: String
     var port: UInt16
 
@@ -12,7 +12,7 @@ struct Endpoint: Sendable, Hashable {
         self.port = port
     }
 
-    /// Throws a `ValidationError` that says what is wrong with `text`.
+    /// Throws a `ValidationError` that describes the mistake in `text`.
     init(parsing text: String) throws {
         let rest: Substring
         (host, rest) = try text.first == "[" ? Self.splitBrackets(text) : Self.splitName(text)
@@ -22,17 +22,17 @@ struct Endpoint: Sendable, Hashable {
         port = try Self.parsePort(rest.dropFirst())
     }
 
-    /// The same for an address to connect to, which must be one.
+    /// Parses an address to connect to, which needs a host and a port other than 0.
     init(parsingTarget text: String) throws {
         try self.init(parsing: text)
         if host.isEmpty { throw ValidationError("the host is missing; write HOST:PORT, such as example.org:80") }
-        if port == 0 { throw ValidationError("nobody can be connected to at port 0") }
+        if port == 0 { throw ValidationError("port 0 is not a port to connect to") }
     }
 
     private static func splitBrackets(_ text: String) throws -> (host: String, rest: Substring) {
         let literal = text.dropFirst().prefix { $0 != "]" }
         guard literal.endIndex < text.endIndex, SocketAddress(literal: String(literal), port: 0)?.family == .ipv6 else {
-            throw ValidationError("the brackets must hold an IPv6 address, as in [::1]:8888")
+            throw ValidationError("the brackets must contain an IPv6 address, as in [::1]:8888")
         }
         return (String(literal), text[literal.endIndex...].dropFirst())
     }
@@ -41,7 +41,7 @@ struct Endpoint: Sendable, Hashable {
         let colon = text.firstIndex(of: ":") ?? text.endIndex
         let rest = text[colon...]
         if rest.dropFirst().contains(":") {
-            throw ValidationError("an IPv6 address is written in brackets, as in [::1]:8888")
+            throw ValidationError("write an IPv6 address in brackets, as in [::1]:8888")
         }
         return (String(text[..<colon]), rest)
     }

@@ -1,59 +1,61 @@
 import AsyncIO
 
-/// Tells on standard error what went wrong while serving.
+/// Reports on standard error what fails while serving.
 ///
-/// The same sentence comes at most once a second: a flood of clients must not become a flood of lines. The loop's thread.
+/// The same message is printed at most once a second, so that many clients do not cause as many lines.
+///
+/// - Thread: the loop's.
 final class ErrorReport {
     private static let interval = Duration.seconds(1)
 
     private let loop: EventLoop
-    /// The sentences of the last second, and how often they came again.
+    /// The messages of the last second, and how often each of them was suppressed.
     private var repetitions: [String: Int] = [:]
 
     init(_ loop: EventLoop) {
         self.loop = loop
     }
 
-    func add(_ sentence: String) {
-        if let count = repetitions[sentence] {
-            repetitions[sentence] = count + 1
+    func add(_ message: String) {
+        if let count = repetitions[message] {
+            repetitions[message] = count + 1
         } else {
-            complain(sentence)
-            silence(sentence)
+            complain(message)
+            silence(message)
         }
     }
 
-    /// What nobody caught, except for what happens to every server's connections.
+    /// Reports an uncaught error, unless it is how a connection ended.
     func add(_ context: ExceptionContext) {
         if context.transport != nil, let error = context.error, error.isEndOfConnection { return }
         var context = context
-        // Places in the tool's own sources tell its users nothing.
+        // Call sites in the sources of this tool do not help its users.
         (context.origin, context.callSite) = (nil, nil)
         add("\(context)")
     }
 
-    /// Tells what was held back.
+    /// Prints how often messages were suppressed.
     func flush() {
-        for (sentence, count) in repetitions where count > 0 { tell(sentence, again: count) }
+        for (message, count) in repetitions where count > 0 { summarize(message, count) }
         repetitions = [:]
     }
 
-    private func silence(_ sentence: String) {
-        repetitions[sentence] = 0
+    private func silence(_ message: String) {
+        repetitions[message] = 0
         loop.callLater(after: Self.interval) { [self] in
-            guard let count = repetitions.removeValue(forKey: sentence), count > 0 else { return }
-            tell(sentence, again: count)
-            silence(sentence)
+            guard let count = repetitions.removeValue(forKey: message), count > 0 else { return }
+            summarize(message, count)
+            silence(message)
         }
     }
 
-    private func tell(_ sentence: String, again count: Int) {
-        complain("\(sentence) (\(count) more)")
+    private func summarize(_ message: String, _ count: Int) {
+        complain("\(message) (\(count) more)")
     }
 }
 
 extension Error {
-    /// Whether it is how one connection ended, in a network or by ourselves: reset, timed out, closed.
+    /// Whether the error says how a connection ended: reset, timed out, closed by this program.
     fileprivate var isEndOfConnection: Bool {
         switch self {
         case let error as EventLoopError: error.code == .closed

@@ -4,11 +4,12 @@ import AsyncIO
 struct ForwardCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "forward",
-        abstract: "Pass TCP connections on to another server.",
+        abstract: "Forward TCP connections to another server.",
         discussion: """
-            Each client gets a connection of its own to the target. Bytes go both ways, no faster than the slower side \
-            takes them. When one side ends its direction, the other side is told and the opposite direction goes on \
-            until it ends too; a connection that breaks on one side is broken off on the other.
+            Each client gets its own connection to the target. Bytes are forwarded in both directions, as fast as the \
+            slower side reads them. When one side shuts down its write side, the other side gets EOF and the opposite \
+            direction continues until its own EOF. When the connection on one side breaks, the one on the other side \
+            is reset.
 
             EXAMPLES:
               aio forward --listen :8080 --to example.org:80
@@ -16,12 +17,12 @@ struct ForwardCommand: ParsableCommand {
             """)
 
     @Option(
-        help: ArgumentHelp("Where to listen. Without a host: on all interfaces.", valueName: "host:port"),
+        help: ArgumentHelp("The address to listen on; without a host, all interfaces.", valueName: "host:port"),
         transform: Endpoint.init(parsing:))
     var listen: Endpoint
 
     @Option(
-        help: ArgumentHelp("Where to connect to, for each client anew.", valueName: "host:port"),
+        help: ArgumentHelp("The address to connect to, once for each client.", valueName: "host:port"),
         transform: Endpoint.init(parsingTarget:))
     var to: Endpoint
 

@@ -6,7 +6,7 @@ struct Streams {
     let writer: StreamWriter
 }
 
-/// Serves one client: connects to the target and passes bytes on until both sides have ended.
+/// Serves one client: connects to the target and forwards bytes until both sides have sent EOF.
 func forward(_ client: Streams, to endpoint: Endpoint, _ totals: Totals, _ report: ErrorReport) async throws {
     totals.connectionBegan()
     defer { totals.connectionEnded() }
@@ -17,7 +17,7 @@ func forward(_ client: Streams, to endpoint: Endpoint, _ totals: Totals, _ repor
     } catch let error as CancellationError {
         throw error
     } catch {
-        // Nothing is wrong with the client or with us: a sentence, not a failure of the handler.
+        // The target failed, not the client or the handler: report it without failing the handler.
         report.add("\(error)")
         client.writer.abort()
         return
@@ -25,17 +25,18 @@ func forward(_ client: Streams, to endpoint: Endpoint, _ totals: Totals, _ repor
     try await Link(client: client, target: target, totals: totals).run()
 }
 
-/// A client's connection and the one to the target, tied together.
+/// A client's connection and the connection to the target.
 private struct Link {
     let client: Streams
     let target: Streams
     let totals: Totals
 
-    /// Returns when both directions have ended; both connections are over then.
+    /// Returns when both directions have ended. Both connections have ended then.
     func run() async throws {
         let answers = client.reader.loop.createTask(name: "answers") { try await pump(from: target, to: client) }
         let requests = await result { try await pump(from: client, to: target) }
-        // Its end must be awaited in any case: it uses the client, which is gone when this function returns.
+        // Awaited in any case, because the task uses the client's connection, which is closed when this function
+        // returns.
         let answered = await withTaskCancellationHandler {
             await answers.result
         } onCancel: {
@@ -46,7 +47,9 @@ private struct Link {
         try answered.get()
     }
 
-    /// One direction, up to its end, which is passed on too. The connections are not closed before both have ended.
+    /// Forwards one direction up to EOF, and then shuts down the sink's write side.
+    ///
+    /// Neither connection is closed before both directions have ended.
     private func pump(from source: Streams, to sink: Streams) async throws {
         do {
             while let chunk = try await source.reader.readChunk() {
@@ -55,7 +58,7 @@ private struct Link {
             }
             try await sink.writer.writeEOF()
         } catch {
-            // This wakes the opposite direction, wherever it waits, and neither peer takes a part for the whole.
+            // This resumes the opposite direction wherever it waits, and neither peer takes a part for the whole.
             client.writer.reset()
             target.writer.reset()
             throw error

@@ -5,10 +5,11 @@ import AsyncIO
 struct LoopOption: ParsableArguments {
     @Option(
         name: .customLong("loop"),
-        help: ArgumentHelp("How to wait for the network: \(names).", valueName: "name"))
+        help: ArgumentHelp("The loop's back end: \(names).", valueName: "name"))
     var name = LoopKind.auto.rawValue
 
-    /// Those that this system has. The others are known, so their error says more than that the name is wrong.
+    /// The names that this system has. The other names are parsed too, so that their error says why they are
+    /// unavailable.
     private static var names: String {
         LoopKind.allCases.filter { $0 == .auto || LoopKind.available.contains($0) }
             .map(\.rawValue).joined(separator: ", ")
@@ -17,7 +18,7 @@ struct LoopOption: ParsableArguments {
     var kind: LoopKind {
         get throws {
             guard let kind = LoopKind(rawValue: name) else {
-                throw ValidationError("unknown loop '\(name)'; choose one of \(Self.names)")
+                throw ValidationError("unknown loop '\(name)'; use one of \(Self.names)")
             }
             return kind
         }

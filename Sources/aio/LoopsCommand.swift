@@ -4,9 +4,9 @@ import AsyncIO
 struct LoopsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "loops",
-        abstract: "List the event loops, and which of them this system has.",
+        abstract: "List the event loops and say which of them this system has.",
         discussion: """
-            The default is what '--loop auto' takes. Every loop that the system may have is tried.
+            The default is the loop that '--loop auto' chooses. Each loop that the system may have is tried.
 
             EXAMPLES:
               aio loops
@@ -47,7 +47,7 @@ struct LoopsCommand: ParsableCommand {
         return ["[\n" + objects.joined(separator: ",\n") + "\n]"]
     }
 
-    /// As a JSON string.
+    /// Returns `text` as a JSON string.
     private static func quoted(_ text: String) -> String {
         var quoted = "\""
         for scalar in text.unicodeScalars {

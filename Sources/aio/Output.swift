@@ -6,21 +6,21 @@ import Glibc
 import Musl
 #endif
 
-// Not `print`: what it writes to a pipe stays in a buffer until the program ends, but a server's first line tells
-// whoever started it where to connect.
+// Not `print`, which buffers what it writes to a pipe until the program ends: the first line of a server says where to
+// connect, and has to be readable at once.
 
-/// Writes a line to standard output, at once.
+/// Writes a line to standard output without buffering.
 func say(_ line: String) {
     // In a terminal, Ctrl-C leaves `^C` at the beginning of the line.
     write(isatty(STDOUT_FILENO) == 1 ? "\r\(line)\n" : "\(line)\n", to: STDOUT_FILENO)
 }
 
-/// Writes a sentence to standard error, at once.
-func complain(_ sentence: String) {
-    write("aio: \(sentence)\n", to: STDERR_FILENO)
+/// Writes a message to standard error without buffering.
+func complain(_ message: String) {
+    write("aio: \(message)\n", to: STDERR_FILENO)
 }
 
-/// A server outlives the reader of its output: `aio echo | head -1`.
+/// Lets a server continue when the reader of its output ends, as in `aio echo | head -1`.
 func ignoreBrokenPipes() {
     _ = signal(SIGPIPE, SIG_IGN)
 }
@@ -32,7 +32,7 @@ private func write(_ text: String, to descriptor: Int32) {
         while written < bytes.count {
             let rest = UnsafeRawBufferPointer(bytes)[written...]
             let count = write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-            // Nobody is left to be told.
+            // The reader is gone, and there is nowhere to report it.
             if count <= 0 { return }
             written += count
         }

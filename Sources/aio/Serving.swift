@@ -1,15 +1,15 @@
 import AsyncIO
 
-/// Begins to listen on the loop; what the server does and what goes wrong is told to the other two.
+/// Starts to listen on the loop, counts in the totals and reports errors to the report.
 typealias ServerStart = @Sendable (EventLoop, Totals, ErrorReport) async throws -> Server
 
-/// Runs a server until SIGINT or SIGTERM, and then says what it did.
+/// Runs a server until SIGINT or SIGTERM, and then prints a summary.
 ///
-/// Throws why the loop cannot be made or the server cannot listen.
+/// Throws if the loop cannot be created or the server cannot listen.
 func serve(on kind: LoopKind, _ start: @escaping ServerStart) throws {
     func makeLoop() throws -> EventLoop { try kind.makeLoop() }
     let summary = try run(loopFactory: makeLoop) { try await serveUntilSignal(start) }
-    // What was left of the tasks has ended too.
+    // The tasks that remained have ended too.
     say(summary)
 }
 
@@ -28,7 +28,8 @@ private func serveUntilSignal(_ start: @escaping ServerStart) async throws -> St
         try await started.waitClosed()
     }
     var isEnding = false
-    // Before the server listens: a name server may take its time, and whoever reads the first line may send at once.
+    // Before the server listens, because a lookup may take long, and a program that reads the first line may send a
+    // signal at once.
     for signal in [Signal.interrupt, .terminate] {
         try loop.addSignalHandler(signal) {
             isEnding = true

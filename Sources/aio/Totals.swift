@@ -1,6 +1,8 @@
-/// What a server has done so far. The loop's thread.
+/// What a server has done so far.
+///
+/// - Thread: the loop's.
 final class Totals {
-    /// Bytes that were passed on, of all connections and directions.
+    /// Bytes that were forwarded or echoed, over all connections and directions.
     var bytes = 0
     private(set) var connections = 0
     private(set) var open = 0
@@ -23,10 +25,10 @@ final class Totals {
     }
 }
 
-/// A number of bytes for people: `1 byte`, `999 bytes`, `1.5 MiB`, `256 MiB`.
+/// Returns a number of bytes for humans: `1 byte`, `999 bytes`, `1.5 MiB`, `256 MiB`.
 func byteCount(_ count: Int) -> String {
     if count < 1024 { return count == 1 ? "1 byte" : "\(count) bytes" }
-    // Tenths of the unit, rounded. What rounds to 1024 belongs to the next unit.
+    // Tenths of the unit, rounded. A value that rounds to 1024 is printed in the next unit.
     var tenths = Double(count)
     for unit in ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] {
         tenths /= 1024

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What is checked of the articles beside their links.
+"""Checks the articles, beyond their links.
 
 usage: check_articles.py names ARTICLE              does its tables' first column hold every name of asyncio-names.txt?
 """
@@ -9,7 +9,7 @@ import sys
 
 RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "asyncio-names.txt")
 # The second column: links to symbols, or why there is none.
-HERE = re.compile(r"^(``[^`]+``(, ``[^`]+``)*|not yet|later: .+|–)$")
+HERE = re.compile(r"^(``[^`]+``(, ``[^`]+``)*|later: .+|–)$")
 
 
 def check_names(article):
@@ -22,10 +22,10 @@ def check_names(article):
             if not cells:
                 continue
             if len(cells) < 2 or not HERE.match(cells[1]):
-                problems.append(f"{article}:{number}: a name here is a link, 'not yet', 'later: ...' or a dash")
+                problems.append(f"{article}:{number}: the second column is a link, 'later: ...' or a dash")
             for name in re.findall(r"`([^`]+)`", cells[0]):
                 if name in listed:
-                    problems.append(f"{article}:{number}: {name} stands in line {listed[name]} too")
+                    problems.append(f"{article}:{number}: {name} is in line {listed[name]} too")
                 elif name not in recorded:
                     problems.append(f"{article}:{number}: asyncio has no public name {name}")
                 listed[name] = number

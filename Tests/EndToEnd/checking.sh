@@ -1,9 +1,9 @@
-# What a check prints, and the count of them.
+# Prints and counts the checks.
 
 passed=0
 failed=0
 
-# check SENTENCE COMMAND...: the sentence is true if the command succeeds; what it printed explains a failure.
+# check SENTENCE COMMAND...: the sentence is true if the command succeeds; the command's output explains a failure.
 check() {
     local sentence=$1 output
     shift
@@ -22,7 +22,7 @@ closing_line() {
     ((failed == 0))
 }
 
-# Commands for `check`, which say what they saw when it is not what they want.
+# Commands for `check`, which print the actual result when they fail.
 
 equal() {
     [[ $1 == "$2" ]] || { printf 'is:     %s\nwanted: %s\n' "$1" "$2"; return 1; }
@@ -40,7 +40,7 @@ empty_file() {
     [[ ! -s $1 ]] || { head -n 20 "$1"; return 1; }
 }
 
-# What has not come in so many seconds never comes; nothing takes as long, however busy the machine is.
+# The seconds after which an event counts as missing. Nothing takes that long, however busy the machine is.
 patience=60
 
 # eventually COMMAND...: tries until it succeeds.

@@ -1,4 +1,4 @@
-# Programs that are started, asked, and ended; none outlives the script.
+# Starts, queries and ends programs; none outlives the script.
 
 begin_processes() {
     tmp=$(mktemp -d)
@@ -28,14 +28,14 @@ is_child() {
 start() {
     local name=$1
     shift
-    # What an earlier one of this name printed is not to be taken for its own.
+    # The output of an earlier program of this name must not be taken for this one's.
     rm -f "$tmp/$name.out" "$tmp/$name.err"
     "$@" >"$tmp/$name.out" 2>"$tmp/$name.err" </dev/null &
     pid=$!
     started+=("$pid")
 }
 
-# first_line NAME: waits for it.
+# first_line NAME: waits for the first line of its output, and prints it.
 first_line() {
     eventually test -s "$tmp/$1.out" || { cat "$tmp/$1.err" >&2; return 1; }
     head -n 1 "$tmp/$1.out"
@@ -71,8 +71,8 @@ start_forward() {
     start_aio "$1" forward --listen 127.0.0.1:0 --to "127.0.0.1:$2"
 }
 
-# stop SIGNAL PID: sets $status and the $milliseconds it took; gives up after 10 s. Each look counts for 20 ms at most: a machine
-# that stands still, or has others to run, keeps the program from ending, and us from looking.
+# stop SIGNAL PID: sets $status and the $milliseconds it took; gives up after 10 s. Each poll counts for 20 ms at most, because
+# a busy machine delays both the program's end and this script.
 stop() {
     local before=${EPOCHREALTIME/[.,]/} now microseconds=0
     kill -s "$1" "$2"
@@ -93,15 +93,15 @@ ended_in_time() {
     equal "status $status" "status 0" && at_most "$milliseconds" 1000
 }
 
-# ended_well NAME SIGNAL SENTENCE: stops $pid; within a second, with status 0 and a summary that is a matching line.
+# ended_well NAME SIGNAL SENTENCE: stops $pid; it ends within a second, with status 0 and a summary that matches.
 ended_well() {
     local name=$1 signal=$2 sentence=$3 summary=$4
     stop "$signal" "$pid"
     check "$sentence" ended_in_time
-    check "... and says what it did" matches "$(sed -n 2p "$tmp/$name.out")" "$summary"
+    check "... and prints a summary" matches "$(sed -n 2p "$tmp/$name.out")" "$summary"
 }
 
-# How many there are; none of a program that has ended. By name only: one that is closed meanwhile is no error.
+# The number of descriptors; 0 if the program has ended. Listed by name only, because one may be closed meanwhile.
 descriptors() {
     local open
     open=$(shopt -s nullglob; echo "/proc/$1/fd/"*)
@@ -118,7 +118,7 @@ has_threads() { equal "$(threads "$1") threads" "$2 threads"; }
 
 alive() { [[ -d /proc/$1/fd ]] && is_child "$1"; }
 
-# back_to PID COUNT: everything of the connections is gone, and the program is alive.
+# back_to PID COUNT: all descriptors of the connections are closed, and the program is alive.
 back_to() {
     alive "$1" && eventually has_descriptors "$1" "$2"
 }

@@ -1,8 +1,8 @@
 import AsyncIO
 
-/// A chat server: the first line that a client sends is its name, the others go to everybody.
+/// A chat server: the first line that a client sends is its name; the server sends the other lines to all clients.
 ///
-/// `nc 127.0.0.1 8888` is a client.
+/// Use `nc 127.0.0.1 8888` as a client.
 @main struct Chat: EventLoopMain {
     static func main(on loop: EventLoop) async throws {
         let port = CommandLine.arguments.dropFirst().first.flatMap(UInt16.init) ?? 8888
@@ -14,11 +14,11 @@ import AsyncIO
         server.close()
         room.send("* the server is going down")
         server.closeClients()
-        try await server.drain(within: .seconds(5))
+        try await server.shutDown(within: .seconds(5))
     }
 }
 
-/// Who is there. Only the loop's thread uses it, so it needs no lock and no actor.
+/// The clients that are connected. Only the loop's thread uses it, so it needs no lock and no actor.
 final class Room {
     private var guests: [Guest] = []
 
@@ -40,14 +40,14 @@ final class Room {
 
 /// One client.
 final class Guest: StreamProtocol {
-    /// What may wait in memory for a client that reads too slowly. The kernel's socket buffer comes on top.
+    /// The most bytes that are buffered for a client that reads too slowly, in addition to the kernel's socket buffer.
     private static let mostUnsentBytes = 256 * 1024
     private static let longestLineBytes = 1024
 
     private(set) var name = ""
     private let room: Room
     private var transport: StreamTransport?
-    /// Bytes that are not a whole line yet.
+    /// Received bytes that do not form a whole line yet.
     private var input = ByteQueue()
 
     init(in room: Room) {
@@ -76,10 +76,10 @@ final class Guest: StreamProtocol {
         room.enter(self)
     }
 
-    /// Sends a line, or drops the client.
+    /// Sends a line, or disconnects a client that is too slow.
     ///
-    /// A write never waits, so that one slow client does not delay the others. What the client does not take stays in
-    /// memory, so there has to be a limit: a client that is further behind has lost its place.
+    /// A write never waits, so that one slow client does not delay the others. What the client does not read stays in
+    /// memory, so there has to be a limit: a client that is further behind is disconnected.
     func send(_ line: String) {
         guard let transport, !transport.isClosing else { return }
         transport.write(line + "\n")

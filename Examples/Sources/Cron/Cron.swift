@@ -1,10 +1,10 @@
 import AsyncIO
 import Foundation
 
-/// Runs commands again and again, as a table says: `Cron TABLE`.
+/// Runs commands at intervals that a table defines: `Cron TABLE`.
 ///
-/// Each line of the table has a number of seconds and a command. SIGHUP loads the table again; at SIGTERM and Ctrl-C
-/// nothing new is started, and commands that are running get five seconds.
+/// Each line of the table contains a number of seconds and a command. SIGHUP reloads the table. SIGTERM and Ctrl-C shut
+/// the daemon down: it starts nothing more, and gives the running commands five seconds.
 @main struct Cron: EventLoopMain {
     static func main(on loop: EventLoop) async throws {
         let cron = Daemon(loop: loop, table: CommandLine.arguments.dropFirst().first ?? "crontab")
@@ -22,13 +22,13 @@ import Foundation
     }
 }
 
-/// Only the loop's thread uses it.
+/// The state of the daemon. Only the loop's thread uses it.
 final class Daemon {
     private let loop: EventLoop
     private let table: String
     private var timers: [RepeatingTimer] = []
     private var running: [String: Process] = [:]
-    /// Set while the daemon waits for its last command.
+    /// Set while the daemon waits for its last command to end.
     private var lastCommandEnded: Future<Void>?
 
     init(loop: EventLoop, table: String) {
@@ -36,11 +36,11 @@ final class Daemon {
         self.table = table
     }
 
-    /// Replaces the timers by those of the table; the old ones stay if the table has a mistake.
+    /// Replaces the timers by those of the table. If the table has a mistake, the old timers remain.
     func load() throws {
         let jobs = try String(contentsOfFile: table, encoding: .utf8).split(separator: "\n").map(Job.init)
         for timer in timers { timer.cancel() }
-        // The rhythm does not drift, however late a call comes.
+        // The intervals do not drift, however late a call runs.
         timers = jobs.map { job in loop.callRepeatedly(every: job.interval) { _ in try self.start(job.command) } }
         print("\(jobs.count) jobs")
     }
@@ -50,7 +50,7 @@ final class Daemon {
         let process = Process()
         process.executableURL = URL(filePath: "/bin/sh")
         process.arguments = ["-c", command]
-        // Foundation calls the handler on a thread of its own. A promise brings the status to the loop's thread.
+        // Foundation calls the handler on another thread. A promise takes the status to the loop's thread.
         let status = loop.createFuture(of: Int32.self)
         let promise = status.makePromise()
         process.terminationHandler = { try? promise.setResult($0.terminationStatus) }
@@ -65,7 +65,7 @@ final class Daemon {
         if running.isEmpty { try? lastCommandEnded?.setResult(()) }
     }
 
-    /// Starts nothing more, waits for what is running, and terminates what takes too long.
+    /// Starts nothing more, waits for the running commands, and terminates those that take too long.
     func end(within time: Duration) async {
         for timer in timers { timer.cancel() }
         if running.isEmpty { return }

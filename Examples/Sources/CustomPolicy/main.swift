@@ -1,14 +1,13 @@
 import AsyncIO
 import Foundation
 
-/// A policy decides which loop a program gets. This one watches over every loop of the process: a callback that holds up
-/// its loop for more than 20 ms is reported.
+/// A policy that watches every loop of the process. It reports a callback that blocks its loop for more than 20 ms.
 final class WatchfulEventLoopPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
     override func newEventLoop() throws -> EventLoop {
         let loop = try super.newEventLoop()
-        loop.isDebug = true
-        loop.slowCallbackDuration = .milliseconds(20)
-        loop.setWarningHandler { warning in
+        loop.debug.isEnabled = true
+        loop.debug.slowCallbackDuration = .milliseconds(20)
+        loop.debug.warningHandler = { warning in
             if warning.kind == .slowCallback { print("too slow: \(warning.callSite?.description ?? "?")") }
         }
         return loop

@@ -1,7 +1,7 @@
 import AsyncIO
 import Selectors
 
-/// Counts what another selector does. A selector of your own is such a class; the loop takes any.
+/// Counts what another selector does. The loop takes any class that conforms to `BaseSelector`.
 final class CountingSelector: BaseSelector {
     private let selector: any BaseSelector
     private(set) var waits = 0
@@ -14,11 +14,11 @@ final class CountingSelector: BaseSelector {
     var supportsEdgeTrigger: Bool { selector.supportsEdgeTrigger }
     var descriptorLimit: Int? { selector.descriptorLimit }
 
-    func register(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno) {
+    func register(_ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64) throws(Errno) {
         try selector.register(descriptor, interest: interest, trigger: trigger, token: token)
     }
 
-    func modify(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno) {
+    func modify(_ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64) throws(Errno) {
         try selector.modify(descriptor, interest: interest, trigger: trigger, token: token)
     }
 
@@ -46,7 +46,7 @@ final class CountingLoop: SelectorEventLoop, @unchecked Sendable {
     }
 }
 
-/// Sends lines to an echo server on the same loop, and shows what that was for the selector.
+/// Sends lines to an echo server on the same loop, and prints how often the selector waited and what it reported.
 @main struct CustomSelector: EventLoopMain {
     static func makeLoop() throws -> EventLoop { try CountingLoop() }
 

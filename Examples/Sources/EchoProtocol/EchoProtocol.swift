@@ -1,6 +1,7 @@
 import AsyncIO
 
-/// An echo server in the push style: the loop calls a protocol object, one per connection, with the bytes as they arrive.
+/// An echo server in the push style: the loop calls a protocol object, one per connection, with the bytes as they
+/// arrive.
 @main struct EchoProtocol: EventLoopMain {
     static func main(on loop: EventLoop) async throws {
         let port = CommandLine.arguments.dropFirst().first.flatMap(UInt16.init) ?? 8888
@@ -11,7 +12,7 @@ import AsyncIO
         server.close()
         server.closeClients()
         // Clients that do not read their answers are aborted.
-        try await server.drain(within: .seconds(5))
+        try await server.shutDown(within: .seconds(5))
     }
 }
 

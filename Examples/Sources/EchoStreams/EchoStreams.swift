@@ -13,13 +13,13 @@ import AsyncIO
         server.close()
         server.closeClients()
         // Clients that do not read their answers are aborted.
-        try await server.drain(within: .seconds(5))
+        try await server.shutDown(within: .seconds(5))
     }
 
     static func echo(_ reader: StreamReader, _ writer: StreamWriter) async throws {
-        // A chunk is a buffer of the loop's: nothing is copied, and an idle connection holds none.
+        // A chunk is a buffer of the loop: nothing is copied, and an idle connection uses no buffer.
         while let chunk = try await reader.readChunk() {
-            // Back-pressure: a write returns when the kernel has the bytes, and nothing is read before.
+            // Back-pressure: a write returns when the kernel has accepted the bytes, and nothing is read before.
             try await writer.write(chunk)
         }
     }

@@ -4,7 +4,7 @@ import Foundation
 /// Serves the files of a directory over HTTP/1.1, with keep-alive and pipelining: `FileServer DIRECTORY [PORT]`.
 @main struct FileServer: EventLoopMain {
     var root: String
-    var requestTime = Duration.seconds(10) // for a client to send a request, its silence before included
+    var requestTime = Duration.seconds(10) // for a client to send a request, including the silence before it
     var pieceTime = Duration.seconds(30) // for a client to receive a piece of a file
 
     static func main(on loop: EventLoop) async throws {
@@ -16,31 +16,32 @@ import Foundation
         for await _ in try loop.signals([.interrupt, .terminate]) { break }
         server.close()
         server.closeClients()
-        try await server.drain(within: .seconds(5))
+        try await server.shutDown(within: .seconds(5))
     }
 
     func start(on loop: EventLoop, port: UInt16) async throws -> Server {
-        // The limit is that of the head of a request.
+        // The limit applies to the head of a request.
         try await loop.startServer(host: "127.0.0.1", port: port, limitBytes: 8 * 1024) { reader, writer in
             do {
                 try await serve(reader, writer)
             } catch let error as EventLoopError where error.code == .timedOut {
-                writer.reset() // The client does not read, and must not take half a file for the whole.
+                writer.reset() // The client does not read, and must not take half a file for the whole file.
             }
         }
     }
 
     private func serve(_ reader: StreamReader, _ writer: StreamWriter) async throws {
-        // Requests that a client sends ahead wait in its socket while one is answered, so pipelining needs no code.
+        // Requests that a client sends ahead wait in its socket until the earlier ones are answered, so pipelining
+        // needs no code.
         while let response = try await nextResponse(reader) {
             try await send(response, writer)
             if !response.keepsAlive { break }
         }
-        // A plain close with unread input resets the connection, which may cost the client the end of the answer.
+        // A plain close with unread input resets the connection, which can destroy the end of the response.
         writer.closeGracefully()
     }
 
-    /// Waits for a request and decides how to answer; `nil` when the client has no more.
+    /// Waits for a request and decides on the response; returns `nil` when the client sends no more.
     private func nextResponse(_ reader: StreamReader) async throws -> Response? {
         do {
             let head = try await withTimeout(requestTime) { try await reader.readUntil("\r\n\r\n") }
@@ -66,7 +67,7 @@ import Foundation
             return Response(status: "400 Bad Request")
         }
         guard words[0] == "GET" || words[0] == "HEAD" else { return Response(status: "405 Method Not Allowed") }
-        // A body would be taken for the next request.
+        // The server would parse a body as the next request.
         guard fields["content-length"] ?? "0" == "0", fields["transfer-encoding"] == nil,
             var path = words[1].prefix(while: { $0 != "?" }).removingPercentEncoding, path.hasPrefix("/"),
             !path.split(separator: "/").contains(".."), !path.contains("\0")
@@ -79,9 +80,9 @@ import Foundation
         return response
     }
 
-    /// `nil` unless there is a regular file that can be read.
+    /// Returns `nil` unless `path` is a regular file that can be read.
     private func open(_ path: String) -> Response? {
-        // To open anything else may block the loop, as with a FIFO.
+        // Opening anything else may block the loop, a FIFO for example.
         let values = try? URL(filePath: path).resourceValues(forKeys: [.isRegularFileKey, .fileSizeKey])
         guard values?.isRegularFile == true, let size = values?.fileSize,
             let file = try? FileDescriptor.open(path, .readOnly, options: .closeOnExec)
@@ -96,10 +97,11 @@ import Foundation
         var piece = [UInt8](repeating: 0, count: 64 * 1024)
         var left = response.byteCount
         while left > 0 {
-            // The loop waits for the disk here: not for long, if the files are in the page cache.
+            // The loop waits for the disk here, but not for long if the files are in the page cache.
             let count = min(left, try piece.withUnsafeMutableBytes { try file.read(into: $0) })
-            if count == 0 { return writer.reset() } // The file has become shorter.
-            // Back-pressure: a piece is read when the kernel has the one before, so a slow client costs no memory.
+            if count == 0 { return writer.reset() } // The file has become shorter meanwhile.
+            // Back-pressure: the next piece is read when the kernel has accepted the one before, so a slow client costs
+            // no memory.
             try await withTimeout(pieceTime) { try await writer.write(piece.span.extracting(..<count).bytes) }
             left -= count
         }
@@ -110,7 +112,7 @@ struct Response {
     var status = "200 OK"
     var file: FileDescriptor?
     var byteCount = 0
-    var keepsAlive = false // not after an error, since it is unclear where the next request begins
+    var keepsAlive = false // not after an error, because it is unclear where the next request begins
     var hasBody = true
     var head: String {
         "HTTP/1.1 \(status)\r\nContent-Length: \(byteCount)\r\nAllow: GET, HEAD\r\n"

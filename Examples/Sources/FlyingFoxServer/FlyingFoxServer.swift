@@ -3,11 +3,11 @@ import FlyingFox
 import FlyingSocks
 import Foundation
 
-/// A web server of another library on the loop of this one.
+/// Another library's web server on a loop of this library.
 ///
-/// FlyingFox's own tasks run on Swift's pool of threads, and come to the loop to wait for their sockets. The loop runs on
-/// the main thread, so it also runs everything of the main actor: the handler below shares its counter with the loop's
-/// callbacks and needs no lock.
+/// FlyingFox's tasks run on Swift's thread pool and wait for their sockets through the loop. The loop runs on the main
+/// thread, so it also runs all code of the main actor. The handler below shares its counter with the loop's callbacks
+/// and needs no lock.
 @main struct FlyingFoxServer: EventLoopMain {
     @MainActor static var visits = 0
 

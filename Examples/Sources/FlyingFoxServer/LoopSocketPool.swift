@@ -2,9 +2,10 @@ import AsyncIO
 import FlyingFox
 import FlyingSocks
 
-/// Lets FlyingFox, a web server that knows nothing of this library, wait for its sockets on an event loop.
+/// Lets FlyingFox, a web server that is independent of this library, wait for its sockets on an event loop.
 ///
-/// FlyingFox calls the kernel itself and asks its pool to wait when a call would block. Its own pool has a thread for that.
+/// FlyingFox calls the kernel itself, and asks its pool to wait when a call would block. Its default pool uses a thread
+/// for that.
 struct LoopSocketPool: AsyncSocketPool {
     let loop: EventLoop
 

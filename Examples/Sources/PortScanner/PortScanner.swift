@@ -17,7 +17,7 @@ import AsyncIO
     }
 }
 
-/// The workers share what they have found without a lock, since they run on one thread.
+/// The result of a scan. The workers share it without a lock, because they run on one thread.
 final class Scan {
     private(set) var open: [UInt16] = []
     private(set) var refusedCount = 0
@@ -30,8 +30,8 @@ final class Scan {
         (self.loop, self.host, self.ports) = (loop, host, ports.makeIterator())
     }
 
-    /// Has so many workers take the next port until there are no more. The limit is there for the descriptors: each
-    /// connection needs one.
+    /// Runs a number of workers, each of which takes the next port until there are no more. Their number limits the
+    /// descriptors in use, because each connection needs one.
     func run(concurrently count: Int) async throws {
         try await withLoopTaskGroup { group in
             for _ in 0..<count {

@@ -1,10 +1,10 @@
 import AsyncIO
 
-/// A client of a Redis server that all tasks of a loop may use at the same time.
+/// A client of a Redis server that all tasks of a loop can use at the same time.
 ///
-/// Commands are pipelined: each is sent at once, and the replies come in the order of the commands. When the connection
-/// is lost, commands without a reply fail, because nobody knows whether they were carried out. Later commands wait for the
-/// next connection.
+/// Commands are pipelined: each one is sent at once, and the replies come in the order of the commands. When the
+/// connection is lost, commands without a reply fail, because it is unknown whether the server executed them. Later
+/// commands wait for the next connection.
 final class Redis {
     enum Reply: CustomStringConvertible {
         case text(String)
@@ -26,7 +26,7 @@ final class Redis {
 
     private final class Connection {
         let writer: StreamWriter
-        /// Of the commands that were sent, oldest first.
+        /// The replies to the commands that were sent, oldest first.
         var replies: [Future<Reply>] = []
 
         init(_ writer: StreamWriter) {
@@ -36,7 +36,7 @@ final class Redis {
 
     private let loop: EventLoop
     private let port: UInt16
-    private let maximumBytes = 512 << 20 // of a value, as Redis has it
+    private let maximumBytes = 512 << 20 // of a value, which is Redis' limit
     /// Pending while there is no connection.
     private var connection: Future<Connection>
 
@@ -55,7 +55,7 @@ final class Redis {
         return try await reply.value
     }
 
-    /// Keeps a connection to the server until the task is cancelled.
+    /// Maintains a connection to the server until the task is cancelled.
     func run() async throws {
         let shortestDelay = Duration.milliseconds(50)
         var delay = shortestDelay
@@ -68,7 +68,7 @@ final class Redis {
                 try Task.checkCancellation()
                 print("no connection: \(error)")
             }
-            // Twice as long after each failure, so that a server that is down is left alone.
+            // The delay doubles after each failure, so that a server that is down is not flooded.
             try await loop.sleep(for: delay)
             delay = min(delay * 2, .seconds(5))
         }

@@ -4,7 +4,7 @@ import AsyncIO
 @main struct RedisClient: EventLoopMain {
     static func main(on loop: EventLoop) async throws {
         let redis = Redis(loop: loop, port: CommandLine.arguments.dropFirst().first.flatMap(UInt16.init) ?? 6379)
-        loop.startTask(name: "redis") { try await redis.run() }
+        loop.createBackgroundTask(name: "redis") { try await redis.run() }
 
         // A thousand tasks, one connection: the commands do not wait for each other's replies.
         try await withLoopTaskGroup { group in
@@ -12,7 +12,7 @@ import AsyncIO
         }
         print("counter:", try await redis.send("GET", "counter"))
 
-        loop.startTask(name: "ticks") {
+        loop.createBackgroundTask(name: "ticks") {
             while true {
                 do {
                     print("tick:", try await redis.send("INCR", "ticks"))

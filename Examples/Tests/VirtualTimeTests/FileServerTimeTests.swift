@@ -4,7 +4,7 @@ import Testing
 
 @testable import FileServer
 
-/// The time limits of the file server, over real sockets: the clock jumps from one timer to the next, so a test of ten
+/// The time limits of the file server, over real sockets. The clock jumps from one timer to the next, so a test of ten
 /// seconds takes milliseconds and is exact.
 @Suite struct FileServerTimeTests {
     @Test func aRequestThatDoesNotArriveIsRefusedAfterTenSeconds() async throws {

@@ -7,14 +7,19 @@ public struct Handle: Sendable {
     package let loop: EventLoop
     package let name: SlotName
 
-    /// Keeps the callback from running. Harmless when it ran, is running or was cancelled. The loop's thread.
-    public func cancel() {
+    /// Prevents the callback from running, and releases its closure at once.
+    ///
+    /// - Returns: Whether it prevented the callback: false if it has run, is running or was cancelled.
+    /// - Thread: the loop's.
+    @discardableResult
+    public func cancel() -> Bool {
         loop.cancelCallback(name)
     }
 
     /// Whether the callback still waits for its turn. The loop's thread.
     ///
-    /// There is no counterpart of asyncio's `cancelled()`: a callback that was cancelled leaves as little behind as one that ran.
+    /// There is no counterpart of asyncio's `cancelled()`: a callback that was cancelled leaves as little behind as one
+    /// that ran.
     public var isPending: Bool {
         loop.isPending(name)
     }
@@ -27,8 +32,12 @@ public struct TimerHandle: Sendable {
     /// When the callback is due. asyncio: `when()`.
     public let deadline: LoopInstant
 
-    /// Keeps the callback from running, in constant time. Harmless when it ran, is running or was cancelled. The loop's thread.
-    public func cancel() {
+    /// Prevents the callback from running, in constant time, and releases its closure at once.
+    ///
+    /// - Returns: Whether it prevented the callback: false if it has run, is running or was cancelled.
+    /// - Thread: the loop's.
+    @discardableResult
+    public func cancel() -> Bool {
         loop.cancelCallback(name)
     }
 

@@ -2,11 +2,10 @@ public import AsyncIOSystem
 
 /// A callback that is called again and again, until it is cancelled. asyncio has none.
 ///
-/// The loop holds it, so the reference need not be kept; nor does the reference keep the loop: on a loop that is closed or
-/// gone, the timer is at its end. Not `Sendable`: the loop's thread only.
+/// The loop holds it, so the reference need not be kept; nor does the reference keep the loop: on a loop that is closed
+/// or gone, the timer is at its end. Not `Sendable`: the loop's thread only.
 public final class RepeatingTimer {
-    /// When the next call is due; within a call, when that one was.
-    public private(set) var deadline: LoopInstant
+    private var nextDeadline: LoopInstant
     /// The time from one call's deadline to the next one's.
     public let interval: Duration
 
@@ -23,7 +22,7 @@ public final class RepeatingTimer {
         _ body: @escaping (RepeatingTimer) throws -> Void
     ) {
         self.loop = loop
-        self.deadline = deadline
+        nextDeadline = deadline
         self.interval = interval
         self.site = site
         guard let loop else { return }
@@ -31,15 +30,31 @@ public final class RepeatingTimer {
         name = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
     }
 
-    /// Whether it will be called again.
-    public var isActive: Bool { loop != nil }
+    /// When the next call is due; within a call, when that one was.
+    /// - Thread: the loop's.
+    public var deadline: LoopInstant {
+        loop?.requireOnLoop("RepeatingTimer.deadline")
+        return nextDeadline
+    }
 
-    /// Ends the calls and frees the closure. Idempotent; may be called within a call.
-    public func cancel() {
-        guard let loop else { return }
+    /// Whether it will be called again.
+    /// - Thread: the loop's.
+    public var isActive: Bool {
+        loop?.requireOnLoop("RepeatingTimer.isActive")
+        return loop != nil
+    }
+
+    /// Cancels all further calls and releases the closure. It may be called within a call.
+    ///
+    /// - Returns: Whether it prevented a call: false if the timer was cancelled before, or its loop is closed.
+    /// - Thread: the loop's.
+    @discardableResult
+    public func cancel() -> Bool {
+        guard let loop else { return false }
         loop.requireOnLoop("RepeatingTimer.cancel")
         unschedule(on: loop)
         ended()
+        return true
     }
 
     /// Moves the next call to `deadline`; the later ones follow in the same rhythm. Nothing happens after its end.
@@ -47,7 +62,7 @@ public final class RepeatingTimer {
         guard let loop else { return }
         loop.requireOnLoop("RepeatingTimer.reschedule")
         unschedule(on: loop)
-        self.deadline = deadline
+        nextDeadline = deadline
         name = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
     }
 
@@ -64,8 +79,8 @@ public final class RepeatingTimer {
         loop.callReporting(site) { try body(self) }
         // It may have cancelled or rescheduled itself.
         guard isActive, name == nil else { return }
-        deadline = Self.next(after: deadline, interval: interval, now: loop.now)
-        name = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
+        nextDeadline = Self.next(after: nextDeadline, interval: interval, now: loop.now)
+        name = loop.schedule(ScheduledCallback(self, site: site), at: nextDeadline)
     }
 
     /// The loop has dropped it, or it was cancelled. Releases the closure.
@@ -86,8 +101,8 @@ public final class RepeatingTimer {
         if let name = name.take() { loop.cancelCallback(name) }
     }
 
-    /// One interval after the deadline before, whenever that call really came. Deadlines that have passed meanwhile are left
-    /// out: a call that took long is not followed by a burst of late ones.
+    /// One interval after the deadline before, whenever that call really came. Deadlines that have passed meanwhile are
+    /// left out: a call that took long is not followed by a burst of late ones.
     static func next(after deadline: LoopInstant, interval: Duration, now: LoopInstant) -> LoopInstant {
         let step = max(1, interval.wholeNanoseconds)
         let late = max(0, now.nanoseconds.subtractingSaturating(deadline.nanoseconds))
@@ -99,10 +114,10 @@ public final class RepeatingTimer {
 extension EventLoop {
     /// Calls `body` every `interval`, the first time after `delay`, by default one interval. asyncio has no such call.
     ///
-    /// The rhythm does not drift: each deadline is an interval after the one before, however late that call came. Deadlines
-    /// that pass during a slow call are left out. `body` gets the timer, to cancel it or to move its next call; an error
-    /// that it throws is reported and ends nothing. An interval of zero or less means every tick. The loop's thread; on a
-    /// closed loop nothing is scheduled and the timer is at its end.
+    /// The rhythm does not drift: each deadline is an interval after the one before, however late that call came.
+    /// Deadlines that pass during a slow call are left out. `body` gets the timer, to cancel it or to move its next
+    /// call; an error that it throws is reported and ends nothing. An interval of zero or less means every tick. The
+    /// loop's thread; on a closed loop nothing is scheduled and the timer is at its end.
     @discardableResult
     public final func callRepeatedly(
         every interval: Duration, after delay: Duration? = nil, fileID: StaticString = #fileID, line: UInt = #line,
@@ -118,8 +133,8 @@ extension EventLoop {
     /// Drops what waits, uncalled.
     final func dropCallbacks() {
         let names = core.pointee.callbacks.names
-        // All timers leave the loop before the first closure is released, since what it captured may cancel another timer, and
-        // in the loop's `deinit` there is no loop any more.
+        // All timers leave the loop before the first closure is released, since what it captured may cancel another
+        // timer, and in the loop's `deinit` there is no loop any more.
         let bodies = names.compactMap { name in
             core.pointee.callbacks[name]?.pointee.repeatingTimer?.detach()
         }
@@ -128,11 +143,14 @@ extension EventLoop {
     }
 }
 
+@available(*, unavailable, message: "a repeating timer belongs to its loop; use it in callbacks and tasks of the loop")
+extension RepeatingTimer: Sendable {}
+
 extension RepeatingTimer: CustomStringConvertible {
     /// Such as `<RepeatingTimer every 1.000 s, in 0.200 s, scheduled at App/main.swift:7>`.
     public var description: String {
         var text = "<RepeatingTimer every \(interval.inSeconds) s"
-        if let loop { text += ", \(deadline.remaining(on: loop))" } else { text += ", cancelled" }
+        if let loop { text += ", \(nextDeadline.remaining(on: loop))" } else { text += ", cancelled" }
         return text + ", scheduled at \(site)>"
     }
 }

@@ -17,7 +17,8 @@ public struct ConnectError: Error, Sendable, CustomStringConvertible {
 }
 
 extension IOError {
-    /// Why there is no connection to `address`. One that was reset had been made: the server accepted it, and gave it up.
+    /// Why there is no connection to `address`. One that was reset had been made: the server accepted it, and gave it
+    /// up.
     static func connecting(_ error: Errno, to address: SocketAddress) -> IOError {
         let wasMade = error == .connectionReset
         return IOError(
@@ -28,11 +29,11 @@ extension IOError {
 extension EventLoop {
     /// Connects to a TCP server; the connection's data goes to a protocol. asyncio: `create_connection`.
     ///
-    /// The addresses of `host` are tried in order. Returns when the protocol has been told of the connection. On the loop;
-    /// elsewhere it throws `.wrongThread`, since the factory is called on the loop's thread. Throws a ``ConnectError``, or what
-    /// ``resolve(host:port:)`` throws. A cancelled task gets a `CancellationError` and no connection: what was opened is closed,
-    /// also when the cancellation comes while the protocol is notified. There is no time limit but the system's, which is
-    /// minutes: use ``withTimeout(_:fileID:line:_:)``.
+    /// The addresses of `host` are tried in order. Returns when the protocol has been told of the connection. On the
+    /// loop; elsewhere it throws `.wrongThread`, since the factory is called on the loop's thread. Throws a
+    /// ``ConnectError``, or what ``resolve(host:port:)`` throws. A cancelled task gets a `CancellationError` and no
+    /// connection: what was opened is closed, also when the cancellation comes while the protocol is notified. There is
+    /// no time limit but the system's, which is minutes: use ``withTimeout(_:fileID:line:_:)``.
     public final func createConnection<Protocol: StreamProtocol>(
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
         fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol
@@ -95,7 +96,8 @@ extension EventLoop {
 extension EventLoop {
     /// The driver of a socket that was connected to `address`.
     ///
-    /// Throws an `Errno`, an `IOError`, `CancellationError`, `.tooManyDescriptors` or `.closed`, with the socket closed.
+    /// Throws an `Errno`, an `IOError`, `CancellationError`, `.tooManyDescriptors` or `.closed`, with the socket
+    /// closed.
     fileprivate final func connect(to address: SocketAddress, from local: SocketAddress?) async throws -> StreamDriver {
         let socket = try Socket.stream(for: address)
         var belongsToDriver = false

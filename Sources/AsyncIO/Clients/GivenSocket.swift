@@ -4,12 +4,13 @@ import SystemPackage
 
 /// Sockets that were made elsewhere.
 extension EventLoop {
-    /// Takes over a connected socket of the program's; its data goes to a protocol. asyncio: `create_connection(sock=)`.
+    /// Takes over a connected socket of the program's; its data goes to a protocol. asyncio:
+    /// `create_connection(sock=)`.
     ///
-    /// The socket belongs to this call, which makes it non-blocking: it is closed by the connection, and also if this throws;
-    /// do not close it. Only `.descriptorInUse`, for one that a transport of this loop has already, leaves it alone. Throws
-    /// `.invalidArgument` unless it is a stream socket, an `IOError` unless it is connected, and what the factory throws. A
-    /// cancelled task gets a `CancellationError`, and the socket is closed.
+    /// The socket belongs to this call, which makes it non-blocking: it is closed by the connection, and also if this
+    /// throws; do not close it. Only `.descriptorInUse`, for one that a transport of this loop has already, leaves it
+    /// alone. Throws `.invalidArgument` unless it is a stream socket, an `IOError` unless it is connected, and what the
+    /// factory throws. A cancelled task gets a `CancellationError`, and the socket is closed.
     public final func createConnection<Protocol: StreamProtocol>(
         socket: Socket, fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol
     ) async throws -> sending (transport: StreamTransport, protocol: Protocol) {
@@ -27,8 +28,8 @@ extension EventLoop {
         return value
     }
 
-    /// Takes over a connection that was accepted elsewhere: by another process, or by a listener that this loop does not know.
-    /// asyncio: `connect_accepted_socket`.
+    /// Takes over a connection that was accepted elsewhere: by another process, or by a listener that this loop does
+    /// not know. asyncio: `connect_accepted_socket`.
     ///
     /// As ``createConnection(socket:fileID:line:_:)``, on this side of a connection too.
     public final func connectAcceptedSocket<Protocol: StreamProtocol>(

@@ -4,8 +4,8 @@ import SystemPackage
 
 /// A descriptor, which system calls move its bytes, and what ending means for it.
 ///
-/// What is above a driver knows no kind of descriptor, and a driver asks its channel: so another kind is another case here. Today
-/// there is one, a connected stream socket.
+/// What is above a driver knows no kind of descriptor, and a driver asks its channel: so another kind is another case
+/// here. Today there is one, a connected stream socket.
 package struct ByteChannel {
     package let socket: Socket
 

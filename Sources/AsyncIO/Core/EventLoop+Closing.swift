@@ -11,9 +11,9 @@ extension EventLoop {
     /// Callbacks and timers that still wait are dropped without being called, sockets are closed without telling their
     /// protocols, tasks that wait in an operation of the loop are resumed with `.closed`. The loop's thread.
     ///
-    /// Throws `.tasksAlive` while tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` have not ended (cancel
-    /// them, and run the loop until they did; ``run(isDebug:loopFactory:fileID:line:_:)`` does that), `.alreadyRunning` while it runs,
-    /// `.wrongThread`.
+    /// Throws `.tasksAlive` while tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``
+    /// have not ended (cancel them, and run the loop until they did; ``run(isDebug:loopFactory:fileID:line:_:)`` does
+    /// that), `.alreadyRunning` while it runs, `.wrongThread`.
     public final func close() throws(EventLoopError) {
         if isClosed { return }
         if isRunning { throw .cannotCloseRunning }
@@ -48,14 +48,14 @@ extension EventLoop {
         // Detached first: what they captured may set them again when it is released.
         let exceptionHandler = core.pointee.exceptionHandler.take()
         let taskFactory = core.pointee.taskFactory.take()
-        let warningHandler = core.pointee.debug.warningHandler.take()
+        let warningHandler = core.pointee.debug.options.warningHandler.take()
         withExtendedLifetime((exceptionHandler, taskFactory, warningHandler)) {}
     }
 
     /// Lets the resumed tasks come to their ends; everything else that is queued is dropped.
     ///
-    /// The inbox is closed in one step with finding it empty, and no job is run here after that: a job that is refused runs
-    /// on another thread, where an actor of this loop must not be while it has a job here.
+    /// The inbox is closed in one step with finding it empty, and no job is run here after that: a job that is refused
+    /// runs on another thread, where an actor of this loop must not be while it has a job here.
     private final func runJobsUntilTheEnd() {
         let executor = asUnownedTaskExecutor()
         core.pointee.budget.queueAll(in: &core.pointee.ready)
@@ -67,7 +67,7 @@ extension EventLoop {
         inbox.close()
         takeWholeInbox()
         while !core.pointee.ready.isEmpty {
-            finishReady { word in ClosedLoopThread.run(word, of: self) }
+            finishReady { word in ClosedLoopThread.shared.run(word, of: self) }
         }
     }
 

@@ -2,7 +2,8 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// The calls as the loop makes them. Those of every message go straight to C, since functions of other modules are not inlined.
+/// The calls as the loop makes them. Those of every message go straight to C, since functions of other modules are not
+/// inlined.
 extension EventLoop {
     @inline(__always)
     final func receiveNow(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) -> IOResult {

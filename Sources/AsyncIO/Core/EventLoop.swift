@@ -4,7 +4,8 @@ package import Selectors
 import Synchronization
 package import SystemPackage
 
-/// A thread's event loop: it waits for input and output, and runs callbacks and Swift tasks. asyncio: `AbstractEventLoop`.
+/// A thread's event loop: it waits for input and output, and runs callbacks and Swift tasks. asyncio:
+/// `AbstractEventLoop`.
 ///
 /// The loop is the `TaskExecutor` of its tasks: what they do between two `await`s happens on the loop's own thread. The
 /// reference is `Sendable`; the methods say which of them may be called on other threads. "The loop's thread" is the
@@ -73,18 +74,18 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
 
     /// Watches a descriptor for a registered source, until `unwatch`, and makes it the descriptor's user.
     ///
-    /// Throws `EPERM` for a file that is always ready, such as a regular one. A trigger of `.edge` is a request: a loop may report
-    /// levels instead.
+    /// Throws `EPERM` for a file that is always ready, such as a regular one. A trigger of `.edge` is a request: a loop
+    /// may report levels instead.
     package func watch(
-        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness, _ trigger: Trigger
+        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Interest, _ trigger: Trigger
     ) throws(Errno) {
         throw .notSupported
     }
 
-    /// Changes what a descriptor is watched for that its source goes on using. The interest may be empty: then the poller does
-    /// not watch the descriptor, but it stays the source's. Throws `ENOENT` if the poller has forgotten it.
+    /// Changes what a descriptor is watched for that its source goes on using. The interest may be empty: then the
+    /// poller does not watch the descriptor, but it stays the source's. Throws `ENOENT` if the poller has forgotten it.
     package func rewatch(
-        _ descriptor: FileDescriptor, _ source: EventSource, from former: Readiness, to interest: Readiness,
+        _ descriptor: FileDescriptor, _ source: EventSource, from former: Interest, to interest: Interest,
         _ trigger: Trigger
     ) throws(Errno) {
         throw .notSupported
@@ -102,8 +103,8 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Descriptors with this number or a higher one cannot be watched; `nil` where there is no such limit.
     package var descriptorLimit: Int? { nil }
 
-    /// Begins to connect a non-blocking socket. Returns whether it is connected; otherwise it becomes writable when the attempt has
-    /// ended. Throws an `Errno`, `CancellationError` or `.closed`. The task is on the loop.
+    /// Begins to connect a non-blocking socket. Returns whether it is connected; otherwise it becomes writable when the
+    /// attempt has ended. Throws an `Errno`, `CancellationError` or `.closed`. The task is on the loop.
     func beginConnecting(
         _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?
     ) async throws -> Bool {

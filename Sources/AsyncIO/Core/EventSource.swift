@@ -1,5 +1,4 @@
 package import AsyncIOSystem
-package import Selectors
 
 /// What could still end something that a loop holds.
 package enum EndingCause: Comparable {
@@ -13,11 +12,12 @@ package enum EndingCause: Comparable {
 
 /// Something that the poller's events are for: a transport's driver, a listener, the waker.
 ///
-/// It is registered with its loop, which holds it until `unregister`, and gets its turn in the ready queue when there are
-/// events for it. The loop's thread only.
+/// It is registered with its loop, which holds it until `unregister`, and gets its turn in the ready queue when there
+/// are events for it. The loop's thread only.
 ///
-/// Its fields, and those of drivers, transports and streams, are read and written within single statements, so the dynamic check of
-/// overlapping accesses can find nothing: it is off for those that every message touches, a fifth of the cost of a message.
+/// Its fields, and those of drivers, transports and streams, are read and written within single statements, so the
+/// dynamic check of overlapping accesses can find nothing: it is off for those that every message touches, a fifth of
+/// the cost of a message.
 package class EventSource {
     /// Its name while it is registered.
     package fileprivate(set) final var name: SlotName? {
@@ -32,7 +32,7 @@ package class EventSource {
     /// What the selector told since its last turn.
     @exclusivity(unchecked) package final var readiness: Readiness = []
     /// Directions in which one call may be made although the budget is used up, since the source was deferred before.
-    @exclusivity(unchecked) final var grants: Readiness = []
+    @exclusivity(unchecked) final var grants: Interest = []
     /// The source runs while more bytes than this are left in the loop's ``ByteBudget``: always, if it moves no bytes.
     @exclusivity(unchecked) final var reservedBytes = Int32.min
     /// The value for a source that needs a budget and never counts as bulk.
@@ -83,7 +83,7 @@ package class EventSource {
     /// Another source is about to use its descriptor: the number was closed without notice, or given to a transport.
     ///
     /// - Returns: What the poller watches the descriptor for. The caller takes that registration over.
-    package func lostDescriptor() -> Readiness { [] }
+    package func lostDescriptor() -> Interest { [] }
 
     /// The loop has closed a descriptor; it is in `lackingDescriptors` no more.
     package func descriptorWasClosed() {}
@@ -111,7 +111,7 @@ extension EventLoop {
     /// As `claim(_:for:)`, but leaves the registration of the former user to the caller.
     ///
     /// - Returns: What the poller watches the descriptor for.
-    final func take(_ descriptor: FileDescriptor, for source: EventSource) -> Readiness {
+    final func take(_ descriptor: FileDescriptor, for source: EventSource) -> Interest {
         let former = core.pointee.descriptors[descriptor.rawValue]
         if former === source { return [] }
         let interest = former?.lostDescriptor() ?? []
@@ -133,8 +133,8 @@ extension EventLoop {
         if let source = core.pointee.sources.remove(name) { releaseLater(source) }
     }
 
-    /// Releases `object` when this iteration has run, or the next one. What an event reaches within an iteration, a source, its
-    /// transport, need not be retained while it is called.
+    /// Releases `object` when this iteration has run, or the next one. What an event reaches within an iteration, a
+    /// source, its transport, need not be retained while it is called.
     final func releaseLater(_ object: AnyObject) {
         core.pointee.released.append(object)
     }

@@ -59,8 +59,8 @@ struct LoopCore: ~Copyable {
 
 /// What is scheduled: a closure, or a task that sleeps.
 ///
-/// 56 bytes, so that a slot of the slab is one cache line. No enumeration with closures in it: the compiler leaves the release of
-/// such a thing to the runtime.
+/// 56 bytes, so that a slot of the slab is one cache line. No enumeration with closures in it: the compiler leaves the
+/// release of such a thing to the runtime.
 struct ScheduledCallback {
     /// `nil` for a task that sleeps.
     var body: (() throws -> Void)?

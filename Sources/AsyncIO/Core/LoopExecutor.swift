@@ -31,7 +31,8 @@ public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
 }
 
 extension EventLoop {
-    /// Whether the caller is on the loop: its thread is running it, or nobody is and the caller is the owner. Any thread.
+    /// Whether the caller is on the loop: its thread is running it, or nobody is and the caller is the owner. Any
+    /// thread.
     public final var isOnLoop: Bool {
         @inline(__always)
         get {
@@ -41,8 +42,8 @@ extension EventLoop {
 
     /// Whether the caller's thread is running the loop, or closing it.
     ///
-    /// What any thread may call decides by this: that the loop is idle may end at any moment, when another thread begins
-    /// its first run.
+    /// What any thread may call decides by this: that the loop is idle may end at any moment, when another thread
+    /// begins its first run.
     final var isRunningHere: Bool {
         @inline(__always)
         get { aio_loop_slot_get() == Unmanaged.passUnretained(self).toOpaque() }
@@ -63,8 +64,8 @@ extension EventLoop {
         withUnsafeCurrentTask { $0?.unownedTaskExecutor == asUnownedTaskExecutor() }
     }
 
-    /// Whether code with this isolation runs where its task does. An actor's does not: whichever thread holds the actor runs
-    /// what waits for it. Unless the actor lives on this loop.
+    /// Whether code with this isolation runs where its task does. An actor's does not: whichever thread holds the actor
+    /// runs what waits for it. Unless the actor lives on this loop.
     @inline(__always)
     final func isHome(of isolation: (any Actor)?) -> Bool {
         guard let isolation else { return true }
@@ -87,7 +88,7 @@ extension EventLoop {
     @inline(never)
     private final func failOffLoop(_ function: StaticString) {
         // A late task of a closed loop may close its streams: nothing is left there to race for.
-        if isClosed, ClosedLoopThread.isCurrent { return }
+        if isClosed, ClosedLoopThread.shared.isCurrent { return }
         fatalError(EventLoopError.wrongThread(function).description)
     }
 
@@ -103,7 +104,7 @@ extension EventLoop {
     @inline(never)
     private final func enqueueFromElsewhere(_ word: LoopWord) {
         // A job that is dropped hangs whoever awaits its task.
-        if !inbox.post(word) { ClosedLoopThread.run(word, of: self) }
+        if !inbox.post(word) { ClosedLoopThread.shared.run(word, of: self) }
     }
 
     @inline(__always)
@@ -135,7 +136,8 @@ extension EventLoop {
     }
 }
 
-/// A task's way to a loop. A type of its own, because the compiler's check of isolation regions takes a closure in `hop` for a race.
+/// A task's way to a loop. A type of its own, because the compiler's check of isolation regions takes a closure in
+/// `hop` for a race.
 private struct Hop<Result> {
     let loop: EventLoop
     let function: StaticString

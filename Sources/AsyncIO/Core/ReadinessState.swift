@@ -1,17 +1,20 @@
 import Selectors
 
-/// What is known of a descriptor's readiness, what a selector has to watch for, and how much may still be moved in an iteration.
+/// What is known of a descriptor's readiness, what a selector has to watch for, and how much may still be moved in an
+/// iteration.
 ///
-/// Pure: its functions are events and questions, and return what the caller has to do. Streams, datagrams and pipes use it.
+/// Pure: its functions are events and questions, and return what the caller has to do. Streams, datagrams and pipes use
+/// it.
 ///
-/// A selector that reports edges reports readiness once, so it must be remembered until a call would block. A selector that
-/// reports levels would report again and again what nobody wants to know now: bytes that nobody reads, room that nobody fills.
-/// So the interest is narrowed by an event that brings nothing new, and widened when a call would block. Neither happens while
-/// one message follows the other. In both cases this holds: what is not watched is ready, as far as is known here.
+/// A selector that reports edges reports readiness once, so it must be remembered until a call would block. A selector
+/// that reports levels would report again and again what nobody wants to know now: bytes that nobody reads, room that
+/// nobody fills. So the interest is narrowed by an event that brings nothing new, and widened when a call would block.
+/// Neither happens while one message follows the other. In both cases this holds: what is not watched is ready, as far
+/// as is known here.
 ///
-/// A receive that fills less than the buffer has emptied the descriptor, which saves the call that would find that out. Not so
-/// after a hang-up was reported, since the EOF that follows the bytes has no event of its own any more, nor after urgent data was
-/// reported, since a receive stops in front of it.
+/// A receive that fills less than the buffer has emptied the descriptor, which saves the call that would find that out.
+/// Not so after a hang-up was reported, since the EOF that follows the bytes has no event of its own any more, nor
+/// after urgent data was reported, since a receive stops in front of it.
 struct ReadinessState {
     /// Whether a receive may bring something.
     private(set) var isReadable = true
@@ -20,7 +23,7 @@ struct ReadinessState {
     /// Whether a short receive may leave bytes behind, or EOF, that no further event reports.
     private var mustReadOn = false
     /// What the selector watches for.
-    private(set) var interest: Readiness = []
+    private(set) var interest: Interest = []
     private var readingShare = IterationShare()
     private var writingShare = IterationShare()
 
@@ -28,12 +31,12 @@ struct ReadinessState {
 
     /// The selector watches for `interest`, and reports what is ready by an event.
     @inline(__always)
-    mutating func watched(for interest: Readiness) {
+    mutating func watched(for interest: Interest) {
         self.interest = interest
     }
 
     /// The descriptor has just been registered for reading. Nothing is known to be there.
-    mutating func registered(for interest: Readiness) {
+    mutating func registered(for interest: Interest) {
         self.interest = interest
         isReadable = false
     }

@@ -3,8 +3,8 @@ package import CAsyncIO
 
 /// Moves the bytes of one channel: the part that differs between readiness and completion, and where a filter fits in.
 ///
-/// To what is above it every driver looks like a non-blocking descriptor: `receive` and `send` move what they can now, and the
-/// delegate is notified when they can again.
+/// To what is above it every driver looks like a non-blocking descriptor: `receive` and `send` move what they can now,
+/// and the delegate is notified when they can again.
 ///
 /// - Thread: the loop's.
 package class StreamDriver: EventSource {
@@ -44,7 +44,8 @@ package class StreamDriver: EventSource {
         set { heldDelegate.replace(by: newValue) }
     }
 
-    /// Calls `body` with the delegate, if there is one. A delegate that is detached meanwhile lives until the iteration ends.
+    /// Calls `body` with the delegate, if there is one. A delegate that is detached meanwhile lives until the iteration
+    /// ends.
     @inline(__always)
     final func withDelegate<Result>(_ body: (any StreamDriverDelegate) -> Result) -> Result? {
         heldDelegate.withUnretained(body)
@@ -83,7 +84,8 @@ package class StreamDriver: EventSource {
         return .bytes(sent)
     }
 
-    /// Whether a task may send `count` bytes now. If its share of the iteration is used up, the delegate is notified later.
+    /// Whether a task may send `count` bytes now. If its share of the iteration is used up, the delegate is notified
+    /// later.
     package func grantsSend(of count: Int) -> Bool { true }
 
     /// Bytes that `send` took and the kernel has not.

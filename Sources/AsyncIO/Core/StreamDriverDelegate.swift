@@ -13,8 +13,8 @@ package protocol StreamDriverDelegate: AnyObject {
     /// Push style: bytes were received. Returns how many of them were taken: fewer if the consumer paused in between.
     func received(_ bytes: UnsafeRawBufferPointer) -> Int
 
-    /// Push style: calls `receive`, once, with memory that the consumer lends, and delivers as many bytes as it returns. Returns
-    /// false if the consumer lends none, because it takes bytes by `received(_:)`.
+    /// Push style: calls `receive`, once, with memory that the consumer lends, and delivers as many bytes as it
+    /// returns. Returns false if the consumer lends none, because it takes bytes by `received(_:)`.
     func lend(_ receive: (UnsafeMutableRawBufferPointer) -> Int) -> Bool
 
     /// Push style: EOF was received.
@@ -47,7 +47,8 @@ package struct ConnectionReport {
     package var isLeftOpen: Bool
 }
 
-/// A reference to a delegate that its owner uses without retaining it once more, since a call is made for every message.
+/// A reference to a delegate that its owner uses without retaining it once more, since a call is made for every
+/// message.
 struct RetainedDelegate: ~Copyable {
     /// The two words of an existential, the first of which is the reference.
     private let words: (object: UnsafeRawPointer?, witness: UnsafeRawPointer?)

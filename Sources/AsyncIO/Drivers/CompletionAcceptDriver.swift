@@ -4,8 +4,8 @@ import SystemPackage
 
 /// Accepts clients by one operation that completes for each of them, until it is stopped.
 ///
-/// What was accepted and has not been reported waits here, so that an iteration reports a bounded number. A stopped driver keeps
-/// the clients that the kernel has accepted meanwhile for the next `start()`; a closed one closes them.
+/// What was accepted and has not been reported waits here, so that an iteration reports a bounded number. A stopped
+/// driver keeps the clients that the kernel has accepted meanwhile for the next `start()`; a closed one closes them.
 final class CompletionAcceptDriver: AcceptDriver {
     private enum Result {
         case client(Socket)

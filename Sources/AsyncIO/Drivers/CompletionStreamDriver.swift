@@ -4,11 +4,11 @@ import SystemPackage
 
 /// Submits receives and sends to the proactor, and lends it the memory.
 ///
-/// The memory of an operation belongs to the kernel from its submission to its completion, whatever happens to the connection. So
-/// the buffers are this object's, and the loop retains it until both directions are quiet.
+/// The memory of an operation belongs to the kernel from its submission to its completion, whatever happens to the
+/// connection. So the buffers are this object's, and the loop retains it until both directions are quiet.
 ///
-/// There is one receive and one send in flight at most. What was received while nobody wants it is retained until somebody does;
-/// then the next receive begins. So each direction is bounded by one buffer.
+/// There is one receive and one send in flight at most. What was received while nobody wants it is retained until
+/// somebody does; then the next receive begins. So each direction is bounded by one buffer.
 package final class CompletionStreamDriver: StreamDriver {
     private static let bufferBytes = 64 * 1024
 
@@ -235,8 +235,8 @@ package final class CompletionStreamDriver: StreamDriver {
         closeChannel(on: loop)
     }
 
-    /// No completion comes after this. The proactor is closed before the loop releases its sources, so the buffers outlive what the
-    /// kernel does with them.
+    /// No completion comes after this. The proactor is closed before the loop releases its sources, so the buffers
+    /// outlive what the kernel does with them.
     package override func loopClosed() {
         super.loopClosed()
         close()

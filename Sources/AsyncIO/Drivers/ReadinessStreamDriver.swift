@@ -1,13 +1,14 @@
 package import AsyncIOSystem
 package import CAsyncIO
-import Selectors
+package import Selectors
 package import SystemPackage
 
 /// Calls the kernel when the selector has reported that a call would not block.
 ///
-/// The descriptor is registered once, edge-triggered where the selector can, so that no message costs a registration. It is
-/// watched for writing only from the first send that would block. Until then the selector would report with each piece of a large
-/// message that the descriptor is still writable. What is known of its readiness is in ``ReadinessState``.
+/// The descriptor is registered once, edge-triggered where the selector can, so that no message costs a registration.
+/// It is watched for writing only from the first send that would block. Until then the selector would report with each
+/// piece of a large message that the descriptor is still writable. What is known of its readiness is in
+/// ``ReadinessState``.
 package final class ReadinessStreamDriver: StreamDriver {
     // SAFETY: the loop holds its drivers; a driver that it has released is held by a transport, which holds the loop.
     private unowned(unsafe) let loop: EventLoop
@@ -81,20 +82,20 @@ package final class ReadinessStreamDriver: StreamDriver {
         if trigger == .level { setInterest(known.interest.subtracting(.read)) }
     }
 
-    /// An event reported that the descriptor is writable, although that was known. An edge-triggered selector reports it along
-    /// with other events too, where it costs nothing.
+    /// An event reported that the descriptor is writable, although that was known. An edge-triggered selector reports
+    /// it along with other events too, where it costs nothing.
     private func ignoreWrite(_ reported: Readiness) {
         if trigger == .level || reported == .write { setInterest(known.interest.subtracting(.write)) }
     }
 
     /// A call in `direction` would block, so an event must report when it would not.
     @inline(__always)
-    private func becameUnready(_ direction: Readiness) {
+    private func becameUnready(_ direction: Interest) {
         if !known.interest.contains(direction) { setInterest(known.interest.union(direction)) }
     }
 
     @inline(never)
-    private func setInterest(_ wanted: Readiness) {
+    private func setInterest(_ wanted: Interest) {
         guard phase == .open, wanted != known.interest else { return }
         do {
             try loop.rewatch(channel.descriptor, self, from: known.interest, to: wanted, trigger)
@@ -228,7 +229,7 @@ package final class ReadinessStreamDriver: StreamDriver {
 
     /// Whether it has waited for a call in `direction`. For one call.
     @inline(never)
-    private func takeGrant(_ direction: Readiness) -> Bool {
+    private func takeGrant(_ direction: Interest) -> Bool {
         grants.remove(direction) != nil
     }
 

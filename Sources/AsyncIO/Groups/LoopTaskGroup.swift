@@ -1,14 +1,14 @@
 /// Tasks of one loop that begin and end together. asyncio: `TaskGroup`.
 ///
-/// ``withLoopTaskGroup(fileID:line:_:)`` creates it. The children may use what is not `Sendable`, each other's objects too: they
-/// all run on the loop's thread.
+/// ``withLoopTaskGroup(fileID:line:_:)`` creates it. The children may use what is not `Sendable`, each other's objects
+/// too: they all run on the loop's thread.
 ///
 /// Not `Sendable`. Thread: the loop's.
 public final class LoopTaskGroup {
     /// The loop that runs the children.
     public let loop: EventLoop
     /// Whether ``cancel()`` was called, or the task that waits for the group was cancelled.
-    public private(set) var isCancelled = false
+    private var wasCancelled = false
 
     private let site: CallSite
     private var children: [ObjectIdentifier: TaskRecord] = [:]
@@ -30,12 +30,12 @@ public final class LoopTaskGroup {
 
     /// Starts a child on the loop. asyncio: `TaskGroup.create_task`.
     ///
-    /// The scope waits for it. An error other than a cancellation cancels its siblings and the body, and the scope throws it,
-    /// whether or not the returned task is awaited. A child that was cancelled by itself disturbs nobody.
+    /// The scope waits for it. An error other than a cancellation cancels its siblings and the body, and the scope
+    /// throws it, whether or not the returned task is awaited. A child that was cancelled by itself disturbs nobody.
     ///
-    /// A group that has failed, was cancelled or has ended refuses children: the returned task fails with `.invalidState`,
-    /// and `operation` is released without being called. A group that has ended reports that to the exception handler, too.
-    /// Parameters are as with `createTask` of the loop.
+    /// A group that has failed, was cancelled or has ended refuses children: the returned task fails with
+    /// `.invalidState`, and `operation` is released without being called. A group that has ended reports that to the
+    /// exception handler, too. Parameters are as with `createTask` of the loop.
     @discardableResult
     public func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
@@ -57,8 +57,8 @@ public final class LoopTaskGroup {
 
     /// Starts a child that cannot fail: its value is there without `try`.
     ///
-    /// A group that has failed, was cancelled or has ended cannot refuse it, since the task must have a value: it runs as a task that
-    /// is cancelled before its first step. A group that has ended does not wait for it.
+    /// A group that has failed, was cancelled or has ended cannot refuse it, since the task must have a value: it runs
+    /// as a task that is cancelled before its first step. A group that has ended does not wait for it.
     @discardableResult
     public func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
@@ -74,18 +74,25 @@ public final class LoopTaskGroup {
         return task
     }
 
+    /// Whether the group was cancelled, by ``cancel()`` or with the task that waits for it.
+    /// - Thread: the loop's.
+    public var isCancelled: Bool {
+        loop.requireOnLoop("LoopTaskGroup.isCancelled")
+        return wasCancelled
+    }
+
     /// Cancels the children and the body, if they have not ended. asyncio: `TaskGroup.cancel`.
     ///
-    /// Also from within a child or the body. The scope still waits for all of them. It then returns the body's value and swallows
-    /// the cancellation; a body that has no value because it was cancelled makes the scope throw a `CancellationError`,
-    /// unless its type is `Void`.
+    /// Also from within a child or the body. The scope still waits for all of them. It then returns the body's value
+    /// and swallows the cancellation; a body that has no value because it was cancelled makes the scope throw a
+    /// `CancellationError`, unless its type is `Void`.
     ///
     /// - Returns: Whether there was something to cancel.
     @discardableResult
     public func cancel() -> Bool {
         loop.requireOnLoop("LoopTaskGroup.cancel")
-        if isCancelled || hasEnded { return false }
-        isCancelled = true
+        if wasCancelled || hasEnded { return false }
+        wasCancelled = true
         cancelAll()
         return !isDone
     }
@@ -95,7 +102,7 @@ public final class LoopTaskGroup {
     private var refusal: EventLoopError? {
         if hasEnded { return EventLoopError(.invalidState, "the task group has ended and takes no tasks") }
         if failure != nil { return EventLoopError(.invalidState, "the task group has failed and takes no tasks") }
-        if isCancelled { return EventLoopError(.invalidState, "the task group was cancelled and takes no tasks") }
+        if wasCancelled { return EventLoopError(.invalidState, "the task group was cancelled and takes no tasks") }
         return nil
     }
 
@@ -111,7 +118,7 @@ public final class LoopTaskGroup {
 
     /// For a child that ended the group in its eager first step, before it could be cancelled itself.
     private func cancelIfEnding(_ record: TaskRecord) {
-        if failure != nil || isCancelled { record.requestCancel() }
+        if failure != nil || wasCancelled { record.requestCancel() }
     }
 
     private func childEnded(_ record: TaskRecord, _ error: (any Error)?) {
@@ -134,7 +141,7 @@ public final class LoopTaskGroup {
     }
 
     private func report(_ message: String, _ error: any Error, _ record: TaskRecord) {
-        loop.callExceptionHandler(
+        loop.report(
             ExceptionContext(message: message, error: error, origin: record.site, task: record.name))
     }
 
@@ -196,7 +203,7 @@ public final class LoopTaskGroup {
         hasSeenCancellation = true
         // A failure that came first is thrown.
         if failure == nil { wasCancelledFromOutside = true }
-        isCancelled = true
+        wasCancelled = true
         cancelAll()
     }
 
@@ -207,7 +214,7 @@ public final class LoopTaskGroup {
             if wasCancelledFromOutside, wasChildCancelled { throw CancellationError() }
             return
         }
-        let isSwallowed = isVoid && isCancelled && !wasCancelledFromOutside && bodyError is CancellationError
+        let isSwallowed = isVoid && wasCancelled && !wasCancelledFromOutside && bodyError is CancellationError
         if !isSwallowed { throw bodyError }
     }
 
@@ -240,5 +247,5 @@ extension Error {
 
 extension LoopTaskGroup: CustomStringConvertible {
     /// Such as `<LoopTaskGroup of <SelectorEventLoop epoll, running>>`.
-    public var description: String { "<LoopTaskGroup of \(loop)\(isCancelled ? ", cancelled" : "")>" }
+    public var description: String { "<LoopTaskGroup of \(loop)\(loop.isOnLoop && wasCancelled ? ", cancelled" : "")>" }
 }

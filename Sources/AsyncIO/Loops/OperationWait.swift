@@ -15,7 +15,8 @@ final class OperationWait: EventSource {
 
     override var isLeftOpen: Bool { false }
 
-    /// Suspends until the operation has completed. Cancelling the task cancels the operation, whose result is dropped then.
+    /// Suspends until the operation has completed. Cancelling the task cancels the operation, whose result is dropped
+    /// then.
     ///
     /// - Returns: The result, or a negated `errno`.
     func result(of operation: ProactorOperation, _ record: TaskRecord?) async throws -> Int {

@@ -6,18 +6,18 @@ import SystemPackage
 
 /// The watch of one descriptor on a completion loop: a poll operation that is submitted again after the source has run.
 ///
-/// Submitting it checks the level, so the source sees what a level-triggered selector reports, and the submission travels with the
-/// next wait. It is a source only so that completions come to it: it is not registered.
+/// Submitting it checks the level, so the source sees what a level-triggered selector reports, and the submission
+/// travels with the next wait. It is a source only so that completions come to it: it is not registered.
 final class Poll: EventSource {
     let source: EventSource
     private let descriptor: FileDescriptor
     private unowned let loop: ProactorEventLoop
-    private var interest: Readiness
+    private var interest: Interest
     /// The operation that reports readiness; the completion of another one is of a former interest.
     private var operation: SlotName?
     private var hasEnded = false
 
-    init(_ descriptor: FileDescriptor, _ source: EventSource, _ interest: Readiness, on loop: ProactorEventLoop) {
+    init(_ descriptor: FileDescriptor, _ source: EventSource, _ interest: Interest, on loop: ProactorEventLoop) {
         self.descriptor = descriptor
         self.source = source
         self.interest = interest
@@ -34,7 +34,7 @@ final class Poll: EventSource {
         operation = try loop.submit(.poll(descriptor, for: interest), for: self)
     }
 
-    func change(to interest: Readiness) throws(Errno) {
+    func change(to interest: Interest) throws(Errno) {
         self.interest = interest
         guard let operation else { return }
         loop.cancel(operation)
@@ -55,7 +55,7 @@ final class Poll: EventSource {
             loop.armLater(self)
         } else {
             // Reported once as ready, so that the next call on the descriptor fails with the reason.
-            source.readiness.formUnion(interest)
+            source.readiness.formUnion(Readiness(interest))
         }
         loop.queue(source)
     }
@@ -67,7 +67,7 @@ final class Poll: EventSource {
         do {
             try arm()
         } catch {
-            source.readiness.formUnion(interest)
+            source.readiness.formUnion(Readiness(interest))
             loop.queue(source)
         }
         return true

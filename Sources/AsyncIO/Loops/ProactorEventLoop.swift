@@ -1,9 +1,10 @@
 package import AsyncIOSystem
 public import Proactors
-import Selectors
+package import Selectors
 package import SystemPackage
 
-/// An event loop over completion: it hands operations to a proactor, which carries them out. asyncio: `ProactorEventLoop`.
+/// An event loop over completion: it hands operations to a proactor, which carries them out. asyncio:
+/// `ProactorEventLoop`.
 open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     private let proactor: any BaseProactor
     /// Emptied at each wait and kept, so that an iteration allocates nothing.
@@ -73,7 +74,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     // MARK: Watching
 
     package override func watch(
-        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness, _ trigger: Trigger
+        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Interest, _ trigger: Trigger
     ) throws(Errno) {
         guard source.name != nil else { throw .invalidArgument }
         try Poll.check(descriptor)
@@ -91,7 +92,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     package override func rewatch(
-        _ descriptor: FileDescriptor, _ source: EventSource, from former: Readiness, to interest: Readiness,
+        _ descriptor: FileDescriptor, _ source: EventSource, from former: Interest, to interest: Interest,
         _ trigger: Trigger
     ) throws(Errno) {
         if former.isEmpty { return try watch(descriptor, source, for: interest, trigger) }

@@ -58,7 +58,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     package override func watch(
-        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Readiness, _ trigger: Trigger
+        _ descriptor: FileDescriptor, _ source: EventSource, for interest: Interest, _ trigger: Trigger
     ) throws(Errno) {
         guard let name = source.name else { throw .invalidArgument }
         let wasUser = core.pointee.descriptors[descriptor.rawValue] === source
@@ -77,7 +77,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
 
     /// Changes the registration that the descriptor's former user has left, which saves a call.
     private final func takeOver(
-        _ descriptor: FileDescriptor, for interest: Readiness, _ trigger: Trigger, token: UInt64
+        _ descriptor: FileDescriptor, for interest: Interest, _ trigger: Trigger, token: UInt64
     ) throws(Errno) {
         do {
             try selector.modify(descriptor, interest: interest, trigger: trigger, token: token)
@@ -95,7 +95,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     package override func isStale(_ descriptor: FileDescriptor) -> Bool { selector.isStale(descriptor) }
 
     package override func rewatch(
-        _ descriptor: FileDescriptor, _ source: EventSource, from former: Readiness, to interest: Readiness,
+        _ descriptor: FileDescriptor, _ source: EventSource, from former: Interest, to interest: Interest,
         _ trigger: Trigger
     ) throws(Errno) {
         guard let name = source.name else { throw .invalidArgument }

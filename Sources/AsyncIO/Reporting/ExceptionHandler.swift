@@ -5,27 +5,37 @@ import Synchronization
 extension EventLoop {
     public typealias ExceptionHandler = (EventLoop, ExceptionContext) throws -> Void
 
-    /// Replaces the handler of uncaught errors; `nil` restores the default one, which writes to standard error.
-    /// asyncio: `set_exception_handler`. The loop's thread.
-    public final func setExceptionHandler(_ handler: ExceptionHandler?) {
-        requireOnLoop("setExceptionHandler")
-        // What the former one captured may call this again when it is released.
-        let former = core.pointee.exceptionHandler.take()
-        core.pointee.exceptionHandler = handler
-        withExtendedLifetime(former) {}
+    /// The handler of errors that no one catches; `nil` means the default handler, which writes to standard error.
+    /// asyncio: `get_exception_handler`, `set_exception_handler`.
+    /// - Thread: the loop's.
+    public final var exceptionHandler: ExceptionHandler? {
+        get {
+            requireOnLoop("exceptionHandler")
+            return core.pointee.exceptionHandler
+        }
+        set {
+            requireOnLoop("exceptionHandler")
+            // What the former one captured may set this again when it is released.
+            let former = core.pointee.exceptionHandler.take()
+            core.pointee.exceptionHandler = newValue
+            withExtendedLifetime(former) {}
+        }
     }
 
-    /// The handler that was set; `nil` means the default one. asyncio: `get_exception_handler`. The loop's thread.
-    public final func getExceptionHandler() -> ExceptionHandler? {
-        requireOnLoop("getExceptionHandler")
-        return core.pointee.exceptionHandler
-    }
-
-    /// Reports an error to the handler. An error in the handler goes to the default one. asyncio: `call_exception_handler`.
+    /// Reports an error to the exception handler: at once on the loop's thread, in its next iteration from another
+    /// thread. asyncio: `call_exception_handler`.
     ///
-    /// Any thread: elsewhere than on the loop it is posted, and the handler called in the loop's next tick, or by its
-    /// close. What a closed loop is told goes to the default handler.
-    public final func callExceptionHandler(_ context: ExceptionContext) {
+    /// An error that the handler throws goes to the default handler. If the loop is closed before its next iteration,
+    /// the close calls the handler. A report from another thread to a closed loop goes to the default handler.
+    ///
+    /// - Thread: any. Hence the context is `sending`: its ``ExceptionContext/protocol`` must not be in use elsewhere.
+    ///   What a protocol's own functions throw is reported with the protocol.
+    public final func callExceptionHandler(_ context: sending ExceptionContext) {
+        report(context)
+    }
+
+    /// Reports an error to the exception handler. For the library: what the context names belongs to the loop.
+    final func report(_ context: ExceptionContext) {
         // Not `isOnLoop`: before the first run, another thread may begin it at any moment.
         guard isRunningHere || isOwnedHere else { return reportLater(context) }
         core.pointee.unhandledErrors += 1
@@ -46,7 +56,7 @@ extension EventLoop {
     /// Reports what was called on a closed loop and cannot throw. Once per loop.
     final func reportUseAfterClose(_ function: StaticString) {
         if hasReportedUseAfterClose.exchange(true, ordering: .relaxed) { return }
-        callExceptionHandler(
+        report(
             ExceptionContext(message: "\(function) on a closed event loop", error: EventLoopError.closed))
     }
 
@@ -56,7 +66,7 @@ extension EventLoop {
         do {
             try body()
         } catch {
-            callExceptionHandler(ExceptionContext(message: "Exception in callback", error: error, callSite: site()))
+            report(ExceptionContext(message: "Exception in callback", error: error, callSite: site()))
         }
     }
 }

@@ -12,12 +12,12 @@ private final class LateReport: LoopMessage, @unchecked Sendable {
     }
 
     override func deliver(on loop: EventLoop) {
-        loop.callExceptionHandler(context)
+        loop.report(context)
     }
 
     /// The loop is being closed, by this thread, and its handler still there; or it was dropped without a close.
     override func discard() {
-        if let loop { loop.callExceptionHandler(context) } else { context.writeToStandardError() }
+        if let loop { loop.report(context) } else { context.writeToStandardError() }
     }
 }
 
@@ -27,6 +27,6 @@ extension EventLoop {
     final func reportLater(_ context: ExceptionContext) {
         if post(LateReport(context, of: self)) { return }
         // The loop is closed.
-        if isOwnedHere { callExceptionHandler(context) } else { context.writeToStandardError() }
+        if isOwnedHere { report(context) } else { context.writeToStandardError() }
     }
 }

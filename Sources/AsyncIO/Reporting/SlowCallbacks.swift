@@ -50,7 +50,7 @@ extension EventLoop {
         }
         let ended = now
         let duration = began.duration(to: ended)
-        guard duration >= core.pointee.debug.slowCallbackDuration else { return ended }
+        guard duration >= core.pointee.debug.options.slowCallbackDuration else { return ended }
         warnOfSlow(subject, duration)
         return now
     }

@@ -1,102 +1,107 @@
-public import AsyncIOSystem
-import CAsyncIO
+import AsyncIOSystem
 import SystemPackage
 
-/// Asks blocking questions about host names, on threads of its own, which exist only while they have work.
+/// Looks up host names on threads of its own, which exist only while there are lookups.
 ///
-/// Not a pool that others use too: sleeping jobs would look like a name server that does not answer.
+/// Lookups of the same name and port share a thread and an answer: many clients of one target whose name servers are
+/// silent need one thread. An answer is not cached.
 final class Resolver: Sendable {
+    /// Blocks its thread until the answer is known.
     typealias Ask = @Sendable (_ host: String, _ port: UInt16) -> Result<[SocketAddress], EventLoopError>
-    typealias StartThread = @Sendable (Resolver) -> CInt
 
-    /// The process's, which asks getaddrinfo(3).
-    static let shared = Resolver(ask: LookUp.askSystem)
+    /// The resolver of the process, which calls getaddrinfo(3).
+    static let shared = Resolver(ask: SystemResolver.addresses)
 
-    /// A name whose servers are silent holds its thread for half a minute, so there is a thread for each lookup up to
-    /// this limit. Not without one: a thousand hung lookups must not be a thousand stacks.
+    /// A name whose servers are silent blocks its thread for half a minute, so there is a thread for each lookup up to
+    /// this limit. There must be one: a thousand such lookups must not need a thousand stacks.
     static let defaultThreadLimit = 64
-    /// Lookups that may wait for a thread. More are an error, not more memory.
-    static let mostWaiting = 1_000
-    /// RFC 1035, 2.3.4: longer names cannot be asked for. Never cut: another name would be asked for instead.
-    private static let longestNameBytes = 253
+    /// How many lookups may wait for a thread. A further one is an error instead of more memory.
+    static let maxWaiting = 1_000
+    /// RFC 1035, 2.3.4. A longer name is rejected, never truncated, which would make it another name.
+    private static let maxNameBytes = 253
 
-    /// Lookups of the same name share a thread and an answer: many clients of one target whose name hangs need one thread.
-    private struct Question: Hashable {
+    private struct Key: Hashable {
         let host: String
         let port: UInt16
 
-        init(_ lookUp: LookUp) {
-            (host, port) = (lookUp.host, lookUp.port)
+        init(_ lookup: HostLookup) {
+            (host, port) = (lookup.host, lookup.port)
+        }
+    }
+
+    /// A name and the lookups that wait for its addresses.
+    ///
+    /// SAFETY: `answer` is written and read by the thread that performs the question; `lookups` and `hasBegun` are
+    /// guarded by the resolver's lock.
+    private final class Question: WorkItem, @unchecked Sendable {
+        let key: Key
+        let resolver: Resolver
+        /// Empty if all of them were cancelled after the question had begun.
+        var lookups: [HostLookup]
+        var hasBegun = false
+        private var answer: Result<[SocketAddress], EventLoopError> = .failure(.closed)
+
+        init(_ lookup: HostLookup, _ resolver: Resolver) {
+            key = Key(lookup)
+            lookups = [lookup]
+            self.resolver = resolver
+        }
+
+        func perform() {
+            resolver.state.withLock { _ in hasBegun = true }
+            answer = resolver.ask(key.host, key.port)
+        }
+
+        func finish() {
+            resolver.finish(self, answer)
+        }
+
+        func fail(_ error: Errno) {
+            resolver.finish(
+                self,
+                .failure(
+                    EventLoopError(
+                        .resolverFailed, "cannot resolve '\(key.host)': no thread could be started: \(error)")))
         }
     }
 
     private struct State {
-        var threadLimit: Int
-        /// What no thread has begun to ask, in order.
-        var waiting: [Question] = []
-        /// Who waits for the answer, of those and of what is being asked. Nobody may be left for the latter.
-        var askers: [Question: [LookUp]] = [:]
-        /// Lookups that joined others of the same name.
-        var joined = 0
-        /// Threads that were started and have not found the queue empty.
-        var threads = 0
-        /// Those of them that are asking.
-        var asking = 0
-
-        /// Lookups that no thread is about to take; negative when threads outnumber them.
-        var unserved: Int { waiting.count - (threads - asking) }
-
-        mutating func takeAskers(of question: Question) -> [LookUp] {
-            let taken = askers.removeValue(forKey: question) ?? []
-            joined -= max(0, taken.count - 1)
-            return taken
-        }
+        /// What waits for a thread or is being asked.
+        var questions: [Key: Question] = [:]
+        /// How many lookups share the question of an earlier one.
+        var sharing = 0
     }
 
-    private enum Start {
-        case refused, queued, queuedForNewThread
-    }
-
+    let workers: WorkerThreads
     private let ask: Ask
-    private let startThread: StartThread
-    private let state: Locked<State>
+    private let state = Locked(State())
 
     /// - Parameters:
     ///   - threadLimit: The most threads at a time, at least one.
-    ///   - startThread: Starts a thread that does the resolver's work, or returns `-errno`.
-    ///   - ask: Blocks its thread until the answer is known.
+    ///   - startThread: Replaces the start of a thread, for tests.
     init(
-        threadLimit: Int = Resolver.defaultThreadLimit, startThread: @escaping StartThread = Resolver.startSystemThread,
-        ask: @escaping Ask
+        threadLimit: Int = Resolver.defaultThreadLimit,
+        startThread: @escaping WorkerThreads.StartThread = WorkerThreads.startSystemThread, ask: @escaping Ask
     ) {
-        state = Locked(State(threadLimit: threadLimit))
-        self.startThread = startThread
+        workers = WorkerThreads(
+            name: "asyncio-resolve", threadLimit: threadLimit, queueLimit: Self.maxWaiting, startThread: startThread)
         self.ask = ask
     }
 
-    /// The most threads at a time. Any thread. A higher limit serves lookups that wait at once; above a lower one,
-    /// threads end as they finish what they ask.
+    /// The most threads at a time. Any thread.
     var threadLimit: Int {
-        get { state.withLock { $0.threadLimit } }
-        set {
-            let missing = state.withLock { state in
-                state.threadLimit = newValue
-                let missing = max(0, min(state.unserved, newValue - state.threads))
-                state.threads += missing
-                return missing
-            }
-            for _ in 0..<missing { addThread() }
+        get { workers.threadLimit }
+        set { workers.threadLimit = newValue }
+    }
+
+    /// Lookups whose question has not begun. Any thread, for reports.
+    var waitingCount: Int {
+        state.withLock { state in
+            state.questions.values.reduce(0) { $1.hasBegun ? $0 : $0 + $1.lookups.count }
         }
     }
 
-    /// Lookups that have not begun. Any thread, for reports.
-    var waitingCount: Int {
-        state.withLock { state in state.waiting.reduce(0) { $0 + (state.askers[$1]?.count ?? 0) } }
-    }
-    /// Threads that have not ended. Any thread, for reports.
-    var threadCount: Int { state.withLock { $0.threads } }
-
-    /// What needs no resolver: literals, and the wildcards of all interfaces.
+    /// The addresses of a host that needs no lookup: a literal, or `nil` or `""` for all interfaces.
     static func literal(host: String?, port: UInt16) -> [SocketAddress]? {
         guard let host, !host.isEmpty else {
             return ["0.0.0.0", "::"].compactMap { SocketAddress(literal: $0, port: port) }
@@ -104,167 +109,73 @@ final class Resolver: Sendable {
         return SocketAddress(literal: host, port: port).map { [$0] }
     }
 
+    /// Throws `.unknownHost` for a name that cannot be looked up.
     static func check(_ host: String) throws(EventLoopError) {
         if host.utf8.contains(0) {
             throw EventLoopError(.unknownHost, "a host name must not contain a zero byte")
         }
-        if host.utf8.count > longestNameBytes {
+        if host.utf8.count > maxNameBytes {
             throw EventLoopError(
                 .unknownHost,
-                "a host name of \(host.utf8.count) bytes is longer than the \(longestNameBytes) that DNS allows")
+                "a host name of \(host.utf8.count) bytes is longer than the \(maxNameBytes) that DNS allows")
         }
     }
 
-    /// Queues `lookUp`, which is told its answer on one of the resolver's threads. Any thread.
-    func begin(_ lookUp: LookUp) throws(EventLoopError) {
+    /// Begins `lookup`, and finishes it later with its answer, or with `.tooManyLookups`. Any thread.
+    func begin(_ lookup: HostLookup) {
+        enum Start {
+            case shared, refused
+            case asked(Question)
+        }
         let start = state.withLock { state -> Start in
-            let question = Question(lookUp)
-            if state.askers[question] != nil {
-                if state.joined >= Self.mostWaiting { return .refused }
-                state.joined += 1
-                state.askers[question]?.append(lookUp)
-                return .queued
+            guard let question = state.questions[Key(lookup)] else {
+                let question = Question(lookup, self)
+                state.questions[question.key] = question
+                return .asked(question)
             }
-            let unserved = state.unserved
-            if unserved >= Self.mostWaiting { return .refused }
-            state.waiting.append(question)
-            state.askers[question] = [lookUp]
-            guard unserved >= 0, state.threads < state.threadLimit else { return .queued }
-            state.threads += 1
-            return .queuedForNewThread
+            if !question.lookups.isEmpty {
+                if state.sharing >= Self.maxWaiting { return .refused }
+                state.sharing += 1
+            }
+            question.lookups.append(lookup)
+            return .shared
         }
         switch start {
-        case .queued: break
-        case .queuedForNewThread: addThread()
-        case .refused:
-            throw EventLoopError(
-                .tooManyLookups, "cannot resolve '\(lookUp.host)': \(Self.mostWaiting) lookups are waiting already")
+        case .shared: break
+        case .refused: lookup.finish(Self.tooManyLookups(of: lookup.host))
+        case .asked(let question):
+            if !workers.submit(question) { finish(question, Self.tooManyLookups(of: lookup.host)) }
         }
     }
 
-    /// Starts a thread that is counted already.
-    private func addThread() {
-        let result = startThread(self)
-        if result < 0 { threadIsMissing(Errno(rawValue: -result)) }
-    }
-
-    /// Nobody waits for `lookUp` any more: it is not asked, unless it was already. Any thread.
-    func abandon(_ lookUp: LookUp) {
+    /// Ends the wait of `lookup` without an answer. Its question is withdrawn if it has not begun and no other lookup
+    /// shares it. Any thread.
+    func abandon(_ lookup: HostLookup) {
         state.withLock { state in
-            let question = Question(lookUp)
-            guard var askers = state.askers[question], let index = askers.firstIndex(where: { $0 === lookUp }) else {
-                return
-            }
-            askers.remove(at: index)
-            if !askers.isEmpty { state.joined -= 1 }
-            state.askers[question] = askers
-            if askers.isEmpty, let index = state.waiting.firstIndex(of: question) {
-                state.waiting.remove(at: index)
-                state.askers[question] = nil
+            guard let question = state.questions[Key(lookup)],
+                let index = question.lookups.firstIndex(where: { $0 === lookup })
+            else { return }
+            question.lookups.remove(at: index)
+            if !question.lookups.isEmpty {
+                state.sharing -= 1
+            } else if workers.withdraw(question) {
+                state.questions[question.key] = nil
             }
         }
     }
 
-    /// A thread's life.
-    func work() {
-        while let question = next() {
-            let answer = ask(question.host, question.port)
-            // First: who gets the answer and asks for the next name finds this thread free.
-            let askers = state.withLock { state in
-                state.asking -= 1
-                return state.takeAskers(of: question)
-            }
-            for lookUp in askers { lookUp.finish(answer) }
+    private func finish(_ question: Question, _ answer: Result<[SocketAddress], EventLoopError>) {
+        let lookups = state.withLock { state in
+            state.questions[question.key] = nil
+            state.sharing -= max(0, question.lookups.count - 1)
+            defer { question.lookups = [] }
+            return question.lookups
         }
+        for lookup in lookups { lookup.finish(answer) }
     }
 
-    private func next() -> Question? {
-        state.withLock { state in
-            guard !state.waiting.isEmpty, state.threads <= state.threadLimit else {
-                state.threads -= 1
-                return nil
-            }
-            state.asking += 1
-            return state.waiting.removeFirst()
-        }
-    }
-
-    private static let startSystemThread: StartThread = { resolver in
-        let argument = Unmanaged.passRetained(resolver)
-        let body: @convention(c) (UnsafeMutableRawPointer) -> Void = { argument in
-            Unmanaged<Resolver>.fromOpaque(argument).takeRetainedValue().work()
-        }
-        let result = aio_thread_start(body, argument.toOpaque(), "asyncio-resolve")
-        if result < 0 { argument.release() }
-        return result
-    }
-
-    /// The other threads take what waits. Without any, nobody would.
-    private func threadIsMissing(_ error: Errno) {
-        let stranded = state.withLock { state -> [LookUp] in
-            state.threads -= 1
-            guard state.threads == 0 else { return [] }
-            defer { state.waiting = [] }
-            return state.waiting.flatMap { state.takeAskers(of: $0) }
-        }
-        for lookUp in stranded {
-            lookUp.finish(
-                .failure(
-                    EventLoopError(
-                        .resolverFailed, "cannot resolve '\(lookUp.host)': no thread could be started: \(error)")))
-        }
-    }
-}
-
-extension EventLoop {
-    /// The addresses of a host, in the order that the system prefers. asyncio: `getaddrinfo`.
-    ///
-    /// Literals are not looked up. A host of `nil` or `""` means all interfaces. Up to ``resolverThreadLimit`` lookups
-    /// of the process are under way at a time, each on a thread of its own; the others wait. Cancelling takes a lookup
-    /// back, or abandons it when it is under way. Throws
-    /// `.unknownHost` or, when the resolver cannot say, `.resolverFailed`, both with its reason; `.tooManyLookups`,
-    /// `.closed`, `CancellationError`.
-    public final func resolve(host: String?, port: UInt16) async throws -> [SocketAddress] {
-        try await resolve(host: host, port: port, by: .shared)
-    }
-
-    /// The most host names that the process looks up at a time, on a thread each; 64 by default.
-    ///
-    /// The system's resolver, getaddrinfo(3), blocks its thread until it has an answer: half a minute for a name whose
-    /// servers are silent. As many such names at a time make every other lookup wait; lookups of the same name share a thread. Threads are started when they are
-    /// needed and end when no lookup waits. A new limit holds at once, but for threads that are in use. Traps below 1.
-    /// - Thread: any.
-    public static var resolverThreadLimit: Int {
-        get { Resolver.shared.threadLimit }
-        set {
-            precondition(newValue > 0, "EventLoop.resolverThreadLimit must be positive, not \(newValue)")
-            Resolver.shared.threadLimit = newValue
-        }
-    }
-
-    /// As `resolve(host:port:)`, by a resolver of one's own.
-    final func resolve(host: String?, port: UInt16, by resolver: Resolver) async throws -> [SocketAddress] {
-        if let addresses = Resolver.literal(host: host, port: port) { return addresses }
-        guard let host else { return [] }
-        try Resolver.check(host)
-        return try await atHome { record in
-            if isClosed { throw EventLoopError.closed }
-            // It would have to wait, and a cancelled task does not.
-            try Task.checkCancellation()
-            let began = now
-            let token = makeWaiter()
-            let lookUp = LookUp(host: host, port: port, inbox: inbox, token: token)
-            do {
-                try resolver.begin(lookUp)
-            } catch {
-                discardWaiter(token)
-                throw error
-            }
-            let outcome = await suspend(token, record)
-            if outcome != .ready { resolver.abandon(lookUp) }
-            warnOfLookUp(of: host, since: began)
-            try check(outcome)
-            return try lookUp.answer.get()
-        }
+    private static func tooManyLookups(of host: String) -> Result<[SocketAddress], EventLoopError> {
+        .failure(
+            EventLoopError(.tooManyLookups, "cannot resolve '\(host)': \(maxWaiting) lookups are waiting already"))
     }
 }

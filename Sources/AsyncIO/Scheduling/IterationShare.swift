@@ -1,7 +1,7 @@
 /// How much one connection may move in one tick while its task never has to wait: 256 KiB, or 16 small calls.
 ///
-/// Without it, a peer that is as fast as the task keeps the loop's thread for itself: timers, signals and other connections
-/// would wait for as long as it likes.
+/// Without it, a peer that is as fast as the task keeps the loop's thread for itself: timers, signals and other
+/// connections would wait for as long as it likes.
 struct IterationShare {
     static let bytesPerIteration = 256 * 1024
     /// What a call costs beside its bytes, counted as bytes.

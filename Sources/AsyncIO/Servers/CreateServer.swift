@@ -8,12 +8,12 @@ extension EventLoop {
     /// let server = try await loop.createServer(host: "127.0.0.1", port: 8888) { Echo() }
     /// ```
     ///
-    /// Every address of `host` is listened on; `nil` or `""` means all interfaces, those of IPv4 and of IPv6 by a socket each.
-    /// Of a name's addresses, and of all interfaces, those are left out whose family the system does not have; an address
-    /// that is written out has to be had. Port 0 lets the system choose one, the same for all addresses; see ``Server/localAddresses``. On the loop; elsewhere
-    /// it throws `.wrongThread`, since the factory is called on the loop's thread. Throws an `IOError` that names the
-    /// address, `CancellationError` in a cancelled task, or what ``resolve(host:port:)`` throws; what was opened before the
-    /// error is closed.
+    /// Every address of `host` is listened on; `nil` or `""` means all interfaces, those of IPv4 and of IPv6 by a
+    /// socket each. Of a name's addresses, and of all interfaces, those are left out whose family the system does not
+    /// have; an address that is written out has to be had. Port 0 lets the system choose one, the same for all
+    /// addresses; see ``Server/localAddresses``. On the loop; elsewhere it throws `.wrongThread`, since the factory is
+    /// called on the loop's thread. Throws an `IOError` that names the address, `CancellationError` in a cancelled
+    /// task, or what ``resolve(host:port:)`` throws; what was opened before the error is closed.
     public final func createServer(
         host: String? = nil, port: UInt16, options: ServerOptions = ServerOptions(),
         fileID: StaticString = #fileID, line: UInt = #line,
@@ -23,7 +23,8 @@ extension EventLoop {
             listed: [host], port: port, options, CallSite(fileID: fileID, line: line), makeProtocol)
     }
 
-    /// As `createServer` of a host, on every address of several hosts, each address once. Throws `.invalidArgument` for none.
+    /// As `createServer` of a host, on every address of several hosts, each address once. Throws `.invalidArgument` for
+    /// none.
     public final func createServer(
         hosts: [String], port: UInt16, options: ServerOptions = ServerOptions(),
         fileID: StaticString = #fileID, line: UInt = #line,
@@ -43,11 +44,13 @@ extension EventLoop {
         return server
     }
 
-    /// Serves on sockets that were bound elsewhere, such as those of a service manager. asyncio: `create_server(sock=)`.
+    /// Serves on sockets that were bound elsewhere, such as those of a service manager. asyncio:
+    /// `create_server(sock=)`.
     ///
-    /// They may listen already. They belong to this call, which makes them non-blocking: the server closes them, and so does
-    /// an error; do not close them. Only `.descriptorInUse`, for one that this loop uses already, leaves that one alone.
-    /// Throws `.invalidArgument` unless they are stream sockets, each given once, and as `createServer` of a host.
+    /// They may listen already. They belong to this call, which makes them non-blocking: the server closes them, and so
+    /// does an error; do not close them. Only `.descriptorInUse`, for one that this loop uses already, leaves that one
+    /// alone. Throws `.invalidArgument` unless they are stream sockets, each given once, and as `createServer` of a
+    /// host.
     public final func createServer(
         sockets: [Socket], options: ServerOptions = ServerOptions(),
         fileID: StaticString = #fileID, line: UInt = #line,
@@ -74,7 +77,8 @@ extension EventLoop {
     private static func serve(_ makeProtocol: @escaping () throws -> any StreamProtocol) -> Accepted {
         { loop, server, driver, peer in
             let transport = StreamTransport(
-                loop: loop, driver: driver, consumer: try makeProtocol(), peerAddress: peer, acceptedBy: server.connectionOrigin)
+                loop: loop, driver: driver, consumer: try makeProtocol(), peerAddress: peer,
+                acceptedBy: server.connectionOrigin)
             transport.start()
         }
     }

@@ -4,12 +4,14 @@ import SystemPackage
 
 /// One listening socket of a server: what happens to its clients, and when accepting pauses.
 final class Listener {
-    /// How long to back off when descriptors or memory ran out, unless this loop closes a descriptor before, and how often to
-    /// report it. asyncio backs off for a second, which is then also how long clients wait when descriptors are free again.
+    /// How long to back off when descriptors or memory ran out, unless this loop closes a descriptor before, and how
+    /// often to report it. asyncio backs off for a second, which is then also how long clients wait when descriptors
+    /// are free again.
     private static let retryDelay = Duration.milliseconds(100)
     private static let reportInterval = Duration.seconds(1)
 
-    /// Errors without a connection in between that are taken for clients that are gone; more mean that the socket is broken.
+    /// Errors without a connection in between that are taken for clients that are gone; more mean that the socket is
+    /// broken.
     private static let mostFailuresInARow = 64
 
     /// So that a flood of connections leaves time for those that are open.
@@ -82,7 +84,7 @@ final class Listener {
                 throw error
             }
         } catch {
-            loop.callExceptionHandler(
+            loop.report(
                 ExceptionContext(
                     message: "Error while accepting a connection from \(peer?.description ?? "a client")", error: error,
                     origin: origin))
@@ -108,7 +110,8 @@ final class Listener {
         backOff(IOError(error, operation: "accept on", address: localAddress), reason: "\(error)")
     }
 
-    /// The connection stays in the kernel's queue, or the socket itself is broken: it would be reported in each iteration.
+    /// The connection stays in the kernel's queue, or the socket itself is broken: it would be reported in each
+    /// iteration.
     private func backOff(_ error: any Error, reason: String) {
         stop()
         retry = loop.callLater(after: Self.retryDelay) { [self] in resume() }
@@ -127,7 +130,7 @@ final class Listener {
             message: "accept on \(address) failed: \(cause); backing off for \(delay) ms", error: error, origin: origin,
             socket: driver.socket.descriptor)
         context.messageContainsError = true
-        loop.callExceptionHandler(context)
+        loop.report(context)
     }
 
     private func resume() {

@@ -4,10 +4,11 @@ public import AsyncIOSystem
 extension Server {
     /// Accepts connections until the server is closed. asyncio: `serve_forever`.
     ///
-    /// Returns when somebody has called ``close()`` and the last connection has ended. When its task is cancelled, it closes
-    /// the server, gives its connections `grace` to end, aborts those that do not, and throws `CancellationError`. (asyncio
-    /// waits for them without a bound.) Throws `.busy` while another task is in it, `.closed`, `.wrongThread`.
-    public func serveForever(grace: Duration = .seconds(1)) async throws {
+    /// Returns when somebody has called ``close()`` and the last connection has ended. When its task is cancelled, it
+    /// closes the server, gives its connections `grace` to end, aborts those that do not, and throws
+    /// `CancellationError`. (asyncio waits for them without a bound.) Throws `.busy` while another task is in it,
+    /// `.closed`, `.wrongThread`.
+    public func serveForever(shutDownWithin grace: Duration = .seconds(1)) async throws {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.serveForever") }
         if isServedForever {
             throw EventLoopError(.busy, "another task is already in serveForever() of this server")
@@ -23,12 +24,12 @@ extension Server {
         }
     }
 
-    /// Calls `body`, then closes the server, gives its connections `grace` to end and aborts those that do not; also when
-    /// `body` throws or its task is cancelled. asyncio: `async with server`.
-    public func whileServing<Result>(
-        grace: Duration = .seconds(1), _ body: @concurrent () async throws -> Result
+    /// Calls `body`, then closes the server, gives its connections `grace` to end and aborts those that do not; also
+    /// when `body` throws or its task is cancelled. asyncio: `async with server`.
+    public func withServing<Result>(
+        shutDownWithin grace: Duration = .seconds(1), _ body: @concurrent () async throws -> Result
     ) async throws -> Result {
-        guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.whileServing") }
+        guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.withServing") }
         try startServing()
         let result: Result
         do {
@@ -41,12 +42,14 @@ extension Server {
         return result
     }
 
-    /// Stops listening, lets open connections end until `deadline`, and aborts those that have not. How many those were.
+    /// Closes the server, waits for its connections until `deadline`, and aborts those that are still open then.
     ///
-    /// Cancelled, it aborts them at once and throws `CancellationError`. Throws as ``waitClosed()``.
+    /// A cancelled task aborts them at once and throws `CancellationError`. Throws as ``waitClosed()``.
+    ///
+    /// - Returns: How many connections were aborted.
     @discardableResult
-    public func drain(deadline: LoopInstant) async throws -> Int {
-        guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.drain") }
+    public func shutDown(by deadline: LoopInstant) async throws -> Int {
+        guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.shutDown") }
         close()
         var aborted = 0
         let timer = loop.callAt(deadline) { [self] in
@@ -63,19 +66,20 @@ extension Server {
         return aborted
     }
 
-    /// As `drain(deadline:)`, from now on.
+    /// Closes the server, gives its connections `time` to end, and aborts those that are still open then. As
+    /// ``shutDown(by:)``.
     @discardableResult
-    public func drain(within time: Duration) async throws -> Int {
-        guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.drain") }
-        return try await drain(deadline: loop.now.advanced(by: time))
+    public func shutDown(within time: Duration) async throws -> Int {
+        guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.shutDown") }
+        return try await shutDown(by: loop.now.advanced(by: time))
     }
 
-    /// Drains in a task of its own, since a cancelled one cannot wait.
+    /// Shuts down in a task of its own, since a cancelled one cannot wait.
     private func finish(grace: Duration) async throws {
         close()
         if connectionCount == 0 || loop.isClosed { return }
-        try await loop.createTask(name: "server drain", eagerStart: true) { [self] in
-            _ = try await drain(within: grace)
+        try await loop.createTask(name: "server shut down", eagerStart: true) { [self] in
+            _ = try await shutDown(within: grace)
         }.value
     }
 }

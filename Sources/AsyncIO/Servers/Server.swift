@@ -6,10 +6,9 @@ import SystemPackage
 /// It listens until ``close()``, whether or not the reference is kept. The loop's thread.
 public final class Server: ConnectionOwner {
     public let loop: EventLoop
-    /// The addresses that it listens on, with the ports that the system chose.
-    public private(set) var localAddresses: [SocketAddress] = []
-    /// How many connections it has accepted.
-    public private(set) var acceptedCount = 0
+    private var addresses: [SocketAddress] = []
+    private var acceptedConnections = 0
+    private var openConnections = 0
 
     /// Where it was made.
     var origin: CallSite { connectionOrigin.site }
@@ -29,13 +28,13 @@ public final class Server: ConnectionOwner {
 
     func add(_ listener: Listener) {
         listeners.append(listener)
-        if let address = listener.localAddress { localAddresses.append(address) }
+        if let address = listener.localAddress { addresses.append(address) }
     }
 
     /// Begins to accept connections, unless it has already. Idempotent. asyncio: `start_serving`.
     ///
-    /// Needed only with ``ServerOptions/startsServing`` off. Throws an `IOError` that names the address, and `.closed`. It may be
-    /// called again after that: until it succeeds, no connection is accepted on any address.
+    /// Needed only with ``ServerOptions/startsServing`` off. Throws an `IOError` that names the address, and `.closed`.
+    /// It may be called again after that: until it succeeds, no connection is accepted on any address.
     public func startServing() throws {
         loop.requireOnLoop("Server.startServing")
         if isClosed { throw EventLoopError(.closed, "the server is closed") }
@@ -52,17 +51,39 @@ public final class Server: ConnectionOwner {
         hasStarted = true
     }
 
-    /// Whether it accepts connections. asyncio: `is_serving`.
-    public var isServing: Bool { !isClosed && hasStarted && !loop.isClosed }
+    /// The addresses that the server listens on, with the ports that the system chose.
+    /// - Thread: the loop's.
+    public var localAddresses: [SocketAddress] {
+        loop.requireOnLoop("Server.localAddresses")
+        return addresses
+    }
+
+    /// How many connections the server has accepted.
+    /// - Thread: the loop's.
+    public var acceptedCount: Int {
+        loop.requireOnLoop("Server.acceptedCount")
+        return acceptedConnections
+    }
+
+    /// How many of its connections are open.
+    /// - Thread: the loop's.
+    public var connectionCount: Int {
+        loop.requireOnLoop("Server.connectionCount")
+        return openConnections
+    }
+
+    /// Whether the server accepts connections. asyncio: `is_serving`.
+    /// - Thread: the loop's.
+    public var isServing: Bool {
+        loop.requireOnLoop("Server.isServing")
+        return !isClosed && hasStarted && !loop.isClosed
+    }
 
     /// The sockets that it listens on; none once it is closed. asyncio: `sockets`.
     public var sockets: [TransportSocket] {
         loop.requireOnLoop("Server.sockets")
         return listeners.map { TransportSocket($0) }
     }
-
-    /// How many of its connections are open.
-    public private(set) var connectionCount = 0
 
     /// Stops listening. Open connections stay. Idempotent. asyncio: `close`.
     public func close() {
@@ -77,8 +98,8 @@ public final class Server: ConnectionOwner {
 
     /// Returns when the server is closed *and* its last connection has ended. asyncio: `wait_closed`, as since 3.12.
     ///
-    /// Clients that do not end keep it waiting: see `drain`, ``closeClients()`` and ``abortClients()``. Throws
-    /// `CancellationError`, `.closed`, and `.wrongThread` off the loop.
+    /// Clients that do not end keep it waiting: see ``shutDown(within:)``, ``closeClients()`` and ``abortClients()``.
+    /// Throws `CancellationError`, `.closed`, and `.wrongThread` off the loop.
     public func waitClosed() async throws {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.waitClosed") }
         try await loop.atHome { record in
@@ -93,11 +114,11 @@ public final class Server: ConnectionOwner {
         }
     }
 
-    /// Closes every open connection after what is queued was sent, and the rest of what its handler is writing. asyncio:
-    /// `close_clients`.
+    /// Closes every open connection after what is queued was sent, and the rest of what its handler is writing.
+    /// asyncio: `close_clients`.
     ///
-    /// A client that does not read keeps its connection until nothing could be sent for a minute: `drain` and
-    /// ``abortClients()`` have bounds of the caller's.
+    /// A client that does not read keeps its connection until nothing could be sent for a minute: ``shutDown(within:)``
+    /// and ``abortClients()`` are faster.
     public func closeClients() {
         loop.requireOnLoop("Server.closeClients")
         for connection in connections { connection.close() }
@@ -109,8 +130,8 @@ public final class Server: ConnectionOwner {
         for connection in connections { connection.abort() }
     }
 
-    /// The connections that are open. They are found through the loop, because a list of the server's own would cost memory for
-    /// each connection, and it is needed only when all of them are closed.
+    /// The connections that are open. They are found through the loop, because a list of the server's own would cost
+    /// memory for each connection, and it is needed only when all of them are closed.
     private var connections: [StreamTransport] {
         loop.core.pointee.sources.names.compactMap { name in
             let driver = loop.core.pointee.sources[name]?.pointee as? StreamDriver
@@ -119,15 +140,15 @@ public final class Server: ConnectionOwner {
         }
     }
 
-    private var isDone: Bool { isClosed && connectionCount == 0 }
+    private var isDone: Bool { isClosed && openConnections == 0 }
 
     func connectionBegan() {
-        acceptedCount += 1
-        connectionCount += 1
+        acceptedConnections += 1
+        openConnections += 1
     }
 
     func connectionEnded() {
-        connectionCount -= 1
+        openConnections -= 1
         wakeIfDone()
     }
 
@@ -137,10 +158,13 @@ public final class Server: ConnectionOwner {
     }
 }
 
+@available(*, unavailable, message: "a server belongs to its loop; use it in callbacks and tasks of the loop")
+extension Server: Sendable {}
+
 extension Server: CustomStringConvertible {
     /// The addresses and the state, such as `<Server 127.0.0.1:8888, serving, 3 connections>`.
     public var description: String {
-        let addresses = localAddresses.map(\.description).joined(separator: ", ")
+        let addresses = addresses.map(\.description).joined(separator: ", ")
         guard loop.isOnLoop else { return "<Server \(addresses), on another thread's loop>" }
         let count = connectionCount
         let state = isServing ? "serving" : sockets.isEmpty ? "closed" : "not serving"

@@ -7,9 +7,10 @@ import SystemPackage
 extension EventLoop {
     /// Connects `socket` to `address`. asyncio: `sock_connect`.
     ///
-    /// The `IOError` of a failure names the address. The socket stays yours in any case, also when this is cancelled. The
-    /// attempt then goes on in the kernel: another call with the same address joins it, and for another address a new socket is
-    /// needed. A unix server whose queue is full refuses with `EAGAIN`, since the system has no way to wait for it.
+    /// The `IOError` of a failure names the address. The socket stays yours in any case, also when this is cancelled.
+    /// The attempt then goes on in the kernel: another call with the same address joins it, and for another address a
+    /// new socket is needed. A unix server whose queue is full refuses with `EAGAIN`, since the system has no way to
+    /// wait for it.
     public final func sockConnect(_ socket: Socket, to address: SocketAddress) async throws {
         do {
             try await connect(socket, to: address, "sockConnect") {}
@@ -18,8 +19,8 @@ extension EventLoop {
         }
     }
 
-    /// Connects `socket` and calls `whenConnected` while no other task can use the socket. A driver that is created there takes over
-    /// the registration with the poller.
+    /// Connects `socket` and calls `whenConnected` while no other task can use the socket. A driver that is created
+    /// there takes over the registration with the poller.
     ///
     /// Throws an `Errno` if the connection cannot be established, and what `sockConnect` throws.
     final nonisolated(nonsending) func connect<Result>(
@@ -35,8 +36,8 @@ extension EventLoop {
             while !isConnected {
                 _ = try await watcher.wait(for: .write, record)
                 if let error = socket.pendingError() { throw error }
-                // Writable and without an error is connected, unless somebody has shut the socket down, or has taken the
-                // error: then no attempt is in progress, and the same event would come again and again.
+                // Writable and without an error is connected, unless somebody has shut the socket down, or has taken
+                // the error: then no attempt is in progress, and the same event would come again and again.
                 if let peer = socket.peerAddress {
                     try checkJoined(peer, address)
                     isConnected = true
@@ -68,8 +69,8 @@ extension EventLoop {
 
     /// Waits for a client of a listening socket. The new socket is non-blocking, and yours. asyncio: `sock_accept`.
     ///
-    /// A cancelled task accepts nobody, also if a client is waiting, so that a cancelled accept loop ends. A client that has
-    /// gone before it was accepted is passed over. The address is `nil` for a family that is not known here.
+    /// A cancelled task accepts nobody, also if a client is waiting, so that a cancelled accept loop ends. A client
+    /// that has gone before it was accepted is passed over. The address is `nil` for a family that is not known here.
     public final func sockAccept(_ socket: Socket) async throws -> (socket: Socket, peer: SocketAddress?) {
         try Task.checkCancellation()
         return try await whenReady(socket, .read, "sockAccept", mayBlock: true) {

@@ -1,7 +1,8 @@
 public import AsyncIOSystem
 
 extension EventLoop {
-    /// Listens for TCP connections; each is handled by a task of its own, on the loop's thread. asyncio: `start_server`.
+    /// Listens for TCP connections; each is handled by a task of its own, on the loop's thread. asyncio:
+    /// `start_server`.
     ///
     /// ```swift
     /// let server = try await loop.startServer(host: "127.0.0.1", port: 8888) { reader, writer in
@@ -26,7 +27,8 @@ extension EventLoop {
             listed: [host], port: port, options, limitBytes, CallSite(fileID: fileID, line: line), handle)
     }
 
-    /// As `startServer` of a host, on every address of several hosts, each address once. Throws `.invalidArgument` for none.
+    /// As `startServer` of a host, on every address of several hosts, each address once. Throws `.invalidArgument` for
+    /// none.
     public final func startServer(
         hosts: [String], port: UInt16, options: ServerOptions = ServerOptions(),
         limitBytes: Int = defaultLineLimitBytes,
@@ -50,8 +52,8 @@ extension EventLoop {
 
     /// Serves on sockets that were bound elsewhere, such as those of a service manager. asyncio: `start_server(sock=)`.
     ///
-    /// They belong to this call, as to ``createServer(sockets:options:fileID:line:_:)``, also if it throws. Throws as that, and as
-    /// `startServer` of a host.
+    /// They belong to this call, as to ``createServer(sockets:options:fileID:line:_:)``, also if it throws. Throws as
+    /// that, and as `startServer` of a host.
     public final func startServer(
         sockets: [Socket], options: ServerOptions = ServerOptions(), limitBytes: Int = defaultLineLimitBytes,
         fileID: StaticString = #fileID, line: UInt = #line,
@@ -205,7 +207,7 @@ extension StreamTransport {
         // In order, unless that drops something or a write was cut off.
         if error is CancellationError { return abort() }
         reset()
-        loop.callExceptionHandler(
+        loop.report(
             ExceptionContext(
                 message: "The handler of a connection failed", error: error, origin: origin, transport: self))
     }

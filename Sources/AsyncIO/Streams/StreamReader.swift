@@ -2,9 +2,9 @@ import AsyncIOSystem
 
 /// The reading half of a connection, for tasks. asyncio: `StreamReader`.
 ///
-/// Bytes go straight from the kernel into the caller's memory. Only what must look ahead, for a separator, keeps bytes in
-/// between, never more than ``limitBytes`` and a separator, and what a ``readExactly(_:)`` or ``readAll(limitBytes:)`` that did
-/// not come to its end gives back: while nobody reads, the peer is held back by TCP.
+/// Bytes go straight from the kernel into the caller's memory. Only what must look ahead, for a separator, keeps bytes
+/// in between, never more than ``limitBytes`` and a separator, and what a ``readExactly(_:)`` or
+/// ``readAll(limitBytes:)`` that did not come to its end gives back: while nobody reads, the peer is held back by TCP.
 ///
 /// A cancelled read has taken no byte, and the stream stays usable. One task at a time: a second one gets `.busy`. When
 /// the connection is lost, the waiting read throws the reason, and so does every later one, once it has given what was
@@ -20,7 +20,8 @@ public final class StreamReader {
     @exclusivity(unchecked) private var storedLookAhead: LookAhead?
     /// The longest line, in bytes, and the longest piece in front of a separator. asyncio: `limit`.
     public let limitBytes: Int
-    /// How much memory is set aside for bytes that have not come yet: a peer that announces gigabytes gets no gigabytes.
+    /// How much memory is set aside for bytes that have not come yet: a peer that announces gigabytes gets no
+    /// gigabytes.
     private static let chunkBytes = 64 * 1024
 
     init(_ transport: StreamTransport, limitBytes: Int) {
@@ -47,7 +48,8 @@ public final class StreamReader {
     /// The loop that the connection belongs to.
     public var loop: EventLoop { transport.loop }
 
-    /// Whether a read has come to the end of the stream and nothing is left to take. The loop's thread. asyncio: `at_eof`.
+    /// Whether a read has come to the end of the stream and nothing is left to take. The loop's thread. asyncio:
+    /// `at_eof`.
     ///
     /// False as long as nobody has read so far. A connection that was lost has no end.
     public var atEOF: Bool {
@@ -104,8 +106,8 @@ public final class StreamReader {
         return try await loop.hop { try await read(hasRoom: hasRoom, attempt) }
     }
 
-    /// Waits for bytes and returns what there is, at most `maximumBytes`, and at most 64 KiB at a time; empty at the end.
-    /// asyncio: `read(n)`.
+    /// Waits for bytes and returns what there is, at most `maximumBytes`, and at most 64 KiB at a time; empty at the
+    /// end. asyncio: `read(n)`.
     ///
     /// A negative number is not "all" as in asyncio, but an error: see ``readAll(limitBytes:)``.
     public func read(upTo maximumBytes: Int) async throws -> [UInt8] {
@@ -145,8 +147,8 @@ public final class StreamReader {
 
     /// Waits for the end of the stream and returns all that came before it. asyncio: `read(-1)`.
     ///
-    /// Throws `.limitExceeded` if that are more than `limitBytes` bytes. What came before an error or a cancellation is kept
-    /// for the next read.
+    /// Throws `.limitExceeded` if that are more than `limitBytes` bytes. What came before an error or a cancellation is
+    /// kept for the next read.
     public func readAll(limitBytes: Int) async throws -> [UInt8] {
         try checkCount(limitBytes)
         let (isHome, record) = home(#isolation)
@@ -165,9 +167,9 @@ public final class StreamReader {
 
     /// Waits for `separator` and returns what came up to it, and it. asyncio: `readuntil`.
     ///
-    /// Throws an ``IncompleteReadError`` with what came if the stream ends before; a ``LimitOverrunError`` if there are more
-    /// than ``limitBytes`` bytes in front of the separator, which are still there to be read; `.invalidArgument` for
-    /// an empty separator.
+    /// Throws an ``IncompleteReadError`` with what came if the stream ends before; a ``LimitOverrunError`` if there are
+    /// more than ``limitBytes`` bytes in front of the separator, which are still there to be read; `.invalidArgument`
+    /// for an empty separator.
     public func readUntil(_ separator: [UInt8]) async throws -> [UInt8] {
         try await readUntil(Separators([separator]))
     }
@@ -177,7 +179,8 @@ public final class StreamReader {
         try await readUntil(Array(separator.utf8))
     }
 
-    /// Waits for any of `separators`: for that which ends first, so that the least is returned. asyncio: `readuntil` of a tuple.
+    /// Waits for any of `separators`: for that which ends first, so that the least is returned. asyncio: `readuntil` of
+    /// a tuple.
     ///
     /// With "\r" and "\r\n" it is always "\r": a "\n" that may follow is not waited for.
     public func readUntil(anyOf separators: [[UInt8]]) async throws -> [UInt8] {
@@ -207,9 +210,9 @@ public final class StreamReader {
 
     /// Waits for a line, as the standard library's `readLine` does; `nil` at the end. asyncio: `readline`.
     ///
-    /// The last line needs no newline. Bytes that are no UTF-8 are repaired, each by U+FFFD. Throws `.limitExceeded` for a line
-    /// longer than ``limitBytes``; it is dropped, as far as it was read, so that the next line, or the rest of this
-    /// one, comes next.
+    /// The last line needs no newline. Bytes that are no UTF-8 are repaired, each by U+FFFD. Throws `.limitExceeded`
+    /// for a line longer than ``limitBytes``; it is dropped, as far as it was read, so that the next line, or the rest
+    /// of this one, comes next.
     public func readLine(strippingNewline: Bool = true) async throws -> String? {
         let (isHome, record) = home(#isolation)
         guard isHome else { return try await loop.hop { try await readLine(strippingNewline: strippingNewline) } }
@@ -320,6 +323,9 @@ public final class StreamReader {
         return overflow ? .max : sum
     }
 }
+
+@available(*, unavailable, message: "a reader belongs to one task; read in the task that has it")
+extension StreamReader: Sendable {}
 
 extension StreamReader: CustomStringConvertible {
     /// As that of its ``StreamTransport``.

@@ -1,23 +1,23 @@
 /// A hook into the creation of tasks, for tracing and the like.
 extension EventLoop {
-    /// Gets each new task's description and operation, and returns the operation to run in its place. asyncio: the factory of
-    /// `set_task_factory`.
+    /// Gets each new task's description and operation, and returns the operation to run in its place. asyncio: the
+    /// factory of `set_task_factory`.
     ///
-    /// The returned operation calls the given one, and may do something before and after. If it throws, so does the task. It
-    /// may hide no error: a task whose own operation failed fails in any case. An error of the factory itself fails the task,
-    /// whose operation is then released. A task that cannot fail runs without the factory instead, and the error goes to
-    /// the exception handler.
+    /// The returned operation calls the given one, and may do something before and after. If it throws, so does the
+    /// task. It may hide no error: a task whose own operation failed fails in any case. An error of the factory itself
+    /// fails the task, whose operation is then released. A task that cannot fail runs without the factory instead, and
+    /// the error goes to the exception handler.
     public typealias TaskFactory = (
         EventLoop, TaskInfo, @concurrent @escaping () async throws -> Void
     ) throws -> @concurrent () async throws -> Void
 
-    /// Replaces the hook; `nil` removes it. The loop's thread. asyncio: `set_task_factory`.
+    /// A hook into the creation of tasks; `nil` means none. asyncio: `get_task_factory`, `set_task_factory`.
     ///
-    /// It is called for all tasks that the loop starts from then on, the library's own included: those of connections, of time
-    /// limits, of `runUntilComplete`.
+    /// It is called for all tasks that the loop starts from then on, the library's own included: those of connections,
+    /// of time limits, of `runUntilComplete`.
     ///
     /// ```swift
-    /// loop.setTaskFactory { loop, info, operation in
+    /// loop.taskFactory = { loop, info, operation in
     ///     {
     ///         print("begins: \(info)")
     ///         defer { print("ends: \(info)") }
@@ -25,18 +25,19 @@ extension EventLoop {
     ///     }
     /// }
     /// ```
-    public final func setTaskFactory(_ factory: TaskFactory?) {
-        requireOnLoop("setTaskFactory")
-        // The former one is released after the field is in order.
-        let former = core.pointee.taskFactory.take()
-        core.pointee.taskFactory = factory
-        withExtendedLifetime(former) {}
-    }
-
-    /// The hook that is set. The loop's thread. asyncio: `get_task_factory`.
+    /// - Thread: the loop's.
     public final var taskFactory: TaskFactory? {
-        requireOnLoop("taskFactory")
-        return core.pointee.taskFactory
+        get {
+            requireOnLoop("taskFactory")
+            return core.pointee.taskFactory
+        }
+        set {
+            requireOnLoop("taskFactory")
+            // The former one is released after the field is in order.
+            let former = core.pointee.taskFactory.take()
+            core.pointee.taskFactory = newValue
+            withExtendedLifetime(former) {}
+        }
     }
 
     /// The operation that the factory makes of a task's; without a factory, the task's own.
@@ -63,7 +64,8 @@ extension EventLoop {
         }
     }
 
-    /// As the other, for a task that cannot fail. What the factory throws is reported, and the operation runs without it.
+    /// As the other, for a task that cannot fail. What the factory throws is reported, and the operation runs without
+    /// it.
     @usableFromInline
     final func applyTaskFactory<Success>(
         _ operation: @concurrent @escaping () async -> Success, _ record: TaskRecord
@@ -86,7 +88,7 @@ extension EventLoop {
 
     private final func reportFactory(_ error: any Error, of record: TaskRecord) {
         if error is CancellationError { return }
-        callExceptionHandler(
+        report(
             ExceptionContext(
                 message: "The task factory failed", error: error, origin: record.site, task: record.name))
     }

@@ -1,6 +1,7 @@
 /// Back-pressure, in both directions.
 extension StreamTransport {
-    /// Stops `dataReceived` until ``resumeReading()``; the peer is held back by TCP. Idempotent. asyncio: `pause_reading`.
+    /// Stops `dataReceived` until ``resumeReading()``; the peer is held back by TCP. Idempotent. asyncio:
+    /// `pause_reading`.
     public func pauseReading() {
         loop.requireOnLoop("StreamTransport.pauseReading")
         perform(state.pausedReading())
@@ -24,17 +25,22 @@ extension StreamTransport {
         return queue.count + withDriver { $0.unsentBytes }
     }
 
-    /// The marks between which the protocol is asked to pause and to resume. asyncio: `get_write_buffer_limits`.
+    /// The water marks of the write buffer; 16 KiB and 64 KiB by default. asyncio: `get_write_buffer_limits`.
+    ///
+    /// The protocol's `pauseWriting` is called when more than `highBytes` are buffered, and `resumeWriting` when
+    /// `lowBytes` or less are. ``setWriteBufferLimits(lowBytes:highBytes:)`` changes them.
+    /// - Thread: the loop's.
     public var writeBufferLimits: (lowBytes: Int, highBytes: Int) {
         loop.requireOnLoop("StreamTransport.writeBufferLimits")
         return (state.lowWaterBytes, state.highWaterBytes)
     }
 
-    /// Sets the marks: `pauseWriting` comes strictly above `highBytes`, `resumeWriting` at `lowBytes` or less.
+    /// Sets ``writeBufferLimits``. asyncio: `set_write_buffer_limits`.
     ///
-    /// 64 KiB and a quarter of it by default; where only the low one is given, the high one is four times it.
-    /// asyncio: `set_write_buffer_limits`. Throws `.invalidArgument` unless 0 <= low <= high.
-    public func setWriteBufferLimits(highBytes: Int? = nil, lowBytes: Int? = nil) throws(EventLoopError) {
+    /// Where only one is given, the high one is four times the low one. Throws `.invalidArgument` unless
+    /// 0 <= low <= high.
+    /// - Thread: the loop's.
+    public func setWriteBufferLimits(lowBytes: Int? = nil, highBytes: Int? = nil) throws(EventLoopError) {
         loop.requireOnLoop("StreamTransport.setWriteBufferLimits")
         let (fourfold, overflow) = (lowBytes ?? 16 * 1024).multipliedReportingOverflow(by: 4)
         let high = highBytes ?? (overflow ? Int.max : fourfold)
@@ -43,6 +49,6 @@ extension StreamTransport {
             throw EventLoopError(
                 .invalidArgument, "write buffer limits must be 0 <= low <= high, not low \(low) and high \(high)")
         }
-        perform(state.changedWaterMarks(high: high, low: low, queuedBytes: writeBufferSize))
+        perform(state.changedWaterMarks(low: low, high: high, queuedBytes: writeBufferSize))
     }
 }

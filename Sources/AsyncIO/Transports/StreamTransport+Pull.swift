@@ -49,7 +49,8 @@ extension StreamTransport {
     @inline(__always)
     func sendNow(_ bytes: UnsafeRawBufferPointer) throws -> Int? {
         // The kernel may take megabytes at once, which is more than one connection's share.
-        let piece = UnsafeRawBufferPointer(start: bytes.baseAddress, count: min(bytes.count, IterationShare.bytesPerIteration))
+        let piece = UnsafeRawBufferPointer(
+            start: bytes.baseAddress, count: min(bytes.count, IterationShare.bytesPerIteration))
         return try sendNow(byteCount: piece.count) { $0.send(piece) }
     }
 
@@ -78,9 +79,9 @@ extension StreamTransport {
 
     /// Suspends until a receive may go on, or the connection is lost. On the loop, at home.
     ///
-    /// This is the way in for every read: try, and if there is nothing, wait here and try again. It is inlined, so that the task
-    /// suspends in the frame of the read itself; each further function that is suspended with it costs a look-up of the
-    /// task's executor. One task at a time may wait: the reader makes sure.
+    /// This is the way in for every read: try, and if there is nothing, wait here and try again. It is inlined, so that
+    /// the task suspends in the frame of the read itself; each further function that is suspended with it costs a
+    /// look-up of the task's executor. One task at a time may wait: the reader makes sure.
     ///
     /// SAFETY: the record is not retained. It is the current task's, and lives as long as the task.
     @inline(__always)

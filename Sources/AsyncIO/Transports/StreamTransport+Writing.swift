@@ -34,7 +34,8 @@ extension StreamTransport {
         write(text.utf8.span.bytes)
     }
 
-    /// Sends `bytes` as a frame: with their number in front of them. ``ByteQueue/takeFrame(lengthPrefix:limitBytes:)`` takes it.
+    /// Sends `bytes` as a frame: with their number in front of them. ``ByteQueue/takeFrame(lengthPrefix:limitBytes:)``
+    /// takes it.
     ///
     /// Throws `.invalidArgument`, and sends nothing, if the number does not fit into `lengthPrefix`.
     public func writeFrame(_ bytes: [UInt8], lengthPrefix: LengthPrefix = .uint32) throws(EventLoopError) {
@@ -61,7 +62,8 @@ extension StreamTransport {
         if queue.isEmpty, vector.count <= WriteVector.joinedBytes { return write(vector.joined) }
         var isShort = !queue.isEmpty
         while vector.count > 0, !isShort {
-            let (result, offered) = vector.withNextPieces { pieces in (withDriver { $0.send(pieces) }, pieces.byteCount) }
+            let (result, offered) = vector.withNextPieces { pieces in (withDriver { $0.send(pieces) }, pieces.byteCount)
+            }
             switch result {
             case .bytes(let count):
                 vector.advance(by: count)
@@ -106,7 +108,7 @@ extension StreamTransport {
 
     private func reportDrop(_ count: Int, _ cause: any Error) {
         let addresses = [localAddress, peerAddress].map { $0.map { $0.isUnnamed ? "unnamed" : "\($0)" } ?? "unknown" }
-        loop.callExceptionHandler(
+        loop.report(
             ExceptionContext(
                 message: "a write of \(count) bytes from \(addresses[0]) to \(addresses[1]) was dropped", error: cause,
                 origin: origin, protocol: consumer, transport: self))

@@ -89,7 +89,8 @@ public final class StreamTransport {
         heldDriver.object.unsafelyUnwrapped
     }
 
-    /// Calls `body` with the driver, without retaining it. A driver that is replaced meanwhile lives until the iteration ends.
+    /// Calls `body` with the driver, without retaining it. A driver that is replaced meanwhile lives until the
+    /// iteration ends.
     @inline(__always)
     func withDriver<Result>(_ body: (StreamDriver) -> Result) -> Result {
         heldDriver.unretained.unsafelyUnwrapped._withUnsafeGuaranteedRef(body)
@@ -98,7 +99,8 @@ public final class StreamTransport {
     /// Whether `origin` is what opened the connection.
     func wasOpened(by origin: ConnectionOrigin) -> Bool { connectionOrigin === origin }
 
-    /// Tells the protocol of the connection, and reads from the next tick on. asyncio: `_SelectorSocketTransport.__init__`.
+    /// Tells the protocol of the connection, and reads from the next tick on. asyncio:
+    /// `_SelectorSocketTransport.__init__`.
     package func start() {
         callSoon { [self] in
             // Also when it was lost meanwhile: `connectionLost` is queued behind this.
@@ -115,23 +117,25 @@ public final class StreamTransport {
 
     // MARK: The consumer
 
-    /// The protocol that gets the data; `nil` where a task does, and after `connectionLost`. asyncio: `get_protocol`.
-    public var `protocol`: (any StreamProtocol)? {
-        loop.requireOnLoop("StreamTransport.protocol")
-        return consumer
-    }
-
-    /// Gives what comes from now on to another protocol, of either kind, which hears no `connectionMade`. asyncio: `set_protocol`.
+    /// The protocol that receives the data; `nil` where a task reads, and after `connectionLost`. asyncio:
+    /// `get_protocol`, `set_protocol`.
     ///
-    /// From within `bufferUpdated`, that is what followed in the same piece too. After the connection was lost nothing
-    /// happens. A connection whose bytes a task takes, by a `StreamReader`, has no protocol and stops the program.
-    public func setProtocol(_ newProtocol: any StreamProtocol) {
-        loop.requireOnLoop("StreamTransport.setProtocol")
-        if !isPush {
-            fatalError("setProtocol was called on the transport of a StreamReader, whose task takes the bytes")
+    /// A new protocol, of either kind, receives what comes from then on; its `connectionMade` is not called. Set within
+    /// `bufferUpdated`, it receives what followed in the same piece too. After the connection was lost nothing happens.
+    /// Setting it traps on a connection whose bytes a task reads by a `StreamReader`, and `nil` traps too.
+    /// - Thread: the loop's.
+    public var `protocol`: (any StreamProtocol)? {
+        get {
+            loop.requireOnLoop("StreamTransport.protocol")
+            return consumer
         }
-        if consumer == nil { return }
-        install(newProtocol)
+        set {
+            loop.requireOnLoop("StreamTransport.protocol")
+            guard let newValue else { fatalError("the protocol of a connection was set to nil") }
+            if !isPush { fatalError("the protocol of a connection was set whose bytes a StreamReader takes") }
+            if consumer == nil { return }
+            install(newValue)
+        }
     }
 
     func install(_ consumer: (any StreamProtocol)?) {
@@ -156,7 +160,7 @@ public final class StreamTransport {
 
     @inline(never)
     func consumerFailed(_ method: StaticString, _ error: any Error) {
-        loop.callExceptionHandler(
+        loop.report(
             ExceptionContext(
                 message: "Fatal error: protocol.\(method)() failed", error: error, origin: origin,
                 protocol: self.protocol, transport: self))
@@ -200,7 +204,8 @@ public final class StreamTransport {
         return taken
     }
 
-    /// The bytes go into memory of the protocol's, which may end the connection, or make way for another one, meanwhile.
+    /// The bytes go into memory of the protocol's, which may end the connection, or make way for another one,
+    /// meanwhile.
     package func lend(_ receive: (UnsafeMutableRawBufferPointer) -> Int) -> Bool {
         guard let lender = bufferedConsumer, state.life == .open else { return false }
         do {
@@ -220,7 +225,9 @@ public final class StreamTransport {
     /// The peer's EOF was received, in push style.
     package func receivedEOF() {
         guard state.acceptsInput, !state.reading.isOver else { return }
-        if state.life == .lingering { return perform(state.receivedEnd(staysOpen: false, queuedBytes: outstandingBytes)) }
+        if state.life == .lingering {
+            return perform(state.receivedEnd(staysOpen: false, queuedBytes: outstandingBytes))
+        }
         var staysOpen = false
         callConsumer("eofReceived") { staysOpen = try $0.eofReceived() }
         if !staysOpen { endsNow(by: .peerEOF) }
@@ -288,8 +295,8 @@ public final class StreamTransport {
         end(with: nil)
     }
 
-    /// Ends the connection now, and lets the peer know that it was broken off: it reads an error, not an end, and so does
-    /// not take half an answer for a whole one. asyncio has no such call.
+    /// Ends the connection now, and lets the peer know that it was broken off: it reads an error, not an end, and so
+    /// does not take half an answer for a whole one. asyncio has no such call.
     public func reset() {
         loop.requireOnLoop("StreamTransport.reset")
         endsNow(by: .reset)
@@ -309,7 +316,8 @@ public final class StreamTransport {
     /// The socket, for its options. asyncio: `get_extra_info("socket")`.
     public var socket: TransportSocket { TransportSocket(self) }
 
-    /// Sends what is queued and then the end of the writing direction; reading goes on. Idempotent. asyncio: `write_eof`.
+    /// Sends what is queued and then the end of the writing direction; reading goes on. Idempotent. asyncio:
+    /// `write_eof`.
     ///
     /// If a write was cut off, the connection is reset instead.
     public func writeEOF() {
@@ -379,7 +387,8 @@ public final class StreamTransport {
         if actions.contains(.lose) { lose() }
     }
 
-    /// Happens once. The protocol hears of it in the next tick, as in asyncio, so never from within one of its own calls.
+    /// Happens once. The protocol hears of it in the next tick, as in asyncio, so never from within one of its own
+    /// calls.
     private func lose() {
         if let closingTimer { loop.cancelCallback(closingTimer) }
         driver.detach()
@@ -428,6 +437,9 @@ extension StreamTransport: StreamDriverDelegate {
             isLeftOpen: !state.isClosing)
     }
 }
+
+@available(*, unavailable, message: "a transport belongs to its loop; use it in callbacks and tasks of the loop")
+extension StreamTransport: Sendable {}
 
 extension StreamTransport: CustomStringConvertible {
     /// The descriptor, the addresses and the state, such as

@@ -152,7 +152,7 @@ package struct StreamTransportState: ~Copyable {
         return actions
     }
 
-    package mutating func changedWaterMarks(high: Int, low: Int, queuedBytes: Int) -> Actions {
+    package mutating func changedWaterMarks(low: Int, high: Int, queuedBytes: Int) -> Actions {
         highWaterBytes = high
         lowWaterBytes = low
         guard !isLost else { return [] }
@@ -188,7 +188,8 @@ package struct StreamTransportState: ~Copyable {
         life == .open ? ended(queuedBytes: queuedBytes) : []
     }
 
-    /// `closeGracefully()`: EOF is sent as soon as the queue is flushed, and bytes are received and dropped until the peer's EOF.
+    /// `closeGracefully()`: EOF is sent as soon as the queue is flushed, and bytes are received and dropped until the
+    /// peer's EOF.
     package mutating func closedGracefully(queuedBytes: Int, discardingAtMost byteCount: Int) -> Actions {
         guard life == .open else { return [] }
         guard !reading.isOver else { return ended(queuedBytes: queuedBytes) }
@@ -206,7 +207,8 @@ package struct StreamTransportState: ~Copyable {
         return actions
     }
 
-    /// Bytes were received that nobody takes any more. More of them than is to be waited for end the connection as `close()` does.
+    /// Bytes were received that nobody takes any more. More of them than is to be waited for end the connection as
+    /// `close()` does.
     package mutating func discarded(_ byteCount: Int, queuedBytes: Int) -> Actions {
         guard life == .lingering else { return [] }
         discardableBytes -= min(discardableBytes, byteCount)

@@ -1,4 +1,5 @@
-/// The state of the serialized writes of tasks. An object only while a write waits, so that an idle connection has none.
+/// The state of the serialized writes of tasks. An object only while a write waits, so that an idle connection has
+/// none.
 enum WriteTurn {
     /// No task is writing.
     case free
@@ -19,8 +20,8 @@ final class WriteProgress {
     fileprivate(set) var sentBytes = 0
 }
 
-/// The writes of several tasks are serialized. Each is sent as a whole, and an orderly end of the connection waits for the
-/// current one.
+/// The writes of several tasks are serialized. Each is sent as a whole, and an orderly end of the connection waits for
+/// the current one.
 extension StreamTransport {
     /// Whether a task that wants to write has to wait.
     @inline(__always)
@@ -107,8 +108,8 @@ extension StreamTransport {
         for token in line { loop.settle(token, .closed) }
     }
 
-    /// Ends the current write in the middle of its bytes. No other bytes may follow, and the peer must not take them for the
-    /// whole message. Therefore closing the socket resets the connection from now on.
+    /// Ends the current write in the middle of its bytes. No other bytes may follow, and the peer must not take them
+    /// for the whole message. Therefore closing the socket resets the connection from now on.
     private func cutOff(_ progress: WriteProgress) {
         let mustEnd = state.isEnding
         progress.unsentBytes = 0

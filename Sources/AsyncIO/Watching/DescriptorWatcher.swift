@@ -4,9 +4,9 @@ import SystemPackage
 
 /// Who reads and who writes one descriptor: callbacks of the user's, or tasks that wait.
 ///
-/// It is the descriptor's user in the loop's table, and watches it, while somebody needs that; then it is forgotten. Tasks
-/// keep theirs for as long as their operation lasts, so one that was ended by ``end()`` finds that out here, and never looks at
-/// the next owner of the number.
+/// It is the descriptor's user in the loop's table, and watches it, while somebody needs that; then it is forgotten.
+/// Tasks keep theirs for as long as their operation lasts, so one that was ended by ``end()`` finds that out here, and
+/// never looks at the next owner of the number.
 final class DescriptorWatcher: EventSource {
     private enum Use {
         /// At every event.
@@ -21,8 +21,8 @@ final class DescriptorWatcher: EventSource {
         var isWatched: Bool { if case .held = self { false } else { true } }
     }
 
-    /// Whether the registration is still the descriptor's is a system call, so it is asked for only now and then: what reports
-    /// events again and again is found, and nobody else pays for it.
+    /// Whether the registration is still the descriptor's is a system call, so it is asked for only now and then: what
+    /// reports events again and again is found, and nobody else pays for it.
     private static let eventsBetweenChecks: UInt64 = 1_024
 
     private unowned let loop: EventLoop
@@ -30,7 +30,7 @@ final class DescriptorWatcher: EventSource {
     private var reader: Use?
     private var writer: Use?
     /// What the poller was told.
-    private var watched: Readiness = []
+    private var watched: Interest = []
     /// What tasks are to be told.
     private var found: Readiness = []
     private(set) var hasEnded = false
@@ -45,7 +45,7 @@ final class DescriptorWatcher: EventSource {
     // MARK: Callbacks
 
     /// A callback replaces a callback; a task is never pushed away.
-    func setCallback(_ body: @escaping () throws -> Void, _ site: CallSite, for direction: Readiness) throws {
+    func setCallback(_ body: @escaping () throws -> Void, _ site: CallSite, for direction: Interest) throws {
         switch self[direction] {
         case nil, .call: break
         default: throw busy
@@ -62,12 +62,12 @@ final class DescriptorWatcher: EventSource {
             throw error
         }
         // An event of this tick was for the former one.
-        readiness.remove(direction)
+        readiness.remove(Readiness(direction))
         // Released now: what it captured may set or remove a callback here.
         withExtendedLifetime(former) {}
     }
 
-    func removeCallback(_ direction: Readiness) -> Bool {
+    func removeCallback(_ direction: Interest) -> Bool {
         guard case .call = self[direction] else { return false }
         remove(direction)
         return true
@@ -76,20 +76,20 @@ final class DescriptorWatcher: EventSource {
     // MARK: Tasks
 
     /// Whether `directions` are free for a task.
-    func check(_ directions: Readiness) throws {
+    func check(_ directions: Interest) throws {
         if directions.contains(.read), reader != nil { throw busy }
         if directions.contains(.write), writer != nil { throw busy }
     }
 
     /// Takes `directions` for a task's operation, until `release`: nothing pushes in between two of its steps.
-    func hold(_ directions: Readiness) throws {
+    func hold(_ directions: Interest) throws {
         try check(directions)
         if directions.contains(.read) { reader = .held }
         if directions.contains(.write) { writer = .held }
         claim()
     }
 
-    func release(_ directions: Readiness) {
+    func release(_ directions: Interest) {
         // After the end, the directions may be nobody's or another's.
         if hasEnded { return }
         if directions.contains(.read) { remove(.read) }
@@ -97,7 +97,7 @@ final class DescriptorWatcher: EventSource {
     }
 
     /// Suspends the task that holds `directions` until the next event for one of them. Which ones it was for.
-    nonisolated(nonsending) func wait(for directions: Readiness, _ record: TaskRecord?) async throws -> Readiness {
+    nonisolated(nonsending) func wait(for directions: Interest, _ record: TaskRecord?) async throws -> Readiness {
         try checkNotEnded()
         let token = loop.makeWaiter()
         do {
@@ -108,13 +108,13 @@ final class DescriptorWatcher: EventSource {
             loop.discardWaiter(token)
             throw error
         }
-        readiness.subtract(directions)
-        found.subtract(directions)
+        readiness.subtract(Readiness(directions))
+        found.subtract(Readiness(directions))
         let outcome = await loop.suspend(token, record)
         try checkNotEnded()
         set(.resumed, directions)
         try loop.check(outcome)
-        return found.intersection(directions)
+        return found.matching(directions)
     }
 
     /// Lets everybody else have a turn, in the middle of an operation.
@@ -144,7 +144,7 @@ final class DescriptorWatcher: EventSource {
         withExtendedLifetime(uses) {}
     }
 
-    override func lostDescriptor() -> Readiness {
+    override func lostDescriptor() -> Interest {
         defer { end() }
         // Not unwatched: the next user changes the registration.
         let left = watched
@@ -182,8 +182,8 @@ final class DescriptorWatcher: EventSource {
         return job
     }
 
-    /// The descriptor was closed, or its number given to another file, and a duplicate that is open elsewhere goes on to cause
-    /// events, at each wait. As with poll(2), the users stay and hear nothing until one of them asks again.
+    /// The descriptor was closed, or its number given to another file, and a duplicate that is open elsewhere goes on
+    /// to cause events, at each wait. As with poll(2), the users stay and hear nothing until one of them asks again.
     private func forgetStaleRegistration() {
         readiness = []
         watched = []
@@ -194,20 +194,20 @@ final class DescriptorWatcher: EventSource {
     }
 
     /// The job of the task that waited.
-    private func turn(_ direction: Readiness) -> UnownedJob? {
-        guard readiness.contains(direction), let use = self[direction] else { return nil }
-        readiness.remove(direction)
+    private func turn(_ direction: Interest) -> UnownedJob? {
+        guard readiness.contains(Readiness(direction)), let use = self[direction] else { return nil }
+        readiness.remove(Readiness(direction))
         switch use {
         case .call(let site, let body):
             do {
                 try body()
             } catch {
-                loop.callExceptionHandler(
+                loop.report(
                     ExceptionContext(message: "Exception in watcher", error: error, callSite: site, socket: descriptor))
             }
             return nil
         case .waiting(let token):
-            found.insert(direction)
+            found.insert(Readiness(direction))
             return loop.settleReturningJob(token)
         case .held, .resumed:
             // Level-triggered: told again when it waits again.
@@ -217,11 +217,11 @@ final class DescriptorWatcher: EventSource {
 
     // MARK: What is watched
 
-    private func remove(_ direction: Readiness) {
+    private func remove(_ direction: Interest) {
         // A callback is released at the end, when everything is in order.
         let former = self[direction]
         self[direction] = nil
-        readiness.remove(direction)
+        readiness.remove(Readiness(direction))
         // Less interest is no new registration, so it does not fail for a descriptor that is open.
         try? update()
         withExtendedLifetime(former) {}
@@ -229,7 +229,7 @@ final class DescriptorWatcher: EventSource {
 
     /// Tells the poller what changed.
     private func update(renews: Bool = false) throws {
-        var wanted: Readiness = []
+        var wanted: Interest = []
         if reader?.isWatched == true { wanted.insert(.read) }
         if writer?.isWatched == true { wanted.insert(.write) }
         if wanted != watched || renews && !wanted.isEmpty {
@@ -250,7 +250,7 @@ final class DescriptorWatcher: EventSource {
         if reader != nil || writer != nil { claim() } else { leaveIfUnused() }
     }
 
-    private func watch(_ wanted: Readiness) throws(Errno) {
+    private func watch(_ wanted: Interest) throws(Errno) {
         if watched.isEmpty { return try loop.watch(descriptor, self, for: wanted, .level) }
         do {
             try loop.rewatch(descriptor, self, from: watched, to: wanted, .level)
@@ -281,12 +281,12 @@ final class DescriptorWatcher: EventSource {
         loop.unregister(self)
     }
 
-    private func set(_ use: Use, _ directions: Readiness) {
+    private func set(_ use: Use, _ directions: Interest) {
         if directions.contains(.read) { reader = use }
         if directions.contains(.write) { writer = use }
     }
 
-    private subscript(direction: Readiness) -> Use? {
+    private subscript(direction: Interest) -> Use? {
         get { direction == .read ? reader : writer }
         set { if direction == .read { reader = newValue } else { writer = newValue } }
     }

@@ -7,11 +7,12 @@ extension EventLoop {
     /// Calls `body` in each tick in which `descriptor` is readable. asyncio: `add_reader`.
     ///
     /// A second call replaces the first. Errors and hang-ups count as readable. The descriptor stays yours: remove the
-    /// reader before you close it. If you close it first, nobody is called any more, or the reader goes on being called while a
-    /// duplicate of the descriptor is open elsewhere (epoll); the loop notices that after at most 1,024 calls, and when the
-    /// reader is removed, and reports it as a ``LoopWarning``. Throws `.descriptorInUse` if the loop uses it for something else, such as a connection, `.busy` while a task waits for it,
-    /// `.invalidArgument` for a negative number, `.tooManyDescriptors` if it is too high for the loop (`select`), `.closed`,
-    /// or an `IOError` with the selector's reason (`EBADF`; `EPERM` for a regular file on epoll). The loop's thread.
+    /// reader before you close it. If you close it first, nobody is called any more, or the reader goes on being called
+    /// while a duplicate of the descriptor is open elsewhere (epoll); the loop notices that after at most 1,024 calls,
+    /// and when the reader is removed, and reports it as a ``LoopWarning``. Throws `.descriptorInUse` if the loop uses
+    /// it for something else, such as a connection, `.busy` while a task waits for it, `.invalidArgument` for a
+    /// negative number, `.tooManyDescriptors` if it is too high for the loop (`select`), `.closed`, or an `IOError`
+    /// with the selector's reason (`EBADF`; `EPERM` for a regular file on epoll). The loop's thread.
     public final func addReader(
         _ descriptor: FileDescriptor, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: @escaping () throws -> Void
@@ -30,14 +31,16 @@ extension EventLoop {
             .setCallback(body, CallSite(fileID: fileID, line: line), for: .write)
     }
 
-    /// Ends the calls for reading, also one that is queued already. Whether there was a reader. asyncio: `remove_reader`.
+    /// Ends the calls for reading, also one that is queued already. Whether there was a reader. asyncio:
+    /// `remove_reader`.
     @discardableResult
     public final func removeReader(_ descriptor: FileDescriptor) -> Bool {
         requireOnLoop("removeReader")
         return (core.pointee.descriptors[descriptor.rawValue] as? DescriptorWatcher)?.removeCallback(.read) ?? false
     }
 
-    /// Ends the calls for writing, also one that is queued already. Whether there was a writer. asyncio: `remove_writer`.
+    /// Ends the calls for writing, also one that is queued already. Whether there was a writer. asyncio:
+    /// `remove_writer`.
     @discardableResult
     public final func removeWriter(_ descriptor: FileDescriptor) -> Bool {
         requireOnLoop("removeWriter")
@@ -46,9 +49,9 @@ extension EventLoop {
 
     /// Suspends the task until the next wait that finds `descriptor` readable, also if it is readable now.
     ///
-    /// One task at a time: a second one gets `.busy`, also while there is a reader. Do not close the descriptor meanwhile,
-    /// unless by ``sockClose(_:)``. Throws `CancellationError`, and what ``addReader(_:fileID:line:_:)`` throws. Any task; off the
-    /// loop, it hops.
+    /// One task at a time: a second one gets `.busy`, also while there is a reader. Do not close the descriptor
+    /// meanwhile, unless by ``sockClose(_:)``. Throws `CancellationError`, and what ``addReader(_:fileID:line:_:)``
+    /// throws. Any task; off the loop, it hops.
     public final func waitReadable(_ descriptor: FileDescriptor) async throws {
         _ = try await wait(for: .read, descriptor, "waitReadable")
     }
@@ -64,16 +67,17 @@ extension EventLoop {
     /// for try await _ in loop.readiness(of: descriptor, for: .read) { drain(descriptor) }
     /// ```
     ///
-    /// Each element says for which of the directions it is. It is asked for with `next()`, and only then is the descriptor
-    /// watched: nothing is collected, and a consumer that leaves bytes where they are is told of them again when it asks
-    /// again. Ends when the task is cancelled, when the loop is closed, and with ``sockClose(_:)``. One consumer at a
-    /// time: another one gets `.busy`. `next()` throws what ``addReader(_:fileID:line:_:)`` throws. Any task.
-    public final func readiness(of descriptor: FileDescriptor, for directions: Readiness) -> DescriptorReadiness {
+    /// Each element says for which of the directions it is. It is asked for with `next()`, and only then is the
+    /// descriptor watched: nothing is collected, and a consumer that leaves bytes where they are is told of them again
+    /// when it asks again. Ends when the task is cancelled, when the loop is closed, and with ``sockClose(_:)``. One
+    /// consumer at a time: another one gets `.busy`. `next()` throws what ``addReader(_:fileID:line:_:)`` throws. Any
+    /// task.
+    public final func readiness(of descriptor: FileDescriptor, for directions: Interest) -> DescriptorReadiness {
         DescriptorReadiness(loop: self, descriptor: descriptor, directions: directions)
     }
 
     final nonisolated(nonsending) func wait(
-        for directions: Readiness, _ descriptor: FileDescriptor, _ function: StaticString
+        for directions: Interest, _ descriptor: FileDescriptor, _ function: StaticString
     ) async throws -> Readiness {
         try await atHome(function) { record in
             let watcher = try watcher(of: descriptor, function)
@@ -113,7 +117,7 @@ public struct DescriptorReadiness: AsyncSequence, Sendable {
 
     let loop: EventLoop
     let descriptor: FileDescriptor
-    let directions: Readiness
+    let directions: Interest
 
     public func makeAsyncIterator() -> Iterator { Iterator(readiness: self) }
 
@@ -134,11 +138,10 @@ public struct DescriptorReadiness: AsyncSequence, Sendable {
         public mutating func next() async throws -> Readiness? {
             if hasEnded { return nil }
             do {
-                let directions = readiness.directions.intersection([.read, .write])
-                if directions.isEmpty {
+                if readiness.directions.isEmpty {
                     throw EventLoopError(.invalidArgument, "readiness(of:for:) needs a direction: read, write or both")
                 }
-                return try await readiness.loop.wait(for: directions, readiness.descriptor, "readiness")
+                return try await readiness.loop.wait(for: readiness.directions, readiness.descriptor, "readiness")
             } catch is CancellationError {
                 hasEnded = true
                 return nil

@@ -9,6 +9,7 @@
 void aio_condition_init(pthread_cond_t *_Nonnull condition);
 void aio_condition_destroy(pthread_cond_t *_Nonnull condition);
 void aio_condition_signal(pthread_cond_t *_Nonnull condition);
+void aio_condition_broadcast(pthread_cond_t *_Nonnull condition);
 void aio_condition_wait(pthread_cond_t *_Nonnull condition, pthread_mutex_t *_Nonnull lock);
 
 // Returns false once the deadline has passed. May return early, like every wait for a condition.

@@ -117,7 +117,8 @@ struct ByteQueueTests {
         }
     }
 
-    /// Bytes that almost match everywhere: a search that compares each place would take a million times a thousand steps.
+    /// Bytes that almost match everywhere: a search that compares each place would take a million times a thousand
+    /// steps.
     @Test func aSearchIsLinear() throws {
         var queue = ByteQueue(limitBytes: 2 << 20)
         try queue.append([UInt8](repeating: 0, count: 1 << 20))

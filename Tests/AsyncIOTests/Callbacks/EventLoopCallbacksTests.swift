@@ -31,10 +31,10 @@ struct EventLoopCallbacksTests {
             }()
             #expect(captured != nil)
             #expect(handle.isPending)
-            handle.cancel()
+            #expect(handle.cancel())
             #expect(captured == nil)
             #expect(!handle.isPending)
-            handle.cancel()
+            #expect(!handle.cancel())
 
             let timer = {
                 let object = Captured()
@@ -43,12 +43,42 @@ struct EventLoopCallbacksTests {
             }()
             #expect(captured != nil)
             #expect(timer.isPending)
-            timer.cancel()
+            #expect(timer.cancel())
             #expect(captured == nil)
             #expect(!timer.isPending)
-            timer.cancel()
+            #expect(!timer.cancel())
             loop.stop()
             try loop.runForever()
+        }
+    }
+
+    @Test func cancelReturnsWhetherItPreventedTheCallback() async throws {
+        try await withLoopThread { loop in
+            var calls: [String] = []
+            var handle: Handle?
+            var timer: TimerHandle?
+            handle = loop.callSoon {
+                calls.append("handle")
+                // It is running.
+                #expect(handle?.cancel() == false)
+            }
+            timer = loop.callLater(after: .zero) {
+                calls.append("timer")
+                #expect(timer?.cancel() == false)
+                loop.stop()
+            }
+            try loop.runForever()
+            #expect(handle?.cancel() == false)
+            #expect(timer?.cancel() == false)
+
+            // Cancelled by an earlier callback of the same iteration.
+            loop.callSoon {
+                #expect(handle?.cancel() == true)
+                loop.stop()
+            }
+            handle = loop.callSoon { calls.append("never") }
+            try loop.runForever()
+            #expect(calls == ["handle", "timer"])
         }
     }
 

@@ -35,7 +35,7 @@ struct RepeatingTimerTests {
                 return loop.callRepeatedly(every: .milliseconds(1), after: .zero) { timer in
                     calls += object.one
                     #expect(timer.isActive)
-                    if calls == 2 { timer.cancel() }
+                    if calls == 2 { #expect(timer.cancel()) }
                 }
             }()
             loop.callLater(after: .milliseconds(100)) { loop.stop() }
@@ -43,7 +43,7 @@ struct RepeatingTimerTests {
             #expect(calls == 2)
             #expect(!timer.isActive)
             #expect(captured == nil)
-            timer.cancel()
+            #expect(!timer.cancel())
             timer.restart()
             timer.reschedule(at: loop.now)
             #expect(loop.statistics.callbacks == 0)

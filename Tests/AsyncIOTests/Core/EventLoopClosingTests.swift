@@ -110,7 +110,7 @@ struct EventLoopClosingTests {
         try await withLoopThread { loop in
             let ended = Ended()
             for _ in 0..<3 {
-                loop.startTask {
+                loop.createBackgroundTask {
                     do { try await loop.sleep(for: .seconds(3600)) } catch { ended.note(error) }
                 }
             }

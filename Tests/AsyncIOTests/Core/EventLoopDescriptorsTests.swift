@@ -8,8 +8,8 @@ import Testing
 
 @testable import AsyncIO
 
-/// Descriptors that are left open, that somebody else closes, or that there are none left of. Each test is a process of its
-/// own.
+/// Descriptors that are left open, that somebody else closes, or that there are none left of. Each test is a process of
+/// its own.
 struct EventLoopDescriptorsTests {
     // covers: 35
     @Test func loopsThatAreClosedOrDroppedLeaveNoDescriptors() async {

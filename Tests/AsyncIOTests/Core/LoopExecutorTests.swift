@@ -257,7 +257,8 @@ extension LoopExecutorTests {
         }
     }
 
-    /// The main queue is not the loop's: a task goes there and comes back. `Tests/UserPackages` has the loop that serves it.
+    /// The main queue is not the loop's: a task goes there and comes back. `Tests/UserPackages` has the loop that
+    /// serves it.
     // covers: 91
     @Test(arguments: LoopKind.available)
     func aFunctionOfTheMainActorLeavesALoopThatRunsElsewhereAndComesBack(kind: LoopKind) async throws {

@@ -18,7 +18,7 @@ struct ReentrantCloseTests {
                 let hook = ReleaseHook { [unowned loop] in
                     released.increment()
                     loop.setExceptionHandler { _, _ in }
-                    loop.setWarningHandler { _ in }
+                    loop.debug.warningHandler = { _ in }
                     loop.setTaskFactory { _, _, operation in operation }
                     loop.callSoon {}.cancel()
                     loop.callLater(after: .zero) {}.cancel()
@@ -37,14 +37,14 @@ struct ReentrantCloseTests {
                 let (handler, factory) = (holding(), holding())
                 nonisolated(unsafe) let warned = holding()
                 loop.setExceptionHandler { _, _ in handler() }
-                loop.setWarningHandler { _ in warned() }
+                loop.debug.warningHandler = { _ in warned() }
                 loop.setTaskFactory { _, _, operation in
                     factory()
                     return operation
                 }
             }
             func serve(_ factory: @escaping () -> Void, _ last: @escaping () -> Void) throws {
-                loop.startTask {
+                loop.createBackgroundTask {
                     defer { loop.stop() }
                     transport = try await loop.createConnection(socket: pushed) { LastWord { _ in last() } }.transport
                     _ = try await loop.createServer(host: "127.0.0.1", port: 0) {

@@ -40,15 +40,15 @@ struct ReentrantReleaseTests {
             func install() {
                 let hook = ReleaseHook { [unowned loop] in
                     released.increment()
-                    loop.setWarningHandler { _ in warnings.increment() }
+                    loop.debug.warningHandler = { _ in warnings.increment() }
                 }
-                loop.setWarningHandler { _ in hook.touch() }
+                loop.debug.warningHandler = { _ in hook.touch() }
             }
             install()
-            loop.setWarningHandler(nil)
+            loop.debug.warningHandler = nil
             #expect(released.value == 1)
-            loop.isDebug = true
-            loop.slowCallbackDuration = .zero
+            loop.debug.isEnabled = true
+            loop.debug.slowCallbackDuration = .zero
             loop.callSoon { loop.stop() }
             try loop.runForever()
             #expect(warnings.value > 0)
@@ -251,7 +251,7 @@ struct ReentrantReleaseTests {
                     #expect(!former.isServing)
                     #expect(former.sockets.isEmpty)
                     let port = former.port
-                    loop.startTask {
+                    loop.createBackgroundTask {
                         let successor = try await loop.createServer(host: "127.0.0.1", port: port) { EchoProtocol() }
                         successor.close()
                         hasServedAgain = true

@@ -80,7 +80,7 @@ struct LateCompletionTests {
             let recorder = Recorder()
             recorder.reaction = { event, transport in if event == .resumed { transport.abort() } }
             let (transport, peer) = try network.connect(recorder)
-            try transport.setWriteBufferLimits(highBytes: 3, lowBytes: 1)
+            try transport.setWriteBufferLimits(lowBytes: 1, highBytes: 3)
             await network.idle()
             transport.write("12345")
             await network.idle()

@@ -251,7 +251,7 @@ struct LoopTaskGroupCancellationTests {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var steps: [String] = []
             try run(on: kind) { loop in
-                loop.startTask {
+                loop.createBackgroundTask {
                     try await withLoopTaskGroup { group in
                         group.createTask {
                             do { try await loop.sleep(for: .seconds(3600)) } catch { steps.append("child") }

@@ -103,7 +103,7 @@ struct ShieldTests {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var wasCancelled = false
             try run(on: kind) { loop in
-                loop.startTask {
+                loop.createBackgroundTask {
                     try await shield {
                         do { try await loop.sleep(for: .seconds(3600)) } catch { wasCancelled = true }
                     }

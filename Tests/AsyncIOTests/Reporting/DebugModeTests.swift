@@ -12,19 +12,19 @@ struct DebugModeTests {
     @Test func debugModeIsSetByTheProgramBeforeAndDuringARun() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             let warnings = Warnings()
-            loop.setWarningHandler(warnings.add)
+            loop.debug.warningHandler = warnings.add
             func beSlow() { loop.virtualClock.advance(by: .seconds(1)) }
-            loop.isDebug = true
-            #expect(loop.isDebug)
+            loop.debug.isEnabled = true
+            #expect(loop.debug.isEnabled)
             loop.callSoon(beSlow)
             loop.callSoon {
-                loop.isDebug = false
+                loop.debug.isEnabled = false
                 // From the next tick on.
                 loop.callSoon(beSlow)
                 loop.callSoon { loop.callSoon { loop.stop() } }
             }
             try loop.runForever()
-            #expect(!loop.isDebug)
+            #expect(!loop.debug.isEnabled)
             #expect(warnings.all.count == 1)
         }
     }
@@ -37,10 +37,10 @@ struct DebugModeTests {
                 let loop = try LoopKind.auto.makeLoop()
                 unsetenv("ASYNCIO_DEBUG")
                 // Read once, when the loop is made.
-                try #require(loop.isDebug == isDebug)
+                try #require(loop.debug.isEnabled == isDebug)
                 try loop.close()
             }
-            try #require(!LoopKind.auto.makeLoop().isDebug)
+            try #require(!LoopKind.auto.makeLoop().debug.isEnabled)
         }
     }
 
@@ -48,9 +48,9 @@ struct DebugModeTests {
     @Test func callbacksAndTimersThatTakeLongAreReportedWithTheirPlace() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             let warnings = Warnings()
-            loop.setWarningHandler(warnings.add)
-            loop.isDebug = true
-            #expect(loop.slowCallbackDuration == .milliseconds(100))
+            loop.debug.warningHandler = warnings.add
+            loop.debug.isEnabled = true
+            #expect(loop.debug.slowCallbackDuration == .milliseconds(100))
             let pipe = try FileDescriptor.pipe()
             func take(_ milliseconds: Int) { loop.virtualClock.advance(by: .milliseconds(milliseconds)) }
 
@@ -68,7 +68,7 @@ struct DebugModeTests {
             loop.callLater(after: .seconds(10)) { loop.stop() }
             loop.callLater(after: .seconds(3)) {
                 timer.cancel()
-                loop.slowCallbackDuration = .seconds(5)
+                loop.debug.slowCallbackDuration = .seconds(5)
                 take(4_000)
             }
             try loop.runForever()
@@ -101,11 +101,11 @@ struct DebugModeTests {
         let warnings = Warnings()
         let line: UInt = #line + 5
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
-            loop.setWarningHandler(warnings.add)
-            loop.isDebug = true
+            loop.debug.warningHandler = warnings.add
+            loop.debug.isEnabled = true
             func take(_ milliseconds: Int) { loop.virtualClock.advance(by: .milliseconds(milliseconds)) }
-            loop.startTask(name: "short") { take(111) }
-            loop.startTask(name: "long") {
+            loop.createBackgroundTask(name: "short") { take(111) }
+            loop.createBackgroundTask(name: "long") {
                 take(50)
                 await loop.yield()
                 take(222)
@@ -116,8 +116,8 @@ struct DebugModeTests {
                 loop.stop()
             }
             Task(executorPreference: loop) { take(444) }
-            loop.startTask { take(555) }
-            loop.startTask {
+            loop.createBackgroundTask { take(555) }
+            loop.createBackgroundTask {
                 // Its body is a task of its own.
                 try await withTimeout(.seconds(60)) {
                     await loop.yield()
@@ -142,7 +142,7 @@ struct DebugModeTests {
     func aTaskThatAnEventWokeIsReportedByItsName(kind: LoopKind) async throws {
         let warnings = Warnings()
         try await withLoop(kind, patiently) { loop in
-            loop.setWarningHandler(warnings.add)
+            loop.debug.warningHandler = warnings.add
             try await withStreamPair(on: loop) { writer, reader in
                 nonisolated(unsafe) let reader = reader
                 let reading = loop.createTask(name: "reading") {
@@ -151,12 +151,12 @@ struct DebugModeTests {
                     return bytes.count
                 }
                 await loop.yield()
-                loop.slowCallbackDuration = .milliseconds(2)
-                loop.isDebug = true
+                loop.debug.slowCallbackDuration = .milliseconds(2)
+                loop.debug.isEnabled = true
                 await loop.yield()
                 try await writer.write("hello")
                 #expect(try await reading.value == 5)
-                loop.isDebug = false
+                loop.debug.isEnabled = false
             }
         }
         #expect(warnings.all.contains { $0.message.hasPrefix("Executing a step of task 'reading' took ") })
@@ -166,8 +166,8 @@ struct DebugModeTests {
     @Test func whatTakesLongInAConnectionIsReportedWithThePlaceOfItsServer() async throws {
         let warnings = Warnings()
         let line = try await withVirtualLoop(.auto, patiently) { loop in
-            loop.setWarningHandler(warnings.add)
-            loop.isDebug = true
+            loop.debug.warningHandler = warnings.add
+            loop.debug.isEnabled = true
             let line: UInt = #line + 1
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
                 _ = try await reader.readLine()
@@ -178,7 +178,7 @@ struct DebugModeTests {
                 await loop.until { server.connectionCount == 0 && server.acceptedCount == 1 }
             }
             server.close()
-            loop.isDebug = false
+            loop.debug.isEnabled = false
             return line
         }
         #expect(
@@ -190,14 +190,14 @@ struct DebugModeTests {
     @Test func operationsThatMustHopAreReportedOnceByName() async throws {
         let warnings = Warnings()
         try await withLoop(.auto, patiently) { loop in
-            loop.setWarningHandler(warnings.add)
-            loop.isDebug = true
+            loop.debug.warningHandler = warnings.add
+            loop.debug.isEnabled = true
             try await Task.detached(name: "stray") {
                 for _ in 0..<3 { try await loop.sleep(for: .microseconds(1)) }
                 _ = try await loop.resolve(host: "127.0.0.1", port: 1)
             }.value
             #expect(loop.statistics.hops == 3)
-            loop.isDebug = false
+            loop.debug.isEnabled = false
         }
         let hops = warnings.of(.hop).map(\.message)
         #expect(
@@ -208,12 +208,12 @@ struct DebugModeTests {
         let warnings = Warnings()
         let names = NameServer()
         try await withLoop(.auto, patiently) { loop in
-            loop.setWarningHandler(warnings.add)
-            loop.isDebug = true
-            loop.slowCallbackDuration = .zero
+            loop.debug.warningHandler = warnings.add
+            loop.debug.isEnabled = true
+            loop.debug.slowCallbackDuration = .zero
             names.answer("slow.example")
             _ = try await loop.resolve(host: "slow.example", port: 7, by: names.resolver)
-            loop.isDebug = false
+            loop.debug.isEnabled = false
         }
         let lookups = warnings.of(.slowLookup)
         #expect(lookups.count == 1)
@@ -241,8 +241,8 @@ struct DebugModeTests {
     }
 
     private func makeLoop(_ loop: EventLoop, _ warnings: Warnings, isDebug: Bool = true) {
-        loop.isDebug = isDebug
-        loop.setWarningHandler(warnings.add)
+        loop.debug.isEnabled = isDebug
+        loop.debug.warningHandler = warnings.add
     }
 
     // covers: 36, 298
@@ -250,8 +250,8 @@ struct DebugModeTests {
     func connectionsAndServersThatAreLeftToTheLoopsCloseAreReported(kind: LoopKind) async throws {
         let warnings = Warnings()
         let ports = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
-            loop.setWarningHandler(warnings.add)
-            loop.isDebug = true
+            loop.debug.warningHandler = warnings.add
+            loop.debug.isEnabled = true
             let line: UInt = #line + 1
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let closed = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -274,8 +274,8 @@ struct DebugModeTests {
     @Test func streamsThatAreDroppedWithoutACloseAreReported() async throws {
         let warnings = Warnings()
         try await withLoop(.auto, patiently) { loop in
-            loop.setWarningHandler(warnings.add)
-            loop.isDebug = true
+            loop.debug.warningHandler = warnings.add
+            loop.debug.isEnabled = true
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let line: UInt = #line + 1
             do { _ = try await loop.openConnection(host: "127.0.0.1", port: server.port) }
@@ -285,7 +285,7 @@ struct DebugModeTests {
                     "a connection with 127.0.0.1:\(server.port) was dropped without close()"
                 ])
             #expect(warnings.of(.unclosed).first?.callSite?.line == line)
-            loop.isDebug = false
+            loop.debug.isEnabled = false
             server.close()
             try await server.waitClosed()
         }
@@ -295,8 +295,8 @@ struct DebugModeTests {
         let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
             do {
                 let loop = try LoopKind.auto.makeLoop()
-                loop.isDebug = true
-                loop.slowCallbackDuration = .milliseconds(1)
+                loop.debug.isEnabled = true
+                loop.debug.slowCallbackDuration = .milliseconds(1)
                 loop.callSoon {
                     usleep(1_000)
                     loop.stop()
@@ -318,7 +318,8 @@ private final class Warnings: Sendable {
 
     var all: [LoopWarning] { list.withLock { $0 } }
 
-    /// Anything is slow on a machine that is busy with something else: only the loops of virtual time warn of nothing more.
+    /// Anything is slow on a machine that is busy with something else: only the loops of virtual time warn of nothing
+    /// more.
     func of(_ kind: LoopWarning.Kind) -> [LoopWarning] { all.filter { $0.kind == kind } }
 
     @Sendable func add(_ warning: LoopWarning) {

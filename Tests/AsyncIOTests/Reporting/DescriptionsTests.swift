@@ -11,7 +11,8 @@ import Testing
 /// What `print` says of each public type, compared with `Tests/Descriptions.txt`.
 ///
 /// After a change that is meant, and for a new public type, add the value below and write the file anew by
-/// `ASYNCIO_UPDATE_DESCRIPTIONS=1 swift test --filter DescriptionsTests`; then read it as somebody who does not know the library.
+/// `ASYNCIO_UPDATE_DESCRIPTIONS=1 swift test --filter DescriptionsTests`; then read it as somebody who does not know
+/// the library.
 struct DescriptionsTests {
     @Test func everyPublicTypeSaysWhatItIs() async throws {
         let now = LoopInstant(nanoseconds: 12_345_678_901)
@@ -89,6 +90,7 @@ struct DescriptionsTests {
 
     private func addPollers(to catalog: inout DescriptionCatalog) {
         catalog.add("Readiness", Readiness.read, [.read, .write, .hangup] as Readiness, [] as Readiness)
+        catalog.add("Interest", Interest.read, [.read, .write] as Interest, [] as Interest)
         catalog.add("ReadyEvent", ReadyEvent(token: 7, readiness: .read))
         catalog.add("SelectorKey", SelectorKey(descriptor: .standardInput, interest: .read, token: 7))
         catalog.add("Trigger", Trigger.level, Trigger.edge)
@@ -136,9 +138,9 @@ struct DescriptionsTests {
         let (file, line) = (Self.site.fileID, Self.site.line)
         catalog.add("EventLoop", loop)
         catalog.add("SelectorEventLoop", loop)
-        loop.isDebug = true
+        loop.debug.isEnabled = true
         catalog.add("SelectorEventLoop", loop)
-        loop.isDebug = false
+        loop.debug.isEnabled = false
         if let closed = try? LoopKind.poll.makeLoop() {
             catalog.add("SelectorEventLoop", closed)
             try? closed.close()
@@ -220,6 +222,9 @@ struct DescriptionsTests {
                 message: "Something failed", error: EventLoopError.closed, callSite: Self.site, origin: Self.site,
                 task: "worker", socket: .standardInput))
         catalog.add("LoopStatistics", LoopStatistics())
+        var debug = DebugOptions()
+        debug.isEnabled = false
+        catalog.add("DebugOptions", debug)
         catalog.add("LoopWarning", LoopWarning(.slowCallback, "It took 1.000 seconds", callSite: Self.site))
         catalog.add("LoopWarning.Kind", LoopWarning.Kind.slowCallback, LoopWarning.Kind.hop, LoopWarning.Kind.unclosed)
         catalog.add("LoopWarning.Kind", LoopWarning.Kind.closedDescriptor, LoopWarning.Kind.slowLookup)

@@ -25,13 +25,13 @@ final class NameServer: @unchecked Sendable {
     init(resolverLimit: Int = 4, threadLimit: Int = .max) {
         made = Resolver(
             threadLimit: resolverLimit,
-            startThread: { [unowned self] resolver in
+            startThread: { [unowned self] workers in
                 let count = with { state in
                     state.threadStarts += 1
                     return state.threadStarts
                 }
                 if count > threadLimit { return -EAGAIN }
-                _ = OtherThread { resolver.work() }
+                _ = OtherThread { workers.run() }
                 return 0
             },
             ask: { [unowned self] host, port in ask(host, port) })
@@ -56,7 +56,7 @@ final class NameServer: @unchecked Sendable {
     }
 
     func threadsEnd() async {
-        while resolver.threadCount > 0 { await Task.yield() }
+        while resolver.workers.threadCount > 0 { await Task.yield() }
     }
 
     private func ask(_ host: String, _ port: UInt16) -> Result<[SocketAddress], EventLoopError> {

@@ -72,11 +72,11 @@ struct ResolverTests {
 
     // covers: 269
     @Test func aHostThatDoesNotExistIsNotAResolverThatFails() {
-        let unknown = LookUp.error("a.example", EAI_NONAME)
+        let unknown = SystemResolver.error("a.example", EAI_NONAME)
         #expect(unknown.code == .unknownHost)
         #expect(unknown.description == "cannot resolve 'a.example': \(String(cString: gai_strerror(EAI_NONAME)))")
         for status in [EAI_AGAIN, EAI_FAIL, EAI_MEMORY, EAI_SYSTEM] {
-            let failed = LookUp.error("a.example", status)
+            let failed = SystemResolver.error("a.example", status)
             #expect(failed.code == .resolverFailed)
             #expect(failed.description == "cannot resolve 'a.example': \(String(cString: gai_strerror(status)))")
         }
@@ -88,16 +88,16 @@ struct ResolverTests {
         try await withLoop { loop in
             let hung = lookUp("hung", names, on: loop)
             await loop.until { names.asked == ["hung"] }
-            #expect(names.resolver.threadCount == 1)
+            #expect(names.resolver.workers.threadCount == 1)
 
             // One further thread is enough for names that are answered, one after the other.
             for index in 0..<20 {
                 names.answer("host\(index)")
                 let addresses = try await loop.resolve(host: "host\(index)", port: 7, by: names.resolver)
                 #expect(addresses == NameServer.addresses(7))
-                #expect(names.resolver.threadCount <= 2)
+                #expect(names.resolver.workers.threadCount <= 2)
             }
-            await loop.until { names.resolver.threadCount == 1 }
+            await loop.until { names.resolver.workers.threadCount == 1 }
 
             names.answer("hung")
             try await expectAnswers([hung])
@@ -109,15 +109,15 @@ struct ResolverTests {
     // covers: 270
     @Test func thereAreThreadsOnlyWhileThereIsWork() async throws {
         let names = NameServer()
-        #expect(names.resolver.threadCount == 0)
+        #expect(names.resolver.workers.threadCount == 0)
         try await withLoop { loop in
             for round in 0..<3 {
                 let task = lookUp("round\(round)", names, on: loop)
                 await loop.until { names.asked.count == round + 1 }
-                #expect(names.resolver.threadCount == 1)
+                #expect(names.resolver.workers.threadCount == 1)
                 names.answer("round\(round)")
                 try await expectAnswers([task])
-                await loop.until { names.resolver.threadCount == 0 }
+                await loop.until { names.resolver.workers.threadCount == 0 }
             }
         }
     }
@@ -129,7 +129,7 @@ struct ResolverTests {
             let tasks = (0..<6).map { lookUp("host\($0)", names, on: loop) }
             await loop.until { names.asked.count == names.resolver.threadLimit && loop.statistics.waitingTasks == 6 }
             #expect(names.resolver.waitingCount == 2)
-            #expect(names.resolver.threadCount == names.resolver.threadLimit)
+            #expect(names.resolver.workers.threadCount == names.resolver.threadLimit)
             #expect(Set(names.asked) == ["host0", "host1", "host2", "host3"])
 
             names.answer("host2")
@@ -159,10 +159,10 @@ struct ResolverTests {
             // The thread that was started for the first is slow to come.
             let second = loop.createTask { try await loop.resolve(host: "b.example", port: 7, by: resolver) }
             await loop.until { resolver.waitingCount == 1 }
-            #expect(resolver.threadCount == 1)
-            _ = OtherThread { resolver.work() }
+            #expect(resolver.workers.threadCount == 1)
+            _ = OtherThread { resolver.workers.run() }
             try await expectAnswers([second])
-            await loop.until { resolver.threadCount == 0 }
+            await loop.until { resolver.workers.threadCount == 0 }
         }
     }
 
@@ -215,7 +215,7 @@ struct ResolverTests {
             let task = lookUp("never", names, on: loop)
             task.cancel()
             await #expect(throws: CancellationError.self) { try await task.value }
-            #expect(names.resolver.threadCount == 0)
+            #expect(names.resolver.workers.threadCount == 0)
         }
         #expect(names.asked.isEmpty)
     }
@@ -230,13 +230,13 @@ struct ResolverTests {
             task.cancel()
             await #expect(throws: CancellationError.self) { try await task.value }
             #expect(loop.statistics.waitingTasks == 0)
-            #expect(names.resolver.threadCount == 1)
+            #expect(names.resolver.workers.threadCount == 1)
 
             // The late answer finds another task in the same place, and does not wake it.
             let next = lookUp("next", names, on: loop)
             await loop.until { names.asked == ["hung", "next"] && loop.statistics.waitingTasks == 1 }
             names.answer("hung")
-            await loop.until { names.resolver.threadCount == 1 }
+            await loop.until { names.resolver.workers.threadCount == 1 }
             for _ in 0..<5 { await loop.yield() }
             #expect(loop.statistics.waitingTasks == 1)
             names.answer("next")
@@ -249,10 +249,10 @@ struct ResolverTests {
     @Test func tooManyLookupsAreRefusedAndLeaveNoWaiter() async throws {
         let names = NameServer()
         try await withLoop { loop in
-            let most = names.resolver.threadLimit + Resolver.mostWaiting
+            let most = names.resolver.threadLimit + Resolver.maxWaiting
             let tasks = (0..<most).map { lookUp("host\($0)", names, on: loop) }
             await loop.until { loop.statistics.waitingTasks == most && names.asked.count == names.resolver.threadLimit }
-            #expect(names.resolver.waitingCount == Resolver.mostWaiting)
+            #expect(names.resolver.waitingCount == Resolver.maxWaiting)
 
             for _ in 0..<3 {
                 let error = await #expect(throws: EventLoopError.self) {
@@ -267,7 +267,7 @@ struct ResolverTests {
             tasks[most - 1].cancel()
             await #expect(throws: CancellationError.self) { try await tasks[most - 1].value }
             let accepted = lookUp("accepted", names, on: loop)
-            await loop.until { names.resolver.waitingCount == Resolver.mostWaiting }
+            await loop.until { names.resolver.waitingCount == Resolver.maxWaiting }
 
             for task in tasks + [accepted] { task.cancel() }
             for task in tasks + [accepted] { await #expect(throws: CancellationError.self) { try await task.value } }
@@ -295,7 +295,7 @@ struct ResolverTests {
             return tasks
         }
         for task in tasks { #expect(await asyncCode { _ = try await task.value } == .closed) }
-        #expect(names.resolver.threadCount == names.resolver.threadLimit)
+        #expect(names.resolver.workers.threadCount == names.resolver.threadLimit)
 
         // The answers find nobody.
         names.answerAll()
@@ -313,7 +313,7 @@ struct ResolverTests {
             }
             #expect(error?.code == .resolverFailed)
             #expect(error?.description.hasPrefix("cannot resolve 'a.example': no thread could be started: ") == true)
-            #expect(resolver.threadCount == 0)
+            #expect(resolver.workers.threadCount == 0)
             #expect(resolver.waitingCount == 0)
         }
     }
@@ -324,7 +324,7 @@ struct ResolverTests {
         try await withLoop { loop in
             let tasks = (0..<3).map { lookUp("host\($0)", names, on: loop) }
             await loop.until { loop.statistics.waitingTasks == 3 && names.asked == ["host0"] }
-            #expect(names.resolver.threadCount == 1)
+            #expect(names.resolver.workers.threadCount == 1)
             #expect(names.resolver.waitingCount == 2)
             names.answerAll()
             try await expectAnswers(tasks)

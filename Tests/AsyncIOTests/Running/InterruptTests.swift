@@ -4,7 +4,8 @@ import CAsyncIO
 import Foundation
 import Testing
 
-/// That nothing is done about Ctrl-C where it is nobody's business. What is done is in `Tests/UserPackages/interrupts.py`.
+/// That nothing is done about Ctrl-C where it is nobody's business. What is done is in
+/// `Tests/UserPackages/interrupts.py`.
 struct InterruptTests {
     @Test func offTheMainThreadTheSignalIsLeftAlone() async throws {
         try await withLoopThread { _ in

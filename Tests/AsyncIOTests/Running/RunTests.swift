@@ -47,13 +47,13 @@ struct RunTests {
             try run(loopFactory: { try kind.makeLoop() }) {
                 let loop = try getRunningLoop()
                 for number in 0..<3 {
-                    loop.startTask {
+                    loop.createBackgroundTask {
                         do {
                             try await loop.sleep(for: .seconds(3600))
                         } catch {
                             // Its way out may wait too, and begin more.
                             await loop.yield()
-                            loop.startTask { note("late \(number)") }
+                            loop.createBackgroundTask { note("late \(number)") }
                             note("cancelled \(number)")
                         }
                     }
@@ -82,7 +82,7 @@ struct RunTests {
                         // Cleaning up takes a while; meanwhile somebody connects, and the program starts another task.
                         let socket = try Socket.stream(for: address)
                         _ = try? socket.connect(to: address)
-                        loop.startTask {
+                        loop.createBackgroundTask {
                             try? await loop.sleep(for: .seconds(3_600))
                             counts.late += 1
                         }
@@ -113,7 +113,7 @@ struct RunTests {
             #expect(throws: Failure.self) {
                 try run {
                     let loop = try getRunningLoop()
-                    loop.startTask {
+                    loop.createBackgroundTask {
                         do { try await loop.sleep(for: .seconds(3600)) } catch { note() }
                     }
                     await loop.yield()

@@ -18,7 +18,7 @@ struct RunWithLoopTests {
             // The forms without a parameter.
             let names = [try run(on: kind) { try getRunningLoop().backendName }, try run { "auto" }]
             #expect(names == [kind.rawValue, "auto"])
-            let isDebug = try run(isDebug: true) { loop in loop.isDebug }
+            let isDebug = try run(isDebug: true) { loop in loop.debug.isEnabled }
             #expect(isDebug)
         }
     }

@@ -201,7 +201,7 @@ struct RunnerTests {
             let loop = try runner.getLoop()
             loop.setExceptionHandler { _, context in reports.append(context) }
             try runner.run {
-                loop.startTask {
+                loop.createBackgroundTask {
                     do {
                         try await withTimeout(.seconds(3_600)) {
                             do { try await loop.sleep(for: .seconds(60)) } catch { throw Failure() }
@@ -262,19 +262,19 @@ struct RunnerTests {
 
     @Test func debugModeIsSwitchedOnlyIfAsked() async throws {
         try await withLoopThread { loop in
-            let before = loop.isDebug
+            let before = loop.debug.isEnabled
             for isDebug in [nil, true, false] {
                 let runner = Runner(isDebug: isDebug)
-                #expect(try runner.getLoop().isDebug == isDebug ?? before)
+                #expect(try runner.getLoop().debug.isEnabled == isDebug ?? before)
                 try runner.close()
             }
-            let isDebug = try run(isDebug: true) { try getRunningLoop().isDebug }
+            let isDebug = try run(isDebug: true) { try getRunningLoop().debug.isEnabled }
             #expect(isDebug)
             // A loop that another thread made becomes this one's with its run.
             let moved = try OtherThread.run { try LoopKind.auto.makeLoop() }
             let isMovedDebug = try run(isDebug: true, loopFactory: { moved }) {
                 await moved.yield()
-                return moved.isDebug
+                return moved.debug.isEnabled
             }
             #expect(isMovedDebug)
         }

@@ -7,8 +7,8 @@ import Selectors
 import SystemPackage
 import Testing
 
-/// What the specification, "18.5.2. Event loops", says, by its places. `Tests/Specification.md` lists every statement with
-/// its test. What needs the main thread is in `Tests/UserPackages/Sources/policies`.
+/// What the specification, "18.5.2. Event loops", says, by its places. `Tests/Specification.md` lists every statement
+/// with its test. What needs the main thread is in `Tests/UserPackages/Sources/policies`.
 ///
 /// Tests that set the process's policy are processes of their own: other tests use it meanwhile.
 struct SpecificationTests {
@@ -387,8 +387,8 @@ private func pseudoTerminal() throws -> (master: FileDescriptor, terminal: FileD
     return (FileDescriptor(rawValue: ends.0), FileDescriptor(rawValue: ends.1))
 }
 
-/// A copy of this process, which ends with status 0 if `body` says so. It has this thread only, so `body` must need no lock that
-/// another one may hold, and no memory. Swift's own name for the call is unavailable.
+/// A copy of this process, which ends with status 0 if `body` says so. It has this thread only, so `body` must need no
+/// lock that another one may hold, and no memory. Swift's own name for the call is unavailable.
 private func forkedChild(_ body: () -> Bool) -> pid_t {
     typealias Fork = @convention(c) () -> pid_t
     let fork = unsafeBitCast(dlsym(nil, "fork"), to: Fork.self)

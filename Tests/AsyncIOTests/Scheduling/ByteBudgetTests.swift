@@ -329,7 +329,8 @@ struct ByteBudgetTests {
         }
     }
 
-    /// A connection that was deferred may make one call without budget. It does not retain that right when it has made one.
+    /// A connection that was deferred may make one call without budget. It does not retain that right when it has made
+    /// one.
     // covers: F17
     @Test func deferredConnectionsUseUpTheirGrant() async throws {
         try await withScriptedNetwork(.readiness, patiently) { network in

@@ -93,7 +93,7 @@ struct ClosedDescriptorTests {
     func aLoopSleepsAfterTheReaderOfAClosedDescriptorWasRemoved(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let warnings = Mutex<[LoopWarning]>([])
-            loop.setWarningHandler { warning in warnings.withLock { $0.append(warning) } }
+            loop.debug.warningHandler = { warning in warnings.withLock { $0.append(warning) } }
             let (near, far) = try Socket.pair()
             for round in 1...3 {
                 let descriptor = try duplicate(near.descriptor, from: firstNumber(of: kind))
@@ -123,7 +123,7 @@ struct ClosedDescriptorTests {
     @Test(arguments: LoopKind.available)
     func aReaderThatNobodyRemovesIsNotCalledForEver(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
-            loop.setWarningHandler { _ in }
+            loop.debug.warningHandler = { _ in }
             let (near, far) = try Socket.pair()
             let (second, secondPeer) = try Socket.pair()
             far.put("x")

@@ -73,8 +73,8 @@ private final class RefusingSelector: KeyedSelector {
     }
 
     var supportsEdgeTrigger: Bool { false }
-    func register(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno) {}
-    func modify(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno) {}
+    func register(_ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64) throws(Errno) {}
+    func modify(_ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64) throws(Errno) {}
     func unregister(_ descriptor: FileDescriptor) throws(Errno) {}
     func wait(timeoutNanoseconds: Int64?, into events: inout [ReadyEvent]) throws(Errno) { throw refusal }
     func close() {}

@@ -4,8 +4,8 @@ import AsyncIOTesting
 import Foundation
 import Testing
 
-/// Older kernels and some sandboxes have only waits of whole milliseconds. What a process has learned about that it does not
-/// forget, so each of these is one of its own.
+/// Older kernels and some sandboxes have only waits of whole milliseconds. What a process has learned about that it
+/// does not forget, so each of these is one of its own.
 @Suite(.enabled(if: RefusedSystemCall.isPossible))
 struct MillisecondWaitTests {
     // covers: 14, 46, 50, F37

@@ -13,16 +13,16 @@ import Darwin
 
 /// All that a selector of one's own takes: level-triggered, over poll(2).
 final class PlainSelector: BaseSelector {
-    private var watched: [CInt: (interest: Readiness, token: UInt64)] = [:]
+    private var watched: [CInt: (interest: Interest, token: UInt64)] = [:]
 
     var supportsEdgeTrigger: Bool { false }
 
-    func register(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno) {
+    func register(_ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64) throws(Errno) {
         if watched[descriptor.rawValue] != nil { throw .fileExists }
         watched[descriptor.rawValue] = (interest, token)
     }
 
-    func modify(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno) {
+    func modify(_ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64) throws(Errno) {
         if watched[descriptor.rawValue] == nil { throw .noSuchFileOrDirectory }
         watched[descriptor.rawValue] = (interest, token)
     }
@@ -44,7 +44,7 @@ final class PlainSelector: BaseSelector {
             let isReadable = entry.revents & ~Int16(POLLOUT) != 0
             let isWritable = entry.revents & ~Int16(POLLIN) != 0
             let readiness = (isReadable ? Readiness.read : []).union(isWritable ? .write : [])
-            events.append(ReadyEvent(token: token, readiness: readiness.intersection(interest)))
+            events.append(ReadyEvent(token: token, readiness: readiness.matching(interest)))
         }
     }
 

@@ -45,11 +45,11 @@ extension BaseSelector {
         return events
     }
 
-    func register(_ descriptor: FileDescriptor, _ interest: Readiness, token: UInt64 = 1) throws(Errno) {
+    func register(_ descriptor: FileDescriptor, _ interest: Interest, token: UInt64 = 1) throws(Errno) {
         try register(descriptor, interest: interest, trigger: .level, token: token)
     }
 
-    func modify(_ descriptor: FileDescriptor, _ interest: Readiness, token: UInt64 = 1) throws(Errno) {
+    func modify(_ descriptor: FileDescriptor, _ interest: Interest, token: UInt64 = 1) throws(Errno) {
         try modify(descriptor, interest: interest, trigger: .level, token: token)
     }
 }

@@ -1,4 +1,5 @@
 import AsyncIOTesting
+import CAsyncIO
 import Foundation
 import SystemPackage
 import Testing
@@ -121,7 +122,8 @@ private func connect(to server: Server) throws -> Socket {
     return client
 }
 
-/// Lets the process open one descriptor more than it has, and returns the former limit. No other thread may open one meanwhile.
+/// Lets the process open one descriptor more than it has, and returns the former limit. No other thread may open one
+/// meanwhile.
 private func allowOneMoreDescriptor() -> rlim_t {
     let next = dup(0)
     close(next)

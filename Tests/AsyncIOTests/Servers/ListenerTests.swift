@@ -42,7 +42,8 @@ struct ListenerTests {
                 try await loop.sleep(for: .milliseconds(10))
                 client.write("x")
                 let count = recorder.received.count
-                // No time passes here: who waits for a task instead would let it pass before the kernel has brought the answer.
+                // No time passes here: who waits for a task instead would let it pass before the kernel has brought the
+                // answer.
                 await loop.until { recorder.received.count > count }
             }
             #expect((20...26).contains(attempts))

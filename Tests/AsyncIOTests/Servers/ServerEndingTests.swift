@@ -16,7 +16,7 @@ struct ServerEndingTests {
             let cancelled = loop.createTask { try await server.waitClosed() }
             let drains = (0..<2).map { _ in
                 // No moment of the clock is that late.
-                loop.createTask { try await server.drain(within: .seconds(Int64.max)) }
+                loop.createTask { try await server.shutDown(within: .seconds(Int64.max)) }
             }
             await loop.until { !server.isServing }
             server.close()
@@ -26,7 +26,7 @@ struct ServerEndingTests {
             #expect(code { try server.startServing() } == .closed)
             #expect(server.connectionCount == 1)
             if aborts {
-                #expect(try await server.drain(within: .seconds(-1)) == 1)
+                #expect(try await server.shutDown(within: .seconds(-1)) == 1)
             } else {
                 writer.close()
             }
@@ -34,7 +34,7 @@ struct ServerEndingTests {
             try await waiting.value
             for drain in drains { #expect(try await drain.value == 0) }
             try await server.waitClosed()
-            #expect(try await server.drain(within: .zero) == 0)
+            #expect(try await server.shutDown(within: .zero) == 0)
             #expect(await asyncCode { try await server.serveForever() } == .closed)
             writer.close()
         }

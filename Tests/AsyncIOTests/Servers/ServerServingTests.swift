@@ -72,7 +72,7 @@ struct ServerServingTests {
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             try await writer.write("x")
             _ = try await reader.readExactly(1)
-            let serving = loop.createTask { try await server.serveForever(grace: .milliseconds(20)) }
+            let serving = loop.createTask { try await server.serveForever(shutDownWithin: .milliseconds(20)) }
             await loop.yield()
             serving.cancel()
             await #expect(throws: CancellationError.self) { try await serving.value }
@@ -95,12 +95,13 @@ struct ServerServingTests {
                 clients.append(client)
             }
             let start = loop.now
-            let draining = loop.createTask { try await server.drain(within: .seconds(10)) }
+            let draining = loop.createTask { try await server.shutDown(within: .seconds(10)) }
             try await loop.sleep(for: .seconds(4))
             #expect(!server.isServing && server.connectionCount == 3)
             clients[0].writer.close()
             if clientsEnd { for client in clients { client.writer.close() } }
-            // No time passes here: who waits for a task instead would let it pass before the kernel has told of the ends.
+            // No time passes here: who waits for a task instead would let it pass before the kernel has told of the
+            // ends.
             await loop.until { server.connectionCount == (clientsEnd ? 0 : 2) }
             #expect(try await draining.value == (clientsEnd ? 0 : 2))
             let waited = clientsEnd ? 4 : 10
@@ -117,7 +118,7 @@ struct ServerServingTests {
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             await loop.until { server.connectionCount == 1 }
-            let draining = loop.createTask { try await server.drain(within: .seconds(3_600)) }
+            let draining = loop.createTask { try await server.shutDown(within: .seconds(3_600)) }
             await loop.yield()
             draining.cancel()
             await #expect(throws: CancellationError.self) { try await draining.value }
@@ -136,7 +137,7 @@ struct ServerServingTests {
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var left: StreamWriter?
             do {
-                let answer = try await server.whileServing(grace: .milliseconds(10)) {
+                let answer = try await server.withServing(shutDownWithin: .milliseconds(10)) {
                     let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
                     left = writer
                     try await writer.write("hello")
@@ -162,7 +163,7 @@ struct ServerServingTests {
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             await loop.until { server.connectionCount == 1 }
             let serving = loop.createTask {
-                try await server.whileServing(grace: .milliseconds(10)) {
+                try await server.withServing(shutDownWithin: .milliseconds(10)) {
                     do { try await loop.sleep(for: .seconds(3_600)) } catch { if !ignoresIt { throw error } }
                     return 42
                 }

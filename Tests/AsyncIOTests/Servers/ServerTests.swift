@@ -24,8 +24,8 @@ struct ServerTests {
             server.close()
             server.close()
             #expect(!server.isServing)
-            // The open one keeps the port from others. A child that another test is starting may have a duplicate of the
-            // listener, for a moment.
+            // The open one keeps the port from others. A child that another test is starting may have a duplicate of
+            // the listener, for a moment.
             var refusal: ConnectError?
             while refusal == nil {
                 do {

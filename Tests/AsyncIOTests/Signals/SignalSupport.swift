@@ -21,8 +21,8 @@ func disposition(of signal: CInt) -> UInt {
     unsafeBitCast(action(of: signal).__sigaction_handler.sa_handler, to: UInt.self)
 }
 
-/// Gives `number` its default back. One that is still pending, for a thread that is in a handler, would end the process: to
-/// ignore them drops it.
+/// Gives `number` its default back. One that is still pending, for a thread that is in a handler, would end the
+/// process: to ignore them drops it.
 func resetDisposition(of number: CInt) {
     signal(number, SIG_IGN)
     signal(number, SIG_DFL)

@@ -254,7 +254,7 @@ struct SockConnectingTests {
             try await loop.sockSendAll(peer, [7])
             #expect(try await receiving.value == [7])
             // In debug mode it is a mistake in any case.
-            loop.isDebug = true
+            loop.debug.isEnabled = true
             #expect(await asyncCode { _ = try await loop.sockRecv(end, maxBytes: 10) } == .invalidArgument)
             #expect(await asyncCode { _ = try await loop.sockRecvFrom(end, maxBytes: 10) } == .invalidArgument)
             #expect(await asyncCode { try await loop.sockSendAll(end, [1]) } == .invalidArgument)

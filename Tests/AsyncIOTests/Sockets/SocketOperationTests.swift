@@ -192,8 +192,8 @@ struct SocketOperationTests {
     func shortAndBlockedCallsLoseNoByte(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let (client, server) = try await loop.connectedSockets()
-            // Counted for each call by itself. One count for all of them would couple sender and receiver: if the receiver runs
-            // first, they can fall into step, with one byte in two iterations and 1.2 million calls.
+            // Counted for each call by itself. One count for all of them would couple sender and receiver: if the
+            // receiver runs first, they can fall into step, with one byte in two iterations and 1.2 million calls.
             var faults: [SocketCall: Int] = [:]
             loop.injectFaults { call in
                 faults[call, default: 0] += 1

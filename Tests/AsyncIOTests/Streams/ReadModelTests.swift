@@ -2,8 +2,8 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// Reading up to separators and lines, against a model that sees the whole stream at once: however it comes in pieces, and however often
-/// the reading task is cancelled and begins again.
+/// Reading up to separators and lines, against a model that sees the whole stream at once: however it comes in pieces,
+/// and however often the reading task is cancelled and begins again.
 struct ReadModelTests {
     private enum Outcome: Equatable {
         case piece([UInt8])

@@ -30,7 +30,7 @@ final class CountingSelector: BaseSelector {
     /// Instead of the selector's own, for the loop to ask.
     var limit: Int?
     /// Called before a registration.
-    var willRegister: ((FileDescriptor, Readiness) -> Void)?
+    var willRegister: ((FileDescriptor, Interest) -> Void)?
     /// How many events the loop had memory for, at each wait.
     private(set) var eventCapacities: [Int] = []
     /// What the next wait throws instead of waiting.
@@ -44,7 +44,7 @@ final class CountingSelector: BaseSelector {
 
     var descriptorLimit: Int? { limit ?? selector.descriptorLimit }
 
-    func register(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno) {
+    func register(_ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64) throws(Errno) {
         changes += 1
         if let error = nextChangeError.take() { throw error }
         willRegister?(descriptor, interest)
@@ -52,7 +52,7 @@ final class CountingSelector: BaseSelector {
         registered.append(descriptor)
     }
 
-    func modify(_ descriptor: FileDescriptor, interest: Readiness, trigger: Trigger, token: UInt64) throws(Errno) {
+    func modify(_ descriptor: FileDescriptor, interest: Interest, trigger: Trigger, token: UInt64) throws(Errno) {
         changes += 1
         if let error = nextChangeError.take() { throw error }
         try selector.modify(descriptor, interest: interest, trigger: trigger, token: token)

@@ -1,7 +1,7 @@
 import Foundation
 
-/// What `print` says of values of the public types, as text that can be compared: numbers that differ from run to run are
-/// replaced.
+/// What `print` says of values of the public types, as text that can be compared: numbers that differ from run to run
+/// are replaced.
 struct DescriptionCatalog: Sendable {
     private var entries: [String: [String]] = [:]
 
@@ -32,8 +32,8 @@ struct DescriptionCatalog: Sendable {
     static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()
 
-    /// The public classes, structures, enumerations and actors of the library's modules, by their full names; those of other
-    /// systems are left out.
+    /// The public classes, structures, enumerations and actors of the library's modules, by their full names; those of
+    /// other systems are left out.
     static func publicTypes() throws -> Set<String> {
         var types: Set<String> = []
         for module in ["AsyncIO", "AsyncIOSystem", "Selectors", "Proactors", "AsyncIOTesting"] {

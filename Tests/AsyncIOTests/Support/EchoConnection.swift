@@ -1,6 +1,7 @@
 import AsyncIO
 
-/// Connects to a server of the same loop that sends back what it gets, and ends both when `body` has ended. On the loop.
+/// Connects to a server of the same loop that sends back what it gets, and ends both when `body` has ended. On the
+/// loop.
 func withEchoConnection<Result>(
     on loop: EventLoop, _ body: (StreamReader, StreamWriter) async throws -> Result
 ) async throws -> Result {

@@ -5,9 +5,9 @@ import SystemPackage
 
 /// One port number of several addresses, kept by sockets that do not listen: whoever connects there is refused.
 ///
-/// A port that was closed may be a neighbour's at once, and whoever listens on one address says nothing of the same number on
-/// another one. A server of the test's own may listen there, by this number and with SO_REUSEADDR: the port stays kept when it
-/// is closed.
+/// A port that was closed may be a neighbour's at once, and whoever listens on one address says nothing of the same
+/// number on another one. A server of the test's own may listen there, by this number and with SO_REUSEADDR: the port
+/// stays kept when it is closed.
 struct KeptPort {
     let number: UInt16
     private let sockets: [Socket]
@@ -48,8 +48,8 @@ struct KeptPort {
 
 /// How many sockets of this process have `address` at one of their ends: what a test knows nothing of has leaked.
 ///
-/// Not asked of the kernel's table, which has other programs' sockets too, and for a moment what a child that another test is
-/// starting has duplicates of. Somebody must have the port: one that is free may be a neighbour's by now.
+/// Not asked of the kernel's table, which has other programs' sockets too, and for a moment what a child that another
+/// test is starting has duplicates of. Somebody must have the port: one that is free may be a neighbour's by now.
 func openSockets(at address: SocketAddress) throws -> Int {
     try openSockets { $0 == address }
 }

@@ -61,3 +61,11 @@ final class OtherThread: Sendable {
 /// Never inlined: the optimiser takes the address of a thread-local for the same on both sides of an `await`.
 @inline(never)
 func currentThread() -> UInt { aio_thread_identity() }
+
+/// The name of the calling thread.
+func currentThreadName() -> String {
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { buffer in
+        aio_thread_name(buffer.baseAddress!, buffer.count)
+        return String(cString: buffer.baseAddress!)
+    }
+}

@@ -23,7 +23,8 @@ enum RefusedSystemCall: String {
 
     /// From here on, for the calling thread and those that it starts. Whether that is so.
     func begin(_ error: CInt) -> Bool {
-        // A program of the kernel's packet filter: code, then how many steps to skip if so and if not, then the operand.
+        // A program of the kernel's packet filter: code, then how many steps to skip if so and if not, then the
+        // operand.
         func step(_ code: UInt64, ifNot: UInt64 = 0, _ operand: UInt32) -> UInt64 {
             code | ifNot << 24 | UInt64(operand) << 32
         }
@@ -47,7 +48,8 @@ enum RefusedSystemCall: String {
             return control(38, 1, nil, 0, 0) == 0 && control(22, 2, &program, 0, 0) == 0
         }
         guard isSet else { return false }
-        // With so many descriptors, or so many places for events, the kernel would say EINVAL. Older libraries lack one of them.
+        // With so many descriptors, or so many places for events, the kernel would say EINVAL. Older libraries lack one
+        // of them.
         typealias Call = @convention(c) (Int, Int, Int, Int, Int) -> CInt
         guard let call = dlsym(nil, rawValue) else { return true }
         return unsafeBitCast(call, to: Call.self)(0, -1, 0, 0, 0) == -1 && errno == error

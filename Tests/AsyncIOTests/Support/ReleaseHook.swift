@@ -2,7 +2,8 @@ import AsyncIO
 
 /// Calls a function when it is released: what an object of the user's may do in its `deinit`.
 ///
-/// SAFETY: captured by closures that a loop holds, so it is released on the loop's thread, or by the last one who has the loop.
+/// SAFETY: captured by closures that a loop holds, so it is released on the loop's thread, or by the last one who has
+/// the loop.
 final class ReleaseHook: @unchecked Sendable {
     private let whenReleased: () -> Void
 

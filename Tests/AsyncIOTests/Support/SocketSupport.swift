@@ -95,7 +95,8 @@ func sendByte(_ socket: Socket) {
     guard case .bytes(1) = sent else { preconditionFailure("the socket takes nothing") }
 }
 
-/// Blocks until there is something to read, or somebody to accept: what was sent or connected a moment ago may be on its way.
+/// Blocks until there is something to read, or somebody to accept: what was sent or connected a moment ago may be on
+/// its way.
 func waitUntilReadable(_ descriptor: FileDescriptor) {
     var entry = pollfd(fd: descriptor.rawValue, events: Int16(POLLIN), revents: 0)
     while poll(&entry, 1, -1) <= 0 {}

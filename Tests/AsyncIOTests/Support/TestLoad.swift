@@ -1,8 +1,8 @@
 import AsyncIOTesting
 import Foundation
 
-/// How much a test that looks for races does: less in debug builds, and a tenth of that under a sanitizer, where everything
-/// takes that much longer. `ASYNCIO_LOAD=full` or `light` overrides it.
+/// How much a test that looks for races does: less in debug builds, and a tenth of that under a sanitizer, where
+/// everything takes that much longer. `ASYNCIO_LOAD=full` or `light` overrides it.
 func rounds(debug: Int, release: Int) -> Int {
     switch ProcessInfo.processInfo.environment["ASYNCIO_LOAD"] {
     case "full": return release

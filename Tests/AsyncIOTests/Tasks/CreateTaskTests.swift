@@ -30,7 +30,7 @@ struct CreateTaskTests {
         try await withLoopThread(kind) { loop in
             var order: [String] = []
             loop.callSoon { order.append("first") }
-            loop.startTask {
+            loop.createBackgroundTask {
                 order.append("task on the loop: \(loop.isOnLoop)")
                 loop.stop()
             }
@@ -45,7 +45,7 @@ struct CreateTaskTests {
     func anEagerTaskMadeBeforeTheRunRunsUpToItsFirstSuspension(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             var order: [String] = []
-            loop.startTask(eagerStart: true) {
+            loop.createBackgroundTask(eagerStart: true) {
                 order.append("begun")
                 try await loop.sleep(for: .nanoseconds(1))
                 order.append("ended")
@@ -70,7 +70,7 @@ struct CreateTaskTests {
             let posted = loop.createTaskThreadsafe(name: "posted") { Task.name }
             let nameless = loop.createTask { Task.name }
             var started: String?
-            loop.startTask(name: "started") { started = Task.name }
+            loop.createBackgroundTask(name: "started") { started = Task.name }
             let names = [
                 await queued.value, await eager.value, await posted.value, await nameless.value,
             ]
@@ -198,14 +198,14 @@ struct CreateTaskTests {
             var reports: [ExceptionContext] = []
             loop.setExceptionHandler { _, context in reports.append(context) }
             let before = loop.taskCount
-            loop.startTask(name: "worker") {
+            loop.createBackgroundTask(name: "worker") {
                 await loop.yield()
                 throw Failure()
             }
-            loop.startTask(eagerStart: true) { throw Failure() }
+            loop.createBackgroundTask(eagerStart: true) { throw Failure() }
             // Neither a cancellation nor an end without an error is one.
-            loop.startTask { throw CancellationError() }
-            loop.startTask { await loop.yield() }
+            loop.createBackgroundTask { throw CancellationError() }
+            loop.createBackgroundTask { await loop.yield() }
             #expect(loop.taskCount == before + 3)
             while loop.taskCount > before { await loop.yield() }
             try #require(reports.count == 2)

@@ -65,7 +65,7 @@ struct TaskFactoryTests {
             await #expect(throws: Failure.self) { try await task.value }
 
             // Nobody would hear of this one.
-            loop.startTask { Issue.record("it was started") }
+            loop.createBackgroundTask { Issue.record("it was started") }
             #expect(loop.statistics.unhandledErrors == 1)
 
             let posted = {
@@ -89,8 +89,8 @@ struct TaskFactoryTests {
                 let thing = Thing()
                 captured = thing
                 _ = loop.createTask { () async throws in withExtendedLifetime(thing) {} }
-                loop.startTask { withExtendedLifetime(thing) {} }
-                loop.startTask { withExtendedLifetime(thing) {} }
+                loop.createBackgroundTask { withExtendedLifetime(thing) {} }
+                loop.createBackgroundTask { withExtendedLifetime(thing) {} }
             }
             #expect(captured == nil)
             #expect(loop.statistics.unhandledErrors == 1)
@@ -128,8 +128,8 @@ struct TaskFactoryTests {
             var reports: [String] = []
             loop.setExceptionHandler { _, context in reports.append(context.description) }
             loop.setTaskFactory { _, _, _ in { throw Failure() } }
-            loop.startTask(name: "queued") {}
-            loop.startTask(name: "eager", eagerStart: true) {}
+            loop.createBackgroundTask(name: "queued") {}
+            loop.createBackgroundTask(name: "eager", eagerStart: true) {}
             await loop.yield()
             loop.setTaskFactory(nil)
             loop.setExceptionHandler(nil)

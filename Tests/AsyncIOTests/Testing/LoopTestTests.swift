@@ -43,7 +43,7 @@ import Testing
         let line: UInt = #line + 1
         let failure = await #expect(throws: LoopTestFailure.self) {
             try await withLoop { loop in
-                loop.startTask(name: "worker") { try await loop.sleep(for: .seconds(3600)) }
+                loop.createBackgroundTask(name: "worker") { try await loop.sleep(for: .seconds(3600)) }
             }
         }
         #expect(failure?.description == "left behind: task worker waiting, created at \(#fileID):\(line)")

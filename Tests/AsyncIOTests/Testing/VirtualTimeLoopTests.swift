@@ -1,5 +1,6 @@
 import AsyncIO
 import AsyncIOTesting
+import Selectors
 import Testing
 
 /// The loop of `AsyncIOTesting` whose clock jumps to the next timer, over real sockets.

@@ -58,7 +58,8 @@ struct PathOfOneByteTests {
         }
     }
 
-    /// For writing it is registered when a send blocks, and no more when an event tells only that the socket is writable still.
+    /// For writing it is registered when a send blocks, and no more when an event tells only that the socket is
+    /// writable still.
     @Test func aConnectionIsRegisteredForWritingWhenASendBlocks() async throws {
         try await withScriptedConnection { transport, selector, near, far in
             let message = [UInt8](repeating: 7, count: 4 << 20)
@@ -108,7 +109,8 @@ struct PathOfOneByteTests {
             let (near, far) = try Socket.pair()
             defer { far.close() }
             let transport = StreamTransport(
-                loop: loop, driver: try loop.makeStreamDriver(ByteChannel(near)), consumer: EchoProtocol(), peerAddress: nil)
+                loop: loop, driver: try loop.makeStreamDriver(ByteChannel(near)), consumer: EchoProtocol(),
+                peerAddress: nil)
             transport.start()
             try await body(transport, selector, near.descriptor, far)
             transport.close()

@@ -19,10 +19,10 @@ struct StreamTransportStateTests {
     // covers: 148, 149
     @Test func lowerMarksPauseAtOnceWhatWasBelowTheOldOnes() {
         var state = StreamTransportState()
-        #expect(state.changedWaterMarks(high: 10, low: 5, queuedBytes: 11) == .pauseWriting)
+        #expect(state.changedWaterMarks(low: 5, high: 10, queuedBytes: 11) == .pauseWriting)
         #expect(state.flushed(queuedBytes: 6) == [])
         #expect(state.flushed(queuedBytes: 5) == .resumeWriting)
-        #expect(state.changedWaterMarks(high: 0, low: 0, queuedBytes: 0) == [])
+        #expect(state.changedWaterMarks(low: 0, high: 0, queuedBytes: 0) == [])
         #expect(state.queued(queuedBytes: 1) == .pauseWriting)
         #expect(state.flushed(queuedBytes: 0) == .resumeWriting)
     }

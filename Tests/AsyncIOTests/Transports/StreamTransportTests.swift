@@ -113,7 +113,7 @@ struct StreamTransportTests {
             let other = Recorder()
             let (transport, peer) = try network.connect(failing)
             let (otherTransport, otherPeer) = try network.connect(other)
-            try transport.setWriteBufferLimits(highBytes: 4, lowBytes: 2)
+            try transport.setWriteBufferLimits(lowBytes: 2, highBytes: 4)
             peer.blocksWrites()
             await network.idle()
             transport.write("123456")
@@ -172,7 +172,7 @@ struct StreamTransportTests {
                         if count == index + 1 { action(transport) }
                     }
                     let (transport, peer) = try network.connect(recorder)
-                    try transport.setWriteBufferLimits(highBytes: 4, lowBytes: 2)
+                    try transport.setWriteBufferLimits(lowBytes: 2, highBytes: 4)
                     peer.takes(atMost: 3)
                     peer.sends("data")
                     await network.idle()

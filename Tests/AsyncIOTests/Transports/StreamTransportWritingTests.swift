@@ -144,7 +144,7 @@ struct StreamTransportWritingTests {
                 if event == .paused || event == .resumed { sizes.append(transport.writeBufferSize) }
             }
             let (transport, peer) = try network.connect(recorder)
-            try transport.setWriteBufferLimits(highBytes: 100, lowBytes: 50)
+            try transport.setWriteBufferLimits(lowBytes: 50, highBytes: 100)
             peer.blocksWrites()
             await network.idle()
             transport.write([UInt8](repeating: 1, count: 100))
@@ -179,7 +179,7 @@ struct StreamTransportWritingTests {
                 var size: Int?
                 recorder.reaction = { event, transport in if event == .resumed { size = transport.writeBufferSize } }
                 let (transport, peer) = try network.connect(recorder)
-                try transport.setWriteBufferLimits(highBytes: 100, lowBytes: 50)
+                try transport.setWriteBufferLimits(lowBytes: 50, highBytes: 100)
                 peer.blocksWrites()
                 await network.idle()
                 transport.write([UInt8](repeating: 1, count: 101))
@@ -239,7 +239,7 @@ struct StreamTransportWritingTests {
             #expect(transport.writeBufferLimits == (0, 0))
             for (high, low) in [(1, 2), (-1, -1), (10, -1)] {
                 let error = #expect(throws: EventLoopError.self) {
-                    try transport.setWriteBufferLimits(highBytes: high, lowBytes: low)
+                    try transport.setWriteBufferLimits(lowBytes: low, highBytes: high)
                 }
                 #expect(error?.code == .invalidArgument)
             }

@@ -9,7 +9,7 @@ start_forward downloads "$port"
 forwarder=$pid
 base=$(descriptors "$forwarder")
 
-# One that is over first, so that every later descriptor is a leak.
+# One download first, so that every descriptor that is open later is a leak.
 curl -sS --max-time "$patience" "http://127.0.0.1:$port/nothing" -o /dev/null
 check "downloads: a first one leaves nothing behind" back_to "$forwarder" "$base"
 
@@ -45,8 +45,8 @@ all_whole() {
         equal "$number: $(cat "$tmp/whole.$number" "$tmp/curl-$number.out" "$tmp/curl-$number.err" 2>&1)" "$number: 0" || return 1
     done
 }
-check "downloads: all $parallel files are whole" all_whole
-check "downloads: one thread does it" equal "$most_threads" 1
+check "downloads: all $parallel files are complete" all_whole
+check "downloads: the server has one thread" equal "$most_threads" 1
 check "downloads: at most 64 MiB of memory" at_most "$most_kib" 65536
 check "downloads: every descriptor is freed" back_to "$forwarder" "$base"
 check "downloads: nothing on standard error" empty_file "$tmp/downloads.err"

@@ -1,7 +1,7 @@
 # Both styles of `aio echo`, with socat as the client.
 
 head -c 3145728 /dev/urandom >"$tmp/bytes"
-# The first line names the loop that runs, not the one that was asked for.
+# The first line names the loop that runs, not the one that was requested.
 loop_name=$loop
 if [[ $loop == auto ]]; then loop_name=epoll; fi
 
@@ -18,7 +18,7 @@ for style in protocol stream; do
     echo hello >"$tmp/hello"
     check "echo, $style: sends a line back" echoes "127.0.0.1:$port" "$tmp/hello"
     check "echo, $style: a client that half-closes gets all of 3 MiB back" echoes "127.0.0.1:$port" "$tmp/bytes"
-    check "echo, $style: both connections are gone" back_to "$pid" "$base"
+    check "echo, $style: both connections are closed" back_to "$pid" "$base"
     check "echo, $style: runs on one thread" has_threads "$pid" 1
     ended_well "echo-$style" INT "echo, $style: SIGINT ends it within a second" \
         '^2 connections, 3 MiB, at most 1 open at once$'
@@ -37,5 +37,5 @@ if grep -q ' lo$' /proc/net/if_inet6 2>/dev/null; then
 fi
 
 start_aio echo-name echo --listen localhost:0
-check "echo: a name is listened on too" matches "$(first_line echo-name)" "^listening on [^ ]+(, [^ ]+)* \($loop_name\)\$"
+check "echo: it listens on a host name too" matches "$(first_line echo-name)" "^listening on [^ ]+(, [^ ]+)* \($loop_name\)\$"
 check "echo: the resolver's thread is gone" eventually has_threads "$pid" 1

@@ -1,10 +1,10 @@
-# `aio loops`: which loops there are, and which of them this system has.
+# `aio loops`: lists the loops, and which of them this system has.
 
 names="epoll poll select kqueue io_uring iocp"
 check "loops: the table has a row for each loop" \
     equal "$("$aio" loops | awk 'NR > 1 { print $1 }' | paste -sd ' ')" "$names"
 check "loops: epoll is the default" matches "$("$aio" loops | grep '^epoll ')" '^epoll +readiness +yes +yes +[a-z]'
-check "loops: one that is not there says why" matches "$("$aio" loops | grep '^iocp ')" '^iocp +completion +no +not on Linux: '
+check "loops: an unavailable loop has a reason" matches "$("$aio" loops | grep '^iocp ')" '^iocp +completion +no +not on Linux: '
 check "loops: no colours" equal "$("$aio" loops | tr -d '[:print:]\n' | wc -c)" 0
 
 json_rows() {
@@ -17,13 +17,13 @@ for row in json.load(sys.stdin):
 }
 check "loops: the JSON says the same" equal "$(json_rows)" "$("$aio" loops | awk 'NR > 1 { print $1, $3 }')"
 
-# Whatever is said to be there starts and says its name.
+# Each loop that is listed as available starts and prints its name.
 for name in $("$aio" loops | awk '$3 == "yes" { print $1 }'); do
     start "loops-$name" "$aio" echo --listen 127.0.0.1:0 --loop "$name"
     check "loops: $name runs" matches "$(first_line "loops-$name")" " \($name\)\$"
 done
 
-# A sandbox that forbids epoll, and then poll too: the next best is taken.
+# In a sandbox that forbids epoll, and then poll too, the next best loop is used.
 sandbox() {
     strace -D -f -qq -o /dev/null -e "inject=$1:error=EPERM" "${@:2}"
 }

@@ -7,7 +7,7 @@ start redis redis-server --port "$redis_port" --bind 127.0.0.1 --save '' --appen
 redis_answers() { [[ $(redis-cli -h 127.0.0.1 -p "$1" ping) == PONG ]]; }
 check "redis: the server answers" eventually redis_answers "$redis_port"
 
-# By name, so that every connection asks the resolver.
+# By host name, so that every connection uses the resolver.
 start_aio redis-forward forward --listen 127.0.0.1:0 --to "localhost:$redis_port"
 forwarder=$pid
 base=$(descriptors "$forwarder")
@@ -32,7 +32,7 @@ figures() {
 }
 
 for depth in 1 16; do
-    # One at a time, each is a way there and back: a few minutes on a slow machine, if all are sent like this.
+    # Without pipelining each request is a round trip; sending all of them takes a few minutes on a slow machine.
     count=$((depth > 1 || requests < 5 ? requests : requests / 5))
     check "redis: $count requests of each kind, $depth at a time on 50 connections, without an error" benchmark "$depth" "$count"
     figures "$depth"

@@ -1,4 +1,4 @@
-# Connections that break in mid-write.
+# Connections that break during a write.
 # covers: 266
 
 # resets SENTENCE TARGET CLIENT: the client's mode against the target's, through a forwarder.

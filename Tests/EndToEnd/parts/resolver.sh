@@ -1,4 +1,4 @@
-# A name server that takes its time: the loop goes on meanwhile.
+# While a name server is slow, the loop serves its connections.
 
 gate=$tmp/no-answers
 cc -shared -fPIC -o "$tmp/slow_getaddrinfo.so" "$here/peers/slow_getaddrinfo.c" -ldl
@@ -8,7 +8,7 @@ start_aio slow-target echo --listen 127.0.0.1:0
 target_port=$port
 WRAPPER=$slow_resolver start_aio slow forward --listen 127.0.0.1:0 --to "target.slow:$target_port"
 forwarder=$pid base=$(descriptors "$pid")
-check "resolver: nothing is said before the name is needed" has_threads "$pid" 1
+check "resolver: there is no lookup before the name is needed" has_threads "$pid" 1
 
 rm -f "$gate"
 check "resolver: an open connection is served while names are looked up" \
@@ -16,7 +16,7 @@ check "resolver: an open connection is served while names are looked up" \
 check "resolver: its threads are gone, and the connections too" eventually has_threads "$pid" 1
 check "resolver: every descriptor is freed" back_to "$forwarder" "$base"
 
-# From now on there are no answers.
+# From now on the name server does not answer.
 touch "$gate"
 start_client slow-waiting idle
 pid=$forwarder
@@ -28,5 +28,5 @@ start slow-listen $slow_resolver "$aio" echo --listen here.slow:0 --loop "$loop"
 check "resolver: a name to listen on is looked up" eventually has_threads "$pid" 2
 stop TERM "$pid"
 check "resolver: SIGTERM ends it within a second, before it listens" ended_in_time
-check "... and says what it did" matches "$(<"$tmp/slow-listen.out")" '^0 connections, 0 bytes, at most 0 open at once$'
+check "... and prints a summary" matches "$(<"$tmp/slow-listen.out")" '^0 connections, 0 bytes, at most 0 open at once$'
 check "... silently" empty_file "$tmp/slow-listen.err"

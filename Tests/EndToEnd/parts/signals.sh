@@ -1,4 +1,4 @@
-# SIGINT and SIGTERM, whatever the connections are doing.
+# SIGINT and SIGTERM, in every state of the connections.
 
 for style in protocol stream; do
     for signal in INT TERM; do

@@ -78,7 +78,8 @@ let writerCalls = [
     },
 ]
 
-/// A call of a `StreamTransport`, whose bytes are sent at once, and whose bytes are queued and sent later in pieces of 64 KiB.
+/// A call of a `StreamTransport`, whose bytes are sent at once, and whose bytes are queued and sent later in pieces of
+/// 64 KiB.
 private func transportWrites(
     _ name: String, hasPieces: Bool = false, extraBytes: Int = 0,
     _ body: @escaping @Sendable (StreamTransport, Scene) async throws -> Void

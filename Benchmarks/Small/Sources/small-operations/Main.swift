@@ -1,7 +1,8 @@
 import AsyncIO
 import Glibc
 
-/// `small-operations NAME COUNT [ROUNDS]`: performs an operation and prints the CPU time of each round, in ns per operation.
+/// `small-operations NAME COUNT [ROUNDS]`: performs an operation and prints the CPU time of each round, in ns per
+/// operation.
 @main
 struct Main {
     static func main() {

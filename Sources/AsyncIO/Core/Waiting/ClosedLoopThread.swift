@@ -1,10 +1,13 @@
 import CAsyncIO
 import Synchronization
+import SystemPackage
 
-/// Where jobs run whose loop was closed before they came: one thread for the whole process, there while it has work.
+/// Runs jobs that come after their loop was closed: on one thread for the whole process, which exists while there are
+/// such jobs.
 ///
-/// Every loop operation answers `.closed` there, so such tasks come to their end.
-enum ClosedLoopThread {
+/// Each operation of a closed loop throws `.closed`, so these tasks end. Two jobs never run at a time, because actors
+/// of a closed loop rely on one thread.
+final class ClosedLoopThread: WorkItem {
     private struct Entry {
         let word: UInt
         let loop: EventLoop
@@ -15,37 +18,49 @@ enum ClosedLoopThread {
         var isRunning = false
     }
 
-    private static let state = Locked(State())
-    /// The thread's identity while it works.
-    private static let worker = Atomic<UInt>(0)
+    /// The one of the process.
+    static let shared = ClosedLoopThread()
 
-    static var isCurrent: Bool { worker.load(ordering: .relaxed) == aio_thread_identity() }
+    private let workers: WorkerThreads
+    private let state = Locked(State())
+    /// The identity of the thread that runs the jobs, or 0.
+    private let runner = Atomic<UInt>(0)
 
-    /// Any thread.
-    static func run(_ word: LoopWord, of loop: EventLoop) {
+    /// - Parameter startThread: Replaces the start of the thread, for tests.
+    init(startThread: @escaping WorkerThreads.StartThread = WorkerThreads.startSystemThread) {
+        workers = WorkerThreads(
+            name: "asyncio-closed", threadLimit: 1, queueLimit: .max, startThread: startThread)
+    }
+
+    /// Whether the calling thread runs the jobs.
+    var isCurrent: Bool { runner.load(ordering: .relaxed) == aio_thread_identity() }
+
+    /// Runs the job of `word`, which belongs to the closed `loop`. Any thread.
+    func run(_ word: LoopWord, of loop: EventLoop) {
         let mustStart = state.withLock { state in
             state.entries.append(Entry(word: word.bits, loop: loop))
             if state.isRunning { return false }
             state.isRunning = true
             return true
         }
-        guard mustStart else { return }
-        let body: @convention(c) (UnsafeMutableRawPointer) -> Void = { _ in ClosedLoopThread.work() }
-        if aio_thread_start(body, UnsafeMutableRawPointer(bitPattern: 1)!, "asyncio-closed") < 0 {
-            // No thread can be had: the poster's own must do.
-            work()
-        }
+        // Never refused, since the queue has no limit.
+        if mustStart { _ = workers.submit(self) }
     }
 
-    private static func work() {
-        worker.store(aio_thread_identity(), ordering: .relaxed)
+    func perform() { runAll() }
+
+    /// No thread could be started: the thread that submitted the first job runs all of them.
+    func fail(_ error: Errno) { runAll() }
+
+    private func runAll() {
+        runner.store(aio_thread_identity(), ordering: .relaxed)
         while true {
             let entries = state.withLock { state in
                 let taken = state.entries
                 state.entries = []
                 if taken.isEmpty {
                     state.isRunning = false
-                    worker.store(0, ordering: .relaxed)
+                    runner.store(0, ordering: .relaxed)
                 }
                 return taken
             }

@@ -11,7 +11,7 @@ let sum = try run {
     let loop: AsyncIO.EventLoop = try getRunningLoop()
     let future = nioLoop.submit { 20 }
     let channel = AsyncChannel<Int>()
-    loop.startTask {
+    loop.createBackgroundTask {
         await channel.send(22)
         channel.finish()
     }

@@ -27,7 +27,7 @@ let runner = Runner()
 let first = try runner.run { loop in
     let server = try await loop.startServer(host: "127.0.0.1", port: 0, echo)
     let port = server.localAddresses[0].port!
-    return try await server.whileServing { try await ask(on: loop, port).count }
+    return try await server.withServing { try await ask(on: loop, port).count }
 }
 let isGone = try runner.run {
     let loop = try getRunningLoop()

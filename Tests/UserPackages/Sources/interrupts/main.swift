@@ -6,8 +6,8 @@ import Glibc
 import Darwin
 #endif
 
-// Ctrl-C on the main thread. interrupts.py starts this with a scenario's name, sends SIGINT when a line says "ready", and looks
-// at what it says and how it ends.
+// Ctrl-C on the main thread. interrupts.py starts this with a scenario's name, sends SIGINT when a line says "ready",
+// and looks at what it says and how it ends.
 
 /// Waits for ever, and says when it is told to end.
 nonisolated func waitForEnd(_ name: String) async throws {
@@ -32,7 +32,7 @@ let scenarios: [String: () throws -> Void] = [
     // The loop sleeps; a task beside the main one, and what is printed, come to their end before the process.
     "wait": {
         try run {
-            try getRunningLoop().startTask { try await waitForEnd("the other task") }
+            try getRunningLoop().createBackgroundTask { try await waitForEnd("the other task") }
             try sayReady()
             try await waitForEnd("the main task")
         }
@@ -62,7 +62,8 @@ let scenarios: [String: () throws -> Void] = [
         }
         print(value)
     },
-    // It comes when the main task has its result already, but has not returned it: that is not taken for a cancelled one.
+    // It comes when the main task has its result already, but has not returned it: that is not taken for a cancelled
+    // one.
     "too-late": {
         let runner = Runner()
         do {
@@ -114,7 +115,7 @@ let scenarios: [String: () throws -> Void] = [
     "busy-drain": {
         try run {
             let loop = try getRunningLoop()
-            loop.startTask {
+            loop.createBackgroundTask {
                 try? await waitForEnd("the other task")
                 say("ready")
                 await Task { try? await loop.sleep(for: .seconds(3_600)) }.value
@@ -125,7 +126,7 @@ let scenarios: [String: () throws -> Void] = [
     "busy-drain-after-ctrl-c": {
         try run {
             let loop = try getRunningLoop()
-            loop.startTask {
+            loop.createBackgroundTask {
                 try? await waitForEnd("the other task")
                 say("ready")
                 await Task { try? await loop.sleep(for: .seconds(3_600)) }.value

@@ -8,7 +8,7 @@ struct Failure: Error, CustomStringConvertible {
 @main struct Tool: EventLoopMain {
     static func main(on loop: EventLoop) async throws {
         precondition(loop.isOnLoop && runningLoop === loop)
-        loop.startTask {
+        loop.createBackgroundTask {
             do { try await loop.sleep(for: .seconds(3_600)) } catch { print("the rest has ended") }
         }
         await loop.yield()

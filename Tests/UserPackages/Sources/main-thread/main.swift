@@ -58,8 +58,8 @@ try run {
     let value = await Counter.increment()
     precondition(value == 1002)
 }
-// A loop has the descriptors that it needs from its creation on: its first run may come when select could watch no others,
-// and when the process can open no others.
+// A loop has the descriptors that it needs from its creation on: its first run may come when select could watch no
+// others, and when the process can open no others.
 #if os(Linux)
 var limit = rlimit()
 let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)

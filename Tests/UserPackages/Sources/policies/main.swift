@@ -1,6 +1,7 @@
 import AsyncIO
 
-// What specification.md says of the main thread; the tests' process has none to lend. Places are those of "18.5.2. Event loops".
+// What specification.md says of the main thread; the tests' process has none to lend. Places are those of "18.5.2.
+// Event loops".
 
 func code(_ body: () throws -> Void) -> EventLoopError.Code? {
     do {

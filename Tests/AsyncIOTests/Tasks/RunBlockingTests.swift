@@ -3,21 +3,21 @@ import AsyncIOTesting
 import Testing
 
 /// A thread that has no loop waits for what runs on one.
-struct RunThreadsafeTests {
+struct RunBlockingTests {
     private struct Failure: Error {}
 
     // covers: 107
     @Test(arguments: LoopKind.available)
     func theValueOrTheErrorReachesTheThread(kind: LoopKind) async throws {
         try await withRunningLoop(kind) { loop in
-            let home = try loop.runThreadsafe {
+            let home = try loop.runBlocking {
                 try await loop.sleep(for: .microseconds(10))
                 return currentThread()
             }
             #expect(home != currentThread())
-            #expect(throws: Failure.self) { try loop.runThreadsafe { throw Failure() } }
-            #expect(code { try loop.runThreadsafe(timeout: .seconds(60)) { throw EventLoopError(.busy, "") } } == .busy)
-            let inTime = try loop.runThreadsafe(timeout: .seconds(60)) { 5 }
+            #expect(throws: Failure.self) { try loop.runBlocking { throw Failure() } }
+            #expect(code { try loop.runBlocking(within: .seconds(60)) { throw EventLoopError(.busy, "") } } == .busy)
+            let inTime = try loop.runBlocking(within: .seconds(60)) { 5 }
             #expect(inTime == 5)
         }
     }
@@ -30,7 +30,7 @@ struct RunThreadsafeTests {
             let limits: [Duration] = [.milliseconds(1), .zero, .seconds(-1)]
             for limit in limits {
                 let error = code {
-                    try loop.runThreadsafe(timeout: limit) {
+                    try loop.runBlocking(within: limit) {
                         do { try await loop.sleep(for: .seconds(3600)) } catch {
                             isEnded.yield(error is CancellationError)
                             throw error
@@ -40,7 +40,7 @@ struct RunThreadsafeTests {
                 #expect(error == .timedOut)
             }
             // All have begun before this one, and are cancelled.
-            let all = try loop.runThreadsafe {
+            let all = try loop.runBlocking {
                 while loop.taskCount > 2 { await loop.yield() }
                 isEnded.finish()
                 return await ended.reduce(into: [Bool]()) { $0.append($1) }
@@ -55,7 +55,7 @@ struct RunThreadsafeTests {
         try await withLoopThread(kind) { loop in
             nonisolated(unsafe) var wasCancelled = false
             let thread = OtherThread {
-                do { try loop.runThreadsafe { try await loop.sleep(for: .seconds(3600)) } } catch {
+                do { try loop.runBlocking { try await loop.sleep(for: .seconds(3600)) } } catch {
                     wasCancelled = error is CancellationError
                 }
             }
@@ -80,15 +80,15 @@ struct RunThreadsafeTests {
             var refused: [EventLoopError.Code?] = []
             let other = try kind.makeLoop()
             loop.callSoon {
-                refused.append(code { try loop.runThreadsafe {} })
-                refused.append(code { try other.runThreadsafe {} })
+                refused.append(code { try loop.runBlocking {} })
+                refused.append(code { try other.runBlocking {} })
             }
             nonisolated(unsafe) let note: (EventLoopError.Code?) -> Void = { refused.append($0) }
             try loop.runUntilComplete { note(Self.refusal(of: loop)) }
             #expect(refused == [.wrongThread, .anotherLoopRunning, .wrongThread])
             #expect(loop.taskCount == 0)
             try other.close()
-            #expect(code { try other.runThreadsafe {} } == .closed)
+            #expect(code { try other.runBlocking {} } == .closed)
         }
     }
 
@@ -101,7 +101,7 @@ struct RunThreadsafeTests {
     }
 
     private static func refusal(of loop: EventLoop) -> EventLoopError.Code? {
-        code { try loop.runThreadsafe {} }
+        code { try loop.runBlocking {} }
     }
 
     // covers: 105, 107
@@ -111,7 +111,7 @@ struct RunThreadsafeTests {
             for _ in 0..<50 {
                 let loop = try kind.makeLoop()
                 nonisolated(unsafe) var outcome: EventLoopError.Code?
-                let thread = OtherThread { outcome = code { try loop.runThreadsafe {} } }
+                let thread = OtherThread { outcome = code { try loop.runBlocking {} } }
                 // It may come before or after.
                 try loop.close()
                 thread.join()

@@ -1,0 +1,64 @@
+import CAsyncIO
+
+/// What debug mode checks and where its warnings go: see ``EventLoop/debug``.
+public struct DebugOptions: Sendable {
+    /// Receives the warnings of a loop. `Sendable`, because a loop that is released without a close warns on the thread
+    /// that releases it.
+    public typealias WarningHandler = @Sendable (LoopWarning) -> Void
+
+    /// Whether the loop checks for mistakes that cost time to find. asyncio: `get_debug`, `set_debug`.
+    ///
+    /// It then warns of callbacks, sources and steps of tasks that take long, of slow host name lookups, of operations
+    /// that begin off the loop, and of objects that are released without a close. Checks that cost nothing are always
+    /// on: calls from a wrong thread, and the call sites of callbacks.
+    ///
+    /// The default is that of the environment: true if `ASYNCIO_DEBUG` is `1` or `true`.
+    public var isEnabled = aio_environment_flag("ASYNCIO_DEBUG")
+    /// How long a callback or a step of a task may run without a warning, by the loop's clock; 100 ms by default.
+    /// asyncio: `slow_callback_duration`.
+    public var slowCallbackDuration = Duration.milliseconds(100)
+    /// Receives the warnings; `nil` means the default handler, which writes a line to standard error.
+    public var warningHandler: WarningHandler?
+
+    /// Creates the default options.
+    public init() {}
+}
+
+/// The debug options of a loop, and what debug mode remembers.
+struct DebugMode {
+    /// Read from the environment once per loop, when it is created.
+    var options = DebugOptions()
+    /// The functions whose hops were reported.
+    var reportedHops: Set<String> = []
+    /// The task whose first step is running; no reference, since it may have ended by the time of the report.
+    var begunTask: TaskInfo?
+
+    var isOn: Bool { options.isEnabled }
+}
+
+extension EventLoop {
+    /// The options of debug mode, each of which may be set alone: `loop.debug.isEnabled = true`.
+    ///
+    /// They may be changed at any time, also while the loop runs; a change takes effect in the next iteration.
+    /// - Thread: the loop's.
+    public final var debug: DebugOptions {
+        get {
+            requireOnLoop("debug")
+            return core.pointee.debug.options
+        }
+        set {
+            requireOnLoop("debug")
+            // What the former handler captured may set the options again when it is released.
+            let former = core.pointee.debug.options
+            core.pointee.debug.options = newValue
+            withExtendedLifetime(former) {}
+        }
+    }
+}
+
+extension DebugOptions: CustomStringConvertible {
+    /// Such as `<DebugOptions off, callbacks are slow from 0.100 s on>`.
+    public var description: String {
+        "<DebugOptions \(isEnabled ? "on" : "off"), callbacks are slow from \(slowCallbackDuration.inSeconds) s on>"
+    }
+}

@@ -1,0 +1,60 @@
+import AsyncIOSystem
+
+extension EventLoop {
+    /// Runs `body` as a task on the loop, and blocks the calling thread until it has ended. asyncio: `result()` of what
+    /// `run_coroutine_threadsafe` returns.
+    ///
+    /// ```swift
+    /// let greeting = try loop.runBlocking(within: .seconds(5)) { try await client.greeting() }
+    /// ```
+    ///
+    /// Throws what `body` throws; `.wrongThread` on the loop's own thread, which would wait for
+    /// itself; `.anotherLoopRunning` on the thread of another loop, `.calledFromTask` within a task; `.closed`; and
+    /// `.timedOut` after `timeout`, when `body` was cancelled but may not have ended. It waits for a loop that does not
+    /// run yet.
+    ///
+    /// - Parameter timeout: The time limit, in real time; `nil` waits without a limit.
+    /// - Thread: any that runs no loop.
+    @available(*, noasync, message: "runBlocking blocks its thread; in a task, await createTaskThreadsafe's")
+    public final func runBlocking<Result>(
+        name: String? = nil, within timeout: Duration? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: sending @concurrent @escaping () async throws -> sending Result
+    ) throws -> sending Result {
+        if isRunningHere {
+            throw EventLoopError(
+                .wrongThread, "runBlocking would wait for ever: it was called on the thread of the loop it waits for")
+        }
+        if runningLoop != nil { throw EventLoopError.anotherLoopRunning }
+        if TaskIdentity.current != .none { throw EventLoopError.calledFromTask("runBlocking") }
+        if isClosed { throw EventLoopError.closed }
+        let deadline = timeout.map { MonotonicClock.now.advanced(by: $0) } ?? .distantFuture
+        // SAFETY: the body was sent here, and its result is the loop's until the task has ended, and then the caller's.
+        let sent = SentBody(call: body)
+        let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
+        let answer = ThreadAnswer<UncheckedSendable<Result>>()
+        let operation = SentBody { UncheckedSendable(value: try await sent.call()) }
+        let task = startThreadsafe(record, nil, operation) { answer.give($0) }
+        guard let result = answer.wait(until: deadline) else {
+            task.cancel()
+            throw EventLoopError.timedOut("within \(timeout ?? .zero)", "runBlocking", record.site)
+        }
+        nonisolated(unsafe) let value = try result.get().value
+        return value
+    }
+}
+
+/// The result that a blocked thread waits for.
+private final class ThreadAnswer<Value>: Sendable {
+    private let result = Monitor<Result<Value, any Error>?>(nil)
+
+    /// Resumes the thread. Once; any thread.
+    func give(_ result: Result<Value, any Error>) {
+        self.result.withLock { $0 = result }
+        self.result.signal()
+    }
+
+    /// Blocks until there is a result. `nil` when the deadline has passed.
+    func wait(until deadline: LoopInstant) -> Result<Value, any Error>? {
+        result.wait(until: deadline) { result, _ in result }
+    }
+}

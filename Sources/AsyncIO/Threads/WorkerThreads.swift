@@ -1,0 +1,175 @@
+import AsyncIOSystem
+import CAsyncIO
+import SystemPackage
+
+/// A few threads for work that blocks: as many as the work needs, up to a limit.
+///
+/// A thread is started when an item is submitted that no free thread will take, and ends when it has found nothing to
+/// do for ``idleDuration``. Each use has an instance of its own, with its own limit: host names whose servers are
+/// silent delay no other work. Items begin in the order in which they were submitted.
+///
+/// A running thread holds the instance; one that nobody else holds ends with its last thread.
+final class WorkerThreads: Sendable {
+    /// Starts a thread that calls ``run()``. Returns 0 or `-errno`.
+    typealias StartThread = @Sendable (WorkerThreads) -> CInt
+
+    private struct State {
+        var threadLimit: Int
+        /// What no thread has begun.
+        var waiting: [any WorkItem] = []
+        /// Threads that were started and have not decided to end.
+        var threads = 0
+        /// Those of them that perform an item.
+        var busy = 0
+        /// Those of them that wait for an item.
+        var idle = 0
+
+        /// Items that no thread is about to take; negative when free threads outnumber the items.
+        var unserved: Int { waiting.count - (threads - busy) }
+    }
+
+    private enum Submission {
+        case refused, queued, queuedForIdleThread, queuedForNewThread
+    }
+
+    private enum Step {
+        case perform(any WorkItem)
+        case end
+    }
+
+    /// The name of each thread; Linux shows the first 15 bytes.
+    let name: StaticString
+    /// How many items may wait for a thread when all threads that the limit allows are in use.
+    let queueLimit: Int
+    /// How long a thread waits for the next item before it ends. Zero: it ends at once.
+    let idleDuration: Duration
+    private let startThread: StartThread
+    private let state: Monitor<State>
+
+    init(
+        name: StaticString, threadLimit: Int, queueLimit: Int, idleDuration: Duration = .zero,
+        startThread: @escaping StartThread = WorkerThreads.startSystemThread
+    ) {
+        self.name = name
+        self.queueLimit = queueLimit
+        self.idleDuration = idleDuration
+        self.startThread = startThread
+        state = Monitor(State(threadLimit: threadLimit))
+    }
+
+    /// Queues `item` for the next free thread, and starts a thread if there is none. Any thread.
+    ///
+    /// - Returns: false, without effect, if ``queueLimit`` items are waiting already.
+    func submit(_ item: any WorkItem) -> Bool {
+        let submission = state.withLock { state -> Submission in
+            if state.unserved >= queueLimit { return .refused }
+            state.waiting.append(item)
+            if state.unserved > 0, state.threads < state.threadLimit {
+                state.threads += 1
+                return .queuedForNewThread
+            }
+            return state.idle > 0 ? .queuedForIdleThread : .queued
+        }
+        switch submission {
+        case .refused: return false
+        case .queued: break
+        case .queuedForIdleThread: state.signal()
+        case .queuedForNewThread: addThread()
+        }
+        return true
+    }
+
+    /// Takes `item` back. Any thread.
+    ///
+    /// - Returns: whether it had not begun, and so never will.
+    func withdraw(_ item: any WorkItem) -> Bool {
+        state.withLock { state in
+            guard let index = state.waiting.firstIndex(where: { $0 === item }) else { return false }
+            state.waiting.remove(at: index)
+            return true
+        }
+    }
+
+    /// The most threads at a time; with zero, submitted items wait. Any thread.
+    ///
+    /// A higher limit starts threads for items that wait, at once. Above a lower limit, threads end as soon as they
+    /// have finished their items.
+    var threadLimit: Int {
+        get { state.withLock { $0.threadLimit } }
+        set {
+            let missing = state.withLock { state in
+                state.threadLimit = newValue
+                let missing = max(0, min(state.unserved, newValue - state.threads))
+                state.threads += missing
+                return missing
+            }
+            state.broadcast()
+            for _ in 0..<missing { addThread() }
+        }
+    }
+
+    /// Items that have not begun. Any thread, for reports.
+    var waitingCount: Int { state.withLock { $0.waiting.count } }
+
+    /// Threads that have not ended. Any thread, for reports.
+    var threadCount: Int { state.withLock { $0.threads } }
+
+    /// What a thread does from its start to its end.
+    func run() {
+        while case .perform(let item) = next() {
+            item.perform()
+            state.withLock { $0.busy -= 1 }
+            item.finish()
+        }
+    }
+
+    private func next() -> Step {
+        let mayIdle = idleDuration > .zero
+        let deadline = mayIdle ? MonotonicClock.now.advanced(by: idleDuration) : .distantFuture
+        var isIdle = false
+        let step = state.wait(until: deadline) { state, isLate -> Step? in
+            if isIdle { state.idle -= 1 }
+            if state.threads <= state.threadLimit {
+                if !state.waiting.isEmpty {
+                    state.busy += 1
+                    return .perform(state.waiting.removeFirst())
+                }
+                if mayIdle, !isLate {
+                    state.idle += 1
+                    isIdle = true
+                    return nil
+                }
+            }
+            state.threads -= 1
+            return .end
+        }
+        return step ?? .end
+    }
+
+    /// Starts a thread that is counted already.
+    private func addThread() {
+        let result = startThread(self)
+        if result < 0 { threadDidNotStart(Errno(rawValue: -result)) }
+    }
+
+    /// The other threads take what waits. If there are none, it fails.
+    private func threadDidNotStart(_ error: Errno) {
+        let stranded = state.withLock { state -> [any WorkItem] in
+            state.threads -= 1
+            guard state.threads == 0 else { return [] }
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for item in stranded { item.fail(error) }
+    }
+
+    static let startSystemThread: StartThread = { workers in
+        let argument = Unmanaged.passRetained(workers)
+        let body: @convention(c) (UnsafeMutableRawPointer) -> Void = { argument in
+            Unmanaged<WorkerThreads>.fromOpaque(argument).takeRetainedValue().run()
+        }
+        let result = aio_thread_start(body, argument.toOpaque(), workers.name.description)
+        if result < 0 { argument.release() }
+        return result
+    }
+}
