@@ -16,8 +16,7 @@ public struct IOError: Error, Sendable, Hashable, CustomStringConvertible {
         self.address = address
     }
 
-    /// One sentence, such as `cannot connect to 127.0.0.1:9: Connection refused`. A lack of descriptors comes with the
-    /// limit.
+    /// One sentence, such as `cannot connect to 127.0.0.1:9: Connection refused`. A lack of descriptors comes with the limit.
     public var description: String {
         let target = address.map { " \($0)" } ?? ""
         return "cannot \(operation)\(target): \(errno)\(Self.limit(of: errno))"

@@ -3,8 +3,8 @@ public import SystemPackage
 
 /// A non-blocking, close-on-exec socket.
 ///
-/// A plain value without ownership: whoever holds the last use closes it. One method per system call, named after it.
-/// None of them waits; a socket that was made blocking elsewhere waits in ``connect(to:)`` and ``accept()`` only.
+/// A plain value without ownership: whoever holds the last use closes it. One method per system call, named after it. None
+/// of them waits; a socket that was made blocking elsewhere waits in ``connect(to:)`` and ``accept()`` only.
 @frozen
 public struct Socket: Sendable, Hashable {
     /// The descriptor's number.

@@ -37,8 +37,8 @@ public final class Waker: Sendable {
         Self.check(aio_write(writeEnd.rawValue, &one, 8), writeEnd)
     }
 
-    /// Somebody closed a descriptor that is not theirs. The loop could not be woken any more, and its number may be
-    /// another file's next time: nothing that follows would be right.
+    /// Somebody closed a descriptor that is not theirs. The loop could not be woken any more, and its number may be another
+    /// file's next time: nothing that follows would be right.
     @inline(__always)
     private static func check(_ result: Int, _ descriptor: FileDescriptor) {
         if result == -Int(Errno.badFileDescriptor.rawValue) { failClosed(descriptor) }

@@ -7,8 +7,8 @@
 
 struct aio_disposition {
     struct sigaction action;
-    // The kernel's own structure, on Linux. The C library adds a flag and an address to what it is given (SA_RESTORER),
-    // so what was read from it and is set by it again is not what it was.
+    // The kernel's own structure, on Linux. The C library adds a flag and an address to what it is given (SA_RESTORER), so
+    // what was read from it and is set by it again is not what it was.
     unsigned char kernel[64];
     bool is_exact;
 };

@@ -93,8 +93,8 @@ int aio_interrupt_release(void) {
 }
 
 void aio_end_by_interrupt(void) {
-    // What print() holds back. Of other streams nothing, as by a signal: fflush(NULL) would wait for the lock of each,
-    // and a thread that reads one, such as standard input, holds it for as long as nothing comes.
+    // What print() holds back. Of other streams nothing, as by a signal: fflush(NULL) would wait for the lock of each, and a
+    // thread that reads one, such as standard input, holds it for as long as nothing comes.
     if (ftrylockfile(stdout) == 0) {
         fflush(stdout);
         funlockfile(stdout);

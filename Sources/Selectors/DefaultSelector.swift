@@ -5,8 +5,8 @@ public import SystemPackage
 public enum DefaultSelector {
     /// Makes one, or throws the reason why the best one known cannot be had.
     ///
-    /// Each is tried with a wait of no time, since a sandbox may forbid its system calls: epoll or kqueue, then poll,
-    /// then select.
+    /// Each is tried with a wait of no time, since a sandbox may forbid its system calls: epoll or kqueue, then poll, then
+    /// select.
     public static func make() throws(Errno) -> any KeyedSelector {
         try make(from: candidates)
     }

@@ -6,14 +6,14 @@ public import SystemPackage
 
 /// Waits with epoll(7). Linux.
 ///
-/// The kernel keeps the registrations by *open file*, not by descriptor number. So a descriptor must be unregistered
-/// before it is closed: if a duplicate is still open somewhere (in a child, say), closing alone leaves a registration
-/// that nobody can remove any more and whose events go on. The loop's transports keep to that order. Where a program
-/// does not, the first such event makes the selector replace its epoll set by a new one with all other registrations,
-/// which report then what is ready; see ``BaseSelector/closedDescriptorHandler``.
+/// The kernel keeps the registrations by *open file*, not by descriptor number. So a descriptor must be unregistered before
+/// it is closed: if a duplicate is still open somewhere (in a child, say), closing alone leaves a registration that
+/// nobody can remove any more and whose events go on. The loop's transports keep to that order. Where a program does not,
+/// the first such event makes the selector replace its epoll set by a new one with all other registrations, which report
+/// then what is ready; see ``BaseSelector/closedDescriptorHandler``.
 ///
-/// Nor does a forked child get a copy of the kernel's side: it shares its parent's. So there this selector only frees
-/// its own descriptor, and every call that would change or take what is the parent's fails with `EBADF`.
+/// Nor does a forked child get a copy of the kernel's side: it shares its parent's. So there this selector only frees its own
+/// descriptor, and every call that would change or take what is the parent's fails with `EBADF`.
 ///
 /// While one thread is in `wait`, one other may register, modify and unregister: what becomes ready then ends the wait.
 public final class EpollSelector: KeyedSelector {
@@ -58,8 +58,8 @@ public final class EpollSelector: KeyedSelector {
         lock.deallocate()
     }
 
-    /// The epoll descriptor itself, which can be watched by another poller. -1 after `close()`. The number stays the
-    /// same when the set is replaced, but another epoll that watches it must register it again then.
+    /// The epoll descriptor itself, which can be watched by another poller. -1 after `close()`. The number stays the same when
+    /// the set is replaced, but another epoll that watches it must register it again then.
     public var descriptor: FileDescriptor { FileDescriptor(rawValue: epoll) }
 
     public var supportsEdgeTrigger: Bool { true }
@@ -110,8 +110,8 @@ public final class EpollSelector: KeyedSelector {
 
     /// Under the lock.
     private func removeFromKernel(_ descriptor: FileDescriptor, _ former: SelectorKeys.Entry) {
-        // It fails if the descriptor was closed before, or its number belongs to another file by now. Then the kernel
-        // has forgotten the registration by itself, unless a duplicate is open: that shows when an event comes.
+        // It fails if the descriptor was closed before, or its number belongs to another file by now. Then the kernel has
+        // forgotten the registration by itself, unless a duplicate is open: that shows when an event comes.
         if aio_epoll_remove(epoll, descriptor.rawValue) == 0 || former.position == Self.unknownToKernel { return }
         suspects[former.token] = descriptor
         hasSuspects.store(true, ordering: .relaxed)
@@ -153,8 +153,7 @@ public final class EpollSelector: KeyedSelector {
 
     private var isOurs: Bool { forks == aio_fork_count() }
 
-    /// Whether one of `count` events is of a registration that has ended, and the set was replaced by one that lacks
-    /// it.
+    /// Whether one of `count` events is of a registration that has ended, and the set was replaced by one that lacks it.
     private func replaceSet(after count: Int) -> Bool {
         aio_lock(lock)
         var closed = (0..<count).compactMap { suspects[aio_epoll_event_token(buffer + $0)] }
@@ -164,8 +163,8 @@ public final class EpollSelector: KeyedSelector {
         return isReplaced
     }
 
-    /// Makes a new set of all registrations whose descriptors are what they were, and adds the others to `closed`.
-    /// False if the system has no descriptor or no memory for it: then it is tried again later. Under the lock.
+    /// Makes a new set of all registrations whose descriptors are what they were, and adds the others to `closed`. False if the
+    /// system has no descriptor or no memory for it: then it is tried again later. Under the lock.
     private func makeSet(_ closed: inout [FileDescriptor]) -> Bool {
         if waitsUntilAttempt > 0 {
             waitsUntilAttempt -= 1

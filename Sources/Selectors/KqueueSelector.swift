@@ -5,16 +5,15 @@ public import SystemPackage
 
 /// Waits with kqueue(2). macOS and the BSDs.
 ///
-/// The kernel forgets a descriptor when it is closed, duplicates or not: its registrations (knotes) hang on the
-/// descriptor, not on the open file. So what makes ``EpollSelector`` replace its set cannot happen here. It keeps the
-/// two directions of a descriptor as two filters; their events are told as one here.
+/// The kernel forgets a descriptor when it is closed, duplicates or not: its registrations (knotes) hang on the descriptor, not
+/// on the open file. So what makes ``EpollSelector`` replace its set cannot happen here. It keeps the two directions of a descriptor as two
+/// filters; their events are told as one here.
 public final class KqueueSelector: KeyedSelector {
     /// More events than this wait for the next call; nothing is lost.
     private static let eventsPerWait = 512
 
     private var kqueue: CInt
-    /// How many forks there were before the process that made it: a child does not inherit it, and has the number for
-    /// others.
+    /// How many forks there were before the process that made it: a child does not inherit it, and has the number for others.
     private let forks: UInt32
     private let buffer: UnsafeMutablePointer<kevent>
     public let keys = SelectorKeys()
@@ -113,8 +112,7 @@ public final class KqueueSelector: KeyedSelector {
                 readiness.formUnion(Readiness(entry.interest))
                 readiness.insert(.hangup)
             }
-            // The entry's position is where the descriptor's event of this wait is, if it has one: looked at, not
-            // trusted.
+            // The entry's position is where the descriptor's event of this wait is, if it has one: looked at, not trusted.
             let position = first + Int(entry.position)
             if position < events.count, events[position].token == entry.token {
                 events[position].readiness.formUnion(readiness)

@@ -4,12 +4,12 @@ public import SystemPackage
 
 /// Waits with poll(2). Every Unix; any descriptor number, any kind of file.
 ///
-/// It knows only `Trigger.level`. A wait takes time for every descriptor that is registered, ready or not: for
-/// thousands of idle connections take epoll or kqueue.
+/// It knows only `Trigger.level`. A wait takes time for every descriptor that is registered, ready or not: for thousands of
+/// idle connections take epoll or kqueue.
 ///
-/// A descriptor that is closed while it is registered is told once as ready, so that whoever reads or writes it
-/// collects `EBADF`, and then not watched any more, until it is modified or registered anew. Should its number be taken
-/// by another file before the next wait, that one is watched: poll knows numbers only. So unregister before you close.
+/// A descriptor that is closed while it is registered is told once as ready, so that whoever reads or writes it collects
+/// `EBADF`, and then not watched any more, until it is modified or registered anew. Should its number be taken by another
+/// file before the next wait, that one is watched: poll knows numbers only. So unregister before you close.
 public final class PollSelector: KeyedSelector {
     public let keys = SelectorKeys()
     /// Without gaps. An entry that is not watched any more has its number's complement, which poll skips.

@@ -4,8 +4,8 @@ public import SystemPackage
 
 /// Waits with select(2). Every Unix.
 ///
-/// It knows only `Trigger.level`, and only descriptors whose numbers are below ``descriptorLimit``, mostly 1,024:
-/// others are refused with `EMFILE`. A wait takes time for every number up to the highest that is registered.
+/// It knows only `Trigger.level`, and only descriptors whose numbers are below ``descriptorLimit``, mostly 1,024: others
+/// are refused with `EMFILE`. A wait takes time for every number up to the highest that is registered.
 ///
 /// A descriptor that is closed while it is registered is treated as ``PollSelector`` does.
 public final class SelectSelector: KeyedSelector {

@@ -3,11 +3,11 @@ public import SystemPackage
 
 /// What is registered with a selector, by descriptor: a live view, which only the selector changes. Python: `get_map`.
 ///
-/// Empty after the selector was closed. It belongs to the selector's thread. To go through it while registrations
-/// change is safe: it goes by ascending numbers, and shows what is there when it comes to it.
+/// Empty after the selector was closed. It belongs to the selector's thread. To go through it while registrations change is
+/// safe: it goes by ascending numbers, and shows what is there when it comes to it.
 ///
-/// It is also the bookkeeping that the selectors of this module share. Every step takes constant time. It takes 16
-/// bytes for each number up to the highest; the kernel's own table, which is laid out the same way, takes half of that.
+/// It is also the bookkeeping that the selectors of this module share. Every step takes constant time. It takes 16 bytes for
+/// each number up to the highest; the kernel's own table, which is laid out the same way, takes half of that.
 public final class SelectorKeys: Sequence {
     package struct Entry {
         package var token: UInt64

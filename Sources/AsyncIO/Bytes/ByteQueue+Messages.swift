@@ -1,13 +1,11 @@
 /// Lines, and frames whose length stands in front of them.
 extension ByteQueue {
-    /// Removes a line and returns it, as ``StreamReader/readLine(strippingNewline:)`` does; `nil` as long as none is
-    /// complete.
+    /// Removes a line and returns it, as ``StreamReader/readLine(strippingNewline:)`` does; `nil` as long as none is complete.
     ///
-    /// After EOF, what is left is a last line without a newline. Bytes that are no UTF-8 are repaired, each by U+FFFD.
-    /// What has been searched for a newline is not searched again.
+    /// After EOF, what is left is a last line without a newline. Bytes that are no UTF-8 are repaired, each by U+FFFD. What has
+    /// been searched for a newline is not searched again.
     ///
-    /// Throws `.limitExceeded` for a line longer than `limitBytes`, 64 KiB by default; it is dropped, as far as it is
-    /// there.
+    /// Throws `.limitExceeded` for a line longer than `limitBytes`, 64 KiB by default; it is dropped, as far as it is there.
     public mutating func takeLine(
         strippingNewline: Bool = true, limitBytes: Int = EventLoop.defaultLineLimitBytes
     ) throws(EventLoopError) -> String? {
@@ -39,8 +37,8 @@ extension ByteQueue {
 
     /// Removes a frame, and the length in front of it, and returns the frame; `nil` as long as it is not complete.
     ///
-    /// Throws `.limitExceeded`, and removes nothing, for a frame longer than `limitBytes`, 64 KiB by default, and for
-    /// one that does not fit into the queue's own ``limitBytes``.
+    /// Throws `.limitExceeded`, and removes nothing, for a frame longer than `limitBytes`, 64 KiB by default, and for one that does
+    /// not fit into the queue's own ``limitBytes``.
     public mutating func takeFrame(
         lengthPrefix: LengthPrefix = .uint32, limitBytes: Int = EventLoop.defaultLineLimitBytes
     ) throws(EventLoopError) -> [UInt8]? {

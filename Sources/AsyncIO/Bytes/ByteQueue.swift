@@ -34,8 +34,8 @@ public struct ByteQueue {
 
     /// Creates an empty queue.
     ///
-    /// - Parameter limitBytes: The most bytes that may be in it, 1 MiB by default. One `dataReceived` brings up to 256
-    ///   KiB: add that to the longest message.
+    /// - Parameter limitBytes: The most bytes that may be in it, 1 MiB by default. One `dataReceived` brings up to 256 KiB: add
+    ///   that to the longest message.
     public init(limitBytes: Int = 1 << 20) {
         self.limitBytes = limitBytes
     }
@@ -52,8 +52,8 @@ public struct ByteQueue {
 
     /// The bytes that are in the queue, the first one first, where they are. They stay in the queue.
     ///
-    /// The queue cannot be changed as long as the span is in use. If the queue is a property of a class, pass the span
-    /// on in the same expression, or use ``withBytes(_:)``.
+    /// The queue cannot be changed as long as the span is in use. If the queue is a property of a class, pass the span on in the
+    /// same expression, or use ``withBytes(_:)``.
     public var bytes: RawSpan {
         @_lifetime(borrow self)
         get {

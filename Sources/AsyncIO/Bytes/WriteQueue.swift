@@ -59,8 +59,8 @@ struct WriteQueue: ~Copyable {
         memory = nil
     }
 
-    /// The memory, with room behind the bytes. If it has to move them, then to the front, and into larger memory unless
-    /// half of this one is free: each byte moves a bounded number of times on average.
+    /// The memory, with room behind the bytes. If it has to move them, then to the front, and into larger memory unless half of
+    /// this one is free: each byte moves a bounded number of times on average.
     private mutating func makeRoom(for additional: Int) -> UnsafeMutablePointer<Header> {
         let count = self.count
         if let memory {

@@ -5,8 +5,8 @@ import Synchronization
 extension EventLoop {
     /// Calls `body` in the next tick, after everything that was scheduled before it. asyncio: `call_soon`.
     ///
-    /// The loop's thread. On a closed loop nothing is scheduled and the handle is dead. An error that `body` throws
-    /// goes to the exception handler. Task-local values are not carried along;
+    /// The loop's thread. On a closed loop nothing is scheduled and the handle is dead. An error that `body` throws goes
+    /// to the exception handler. Task-local values are not carried along;
     /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` does that.
     @discardableResult
     public final func callSoon(
@@ -14,8 +14,8 @@ extension EventLoop {
     ) -> Handle {
         if !isRunningHere {
             requireOnLoop("callSoon")
-            // Between two runs: what was submitted before comes first, all of it, or callbacks of this thread would
-            // lose their order.
+            // Between two runs: what was submitted before comes first, all of it, or callbacks of this thread would lose
+            // their order.
             takeWholeInbox()
         }
         if isClosed { return Handle(loop: self, name: deadName("callSoon")) }
@@ -27,8 +27,8 @@ extension EventLoop {
 
     /// Calls `body` on the loop's thread; wakes the loop if it sleeps. Any thread. asyncio: `call_soon_threadsafe`.
     ///
-    /// Callbacks of one thread keep their order. One iteration runs at most 1,024 of what other threads submit, so that
-    /// a burst does not delay timers and connections. Throws `.closed` on a closed loop; `body` is then released.
+    /// Callbacks of one thread keep their order. One iteration runs at most 1,024 of what other threads submit, so that a
+    /// burst does not delay timers and connections. Throws `.closed` on a closed loop; `body` is then released.
     @discardableResult
     public final func callSoonThreadsafe(
         fileID: StaticString = #fileID, line: UInt = #line, _ body: sending @escaping () throws -> Void
@@ -58,8 +58,8 @@ extension EventLoop {
 
     /// Calls `body` when the loop's clock has reached `deadline`, never earlier. asyncio: `call_at`. The loop's thread.
     ///
-    /// asyncio also runs what is due within one ``clockResolution``. Here deadlines and waits are in nanoseconds, or a
-    /// wait is rounded up, so the loop does not spin before a deadline either.
+    /// asyncio also runs what is due within one ``clockResolution``. Here deadlines and waits are in nanoseconds, or a wait is
+    /// rounded up, so the loop does not spin before a deadline either.
     @discardableResult
     public final func callAt(
         _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,

@@ -18,8 +18,7 @@ public struct Handle: Sendable {
 
     /// Whether the callback still waits for its turn. The loop's thread.
     ///
-    /// There is no counterpart of asyncio's `cancelled()`: a callback that was cancelled leaves as little behind as one
-    /// that ran.
+    /// There is no counterpart of asyncio's `cancelled()`: a callback that was cancelled leaves as little behind as one that ran.
     public var isPending: Bool {
         loop.isPending(name)
     }

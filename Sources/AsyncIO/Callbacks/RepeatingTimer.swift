@@ -2,8 +2,8 @@ public import AsyncIOSystem
 
 /// A callback that is called again and again, until it is cancelled. asyncio has none.
 ///
-/// The loop holds it, so the reference need not be kept; nor does the reference keep the loop: on a loop that is closed
-/// or gone, the timer is at its end. Not `Sendable`: the loop's thread only.
+/// The loop holds it, so the reference need not be kept; nor does the reference keep the loop: on a loop that is closed or
+/// gone, the timer is at its end. Not `Sendable`: the loop's thread only.
 public final class RepeatingTimer {
     private var nextDeadline: LoopInstant
     /// The time from one call's deadline to the next one's.
@@ -101,8 +101,8 @@ public final class RepeatingTimer {
         if let name = name.take() { loop.cancelCallback(name) }
     }
 
-    /// One interval after the deadline before, whenever that call really came. Deadlines that have passed meanwhile are
-    /// left out: a call that took long is not followed by a burst of late ones.
+    /// One interval after the deadline before, whenever that call really came. Deadlines that have passed meanwhile are left
+    /// out: a call that took long is not followed by a burst of late ones.
     static func next(after deadline: LoopInstant, interval: Duration, now: LoopInstant) -> LoopInstant {
         let step = max(1, interval.wholeNanoseconds)
         let late = max(0, now.nanoseconds.subtractingSaturating(deadline.nanoseconds))
@@ -114,10 +114,10 @@ public final class RepeatingTimer {
 extension EventLoop {
     /// Calls `body` every `interval`, the first time after `delay`, by default one interval. asyncio has no such call.
     ///
-    /// The rhythm does not drift: each deadline is an interval after the one before, however late that call came.
-    /// Deadlines that pass during a slow call are left out. `body` gets the timer, to cancel it or to move its next
-    /// call; an error that it throws is reported and ends nothing. An interval of zero or less means every tick. The
-    /// loop's thread; on a closed loop nothing is scheduled and the timer is at its end.
+    /// The rhythm does not drift: each deadline is an interval after the one before, however late that call came. Deadlines
+    /// that pass during a slow call are left out. `body` gets the timer, to cancel it or to move its next call; an error
+    /// that it throws is reported and ends nothing. An interval of zero or less means every tick. The loop's thread; on a
+    /// closed loop nothing is scheduled and the timer is at its end.
     @discardableResult
     public final func callRepeatedly(
         every interval: Duration, after delay: Duration? = nil, fileID: StaticString = #fileID, line: UInt = #line,
@@ -133,8 +133,8 @@ extension EventLoop {
     /// Drops what waits, uncalled.
     final func dropCallbacks() {
         let names = core.pointee.callbacks.names
-        // All timers leave the loop before the first closure is released, since what it captured may cancel another
-        // timer, and in the loop's `deinit` there is no loop any more.
+        // All timers leave the loop before the first closure is released, since what it captured may cancel another timer, and
+        // in the loop's `deinit` there is no loop any more.
         let bodies = names.compactMap { name in
             core.pointee.callbacks[name]?.pointee.repeatingTimer?.detach()
         }

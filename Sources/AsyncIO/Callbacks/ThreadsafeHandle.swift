@@ -30,8 +30,8 @@ final class CallbackMessage: LoopMessage, @unchecked Sendable {
         let call: () throws -> Void
     }
 
-    // SAFETY: the closure was passed as `sending`: nobody else holds what it captures, and it is called on the loop's
-    // thread. After `init`, only the one who found `isTaken` false touches it.
+    // SAFETY: the closure was passed as `sending`: nobody else holds what it captures, and it is called on the loop's thread.
+    // After `init`, only the one who found `isTaken` false touches it.
     private var body: Body?
     private let isTaken = Atomic<Bool>(false)
     let site: CallSite

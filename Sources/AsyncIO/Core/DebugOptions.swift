@@ -2,20 +2,20 @@ import CAsyncIO
 
 /// What debug mode checks and where its warnings go: see ``EventLoop/debug``.
 public struct DebugOptions: Sendable {
-    /// Receives the warnings of a loop. `Sendable`, because a loop that is released without a close warns on the thread
-    /// that releases it.
+    /// Receives the warnings of a loop. `Sendable`, because a loop that is released without a close warns on the thread that
+    /// releases it.
     public typealias WarningHandler = @Sendable (LoopWarning) -> Void
 
     /// Whether the loop checks for mistakes that cost time to find. asyncio: `get_debug`, `set_debug`.
     ///
-    /// It then warns of callbacks, sources and steps of tasks that take long, of slow host name lookups, of operations
-    /// that begin off the loop, and of objects that are released without a close. Checks that cost nothing are always
-    /// on: calls from a wrong thread, and the call sites of callbacks.
+    /// It then warns of callbacks, sources and steps of tasks that take long, of slow host name lookups, of operations that
+    /// begin off the loop, and of objects that are released without a close. Checks that cost nothing are always on: calls
+    /// from a wrong thread, and the call sites of callbacks.
     ///
     /// The default is that of the environment: true if `ASYNCIO_DEBUG` is `1` or `true`.
     public var isEnabled = aio_environment_flag("ASYNCIO_DEBUG")
-    /// How long a callback or a step of a task may run without a warning, by the loop's clock; 100 ms by default.
-    /// asyncio: `slow_callback_duration`.
+    /// How long a callback or a step of a task may run without a warning, by the loop's clock; 100 ms by default. asyncio:
+    /// `slow_callback_duration`.
     public var slowCallbackDuration = Duration.milliseconds(100)
     /// Receives the warnings; `nil` means the default handler, which writes a line to standard error.
     public var warningHandler: WarningHandler?

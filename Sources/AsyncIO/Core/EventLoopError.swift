@@ -49,8 +49,7 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         public static let tooManyLookups = Code(.tooManyLookups)
         /// The resolver could not say whether there is such a host; it may know later.
         public static let resolverFailed = Code(.resolverFailed)
-        /// What has ended already cannot do it again, or what has not ended cannot do it yet. asyncio:
-        /// `InvalidStateError`.
+        /// What has ended already cannot do it again, or what has not ended cannot do it yet. asyncio: `InvalidStateError`.
         public static let invalidState = Code(.invalidState)
         /// Who was to give the result is gone.
         public static let abandoned = Code(.abandoned)

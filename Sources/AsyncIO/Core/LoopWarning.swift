@@ -4,15 +4,14 @@ public struct LoopWarning: Sendable {
     public struct Kind: Sendable, Hashable {
         fileprivate let name: String
 
-        /// A callback, or a step of a task, kept the loop from everything else: see
-        /// ``DebugOptions/slowCallbackDuration``.
+        /// A callback, or a step of a task, kept the loop from everything else: see ``DebugOptions/slowCallbackDuration``.
         public static let slowCallback = Kind(name: "slow callback")
         /// An operation was begun off its loop, which costs two changes of thread. Told once per operation and loop.
         public static let hop = Kind(name: "hop")
         /// A loop, or something of a loop, was dropped without being closed. asyncio: `ResourceWarning`.
         public static let unclosed = Kind(name: "unclosed")
-        /// A descriptor was closed while it was watched, and a duplicate of it is open elsewhere. Reported without
-        /// debug mode too, since the loop then had to register all descriptors anew.
+        /// A descriptor was closed while it was watched, and a duplicate of it is open elsewhere. Reported without debug mode
+        /// too, since the loop then had to register all descriptors anew.
         public static let closedDescriptor = Kind(name: "closed descriptor")
         /// A host name took long to resolve.
         public static let slowLookup = Kind(name: "slow lookup")

@@ -1,8 +1,8 @@
 extension EventLoop {
     /// Runs until `future` is done, and returns its result. asyncio: `run_until_complete`.
     ///
-    /// Throws what ``Future/result()`` throws, `.invalidArgument` for a future of another loop,
-    /// `.stoppedBeforeCompletion` if the loop is stopped first (it may be run again), and what ``runForever()`` throws.
+    /// Throws what ``Future/result()`` throws, `.invalidArgument` for a future of another loop, `.stoppedBeforeCompletion` if
+    /// the loop is stopped first (it may be run again), and what ``runForever()`` throws.
     @available(*, noasync, message: "runUntilComplete blocks its thread; call it from synchronous code")
     public final func runUntilComplete<Value>(_ future: Future<Value>) throws -> Value {
         guard future.loop === self else {

@@ -7,8 +7,8 @@
 /// ```
 ///
 /// It belongs to its loop: it is not `Sendable`, and all but ``value`` is for the loop's thread; what throws throws
-/// `.wrongThread` elsewhere. Other threads complete it by a ``Promise``. An error that nobody has read when the future
-/// is released goes to the loop's exception handler.
+/// `.wrongThread` elsewhere. Other threads complete it by a ``Promise``. An error that nobody has read when the future is
+/// released goes to the loop's exception handler.
 public final class Future<Value> {
     /// Names a done-callback, to remove it.
     public struct CallbackToken: Hashable, Sendable {
@@ -60,8 +60,7 @@ public final class Future<Value> {
         complete(.finished)
     }
 
-    /// Completes the future with an error. Throws `.invalidState` if it is done already, `.closed`. asyncio:
-    /// `set_exception`.
+    /// Completes the future with an error. Throws `.invalidState` if it is done already, `.closed`. asyncio: `set_exception`.
     public func setException(_ error: any Error) throws(EventLoopError) {
         try requirePending("Future.setException")
         core.error = error
@@ -79,8 +78,8 @@ public final class Future<Value> {
         return true
     }
 
-    /// The value. Throws the error that was set, a `CancellationError` if the future was cancelled, and `.invalidState`
-    /// while it is pending.
+    /// The value. Throws the error that was set, a `CancellationError` if the future was cancelled, and `.invalidState` while
+    /// it is pending.
     public func result() throws -> Value {
         try requireThread("Future.result")
         return try outcome()
@@ -113,8 +112,8 @@ public final class Future<Value> {
 
     /// The value, as soon as it is there. Any number of tasks may wait; off the loop, they hop.
     ///
-    /// Throws what ``result()`` throws, and `.closed` when the loop is closed first. The cancellation of a task that
-    /// waits ends its wait, not the future. A future that is done answers in a cancelled task too.
+    /// Throws what ``result()`` throws, and `.closed` when the loop is closed first. The cancellation of a task that waits ends
+    /// its wait, not the future. A future that is done answers in a cancelled task too.
     public var value: Value {
         @inlinable
         get async throws {

@@ -1,5 +1,4 @@
-/// What a future is without its value: a structure that knows no type, so that its code is compiled once and not
-/// generic.
+/// What a future is without its value: a structure that knows no type, so that its code is compiled once and not generic.
 ///
 /// A future with one task that waits needs no memory but its own.
 @usableFromInline
@@ -72,8 +71,7 @@ struct FutureCore {
         }
     }
 
-    /// A wait has ended before the future. Its place in the list is freed with others, so that each costs constant
-    /// time.
+    /// A wait has ended before the future. Its place in the list is freed with others, so that each costs constant time.
     mutating func forget(_ waiter: WaiterToken, on loop: EventLoop) {
         if firstWaiter == waiter {
             firstWaiter = nil

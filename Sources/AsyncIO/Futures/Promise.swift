@@ -10,9 +10,9 @@ import Synchronization
 /// let value = try await future.value
 /// ```
 ///
-/// One outcome per promise. It reaches the future in a tick of the loop, also when it is set on the loop's thread; a
-/// future that is done by then keeps what it has. A promise that is dropped without an outcome fails its future with
-/// `.abandoned`, so nobody waits for ever.
+/// One outcome per promise. It reaches the future in a tick of the loop, also when it is set on the loop's thread; a future
+/// that is done by then keeps what it has. A promise that is dropped without an outcome fails its future with `.abandoned`,
+/// so nobody waits for ever.
 public final class Promise<Value>: Sendable {
     // SAFETY: only the loop's thread looks into the future, when a message comes there.
     private let future: UncheckedSendable<Future<Value>>
@@ -32,8 +32,8 @@ public final class Promise<Value>: Sendable {
         _ = loop.post(PromisedOutcome(future.value, .failed(error)))
     }
 
-    /// Completes the future. Any thread. Throws `.invalidState` if this promise has given its outcome already,
-    /// `.closed` if the loop is closed.
+    /// Completes the future. Any thread. Throws `.invalidState` if this promise has given its outcome already, `.closed` if
+    /// the loop is closed.
     public func setResult(_ value: sending Value) throws(EventLoopError) {
         try settle(.finished(value))
     }
@@ -81,8 +81,8 @@ extension Future {
 extension Future where Value: Sendable {
     /// The future result of a Swift task. The loop's thread. asyncio: `wrap_future`.
     ///
-    /// Cancelling either cancels the other: a task that ends by a `CancellationError` leaves the future cancelled, and
-    /// a future that is cancelled is so at once, while the task may still come to its end.
+    /// Cancelling either cancels the other: a task that ends by a `CancellationError` leaves the future cancelled, and a future
+    /// that is cancelled is so at once, while the task may still come to its end.
     public convenience init<Failure>(
         _ task: Task<Value, Failure>, loop: EventLoop, fileID: StaticString = #fileID, line: UInt = #line
     ) {

@@ -7,9 +7,9 @@
 /// }
 /// ```
 ///
-/// The sequence gives the tasks themselves, so the program knows which one has ended; their values and errors are there
-/// at once. It cancels no task. It throws `.timedOut` when the limit has passed, `CancellationError` when the caller
-/// was cancelled, and `.notRunning` without a running loop.
+/// The sequence gives the tasks themselves, so the program knows which one has ended; their values and errors are there at once.
+/// It cancels no task. It throws `.timedOut` when the limit has passed, `CancellationError` when the caller was cancelled,
+/// and `.notRunning` without a running loop.
 ///
 /// - Parameter limit: The time for all tasks, from the first step of the loop over the sequence; `nil` sets no limit.
 public func asCompleted<Success: Sendable, Failure: Error>(

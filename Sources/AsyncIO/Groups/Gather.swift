@@ -5,10 +5,9 @@
 /// let (user, orders) = try await gather({ try await loadUser() }, { try await loadOrders() })
 /// ```
 ///
-/// The first error is thrown at once. The other tasks go on, and what they end with is dropped;
-/// ``withLoopTaskGroup(fileID:line:_:)`` cancels and awaits them instead. A cancellation of the caller is handed on to
-/// all of them, and is thrown when they have ended; if they all came to a value nevertheless, the values are returned.
-/// Throws `.notRunning` without a running loop.
+/// The first error is thrown at once. The other tasks go on, and what they end with is dropped; ``withLoopTaskGroup(fileID:line:_:)``
+/// cancels and awaits them instead. A cancellation of the caller is handed on to all of them, and is thrown when they have
+/// ended; if they all came to a value nevertheless, the values are returned. Throws `.notRunning` without a running loop.
 public func gather<each Success>(
     fileID: StaticString = #fileID, line: UInt = #line,
     _ operation: repeat @concurrent @escaping () async throws -> each Success
@@ -24,8 +23,8 @@ public func gather<each Success>(
     return (repeat (each slots).taken())
 }
 
-/// Calls an operation for each element, as tasks of the running loop at the same time, and returns the values in the
-/// order of the elements.
+/// Calls an operation for each element, as tasks of the running loop at the same time, and returns the values in the order of
+/// the elements.
 ///
 /// ```swift
 /// let pages = try await gather(each: addresses) { address in try await load(address) }
@@ -54,15 +53,15 @@ public func gather<Success: Sendable, Failure: Error>(
     return slots.map { $0.value! }
 }
 
-/// Calls an operation for each element, as tasks of the running loop at the same time, and returns what each ended
-/// with, in the order of the elements. asyncio: `gather(return_exceptions=True)`.
+/// Calls an operation for each element, as tasks of the running loop at the same time, and returns what each ended with, in the
+/// order of the elements. asyncio: `gather(return_exceptions=True)`.
 ///
 /// ```swift
 /// for result in try await gatherResults(each: addresses, { address in try await load(address) }) { print(result) }
 /// ```
 ///
-/// Waits for all of them, errors or not. A cancellation of the caller is handed on to all of them, and is thrown when
-/// they have ended, unless they all came to a value. Throws `.notRunning` without a running loop.
+/// Waits for all of them, errors or not. A cancellation of the caller is handed on to all of them, and is thrown when they
+/// have ended, unless they all came to a value. Throws `.notRunning` without a running loop.
 public func gatherResults<Elements: Sequence, Success>(
     each elements: Elements, fileID: StaticString = #fileID, line: UInt = #line,
     _ operation: @concurrent @escaping (Elements.Element) async throws -> Success

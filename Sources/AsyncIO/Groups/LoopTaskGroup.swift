@@ -1,7 +1,7 @@
 /// Tasks of one loop that begin and end together. asyncio: `TaskGroup`.
 ///
-/// ``withLoopTaskGroup(fileID:line:_:)`` creates it. The children may use what is not `Sendable`, each other's objects
-/// too: they all run on the loop's thread.
+/// ``withLoopTaskGroup(fileID:line:_:)`` creates it. The children may use what is not `Sendable`, each other's objects too: they
+/// all run on the loop's thread.
 ///
 /// Not `Sendable`. Thread: the loop's.
 public final class LoopTaskGroup {
@@ -30,12 +30,12 @@ public final class LoopTaskGroup {
 
     /// Starts a child on the loop. asyncio: `TaskGroup.create_task`.
     ///
-    /// The scope waits for it. An error other than a cancellation cancels its siblings and the body, and the scope
-    /// throws it, whether or not the returned task is awaited. A child that was cancelled by itself disturbs nobody.
+    /// The scope waits for it. An error other than a cancellation cancels its siblings and the body, and the scope throws it,
+    /// whether or not the returned task is awaited. A child that was cancelled by itself disturbs nobody.
     ///
-    /// A group that has failed, was cancelled or has ended refuses children: the returned task fails with
-    /// `.invalidState`, and `operation` is released without being called. A group that has ended reports that to the
-    /// exception handler, too. Parameters are as with `createTask` of the loop.
+    /// A group that has failed, was cancelled or has ended refuses children: the returned task fails with `.invalidState`,
+    /// and `operation` is released without being called. A group that has ended reports that to the exception handler, too.
+    /// Parameters are as with `createTask` of the loop.
     @discardableResult
     public func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
@@ -57,8 +57,8 @@ public final class LoopTaskGroup {
 
     /// Starts a child that cannot fail: its value is there without `try`.
     ///
-    /// A group that has failed, was cancelled or has ended cannot refuse it, since the task must have a value: it runs
-    /// as a task that is cancelled before its first step. A group that has ended does not wait for it.
+    /// A group that has failed, was cancelled or has ended cannot refuse it, since the task must have a value: it runs as a task that
+    /// is cancelled before its first step. A group that has ended does not wait for it.
     @discardableResult
     public func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
@@ -83,9 +83,9 @@ public final class LoopTaskGroup {
 
     /// Cancels the children and the body, if they have not ended. asyncio: `TaskGroup.cancel`.
     ///
-    /// Also from within a child or the body. The scope still waits for all of them. It then returns the body's value
-    /// and swallows the cancellation; a body that has no value because it was cancelled makes the scope throw a
-    /// `CancellationError`, unless its type is `Void`.
+    /// Also from within a child or the body. The scope still waits for all of them. It then returns the body's value and swallows
+    /// the cancellation; a body that has no value because it was cancelled makes the scope throw a `CancellationError`,
+    /// unless its type is `Void`.
     ///
     /// - Returns: Whether there was something to cancel.
     @discardableResult

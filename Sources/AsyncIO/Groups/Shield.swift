@@ -4,10 +4,10 @@
 /// try await shield { try await save(document) }
 /// ```
 ///
-/// The operation is a task of the running loop. When the caller is cancelled, it gets a `CancellationError` at once,
-/// and the operation goes on; an error that it then ends with goes to the exception handler, since nobody else sees it.
-/// A result that has come by then is returned. The end of the loop cancels the operation like every task. Throws
-/// `.notRunning` without a running loop.
+/// The operation is a task of the running loop. When the caller is cancelled, it gets a `CancellationError` at once, and the
+/// operation goes on; an error that it then ends with goes to the exception handler, since nobody else sees it. A result that
+/// has come by then is returned. The end of the loop cancels the operation like every task. Throws `.notRunning`
+/// without a running loop.
 public func shield<Success>(
     fileID: StaticString = #fileID, line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Success
 ) async throws -> Success {

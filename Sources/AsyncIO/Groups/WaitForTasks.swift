@@ -10,8 +10,7 @@ public struct WaitCondition: Sendable, Hashable {
     public static let allCompleted = WaitCondition(kind: .all)
     /// The end of the first task.
     public static let firstCompleted = WaitCondition(kind: .first)
-    /// The first error of a task, or the end of the last one. A task that was cancelled does not count as one that
-    /// failed.
+    /// The first error of a task, or the end of the last one. A task that was cancelled does not count as one that failed.
     public static let firstError = WaitCondition(kind: .firstError)
 
     fileprivate func isMet(_ completions: Completions, of count: Int) -> Bool {
@@ -24,8 +23,7 @@ public struct WaitCondition: Sendable, Hashable {
     }
 }
 
-/// Waits for tasks, and returns those that have ended and those that have not, each in the order of the array. asyncio:
-/// `wait`.
+/// Waits for tasks, and returns those that have ended and those that have not, each in the order of the array. asyncio: `wait`.
 ///
 /// ```swift
 /// var pending = addresses.map { address in loop.createTask { try await load(address) } }
@@ -36,9 +34,9 @@ public struct WaitCondition: Sendable, Hashable {
 /// }
 /// ```
 ///
-/// It cancels no task, and a time limit that passes is no error. The errors of the tasks are left to those who await
-/// them. A cancellation of the caller ends the wait with a `CancellationError`, and leaves the tasks alone. Throws
-/// `.invalidArgument` for no tasks, and `.notRunning` without a running loop.
+/// It cancels no task, and a time limit that passes is no error. The errors of the tasks are left to those who await them. A
+/// cancellation of the caller ends the wait with a `CancellationError`, and leaves the tasks alone. Throws `.invalidArgument`
+/// for no tasks, and `.notRunning` without a running loop.
 ///
 /// - Parameters:
 ///   - limit: How long to wait; `nil` waits without a limit. Zero or less returns what is there.
@@ -74,9 +72,9 @@ public func wait<Success: Sendable, Failure: Error>(
 /// let page = try await wait(for: task, within: .seconds(5))
 /// ```
 ///
-/// Returns when the task has ended in any case. Throws `.timedOut` if the time passed and the task then ended by its
-/// cancellation; a value or another error that it came to is passed on. A limit of zero or less gives the value of a
-/// task that has ended, or cancels it. A cancellation of the caller cancels the task. For a body instead of a task, see
+/// Returns when the task has ended in any case. Throws `.timedOut` if the time passed and the task then ended by its cancellation;
+/// a value or another error that it came to is passed on. A limit of zero or less gives the value of a task that has
+/// ended, or cancels it. A cancellation of the caller cancels the task. For a body instead of a task, see
 /// ``withTimeout(_:fileID:line:_:)``. Throws `.notRunning` without a running loop.
 public func wait<Success: Sendable, Failure: Error>(
     for task: Task<Success, Failure>, within limit: Duration, fileID: StaticString = #fileID, line: UInt = #line

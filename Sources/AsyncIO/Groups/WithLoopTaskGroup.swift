@@ -1,5 +1,4 @@
-/// Runs `body` with a task group, and waits for all tasks that were created in the group. asyncio: `async with
-/// TaskGroup()`.
+/// Runs `body` with a task group, and waits for all tasks that were created in the group. asyncio: `async with TaskGroup()`.
 ///
 /// ```swift
 /// try run { loop in
@@ -16,13 +15,13 @@
 /// }
 /// ```
 ///
-/// Nothing of the group outlives the call. An error of a child or of the body cancels all others, is thrown when they
-/// have ended, and is thrown as it is. Errors that follow it go to the exception handler, so none is lost; asyncio
-/// collects them in an `ExceptionGroup`, for which Swift's `catch` has no counterpart.
+/// Nothing of the group outlives the call. An error of a child or of the body cancels all others, is thrown when they have ended,
+/// and is thrown as it is. Errors that follow it go to the exception handler, so none is lost; asyncio collects them in an
+/// `ExceptionGroup`, for which Swift's `catch` has no counterpart.
 ///
-/// A cancellation of the calling task cancels the children and the body, and a `CancellationError` is thrown; a value
-/// that the body came to nevertheless is returned, unless a child was cut off. Errors of children that follow the
-/// cancellation go to the exception handler.
+/// A cancellation of the calling task cancels the children and the body, and a `CancellationError` is thrown; a value that the
+/// body came to nevertheless is returned, unless a child was cut off. Errors of children that follow the cancellation go to
+/// the exception handler.
 ///
 /// Needs a running loop, or throws `.notRunning`. The body runs on that loop in a task of its own.
 @discardableResult

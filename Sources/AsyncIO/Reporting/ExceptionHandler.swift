@@ -22,14 +22,14 @@ extension EventLoop {
         }
     }
 
-    /// Reports an error to the exception handler: at once on the loop's thread, in its next iteration from another
-    /// thread. asyncio: `call_exception_handler`.
+    /// Reports an error to the exception handler: at once on the loop's thread, in its next iteration from another thread.
+    /// asyncio: `call_exception_handler`.
     ///
-    /// An error that the handler throws goes to the default handler. If the loop is closed before its next iteration,
-    /// the close calls the handler. A report from another thread to a closed loop goes to the default handler.
+    /// An error that the handler throws goes to the default handler. If the loop is closed before its next iteration, the close
+    /// calls the handler. A report from another thread to a closed loop goes to the default handler.
     ///
-    /// - Thread: any. Hence the context is `sending`: its ``ExceptionContext/protocol`` must not be in use elsewhere.
-    ///   What a protocol's own functions throw is reported with the protocol.
+    /// - Thread: any. Hence the context is `sending`: its ``ExceptionContext/protocol`` must not be in use elsewhere. What a
+    ///   protocol's own functions throw is reported with the protocol.
     public final func callExceptionHandler(_ context: sending ExceptionContext) {
         report(context)
     }

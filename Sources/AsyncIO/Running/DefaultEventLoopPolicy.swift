@@ -27,9 +27,8 @@ open class DefaultEventLoopPolicy: EventLoopPolicy, @unchecked Sendable {
         self.init(loopFactory: { try kind.makeLoop() })
     }
 
-    /// The thread's loop. On the main thread one is made at the first call, by ``newEventLoop()`` and
-    /// ``setEventLoop(_:)``, unless `setEventLoop` was called there before; on others, and after `setEventLoop(nil)`,
-    /// it throws `.noCurrentLoop`.
+    /// The thread's loop. On the main thread one is made at the first call, by ``newEventLoop()`` and ``setEventLoop(_:)``,
+    /// unless `setEventLoop` was called there before; on others, and after `setEventLoop(nil)`, it throws `.noCurrentLoop`.
     open func getEventLoop() throws -> EventLoop {
         if ThreadContext.current[self] == nil, aio_is_main_thread() { setEventLoop(try newEventLoop()) }
         return try loopOfThread()

@@ -10,9 +10,8 @@ import CAsyncIO
 /// }
 /// ```
 ///
-/// The program ends as a command-line tool should: with status 0, or with a line on standard error and status 1 if
-/// `main` throws, and by SIGINT after a Ctrl-C that ended `main`, as told at
-/// ``run(isDebug:loopFactory:fileID:line:_:)``.
+/// The program ends as a command-line tool should: with status 0, or with a line on standard error and status 1 if `main`
+/// throws, and by SIGINT after a Ctrl-C that ended `main`, as told at ``run(isDebug:loopFactory:fileID:line:_:)``.
 public protocol EventLoopMain: SendableMetatype {
     /// The program. What it leaves on the loop is cancelled and awaited when it returns.
     static func main(on loop: EventLoop) async throws

@@ -2,13 +2,11 @@
 ///
 /// Derive from ``DefaultEventLoopPolicy`` to change one of these only.
 public protocol EventLoopPolicy: AnyObject, Sendable {
-    /// The loop of the current context. Throws `.noCurrentLoop` if there is none and none is made. asyncio:
-    /// `get_event_loop`.
+    /// The loop of the current context. Throws `.noCurrentLoop` if there is none and none is made. asyncio: `get_event_loop`.
     ///
     /// Within a running loop the function of the module does not ask the policy.
     func getEventLoop() throws -> EventLoop
-    /// Makes `loop` the one of the current context; `nil` takes it away. The former one is not closed. asyncio:
-    /// `set_event_loop`.
+    /// Makes `loop` the one of the current context; `nil` takes it away. The former one is not closed. asyncio: `set_event_loop`.
     func setEventLoop(_ loop: EventLoop?)
     /// Makes a loop and sets it nowhere. asyncio: `new_event_loop`.
     func newEventLoop() throws -> EventLoop
@@ -17,8 +15,7 @@ public protocol EventLoopPolicy: AnyObject, Sendable {
 /// The policy of the process.
 private let processPolicy = Locked<(any EventLoopPolicy)?>(nil)
 
-/// The policy of the process; a ``DefaultEventLoopPolicy``, if none was set. Any thread. asyncio:
-/// `get_event_loop_policy`.
+/// The policy of the process; a ``DefaultEventLoopPolicy``, if none was set. Any thread. asyncio: `get_event_loop_policy`.
 public func getEventLoopPolicy() -> any EventLoopPolicy {
     processPolicy.withLock { policy in
         if let policy { return policy }

@@ -4,8 +4,8 @@ import SystemPackage
 
 /// Ctrl-C during one run on the main thread: the first cancels the main task, the second ends the process.
 ///
-/// Only if nobody else wants the signal: not where it is ignored, or has a handler already. A handler that is added to
-/// a loop meanwhile gets it instead.
+/// Only if nobody else wants the signal: not where it is ignored, or has a handler already. A handler that is added to a
+/// loop meanwhile gets it instead.
 struct InterruptWatch: ~Copyable {
     private let loop: EventLoop
     private let source: InterruptSource

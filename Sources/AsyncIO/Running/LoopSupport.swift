@@ -29,8 +29,8 @@ public struct LoopSupport: Sendable, Hashable {
 }
 
 extension LoopKind {
-    /// Every kind that this library knows, but for `auto`. Each that the system may have is tried, so a sandbox's
-    /// refusals show; that takes microseconds.
+    /// Every kind that this library knows, but for `auto`. Each that the system may have is tried, so a sandbox's refusals
+    /// show; that takes microseconds.
     public static var support: [LoopSupport] {
         support { kind in
             let loop = try kind.makeLoop()

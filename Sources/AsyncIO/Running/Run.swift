@@ -13,22 +13,20 @@ import CAsyncIO
 ///
 /// The body takes the loop, or nothing: `run { try await work() }`.
 ///
-/// At the end the tasks that are left are cancelled and awaited, so the function returns when everything of the loop
-/// has ended. Throws what `body` throws, `.anotherLoopRunning` on a thread that runs a loop, and `.calledFromTask`
-/// within a Swift task: then `await` instead.
+/// At the end the tasks that are left are cancelled and awaited, so the function returns when everything of the loop has
+/// ended. Throws what `body` throws, `.anotherLoopRunning` on a thread that runs a loop, and `.calledFromTask` within
+/// a Swift task: then `await` instead.
 ///
-/// **Ctrl-C** on the main thread, unless the program has decided otherwise about SIGINT: the first one cancels the main
-/// task. If it ends because of that, the process ends by SIGINT, as it would have without the library, but after
-/// everything of the loop has ended; so a shell learns of it. The second Ctrl-C ends the process at once. A program
-/// that wants to go on uses a ``Runner``, which throws `.interrupted` instead, or
-/// ``EventLoop/addSignalHandler(_:fileID:line:_:)``.
+/// **Ctrl-C** on the main thread, unless the program has decided otherwise about SIGINT: the first one cancels the main task. If
+/// it ends because of that, the process ends by SIGINT, as it would have without the library, but after everything of the
+/// loop has ended; so a shell learns of it. The second Ctrl-C ends the process at once. A program that wants to go on
+/// uses a ``Runner``, which throws `.interrupted` instead, or ``EventLoop/addSignalHandler(_:fileID:line:_:)``.
 ///
 /// - Parameters:
 ///   - isDebug: Switches the loop's ``DebugOptions/isEnabled`` on or off; `nil` leaves it as it is.
-///   - loopFactory: Makes the loop to use; by default the process's policy does, and the loop is also set as the
-///     thread's.
-///   - body: Gets the loop if it takes a parameter, which may be of the class that the factory makes. For another class
-///     it is not called, and `run` throws `.invalidArgument`.
+///   - loopFactory: Makes the loop to use; by default the process's policy does, and the loop is also set as the thread's.
+///   - body: Gets the loop if it takes a parameter, which may be of the class that the factory makes. For another class it
+///     is not called, and `run` throws `.invalidArgument`.
 @available(*, noasync, message: "run blocks its thread; call it from a main() that is not async")
 public func run<each Loop: EventLoop, Result>(
     isDebug: Bool? = nil, loopFactory: (() throws -> EventLoop)? = nil, fileID: StaticString = #fileID,

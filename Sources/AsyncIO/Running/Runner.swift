@@ -12,11 +12,11 @@ import SystemPackage
 /// The loop is made at the first use. What one run leaves, such as tasks and connections, rests until the next one.
 /// Nothing else is carried over: a run sees the task-local values of its own caller.
 ///
-/// **Ctrl-C.** While a run is under way on the main thread, and nothing else was decided for SIGINT, the first Ctrl-C
-/// cancels the main task, and the second one ends the process by SIGINT at once, also if a callback never returns. If
-/// the main task ends because it was cancelled so, `run` throws `.interrupted`; what else it throws or returns is
-/// passed on. A handler of ``EventLoop/addSignalHandler(_:fileID:line:_:)`` takes the place of all this. Between two
-/// runs, and while the runner closes, Ctrl-C does what it did before.
+/// **Ctrl-C.** While a run is under way on the main thread, and nothing else was decided for SIGINT, the first Ctrl-C cancels the
+/// main task, and the second one ends the process by SIGINT at once, also if a callback never returns. If the main task
+/// ends because it was cancelled so, `run` throws `.interrupted`; what else it throws or returns is passed on. A handler of
+/// ``EventLoop/addSignalHandler(_:fileID:line:_:)`` takes the place of all this. Between two runs, and while the runner closes, Ctrl-C does
+/// what it did before.
 ///
 /// Not `Sendable`: a runner is its thread's.
 public final class Runner {
@@ -33,8 +33,8 @@ public final class Runner {
 
     /// - Parameters:
     ///   - isDebug: Switches the loop's ``DebugOptions/isEnabled`` on or off; `nil` leaves it as it is.
-    ///   - loopFactory: Makes the loop, which is the runner's from then on. By default the process's policy does, and
-    ///     the loop is then also set as the thread's, until the runner is closed.
+    ///   - loopFactory: Makes the loop, which is the runner's from then on. By default the process's policy does, and the
+    ///     loop is then also set as the thread's, until the runner is closed.
     public init(isDebug: Bool? = nil, loopFactory: (() throws -> EventLoop)? = nil) {
         self.isDebug = isDebug
         self.loopFactory = loopFactory
@@ -65,11 +65,11 @@ public final class Runner {
 
     /// Runs `body` as a task on the runner's loop until it ends, and returns its result. asyncio: `Runner.run`.
     ///
-    /// The body takes the loop, or nothing. Its parameter may be of the class that the runner's factory makes; for
-    /// another class it throws `.invalidArgument`.
+    /// The body takes the loop, or nothing. Its parameter may be of the class that the runner's factory makes; for another
+    /// class it throws `.invalidArgument`.
     ///
-    /// Throws what `body` throws, `.interrupted` after a Ctrl-C, `.runnerClosed` after ``close()``, `.alreadyRunning`
-    /// and `.anotherLoopRunning` within a loop, `.calledFromTask` within a Swift task, and what
+    /// Throws what `body` throws, `.interrupted` after a Ctrl-C, `.runnerClosed` after ``close()``, `.alreadyRunning` and
+    /// `.anotherLoopRunning` within a loop, `.calledFromTask` within a Swift task, and what
     /// ``EventLoop/runUntilComplete(fileID:line:_:)`` throws.
     @available(*, noasync, message: "Runner.run blocks its thread; call it from a main() that is not async")
     public func run<each Loop: EventLoop, Result>(
@@ -107,12 +107,10 @@ public final class Runner {
         return false
     }
 
-    /// Cancels the tasks that are left, runs until the last one has ended, and closes the loop. Idempotent. asyncio:
-    /// `close`.
+    /// Cancels the tasks that are left, runs until the last one has ended, and closes the loop. Idempotent. asyncio: `close`.
     ///
-    /// Nobody is accepted meanwhile, and tasks that are started meanwhile are cancelled too. What a task then throws,
-    /// other than `CancellationError`, goes to the loop's exception handler. Throws what a run throws; the runner is
-    /// then still open.
+    /// Nobody is accepted meanwhile, and tasks that are started meanwhile are cancelled too. What a task then throws, other than
+    /// `CancellationError`, goes to the loop's exception handler. Throws what a run throws; the runner is then still open.
     @available(*, noasync, message: "Runner.close blocks its thread; call it from a main() that is not async")
     public func close() throws {
         guard case .open(let loop) = state else {
@@ -143,8 +141,8 @@ public final class Runner {
 extension EventLoop {
     /// The loop as the class that a body's parameter names.
     ///
-    /// One function with a pack of parameters, none or one, takes both forms of a body. With two overloads, the
-    /// compiler reports an error inside the body as a wrong number of parameters.
+    /// One function with a pack of parameters, none or one, takes both forms of a body. With two overloads, the compiler
+    /// reports an error inside the body as a wrong number of parameters.
     fileprivate final func checked<Loop: EventLoop>(as _: Loop.Type) throws(EventLoopError) -> Loop {
         guard let loop = self as? Loop else {
             throw EventLoopError(.invalidArgument, "the body takes a \(Loop.self), but the loop is a \(type(of: self))")

@@ -1,16 +1,15 @@
 /// How many bytes all connections of a loop together move in one iteration, and which of them wait for the next one.
 ///
 /// Without it, an iteration lasts the longer the more connections have something to move, and timers, signals and new
-/// connections wait for all of them. A connection that finds nothing left is deferred: it runs before all others in one
-/// of the next iterations, first come, first served. Connections that moved much when they ran last (bulk) have a queue
-/// of their own, which comes last in an iteration and leaves half of the budget to the others; each iteration serves at
-/// least one of it. So a peer that sends little does not wait behind those that flood.
+/// connections wait for all of them. A connection that finds nothing left is deferred: it runs before all others in one of
+/// the next iterations, first come, first served. Connections that moved much when they ran last (bulk) have a queue of
+/// their own, which comes last in an iteration and leaves half of the budget to the others; each iteration serves at least one
+/// of it. So a peer that sends little does not wait behind those that flood.
 struct ByteBudget: ~Copyable {
     /// Received and sent bytes together: well below a millisecond of the kernel's work.
     static let bytesPerIteration = 2 << 20
-    /// What bulk connections leave to the others. Two of them, which echo 256 KiB each, run in one iteration: beside a
-    /// hundred peers that ping without a pause, one would get less than in a plain server that moves 64 KiB of each
-    /// connection.
+    /// What bulk connections leave to the others. Two of them, which echo 256 KiB each, run in one iteration: beside a hundred
+    /// peers that ping without a pause, one would get less than in a plain server that moves 64 KiB of each connection.
     static let bytesReservedFromBulk = bytesPerIteration / 2
     /// What a system call costs beside its bytes, counted as bytes.
     static let bytesPerCall = 1024
@@ -78,8 +77,8 @@ struct ByteBudget: ~Copyable {
         waiting.isEmpty || bytesLeft <= 0 ? nil : waiting.pop()
     }
 
-    /// Returns the next bulk connection, and whether an earlier iteration has left it. The first one of an iteration
-    /// needs no budget, so that each iteration serves one.
+    /// Returns the next bulk connection, and whether an earlier iteration has left it. The first one of an iteration needs no
+    /// budget, so that each iteration serves one.
     mutating func popBulk(isFirst: Bool) -> (word: LoopWord, wasDeferred: Bool)? {
         if waitingBulk.isEmpty || !isFirst && bytesLeft <= Self.bytesReservedFromBulk { return nil }
         let wasDeferred = deferredBulkCount > 0

@@ -1,8 +1,8 @@
-/// Submissions of other threads that the loop has taken from its inbox and not yet queued, first in, first out. The
-/// loop's thread only.
+/// Submissions of other threads that the loop has taken from its inbox and not yet queued, first in, first out. The loop's
+/// thread only.
 ///
-/// The inbox is emptied in one step, so that no producer waits for the loop. One iteration queues a bounded portion of
-/// what was taken, so that timers, signals and connections run between the portions.
+/// The inbox is emptied in one step, so that no producer waits for the loop. One iteration queues a bounded portion of what
+/// was taken, so that timers, signals and connections run between the portions.
 struct InboxBacklog: ~Copyable {
     /// A larger buffer, which a burst has left behind, is freed.
     private static let mostRetainedWords = 1 << 16

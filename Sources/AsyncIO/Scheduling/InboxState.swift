@@ -1,8 +1,8 @@
 /// The agreement between a loop that falls asleep and the threads that post to it: two flags, and what
 /// follows from those that a step found.
 ///
-/// Pure, so that a test can walk through every interleaving with these decisions. `ThreadsafeInbox` carries the steps
-/// out with sequentially consistent read-modify-write operations.
+/// Pure, so that a test can walk through every interleaving with these decisions. `ThreadsafeInbox` carries the steps out
+/// with sequentially consistent read-modify-write operations.
 package struct InboxState: OptionSet, Hashable, Sendable {
     package var rawValue: UInt8
 

@@ -37,8 +37,8 @@ struct LoopWord {
 
     /// What lets a task go on that suspends with `continuation`: its job, if `directly`, or the continuation.
     ///
-    /// The job itself needs no look-up of the task's executor, which costs a lock and cold memory of the task. It is
-    /// for tasks that have suspended on the loop's thread and go on there without an isolation.
+    /// The job itself needs no look-up of the task's executor, which costs a lock and cold memory of the task. It is for tasks that
+    /// have suspended on the loop's thread and go on there without an isolation.
     @inline(__always)
     init(resuming continuation: UnsafeContinuation<Void, Never>, directly: Bool) {
         // SAFETY: a continuation is one pointer to its task, and a task is its own job. Once the task has suspended,

@@ -2,8 +2,8 @@
 ///
 /// Freed places are reused last in, first out, since those are still in the cache.
 struct Slab<Element>: ~Copyable {
-    /// Stands before each element. Whether a slot is in use is said here and not by an optional, whose copies and
-    /// releases the compiler leaves to the runtime.
+    /// Stands before each element. Whether a slot is in use is said here and not by an optional, whose copies and releases the
+    /// compiler leaves to the runtime.
     private struct Header {
         var generation: UInt32
         /// The next free slot, `none`, or `used`.
@@ -95,8 +95,7 @@ struct Slab<Element>: ~Copyable {
         }
     }
 
-    // SAFETY: `slot` is below `untouched` or being added, so its header is initialized; its element is while it is in
-    // use.
+    // SAFETY: `slot` is below `untouched` or being added, so its header is initialized; its element is while it is in use.
     @inline(__always)
     private func header(_ slot: Int) -> UnsafeMutablePointer<Header> {
         (memory + slot &* Self.stride).assumingMemoryBound(to: Header.self)

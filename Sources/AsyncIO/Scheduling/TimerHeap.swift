@@ -1,8 +1,7 @@
 /// The timers that wait for their time: a heap with four children per node, ordered by deadline and then by creation.
 ///
-/// Four children halve the depth of two, and the children of a node share a cache line or two. A cancelled timer's
-/// callback is freed at once, while its entry stays until it is due or until half of the heap is such entries. asyncio:
-/// `_scheduled`.
+/// Four children halve the depth of two, and the children of a node share a cache line or two. A cancelled timer's callback
+/// is freed at once, while its entry stays until it is due or until half of the heap is such entries. asyncio: `_scheduled`.
 struct TimerHeap: ~Copyable {
     struct Entry {
         var deadline: Int64
@@ -61,8 +60,8 @@ struct TimerHeap: ~Copyable {
         dead -= 1
     }
 
-    /// Removes the entry of `name` if that is the last one of the array, as it often is for a timer that lives briefly:
-    /// nothing is below it.
+    /// Removes the entry of `name` if that is the last one of the array, as it often is for a timer that lives briefly: nothing
+    /// is below it.
     @inline(__always)
     mutating func removeIfLast(_ name: SlotName) -> Bool {
         guard count > 0, entries[count &- 1].name == name else { return false }

@@ -4,10 +4,10 @@ import SystemPackage
 extension EventLoop {
     /// Calls `body` on the loop's thread after `signal` was delivered to the process. asyncio: `add_signal_handler`.
     ///
-    /// Any loop on any thread may have a handler for a signal, one each; a second call replaces the first. For more
-    /// than one, see ``signals(_:)``. Signals that come while one waits are one, as in POSIX. Nothing of Swift runs in
-    /// the signal handler itself. A signal that was ignored is caught too. Throws an `IOError` for a signal that cannot
-    /// be caught, `.closed`, `.wrongThread`. The loop's thread.
+    /// Any loop on any thread may have a handler for a signal, one each; a second call replaces the first. For more than
+    /// one, see ``signals(_:)``. Signals that come while one waits are one, as in POSIX. Nothing of Swift runs in the
+    /// signal handler itself. A signal that was ignored is caught too. Throws an `IOError` for a signal that cannot be
+    /// caught, `.closed`, `.wrongThread`. The loop's thread.
     public final func addSignalHandler(
         _ signal: Signal, fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Void
     ) throws {

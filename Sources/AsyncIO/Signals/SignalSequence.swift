@@ -11,13 +11,12 @@ extension EventLoop {
     /// ```
     ///
     /// There may be any number of them at the same time, on any loops, and handlers of
-    /// ``addSignalHandler(_:fileID:line:_:)`` beside them: each gets every signal. One that comes again before it was
-    /// taken is one, as in POSIX; different signals come in the order in which the loop has seen them. The signals have
-    /// their former disposition again soon after the last copy of the sequence and of its iterator is gone, on
-    /// whichever thread that is.
+    /// ``addSignalHandler(_:fileID:line:_:)`` beside them: each gets every signal. One that comes again before it was taken is one, as
+    /// in POSIX; different signals come in the order in which the loop has seen them. The signals have their former
+    /// disposition again soon after the last copy of the sequence and of its iterator is gone, on whichever thread that is.
     ///
-    /// Throws an `IOError` for a signal that cannot be caught, and then catches none; `.invalidArgument` for an empty
-    /// set; `.closed`, `.wrongThread`. The loop's thread.
+    /// Throws an `IOError` for a signal that cannot be caught, and then catches none; `.invalidArgument` for an empty set;
+    /// `.closed`, `.wrongThread`. The loop's thread.
     public final func signals(_ signals: Set<Signal>) throws -> SignalSequence {
         guard isOnLoop else { throw EventLoopError.wrongThread("signals") }
         if isClosed { throw EventLoopError.closed }
@@ -31,9 +30,8 @@ extension EventLoop {
 
 /// Signals, as they come. See ``EventLoop/signals(_:)``.
 ///
-/// It ends, and throws nothing, when the task is cancelled and when the loop is closed. Any task may iterate; one that
-/// is not on the loop hops there for each signal. Several tasks at the same time share: each signal goes to one of
-/// them.
+/// It ends, and throws nothing, when the task is cancelled and when the loop is closed. Any task may iterate; one that is
+/// not on the loop hops there for each signal. Several tasks at the same time share: each signal goes to one of them.
 public struct SignalSequence: AsyncSequence, Sendable {
     public typealias Element = Signal
     public typealias Failure = Never

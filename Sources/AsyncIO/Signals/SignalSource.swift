@@ -2,8 +2,7 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// What one loop does about signals. The trampoline wakes it by the loop's own waker; which signals came, their
-/// counters say.
+/// What one loop does about signals. The trampoline wakes it by the loop's own waker; which signals came, their counters say.
 ///
 /// A signal is kept in the registry from its first user here to its last: the handler, and the subscriptions.
 final class SignalSource: WakeUpObserver {
@@ -30,8 +29,7 @@ final class SignalSource: WakeUpObserver {
         wakerSlot = aio_signal_waker_add(waker.writeDescriptor.rawValue)
     }
 
-    /// Of a loop that was dropped without being closed: a trampoline must not write to the next owner of the
-    /// descriptor.
+    /// Of a loop that was dropped without being closed: a trampoline must not write to the next owner of the descriptor.
     deinit {
         stop()
         removeAll()

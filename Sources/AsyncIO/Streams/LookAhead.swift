@@ -2,8 +2,8 @@
 ///
 /// An object, because a reader that never looks ahead has none.
 ///
-/// Its memory is retained from one line to the next, so that a line costs no allocation of its own. It begins small and
-/// grows with what comes at once, since most connections are idle most of the time.
+/// Its memory is retained from one line to the next, so that a line costs no allocation of its own. It begins small and grows
+/// with what comes at once, since most connections are idle most of the time.
 final class LookAhead {
     private static let smallestRoom = 2 * 1024
     private static let largestRoom = 16 * 1024

@@ -35,8 +35,8 @@ extension EventLoop {
     /// Takes over a connected socket of the program's, for a task that reads and writes itself. asyncio:
     /// `open_connection(sock=)`.
     ///
-    /// The socket belongs to this call, as to ``createConnection(socket:fileID:line:_:)``, and to the connection then.
-    /// Any task. Throws as that, and `.invalidArgument` for a limit that is not positive.
+    /// The socket belongs to this call, as to ``createConnection(socket:fileID:line:_:)``, and to the connection then. Any task. Throws as
+    /// that, and `.invalidArgument` for a limit that is not positive.
     public final func openConnection(
         socket: Socket, limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID,
         line: UInt = #line
@@ -75,9 +75,8 @@ extension EventLoop {
     /// When `body` has returned, what was written goes out, the connection is closed, and that is waited for; a loss
     /// meanwhile is thrown, since it may have cost something of what was written. When `body` throws, the same is done
     /// and its error thrown, but a connection that broke off in the middle of a write is reset, so that the peer
-    /// does not take half of it for the whole. A cancelled task does not wait: what is still queued goes out while the
-    /// loop runs, and if there is something, a `CancellationError` is thrown instead of the result. As for input that
-    /// nobody has read, see ``StreamWriter/close()``. Throws as
+    /// does not take half of it for the whole. A cancelled task does not wait: what is still queued goes out while the loop
+    /// runs, and if there is something, a `CancellationError` is thrown instead of the result. As for input that nobody has read, see ``StreamWriter/close()``. Throws as
     /// ``openConnection(host:port:options:limitBytes:fileID:line:)`` too.
     public final func withConnection<Result>(
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),

@@ -1,8 +1,8 @@
 /// Received bytes in memory that the loop lends: what ``StreamReader/readChunk()`` returns.
 ///
 /// The memory goes back to the loop's pool when the chunk goes out of scope or is consumed, on any thread. A chunk may
-/// outlive its connection and its loop. While it lives it holds up to 256 KiB; a program that stores many chunks for a
-/// long time should copy their bytes (`Array(chunk.bytes)`).
+/// outlive its connection and its loop. While it lives it holds up to 256 KiB; a program that stores many chunks for a long
+/// time should copy their bytes (`Array(chunk.bytes)`).
 ///
 /// It cannot be copied, so there is exactly one owner. Not `Sendable`; to use the bytes on another thread, copy them.
 public struct StreamChunk: ~Copyable {

@@ -2,10 +2,9 @@
 extension StreamReader {
     /// Waits for a frame and returns it, without the length in front of it; `nil` at EOF between two frames.
     ///
-    /// Throws an ``IncompleteReadError`` with what came if the stream ends within a frame or its length;
-    /// `.limitExceeded` for a frame longer than `limitBytes`, which is still there to be read, behind its length. What
-    /// came before another error or a cancellation is kept for the next read. asyncio: `readexactly` of the length, and
-    /// then of the frame.
+    /// Throws an ``IncompleteReadError`` with what came if the stream ends within a frame or its length; `.limitExceeded` for a
+    /// frame longer than `limitBytes`, which is still there to be read, behind its length. What came before another error or
+    /// a cancellation is kept for the next read. asyncio: `readexactly` of the length, and then of the frame.
     ///
     /// - Parameter limitBytes: ``limitBytes`` of the reader, if it is `nil`.
     public func readFrame(lengthPrefix: LengthPrefix = .uint32, limitBytes: Int? = nil) async throws -> [UInt8]? {

@@ -8,9 +8,9 @@ extension StreamReader {
     /// }
     /// ```
     ///
-    /// The bytes are received into a buffer of the loop's pool and neither copied nor zeroed. A task that waits here
-    /// holds no buffer, so that an idle connection costs none. A chunk has between one byte and 256 KiB; the size
-    /// follows what the connection sends. The buffer returns to the pool when the chunk goes out of scope.
+    /// The bytes are received into a buffer of the loop's pool and neither copied nor zeroed. A task that waits here holds
+    /// no buffer, so that an idle connection costs none. A chunk has between one byte and 256 KiB; the size follows what the
+    /// connection sends. The buffer returns to the pool when the chunk goes out of scope.
     ///
     /// Throws as ``read(into:)-([UInt8])``. A cancelled call has taken no byte.
     ///

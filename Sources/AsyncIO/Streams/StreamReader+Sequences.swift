@@ -6,8 +6,8 @@ extension StreamReader {
     /// for try await line in reader.lines { print(line) }
     /// ```
     ///
-    /// Ends at the end of the stream, and throws what `readLine` throws; a loop that begins again goes on where this
-    /// one was left. Bytes that are no UTF-8 are repaired; for the bytes themselves, see ``readUntil(_:)-([UInt8])``.
+    /// Ends at the end of the stream, and throws what `readLine` throws; a loop that begins again goes on where this one
+    /// was left. Bytes that are no UTF-8 are repaired; for the bytes themselves, see ``readUntil(_:)-([UInt8])``.
     public var lines: Lines { Lines(reader: self) }
 
     /// What comes, piece by piece, none of them empty, as ``read(upTo:)`` gives them; at most 64 KiB each.

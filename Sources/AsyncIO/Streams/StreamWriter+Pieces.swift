@@ -1,7 +1,7 @@
 /// Bytes in other forms, several pieces as one message, and frames.
 extension StreamWriter {
-    /// Sends the bytes of a chunk. As ``write(_:)-(RawSpan)`` of ``StreamChunk/bytes``, and faster: a span that a
-    /// program holds across an `await` makes the compiler allocate memory for the chunk.
+    /// Sends the bytes of a chunk. As ``write(_:)-(RawSpan)`` of ``StreamChunk/bytes``, and faster: a span that a program
+    /// holds across an `await` makes the compiler allocate memory for the chunk.
     @inlinable
     public func write(_ chunk: borrowing StreamChunk) async throws {
         let start = try begin(chunk)
@@ -34,8 +34,8 @@ extension StreamWriter {
         try await write(text.utf8.span.bytes)
     }
 
-    /// Sends all bytes of `pieces`, in order, as one write; returns as ``write(_:)-(RawSpan)`` does. asyncio:
-    /// `writelines` and `drain`.
+    /// Sends all bytes of `pieces`, in order, as one write; returns as ``write(_:)-(RawSpan)`` does. asyncio: `writelines` and
+    /// `drain`.
     ///
     /// Pieces of more than 8 KiB together are not joined: the kernel takes them from where they are. Throws as
     /// ``write(_:)-(RawSpan)``.
@@ -62,8 +62,8 @@ extension StreamWriter {
         }
     }
 
-    /// Sends `bytes` as a frame: with their number in front of them, as one write.
-    /// ``StreamReader/readFrame(lengthPrefix:limitBytes:)`` reads it.
+    /// Sends `bytes` as a frame: with their number in front of them, as one write. ``StreamReader/readFrame(lengthPrefix:limitBytes:)``
+    /// reads it.
     ///
     /// Throws `.invalidArgument` if the number does not fit into `lengthPrefix`, and as ``write(_:)-(RawSpan)``.
     /// ``bytesWritten`` includes the prefix.

@@ -3,9 +3,9 @@ import Synchronization
 
 /// The writing half of a connection, for tasks. asyncio: `StreamWriter`.
 ///
-/// A write hands the caller's memory to the kernel and waits while the peer is slow; nothing is buffered in between.
-/// Tasks that write at the same time take turns, first come, first served, each with the whole of its bytes. Not
-/// `Sendable`; a task that is not on the loop hops there for each call.
+/// A write hands the caller's memory to the kernel and waits while the peer is slow; nothing is buffered in between. Tasks
+/// that write at the same time take turns, first come, first served, each with the whole of its bytes. Not `Sendable`; a
+/// task that is not on the loop hops there for each call.
 public final class StreamWriter {
     /// The connection itself, for what has no function here.
     public let transport: StreamTransport
@@ -34,8 +34,7 @@ public final class StreamWriter {
     /// - Thread: any.
     public var bytesWritten: Int { transport.writtenBytes.load(ordering: .relaxed) }
 
-    /// Sends all of `bytes`; returns when the kernel has taken them (a completion loop: has or is about to). asyncio:
-    /// `write` and `drain`.
+    /// Sends all of `bytes`; returns when the kernel has taken them (a completion loop: has or is about to). asyncio: `write` and `drain`.
     ///
     /// Throws `CancellationError` in a cancelled task that would have to wait, an `IOError` or `.closed` when the
     /// connection has ended. ``bytesWritten`` says how much was sent before.
@@ -112,12 +111,12 @@ public final class StreamWriter {
         try await write(text.utf8.span.bytes)
     }
 
-    /// Waits until the kernel has all that was written before, by other tasks and by
-    /// ``StreamTransport/write(_:)-(RawSpan)`` too. asyncio: `drain`.
+    /// Waits until the kernel has all that was written before, by other tasks and by ``StreamTransport/write(_:)-(RawSpan)``
+    /// too. asyncio: `drain`.
     ///
-    /// Writes of this type wait for themselves and need no `drain()`, but on a completion loop, which has up to 64 KiB
-    /// on the way when they return. Unlike asyncio's it waits for all, not for the low-water mark. Any number of tasks
-    /// may wait. Throws the reason when the connection is lost or was closed, also if nothing is left to wait for.
+    /// Writes of this type wait for themselves and need no `drain()`, but on a completion loop, which has up to 64 KiB on the
+    /// way when they return. Unlike asyncio's it waits for all, not for the low-water mark. Any number of tasks may
+    /// wait. Throws the reason when the connection is lost or was closed, also if nothing is left to wait for.
     public func drain() async throws {
         try await loop.atHome { record in
             try await transport.beginTurn(record)
@@ -132,8 +131,8 @@ public final class StreamWriter {
         try await loop.hop("write(_:)") { try await sendRest(copy.span.bytes, hasTurn: hasTurn, nil) }
     }
 
-    /// Ends the writing direction after the writes before; the peer reads an end, and reading goes on. Idempotent.
-    /// asyncio: `write_eof`. Any task.
+    /// Ends the writing direction after the writes before; the peer reads an end, and reading goes on. Idempotent. asyncio:
+    /// `write_eof`. Any task.
     ///
     /// It is serialized with the writes, and throws while it waits for them as ``drain()`` does. After a write that was
     /// cut off it throws `.incompleteWrite`: the peer would take EOF for the end of a whole message.
@@ -163,8 +162,8 @@ public final class StreamWriter {
         try await loop.atHome { record in try await transport.waitClosed(record) }
     }
 
-    /// At the end of a scope: what went wrong before is the scope's, what goes wrong meanwhile is thrown. A cancelled
-    /// task does not wait.
+    /// At the end of a scope: what went wrong before is the scope's, what goes wrong meanwhile is thrown. A cancelled task
+    /// does not wait.
     func closeAndWait() async throws {
         try await loop.atHome { record in
             let wasLost = transport.lossError != nil
@@ -177,26 +176,25 @@ public final class StreamWriter {
         }
     }
 
-    /// Ends the connection after what was written. Does not wait for that, see ``waitClosed()``. Idempotent. asyncio:
-    /// `close`. Any task.
+    /// Ends the connection after what was written. Does not wait for that, see ``waitClosed()``. Idempotent. asyncio: `close`.
+    /// Any task.
     ///
     /// A write of another task that has begun is completed, so that no message is cut off; writes that wait for it,
     /// reads and `drain()` throw `.closed`. If that write is cancelled, or an earlier one was cut off,
     /// the connection is reset: the peer does not take half a message for a whole one.
     ///
     /// If there is input that nobody has read, the system tells the peer of a reset, which may cost it the end of what
-    /// was written: read to the end first, or use ``closeGracefully(within:discardingAtMost:)``. TCP is so (RFC 2525,
-    /// 2.17).
+    /// was written: read to the end first, or use ``closeGracefully(within:discardingAtMost:)``. TCP is so (RFC 2525, 2.17).
     public func close() {
         onLoop { $0.close() }
     }
 
-    /// Ends the connection after what was written, without costing the peer the end of that: what the peer still sends
-    /// is dropped until its own end, within `time` and up to `byteCount` bytes. Does not wait for that, see
-    /// ``waitClosed()``. As ``StreamTransport/closeGracefully(within:discardingAtMost:)``. Any task.
+    /// Ends the connection after what was written, without costing the peer the end of that: what the peer still sends is
+    /// dropped until its own end, within `time` and up to `byteCount` bytes. Does not wait for that, see ``waitClosed()``.
+    /// As ``StreamTransport/closeGracefully(within:discardingAtMost:)``. Any task.
     ///
-    /// Nobody reads any more: reads throw `.closed`. A handler of
-    /// ``EventLoop/startServer(host:port:options:limitBytes:fileID:line:_:)`` may return at once.
+    /// Nobody reads any more: reads throw `.closed`. A handler of ``EventLoop/startServer(host:port:options:limitBytes:fileID:line:_:)``
+    /// may return at once.
     public func closeGracefully(within time: Duration = .seconds(5), discardingAtMost byteCount: Int = 1 << 20) {
         onLoop { $0.closeGracefully(within: time, discardingAtMost: byteCount) }
     }

@@ -29,10 +29,9 @@ extension EventLoop {
     /// print(await task.value)
     /// ```
     ///
-    /// Everything else is as with the form for bodies that throw, except for two cases which that form reports by the
-    /// task's error. On a closed loop the body runs on another thread, where each operation of the loop fails with
-    /// `.closed`. What a task factory throws goes to the exception handler, and the body runs without the factory if it
-    /// has not run yet.
+    /// Everything else is as with the form for bodies that throw, except for two cases which that form reports by the task's
+    /// error. On a closed loop the body runs on another thread, where each operation of the loop fails with `.closed`. What
+    /// a task factory throws goes to the exception handler, and the body runs without the factory if it has not run yet.
     ///
     /// No error is lost when the task is dropped, so the compiler does not warn.
     ///
@@ -68,8 +67,8 @@ extension EventLoop {
             }
         }
         record.started(unsafeBitCast(task, to: UInt.self))
-        // SAFETY: a task's object knows no type of error, and this one throws none. Made as one that cannot throw, it
-        // would call the operation by a thunk, with memory and a frame of its own.
+        // SAFETY: a task's object knows no type of error, and this one throws none. Made as one that cannot throw, it would call
+        // the operation by a thunk, with memory and a frame of its own.
         return unsafeBitCast(task, to: Task<Success, Never>.self)
     }
 
@@ -98,13 +97,12 @@ extension EventLoop {
     @usableFromInline
     final var hasTaskFactory: Bool { core.pointee.taskFactory != nil }
 
-    /// Starts a task that is not awaited. It returns no task; an error that ends it goes to the exception handler,
-    /// once.
+    /// Starts a task that is not awaited. It returns no task; an error that ends it goes to the exception handler, once.
     ///
-    /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` returns the task, whose error
-    /// belongs to the code that awaits it. asyncio has one function for both, and reports "Task exception was never
-    /// retrieved" when it frees a failed task; here the library cannot see whether a task is still held or awaited, so
-    /// there are two. A cancellation is not reported. On a closed loop nothing is started, which is reported too.
+    /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` returns the task, whose error belongs to
+    /// the code that awaits it. asyncio has one function for both, and reports "Task exception was never retrieved" when it
+    /// frees a failed task; here the library cannot see whether a task is still held or awaited, so there are two. A
+    /// cancellation is not reported. On a closed loop nothing is started, which is reported too.
     ///
     /// - Thread: the loop's.
     public final func createBackgroundTask(
@@ -162,8 +160,7 @@ extension EventLoop {
         return task
     }
 
-    /// Asks all tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` to end. The
-    /// loop's thread.
+    /// Asks all tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` to end. The loop's thread.
     public final func cancelAllTasks() {
         requireOnLoop("cancelAllTasks")
         for record in core.pointee.tasks.records { record.requestCancel() }
@@ -175,8 +172,8 @@ extension EventLoop {
         return core.pointee.tasks.count
     }
 
-    /// Cancels all tasks and runs until the last one has ended. Nobody is accepted meanwhile, and what is started
-    /// meanwhile is cancelled too: a client that comes back for ever must not keep the loop.
+    /// Cancels all tasks and runs until the last one has ended. Nobody is accepted meanwhile, and what is started meanwhile is
+    /// cancelled too: a client that comes back for ever must not keep the loop.
     final func drainTasks() throws {
         // Before anything is touched: a runner's loop may be another thread's.
         try checkMayRun("Runner.close")

@@ -1,10 +1,10 @@
 extension EventLoop {
     /// Starts a task on the loop from any thread; wakes the loop if it sleeps. asyncio: `run_coroutine_threadsafe`.
     ///
-    /// As ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``: the loop counts and cancels it
-    /// with its others, from its first step on. The task gives the value, the error and the cancellation to whoever
-    /// awaits it; to wait without a task, see ``runBlocking(name:within:fileID:line:_:)``. On a closed loop it fails
-    /// with `.closed`, and `operation` is released without being called. Tasks of one thread begin in their order.
+    /// As ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``: the loop counts and cancels it with its others, from its first
+    /// step on. The task gives the value, the error and the cancellation to whoever awaits it; to wait without a task, see
+    /// ``runBlocking(name:within:fileID:line:_:)``. On a closed loop it fails with `.closed`, and `operation` is released
+    /// without being called. Tasks of one thread begin in their order.
     public final func createTaskThreadsafe<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, fileID: StaticString = #fileID, line: UInt = #line,
         _ operation: sending @concurrent @escaping () async throws -> Success
@@ -16,8 +16,8 @@ extension EventLoop {
 
     /// Starts a task that cannot fail on the loop, from any thread: its value is there without `try`.
     ///
-    /// As the form for bodies that throw. On a closed loop `operation` runs on another thread, where each operation of
-    /// the loop fails with `.closed`. What a task factory throws goes to the exception handler, as with
+    /// As the form for bodies that throw. On a closed loop `operation` runs on another thread, where each operation of the
+    /// loop fails with `.closed`. What a task factory throws goes to the exception handler, as with
     /// ``setTaskFactory(_:)``.
     @discardableResult
     public final func createTaskThreadsafe<Success: Sendable>(

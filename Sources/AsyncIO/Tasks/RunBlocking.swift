@@ -10,8 +10,7 @@ extension EventLoop {
     ///
     /// Throws what `body` throws; `.wrongThread` on the loop's own thread, which would wait for
     /// itself; `.anotherLoopRunning` on the thread of another loop, `.calledFromTask` within a task; `.closed`; and
-    /// `.timedOut` after `timeout`, when `body` was cancelled but may not have ended. It waits for a loop that does not
-    /// run yet.
+    /// `.timedOut` after `timeout`, when `body` was cancelled but may not have ended. It waits for a loop that does not run yet.
     ///
     /// - Parameter timeout: The time limit, in real time; `nil` waits without a limit.
     /// - Thread: any that runs no loop.

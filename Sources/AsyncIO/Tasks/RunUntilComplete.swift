@@ -13,8 +13,8 @@ extension EventLoop {
         try runMain("runUntilComplete", CallSite(fileID: fileID, line: line), body)
     }
 
-    /// Runs `body` as a task until it ends. `prepare` is called first, within the run, with what cancels the task; that
-    /// tells whether the task had not ended before.
+    /// Runs `body` as a task until it ends. `prepare` is called first, within the run, with what cancels the task; that tells
+    /// whether the task had not ended before.
     final func runMain<Result>(
         _ function: String, _ site: CallSite, _ body: sending @concurrent @escaping () async throws -> sending Result,
         prepare: (_ cancel: @escaping () -> Bool) throws(Errno) -> Void = { _ throws(Errno) in }

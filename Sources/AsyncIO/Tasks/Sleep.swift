@@ -3,8 +3,8 @@ public import AsyncIOSystem
 extension EventLoop {
     /// Suspends the task for `duration`, on the loop's timers. asyncio: `sleep`.
     ///
-    /// A duration of zero or less is a ``yield()``. Throws `CancellationError` when the task is cancelled, and
-    /// `.closed`. Any task; off the loop, it hops.
+    /// A duration of zero or less is a ``yield()``. Throws `CancellationError` when the task is cancelled, and `.closed`.
+    /// Any task; off the loop, it hops.
     public final func sleep(for duration: Duration) async throws {
         if duration <= .zero, isOnLoop {
             await yield()

@@ -1,20 +1,20 @@
 /// A hook into the creation of tasks, for tracing and the like.
 extension EventLoop {
-    /// Gets each new task's description and operation, and returns the operation to run in its place. asyncio: the
-    /// factory of `set_task_factory`.
+    /// Gets each new task's description and operation, and returns the operation to run in its place. asyncio: the factory of
+    /// `set_task_factory`.
     ///
-    /// The returned operation calls the given one, and may do something before and after. If it throws, so does the
-    /// task. It may hide no error: a task whose own operation failed fails in any case. An error of the factory itself
-    /// fails the task, whose operation is then released. A task that cannot fail runs without the factory instead, and
-    /// the error goes to the exception handler.
+    /// The returned operation calls the given one, and may do something before and after. If it throws, so does the task. It
+    /// may hide no error: a task whose own operation failed fails in any case. An error of the factory itself fails the task,
+    /// whose operation is then released. A task that cannot fail runs without the factory instead, and the error goes to
+    /// the exception handler.
     public typealias TaskFactory = (
         EventLoop, TaskInfo, @concurrent @escaping () async throws -> Void
     ) throws -> @concurrent () async throws -> Void
 
     /// A hook into the creation of tasks; `nil` means none. asyncio: `get_task_factory`, `set_task_factory`.
     ///
-    /// It is called for all tasks that the loop starts from then on, the library's own included: those of connections,
-    /// of time limits, of `runUntilComplete`.
+    /// It is called for all tasks that the loop starts from then on, the library's own included: those of connections, of
+    /// time limits, of `runUntilComplete`.
     ///
     /// ```swift
     /// loop.taskFactory = { loop, info, operation in
@@ -64,8 +64,7 @@ extension EventLoop {
         }
     }
 
-    /// As the other, for a task that cannot fail. What the factory throws is reported, and the operation runs without
-    /// it.
+    /// As the other, for a task that cannot fail. What the factory throws is reported, and the operation runs without it.
     @usableFromInline
     final func applyTaskFactory<Success>(
         _ operation: @concurrent @escaping () async -> Success, _ record: TaskRecord

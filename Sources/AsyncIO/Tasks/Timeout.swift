@@ -6,10 +6,9 @@ public import AsyncIOSystem
 /// let line = try await withTimeout(.seconds(5)) { try await reader.readLine() }
 /// ```
 ///
-/// Throws `.timedOut` if the time passed and `body` then ended by its cancellation; a result or another error that
-/// `body` came to is passed on. Waits in any case until `body` has ended. A cancellation of the surrounding task
-/// reaches `body` and is thrown as such. A duration of zero or less cancels at the first suspension. Needs a running
-/// loop, or throws `.notRunning`.
+/// Throws `.timedOut` if the time passed and `body` then ended by its cancellation; a result or another error that `body` came
+/// to is passed on. Waits in any case until `body` has ended. A cancellation of the surrounding task reaches `body` and is
+/// thrown as such. A duration of zero or less cancels at the first suspension. Needs a running loop, or throws `.notRunning`.
 @inlinable
 public func withTimeout<Result>(
     _ duration: Duration, fileID: StaticString = #fileID, line: UInt = #line,
@@ -33,8 +32,8 @@ public func withDeadline<Result>(
 extension EventLoop {
     /// Runs `body` on this loop, and cancels it when the loop's clock has reached `deadline`.
     ///
-    /// Swift's cancellation cannot be taken back, so `body` runs in a task of its own, which begins at once. A body
-    /// that does not wait costs neither a timer nor an iteration of the loop.
+    /// Swift's cancellation cannot be taken back, so `body` runs in a task of its own, which begins at once. A body that does not
+    /// wait costs neither a timer nor an iteration of the loop.
     @inlinable
     public final func withDeadline<Result>(
         _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
@@ -45,11 +44,10 @@ extension EventLoop {
     }
 }
 
-/// A call with a time limit. A type of its own, so that the body can be passed on as escaping: the compiler's check of
-/// isolation regions takes a closure in `withDeadline` for a race.
+/// A call with a time limit. A type of its own, so that the body can be passed on as escaping: the compiler's check of isolation
+/// regions takes a closure in `withDeadline` for a race.
 ///
-/// Inlinable, as is all that is generic here: specialised in the caller's module, there is little between the task and
-/// the body.
+/// Inlinable, as is all that is generic here: specialised in the caller's module, there is little between the task and the body.
 @usableFromInline
 struct LimitedCall<Result> {
     @usableFromInline let loop: EventLoop

@@ -1,5 +1,5 @@
-// A plain lock. On Linux the standard library's Mutex hands itself over in the kernel (a futex with priority
-// inheritance) whenever it is contended: a flood of posts from eight threads takes twenty times as long with it.
+// A plain lock. On Linux the standard library's Mutex hands itself over in the kernel (a futex with priority inheritance)
+// whenever it is contended: a flood of posts from eight threads takes twenty times as long with it.
 #ifndef CASYNCIO_LOCK_H
 #define CASYNCIO_LOCK_H
 

@@ -24,8 +24,7 @@ void aio_thread_name(char *_Nonnull buffer, size_t size);
 void *_Nullable aio_thread_context_get(void);
 void aio_thread_context_set(void *_Nonnull context, void (*_Nonnull destroy)(void *_Nonnull));
 
-// From then on a forked child has no running loop, and `aio_fork_count` is one more there than in its parent.
-// Idempotent.
+// From then on a forked child has no running loop, and `aio_fork_count` is one more there than in its parent. Idempotent.
 void aio_install_fork_handler(void);
 uint32_t aio_fork_count(void);
 

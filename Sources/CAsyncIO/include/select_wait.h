@@ -15,8 +15,8 @@ void aio_select_insert(fd_set *_Nonnull set, int fd);
 void aio_select_remove(fd_set *_Nonnull set, int fd);
 bool aio_select_contains(const fd_set *_Nonnull set, int fd);
 
-// Waits at most `nanoseconds` (negative: without end) for the descriptors below `end`. Leaves in the sets those that
-// are ready, and returns how many entries that are, or -errno; then the sets are as before.
+// Waits at most `nanoseconds` (negative: without end) for the descriptors below `end`. Leaves in the sets those that are
+// ready, and returns how many entries that are, or -errno; then the sets are as before.
 int aio_select_wait(int end, fd_set *_Nonnull readable, fd_set *_Nonnull writable, int64_t nanoseconds);
 
 #endif

@@ -13,12 +13,12 @@ bool aio_validates_continuations(void);
 // What the handlers of aio_cancellation_handler_add call with their context; one function for the process.
 void aio_cancellation_set_callback(void (*_Nonnull callback)(void *_Nonnull context));
 
-// Calls the callback when the current task is cancelled: on any thread, at once if it was cancelled before. Returns
-// what aio_cancellation_handler_remove takes, which waits for a callback that is running. `withTaskCancellationHandler`
-// does the same at three times the cost.
+// Calls the callback when the current task is cancelled: on any thread, at once if it was cancelled before. Returns what
+// aio_cancellation_handler_remove takes, which waits for a callback that is running. `withTaskCancellationHandler` does the same
+// at three times the cost.
 //
-// The runtime allocates the handler on the task's stack: remove it in the async function that added it, and in the
-// reverse order of adding.
+// The runtime allocates the handler on the task's stack: remove it in the async function that added it, and in the reverse
+// order of adding.
 void *_Nonnull aio_cancellation_handler_add(void *_Nonnull context);
 void aio_cancellation_handler_remove(void *_Nonnull handler);
 
