@@ -5,26 +5,28 @@ public import SystemPackage
 public enum DefaultSelector {
     /// Creates the first of epoll or kqueue, poll, and select that works.
     ///
-    /// Each is tried with a wait that does not block, because a sandbox may forbid its system calls. Throws the error of
-    /// the first one if none works, and at once an error that has another cause, such as `EMFILE`.
+    /// Each is tried with a wait that does not block, because a sandbox may forbid its system calls. Throws the error
+    /// of the first one if none works, and at once an error that has another cause, such as `EMFILE`.
     public static func make() throws(Errno) -> any KeyedSelector {
-        try make(from: candidates)
+        try make(from: candidates.map { $0.make })
     }
 
-    /// Throws an `Errno`. Not a typed one: Swift 6.3 crashes on closures that throw it and return a selector.
-    package typealias Candidate = () throws -> any KeyedSelector
+    /// Creates a selector, or throws an `Errno`. Not a typed one, because Swift 6.3 crashes on closures that throw it
+    /// and return a selector.
+    package typealias Candidate = @Sendable () throws -> any KeyedSelector
 
-    /// Best first.
-    package static var candidates: [Candidate] {
-        let everywhere: [Candidate] = [{ PollSelector() }, { SelectSelector() }]
+    /// The selectors of this system, best first, with the names of their system calls.
+    package static let candidates: [(name: String, make: Candidate)] = {
+        var candidates: [(name: String, make: Candidate)] = []
         #if os(Linux)
-        return [{ try EpollSelector() }] + everywhere
+        candidates.append(("epoll", { try EpollSelector() }))
         #elseif os(macOS) || os(FreeBSD) || os(OpenBSD)
-        return [{ try KqueueSelector() }] + everywhere
-        #else
-        return everywhere
+        candidates.append(("kqueue", { try KqueueSelector() }))
         #endif
-    }
+        candidates.append(("poll", { PollSelector() }))
+        candidates.append(("select", { SelectSelector() }))
+        return candidates
+    }()
 
     /// Creates the first selector whose creation and first wait succeed.
     package static func make(from candidates: [Candidate]) throws(Errno) -> any KeyedSelector {

@@ -11,15 +11,7 @@ public enum LoopKind: String, Sendable, CaseIterable {
     case iocp
 
     /// The kinds that this system and this version have, best first.
-    public static var available: [LoopKind] {
-        #if os(Linux)
-        [.epoll, .poll, .select]
-        #elseif os(macOS) || os(FreeBSD) || os(OpenBSD)
-        [.kqueue, .poll, .select]
-        #else
-        [.poll, .select]
-        #endif
-    }
+    public static var available: [LoopKind] { DefaultSelector.candidates.compactMap { LoopKind(rawValue: $0.name) } }
 
     /// Makes a loop of this kind. Throws `.unsupported` where the system lacks it, or what the loop's `init` throws.
     public func makeLoop(
@@ -34,17 +26,11 @@ public enum LoopKind: String, Sendable, CaseIterable {
 
     /// Creates the selector of this kind of loop, for loops that wrap it. Throws as `makeLoop`, and an `Errno`.
     package func makeSelector() throws -> any BaseSelector {
-        switch self {
-        case .auto: return try DefaultSelector.make()
-        #if os(Linux)
-        case .epoll: return try EpollSelector()
-        #elseif os(macOS) || os(FreeBSD) || os(OpenBSD)
-        case .kqueue: return try KqueueSelector()
-        #endif
-        case .poll: return PollSelector()
-        case .select: return SelectSelector()
-        default: throw EventLoopError.unsupported(feature: "the event loop '\(rawValue)'", platform: Self.platformName)
+        if self == .auto { return try DefaultSelector.make() }
+        guard let candidate = DefaultSelector.candidates.first(where: { $0.name == rawValue }) else {
+            throw EventLoopError.unsupported(feature: "the event loop '\(rawValue)'", platform: Self.platformName)
         }
+        return try candidate.make()
     }
 
     private static var platformName: String {
