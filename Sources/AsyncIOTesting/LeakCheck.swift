@@ -32,7 +32,7 @@ struct LeakCheck {
         }()
         var problems = outcome.problems
         for _ in 0..<Self.longestReleaseMilliseconds where remaining != nil { usleep(1_000) }
-        if remaining != nil { problems.append("somebody still holds the loop after its close") }
+        if remaining != nil { problems.append("the loop is still retained after its close") }
         if !problems.isEmpty { throw LoopTestFailure(problems: problems) }
         return outcome.value
     }

@@ -11,10 +11,11 @@ import Synchronization
 /// }
 /// ```
 ///
-/// What the body throws is thrown. Otherwise a ``LoopTestFailure`` is, with everything that is wrong: the time limit passed
-/// (with what was pending), the loop still holds callbacks, timers, tasks or connections when the body has ended, it does
-/// so after its `close()`, the exception handler was called more or less often than `options` says, or something
-/// keeps the loop itself alive. What is about to end by itself, such as a `connectionLost` in the next tick, is waited for.
+/// What the body throws is thrown. Otherwise a ``LoopTestFailure`` is, with everything that is wrong: the time limit
+/// passed (with what was pending), the loop still holds callbacks, timers, tasks or connections when the body has
+/// ended, it does so after its `close()`, the exception handler was called more or less often than `options` says, or
+/// something keeps the loop itself alive. What is about to end by itself, such as a `connectionLost` in the next tick,
+/// is waited for.
 ///
 /// The body sees the caller's task-local values, so a test library knows which test an expectation belongs to.
 public func withLoop<Value: Sendable>(
@@ -87,13 +88,15 @@ public func withLoopThread<Loop: EventLoop, Value: Sendable>(
 
 /// What `withLoop` and `withLoopThread` look at.
 public struct LoopTestOptions: Sendable {
-    /// The test fails when it takes longer, and its thread is left alone. The wait for its turn is not counted: of a process's
-    /// tests, only twice as many as there are processors run a loop at the same time. Where programs are slower than they
-    /// should be, such as under a sanitizer, the environment's `ASYNCIO_TEST_PATIENCE=4` makes all limits four times as long.
+    /// The test fails when it takes longer, and its thread is left alone. The wait for its turn is not counted: of a
+    /// process's tests, only twice as many as there are processors run a loop at the same time. Where programs are
+    /// slower than they should be, such as under a sanitizer, the environment's `ASYNCIO_TEST_PATIENCE=4` makes all
+    /// limits four times as long.
     public var timeLimit: Duration
     /// How often the exception handler is to be called.
     public var unhandledErrors: Int
-    /// Whether the body may end with callbacks, timers, tasks and connections left. They must be gone after the close even so.
+    /// Whether the body may end with callbacks, timers, tasks and connections left. They must be gone after the close
+    /// even so.
     public var mayLeaveWork: Bool
 
     public init(timeLimit: Duration = .seconds(30), unhandledErrors: Int = 0, mayLeaveWork: Bool = false) {

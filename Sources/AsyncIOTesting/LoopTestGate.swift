@@ -17,8 +17,8 @@ actor LoopTestGate {
 
     static func pass<Value>(_ test: () async throws -> Value) async throws -> Value {
         if isInside { return try await test() }
-        // Behind the tests that need no loop. They keep the pool's threads from their start to their end, and a test with a
-        // loop that needs such a thread would wait for all of them.
+        // Behind the tests that need no loop. They keep the pool's threads from their start to their end, and a test
+        // with a loop that needs such a thread would wait for all of them.
         for _ in 0..<startingJobs { await Task.yield() }
         await shared.enter()
         let result: Result<Value, any Error>

@@ -105,7 +105,7 @@ final class CurrentLoop: Sendable {
 
     /// What the loop is waiting for, in words. Answers soon, also when the loop does not.
     func describe() async -> String {
-        guard let loop = loop.withLock({ $0 }) else { return "there is no loop any more" }
+        guard let loop = loop.withLock({ $0 }) else { return "the loop no longer exists" }
         let answer = TestOutcome<String>()
         do {
             try loop.callSoonThreadsafe { answer.fulfil(.success("pending: \(loop.pendingWork.summary)")) }
@@ -114,7 +114,7 @@ final class CurrentLoop: Sendable {
         }
         let deadline = Task {
             try await Task.sleep(for: .seconds(10))
-            answer.fulfil(.success("the loop's thread does not come back to its loop"))
+            answer.fulfil(.success("the loop's thread does not return to its loop"))
         }
         defer { deadline.cancel() }
         return (try? await answer.value) ?? ""

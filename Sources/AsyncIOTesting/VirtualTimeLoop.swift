@@ -2,12 +2,13 @@ public import AsyncIO
 
 /// An event loop over real sockets whose time passes only when it has nothing else to do.
 ///
-/// A sleep of an hour returns as soon as nothing is ready, and the loop's clock has moved by an hour. Sockets, signals and
-/// callbacks from other threads are real. See `withVirtualTimeLoop` for what that means for a test.
+/// A sleep of an hour returns as soon as nothing is ready, and the loop's clock has moved by an hour. Sockets, signals
+/// and callbacks from other threads are real. See `withVirtualTimeLoop` for what that means for a test.
 ///
 /// - Thread: the loop's, as for every loop.
 public final class VirtualTimeLoop: SelectorEventLoop, @unchecked Sendable {
-    /// The loop's clock, which a test may move too: work that takes a minute is `virtualClock.advance(by: .seconds(60))`.
+    /// The loop's clock, which a test may move too: work that takes a minute is `virtualClock.advance(by:
+    /// .seconds(60))`.
     public let virtualClock: VirtualClock
     /// The loop's selector, for its ``VirtualTimeSelector/settlingTime``.
     public let virtualSelector: VirtualTimeSelector
@@ -22,7 +23,8 @@ public final class VirtualTimeLoop: SelectorEventLoop, @unchecked Sendable {
     }
 }
 
-/// Runs a test's `body` in virtual time: as `withLoop`, on a loop whose clock jumps to the next timer instead of waiting.
+/// Runs a test's `body` in virtual time: as `withLoop`, on a loop whose clock jumps to the next timer instead of
+/// waiting.
 ///
 /// ```swift
 /// @Test func aSilentClientIsClosedAfterAMinute() async throws {
@@ -38,8 +40,8 @@ public final class VirtualTimeLoop: SelectorEventLoop, @unchecked Sendable {
 /// }
 /// ```
 ///
-/// Sockets are real and both ends belong to the loop, so a test of timeouts, retries and schedules takes milliseconds and
-/// gives the same result each time. The clock moves when nothing has been ready for
+/// Sockets are real and both ends belong to the loop, so a test of timeouts, retries and schedules takes milliseconds
+/// and gives the same result each time. The clock moves when nothing has been ready for
 /// ``VirtualTimeSelector/settlingTime``, a millisecond of real time by default.
 ///
 /// Other threads and processes live in real time, and the loop does not know that it waits for them: when a timer is
@@ -55,7 +57,8 @@ public func withVirtualTimeLoop<Value: Sendable>(
     return try await withLoop(makeLoop: makeLoop, options) { loop in try await body(loop, loop.virtualClock) }
 }
 
-/// Calls a test's `body` with a loop in virtual time: as `withLoopThread`, for tests that run, stop and close it themselves.
+/// Calls a test's `body` with a loop in virtual time: as `withLoopThread`, for tests that run, stop and close it
+/// themselves.
 ///
 /// ```swift
 /// try await withVirtualTimeLoopThread { loop, clock in

@@ -12,17 +12,17 @@ public import SystemPackage
 ///
 /// ``VirtualTimeLoop`` is this loop, and `withVirtualTimeLoop` runs a test on it.
 ///
-/// A wait returns as soon as a descriptor is ready. If none becomes ready within ``settlingTime``, the clock moves to the
-/// deadline of the wait, which is the loop's next timer. Without a timer the selector waits for descriptors and other
-/// threads as the wrapped selector does.
+/// A wait returns as soon as a descriptor is ready. If none becomes ready within ``settlingTime``, the clock moves to
+/// the deadline of the wait, which is the loop's next timer. Without a timer the selector waits for descriptors and
+/// other threads as the wrapped selector does.
 ///
 /// - Thread: the loop's, like every selector.
 public final class VirtualTimeSelector: BaseSelector {
     /// How long, in real time, nothing has to be ready before the clock moves.
     ///
-    /// Bytes that one socket of the loop sends to another are usually there at once, but the kernel does not promise it. A
-    /// test whose timers race with other threads or processes sets more, so that they come first. With zero, a test that
-    /// has only timers takes no real time.
+    /// Bytes that one socket of the loop sends to another are usually there at once, but the kernel does not promise
+    /// it. A test whose timers race with other threads or processes sets more, so that they come first. With zero, a
+    /// test that has only timers takes no real time.
     public var settlingTime = Duration.milliseconds(1)
 
     private let selector: any BaseSelector

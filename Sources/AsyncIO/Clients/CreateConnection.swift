@@ -12,7 +12,7 @@ public struct ConnectError: Error, Sendable, CustomStringConvertible {
     public var description: String {
         if attempts.count == 1 { return attempts[0].description }
         let reasons = attempts.map { "\($0.address?.description ?? "?") (\($0.errno))" }.joined(separator: ", ")
-        return "cannot connect to \(host):\(port): \(attempts.isEmpty ? "it has no address" : "tried \(reasons)")"
+        return "cannot connect to \(host):\(port): \(attempts.isEmpty ? "the host has no address" : "tried \(reasons)")"
     }
 }
 
@@ -21,7 +21,7 @@ extension IOError {
     static func connecting(_ error: Errno, to address: SocketAddress) -> IOError {
         let wasMade = error == .connectionReset
         return IOError(
-            error, operation: wasMade ? "use the connection that was just made to" : "connect to", address: address)
+            error, operation: wasMade ? "use the new connection to" : "connect to", address: address)
     }
 }
 
@@ -77,7 +77,7 @@ extension EventLoop {
         if isClosed { throw EventLoopError.closed }
         try Task.checkCancellation()
         // For a server it means all interfaces; a client would connect to whatever listens on its own machine.
-        if host.isEmpty { throw EventLoopError(.invalidArgument, "cannot connect to a host without a name") }
+        if host.isEmpty { throw EventLoopError(.invalidArgument, "the name of the host to connect to is empty") }
         guard let loop = self as? SelectorEventLoop else {
             throw EventLoopError.unsupported(feature: "createConnection", platform: "the \(backendName) loop")
         }
@@ -166,7 +166,7 @@ final class WaiterSource: EventSource {
         self.token = token
     }
 
-    override var label: String { "an attempt to connect" }
+    override var label: String { "a connection attempt" }
 
     override func run() -> UnownedJob? {
         loop.settleReturningJob(token)

@@ -1,7 +1,7 @@
 /// What a loop knows of descriptors, by their numbers: who uses one, and its share of the tick.
 ///
-/// An array, since the system gives the lowest free number; looking one up is part of every operation on a socket. The few
-/// numbers that a program has chosen itself, far up, are kept elsewhere and have no share of their own.
+/// An array, since the system gives the lowest free number; looking one up is part of every operation on a socket. The
+/// few numbers that a program has chosen itself, far up, are kept elsewhere and have no share of their own.
 struct DescriptorTable: ~Copyable {
     private static let mostEntries: CInt = 1 << 16
 

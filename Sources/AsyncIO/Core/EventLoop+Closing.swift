@@ -11,9 +11,9 @@ extension EventLoop {
     /// Callbacks and timers that still wait are dropped without being called, sockets are closed without telling their
     /// protocols, tasks that wait in an operation of the loop are resumed with `.closed`. The loop's thread.
     ///
-    /// Throws `.tasksAlive` while tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` have not ended (cancel
-    /// them, and run the loop until they did; ``run(isDebug:loopFactory:fileID:line:_:)`` does that), `.alreadyRunning` while it runs,
-    /// `.wrongThread`.
+    /// Throws `.tasksAlive` while tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``
+    /// have not ended (cancel them, and run the loop until they did; ``run(isDebug:loopFactory:fileID:line:_:)`` does
+    /// that), `.alreadyRunning` while it runs, `.wrongThread`.
     public final func close() throws(EventLoopError) {
         if isClosed { return }
         if isRunning { throw .cannotCloseRunning }
@@ -54,8 +54,8 @@ extension EventLoop {
 
     /// Lets the resumed tasks come to their ends; everything else that is queued is dropped.
     ///
-    /// The inbox is closed in one step with finding it empty, and no job is run here after that: a job that is refused runs
-    /// on another thread, where an actor of this loop must not be while it has a job here.
+    /// The inbox is closed in one step with finding it empty, and no job is run here after that: a job that is refused
+    /// runs on another thread, where an actor of this loop must not be while it has a job here.
     private final func runJobsUntilTheEnd() {
         let executor = asUnownedTaskExecutor()
         core.pointee.budget.queueAll(in: &core.pointee.ready)

@@ -10,8 +10,8 @@ extension EventLoop {
         }
     }
 
-    /// Calls `run` with the first `count` bulk connections, as far as the budget goes, in order, and with whether an earlier
-    /// iteration has left the connection.
+    /// Calls `run` with the first `count` bulk connections, as far as the budget goes, in order, and with whether an
+    /// earlier iteration has left the connection.
     @inline(__always)
     final func forEachBulk(_ count: Int, _ run: (LoopWord, _ wasDeferred: Bool) -> Void) {
         for number in 0..<count {
@@ -59,7 +59,8 @@ extension EventLoop {
         return source.run()
     }
 
-    /// What was deferred has run, or its task is queued: then it is charged now, so that an iteration grants a bounded number.
+    /// What was deferred has run, or its task is queued: then it is charged now, so that an iteration grants a bounded
+    /// number.
     @inline(__always)
     final func finishDeferred(_ source: EventSource?, _ bytesBefore: Int) {
         source?.moved(bytesBefore &- core.pointee.budget.bytesLeft)

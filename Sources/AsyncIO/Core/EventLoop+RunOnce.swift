@@ -8,10 +8,12 @@ extension EventLoop {
     /// Events that a loop has memory for from its creation on: as many as one wait of epoll or kqueue returns at most.
     static var reservedEvents: Int { 512 }
 
-    /// How many submissions of other threads one iteration runs. A wait in between costs a few nanoseconds for each of them.
+    /// How many submissions of other threads one iteration runs. A wait in between costs a few nanoseconds for each of
+    /// them.
     static var mostSubmissionsPerIteration: Int { 1024 }
 
-    /// One tick. The only place where callbacks are called; all others just add to the ready queue. asyncio: `_run_once`.
+    /// One tick. The only place where callbacks are called; all others just add to the ready queue. asyncio:
+    /// `_run_once`.
     final func runOnce() throws(Errno) {
         core.pointee.tick &+= 1
         var submissionsLeft = Self.mostSubmissionsPerIteration

@@ -15,15 +15,16 @@ extension EventLoop {
 
     /// Runs until ``stop()`` is called. asyncio: `run_forever`.
     ///
-    /// At least one tick: after a `stop()` before the run, exactly one that does not wait. The first run binds the loop to
-    /// its thread. Throws `.closed`, `.alreadyRunning`, `.anotherLoopRunning`, `.wrongThread`, `.calledFromTask`, or an
-    /// ``IOError`` if the poller fails; the loop may be run again.
+    /// At least one tick: after a `stop()` before the run, exactly one that does not wait. The first run binds the loop
+    /// to its thread. Throws `.closed`, `.alreadyRunning`, `.anotherLoopRunning`, `.wrongThread`, `.calledFromTask`, or
+    /// an ``IOError`` if the poller fails; the loop may be run again.
     @available(*, noasync, message: "runForever blocks its thread; call it from synchronous code")
     public final func runForever() throws {
         try runBlocking("runForever")
     }
 
-    /// Ends the run after this tick: what is queued for it still runs, what it adds waits for the next run. asyncio: `stop`.
+    /// Ends the run after this tick: what is queued for it still runs, what it adds waits for the next run. asyncio:
+    /// `stop`.
     ///
     /// The loop's thread; from elsewhere, `callSoonThreadsafe { loop.stop() }`.
     public final func stop() {
@@ -49,8 +50,8 @@ extension EventLoop {
         }
     }
 
-    /// Makes the loop this thread's, and running. What ``checkMayRun(_:)`` found may not hold any more: another thread's first
-    /// run can have come meanwhile, and gone again.
+    /// Makes the loop this thread's, and running. What ``checkMayRun(_:)`` found may not hold any more: another
+    /// thread's first run can have come meanwhile, and gone again.
     final func beginRun() throws(EventLoopError) {
         let thread = aio_thread_identity()
         // First: a loop that only seems to run would turn its own thread away.
@@ -74,7 +75,7 @@ extension EventLoop {
 
     private final func checkBinding(_ thread: UInt) throws(EventLoopError) {
         if thread != 0, thread != aio_thread_identity() {
-            throw EventLoopError(.wrongThread, "an event loop runs only on the thread of its first run")
+            throw EventLoopError(.wrongThread, "an event loop can only run on the thread of its first run")
         }
     }
 }

@@ -14,7 +14,8 @@ open class EventLoopClock: @unchecked Sendable {
     public static let system = EventLoopClock()
 }
 
-/// A loop's clock as the language's `Clock`: `Task.sleep(for: .seconds(1), clock: loop.clock)` waits on the loop's timers.
+/// A loop's clock as the language's `Clock`: `Task.sleep(for: .seconds(1), clock: loop.clock)` waits on the loop's
+/// timers.
 public struct LoopClock: Clock {
     public let loop: EventLoop
 
@@ -22,7 +23,8 @@ public struct LoopClock: Clock {
 
     public var minimumResolution: Duration { loop.clockResolution }
 
-    /// Throws `CancellationError` when the task is cancelled. The tolerance is not used: timers fire as soon as they are due.
+    /// Throws `CancellationError` when the task is cancelled. The tolerance is not used: timers fire as soon as they
+    /// are due.
     public func sleep(until deadline: LoopInstant, tolerance: Duration?) async throws {
         try await loop.sleep(until: deadline)
     }

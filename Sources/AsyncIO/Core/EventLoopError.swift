@@ -49,7 +49,8 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         public static let tooManyLookups = Code(.tooManyLookups)
         /// The resolver could not say whether there is such a host; it may know later.
         public static let resolverFailed = Code(.resolverFailed)
-        /// What has ended already cannot do it again, or what has not ended cannot do it yet. asyncio: `InvalidStateError`.
+        /// What has ended already cannot do it again, or what has not ended cannot do it yet. asyncio:
+        /// `InvalidStateError`.
         public static let invalidState = Code(.invalidState)
         /// Who was to give the result is gone.
         public static let abandoned = Code(.abandoned)
@@ -79,7 +80,7 @@ extension EventLoopError {
         let peer = peer.flatMap { $0.isUnnamed ? nil : " to \($0)" } ?? ""
         return EventLoopError(
             .incompleteWrite,
-            "an earlier write\(peer) was cut off after \(bytes) of its bytes; closing the connection resets it")
+            "an earlier write\(peer) ended after \(bytes) of its bytes; closing the connection resets it")
     }
 
     static let alreadyRunning = EventLoopError(.alreadyRunning, "this event loop is already running")
@@ -88,7 +89,7 @@ extension EventLoopError {
         .anotherLoopRunning, "an event loop cannot run while another one is running on the same thread")
     static let notRunning = EventLoopError(
         .notRunning,
-        "no event loop is running on this thread; a task of a loop is started by loop.createTask, not by Task { }")
+        "no event loop is running on this thread; start tasks of a loop with loop.createTask, not with Task { }")
     static let stoppedBeforeCompletion = EventLoopError(
         .stoppedBeforeCompletion, "the event loop was stopped before its main task ended")
 
@@ -102,7 +103,7 @@ extension EventLoopError {
     static func wrongThread(_ function: StaticString) -> EventLoopError {
         EventLoopError(
             .wrongThread,
-            "\(function) was called off its loop's thread; call it from a task of the loop, or by callSoonThreadsafe")
+            "\(function) was called off its loop's thread; call it in a task of the loop or in callSoonThreadsafe")
     }
 
     /// `limit` is a sentence's end, such as `within 0.2 seconds`.
@@ -117,19 +118,19 @@ extension EventLoopError {
     static func tooManyDescriptors(_ name: String, _ number: CInt, limit: Int, loop: String) -> EventLoopError {
         EventLoopError(
             .tooManyDescriptors,
-            "\(name) \(number) is too high for the \(loop) loop, which can watch numbers below \(limit) only")
+            "\(name) \(number) is too high for the \(loop) loop, which can only watch descriptors below \(limit)")
     }
 
     static func tasksAlive(_ count: Int) -> EventLoopError {
         EventLoopError(
             .tasksAlive,
-            "the event loop cannot be closed: \(count) of its tasks \(count == 1 ? "has" : "have") not ended")
+            "the event loop cannot be closed because \(count) of its tasks \(count == 1 ? "has" : "have") not ended")
     }
 
     static func calledFromTask(_ function: String) -> EventLoopError {
         EventLoopError(
             .calledFromTask,
-            "\(function) blocks its thread and was called from within a Swift task; call it from synchronous code, "
+            "\(function) blocks its thread and was called in a Swift task; call it from synchronous code, "
                 + "such as a main() that is not async")
     }
 

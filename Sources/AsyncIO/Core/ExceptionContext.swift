@@ -11,7 +11,8 @@ public struct ExceptionContext {
     public var error: (any Error)?
     /// Where the callback was scheduled, or the watcher or handler of a signal set. asyncio: the source of `handle`.
     public var callSite: CallSite?
-    /// Where the object was made that it is about: a task, a future, a connection, a server. asyncio: `source_traceback`.
+    /// Where the object was made that it is about: a task, a future, a connection, a server. asyncio:
+    /// `source_traceback`.
     public var origin: CallSite?
     /// The name of the task.
     public var task: String?
@@ -53,7 +54,7 @@ extension ExceptionContext: CustomStringConvertible {
         if let socket { text += " (descriptor \(socket.rawValue))" }
         if let error, !messageContainsError { text += ": \(error)" }
         if let callSite { text += " (scheduled at \(callSite))" }
-        if let origin { text += " (made at \(origin))" }
+        if let origin { text += " (created at \(origin))" }
         return text
     }
 }

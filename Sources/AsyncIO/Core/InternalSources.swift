@@ -2,11 +2,11 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// Takes the wake-ups of other threads and of signals. What the threads submitted is in the inbox; which signals came, their
-/// counters say.
+/// Takes the wake-ups of other threads and of signals. What the threads submitted is in the inbox; which signals came,
+/// their counters say.
 ///
-/// Everything that wakes the loop does so by this one descriptor, which is created and registered with the loop: a run, or a
-/// signal handler, needs no other.
+/// Everything that wakes the loop does so by this one descriptor, which is created and registered with the loop: a run,
+/// or a signal handler, needs no other.
 final class WakerSource: EventSource {
     private let waker: Waker
     private var hasReported = false
@@ -16,7 +16,7 @@ final class WakerSource: EventSource {
         super.init()
     }
 
-    override var label: String { runningLoop?.core.pointee.signals?.label ?? "the loop's own wake-up" }
+    override var label: String { runningLoop?.core.pointee.signals?.label ?? "the loop's waker" }
 
     override var origin: CallSite? { runningLoop?.core.pointee.signals?.origin }
 
@@ -67,8 +67,8 @@ final class MainQueueSource: EventSource {
 extension EventLoop {
     /// Registers the descriptors that every loop needs. A subclass calls it once, in its `init`.
     ///
-    /// All of them now: the first run may come when the process has more descriptors than the selector can watch, or no number
-    /// is left.
+    /// All of them now: the first run may come when the process has more descriptors than the selector can watch, or no
+    /// number is left.
     package final func watchInternals(_ waker: Waker) throws {
         try checkRoom(for: waker.descriptor, named: "the event loop's wake-up descriptor")
         do {

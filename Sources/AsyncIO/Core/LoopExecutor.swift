@@ -31,7 +31,8 @@ public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
 }
 
 extension EventLoop {
-    /// Whether the caller is on the loop: its thread is running it, or nobody is and the caller is the owner. Any thread.
+    /// Whether the caller is on the loop: its thread is running it, or nobody is and the caller is the owner. Any
+    /// thread.
     public final var isOnLoop: Bool {
         @inline(__always)
         get {
@@ -41,8 +42,8 @@ extension EventLoop {
 
     /// Whether the caller's thread is running the loop, or closing it.
     ///
-    /// What any thread may call decides by this: that the loop is idle may end at any moment, when another thread begins
-    /// its first run.
+    /// What any thread may call decides by this: that the loop is idle may end at any moment, when another thread
+    /// begins its first run.
     final var isRunningHere: Bool {
         @inline(__always)
         get { aio_loop_slot_get() == Unmanaged.passUnretained(self).toOpaque() }
@@ -63,8 +64,8 @@ extension EventLoop {
         withUnsafeCurrentTask { $0?.unownedTaskExecutor == asUnownedTaskExecutor() }
     }
 
-    /// Whether code with this isolation runs where its task does. An actor's does not: whichever thread holds the actor runs
-    /// what waits for it. Unless the actor lives on this loop.
+    /// Whether code with this isolation runs where its task does. An actor's does not: whichever thread holds the actor
+    /// runs what waits for it. Unless the actor lives on this loop.
     @inline(__always)
     final func isHome(of isolation: (any Actor)?) -> Bool {
         guard let isolation else { return true }
@@ -135,7 +136,8 @@ extension EventLoop {
     }
 }
 
-/// A task's way to a loop. A type of its own, because the compiler's check of isolation regions takes a closure in `hop` for a race.
+/// A task's way to a loop. A type of its own, because the compiler's check of isolation regions takes a closure in
+/// `hop` for a race.
 private struct Hop<Result> {
     let loop: EventLoop
     let function: StaticString

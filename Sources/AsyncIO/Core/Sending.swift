@@ -10,8 +10,9 @@ struct SentOperation<Result>: @unchecked Sendable {
 
 /// Carries an async function of the user's across; the same promise.
 ///
-/// Users' functions are `@concurrent` in the type system, which means here: they run where their task does, on the loop, and
-/// share an isolation with all other nonisolated functions. So they call plain helpers also in a module with default settings.
+/// Users' functions are `@concurrent` in the type system, which means here: they run where their task does, on the
+/// loop, and share an isolation with all other nonisolated functions. So they call plain helpers also in a module with
+/// default settings.
 struct SentBody<Result>: @unchecked Sendable {
     let call: @concurrent () async throws -> Result
 
@@ -34,7 +35,8 @@ nonisolated(nonsending) func callBody<Result>(_ body: @concurrent () async throw
 /// `callBody`, with a function that may be passed on as escaping.
 private struct BodyCall<Result> {
     nonisolated(nonsending) func run(_ body: @concurrent @escaping () async throws -> Result) async throws -> Result {
-        // SAFETY: the caller is suspended until the body has ended: one of the two uses what it captures, and its result.
+        // SAFETY: the caller is suspended until the body has ended: one of the two uses what it captures, and its
+        // result.
         try await SentBody(call: body).callInTask().value
     }
 }

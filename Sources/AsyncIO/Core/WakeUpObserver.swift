@@ -1,4 +1,5 @@
-/// Looks for events of its own whenever the loop has been woken, because what produces them can only wake the loop: signals.
+/// Looks for events of its own whenever the loop has been woken, because what produces them can only wake the loop:
+/// signals.
 class WakeUpObserver {
     /// Describes the observer in reports.
     var label: String { "\(type(of: self))" }

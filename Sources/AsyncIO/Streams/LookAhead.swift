@@ -96,9 +96,9 @@ struct Separators {
     let list: [[UInt8]]
 
     init(_ list: [[UInt8]]) throws(EventLoopError) {
-        if list.isEmpty { throw EventLoopError(.invalidArgument, "cannot read up to one of no separators") }
+        if list.isEmpty { throw EventLoopError(.invalidArgument, "the list of separators is empty") }
         self.list = list.sorted { $0.count < $1.count }
-        if self.list[0].isEmpty { throw EventLoopError(.invalidArgument, "a separator needs a byte at least") }
+        if self.list[0].isEmpty { throw EventLoopError(.invalidArgument, "a separator must not be empty") }
     }
 
     var longest: Int { list[list.count - 1].count }

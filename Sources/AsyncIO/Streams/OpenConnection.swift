@@ -120,7 +120,7 @@ extension EventLoop {
     /// asyncio refuses them in `StreamReader.__init__`.
     final func checkLineLimit(_ limitBytes: Int) throws(EventLoopError) {
         if limitBytes <= 0 {
-            throw EventLoopError(.invalidArgument, "a limit of \(limitBytes) bytes leaves no line to read")
+            throw EventLoopError(.invalidArgument, "limitBytes must be positive, not \(limitBytes)")
         }
     }
 }

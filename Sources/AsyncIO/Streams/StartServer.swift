@@ -207,7 +207,8 @@ extension StreamTransport {
         reset()
         loop.report(
             ExceptionContext(
-                message: "The handler of a connection failed", error: error, origin: origin, transport: self))
+                message: "The handler of a connection failed; the connection is reset", error: error, origin: origin,
+                transport: self))
     }
 }
 

@@ -18,6 +18,6 @@ public struct LimitOverrunError: Error, Sendable, CustomStringConvertible {
     public var limitBytes: Int
 
     public var description: String {
-        "no separator within the limit of \(limitBytes) bytes; \(consumedBytes) bytes are in front of where it may be"
+        "no separator within the limit of \(limitBytes) bytes; the first \(consumedBytes) bytes contain none"
     }
 }

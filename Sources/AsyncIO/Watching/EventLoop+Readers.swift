@@ -106,7 +106,7 @@ extension EventLoop {
         guard watchesDescriptors else {
             return .unsupported(feature: "\(function)", platform: "the \(backendName) loop")
         }
-        return EventLoopError(.invalidArgument, "\(function): \(descriptor.rawValue) is no descriptor")
+        return EventLoopError(.invalidArgument, "\(function): \(descriptor.rawValue) is not a valid descriptor")
     }
 }
 

@@ -4,12 +4,12 @@ import Synchronization
 /// The memory that ``StreamReader/readChunk()`` lends: one pool per loop, three sizes of buffers, last in, first out.
 ///
 /// A buffer is taken on the loop's thread and may come back on any thread, also after the loop was closed: each chunk
-/// holds the pool. On the loop's thread a buffer goes to a list that no lock protects; elsewhere it goes to a second list
-/// under a lock, which the loop empties before it allocates. Each list keeps a bounded number of buffers and frees
+/// holds the pool. On the loop's thread a buffer goes to a list that no lock protects; elsewhere it goes to a second
+/// list under a lock, which the loop empties before it allocates. Each list keeps a bounded number of buffers and frees
 /// the others.
 ///
-/// SAFETY: `local` is touched only by the thread whose loop slot holds this loop's address. That is one thread at a time:
-/// if another loop gets the address after this one is gone, the memory allocator has ordered the two.
+/// SAFETY: `local` is touched only by the thread whose loop slot holds this loop's address. That is one thread at a
+/// time: if another loop gets the address after this one is gone, the memory allocator has ordered the two.
 final class ChunkPool: @unchecked Sendable {
     /// How much a chunk can hold.
     enum Size: Int {

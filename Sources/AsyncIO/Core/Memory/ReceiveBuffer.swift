@@ -1,6 +1,7 @@
 /// What push-style transports receive into: one buffer per loop, lent to the protocol for the time of the call.
 struct ReceiveBuffer: ~Copyable {
-    /// Larger buffers save system calls on bulk transfers: a quarter of the CPU time at 128 KiB messages. asyncio: `max_size`.
+    /// Larger buffers save system calls on bulk transfers: a quarter of the CPU time at 128 KiB messages. asyncio:
+    /// `max_size`.
     static let byteCount = 256 * 1024
 
     private var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)

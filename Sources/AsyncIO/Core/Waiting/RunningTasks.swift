@@ -1,7 +1,7 @@
 /// The records of the tasks that have begun and not ended, by the task's address: a hash table with open addressing.
 ///
-/// Every wait of a task looks its record up, and every task is added and removed once; a dictionary costs ten times as much. It
-/// does not retain the records, which the list of tasks does.
+/// Every wait of a task looks its record up, and every task is added and removed once; a dictionary costs ten times as
+/// much. It does not retain the records, which the list of tasks does.
 struct RunningTasks: ~Copyable {
     private struct Slot {
         /// 0 if the slot is free.

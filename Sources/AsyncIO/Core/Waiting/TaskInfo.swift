@@ -29,7 +29,8 @@ public struct TaskInfo: Sendable, Identifiable, CustomStringConvertible {
 extension EventLoop {
     /// The task that runs now, if this loop started it. The loop's thread. asyncio: `current_task`.
     ///
-    /// `nil` in callbacks, and in tasks that the loop did not start: child tasks of a group, `Task(executorPreference:)`.
+    /// `nil` in callbacks, and in tasks that the loop did not start: child tasks of a group,
+    /// `Task(executorPreference:)`.
     public final var currentTask: TaskInfo? {
         requireOnLoop("currentTask")
         return core.pointee.runningTasks[.current]?.info

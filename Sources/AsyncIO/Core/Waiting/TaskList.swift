@@ -1,5 +1,5 @@
-/// The tasks that a loop started and that have not ended, in the order in which they were registered: a doubly linked list through
-/// their records. It does not retain them: a task does, and leaves the list when it ends.
+/// The tasks that a loop started and that have not ended, in the order in which they were registered: a doubly linked
+/// list through their records. It does not retain them: a task does, and leaves the list when it ends.
 struct TaskList: ~Copyable {
     private var first: Unmanaged<TaskRecord>?
     private var last: Unmanaged<TaskRecord>?

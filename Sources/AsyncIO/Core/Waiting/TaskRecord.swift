@@ -2,8 +2,8 @@ import CAsyncIO
 
 /// What a loop keeps of a task that it started: enough to cancel it, count it, and wake it without a handler per wait.
 ///
-/// Its fields belong to the loop's thread; only `cancel()` is called from elsewhere. They are read and written within single
-/// statements, so the dynamic check of overlapping accesses can find nothing and is off.
+/// Its fields belong to the loop's thread; only `cancel()` is called from elsewhere. They are read and written within
+/// single statements, so the dynamic check of overlapping accesses can find nothing and is off.
 @usableFromInline
 class TaskRecord: LoopMessage, @unchecked Sendable {
     // What every wait touches comes first, in one cache line.
@@ -42,7 +42,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     @usableFromInline var name: String? { nil }
 
     /// Where the task was created. Every subclass overrides it, so the trap is out of reach.
-    var site: CallSite { fatalError("a task record does not know where its task was created") }
+    var site: CallSite { fatalError("a task record has no call site") }
 
     /// Called when the task has ended.
     func taskEnded() {}
@@ -77,8 +77,8 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
 
     /// The task's first step. Installs its one cancellation handler: its waits need none of their own.
     ///
-    /// The body of a time limit needs not even that one, if a task with a record waits for it: then all that can cancel it is that
-    /// task, the deadline, the end of the run, and the body itself.
+    /// The body of a time limit needs not even that one, if a task with a record waits for it: then all that can cancel
+    /// it is that task, the deadline, the end of the run, and the body itself.
     ///
     /// - Returns: what ``end(_:)`` takes.
     @usableFromInline

@@ -156,8 +156,8 @@ extension EventLoop {
 
 /// Suspends the current task in the caller's own frame. `register` must keep the continuation, or resume it.
 ///
-/// As `withUnsafeContinuation`, which makes sure before the suspension, too, that the task is where its isolation wants it: that
-/// costs a look-up of the task's executor, under the task's lock. Here the task is known to be there.
+/// As `withUnsafeContinuation`, which makes sure before the suspension, too, that the task is where its isolation wants
+/// it: that costs a look-up of the task's executor, under the task's lock. Here the task is known to be there.
 @inline(__always)
 nonisolated(nonsending) func suspendInPlace(_ register: (UnsafeContinuation<Void, Never>) -> Void) async {
     await _unsafeInheritExecutor_withUnsafeContinuation(register)

@@ -4,7 +4,8 @@ enum WaitingTask {
     case recorded(TaskRecord)
     /// It prefers this loop, so it comes back to it.
     case home
-    /// It would go on elsewhere after a suspension, or on whichever thread holds its actor; it must hop for the operation.
+    /// It would go on elsewhere after a suspension, or on whichever thread holds its actor; it must hop for the
+    /// operation.
     case foreign
 
     /// Whether it comes back to the loop by itself.
