@@ -32,8 +32,8 @@ struct RunningTasks: ~Copyable {
     @inline(__always)
     subscript(identity: TaskIdentity) -> TaskRecord? { unretained(identity)?.takeUnretainedValue() }
 
-    /// As the subscript. The record lives at least as long as its task.
     /// Does what the subscript does, without retaining the record, which lives at least as long as its task.
+    @inline(__always)
     func unretained(_ identity: TaskIdentity) -> Unmanaged<TaskRecord>? {
         var index = place(identity.address)
         while true {
