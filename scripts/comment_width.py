@@ -13,7 +13,7 @@ from pathlib import Path
 LIMIT = 120
 
 # Folders whose comments are being rewritten.
-LATER = re.compile(r"Sources/(AsyncIO|AsyncIOTesting|AsyncIOSystem|CAsyncIO|Selectors|Proactors)/")
+LATER = re.compile(r"Sources/(AsyncIO|AsyncIOTesting|AsyncIOSystem|CAsyncIO|Proactors)/")
 
 COMMENT = re.compile(r"^(?P<indent> *)(?P<marker>//[/!]?)(?P<space> *)(?P<text>.*)$")
 # What begins a paragraph of its own, or is not prose.

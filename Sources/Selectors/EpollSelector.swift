@@ -6,14 +6,14 @@ public import SystemPackage
 
 /// A selector that waits with epoll(7), for Linux.
 ///
-/// The kernel stores a registration by *open file*, not by descriptor number. Therefore a descriptor must be unregistered
-/// before it is closed. If a duplicate is still open elsewhere, such as in a child process, closing alone leaves a
-/// registration that cannot be removed and continues to report events. The loop unregisters its own descriptors first. If
-/// a program does not, the first such event makes the selector replace its epoll set by a new one with all other
-/// registrations, which then report again what is ready; see ``BaseSelector/closedDescriptorHandler``.
+/// The kernel stores a registration by *open file*, not by descriptor number. Therefore a descriptor must be
+/// unregistered before it is closed. If a duplicate is still open elsewhere, such as in a child process, closing alone
+/// leaves a registration that cannot be removed and continues to report events. The loop unregisters its own
+/// descriptors first. If a program does not, the first such event makes the selector replace its epoll set by a new one
+/// with all other registrations, which then report again what is ready; see ``BaseSelector/closedDescriptorHandler``.
 ///
-/// A forked child shares the epoll set of its parent. In the child, `close` therefore frees only the child's descriptor,
-/// and every call that would change the parent's registrations or take its events fails with `EBADF`.
+/// A forked child shares the epoll set of its parent. In the child, `close` therefore frees only the child's
+/// descriptor, and every call that would change the parent's registrations or take its events fails with `EBADF`.
 ///
 /// - Thread: the loop's. While it is in `wait`, one other thread may register, modify and unregister; a descriptor that
 ///   becomes ready because of that ends the wait.
@@ -37,13 +37,14 @@ public final class EpollSelector: KeyedSelector {
 
     /// Protects `keys`, `suspects` and the set itself from the other thread while a new set is created.
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
-    /// Registrations that have ended, by token, and that the kernel may still have because their descriptors were closed
-    /// before.
+    /// Registrations that have ended, by token, and that the kernel may still have because their descriptors were
+    /// closed before.
     private var suspects: [UInt64: FileDescriptor] = [:]
     private let hasSuspects = Atomic<Bool>(false)
     private var waitsUntilAttempt = 0
 
-    /// Creates a selector with an epoll set of its own. Throws `EMFILE`, `ENFILE` or `ENOMEM`, as epoll_create1(2) does.
+    /// Creates a selector with an epoll set of its own. Throws `EMFILE`, `ENFILE` or `ENOMEM`, as epoll_create1(2)
+    /// does.
     public init() throws(Errno) {
         aio_install_fork_handler()
         forks = aio_fork_count()
@@ -64,7 +65,8 @@ public final class EpollSelector: KeyedSelector {
 
     /// The epoll descriptor itself, which another poller can watch. It is -1 after `close()`.
     ///
-    /// The number remains the same when the set is replaced, but another epoll that watches it must then register it again.
+    /// The number remains the same when the set is replaced, but another epoll that watches it must then register it
+    /// again.
     public var descriptor: FileDescriptor { FileDescriptor(rawValue: epoll) }
 
     public var supportsEdgeTrigger: Bool { true }
@@ -89,7 +91,8 @@ public final class EpollSelector: KeyedSelector {
         aio_lock(lock)
         defer { aio_unlock(lock) }
         var entry = try keys.checkModify(descriptor, interest)
-        // If it is edge-triggered, an equal registration rearms it. The kernel stores the token, so a new one is a change.
+        // If it is edge-triggered, an equal registration rearms it. The kernel stores the token, so a new one is a
+        // change.
         if trigger == .level, entry.trigger == .level, entry.interest == interest, entry.token == token { return }
         do throws(Errno) {
             try check(aio_epoll_modify(epoll, descriptor.rawValue, Self.mask(interest, trigger), token))
@@ -115,8 +118,9 @@ public final class EpollSelector: KeyedSelector {
 
     /// Call under the lock.
     private func removeFromKernel(_ descriptor: FileDescriptor, _ former: SelectorKeys.Entry) {
-        // It fails if the descriptor was closed before, or if its number belongs to another file by now. Then the kernel has
-        // removed the registration, unless a duplicate is open, which the next event of the registration shows.
+        // It fails if the descriptor was closed before, or if its number belongs to another file by now. Then the
+        // kernel has removed the registration, unless a duplicate is open, which the next event of the registration
+        // shows.
         if aio_epoll_remove(epoll, descriptor.rawValue) == 0 || former.position == Self.unknownToKernel { return }
         suspects[former.token] = descriptor
         hasSuspects.store(true, ordering: .relaxed)
@@ -169,8 +173,8 @@ public final class EpollSelector: KeyedSelector {
         return isReplaced
     }
 
-    /// Creates a new set of all registrations whose descriptors are still open, and adds the others to `closed`. Returns
-    /// false if the system has no descriptor or memory for it; a later wait tries again. Call under the lock.
+    /// Creates a new set of all registrations whose descriptors are still open, and adds the others to `closed`.
+    /// Returns false if the system has no descriptor or memory for it; a later wait tries again. Call under the lock.
     private func makeSet(_ closed: inout [FileDescriptor]) -> Bool {
         if waitsUntilAttempt > 0 {
             waitsUntilAttempt -= 1
@@ -220,7 +224,8 @@ public final class EpollSelector: KeyedSelector {
         return trigger == .edge ? mask | AIO_EPOLLET | AIO_EPOLLPRI : mask
     }
 
-    /// Errors and hang-ups make both directions ready, so that a writer is notified too. Python: `EpollSelector.select`.
+    /// Errors and hang-ups make both directions ready, so that a writer is notified too. Python:
+    /// `EpollSelector.select`.
     private static func readiness(of bits: UInt32) -> Readiness {
         var readiness: Readiness = []
         if bits & ~AIO_EPOLLOUT != 0 { readiness.insert(.read) }

@@ -5,9 +5,10 @@ public import SystemPackage
 
 /// A selector that waits with kqueue(2), for macOS and the BSDs.
 ///
-/// The kernel removes the registrations (knotes) of a descriptor when it is closed, even if a duplicate is open, because they
-/// belong to the descriptor and not to the open file. So there is no case in which a set must be replaced, as in
-/// ``EpollSelector``. The kernel has one filter for each direction of a descriptor; this selector merges their events.
+/// The kernel removes the registrations (knotes) of a descriptor when it is closed, even if a duplicate is open,
+/// because they belong to the descriptor and not to the open file. So there is no case in which a set must be replaced,
+/// as in ``EpollSelector``. The kernel has one filter for each direction of a descriptor; this selector merges their
+/// events.
 ///
 /// - Thread: the loop's.
 public final class KqueueSelector: KeyedSelector {
@@ -118,8 +119,8 @@ public final class KqueueSelector: KeyedSelector {
                 readiness.formUnion(Readiness(entry.interest))
                 readiness.insert(.hangup)
             }
-            // The entry's position is the index of the descriptor's event in this wait, if it has one. It may be from an
-            // earlier wait, so the token is compared.
+            // The entry's position is the index of the descriptor's event in this wait, if it has one. It may be from
+            // an earlier wait, so the token is compared.
             let position = first + Int(entry.position)
             if position < events.count, events[position].token == entry.token {
                 events[position].readiness.formUnion(readiness)

@@ -4,13 +4,13 @@ public import SystemPackage
 
 /// A selector that waits with poll(2), for every Unix, any descriptor number and any kind of file.
 ///
-/// It supports only ``Trigger/level``. The time of a wait grows with the number of registrations, ready or not: use epoll or
-/// kqueue for thousands of idle connections.
+/// It supports only ``Trigger/level``. The time of a wait grows with the number of registrations, ready or not: use
+/// epoll or kqueue for thousands of idle connections.
 ///
-/// A descriptor that is closed while it is registered is reported as ready once, so that the next read or write fails with
-/// `EBADF`. After that it is not watched until it is modified or registered again. If another file gets its number before
-/// the next wait, that file is watched instead, because poll identifies descriptors by their numbers. Therefore unregister a
-/// descriptor before you close it.
+/// A descriptor that is closed while it is registered is reported as ready once, so that the next read or write fails
+/// with `EBADF`. After that it is not watched until it is modified or registered again. If another file gets its number
+/// before the next wait, that file is watched instead, because poll identifies descriptors by their numbers. Therefore
+/// unregister a descriptor before you close it.
 ///
 /// - Thread: the loop's.
 public final class PollSelector: KeyedSelector {

@@ -4,8 +4,9 @@ public import SystemPackage
 
 /// A selector that waits with select(2), for every Unix.
 ///
-/// It supports only ``Trigger/level``, and only descriptors whose numbers are below ``descriptorLimit``, which is 1,024 on
-/// most systems; it refuses others with `EMFILE`. The time of a wait grows with the highest number that is registered.
+/// It supports only ``Trigger/level``, and only descriptors whose numbers are below ``descriptorLimit``, which is 1,024
+/// on most systems; it refuses others with `EMFILE`. The time of a wait grows with the highest number that is
+/// registered.
 ///
 /// A descriptor that is closed while it is registered is treated as in ``PollSelector``.
 ///

@@ -3,12 +3,12 @@ public import SystemPackage
 
 /// The registrations of a selector by descriptor: a live view, which only the selector changes. Python: `get_map`.
 ///
-/// It is empty after the selector has been closed. An iteration visits descriptors in ascending order. Registrations may
-/// change during it: it shows what is registered when it reaches a number.
+/// It is empty after the selector has been closed. An iteration visits descriptors in ascending order. Registrations
+/// may change during it: it shows what is registered when it reaches a number.
 ///
 /// It also is the bookkeeping that the selectors of this module share. Every operation takes constant time. It needs 16
-/// bytes for each number up to the highest that was registered; the kernel's own table has the same layout and needs half
-/// of that.
+/// bytes for each number up to the highest that was registered; the kernel's own table has the same layout and needs
+/// half of that.
 ///
 /// - Thread: the selector's.
 public final class SelectorKeys: Sequence {
