@@ -13,7 +13,7 @@ from pathlib import Path
 LIMIT = 120
 
 # Folders whose comments are being rewritten.
-LATER = re.compile(r"Sources/(AsyncIO|AsyncIOTesting|AsyncIOSystem|CAsyncIO|Selectors|Proactors)/")
+LATER = re.compile(r"Sources/(AsyncIO|AsyncIOTesting|AsyncIOSystem|CAsyncIO|Proactors)/")
 
 COMMENT = re.compile(r"^(?P<indent> *)(?P<marker>//[/!]?)(?P<space> *)(?P<text>.*)$")
 # What begins a paragraph of its own, or is not prose.
@@ -82,6 +82,8 @@ def main():
     fix = arguments[:1] == ["--fix"]
     findings = 0
     for name in arguments[1:] if fix else arguments:
+        if LATER.match(name):
+            continue
         path = Path(name)
         text = path.read_text(encoding="utf-8")
         lines = text.split("\n")
@@ -90,8 +92,6 @@ def main():
             if changed != lines:
                 path.write_text("\n".join(changed), encoding="utf-8")
             lines = changed
-        if LATER.match(name):
-            continue
         for number, line in enumerate(lines, 1):
             if is_too_wide(line):
                 findings += 1

@@ -1,7 +1,7 @@
 /// The directions for which a descriptor is watched. ``Readiness`` is what a wait reports.
 ///
-/// No other flags can be requested: a selector reports errors and hang-ups without being asked, and adds its hints to
-/// whatever it watches. So `init(rawValue:)` ignores all other bits, and every value is one of four.
+/// Nothing else can be requested, because a selector reports errors, hang-ups and hints in any case. `init(rawValue:)`
+/// ignores all other bits.
 @frozen
 public struct Interest: OptionSet, Sendable, Hashable {
     /// The bits of ``Readiness`` for the same directions.

@@ -8,13 +8,14 @@ public struct Readiness: OptionSet, Sendable, Hashable {
         self.rawValue = rawValue
     }
 
-    /// A read would not block: there are bytes, an end or an error to collect. Python: `EVENT_READ`.
+    /// A read would not block: it returns bytes or EOF, or fails with an error. Python: `EVENT_READ`.
     @inlinable public static var read: Readiness { Readiness(rawValue: 1) }
-    /// A write would not block: there is room, or an error to collect. Python: `EVENT_WRITE`.
+    /// A write would not block: the send buffer has room, or the write fails with an error. Python: `EVENT_WRITE`.
     @inlinable public static var write: Readiness { Readiness(rawValue: 2) }
-    /// The peer is gone or will send no more: reading meets the end after the bytes that are left. A hint that comes
-    /// with `read`; not every system gives it.
+    /// The peer has closed or reset the connection, or has shut down its write side: reading meets EOF or an error
+    /// after the bytes that are left. It is a hint that accompanies ``read``, and not every system provides it.
     @inlinable public static var hangup: Readiness { Readiness(rawValue: 4) }
-    /// Urgent data came (RFC 6093): a receive stops in front of it, although there may be more. A hint as `hangup` is.
+    /// Urgent data has arrived (RFC 6093): a receive stops before it, although more bytes may follow. It is a hint like
+    /// ``hangup``.
     @inlinable public static var urgent: Readiness { Readiness(rawValue: 8) }
 }

@@ -1,6 +1,6 @@
 import AsyncIO
 
-// What `print` says: see the file of this name in `AsyncIOSystem`.
+// The descriptions of the public types; see the file of this name in `AsyncIOSystem`.
 
 extension ScriptedSelector: CustomStringConvertible {
     /// Such as `<ScriptedSelector 3 registrations, 10 waits>`.

@@ -1,12 +1,12 @@
 import AsyncIO
 import CAsyncIO
 
-/// The life of a test's loop, and what is looked at when it ends.
+/// Creates, uses and closes the loop of a test, and checks what is left.
 struct LeakCheck {
-    /// Iterations in which what is under way may come to its end. None of them waits.
+    /// The number of iterations in which pending work may end. None of them waits.
     private static let closingTicks = 1_000
-    /// How long nothing may have happened before what is left counts as left behind. What only the program could end is
-    /// reported almost at once.
+    /// How long nothing may have happened before the remaining work counts as left behind. Work that only the program
+    /// could end is reported almost at once.
     private static func patience(with work: [PendingWork]) -> Duration {
         switch work.map(\.endedBy).max() {
         case EndingCause.none?, nil: .milliseconds(20)
@@ -15,7 +15,7 @@ struct LeakCheck {
         }
     }
 
-    /// How long other threads may hold the loop after its close.
+    /// How long other threads may retain the loop after its close.
     private static let longestReleaseMilliseconds = 2_000
 
     let options: LoopTestOptions
@@ -32,7 +32,7 @@ struct LeakCheck {
         }()
         var problems = outcome.problems
         for _ in 0..<Self.longestReleaseMilliseconds where remaining != nil { usleep(1_000) }
-        if remaining != nil { problems.append("somebody still holds the loop after its close") }
+        if remaining != nil { problems.append("the loop is still retained after its close") }
         if !problems.isEmpty { throw LoopTestFailure(problems: problems) }
         return outcome.value
     }
@@ -44,14 +44,14 @@ struct LeakCheck {
         if loop.isOnLoop {
             reports.listen(to: loop)
         } else {
-            // It was made elsewhere and becomes this thread's with its first run.
+            // The loop was created on another thread, and belongs to this one from its first run on.
             try loop.callSoonThreadsafe { [unowned loop] in reports.listen(to: loop) }
         }
         let value: Value
         do {
             value = try use(loop)
         } catch {
-            // The error is what the caller wants to hear of, not its consequences.
+            // The caller needs the error of the body, not its consequences.
             loop.cancelAllTasks()
             try? finish(loop)
             try? loop.close()
@@ -81,7 +81,7 @@ struct LeakCheck {
         return (value, problems)
     }
 
-    /// Runs iterations until nothing is left to do, or nothing happens any more.
+    /// Runs iterations until no work is left, or nothing happens any more.
     private func finish(_ loop: EventLoop) throws {
         for _ in 0..<Self.closingTicks where !loop.statistics.isQuiet { try runOnce(loop) }
         if options.mayLeaveWork { return }
@@ -108,7 +108,7 @@ struct LeakCheck {
     }
 }
 
-/// What changes when a loop is not at a standstill.
+/// Counters that change while a loop makes progress.
 private struct Progress: Equatable {
     private let counts: [Int]
 
@@ -121,7 +121,9 @@ private struct Progress: Equatable {
     }
 }
 
-/// What went to the exception handler, for the failure's text. The loop's thread only.
+/// The reports that went to the exception handler, for the text of a failure.
+///
+/// - Thread: the loop's.
 private final class Reports: @unchecked Sendable {
     private(set) var texts: [String] = []
 
@@ -131,12 +133,12 @@ private final class Reports: @unchecked Sendable {
 }
 
 extension LoopStatistics {
-    /// Whether the loop holds nothing.
+    /// Whether the loop contains no work.
     var isQuiet: Bool { callbacks == 0 && timers == 0 && waitingTasks == 0 && tasks == 0 && sources == 0 }
 }
 
 extension [PendingWork] {
-    /// Each once, with its number if there are several of the same call site.
+    /// Each piece of work once, with a count if there are several of the same call site.
     var summary: String {
         var counts: [String: Int] = [:]
         for work in self { counts[work.text, default: 0] += 1 }

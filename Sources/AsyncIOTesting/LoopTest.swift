@@ -2,7 +2,7 @@ public import AsyncIO
 import CAsyncIO
 import Synchronization
 
-/// Runs a test's `body` as a task of a new loop, on a thread of its own, and proves that it left nothing behind.
+/// Runs a test's `body` as a task of a new loop, on a separate thread, and proves that it left nothing behind.
 ///
 /// ```swift
 /// @Test(arguments: LoopKind.available)
@@ -11,10 +11,10 @@ import Synchronization
 /// }
 /// ```
 ///
-/// What the body throws is thrown. Otherwise a ``LoopTestFailure`` is, with everything that is wrong: the time limit passed
-/// (with what was pending), the loop still holds callbacks, timers, tasks or connections when the body has ended, it does
-/// so after its `close()`, the exception handler was called more or less often than `options` says, or something
-/// keeps the loop itself alive. What is about to end by itself, such as a `connectionLost` in the next tick, is waited for.
+/// Throws what the body throws. Otherwise, throws a ``LoopTestFailure`` that lists all problems: the time limit expired
+/// (with the pending work); the loop still had callbacks, timers, tasks or connections when the body had ended, or
+/// after its `close()`; the exception handler was called more or less often than `options` says; or something retains
+/// the loop. The check waits for work that is about to end by itself, such as a `connectionLost` in the next iteration.
 ///
 /// The body sees the caller's task-local values, so a test library knows which test an expectation belongs to.
 public func withLoop<Value: Sendable>(
@@ -24,7 +24,8 @@ public func withLoop<Value: Sendable>(
     try await withLoop(makeLoop: { try kind.makeLoop() }, options, body)
 }
 
-/// As `withLoop` of a kind, with a loop that `makeLoop` makes: one on a scripted selector, say.
+/// Runs a test's `body` on a loop that `makeLoop` creates, for example with a scripted selector. Everything else is as
+/// in `withLoop` with a kind.
 public func withLoop<Loop: EventLoop, Value: Sendable>(
     makeLoop: () throws -> Loop, _ options: LoopTestOptions = LoopTestOptions(),
     _ body: sending @concurrent @escaping (Loop) async throws -> Value
@@ -35,7 +36,7 @@ public func withLoop<Loop: EventLoop, Value: Sendable>(
         do {
             try await runTest(handover.take, options) { loop in try loop.runForever() }
         } catch {
-            // Leftovers are a consequence of the body's own error.
+            // Work that is left behind is a consequence of the body's own error.
             if (error as? LoopTestFailure)?.bodyHasEnded == true, case .failure(let cause) = await task.result {
                 throw cause
             }
@@ -45,9 +46,9 @@ public func withLoop<Loop: EventLoop, Value: Sendable>(
     }
 }
 
-/// Queues the body on a loop that does not run yet, and leaves the loop to its thread.
+/// Queues the body on a loop that does not run yet, and hands the loop over to its thread.
 ///
-/// The task is made here, for the caller's task-local values; the loop's own task inherits them from it.
+/// The task is created here because of the caller's task-local values; the loop's own task inherits them from it.
 private func start<Loop: EventLoop, Value: Sendable>(
     _ body: AsyncBody<Loop, Value>, on loop: Loop
 ) -> (Task<Value, any Error>, LoopHandover<Loop>) {
@@ -58,10 +59,11 @@ private func start<Loop: EventLoop, Value: Sendable>(
     return (task, LoopHandover(loop))
 }
 
-/// Calls a test's `body` with a new loop, on a thread of its own, and proves that it left nothing behind.
+/// Calls a test's `body` with a new loop, on a separate thread, and proves that it left nothing behind.
 ///
-/// For tests that run, stop and close the loop themselves. All else is as with `withLoop`, but there are no task-local
-/// values: a test library may not know the test of an expectation that fails here.
+/// It is for tests that run, stop and close the loop themselves. Everything else is as in `withLoop`, except that the
+/// body does not see the caller's task-local values, so a test library may not know which test a failed expectation
+/// belongs to.
 ///
 /// ```swift
 /// try await withLoopThread { loop in
@@ -76,7 +78,8 @@ public func withLoopThread<Value: Sendable>(
     try await withLoopThread(makeLoop: { try kind.makeLoop() }, options, body)
 }
 
-/// As `withLoopThread` of a kind, with a loop that `makeLoop` makes, on the loop's thread.
+/// Calls a test's `body` with a loop that `makeLoop` creates on the loop's thread. Everything else is as in
+/// `withLoopThread` with a kind.
 public func withLoopThread<Loop: EventLoop, Value: Sendable>(
     makeLoop: @escaping @Sendable () throws -> Loop, _ options: LoopTestOptions = LoopTestOptions(),
     _ body: sending @escaping (Loop) throws -> Value
@@ -85,15 +88,17 @@ public func withLoopThread<Loop: EventLoop, Value: Sendable>(
     return try await LoopTestGate.pass { try await runTest(makeLoop, options) { loop in try body.call(loop) } }
 }
 
-/// What `withLoop` and `withLoopThread` look at.
+/// Options of `withLoop` and `withLoopThread`.
 public struct LoopTestOptions: Sendable {
-    /// The test fails when it takes longer, and its thread is left alone. The wait for its turn is not counted: of a process's
-    /// tests, only twice as many as there are processors run a loop at the same time. Where programs are slower than they
-    /// should be, such as under a sanitizer, the environment's `ASYNCIO_TEST_PATIENCE=4` makes all limits four times as long.
+    /// The test fails if it takes longer; its thread then continues on its own. The time before the test starts does
+    /// not count: in one process, only twice as many tests as there are processors run a loop at the same time. On a
+    /// slow system, or under a sanitizer, the environment variable `ASYNCIO_TEST_PATIENCE=4` makes all limits four
+    /// times as long.
     public var timeLimit: Duration
-    /// How often the exception handler is to be called.
+    /// How often the exception handler must be called.
     public var unhandledErrors: Int
-    /// Whether the body may end with callbacks, timers, tasks and connections left. They must be gone after the close even so.
+    /// Whether callbacks, timers, tasks and connections may remain when the body ends. They must be gone after the
+    /// close in any case.
     public var mayLeaveWork: Bool
 
     public init(timeLimit: Duration = .seconds(30), unhandledErrors: Int = 0, mayLeaveWork: Bool = false) {
@@ -107,21 +112,21 @@ extension LoopTestOptions {
     static let patience = max(1, Int(aio_environment_number("ASYNCIO_TEST_PATIENCE")))
 }
 
-/// What is wrong at the end of a test.
+/// The problems that were found at the end of a test.
 public struct LoopTestFailure: Error, Sendable, CustomStringConvertible {
-    /// One sentence each.
+    /// The problems, one sentence each.
     public var problems: [String]
     var bodyHasEnded = true
 
     public var description: String { problems.joined(separator: "; ") }
 }
 
-/// Carries a test's body to its loop. SAFETY: it was passed as `sending`, so nobody else uses what it captures.
+/// Carries a test's body to its loop. SAFETY: it was passed as `sending`, so nothing else uses what it captures.
 private struct AsyncBody<Loop: EventLoop, Value: Sendable>: @unchecked Sendable {
     let call: @concurrent (Loop) async throws -> Value
 }
 
-/// As ``AsyncBody``, for a body that is called on the loop's thread.
+/// Does what ``AsyncBody`` does, for a body that is called on the loop's thread.
 private struct ThreadedBody<Loop: EventLoop, Value: Sendable>: @unchecked Sendable {
     let call: (Loop) throws -> Value
 }

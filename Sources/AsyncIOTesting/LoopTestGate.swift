@@ -1,15 +1,15 @@
 import CAsyncIO
 
-/// Lets few tests of a process run a loop at the same time; the others wait their turn.
+/// Limits how many tests of a process run a loop at the same time.
 ///
-/// Test libraries start all their tests at once. Hundreds of loops on a few processors would make every time limit a
-/// measure of how busy the machine is, where it is meant to say that a test hangs.
+/// Test libraries start all their tests at once. With hundreds of loops on a few processors, a time limit would measure
+/// how busy the machine is, instead of detecting a test that hangs.
 actor LoopTestGate {
     private static let shared = LoopTestGate()
-    /// A test within a test would wait for the place that its own outer test holds.
+    /// Set inside of a test, because a test within a test would wait for the slot of its own outer test.
     @TaskLocal private static var isInside = false
 
-    /// More than a test library takes from its first job to the last test that it starts.
+    /// More jobs than a test library needs from its first job to the last test that it starts.
     private static let startingJobs = 10
 
     private var free = max(4, 2 * Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
@@ -17,8 +17,8 @@ actor LoopTestGate {
 
     static func pass<Value>(_ test: () async throws -> Value) async throws -> Value {
         if isInside { return try await test() }
-        // Behind the tests that need no loop. They keep the pool's threads from their start to their end, and a test with a
-        // loop that needs such a thread would wait for all of them.
+        // After the tests that need no loop. They occupy the pool's threads from their start to their end, and a test
+        // with a loop that needs such a thread would wait for all of them.
         for _ in 0..<startingJobs { await Task.yield() }
         await shared.enter()
         let result: Result<Value, any Error>
@@ -39,7 +39,7 @@ actor LoopTestGate {
         }
     }
 
-    /// The place goes to who has waited longest.
+    /// Passes the slot to the test that has waited longest.
     private func leave() {
         if waiters.isEmpty {
             free += 1

@@ -3,7 +3,7 @@ import CAsyncIO
 import Synchronization
 import SystemPackage
 
-/// A value that one task waits for; the first one given counts.
+/// A value that one task waits for. The first value that is set counts.
 final class TestOutcome<Value: Sendable>: Sendable {
     private enum State {
         case empty
@@ -29,7 +29,7 @@ final class TestOutcome<Value: Sendable>: Sendable {
         waiter?.resume(with: result)
     }
 
-    /// To be asked for once. The promise does not keep the value.
+    /// May be read once. The object does not retain the value.
     var value: Value {
         get async throws {
             try await withCheckedThrowingContinuation { continuation in
@@ -47,7 +47,7 @@ final class TestOutcome<Value: Sendable>: Sendable {
     }
 }
 
-/// Runs `use` with a new loop on a new thread and looks for what is left. The caller's thread is not blocked.
+/// Runs `use` with a new loop on a new thread, and checks what is left. The calling thread is not blocked.
 func runTest<Loop: EventLoop, Value: Sendable>(
     _ makeLoop: @escaping @Sendable () throws -> Loop, _ options: LoopTestOptions,
     _ use: sending @escaping (Loop) throws -> Value
@@ -68,7 +68,7 @@ func runTest<Loop: EventLoop, Value: Sendable>(
     return try await ended.value
 }
 
-/// What a new thread does.
+/// The function that a new thread runs.
 private final class ThreadBody: @unchecked Sendable {
     private let call: () -> Void
 
@@ -89,12 +89,12 @@ private final class ThreadBody: @unchecked Sendable {
     }
 }
 
-/// The loop of a test under way, for the watchdog.
+/// The loop of the current test, for the watchdog.
 final class CurrentLoop: Sendable {
     private let loop = Mutex<EventLoop?>(nil)
 
     func set(_ new: EventLoop?) {
-        // The former one is released outside the lock.
+        // The former loop is released outside the lock.
         let former = loop.withLock { loop in
             let former = loop
             loop = new
@@ -103,9 +103,9 @@ final class CurrentLoop: Sendable {
         withExtendedLifetime(former) {}
     }
 
-    /// What the loop is waiting for, in words. Answers soon, also when the loop does not.
+    /// Describes what the loop is waiting for. Returns soon, even if the loop does not respond.
     func describe() async -> String {
-        guard let loop = loop.withLock({ $0 }) else { return "there is no loop any more" }
+        guard let loop = loop.withLock({ $0 }) else { return "the loop no longer exists" }
         let answer = TestOutcome<String>()
         do {
             try loop.callSoonThreadsafe { answer.fulfil(.success("pending: \(loop.pendingWork.summary)")) }
@@ -114,7 +114,7 @@ final class CurrentLoop: Sendable {
         }
         let deadline = Task {
             try await Task.sleep(for: .seconds(10))
-            answer.fulfil(.success("the loop's thread does not come back to its loop"))
+            answer.fulfil(.success("the loop's thread does not return to its loop"))
         }
         defer { deadline.cancel() }
         return (try? await answer.value) ?? ""

@@ -1,10 +1,10 @@
 import CAsyncIO
 package import SystemPackage
 
-/// A file as it is open now, told from whatever has its number later.
+/// An open file, which can be distinguished from a later file with the same descriptor number.
 ///
-/// The other end of a connection is no witness of a close: it hears of it only when the last duplicate is closed, and a child that
-/// another test is starting may have one.
+/// The peer of a connection cannot show that the descriptor was closed, because it gets EOF only when the last
+/// duplicate is closed, and a child process that another test is starting may have one.
 package struct OpenFile {
     private let number: CInt
     private let file: UInt64

@@ -1,8 +1,8 @@
 public import AsyncIO
 import Synchronization
 
-/// A clock that stands still until it is moved. A loop over a scripted selector moves it to the next timer instead of
-/// waiting.
+/// A clock that stands still until it is advanced. A loop over a scripted selector advances it to the next timer
+/// instead of waiting.
 public final class VirtualClock: EventLoopClock, @unchecked Sendable {
     private let nanoseconds: Atomic<Int64>
 
@@ -14,7 +14,9 @@ public final class VirtualClock: EventLoopClock, @unchecked Sendable {
 
     public override var resolution: Duration { .nanoseconds(1) }
 
-    /// Moves the clock forward. Any thread.
+    /// Advances the clock.
+    ///
+    /// - Thread: any.
     public func advance(by duration: Duration) {
         nanoseconds.add(duration.wholeNanoseconds, ordering: .relaxed)
     }

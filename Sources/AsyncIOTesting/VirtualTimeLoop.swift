@@ -2,19 +2,20 @@ public import AsyncIO
 
 /// An event loop over real sockets whose time passes only when it has nothing else to do.
 ///
-/// A sleep of an hour returns as soon as nothing is ready, and the loop's clock has moved by an hour. Sockets, signals and
-/// callbacks from other threads are real. See `withVirtualTimeLoop` for what that means for a test.
+/// A sleep of an hour returns as soon as nothing is ready, and the loop's clock has advanced by an hour. Sockets,
+/// signals and callbacks from other threads are real. See `withVirtualTimeLoop` for the consequences in a test.
 ///
 /// - Thread: the loop's, as for every loop.
 public final class VirtualTimeLoop: SelectorEventLoop, @unchecked Sendable {
-    /// The loop's clock, which a test may move too: work that takes a minute is `virtualClock.advance(by: .seconds(60))`.
+    /// The loop's clock, which a test may advance too: `virtualClock.advance(by: .seconds(60))` simulates work that
+    /// takes a minute.
     public let virtualClock: VirtualClock
     /// The loop's selector, for its ``VirtualTimeSelector/settlingTime``.
     public let virtualSelector: VirtualTimeSelector
 
     /// Creates a loop over the selector of the given kind of loop, on a clock that begins at zero.
     ///
-    /// Throws as `LoopKind.makeLoop`.
+    /// Throws as `LoopKind.makeLoop` does.
     public init(_ kind: LoopKind = .auto, fileID: StaticString = #fileID, line: UInt = #line) throws {
         virtualClock = VirtualClock()
         virtualSelector = VirtualTimeSelector(try kind.makeSelector(), clock: virtualClock)
@@ -22,7 +23,8 @@ public final class VirtualTimeLoop: SelectorEventLoop, @unchecked Sendable {
     }
 }
 
-/// Runs a test's `body` in virtual time: as `withLoop`, on a loop whose clock jumps to the next timer instead of waiting.
+/// Runs a test's `body` in virtual time, on a loop whose clock jumps to the next timer instead of waiting. Everything
+/// else is as in `withLoop`.
 ///
 /// ```swift
 /// @Test func aSilentClientIsClosedAfterAMinute() async throws {
@@ -38,13 +40,13 @@ public final class VirtualTimeLoop: SelectorEventLoop, @unchecked Sendable {
 /// }
 /// ```
 ///
-/// Sockets are real and both ends belong to the loop, so a test of timeouts, retries and schedules takes milliseconds and
-/// gives the same result each time. The clock moves when nothing has been ready for
+/// Sockets are real and both ends belong to the loop, so a test of timeouts, retries and schedules takes milliseconds
+/// and gives the same result each time. The clock moves when nothing has been ready for
 /// ``VirtualTimeSelector/settlingTime``, a millisecond of real time by default.
 ///
-/// Other threads and processes live in real time, and the loop does not know that it waits for them: when a timer is
-/// pending, the clock moves on. So connect to addresses, not to names that have to be looked up, and do not put a time
-/// limit around work that leaves the loop.
+/// Other threads and processes run in real time, and the loop does not know that it waits for them, so the clock
+/// advances when a timer is pending. Therefore connect to addresses, not to names that have to be looked up, and do not
+/// set a time limit for work that leaves the loop.
 ///
 /// - Parameter body: Gets the loop and its clock.
 public func withVirtualTimeLoop<Value: Sendable>(
@@ -55,7 +57,8 @@ public func withVirtualTimeLoop<Value: Sendable>(
     return try await withLoop(makeLoop: makeLoop, options) { loop in try await body(loop, loop.virtualClock) }
 }
 
-/// Calls a test's `body` with a loop in virtual time: as `withLoopThread`, for tests that run, stop and close it themselves.
+/// Calls a test's `body` with a loop in virtual time, for tests that run, stop and close the loop themselves.
+/// Everything else is as in `withLoopThread`.
 ///
 /// ```swift
 /// try await withVirtualTimeLoopThread { loop, clock in
@@ -65,7 +68,7 @@ public func withVirtualTimeLoop<Value: Sendable>(
 /// }
 /// ```
 ///
-/// What `withVirtualTimeLoop` says of other threads applies here too.
+/// The notes of `withVirtualTimeLoop` about other threads apply here too.
 ///
 /// - Parameter body: Gets the loop and its clock.
 public func withVirtualTimeLoopThread<Value: Sendable>(

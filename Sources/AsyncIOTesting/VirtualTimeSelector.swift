@@ -12,28 +12,29 @@ public import SystemPackage
 ///
 /// ``VirtualTimeLoop`` is this loop, and `withVirtualTimeLoop` runs a test on it.
 ///
-/// A wait returns as soon as a descriptor is ready. If none becomes ready within ``settlingTime``, the clock moves to the
-/// deadline of the wait, which is the loop's next timer. Without a timer the selector waits for descriptors and other
-/// threads as the wrapped selector does.
+/// A wait returns as soon as a descriptor is ready. If none becomes ready within ``settlingTime``, the clock moves to
+/// the deadline of the wait, which is the loop's next timer. Without a timer the selector waits for descriptors and
+/// other threads as the wrapped selector does.
 ///
 /// - Thread: the loop's, like every selector.
 public final class VirtualTimeSelector: BaseSelector {
-    /// How long, in real time, nothing has to be ready before the clock moves.
+    /// How long, in real time, no descriptor may be ready before the clock advances.
     ///
-    /// Bytes that one socket of the loop sends to another are usually there at once, but the kernel does not promise it. A
-    /// test whose timers race with other threads or processes sets more, so that they come first. With zero, a test that
-    /// has only timers takes no real time.
+    /// Bytes that one socket of the loop sends to another usually arrive at once, but the kernel does not guarantee it.
+    /// A test whose timers race with other threads or processes sets a longer time, so that they come first. With zero,
+    /// a test that has only timers takes no real time.
     public var settlingTime = Duration.milliseconds(1)
 
     private let selector: any BaseSelector
     private let clock: VirtualClock
     private var descriptors: [UInt64: CInt] = [:]
-    /// The order of events by descriptor. Descriptors that are not in it come first: they are the loop's own.
+    /// The order of events, by descriptor. Descriptors without a rank come first, because they belong to the loop
+    /// itself.
     package var rank: [CInt: Int] = [:]
-    /// How many waits there were, which is the number of iterations.
+    /// The number of waits, which is the number of iterations.
     package private(set) var waits = 0
     /// Called when nothing is ready and the deadline has not passed. Returns whether it did something, so that the
-    /// descriptors are polled again.
+    /// selector polls again.
     package var fellAsleep: () -> Bool = { false }
     /// Called instead of a wait without a deadline.
     package var nothingLeft: (() -> Void)?
@@ -96,7 +97,7 @@ public final class VirtualTimeSelector: BaseSelector {
         selector.close()
     }
 
-    /// Puts events in the order of ``rank``: which of two ready descriptors comes first is up to the kernel.
+    /// Sorts events in the order of ``rank``, because the kernel decides which of two ready descriptors comes first.
     private func sort(_ events: inout [ReadyEvent]) {
         if rank.isEmpty { return }
         events.sort { position($0) < position($1) }

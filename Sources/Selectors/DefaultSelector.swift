@@ -1,32 +1,34 @@
 import AsyncIOSystem
 public import SystemPackage
 
-/// The best selector that this system allows. Python: `selectors.DefaultSelector`.
+/// Creates the best selector that this system supports. Python: `selectors.DefaultSelector`.
 public enum DefaultSelector {
-    /// Makes one, or throws the reason why the best one known cannot be had.
+    /// Creates the first of epoll or kqueue, poll, and select that works.
     ///
-    /// Each is tried with a wait of no time, since a sandbox may forbid its system calls: epoll or kqueue, then poll, then
-    /// select.
+    /// Each is tried with a wait that does not block, because a sandbox may forbid its system calls. Throws the error
+    /// of the first one if none works, and at once an error that has another cause, such as `EMFILE`.
     public static func make() throws(Errno) -> any KeyedSelector {
-        try make(from: candidates)
+        try make(from: candidates.map { $0.make })
     }
 
-    /// Throws an `Errno`. Not a typed one: Swift 6.3 crashes on closures that throw it and return a selector.
-    package typealias Candidate = () throws -> any KeyedSelector
+    /// Creates a selector, or throws an `Errno`. Not a typed one, because Swift 6.3 crashes on closures that throw it
+    /// and return a selector.
+    package typealias Candidate = @Sendable () throws -> any KeyedSelector
 
-    /// Best first.
-    package static var candidates: [Candidate] {
-        let everywhere: [Candidate] = [{ PollSelector() }, { SelectSelector() }]
+    /// The selectors of this system, best first, with the names of their system calls.
+    package static let candidates: [(name: String, make: Candidate)] = {
+        var candidates: [(name: String, make: Candidate)] = []
         #if os(Linux)
-        return [{ try EpollSelector() }] + everywhere
+        candidates.append(("epoll", { try EpollSelector() }))
         #elseif os(macOS) || os(FreeBSD) || os(OpenBSD)
-        return [{ try KqueueSelector() }] + everywhere
-        #else
-        return everywhere
+        candidates.append(("kqueue", { try KqueueSelector() }))
         #endif
-    }
+        candidates.append(("poll", { PollSelector() }))
+        candidates.append(("select", { SelectSelector() }))
+        return candidates
+    }()
 
-    /// The first that can be made and waits.
+    /// Creates the first selector whose creation and first wait succeed.
     package static func make(from candidates: [Candidate]) throws(Errno) -> any KeyedSelector {
         var refusal: Errno?
         for candidate in candidates {
@@ -37,7 +39,7 @@ public enum DefaultSelector {
                 return selector
             } catch {
                 let error = error as? Errno ?? .notSupported
-                // What passes, such as a lack of descriptors, is no reason for a slower one.
+                // A temporary failure, such as too many open files, is no reason to use a slower selector.
                 guard isRefusal(error) else { throw error }
                 refusal = refusal ?? error
             }
@@ -45,7 +47,7 @@ public enum DefaultSelector {
         throw refusal ?? .notSupported
     }
 
-    /// Whether the system has no such call, or forbids it.
+    /// Returns whether `error` means that the system lacks the call or forbids it.
     package static func isRefusal(_ error: Errno) -> Bool {
         switch error {
         case .noFunction, .notPermitted, .permissionDenied, .invalidArgument, .notSupported,

@@ -1,6 +1,6 @@
 import SystemPackage
 
-// What `print` says: see the file of this name in `AsyncIOSystem`.
+// The text that `print` shows: see the file of the same name in `AsyncIOSystem`.
 
 extension ReadyEvent: CustomStringConvertible {
     /// Such as `[read] for token 7`.

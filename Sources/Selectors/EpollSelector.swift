@@ -4,42 +4,47 @@ import CAsyncIO
 import Synchronization
 public import SystemPackage
 
-/// Waits with epoll(7). Linux.
+/// A selector that waits with epoll(7), for Linux.
 ///
-/// The kernel keeps the registrations by *open file*, not by descriptor number. So a descriptor must be unregistered before
-/// it is closed: if a duplicate is still open somewhere (in a child, say), closing alone leaves a registration that
-/// nobody can remove any more and whose events go on. The loop's transports keep to that order. Where a program does not,
-/// the first such event makes the selector replace its epoll set by a new one with all other registrations, which report
-/// then what is ready; see ``BaseSelector/closedDescriptorHandler``.
+/// The kernel stores a registration by *open file*, not by descriptor number. Therefore a descriptor must be
+/// unregistered before it is closed. If a duplicate is still open elsewhere, such as in a child process, closing alone
+/// leaves a registration that cannot be removed and continues to report events. The loop unregisters its own
+/// descriptors first. If a program does not, the first such event makes the selector replace its epoll set by a new one
+/// with all other registrations, which then report again what is ready; see ``BaseSelector/closedDescriptorHandler``.
 ///
-/// Nor does a forked child get a copy of the kernel's side: it shares its parent's. So there this selector only frees its own
-/// descriptor, and every call that would change or take what is the parent's fails with `EBADF`.
+/// A forked child shares the epoll set of its parent. In the child, `close` therefore frees only the child's
+/// descriptor, and every call that would change the parent's registrations or take its events fails with `EBADF`.
 ///
-/// While one thread is in `wait`, one other may register, modify and unregister: what becomes ready then ends the wait.
+/// - Thread: the loop's. While it is in `wait`, one other thread may register, modify and unregister; a descriptor that
+///   becomes ready because of that ends the wait.
 public final class EpollSelector: KeyedSelector {
-    /// More events than this wait for the next call; nothing is lost.
+    /// The most events that one wait returns. The next wait returns the others.
     private static let eventsPerWait = 512
-    /// So many suspects cause a new set without an event: no list here grows without bound.
+    /// The number of suspects that causes a new set without an event, so that their list does not grow without bound.
     private static let mostSuspects = 1_024
-    /// Waits between two attempts to create a new set, when the system lets none be created.
+    /// The number of waits between two attempts to create a new set, after one has failed.
     private static let waitsBetweenAttempts = 256
-    /// The position of an entry that the kernel does not have: its descriptor was closed.
+    /// The position of an entry that the kernel does not have, because its descriptor was closed.
     private static let unknownToKernel: UInt32 = 1
 
     private var epoll: CInt
-    /// How many forks there were before the process that made it.
+    /// The count of forks in the process that created it.
     private let forks: UInt32
     private let buffer: UnsafeMutablePointer<epoll_event>
+    /// The current registrations.
     public let keys = SelectorKeys()
     public var closedDescriptorHandler: ((FileDescriptor) -> Void)?
 
-    /// Protects `keys`, `suspects` and the set itself from the other thread while a new set is made.
+    /// Protects `keys`, `suspects` and the set itself from the other thread while a new set is created.
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
-    /// Registrations that have ended and that the kernel may still have, since their descriptors were closed before.
+    /// Registrations that have ended, by token, and that the kernel may still have because their descriptors were
+    /// closed before.
     private var suspects: [UInt64: FileDescriptor] = [:]
     private let hasSuspects = Atomic<Bool>(false)
     private var waitsUntilAttempt = 0
 
+    /// Creates a selector with an epoll set of its own. Throws `EMFILE`, `ENFILE` or `ENOMEM`, as epoll_create1(2)
+    /// does.
     public init() throws(Errno) {
         aio_install_fork_handler()
         forks = aio_fork_count()
@@ -58,8 +63,10 @@ public final class EpollSelector: KeyedSelector {
         lock.deallocate()
     }
 
-    /// The epoll descriptor itself, which can be watched by another poller. -1 after `close()`. The number stays the same when
-    /// the set is replaced, but another epoll that watches it must register it again then.
+    /// The epoll descriptor itself, which another poller can watch. It is -1 after `close()`.
+    ///
+    /// The number remains the same when the set is replaced, but another epoll that watches it must then register it
+    /// again.
     public var descriptor: FileDescriptor { FileDescriptor(rawValue: epoll) }
 
     public var supportsEdgeTrigger: Bool { true }
@@ -84,12 +91,13 @@ public final class EpollSelector: KeyedSelector {
         aio_lock(lock)
         defer { aio_unlock(lock) }
         var entry = try keys.checkModify(descriptor, interest)
-        // Edge-triggered, the same once more arms it anew. The token is kept by the kernel, so a new one is a change.
+        // If it is edge-triggered, an equal registration rearms it. The kernel stores the token, so a new one is a
+        // change.
         if trigger == .level, entry.trigger == .level, entry.interest == interest, entry.token == token { return }
         do throws(Errno) {
             try check(aio_epoll_modify(epoll, descriptor.rawValue, Self.mask(interest, trigger), token))
         } catch {
-            // Closed before, most likely. Nothing is to be left that says otherwise.
+            // The descriptor was closed before, most likely. No registration may remain.
             let former = try keys.remove(descriptor)
             removeFromKernel(descriptor, former)
             throw error
@@ -108,10 +116,11 @@ public final class EpollSelector: KeyedSelector {
         if isOurs { removeFromKernel(descriptor, former) }
     }
 
-    /// Under the lock.
+    /// Call under the lock.
     private func removeFromKernel(_ descriptor: FileDescriptor, _ former: SelectorKeys.Entry) {
-        // It fails if the descriptor was closed before, or its number belongs to another file by now. Then the kernel has
-        // forgotten the registration by itself, unless a duplicate is open: that shows when an event comes.
+        // It fails if the descriptor was closed before, or if its number belongs to another file by now. Then the
+        // kernel has removed the registration, unless a duplicate is open, which the next event of the registration
+        // shows.
         if aio_epoll_remove(epoll, descriptor.rawValue) == 0 || former.position == Self.unknownToKernel { return }
         suspects[former.token] = descriptor
         hasSuspects.store(true, ordering: .relaxed)
@@ -123,7 +132,7 @@ public final class EpollSelector: KeyedSelector {
         while true {
             let count = aio_epoll_wait(epoll, buffer, CInt(Self.eventsPerWait), time.nanoseconds)
             if count >= 0 {
-                // The new set reports again what is ready: nothing is lost.
+                // The new set reports again what is ready, so no event is lost.
                 if hasSuspects.load(ordering: .relaxed), replaceSet(after: Int(count)) {
                     time.wasInterrupted()
                     continue
@@ -140,7 +149,7 @@ public final class EpollSelector: KeyedSelector {
         defer { aio_unlock(lock) }
         guard isOurs, let entry = keys.entry(of: descriptor.rawValue) else { return false }
         if entry.position == Self.unknownToKernel { return true }
-        // The same once more: it fails if the kernel's registration is of another file than the number.
+        // An equal registration fails if the kernel's one is for another file than the number.
         let mask = Self.mask(entry.interest, entry.trigger)
         return aio_epoll_modify(epoll, descriptor.rawValue, mask, entry.token) < 0
     }
@@ -151,9 +160,10 @@ public final class EpollSelector: KeyedSelector {
         epoll = -1
     }
 
+    /// Whether this process created the set, not its parent.
     private var isOurs: Bool { forks == aio_fork_count() }
 
-    /// Whether one of `count` events is of a registration that has ended, and the set was replaced by one that lacks it.
+    /// Replaces the set if one of `count` events belongs to a registration that has ended. Returns whether it did.
     private func replaceSet(after count: Int) -> Bool {
         aio_lock(lock)
         var closed = (0..<count).compactMap { suspects[aio_epoll_event_token(buffer + $0)] }
@@ -163,8 +173,8 @@ public final class EpollSelector: KeyedSelector {
         return isReplaced
     }
 
-    /// Makes a new set of all registrations whose descriptors are what they were, and adds the others to `closed`. False if the
-    /// system has no descriptor or no memory for it: then it is tried again later. Under the lock.
+    /// Creates a new set of all registrations whose descriptors are still open, and adds the others to `closed`.
+    /// Returns false if the system has no descriptor or memory for it; a later wait tries again. Call under the lock.
     private func makeSet(_ closed: inout [FileDescriptor]) -> Bool {
         if waitsUntilAttempt > 0 {
             waitsUntilAttempt -= 1
@@ -180,7 +190,7 @@ public final class EpollSelector: KeyedSelector {
                 continue
             }
             let mask = Self.mask(key.interest, key.trigger)
-            // Not what was closed, or is another file's number by now: that one was never watched.
+            // It fails if the descriptor was closed, or if its number belongs to another file, which was never watched.
             if aio_epoll_modify(epoll, key.descriptor.rawValue, mask, key.token) < 0 {
                 entry.position = Self.unknownToKernel
                 keys.set(key.descriptor, entry)
@@ -210,11 +220,12 @@ public final class EpollSelector: KeyedSelector {
         var mask: UInt32 = 0
         if interest.contains(.read) { mask |= AIO_EPOLLIN | AIO_EPOLLRDHUP }
         if interest.contains(.write) { mask |= AIO_EPOLLOUT }
-        // Level-triggered, urgent data would be told again and again until it is read past.
+        // If it is level-triggered, every wait would report urgent data until the program has read past it.
         return trigger == .edge ? mask | AIO_EPOLLET | AIO_EPOLLPRI : mask
     }
 
-    /// Errors and hang-ups wake both directions: a writer must learn of them too. asyncio: `_EpollSelector.select`.
+    /// Errors and hang-ups make both directions ready, so that a writer is notified too. Python:
+    /// `EpollSelector.select`.
     private static func readiness(of bits: UInt32) -> Readiness {
         var readiness: Readiness = []
         if bits & ~AIO_EPOLLOUT != 0 { readiness.insert(.read) }

@@ -3,21 +3,27 @@ import AsyncIOSystem
 import CAsyncIO
 public import SystemPackage
 
-/// Waits with kqueue(2). macOS and the BSDs.
+/// A selector that waits with kqueue(2), for macOS and the BSDs.
 ///
-/// The kernel forgets a descriptor when it is closed, duplicates or not: its registrations (knotes) hang on the descriptor, not
-/// on the open file. So what makes ``EpollSelector`` replace its set cannot happen here. It keeps the two directions of a descriptor as two
-/// filters; their events are told as one here.
+/// The kernel removes the registrations (knotes) of a descriptor when it is closed, even if a duplicate is open,
+/// because they belong to the descriptor and not to the open file. So there is no case in which a set must be replaced,
+/// as in ``EpollSelector``. The kernel has one filter for each direction of a descriptor; this selector merges their
+/// events.
+///
+/// - Thread: the loop's.
 public final class KqueueSelector: KeyedSelector {
-    /// More events than this wait for the next call; nothing is lost.
+    /// The most events that one wait returns. The next wait returns the others.
     private static let eventsPerWait = 512
 
     private var kqueue: CInt
-    /// How many forks there were before the process that made it: a child does not inherit it, and has the number for others.
+    /// The count of forks in the process that created it. A child does not inherit a kqueue, and may use its number for
+    /// another file.
     private let forks: UInt32
     private let buffer: UnsafeMutablePointer<kevent>
+    /// The current registrations.
     public let keys = SelectorKeys()
 
+    /// Creates a selector with a kqueue of its own. Throws `EMFILE`, `ENFILE` or `ENOMEM`, as kqueue(2) does.
     public init() throws(Errno) {
         aio_install_fork_handler()
         forks = aio_fork_count()
@@ -32,7 +38,7 @@ public final class KqueueSelector: KeyedSelector {
         buffer.deallocate()
     }
 
-    /// The kqueue's own descriptor, which can be watched by another poller. -1 after `close()`.
+    /// The kqueue's own descriptor, which another poller can watch. It is -1 after `close()`.
     public var descriptor: FileDescriptor { FileDescriptor(rawValue: kqueue) }
 
     public var supportsEdgeTrigger: Bool { true }
@@ -59,12 +65,12 @@ public final class KqueueSelector: KeyedSelector {
         var entry = try keys.checkModify(descriptor, interest)
         if entry.interest != interest || entry.trigger != trigger {
             do {
-                // EV_CLEAR of a filter that exists is not changed by adding it again everywhere.
+                // Not every system changes EV_CLEAR of an existing filter when it is added again.
                 let kept = entry.trigger == trigger ? entry.interest : []
                 if kept.isEmpty { remove(descriptor.rawValue, entry.interest) }
                 try change(descriptor.rawValue, from: kept, to: interest, trigger)
             } catch {
-                // Half a change would be a registration that nobody asked for.
+                // After half a change, the registration would be neither the old nor the new one.
                 remove(descriptor.rawValue, [.read, .write])
                 _ = try? keys.remove(descriptor)
                 throw error
@@ -77,7 +83,7 @@ public final class KqueueSelector: KeyedSelector {
     }
 
     public func unregister(_ descriptor: FileDescriptor) throws(Errno) {
-        // It fails if the descriptor was closed before: then the kernel has forgotten it by itself.
+        // It fails if the descriptor was closed before, when the kernel has removed its filters already.
         remove(descriptor.rawValue, try keys.remove(descriptor).interest)
     }
 
@@ -99,6 +105,7 @@ public final class KqueueSelector: KeyedSelector {
         kqueue = -1
     }
 
+    /// Whether this process created the kqueue, not its parent.
     private var isOurs: Bool { forks == aio_fork_count() }
 
     private func append(_ count: Int, to events: inout [ReadyEvent]) {
@@ -112,7 +119,8 @@ public final class KqueueSelector: KeyedSelector {
                 readiness.formUnion(Readiness(entry.interest))
                 readiness.insert(.hangup)
             }
-            // The entry's position is where the descriptor's event of this wait is, if it has one: looked at, not trusted.
+            // The entry's position is the index of the descriptor's event in this wait, if it has one. It may be from
+            // an earlier wait, so the token is compared.
             let position = first + Int(entry.position)
             if position < events.count, events[position].token == entry.token {
                 events[position].readiness.formUnion(readiness)

@@ -2,19 +2,24 @@ import AsyncIOSystem
 import CAsyncIO
 public import SystemPackage
 
-/// Waits with poll(2). Every Unix; any descriptor number, any kind of file.
+/// A selector that waits with poll(2), for every Unix, any descriptor number and any kind of file.
 ///
-/// It knows only `Trigger.level`. A wait takes time for every descriptor that is registered, ready or not: for thousands of
-/// idle connections take epoll or kqueue.
+/// It supports only ``Trigger/level``. The time of a wait grows with the number of registrations, ready or not: use
+/// epoll or kqueue for thousands of idle connections.
 ///
-/// A descriptor that is closed while it is registered is told once as ready, so that whoever reads or writes it collects
-/// `EBADF`, and then not watched any more, until it is modified or registered anew. Should its number be taken by another
-/// file before the next wait, that one is watched: poll knows numbers only. So unregister before you close.
+/// A descriptor that is closed while it is registered is reported as ready once, so that the next read or write fails
+/// with `EBADF`. After that it is not watched until it is modified or registered again. If another file gets its number
+/// before the next wait, that file is watched instead, because poll identifies descriptors by their numbers. Therefore
+/// unregister a descriptor before you close it.
+///
+/// - Thread: the loop's.
 public final class PollSelector: KeyedSelector {
+    /// The current registrations.
     public let keys = SelectorKeys()
-    /// Without gaps. An entry that is not watched any more has its number's complement, which poll skips.
+    /// The argument of poll(2), without gaps. A closed descriptor has the complement of its number, which poll skips.
     private var polled: [pollfd] = []
 
+    /// Creates a selector without registrations. It needs no resource of the kernel.
     public init() {}
 
     deinit { close() }
@@ -86,7 +91,7 @@ public final class PollSelector: KeyedSelector {
         return events
     }
 
-    /// Errors and hang-ups wake both directions that are watched.
+    /// Errors and hang-ups make both directions ready that are watched.
     private static func readiness(of bits: Int16, _ interest: Interest) -> Readiness {
         var readiness: Readiness = []
         if bits & ~AIO_POLLOUT != 0 { readiness.insert(.read) }

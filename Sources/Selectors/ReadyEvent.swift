@@ -1,10 +1,11 @@
 public import AsyncIOSystem
 
-/// One descriptor that is ready, as a wait reports it.
+/// One event of a wait: a descriptor is ready.
 @frozen
 public struct ReadyEvent: Sendable, Hashable {
-    /// What was given at the registration.
+    /// The token of the registration.
     public var token: UInt64
+    /// The directions in which the descriptor is ready, and hints.
     public var readiness: Readiness
 
     @inlinable

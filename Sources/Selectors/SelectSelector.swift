@@ -2,19 +2,23 @@ import AsyncIOSystem
 import CAsyncIO
 public import SystemPackage
 
-/// Waits with select(2). Every Unix.
+/// A selector that waits with select(2), for every Unix.
 ///
-/// It knows only `Trigger.level`, and only descriptors whose numbers are below ``descriptorLimit``, mostly 1,024: others
-/// are refused with `EMFILE`. A wait takes time for every number up to the highest that is registered.
+/// It supports only ``Trigger/level``, and only descriptors whose numbers are below ``descriptorLimit``, which is 1,024
+/// on most systems; it refuses others with `EMFILE`. The time of a wait grows with the highest number that is
+/// registered.
 ///
-/// A descriptor that is closed while it is registered is treated as ``PollSelector`` does.
+/// A descriptor that is closed while it is registered is treated as in ``PollSelector``.
+///
+/// - Thread: the loop's.
 public final class SelectSelector: KeyedSelector {
+    /// The current registrations.
     public let keys = SelectorKeys()
     private let sets: UnsafeMutablePointer<Sets>
-    /// Behind the highest number that is watched.
+    /// One more than the highest number that is watched.
     private var end: CInt = 0
 
-    /// What is watched, and what a wait makes of it.
+    /// The sets that are watched, and the copies in which a wait returns the ready descriptors.
     private struct Sets {
         var read = fd_set()
         var write = fd_set()
@@ -22,6 +26,7 @@ public final class SelectSelector: KeyedSelector {
         var writable = fd_set()
     }
 
+    /// Creates a selector without registrations. It needs no resource of the kernel.
     public init() {
         sets = .allocate(capacity: 1)
         sets.initialize(to: Sets())
@@ -56,7 +61,7 @@ public final class SelectSelector: KeyedSelector {
     public func unregister(_ descriptor: FileDescriptor) throws(Errno) {
         try keys.remove(descriptor)
         watch(descriptor.rawValue, [])
-        // At most as many steps as there are numbers.
+        // This takes at most `descriptorLimit` steps.
         while end > 0, !keys.contains(end - 1) { end -= 1 }
     }
 
@@ -71,8 +76,8 @@ public final class SelectSelector: KeyedSelector {
             switch Errno(rawValue: -count) {
             case .interrupted: time.wasInterrupted()
             case .badFileDescriptor:
-                // It refuses to watch any, because of one. None to be found: it was opened anew meanwhile.
-                if tellClosed(to: &events) { return }
+                // One closed descriptor makes the whole call fail. If none is found, its number is open again by now.
+                if reportClosed(to: &events) { return }
             case let error: throw error
             }
         }
@@ -83,7 +88,7 @@ public final class SelectSelector: KeyedSelector {
         end = 0
     }
 
-    /// Puts the number into the sets of `interest`, and takes it out of the others.
+    /// Adds the number to the sets of `interest` and removes it from the others.
     private func watch(_ number: CInt, _ interest: Interest) {
         if interest.contains(.read) {
             aio_select_insert(&sets.pointee.read, number)
@@ -113,8 +118,8 @@ public final class SelectSelector: KeyedSelector {
         }
     }
 
-    /// Tells the descriptors that were closed as ready, and watches them no more. Whether there were any.
-    private func tellClosed(to events: inout [ReadyEvent]) -> Bool {
+    /// Reports closed descriptors as ready and stops watching them. Returns whether there were any.
+    private func reportClosed(to events: inout [ReadyEvent]) -> Bool {
         var found = false
         for number in 0..<end {
             guard let entry = keys.entry(of: number), isWatched(number), aio_check_open(number) < 0 else { continue }

@@ -3,11 +3,13 @@ public import SystemPackage
 /// One registration of a selector. Python: `SelectorKey`.
 @frozen
 public struct SelectorKey: Sendable, Hashable {
+    /// The registered descriptor. Python: `fd`.
     public var descriptor: FileDescriptor
-    /// What is watched. Python: `events`.
+    /// The directions for which it is watched. Python: `events`.
     public var interest: Interest
+    /// How often it is reported.
     public var trigger: Trigger
-    /// What the events of this registration carry. Python: `data`.
+    /// The number that identifies this registration in its events. Python: `data`.
     public var token: UInt64
 
     @inlinable
@@ -19,15 +21,15 @@ public struct SelectorKey: Sendable, Hashable {
     }
 }
 
-/// A selector that can say what is registered with it, as all of this module can.
+/// A selector that shows its registrations. All selectors of this module do.
 ///
-/// The loop does not need it, so a selector of your own may do without.
+/// The loop does not need this, so your own selector can conform to ``BaseSelector`` alone.
 public protocol KeyedSelector: BaseSelector {
-    /// What is registered now. Python: `get_map`.
+    /// The current registrations. Python: `get_map`.
     var keys: SelectorKeys { get }
 }
 
 extension KeyedSelector {
-    /// What `descriptor` is registered as; `nil` if it is not. Python: `get_key`.
+    /// Returns the registration of `descriptor`, or `nil` if it is not registered. Python: `get_key`.
     public func key(of descriptor: FileDescriptor) -> SelectorKey? { keys[descriptor] }
 }

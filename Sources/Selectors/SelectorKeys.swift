@@ -1,19 +1,22 @@
 import CAsyncIO
 public import SystemPackage
 
-/// What is registered with a selector, by descriptor: a live view, which only the selector changes. Python: `get_map`.
+/// The registrations of a selector by descriptor: a live view, which only the selector changes. Python: `get_map`.
 ///
-/// Empty after the selector was closed. It belongs to the selector's thread. To go through it while registrations change is
-/// safe: it goes by ascending numbers, and shows what is there when it comes to it.
+/// It is empty after the selector has been closed. An iteration visits descriptors in ascending order. Registrations
+/// may change during it: it shows what is registered when it reaches a number.
 ///
-/// It is also the bookkeeping that the selectors of this module share. Every step takes constant time. It takes 16 bytes for
-/// each number up to the highest; the kernel's own table, which is laid out the same way, takes half of that.
+/// It also is the bookkeeping that the selectors of this module share. Every operation takes constant time. It needs 16
+/// bytes for each number up to the highest that was registered; the kernel's own table has the same layout and needs
+/// half of that.
+///
+/// - Thread: the selector's.
 public final class SelectorKeys: Sequence {
     package struct Entry {
         package var token: UInt64
-        /// Where the selector keeps what it hands to the kernel.
+        /// The index of the entry in the selector's own storage. Its meaning differs from selector to selector.
         package var position: UInt32
-        /// Empty where there is no registration.
+        /// Empty if there is no registration.
         package var interest: Interest
         package var trigger: Trigger
 
@@ -28,23 +31,24 @@ public final class SelectorKeys: Sequence {
     }
 
     private var entries: [Entry] = []
-    /// How many there are.
+    /// The number of registrations.
     public private(set) var count = 0
-    /// After `close` there are no registrations, and none can be made.
+    /// After `close` there are no registrations, and none can be added.
     private var isClosed = false
 
     package init() {}
 
-    /// What `descriptor` is registered as; `nil` if it is not. Python: `get_key`.
+    /// The registration of `descriptor`, or `nil` if it is not registered. Python: `get_key`.
     public subscript(descriptor: FileDescriptor) -> SelectorKey? {
         guard let entry = entry(of: descriptor.rawValue) else { return nil }
         return SelectorKey(
             descriptor: descriptor, interest: entry.interest, trigger: entry.trigger, token: entry.token)
     }
 
-    /// By ascending numbers of their descriptors.
+    /// Returns an iterator over the registrations in ascending order of descriptors.
     public func makeIterator() -> Iterator { Iterator(keys: self) }
 
+    /// An iterator over the registrations of a selector.
     public struct Iterator: IteratorProtocol {
         fileprivate let keys: SelectorKeys
         private var number: CInt = 0
@@ -53,6 +57,7 @@ public final class SelectorKeys: Sequence {
             self.keys = keys
         }
 
+        /// Returns the next registration, or `nil` after the last one.
         public mutating func next() -> SelectorKey? {
             while number < keys.entries.count {
                 defer { number += 1 }
@@ -74,7 +79,7 @@ public final class SelectorKeys: Sequence {
         return Int(number)
     }
 
-    // MARK: What the contract of selectors asks for, before the kernel is
+    // MARK: Checks of the contract, before the system call
 
     /// Throws unless `descriptor` may be registered.
     package func checkRegister(_ descriptor: FileDescriptor, _ interest: Interest) throws(Errno) {
@@ -83,7 +88,7 @@ public final class SelectorKeys: Sequence {
         if contains(descriptor.rawValue) { throw .fileExists }
     }
 
-    /// Throws unless there is a registration that may be changed.
+    /// Returns the registration, or throws if it may not be changed.
     package func checkModify(_ descriptor: FileDescriptor, _ interest: Interest) throws(Errno) -> Entry {
         if isClosed { throw .badFileDescriptor }
         guard let entry = entry(of: descriptor.rawValue) else { throw .noSuchFileOrDirectory }
@@ -95,12 +100,12 @@ public final class SelectorKeys: Sequence {
         if interest.isEmpty { throw .invalidArgument }
     }
 
-    /// Throws after `close`: a wait is the only step that asks for no registration.
+    /// Throws after `close`. A wait needs this, because it looks up no registration.
     package func checkOpen() throws(Errno) {
         if isClosed { throw .badFileDescriptor }
     }
 
-    // MARK: The same for selectors that know only levels, and whose kernel hears of a descriptor only when they wait
+    // MARK: Checks for level-triggered selectors, whose kernel learns of a descriptor only during a wait
 
     package func checkRegisterOpen(
         _ descriptor: FileDescriptor, _ interest: Interest, _ trigger: Trigger
@@ -111,7 +116,7 @@ public final class SelectorKeys: Sequence {
         if result < 0 { throw Errno(rawValue: -result) }
     }
 
-    /// Checks and changes. Returns the registration as it is then.
+    /// Checks and changes a registration, and returns the new one.
     @discardableResult
     package func modify(
         _ descriptor: FileDescriptor, _ interest: Interest, _ trigger: Trigger, _ token: UInt64
@@ -126,7 +131,7 @@ public final class SelectorKeys: Sequence {
 
     // MARK: Changes
 
-    /// `descriptor` was checked by `checkRegister` or `checkModify`.
+    /// Stores a registration. `descriptor` was checked by `checkRegister` or `checkModify`.
     package func set(_ descriptor: FileDescriptor, _ entry: Entry) {
         let index = Int(descriptor.rawValue)
         if index >= entries.count {
@@ -136,13 +141,13 @@ public final class SelectorKeys: Sequence {
         entries[index] = entry
     }
 
-    /// The kernel's side moved.
+    /// Changes the position of a registration.
     package func move(_ number: CInt, to position: Int) {
         guard let index = index(of: number) else { return }
         entries[index].position = UInt32(position)
     }
 
-    /// Returns what was registered. Throws `ENOENT` if nothing was.
+    /// Removes a registration and returns it. Throws `ENOENT` if there is none.
     @discardableResult
     package func remove(_ descriptor: FileDescriptor) throws(Errno) -> Entry {
         if isClosed { throw .badFileDescriptor }
@@ -153,7 +158,7 @@ public final class SelectorKeys: Sequence {
         return entry
     }
 
-    /// `false` if it was closed before.
+    /// Removes all registrations. Returns `false` if it was closed before.
     package func close() -> Bool {
         guard !isClosed else { return false }
         isClosed = true

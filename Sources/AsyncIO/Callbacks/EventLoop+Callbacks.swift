@@ -1,21 +1,23 @@
 public import AsyncIOSystem
 import Synchronization
 
-/// Callbacks, in the order in which they were scheduled.
+/// Callbacks and timers.
 extension EventLoop {
-    /// Calls `body` in the next tick, after everything that was scheduled before it. asyncio: `call_soon`.
+    /// Schedules `body` for the next iteration, after everything that was scheduled before it. asyncio: `call_soon`.
     ///
-    /// The loop's thread. On a closed loop nothing is scheduled and the handle is dead. An error that `body` throws goes
-    /// to the exception handler. Task-local values are not carried along;
-    /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` does that.
+    /// An error that `body` throws goes to the exception handler. On a closed loop nothing is scheduled, which is
+    /// reported once, and the handle is not pending. The callback does not inherit task-local values; a task of
+    /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` does.
+    ///
+    /// - Thread: the loop's.
     @discardableResult
     public final func callSoon(
         fileID: StaticString = #fileID, line: UInt = #line, _ body: consuming @escaping () throws -> Void
     ) -> Handle {
         if !isRunningHere {
             requireOnLoop("callSoon")
-            // Between two runs: what was submitted before comes first, all of it, or callbacks of this thread would lose
-            // their order.
+            // Between two runs, everything that was submitted before is queued first. Otherwise the callbacks of this
+            // thread would run out of order.
             takeWholeInbox()
         }
         if isClosed { return Handle(loop: self, name: deadName("callSoon")) }
@@ -25,10 +27,13 @@ extension EventLoop {
         return Handle(loop: self, name: name)
     }
 
-    /// Calls `body` on the loop's thread; wakes the loop if it sleeps. Any thread. asyncio: `call_soon_threadsafe`.
+    /// Schedules `body` on the loop's thread, and wakes the loop if it is waiting. asyncio: `call_soon_threadsafe`.
     ///
-    /// Callbacks of one thread keep their order. One iteration runs at most 1,024 of what other threads submit, so that a
-    /// burst does not delay timers and connections. Throws `.closed` on a closed loop; `body` is then released.
+    /// Callbacks that one thread submits run in the order of submission. One iteration runs at most 1,024 callbacks of
+    /// other threads, so that a burst does not delay timers and connections. Throws `.closed` on a closed loop; `body`
+    /// is then released.
+    ///
+    /// - Thread: any.
     @discardableResult
     public final func callSoonThreadsafe(
         fileID: StaticString = #fileID, line: UInt = #line, _ body: sending @escaping () throws -> Void
@@ -44,10 +49,12 @@ extension EventLoop {
         return ThreadsafeHandle(message)
     }
 
-    /// Calls `body` after `delay`, never earlier. asyncio: `call_later`.
+    /// Schedules `body` to run after `delay`, never earlier. asyncio: `call_later`.
     ///
-    /// A delay of zero or less means the next tick, in the order of time: what should have run earlier comes first.
-    /// Callbacks that are due at the same time run in the order in which they were scheduled. The loop's thread.
+    /// A delay of zero or less means the next iteration; overdue timers run in the order of their deadlines. Callbacks
+    /// with equal deadlines run in the order in which they were scheduled.
+    ///
+    /// - Thread: the loop's.
     @discardableResult
     public final func callLater(
         after delay: Duration, fileID: StaticString = #fileID, line: UInt = #line,
@@ -56,10 +63,12 @@ extension EventLoop {
         makeTimer("callLater", now.advanced(by: delay), CallSite(fileID: fileID, line: line), body)
     }
 
-    /// Calls `body` when the loop's clock has reached `deadline`, never earlier. asyncio: `call_at`. The loop's thread.
+    /// Schedules `body` to run when the loop's clock has reached `deadline`, never earlier. asyncio: `call_at`.
     ///
-    /// asyncio also runs what is due within one ``clockResolution``. Here deadlines and waits are in nanoseconds, or a wait is
-    /// rounded up, so the loop does not spin before a deadline either.
+    /// asyncio also runs timers that are due within one ``clockResolution``. Here deadlines and waits have nanosecond
+    /// precision, or a wait is rounded up, so the loop does not spin before a deadline either.
+    ///
+    /// - Thread: the loop's.
     @discardableResult
     public final func callAt(
         _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
@@ -80,7 +89,9 @@ extension EventLoop {
         return TimerHandle(loop: self, name: name, deadline: deadline)
     }
 
-    /// The present, on the loop's clock. asyncio: `time()`. Any thread.
+    /// The current instant of the loop's clock. asyncio: `time()`.
+    ///
+    /// - Thread: any.
     public final var now: LoopInstant { clockSource.now }
 
     /// The smallest step of the loop's clock.
@@ -98,7 +109,7 @@ extension EventLoop {
     @discardableResult
     final func cancelCallback(_ name: SlotName) -> Bool {
         requireOnLoop("cancel")
-        // The closure is released here, at once, and after the slab and the heap are in order again.
+        // The closure is released last, when the slab and the heap are consistent again.
         guard core.pointee.callbacks.contains(name) else { return false }
         let callback = core.pointee.callbacks.take(name)
         withExtendedLifetime(callback) {
@@ -113,7 +124,7 @@ extension EventLoop {
         return core.pointee.callbacks.contains(name)
     }
 
-    /// The name of nothing, for the handle of a callback that a closed loop does not take.
+    /// Returns a stale name, for the handle of a callback that a closed loop does not accept.
     @inline(never)
     private final func deadName(_ function: StaticString) -> SlotName {
         reportUseAfterClose(function)
@@ -122,9 +133,10 @@ extension EventLoop {
 }
 
 extension EventLoop {
-    /// Queues `message`. Any thread, also from a `deinit`.
+    /// Queues `message`; may be called in a `deinit`.
     ///
-    /// - Returns: false if the loop is closed; the message was then released.
+    /// - Returns: false if the loop is closed; the message has then been released.
+    /// - Thread: any.
     final func post(_ message: LoopMessage) -> Bool {
         let word = LoopWord(message)
         if isRunningHere, !isClosed {

@@ -1,8 +1,9 @@
 public import AsyncIOSystem
 
-/// Names a callback that was scheduled with `callSoon`. asyncio: `Handle`.
+/// A handle of a callback that was scheduled with `callSoon`. asyncio: `Handle`.
 ///
-/// A value: two words, no allocation. Cancelling takes constant time and frees the closure at once.
+/// A handle is a value of two words and needs no allocation. Cancelling takes constant time and frees the closure at
+/// once.
 public struct Handle: Sendable {
     package let loop: EventLoop
     package let name: SlotName
@@ -16,19 +17,22 @@ public struct Handle: Sendable {
         loop.cancelCallback(name)
     }
 
-    /// Whether the callback still waits for its turn. The loop's thread.
+    /// Whether the callback is still scheduled.
     ///
-    /// There is no counterpart of asyncio's `cancelled()`: a callback that was cancelled leaves as little behind as one that ran.
+    /// There is no counterpart of asyncio's `cancelled()`, because the loop retains nothing of a callback that was
+    /// cancelled or has run.
+    ///
+    /// - Thread: the loop's.
     public var isPending: Bool {
         loop.isPending(name)
     }
 }
 
-/// Names a callback that was scheduled for a time. asyncio: `TimerHandle`.
+/// A handle of a callback that was scheduled for an instant. asyncio: `TimerHandle`.
 public struct TimerHandle: Sendable {
     package let loop: EventLoop
     package let name: SlotName
-    /// When the callback is due. asyncio: `when()`.
+    /// The instant at which the callback is due. asyncio: `when()`.
     public let deadline: LoopInstant
 
     /// Prevents the callback from running, in constant time, and releases its closure at once.
@@ -40,7 +44,9 @@ public struct TimerHandle: Sendable {
         loop.cancelCallback(name)
     }
 
-    /// Whether the callback still waits for its time. The loop's thread.
+    /// Whether the callback is still scheduled.
+    ///
+    /// - Thread: the loop's.
     public var isPending: Bool {
         loop.isPending(name)
     }

@@ -1,20 +1,20 @@
 public import AsyncIOSystem
 
-/// A callback that is called again and again, until it is cancelled. asyncio has none.
+/// A callback that is called at regular intervals until it is cancelled. asyncio has no counterpart.
 ///
-/// The loop holds it, so the reference need not be kept; nor does the reference keep the loop: on a loop that is closed or
-/// gone, the timer is at its end. Not `Sendable`: the loop's thread only.
+/// The loop retains the timer, so the program need not. The timer does not retain the loop: when the loop is closed or
+/// released, the timer is cancelled. It is not `Sendable`, and may only be used on the loop's thread.
 public final class RepeatingTimer {
     private var nextDeadline: LoopInstant
-    /// The time from one call's deadline to the next one's.
+    /// The time between the deadlines of two consecutive calls.
     public let interval: Duration
 
-    /// Freed with the cancelling.
+    /// Released when the timer is cancelled.
     private var body: ((RepeatingTimer) throws -> Void)?
     let site: CallSite
-    /// `nil` at its end. The loop takes itself away when it drops its callbacks.
+    /// `nil` when the timer is cancelled. The loop resets it when it discards its callbacks.
     private(set) unowned var loop: EventLoop?
-    /// `nil` within a call.
+    /// `nil` during a call.
     private var name: SlotName?
 
     init(
@@ -30,21 +30,23 @@ public final class RepeatingTimer {
         name = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
     }
 
-    /// When the next call is due; within a call, when that one was.
+    /// The instant at which the next call is due; during a call, the instant at which that call was due.
+    ///
     /// - Thread: the loop's.
     public var deadline: LoopInstant {
         loop?.requireOnLoop("RepeatingTimer.deadline")
         return nextDeadline
     }
 
-    /// Whether it will be called again.
+    /// Whether the timer is still active: not cancelled, and its loop not closed.
+    ///
     /// - Thread: the loop's.
     public var isActive: Bool {
         loop?.requireOnLoop("RepeatingTimer.isActive")
         return loop != nil
     }
 
-    /// Cancels all further calls and releases the closure. It may be called within a call.
+    /// Cancels all further calls and releases the closure. The timer's own callback may call it.
     ///
     /// - Returns: Whether it prevented a call: false if the timer was cancelled before, or its loop is closed.
     /// - Thread: the loop's.
@@ -57,7 +59,9 @@ public final class RepeatingTimer {
         return true
     }
 
-    /// Moves the next call to `deadline`; the later ones follow in the same rhythm. Nothing happens after its end.
+    /// Moves the next call to `deadline`; the later calls follow at the same interval. No effect on a cancelled timer.
+    ///
+    /// - Thread: the loop's.
     public func reschedule(at deadline: LoopInstant) {
         guard let loop else { return }
         loop.requireOnLoop("RepeatingTimer.reschedule")
@@ -66,31 +70,33 @@ public final class RepeatingTimer {
         name = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
     }
 
-    /// Moves the next call to one interval from now, so a timer that is restarted in time never calls.
+    /// Moves the next call to one interval from now. A timer that is restarted within each interval is never called.
+    ///
+    /// - Thread: the loop's.
     public func restart() {
         guard let loop else { return }
         reschedule(at: loop.now.advanced(by: interval))
     }
 
-    /// Its turn.
+    /// Calls the closure and schedules the next call.
     func fire() {
         name = nil
         guard let loop, let body else { return }
         loop.callReporting(site) { try body(self) }
-        // It may have cancelled or rescheduled itself.
+        // The closure may have cancelled or rescheduled the timer.
         guard isActive, name == nil else { return }
         nextDeadline = Self.next(after: nextDeadline, interval: interval, now: loop.now)
         name = loop.schedule(ScheduledCallback(self, site: site), at: nextDeadline)
     }
 
-    /// The loop has dropped it, or it was cancelled. Releases the closure.
+    /// Releases the closure after the loop has discarded the timer, or after a cancellation.
     func ended() {
         let body = detach()
-        // Last: the user's code may run when it is released.
+        // Last, because releasing the closure may run code of the user.
         withExtendedLifetime(body) {}
     }
 
-    /// Leaves the loop without releasing the closure, which is returned.
+    /// Removes the timer from its loop and returns the closure without releasing it.
     fileprivate func detach() -> ((RepeatingTimer) throws -> Void)? {
         loop = nil
         name = nil
@@ -101,8 +107,8 @@ public final class RepeatingTimer {
         if let name = name.take() { loop.cancelCallback(name) }
     }
 
-    /// One interval after the deadline before, whenever that call really came. Deadlines that have passed meanwhile are left
-    /// out: a call that took long is not followed by a burst of late ones.
+    /// Returns the deadline one interval after `deadline`, however late that call ran. Deadlines that have passed
+    /// meanwhile are skipped, so a slow call is not followed by a burst of late ones.
     static func next(after deadline: LoopInstant, interval: Duration, now: LoopInstant) -> LoopInstant {
         let step = max(1, interval.wholeNanoseconds)
         let late = max(0, now.nanoseconds.subtractingSaturating(deadline.nanoseconds))
@@ -112,12 +118,15 @@ public final class RepeatingTimer {
 }
 
 extension EventLoop {
-    /// Calls `body` every `interval`, the first time after `delay`, by default one interval. asyncio has no such call.
+    /// Calls `body` every `interval`. The first call comes after `delay`, by default one interval. asyncio has no such
+    /// function.
     ///
-    /// The rhythm does not drift: each deadline is an interval after the one before, however late that call came. Deadlines
-    /// that pass during a slow call are left out. `body` gets the timer, to cancel it or to move its next call; an error
-    /// that it throws is reported and ends nothing. An interval of zero or less means every tick. The loop's thread; on a
-    /// closed loop nothing is scheduled and the timer is at its end.
+    /// The deadlines do not drift: each is one interval after the one before, however late that call ran. Deadlines
+    /// that pass during a slow call are skipped. `body` gets the timer, so that it can cancel or reschedule it. An
+    /// error that `body` throws is reported and does not cancel the timer. An interval of zero or less means every
+    /// iteration. On a closed loop nothing is scheduled and the timer is cancelled.
+    ///
+    /// - Thread: the loop's.
     @discardableResult
     public final func callRepeatedly(
         every interval: Duration, after delay: Duration? = nil, fileID: StaticString = #fileID, line: UInt = #line,
@@ -130,11 +139,11 @@ extension EventLoop {
             site: CallSite(fileID: fileID, line: line), body)
     }
 
-    /// Drops what waits, uncalled.
+    /// Discards all callbacks and timers without calling them.
     final func dropCallbacks() {
         let names = core.pointee.callbacks.names
-        // All timers leave the loop before the first closure is released, since what it captured may cancel another timer, and
-        // in the loop's `deinit` there is no loop any more.
+        // All timers are removed from the loop before the first closure is released, because releasing it may cancel
+        // another timer, and because the loop no longer exists in its `deinit`.
         let bodies = names.compactMap { name in
             core.pointee.callbacks[name]?.pointee.repeatingTimer?.detach()
         }
@@ -165,7 +174,7 @@ extension ScheduledCallback {
 
     var repeatingTimer: RepeatingTimer? {
         guard body != nil, let address = UnsafeRawPointer(bitPattern: UInt(bits & ~Self.timerBit)) else { return nil }
-        // SAFETY: the body retains it.
+        // SAFETY: the body retains the timer.
         return Unmanaged<RepeatingTimer>.fromOpaque(address).takeUnretainedValue()
     }
 }

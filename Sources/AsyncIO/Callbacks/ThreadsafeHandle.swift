@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A callback that another thread sent with `callSoonThreadsafe`.
+/// A handle of a callback that was submitted with `callSoonThreadsafe`.
 public final class ThreadsafeHandle: @unchecked Sendable {
     private let message: CallbackMessage
 
@@ -8,30 +8,33 @@ public final class ThreadsafeHandle: @unchecked Sendable {
         self.message = message
     }
 
-    /// Whether nobody has taken or cancelled it. Any thread.
+    /// Whether the callback has neither begun nor been cancelled.
+    ///
+    /// - Thread: any.
     var isPending: Bool { message.isPending }
 
     var callSite: CallSite { message.site }
 
-    /// Keeps the callback from running, if it has not begun, and frees its closure. Any thread.
+    /// Prevents the callback from running if it has not begun, and releases its closure.
     ///
-    /// Does not wait for a callback that is running; asyncio's does, since 3.14.
+    /// It does not wait for a callback that is running; asyncio's does, since 3.14.
     ///
-    /// - Returns: whether this call is what kept it from running.
+    /// - Returns: Whether this call prevented the callback.
+    /// - Thread: any.
     @discardableResult
     public func cancel() -> Bool {
         message.take() != nil
     }
 }
 
-/// The closure on its way to the loop. Taken once: by the loop, or by whoever cancels.
+/// A closure on its way to the loop. It is taken once, by the loop or by a cancellation.
 final class CallbackMessage: LoopMessage, @unchecked Sendable {
     struct Body {
         let call: () throws -> Void
     }
 
-    // SAFETY: the closure was passed as `sending`: nobody else holds what it captures, and it is called on the loop's thread.
-    // After `init`, only the one who found `isTaken` false touches it.
+    // SAFETY: the closure was passed as `sending`, so nothing else uses what it captures, and it is called on the
+    // loop's thread. After `init`, only the thread that found `isTaken` false accesses the body.
     private var body: Body?
     private let isTaken = Atomic<Bool>(false)
     let site: CallSite
@@ -54,7 +57,7 @@ final class CallbackMessage: LoopMessage, @unchecked Sendable {
         _ = take()
     }
 
-    /// The closure, for the first who asks.
+    /// Returns the closure to the first caller, and `nil` to all others.
     func take() -> Body? {
         isTaken.exchange(true, ordering: .acquiringAndReleasing) ? nil : body.take()
     }

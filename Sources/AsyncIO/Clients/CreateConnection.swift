@@ -12,7 +12,7 @@ public struct ConnectError: Error, Sendable, CustomStringConvertible {
     public var description: String {
         if attempts.count == 1 { return attempts[0].description }
         let reasons = attempts.map { "\($0.address?.description ?? "?") (\($0.errno))" }.joined(separator: ", ")
-        return "cannot connect to \(host):\(port): \(attempts.isEmpty ? "it has no address" : "tried \(reasons)")"
+        return "cannot connect to \(host):\(port): \(attempts.isEmpty ? "the host has no address" : "tried \(reasons)")"
     }
 }
 
@@ -22,7 +22,7 @@ extension IOError {
     static func connecting(_ error: Errno, to address: SocketAddress) -> IOError {
         let wasMade = error == .connectionReset
         return IOError(
-            error, operation: wasMade ? "use the connection that was just made to" : "connect to", address: address)
+            error, operation: wasMade ? "use the new connection to" : "connect to", address: address)
     }
 }
 
@@ -78,7 +78,7 @@ extension EventLoop {
         if isClosed { throw EventLoopError.closed }
         try Task.checkCancellation()
         // For a server it means all interfaces; a client would connect to whatever listens on its own machine.
-        if host.isEmpty { throw EventLoopError(.invalidArgument, "cannot connect to a host without a name") }
+        if host.isEmpty { throw EventLoopError(.invalidArgument, "the name of the host to connect to is empty") }
         var attempts: [IOError] = []
         for address in try await resolve(host: host, port: port, by: resolver) {
             do {

@@ -76,7 +76,7 @@ extension EventLoop {
                 throw IOError(error, operation: "take over descriptor \(socket.number)")
             }
             if type != Int(SOCK_STREAM.rawValue) {
-                throw EventLoopError(.invalidArgument, "descriptor \(socket.number) is no stream socket")
+                throw EventLoopError(.invalidArgument, "descriptor \(socket.number) is not a stream socket")
             }
             try checkRoom(for: socket.descriptor)
         } catch {

@@ -1,4 +1,5 @@
-/// Where something was scheduled, for reports. Costs nothing: the compiler fills it in.
+/// The call site of a callback, a task or an object, for reports. It has no cost at run time, because the compiler
+/// fills it in.
 public struct CallSite: Sendable, CustomStringConvertible {
     public var fileID: StaticString
     public var line: UInt

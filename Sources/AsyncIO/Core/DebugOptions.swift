@@ -1,18 +1,18 @@
 import CAsyncIO
 
-/// What debug mode checks and where its warnings go: see ``EventLoop/debug``.
+/// What debug mode checks, and what receives its warnings; see ``EventLoop/debug``.
 public struct DebugOptions: Sendable {
-    /// Receives the warnings of a loop. `Sendable`, because a loop that is released without a close warns on the thread that
-    /// releases it.
+    /// Receives the warnings of a loop. It is `Sendable` because it may be called on the thread that releases an
+    /// unclosed loop.
     public typealias WarningHandler = @Sendable (LoopWarning) -> Void
 
-    /// Whether the loop checks for mistakes that cost time to find. asyncio: `get_debug`, `set_debug`.
+    /// Whether the loop checks for mistakes that take time to detect. asyncio: `get_debug`, `set_debug`.
     ///
-    /// It then warns of callbacks, sources and steps of tasks that take long, of slow host name lookups, of operations that
-    /// begin off the loop, and of objects that are released without a close. Checks that cost nothing are always on: calls
-    /// from a wrong thread, and the call sites of callbacks.
+    /// If so, it warns of callbacks, sources and steps of tasks that take long, of slow host name lookups, of
+    /// operations that are called off the loop, and of objects that are released without a close. Checks that cost
+    /// nothing are always on: calls on a wrong thread, and the call sites of callbacks.
     ///
-    /// The default is that of the environment: true if `ASYNCIO_DEBUG` is `1` or `true`.
+    /// The default comes from the environment: true if `ASYNCIO_DEBUG` is `1` or `true`.
     public var isEnabled = aio_environment_flag("ASYNCIO_DEBUG")
     /// How long a callback or a step of a task may run without a warning, by the loop's clock; 100 ms by default. asyncio:
     /// `slow_callback_duration`.
@@ -24,13 +24,14 @@ public struct DebugOptions: Sendable {
     public init() {}
 }
 
-/// The debug options of a loop, and what debug mode remembers.
+/// The debug options of a loop, and the state of debug mode.
 struct DebugMode {
     /// Read from the environment once per loop, when it is created.
     var options = DebugOptions()
     /// The functions whose hops were reported.
     var reportedHops: Set<String> = []
-    /// The task whose first step is running; no reference, since it may have ended by the time of the report.
+    /// The task whose first step is running. It is no reference, because the task may have ended by the time of the
+    /// report.
     var begunTask: TaskInfo?
 
     var isOn: Bool { options.isEnabled }
@@ -40,6 +41,7 @@ extension EventLoop {
     /// The options of debug mode, each of which may be set alone: `loop.debug.isEnabled = true`.
     ///
     /// They may be changed at any time, also while the loop runs; a change takes effect in the next iteration.
+    ///
     /// - Thread: the loop's.
     public final var debug: DebugOptions {
         get {
@@ -48,7 +50,7 @@ extension EventLoop {
         }
         set {
             requireOnLoop("debug")
-            // What the former handler captured may set the options again when it is released.
+            // Objects that the former handler captured may set the options again when they are released.
             let former = core.pointee.debug.options
             core.pointee.debug.options = newValue
             withExtendedLifetime(former) {}

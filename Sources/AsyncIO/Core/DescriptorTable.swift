@@ -1,7 +1,7 @@
-/// What a loop knows of descriptors, by their numbers: who uses one, and its share of the tick.
+/// What a loop knows about descriptors, by their numbers: the user of each one, and its share of the iteration.
 ///
-/// An array, since the system gives the lowest free number; looking one up is part of every operation on a socket. The
-/// few numbers that a program has chosen itself, far up, are kept elsewhere and have no share of their own.
+/// It is an array, because the system returns the lowest free number, and because every operation on a socket looks one
+/// up. High numbers, which a program has chosen itself, are stored separately and share one share.
 struct DescriptorTable: ~Copyable {
     private static let mostEntries: CInt = 1 << 16
 
@@ -18,7 +18,8 @@ struct DescriptorTable: ~Copyable {
             return farUsers.isEmpty ? nil : farUsers[number]
         }
         set {
-            // Released at the end of this setter, when the table is in order: its callbacks are the user's.
+            // Released at the end of this setter, when the table is consistent, because releasing a source may run code
+            // of the user.
             let former = self[number]
             if isNear(number) {
                 if newValue != nil { Self.makeRoom(for: number, in: &users, nil) }
@@ -30,13 +31,13 @@ struct DescriptorTable: ~Copyable {
         }
     }
 
-    /// Whether a task may go on with the descriptor in this tick.
+    /// Whether a task may continue with the descriptor in this iteration.
     mutating func hasShareLeft(_ number: CInt, in tick: UInt64) -> Bool {
         guard isNear(number) else { return farShare.isLeft(in: tick) }
         return Int(number) < shares.count ? shares[Int(number)].isLeft(in: tick) : true
     }
 
-    /// One call that moved `count` bytes.
+    /// Accounts for one call that moved `count` bytes.
     mutating func useShare(_ number: CInt, _ count: Int, in tick: UInt64) {
         guard isNear(number) else { return farShare.use(count, in: tick) }
         Self.makeRoom(for: number, in: &shares, IterationShare())
@@ -54,14 +55,14 @@ struct DescriptorTable: ~Copyable {
 
     private static func makeRoom<Entry>(for number: CInt, in entries: inout [Entry], _ none: Entry) {
         if Int(number) < entries.count { return }
-        // Never beyond the near numbers: the others are looked for elsewhere.
+        // Never beyond the low numbers, because the others are stored separately.
         let wanted = min(max(Int(number) + 1, 2 * entries.count, 32), Int(mostEntries))
         entries.append(contentsOf: repeatElement(none, count: wanted - entries.count))
     }
 }
 
 extension IterationShare {
-    /// One call that moves `count` bytes, be it the first of its tick.
+    /// Accounts for one call that moved `count` bytes, even if it is the first one in its iteration.
     fileprivate mutating func use(_ count: Int, in tick: UInt64) {
         _ = isLeft(in: tick)
         use(count)

@@ -3,22 +3,25 @@ import CAsyncIO
 import Synchronization
 
 extension EventLoop {
-    /// Jobs of one round may queue others; a program that never stops doing so goes on elsewhere.
+    /// The number of rounds in which queued jobs may queue others. The jobs of a program that never stops doing so run
+    /// on another thread.
     private static var mostClosingRounds: Int { 1_000 }
 
-    /// Frees everything the loop holds. Irreversible, and idempotent. asyncio: `close`.
+    /// Closes the loop and frees everything that it contains. Irreversible and idempotent. asyncio: `close`.
     ///
-    /// Callbacks and timers that still wait are dropped without being called, sockets are closed without telling their
-    /// protocols, tasks that wait in an operation of the loop are resumed with `.closed`. The loop's thread.
+    /// Scheduled callbacks and timers are discarded without being called, sockets are closed without notifying their
+    /// protocols, and tasks that wait in an operation of the loop are resumed with `.closed`.
     ///
-    /// Throws `.tasksAlive` while tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` have not ended (cancel
-    /// them, and run the loop until they did; ``run(isDebug:loopFactory:fileID:line:_:)`` does that), `.alreadyRunning` while it runs,
-    /// `.wrongThread`.
+    /// Throws `.tasksAlive` while tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``
+    /// have not ended (cancel them and run the loop until they have ended, as
+    /// ``run(isDebug:loopFactory:fileID:line:_:)`` does), `.alreadyRunning` while the loop runs, and `.wrongThread`.
+    ///
+    /// - Thread: the loop's.
     public final func close() throws(EventLoopError) {
         if isClosed { return }
         if isRunning { throw .cannotCloseRunning }
         guard isOnLoop else { throw .wrongThread("close") }
-        // As a run, since another thread's first one may begin at this moment.
+        // Begins like a run, because another thread's first run may begin at this moment.
         try beginRun()
         if !core.pointee.tasks.isEmpty {
             status.store(.idle, ordering: .releasing)
@@ -39,23 +42,23 @@ extension EventLoop {
 
         dropCallbacks()
         core.pointee.timers.removeAll()
-        // Before the sources, whose memory the kernel may be using until then.
+        // Before the sources are released, because until then the kernel may be using their memory.
         closePoller()
         for name in core.pointee.sources.names { _ = core.pointee.sources.remove(name) }
         releaseReleased()
         core.pointee.internalSources = 0
         core.pointee.mainQueue = nil
-        // Detached first: what they captured may set them again when it is released.
+        // Detached first, because objects that they captured may set them again when they are released.
         let exceptionHandler = core.pointee.exceptionHandler.take()
         let taskFactory = core.pointee.taskFactory.take()
         let warningHandler = core.pointee.debug.options.warningHandler.take()
         withExtendedLifetime((exceptionHandler, taskFactory, warningHandler)) {}
     }
 
-    /// Lets the resumed tasks come to their ends; everything else that is queued is dropped.
+    /// Runs the resumed tasks until they have ended, and discards everything else that is queued.
     ///
-    /// The inbox is closed in one step with finding it empty, and no job is run here after that: a job that is refused runs
-    /// on another thread, where an actor of this loop must not be while it has a job here.
+    /// The inbox is closed in the same step in which it is found empty, and no job runs here after that. A job that the
+    /// inbox rejects runs on another thread, where an actor of this loop must not run while it has a job here.
     private final func runJobsUntilTheEnd() {
         let executor = asUnownedTaskExecutor()
         core.pointee.budget.queueAll(in: &core.pointee.ready)
@@ -71,14 +74,14 @@ extension EventLoop {
         }
     }
 
-    /// From `deinit`: releases what other threads sent to a loop that nobody ran or closed afterwards.
+    /// Called by `deinit`: releases what other threads submitted to a loop that was not run or closed afterwards.
     final func dropMessages() {
         takeWholeInbox()
         core.pointee.budget.queueAll(in: &core.pointee.ready)
         while !core.pointee.ready.isEmpty { finishReady { _ in } }
     }
 
-    /// Empties the queue of what is in it now.
+    /// Empties the queue of the entries that it contains now.
     private final func finishReady(_ runJob: (LoopWord) -> Void) {
         var remaining = core.pointee.ready.count
         while remaining > 0 {

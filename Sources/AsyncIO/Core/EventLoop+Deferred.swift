@@ -1,17 +1,17 @@
-/// The connections that an earlier iteration had no bytes left for, and those that move much.
+/// The connections that an earlier iteration deferred because its budget was used up, and those that move much data.
 extension EventLoop {
-    /// Calls `run` with the deferred connections that are not bulk, as far as the budget goes, in order.
+    /// Calls `run` with the deferred connections that are not bulk, in order, as far as the budget goes.
     @inline(__always)
     final func forEachWaiting(_ run: (LoopWord) -> Void) {
-        // Those that are deferred again meanwhile wait for the next iteration.
+        // Connections that are deferred again meanwhile wait for the next iteration.
         for _ in 0..<core.pointee.budget.waitingCount {
             guard let word = core.pointee.budget.popWaiting() else { break }
             run(word)
         }
     }
 
-    /// Calls `run` with the first `count` bulk connections, as far as the budget goes, in order, and with whether an earlier
-    /// iteration has left the connection.
+    /// Calls `run` with the first `count` bulk connections, in order, as far as the budget goes, and with whether an
+    /// earlier iteration deferred the connection.
     @inline(__always)
     final func forEachBulk(_ count: Int, _ run: (LoopWord, _ wasDeferred: Bool) -> Void) {
         for number in 0..<count {
@@ -51,7 +51,8 @@ extension EventLoop {
         }
     }
 
-    /// Runs a source whatever is left, and lets its task make one call although nothing may be left when the task runs.
+    /// Runs a source even if no budget is left, and lets its task make one call even if none is left when the task
+    /// runs.
     @inline(__always)
     final func runDeferred(_ source: EventSource) -> UnownedJob? {
         source.isQueued = false
@@ -59,7 +60,8 @@ extension EventLoop {
         return source.run()
     }
 
-    /// What was deferred has run, or its task is queued: then it is charged now, so that an iteration grants a bounded number.
+    /// Ends the run of a deferred source. If its task is only queued, it is charged now, so that an iteration grants a
+    /// bounded number of calls.
     @inline(__always)
     final func finishDeferred(_ source: EventSource?, _ bytesBefore: Int) {
         source?.moved(bytesBefore &- core.pointee.budget.bytesLeft)
@@ -70,7 +72,7 @@ extension EventLoop {
         }
     }
 
-    /// Suspends a task until the budget of an iteration serves it. On its loop.
+    /// Suspends a task until the budget of an iteration serves it. Called on the loop's thread.
     final nonisolated(nonsending) func waitForBytes() async {
         let isDirect = core.pointee.resumesDirectly && #isolation == nil
         await suspendInPlace {

@@ -5,20 +5,24 @@ extension EventLoop {
     /// The longest single wait. asyncio: `MAXIMUM_SELECT_TIMEOUT`, 24 hours.
     private static var longestWaitNanoseconds: Int64 { 24 * 3600 * 1_000_000_000 }
 
-    /// Events that a loop has memory for from its creation on: as many as one wait of epoll or kqueue returns at most.
+    /// The number of events for which a loop allocates memory when it is created: the most that one wait of epoll or
+    /// kqueue returns.
     static var reservedEvents: Int { 512 }
 
-    /// How many submissions of other threads one iteration runs. A wait in between costs a few nanoseconds for each of them.
+    /// The most submissions of other threads that one iteration runs. A wait in between costs a few nanoseconds per
+    /// submission.
     static var mostSubmissionsPerIteration: Int { 1024 }
 
-    /// One tick. The only place where callbacks are called; all others just add to the ready queue. asyncio: `_run_once`.
+    /// Runs one iteration. This is the only function that calls callbacks; all others only add to the ready queue.
+    /// asyncio: `_run_once`.
     final func runOnce() throws(Errno) {
         core.pointee.tick &+= 1
         var submissionsLeft = Self.mostSubmissionsPerIteration
         takeInbox(&submissionsLeft)
         if core.pointee.timers.hasDeadEntries { removeCancelledTimers() }
 
-        // A backlog has made `ready` non-empty. What was written between two runs waits for the end of this tick.
+        // A backlog makes `ready` non-empty. Bytes that were written between two runs are sent at the end of this
+        // iteration.
         if core.pointee.ready.isEmpty && !core.pointee.isStopping && core.pointee.endOfTick.isEmpty
             && !core.pointee.budget.hasDeferred
         {
@@ -34,8 +38,8 @@ extension EventLoop {
         queueEvents()
         queueDueTimers()
 
-        // Exactly what is queued now. What these entries add waits for the next tick, after another poll: so nothing
-        // that keeps rescheduling itself can starve input and output.
+        // Exactly the entries that are queued now. What they add runs in the next iteration, after another poll, so
+        // code that reschedules itself cannot starve input and output.
         let executor = asUnownedTaskExecutor()
         if core.pointee.debug.isOn {
             runQueuedMeasuring(executor)
@@ -61,14 +65,14 @@ extension EventLoop {
         case .taskJob, .actorJob:
             run(word.job, word.kind, executor)
         case .callback:
-            // A cancelled one is gone.
+            // A cancelled callback no longer exists.
             if core.pointee.callbacks.contains(word.name) { core.pointee.callbacks.take(word.name).run(on: self) }
         case .source:
             // SAFETY: not retained. If the source is unregistered meanwhile, it is released after this iteration.
             guard let source = core.pointee.sources.unretained(word.name) else { return }
             source._withUnsafeGuaranteedRef { run($0, word, executor) }
         case .continuation:
-            // Through the task's own executor, since it may have changed its preference meanwhile.
+            // Through the task's own executor, because the task may have changed its preference meanwhile.
             if let job = captureJob(word.continuation) { job.runSynchronously(on: executor) }
         case .message:
             word.takeMessage().deliver(on: self)
@@ -91,18 +95,19 @@ extension EventLoop {
     @inline(__always)
     final func run(_ source: EventSource, _ bytesBefore: Int, _ executor: UnownedTaskExecutor) {
         source.isQueued = false
-        // The tail job: without it, a task would wait for another poll after the event it waited for.
+        // The tail job. Without it, a task would wait for another poll after the event that it waited for.
         if let job = source.run() { job.runSynchronously(on: executor) }
         source.moved(bytesBefore &- core.pointee.budget.bytesLeft)
     }
 
-    /// Moves what other threads submitted to the ready queue, at most `limit` of it, and subtracts that from `limit`.
+    /// Moves submissions of other threads to the ready queue, at most `limit` of them, and subtracts their number from
+    /// `limit`.
     @inline(__always)
     final func takeInbox(_ limit: inout Int) {
         if inbox.hasPosts || !core.pointee.backlog.isEmpty { takeSubmissions(&limit) }
     }
 
-    /// Moves all that other threads submitted.
+    /// Moves all submissions of other threads to the ready queue.
     final func takeWholeInbox() {
         var limit = Int.max
         takeInbox(&limit)
@@ -113,7 +118,7 @@ extension EventLoop {
         limit -= core.pointee.backlog.move(atMost: limit, from: inbox, to: &core.pointee.ready)
     }
 
-    /// Removes the entries of cancelled timers that are the next in the heap, so that no wait is for them.
+    /// Removes the entries of cancelled timers from the top of the heap, so that no wait is for one of them.
     private final func removeCancelledTimers() {
         while let first = core.pointee.timers.first, !core.pointee.callbacks.contains(first.name) {
             core.pointee.timers.removeFirst()
@@ -121,14 +126,15 @@ extension EventLoop {
         }
     }
 
-    /// Nanoseconds until the first timer is due, at most a day; `nil` without timers.
+    /// Returns the nanoseconds until the first timer is due, at most a day; `nil` without timers.
     private final func timeUntilNextTimer() -> Int64? {
         guard let first = core.pointee.timers.first else { return nil }
         let rest = first.deadline.subtractingSaturating(clockSource.now.nanoseconds)
         return min(max(rest, 0), Self.longestWaitNanoseconds)
     }
 
-    /// Queues the timers whose time has come, in the order of their deadlines, equal ones in the order of creation.
+    /// Queues the timers that are due, in the order of their deadlines, and of their creation if the deadlines are
+    /// equal.
     private final func queueDueTimers() {
         guard core.pointee.timers.count > 0 else { return }
         let now = clockSource.now.nanoseconds
@@ -143,7 +149,8 @@ extension EventLoop {
         }
     }
 
-    /// Submits the writes that drivers collected in this iteration. The two arrays alternate: no iteration allocates.
+    /// Submits the writes that drivers collected in this iteration. The two arrays alternate, so no iteration
+    /// allocates.
     @inline(never)
     private final func flushEndOfTick() {
         swap(&core.pointee.endOfTick, &core.pointee.endOfTickSpare)

@@ -4,10 +4,14 @@ import Synchronization
 import SystemPackage
 
 extension EventLoop {
-    /// Whether a thread is running the loop. Any thread.
+    /// Whether a thread is running the loop.
+    ///
+    /// - Thread: any.
     public final var isRunning: Bool { status.load(ordering: .acquiring) == .running }
 
-    /// Whether the loop was closed. Any thread.
+    /// Whether the loop was closed.
+    ///
+    /// - Thread: any.
     public final var isClosed: Bool {
         @inline(__always)
         get { status.load(ordering: .acquiring) == .closed }
@@ -15,17 +19,18 @@ extension EventLoop {
 
     /// Runs until ``stop()`` is called. asyncio: `run_forever`.
     ///
-    /// At least one tick: after a `stop()` before the run, exactly one that does not wait. The first run binds the loop to
-    /// its thread. Throws `.closed`, `.alreadyRunning`, `.anotherLoopRunning`, `.wrongThread`, `.calledFromTask`, or an
-    /// ``IOError`` if the poller fails; the loop may be run again.
+    /// The loop runs at least one iteration; after a `stop()` before the run, exactly one, which does not wait. The
+    /// first run binds the loop to its thread. Throws `.closed`, `.alreadyRunning`, `.anotherLoopRunning`,
+    /// `.wrongThread`, `.calledFromTask`, or an ``IOError`` if the poller fails; the loop may be run again.
     @available(*, noasync, message: "runForever blocks its thread; call it from synchronous code")
     public final func runForever() throws {
         try runBlocking("runForever")
     }
 
-    /// Ends the run after this tick: what is queued for it still runs, what it adds waits for the next run. asyncio: `stop`.
+    /// Ends the run after the current iteration. Entries that are already queued still run; what they add waits for the
+    /// next run. asyncio: `stop`.
     ///
-    /// The loop's thread; from elsewhere, `callSoonThreadsafe { loop.stop() }`.
+    /// - Thread: the loop's. From another thread, use `callSoonThreadsafe { loop.stop() }`.
     public final func stop() {
         requireOnLoop("stop")
         core.pointee.isStopping = true
@@ -49,11 +54,11 @@ extension EventLoop {
         }
     }
 
-    /// Makes the loop this thread's, and running. What ``checkMayRun(_:)`` found may not hold any more: another thread's first
-    /// run can have come meanwhile, and gone again.
+    /// Binds the loop to this thread and marks it as running. It checks again what ``checkMayRun(_:)`` has checked,
+    /// because another thread's first run may have begun, and even ended, meanwhile.
     final func beginRun() throws(EventLoopError) {
         let thread = aio_thread_identity()
-        // First: a loop that only seems to run would turn its own thread away.
+        // The binding comes first, because a loop that only appears to be running would reject its own thread.
         let bound = boundThread.compareExchange(expected: 0, desired: thread, ordering: .acquiringAndReleasing)
         try checkBinding(bound.original)
         guard status.compareExchange(expected: .idle, desired: .running, ordering: .acquiringAndReleasing).exchanged
@@ -67,14 +72,14 @@ extension EventLoop {
             throw running == Unmanaged.passUnretained(self).toOpaque() ? .alreadyRunning : .anotherLoopRunning
         }
         if isRunning { throw .alreadyRunning }
-        // After a suspension, `async main` goes on in a pool thread or in the main queue: blocking either is a trap.
+        // After a suspension, `async main` continues on a pool thread or in the main queue, and must not block either.
         if TaskIdentity.current != .none { throw .calledFromTask(function) }
         try checkBinding(boundThread.load(ordering: .relaxed))
     }
 
     private final func checkBinding(_ thread: UInt) throws(EventLoopError) {
         if thread != 0, thread != aio_thread_identity() {
-            throw EventLoopError(.wrongThread, "an event loop runs only on the thread of its first run")
+            throw EventLoopError(.wrongThread, "an event loop can only run on the thread of its first run")
         }
     }
 }

@@ -1,20 +1,22 @@
 public import AsyncIOSystem
 
-/// What a loop reads the time from. Override it to let tests decide what time it is.
+/// The clock that a loop reads. Override it to control the time in tests.
 open class EventLoopClock: @unchecked Sendable {
     public init() {}
 
-    /// The present. Any thread; monotonic.
+    /// The current instant. It never decreases.
+    ///
+    /// - Thread: any.
     open var now: LoopInstant { MonotonicClock.now }
 
-    /// The smallest step.
+    /// The smallest step of the clock.
     open var resolution: Duration { MonotonicClock.resolution }
 
     /// The system's monotonic clock.
     public static let system = EventLoopClock()
 }
 
-/// A loop's clock as the language's `Clock`: `Task.sleep(for: .seconds(1), clock: loop.clock)` waits on the loop's timers.
+/// A loop's clock as a `Clock` of Swift. `Task.sleep(for: .seconds(1), clock: loop.clock)` waits on the loop's timers.
 public struct LoopClock: Clock {
     public let loop: EventLoop
 
@@ -22,7 +24,8 @@ public struct LoopClock: Clock {
 
     public var minimumResolution: Duration { loop.clockResolution }
 
-    /// Throws `CancellationError` when the task is cancelled. The tolerance is not used: timers fire as soon as they are due.
+    /// Suspends the task until `deadline`. Throws `CancellationError` when the task is cancelled. The tolerance is
+    /// ignored, because timers fire as soon as they are due.
     public func sleep(until deadline: LoopInstant, tolerance: Duration?) async throws {
         try await loop.sleep(until: deadline)
     }

@@ -1,6 +1,6 @@
-/// A loop cannot do what was asked.
+/// An error that the event loop reports.
 ///
-/// A structure with a code, so that codes can be added: compare `code`, or catch with a pattern:
+/// It is a structure with a code, so that codes can be added. Compare `code`, or catch with a pattern:
 ///
 /// ```swift
 /// do { try loop.runForever() } catch let error as EventLoopError where error.code == .closed { ... }
@@ -18,7 +18,7 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         fileprivate var value: Value
         fileprivate init(_ value: Value) { self.value = value }
 
-        /// The loop, or what was used on it, is closed.
+        /// The loop, or the connection or server that was used, is closed.
         public static let closed = Code(.closed)
         public static let alreadyRunning = Code(.alreadyRunning)
         /// This thread runs another loop.
@@ -26,43 +26,44 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         /// This thread runs no loop.
         public static let notRunning = Code(.notRunning)
         public static let noCurrentLoop = Code(.noCurrentLoop)
-        /// The loop was stopped before what it was run for ended.
+        /// The loop was stopped before its main task, or the future that it ran for, was done.
         public static let stoppedBeforeCompletion = Code(.stoppedBeforeCompletion)
         public static let wrongThread = Code(.wrongThread)
-        /// Another task is using this direction already.
+        /// Another task is already using this direction.
         public static let busy = Code(.busy)
         public static let timedOut = Code(.timedOut)
-        /// The loop uses the descriptor already: for a connection, a server, or itself.
+        /// The loop already uses the descriptor: for a connection, for a server, or for itself.
         public static let descriptorInUse = Code(.descriptorInUse)
         /// The number of a descriptor is too high for this loop.
         public static let tooManyDescriptors = Code(.tooManyDescriptors)
         /// The loop still has tasks.
         public static let tasksAlive = Code(.tasksAlive)
-        /// This system or back end cannot do it.
+        /// This system or back end does not support the operation.
         public static let unsupported = Code(.unsupported)
         public static let invalidArgument = Code(.invalidArgument)
-        /// A blocking call was made from within a task.
+        /// A blocking function was called in a task.
         public static let calledFromTask = Code(.calledFromTask)
         public static let unknownHost = Code(.unknownHost)
-        /// More bytes came than a limit allows.
+        /// The peer sent more bytes than a limit allows.
         public static let limitExceeded = Code(.limitExceeded)
         public static let tooManyLookups = Code(.tooManyLookups)
-        /// The resolver could not say whether there is such a host; it may know later.
+        /// The resolver could not find out whether the host exists. A later attempt may succeed.
         public static let resolverFailed = Code(.resolverFailed)
-        /// What has ended already cannot do it again, or what has not ended cannot do it yet. asyncio: `InvalidStateError`.
+        /// The operation is not allowed in the current state: it can only be done once, or only after something else
+        /// has ended. asyncio: `InvalidStateError`.
         public static let invalidState = Code(.invalidState)
-        /// Who was to give the result is gone.
+        /// The promise was released without a result.
         public static let abandoned = Code(.abandoned)
-        /// An earlier write was cut off in the middle of its bytes, so nothing more can be written to the connection.
+        /// An earlier write sent only a part of its bytes, so nothing more can be written to the connection.
         public static let incompleteWrite = Code(.incompleteWrite)
         public static let runnerClosed = Code(.runnerClosed)
         /// Ctrl-C ended the main task.
         public static let interrupted = Code(.interrupted)
     }
 
-    /// What failed, for programs.
+    /// The kind of the error, for programs.
     public var code: Code
-    /// One sentence that says what failed.
+    /// A sentence that says what failed.
     public var description: String
 
     public init(_ code: Code, _ description: String) {
@@ -79,7 +80,7 @@ extension EventLoopError {
         let peer = peer.flatMap { $0.isUnnamed ? nil : " to \($0)" } ?? ""
         return EventLoopError(
             .incompleteWrite,
-            "an earlier write\(peer) was cut off after \(bytes) of its bytes; closing the connection resets it")
+            "an earlier write\(peer) ended after \(bytes) of its bytes; closing the connection resets it")
     }
 
     static let alreadyRunning = EventLoopError(.alreadyRunning, "this event loop is already running")
@@ -88,7 +89,7 @@ extension EventLoopError {
         .anotherLoopRunning, "an event loop cannot run while another one is running on the same thread")
     static let notRunning = EventLoopError(
         .notRunning,
-        "no event loop is running on this thread; a task of a loop is started by loop.createTask, not by Task { }")
+        "no event loop is running on this thread; start tasks of a loop with loop.createTask, not with Task { }")
     static let stoppedBeforeCompletion = EventLoopError(
         .stoppedBeforeCompletion, "the event loop was stopped before its main task ended")
 
@@ -102,10 +103,10 @@ extension EventLoopError {
     static func wrongThread(_ function: StaticString) -> EventLoopError {
         EventLoopError(
             .wrongThread,
-            "\(function) was called off its loop's thread; call it from a task of the loop, or by callSoonThreadsafe")
+            "\(function) was called off its loop's thread; call it in a task of the loop or in callSoonThreadsafe")
     }
 
-    /// `limit` is a sentence's end, such as `within 0.2 seconds`.
+    /// - Parameter limit: The limit in words, such as `within 0.2 seconds`.
     static func timedOut(_ limit: String, _ function: StaticString, _ site: CallSite) -> EventLoopError {
         EventLoopError(.timedOut, "the operation did not end \(limit) (\(function) at \(site))")
     }
@@ -117,23 +118,23 @@ extension EventLoopError {
     static func tooManyDescriptors(_ name: String, _ number: CInt, limit: Int, loop: String) -> EventLoopError {
         EventLoopError(
             .tooManyDescriptors,
-            "\(name) \(number) is too high for the \(loop) loop, which can watch numbers below \(limit) only")
+            "\(name) \(number) is too high for the \(loop) loop, which can only watch descriptors below \(limit)")
     }
 
     static func tasksAlive(_ count: Int) -> EventLoopError {
         EventLoopError(
             .tasksAlive,
-            "the event loop cannot be closed: \(count) of its tasks \(count == 1 ? "has" : "have") not ended")
+            "the event loop cannot be closed because \(count) of its tasks \(count == 1 ? "has" : "have") not ended")
     }
 
     static func calledFromTask(_ function: String) -> EventLoopError {
         EventLoopError(
             .calledFromTask,
-            "\(function) blocks its thread and was called from within a Swift task; call it from synchronous code, "
+            "\(function) blocks its thread and was called in a Swift task; call it from synchronous code, "
                 + "such as a main() that is not async")
     }
 
-    /// What a system or a back end cannot do.
+    /// Creates the error of a feature that a system or a back end does not support.
     public static func unsupported(feature: String, platform: String) -> EventLoopError {
         EventLoopError(.unsupported, "\(feature) is not supported by \(platform)")
     }

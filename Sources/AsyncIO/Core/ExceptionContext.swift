@@ -1,30 +1,30 @@
 import AsyncIOSystem
 public import SystemPackage
 
-/// What is known of an error that nobody caught. asyncio: the `context` of `call_exception_handler`.
+/// The description of an uncaught error. asyncio: the `context` of `call_exception_handler`.
 ///
-/// Everything but the message may be missing.
+/// Everything except the message may be missing.
 public struct ExceptionContext {
-    /// What was going on, in words.
+    /// What failed, in words.
     public var message: String
-    /// asyncio: `exception`.
+    /// The error. asyncio: `exception`.
     public var error: (any Error)?
-    /// Where the callback was scheduled, or the watcher or handler of a signal set. asyncio: the source of `handle`.
+    /// Where the callback was scheduled, or the watcher or signal handler was set. asyncio: the source of `handle`.
     public var callSite: CallSite?
-    /// Where the object was made that it is about: a task, a future, a connection, a server. asyncio: `source_traceback`.
+    /// Where the object concerned was created: a task, a future, a connection, a server. asyncio: `source_traceback`.
     public var origin: CallSite?
     /// The name of the task.
     public var task: String?
-    /// The future's type, such as `Future<Int>`: it is gone itself.
+    /// The type of the future, such as `Future<Int>`. The future itself no longer exists.
     public var future: String?
     public var `protocol`: AnyObject?
-    /// A `StreamTransport`, which belongs to a higher folder and sets this.
+    /// The `StreamTransport` of the connection. A higher folder defines that type and sets this property.
     var transportObject: AnyObject?
     /// The address of the connection's peer.
     var peer: SocketAddress?
-    /// A listening socket's descriptor, or one that is watched.
+    /// The descriptor of a listening socket, or one that is watched.
     public var socket: FileDescriptor?
-    /// Whether the message names the error, so that the description need not.
+    /// Whether the message names the error already, so that the description does not repeat it.
     var messageContainsError = false
 
     public init(
@@ -48,12 +48,12 @@ extension ExceptionContext: CustomStringConvertible {
         var text = message
         if let task { text += " (task '\(task)')" }
         if let future { text += " (future: \(future))" }
-        // An I/O error names its address itself.
+        // An I/O error already names its address.
         if let peer, !(error is IOError) { text += " (connection with \(peer))" }
         if let socket { text += " (descriptor \(socket.rawValue))" }
         if let error, !messageContainsError { text += ": \(error)" }
         if let callSite { text += " (scheduled at \(callSite))" }
-        if let origin { text += " (made at \(origin))" }
+        if let origin { text += " (created at \(origin))" }
         return text
     }
 }

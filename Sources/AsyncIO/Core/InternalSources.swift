@@ -3,11 +3,11 @@ import CAsyncIO
 import Selectors
 import SystemPackage
 
-/// Takes the wake-ups of other threads and of signals. What the threads submitted is in the inbox; which signals came,
-/// their counters say.
+/// Handles the wake-ups of other threads and of signals. The inbox contains what the threads submitted, and counters
+/// say which signals came.
 ///
-/// Everything that wakes the loop does so by this one descriptor, which is created and registered with the loop: a run,
-/// or a signal handler, needs no other.
+/// Everything that wakes the loop uses this one descriptor, which is created and registered together with the loop, so
+/// a run or a signal handler needs no other descriptor.
 final class WakerSource: EventSource {
     private let waker: Waker
     private var hasReported = false
@@ -17,7 +17,7 @@ final class WakerSource: EventSource {
         super.init()
     }
 
-    override var label: String { runningLoop?.core.pointee.signals?.label ?? "the loop's own wake-up" }
+    override var label: String { runningLoop?.core.pointee.signals?.label ?? "the loop's waker" }
 
     override var origin: CallSite? { runningLoop?.core.pointee.signals?.origin }
 
@@ -29,7 +29,7 @@ final class WakerSource: EventSource {
         let error = waker.drain()
         guard let loop = runningLoop else { return nil }
         if let error, !hasReported {
-            // Once: what keeps failing comes back in each tick.
+            // Reported once, because a permanent failure would be reported in each iteration.
             hasReported = true
             loop.report(
                 ExceptionContext(
@@ -59,7 +59,7 @@ final class MainQueueSource: EventSource {
     override func run() -> UnownedJob? {
         var count: UInt64 = 0
         _ = aio_read(descriptor.rawValue, &count, 8)
-        // From a source's turn, never from within a job: the queue's jobs are then not nested in one.
+        // Called when the source runs, never within a job, so that the queue's jobs are not nested in one.
         aio_main_queue_drain()
         return nil
     }
@@ -68,8 +68,8 @@ final class MainQueueSource: EventSource {
 extension EventLoop {
     /// Registers the descriptors that every loop needs. A subclass calls it once, in its `init`.
     ///
-    /// All of them now: the first run may come when the process has more descriptors than the selector can watch, or no
-    /// number is left.
+    /// All of them are registered now, because at the first run the process may have more descriptors than the selector
+    /// can watch, or no free descriptor.
     package final func watchInternals(_ waker: Waker) throws {
         try checkRoom(for: waker.descriptor, named: "the event loop's wake-up descriptor")
         do {
@@ -80,12 +80,13 @@ extension EventLoop {
         if aio_is_main_thread() { try watchMainQueue() }
     }
 
-    /// Called at the begin of each run: the main queue is served on the main thread only.
+    /// Called at the beginning of each run, because the main queue is served on the main thread only.
     final func prepareMainQueue() throws {
         if aio_is_main_thread() {
             if core.pointee.mainQueue == nil { try watchMainQueue() }
         } else if let source = core.pointee.mainQueue.take() {
-            // Created on the main thread and run elsewhere: its jobs would wake this loop, which must not run them.
+            // The loop was created on the main thread and runs on another one. The queue's jobs would wake this loop,
+            // which must not run them.
             unwatchInternally(source.descriptor, source)
         }
     }
@@ -106,7 +107,7 @@ extension EventLoop {
         core.pointee.mainQueue = source
     }
 
-    /// Throws `.tooManyDescriptors` if no descriptor with this number can be watched.
+    /// Throws `.tooManyDescriptors` if the loop cannot watch a descriptor with this number.
     package final func checkRoom(
         for descriptor: FileDescriptor, named name: String = "descriptor"
     ) throws(EventLoopError) {
@@ -114,7 +115,7 @@ extension EventLoop {
         throw .tooManyDescriptors(name, descriptor.rawValue, limit: limit, loop: backendName)
     }
 
-    /// The descriptor that everything wakes the loop by. The error says what could not be created.
+    /// Creates the waker of a loop. The error says what could not be created.
     package static func makeWaker() throws -> Waker {
         do {
             return try Waker()
@@ -123,7 +124,7 @@ extension EventLoop {
         }
     }
 
-    /// Registers a source that the loop needs for itself and watches its descriptor.
+    /// Registers a source that the loop needs for itself, and watches its descriptor.
     final func watchInternally(_ descriptor: FileDescriptor, _ source: EventSource) throws(Errno) {
         _ = register(source)
         core.pointee.internalSources += 1

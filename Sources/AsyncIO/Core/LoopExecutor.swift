@@ -1,19 +1,19 @@
 import CAsyncIO
 import Synchronization
 
-/// The serial executor that a loop lends to actors.
+/// The serial executor of a loop, for actors.
 ///
-/// A type of its own, since `enqueue` must know in which role a job came: a task that prefers the loop must run
-/// without an isolation, or each of its nonisolated calls would hop.
+/// It is a separate type because `enqueue` must know the role of a job: a task that prefers the loop must run without
+/// an isolation, or each of its nonisolated calls would hop.
 public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
-    /// The loop owns this object, and whoever uses it holds the loop.
+    /// The loop owns this object, and code that uses it retains the loop.
     private unowned let loop: EventLoop
 
     init(loop: EventLoop) {
         self.loop = loop
     }
 
-    /// For its description.
+    /// The loop, for the description.
     var owner: EventLoop { loop }
 
     public func enqueue(_ job: consuming ExecutorJob) {
@@ -21,7 +21,7 @@ public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
     }
 
     public func checkIsolated() {
-        // Not a precondition: an optimised build would stop without the sentence.
+        // Not a precondition, because a release build would trap without the message.
         if !loop.isOnLoop { fatalError("this code must run on its event loop's thread") }
     }
 
@@ -31,7 +31,9 @@ public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
 }
 
 extension EventLoop {
-    /// Whether the caller is on the loop: its thread is running it, or nobody is and the caller is the owner. Any thread.
+    /// Whether the caller is on the loop: its thread runs the loop, or no thread does and the caller's thread owns it.
+    ///
+    /// - Thread: any.
     public final var isOnLoop: Bool {
         @inline(__always)
         get {
@@ -39,10 +41,10 @@ extension EventLoop {
         }
     }
 
-    /// Whether the caller's thread is running the loop, or closing it.
+    /// Whether the calling thread is running or closing the loop.
     ///
-    /// What any thread may call decides by this: that the loop is idle may end at any moment, when another thread begins
-    /// its first run.
+    /// Functions that any thread may call use this check, because an idle loop may begin its first run on another
+    /// thread at any moment.
     final var isRunningHere: Bool {
         @inline(__always)
         get { aio_loop_slot_get() == Unmanaged.passUnretained(self).toOpaque() }
@@ -53,18 +55,18 @@ extension EventLoop {
         status.load(ordering: .acquiring) != .running && owner.load(ordering: .relaxed) == aio_thread_identity()
     }
 
-    /// Whether the loop does not run and no other thread can run it any more: the caller's has, or it is closed.
+    /// Whether the loop is not running and no other thread can run it: this thread has run it, or the loop is closed.
     final var isOwnedHere: Bool {
         (boundThread.load(ordering: .acquiring) == aio_thread_identity() || isClosed) && isIdleOwner
     }
 
-    /// Whether the current task comes back to this loop after a suspension, since it prefers the loop.
+    /// Whether the current task resumes on this loop after a suspension, because it prefers the loop.
     final var isHomeOfCurrentTask: Bool {
         withUnsafeCurrentTask { $0?.unownedTaskExecutor == asUnownedTaskExecutor() }
     }
 
-    /// Whether code with this isolation runs where its task does. An actor's does not: whichever thread holds the actor runs
-    /// what waits for it. Unless the actor lives on this loop.
+    /// Whether code with this isolation runs where its task runs. Code of an actor does not, because the thread that
+    /// holds the actor also runs what waits for it, unless the actor uses this loop's executor.
     @inline(__always)
     final func isHome(of isolation: (any Actor)?) -> Bool {
         guard let isolation else { return true }
@@ -73,12 +75,12 @@ extension EventLoop {
 
     @inline(never)
     private final func isHome(ofActor actor: any Actor) -> Bool {
-        // SAFETY: frozen, and two words, of which the first is the executor's address. It has no `==` of its own.
+        // SAFETY: the type is frozen and has two words, of which the first is the executor's address. It has no `==`.
         let executor = unsafeBitCast(actor.unownedExecutor, to: (identity: UInt, implementation: UInt).self)
         return executor.identity == UInt(bitPattern: Unmanaged.passUnretained(serialExecutor).toOpaque())
     }
 
-    /// Stops the program if the caller is not on the loop: a data race otherwise.
+    /// Traps with a message if the caller is not on the loop, because the call would be a data race.
     @inline(__always) @usableFromInline
     final func requireOnLoop(_ function: StaticString) {
         if !isOnLoop { failOffLoop(function) }
@@ -86,7 +88,7 @@ extension EventLoop {
 
     @inline(never)
     private final func failOffLoop(_ function: StaticString) {
-        // A late task of a closed loop may close its streams: nothing is left there to race for.
+        // A late task of a closed loop may close its streams, which cannot race with anything.
         if isClosed, ClosedLoopThread.shared.isCurrent { return }
         fatalError(EventLoopError.wrongThread(function).description)
     }
@@ -102,7 +104,7 @@ extension EventLoop {
 
     @inline(never)
     private final func enqueueFromElsewhere(_ word: LoopWord) {
-        // A job that is dropped hangs whoever awaits its task.
+        // A discarded job would hang the code that awaits its task.
         if !inbox.post(word) { ClosedLoopThread.shared.run(word, of: self) }
     }
 
@@ -115,11 +117,11 @@ extension EventLoop {
         }
     }
 
-    /// Runs `operation` on the loop, for a task that is elsewhere, and counts that it had to.
+    /// Runs `operation` on the loop, for a task that runs elsewhere, and counts the hop.
     ///
-    /// The caller is suspended meanwhile, so what `operation` captures is used by one thread at a time.
+    /// The caller is suspended meanwhile, so only one thread at a time uses what `operation` captures.
     ///
-    /// - Parameter function: Whose hop it is, for debug mode.
+    /// - Parameter function: The function that hops, for debug mode.
     @usableFromInline
     final nonisolated(nonsending) func hop<Result>(
         _ function: StaticString = #function, _ operation: nonisolated(nonsending) () async throws -> Result
@@ -135,7 +137,8 @@ extension EventLoop {
     }
 }
 
-/// A task's way to a loop. A type of its own, because the compiler's check of isolation regions takes a closure in `hop` for a race.
+/// The hop of a task to a loop. It is a separate type because the compiler's check of isolation regions considers a
+/// closure in `hop` a race.
 private struct Hop<Result> {
     let loop: EventLoop
     let function: StaticString
@@ -151,8 +154,8 @@ private struct Hop<Result> {
         _ loop: EventLoop, _ function: StaticString, _ operation: SentOperation<Result>
     ) async throws -> UncheckedSendable<Result> {
         try await withTaskExecutorPreference(loop) {
-            // The compiler leaves out the way to the loop when nothing before the first call seems to need it, and
-            // `operation` would begin where the caller was. So this call is not to be optimised away.
+            // The compiler omits the hop to the loop if nothing before the first call seems to need it, and `operation`
+            // would begin where the caller was. This call must therefore not be optimized away.
             loop.countHop(function)
             return UncheckedSendable(value: try await operation.call())
         }

@@ -1,27 +1,27 @@
-/// Something that a loop in debug mode has noticed and that is no error. asyncio logs such things as warnings.
+/// A warning of a loop, mostly in debug mode: a problem that is not an error. asyncio logs such problems as warnings.
 public struct LoopWarning: Sendable {
-    /// What was noticed. More kinds may come.
+    /// The kind of a warning. More kinds may be added.
     public struct Kind: Sendable, Hashable {
         fileprivate let name: String
 
-        /// A callback, or a step of a task, kept the loop from everything else: see ``DebugOptions/slowCallbackDuration``.
+        /// A callback, or a step of a task, blocked the loop for too long; see ``DebugOptions/slowCallbackDuration``.
         public static let slowCallback = Kind(name: "slow callback")
-        /// An operation was begun off its loop, which costs two changes of thread. Told once per operation and loop.
+        /// An operation was called off its loop, which costs two thread switches. Reported once per operation and loop.
         public static let hop = Kind(name: "hop")
-        /// A loop, or something of a loop, was dropped without being closed. asyncio: `ResourceWarning`.
+        /// A loop, or an object of a loop, was released without being closed. asyncio: `ResourceWarning`.
         public static let unclosed = Kind(name: "unclosed")
-        /// A descriptor was closed while it was watched, and a duplicate of it is open elsewhere. Reported without debug mode
-        /// too, since the loop then had to register all descriptors anew.
+        /// A descriptor was closed while the loop watched it, and a duplicate of it is open. This is also reported
+        /// without debug mode, because the loop had to register all descriptors again.
         public static let closedDescriptor = Kind(name: "closed descriptor")
-        /// A host name took long to resolve.
+        /// Resolving a host name took long.
         public static let slowLookup = Kind(name: "slow lookup")
     }
 
     public var kind: Kind
     public var message: String
-    /// Where the callback was scheduled, or the object made.
+    /// Where the callback was scheduled, or the object was created.
     public var callSite: CallSite?
-    /// How long it took.
+    /// How long the callback or the lookup took.
     public var duration: Duration?
 
     public init(_ kind: Kind, _ message: String, callSite: CallSite? = nil, duration: Duration? = nil) {
@@ -33,13 +33,13 @@ public struct LoopWarning: Sendable {
 }
 
 extension LoopWarning.Kind: CustomStringConvertible {
-    /// In words, such as `slow callback`.
+    /// The kind in words, such as `slow callback`.
     public var description: String { name }
 }
 
 extension LoopWarning: CustomStringConvertible {
     public var description: String {
         guard let callSite else { return message }
-        return "\(message) (\(kind == .unclosed ? "made" : "scheduled") at \(callSite))"
+        return "\(message) (\(kind == .unclosed ? "created" : "scheduled") at \(callSite))"
     }
 }

@@ -3,15 +3,17 @@ struct UncheckedSendable<Value>: @unchecked Sendable {
     let value: Value
 }
 
-/// Carries an async function across; the same promise. A type of its own, since a generic one would wrap the function.
+/// Carries an async function across, with the same guarantee. It is a separate type because a generic one would wrap
+/// the function.
 struct SentOperation<Result>: @unchecked Sendable {
     let call: nonisolated(nonsending) () async throws -> Result
 }
 
-/// Carries an async function of the user's across; the same promise.
+/// Carries an async function of the user across, with the same guarantee.
 ///
-/// Users' functions are `@concurrent` in the type system, which means here: they run where their task does, on the loop, and
-/// share an isolation with all other nonisolated functions. So they call plain helpers also in a module with default settings.
+/// Functions of users are `@concurrent` in the type system. Here that means that they run where their task runs, on the
+/// loop, and share an isolation with all other nonisolated functions. So they can call plain helper functions, even in
+/// a module with default settings.
 struct SentBody<Result>: @unchecked Sendable {
     let call: @concurrent () async throws -> Result
 
@@ -21,20 +23,21 @@ struct SentBody<Result>: @unchecked Sendable {
     }
 }
 
-/// As ``SentBody``, of a function that cannot throw.
+/// Does what ``SentBody`` does, for a function that cannot throw.
 struct SentValueBody<Result>: @unchecked Sendable {
     let call: @concurrent () async -> Result
 }
 
-/// Calls a user's function from one that stays on its caller's thread.
+/// Calls a function of the user from a function that runs where its caller runs.
 nonisolated(nonsending) func callBody<Result>(_ body: @concurrent () async throws -> Result) async throws -> Result {
     try await withoutActuallyEscaping(body, do: BodyCall<Result>().run)
 }
 
-/// `callBody`, with a function that may be passed on as escaping.
+/// A call of `callBody`, with a function that may be passed on as escaping.
 private struct BodyCall<Result> {
     nonisolated(nonsending) func run(_ body: @concurrent @escaping () async throws -> Result) async throws -> Result {
-        // SAFETY: the caller is suspended until the body has ended: one of the two uses what it captures, and its result.
+        // SAFETY: the caller is suspended until the body has ended, so only one of them uses what the body captures,
+        // and its result.
         try await SentBody(call: body).callInTask().value
     }
 }

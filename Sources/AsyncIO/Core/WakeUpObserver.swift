@@ -1,4 +1,4 @@
-/// Looks for events of its own whenever the loop has been woken, because what produces them can only wake the loop: signals.
+/// Checks for events whenever the loop has been woken, because signals can do nothing but wake the loop.
 class WakeUpObserver {
     /// Describes the observer in reports.
     var label: String { "\(type(of: self))" }
@@ -6,6 +6,6 @@ class WakeUpObserver {
     /// The call that created it.
     var origin: CallSite? { nil }
 
-    /// The loop has been woken, perhaps by one of the observer's events.
+    /// Called after the loop has been woken, possibly by one of the observer's events.
     func check() {}
 }

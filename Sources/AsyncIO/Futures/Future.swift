@@ -1,4 +1,4 @@
-/// A result that is not there yet. asyncio: `Future`.
+/// A result that is set later. asyncio: `Future`.
 ///
 /// ```swift
 /// let answer: Future<Int> = loop.createFuture()
@@ -6,16 +6,17 @@
 /// print(try await answer.value)
 /// ```
 ///
-/// It belongs to its loop: it is not `Sendable`, and all but ``value`` is for the loop's thread; what throws throws
-/// `.wrongThread` elsewhere. Other threads complete it by a ``Promise``. An error that nobody has read when the future is
-/// released goes to the loop's exception handler.
+/// A future belongs to its loop. It is not `Sendable`, and everything except ``value`` may only be used on the loop's
+/// thread; functions that can throw throw `.wrongThread` elsewhere. Other threads complete a future through a
+/// ``Promise``. If the future failed and its error was never retrieved, the loop's exception handler gets the error
+/// when the future is released.
 public final class Future<Value> {
-    /// Names a done-callback, to remove it.
+    /// Identifies a done-callback, so that it can be removed.
     public struct CallbackToken: Hashable, Sendable {
         fileprivate let number: UInt64
     }
 
-    /// An outcome on its way here.
+    /// An outcome on its way to the future.
     enum State {
         case pending
         case finished(Value)
@@ -23,27 +24,29 @@ public final class Future<Value> {
         case cancelled
     }
 
-    /// The loop that it belongs to.
+    /// The loop that the future belongs to.
     public let loop: EventLoop
     private let site: CallSite
-    // Read and written within single statements, so the dynamic check of overlapping accesses can find nothing.
-    /// All that needs no type, first, so that code for every type finds it at once.
+    // Each of these is accessed within one statement, so the dynamic check for overlapping accesses could find nothing.
+    /// Everything that does not depend on `Value`. It is first, so that it has the same offset for every type.
     @exclusivity(unchecked) @usableFromInline var core = FutureCore()
     @exclusivity(unchecked) @usableFromInline var finishedValue: Value?
 
-    /// A pending future of `loop`. Any thread.
+    /// Creates a pending future of `loop`.
+    ///
+    /// - Thread: any.
     public init(loop: EventLoop, fileID: StaticString = #fileID, line: UInt = #line) {
         self.loop = loop
         site = CallSite(fileID: fileID, line: line)
     }
 
-    /// A pending future of the running loop. Throws `.notRunning` if there is none.
+    /// Creates a pending future of the running loop. Throws `.notRunning` if there is none.
     public convenience init(fileID: StaticString = #fileID, line: UInt = #line) throws(EventLoopError) {
         self.init(loop: try getRunningLoop(), fileID: fileID, line: line)
     }
 
     deinit {
-        // On any thread, at any moment: the handler is called later, by the loop.
+        // This may run on any thread at any moment, so the loop calls the handler later.
         guard let error = core.unreadError else { return }
         loop.reportLater(
             ExceptionContext(
@@ -52,7 +55,7 @@ public final class Future<Value> {
 
     // MARK: The outcome
 
-    /// Completes the future. Throws `.invalidState` if it is done already, `.closed`. asyncio: `set_result`.
+    /// Completes the future. Throws `.invalidState` if it is already done, and `.closed`. asyncio: `set_result`.
     @inlinable
     public func setResult(_ value: Value) throws(EventLoopError) {
         try requirePending("Future.setResult")
@@ -60,16 +63,18 @@ public final class Future<Value> {
         complete(.finished)
     }
 
-    /// Completes the future with an error. Throws `.invalidState` if it is done already, `.closed`. asyncio: `set_exception`.
+    /// Completes the future with an error. Throws `.invalidState` if it is already done, and `.closed`. asyncio:
+    /// `set_exception`.
     public func setException(_ error: any Error) throws(EventLoopError) {
         try requirePending("Future.setException")
         core.error = error
         complete(.failed)
     }
 
-    /// Cancels the future, if it is pending: whoever waits gets a `CancellationError`.
+    /// Cancels the future if it is pending. Tasks that wait for it get a `CancellationError`.
     ///
-    /// - Returns: whether this call cancelled it.
+    /// - Returns: Whether this call cancelled the future.
+    /// - Thread: the loop's.
     @discardableResult
     public func cancel() -> Bool {
         loop.requireOnLoop("Future.cancel")
@@ -78,15 +83,15 @@ public final class Future<Value> {
         return true
     }
 
-    /// The value. Throws the error that was set, a `CancellationError` if the future was cancelled, and `.invalidState` while
-    /// it is pending.
+    /// Returns the value. Throws the error that was set, a `CancellationError` if the future was cancelled, and
+    /// `.invalidState` while it is pending. asyncio: `result`.
     public func result() throws -> Value {
         try requireThread("Future.result")
         return try outcome()
     }
 
-    /// The error that was set; `nil` if there is a value. Throws a `CancellationError` if the future was cancelled, and
-    /// `.invalidState` while it is pending.
+    /// Returns the error that was set, or `nil` if there is a value. Throws a `CancellationError` if the future was
+    /// cancelled, and `.invalidState` while it is pending. asyncio: `exception`.
     public func exception() throws -> (any Error)? {
         try requireThread("Future.exception")
         do {
@@ -98,22 +103,26 @@ public final class Future<Value> {
         }
     }
 
-    /// Whether there is a result, an error or a cancellation. asyncio: `done`.
+    /// Whether the future has a value or an error, or was cancelled. asyncio: `done`.
+    ///
+    /// - Thread: the loop's.
     public var isDone: Bool {
         loop.requireOnLoop("Future.isDone")
         return core.status != .pending
     }
 
-    /// Whether it was cancelled. asyncio: `cancelled`.
+    /// Whether the future was cancelled. asyncio: `cancelled`.
+    ///
+    /// - Thread: the loop's.
     public var isCancelled: Bool {
         loop.requireOnLoop("Future.isCancelled")
         return core.status == .cancelled
     }
 
-    /// The value, as soon as it is there. Any number of tasks may wait; off the loop, they hop.
+    /// The value, as soon as it is set. Any number of tasks may wait for it; tasks off the loop hop.
     ///
-    /// Throws what ``result()`` throws, and `.closed` when the loop is closed first. The cancellation of a task that waits ends
-    /// its wait, not the future. A future that is done answers in a cancelled task too.
+    /// Throws what ``result()`` throws, and `.closed` if the loop is closed first. Cancelling a task that waits ends
+    /// its wait, but does not cancel the future. A completed future returns its result even in a cancelled task.
     public var value: Value {
         @inlinable
         get async throws {
@@ -127,11 +136,14 @@ public final class Future<Value> {
 
     // MARK: Done-callbacks
 
-    /// Calls `body` with the future when it is done: never at once, but by `callSoon`, also if it is done already.
-    /// asyncio: `add_done_callback`.
+    /// Schedules `body` with `callSoon` when the future is done, also if it is done already. asyncio:
+    /// `add_done_callback`.
     ///
-    /// Callbacks are called, and tasks that wait go on, in the order in which they came. An error of `body` goes to the
-    /// exception handler. A future that is released while it is pending, or whose loop is closed, calls nobody.
+    /// Callbacks run, and waiting tasks continue, in the order in which they were added. An error that `body` throws
+    /// goes to the exception handler. If the future is released while it is pending, or its loop is closed, `body` is
+    /// never called.
+    ///
+    /// - Thread: the loop's.
     @discardableResult
     public func addDoneCallback(
         fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping (Future<Value>) throws -> Void
@@ -148,20 +160,21 @@ public final class Future<Value> {
         return CallbackToken(number: number)
     }
 
-    /// Removes a callback that was not yet scheduled. asyncio: `remove_done_callback`.
+    /// Removes a callback that is not scheduled yet. asyncio: `remove_done_callback`.
     ///
-    /// - Returns: whether there was one.
+    /// - Returns: Whether the callback was found.
+    /// - Thread: the loop's.
     @discardableResult
     public func removeDoneCallback(_ token: CallbackToken) -> Bool {
         loop.requireOnLoop("Future.removeDoneCallback")
-        // The closure is released after the list is in order again: its captures may come back here.
+        // The closure is released when the list is consistent again, because its captures may call this function.
         let removed = core.removeCallback(token.number)
         return removed != nil
     }
 
-    // MARK: Inside
+    // MARK: Internals
 
-    /// Completes the future, unless it is done. For promises, on the loop.
+    /// Completes the future unless it is done. Called for promises, on the loop's thread.
     func completeIfPending(_ outcome: State) {
         guard core.status == .pending else { return }
         switch outcome {
@@ -185,7 +198,7 @@ public final class Future<Value> {
         }
     }
 
-    /// The value or the error is set.
+    /// Notifies the listeners after the value or the error has been set.
     @usableFromInline
     func complete(_ status: FutureCore.Status) {
         core.status = status
@@ -201,7 +214,7 @@ public final class Future<Value> {
             case .waiter(let token): loop.settle(token, .ready)
             }
         }
-        // Last: a hook may add a callback, which is the last one then.
+        // Last, because a hook may add a callback, which then has to be the last one.
         if core.status == .cancelled { for hook in hooks { hook.cancelled() } }
     }
 
@@ -217,7 +230,8 @@ public final class Future<Value> {
 
     /// Waits until the future is done, if the current task can wait on the loop's thread.
     ///
-    /// - Returns: false if it cannot. The loop's thread.
+    /// - Returns: false if the task cannot wait there.
+    /// - Thread: the loop's.
     @usableFromInline
     func waitHere(_ isolation: (any Actor)?) async throws -> Bool {
         switch loop.waitingTask(isolation) {
@@ -252,7 +266,7 @@ public final class Future<Value> {
     func requirePending(_ function: StaticString) throws(EventLoopError) {
         if loop.isClosed { throw .closed }
         guard loop.isOnLoop else { throw .wrongThread(function) }
-        guard core.status == .pending else { throw EventLoopError(.invalidState, "the future is done already") }
+        guard core.status == .pending else { throw EventLoopError(.invalidState, "the future is already done") }
     }
 
     private func requireThread(_ function: StaticString) throws(EventLoopError) {
@@ -265,7 +279,9 @@ public final class Future<Value> {
 extension Future: Sendable {}
 
 extension EventLoop {
-    /// A pending future of this loop. Any thread. asyncio: `create_future`.
+    /// Creates a pending future of this loop. asyncio: `create_future`.
+    ///
+    /// - Thread: any.
     public final func createFuture<Value>(
         of type: Value.Type = Value.self, fileID: StaticString = #fileID, line: UInt = #line
     ) -> Future<Value> {
@@ -274,7 +290,9 @@ extension EventLoop {
 }
 
 extension Future: CustomStringConvertible {
-    /// Its state in words. The loop's thread.
+    /// The state of the future, and where it was created.
+    ///
+    /// - Thread: the loop's.
     public var description: String {
         let text =
             switch core.status {

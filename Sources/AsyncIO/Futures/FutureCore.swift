@@ -1,6 +1,6 @@
-/// What a future is without its value: a structure that knows no type, so that its code is compiled once and not generic.
+/// The part of a future that does not depend on its value's type, so that its code is compiled once and is not generic.
 ///
-/// A future with one task that waits needs no memory but its own.
+/// A future with one waiting task allocates nothing besides itself.
 @usableFromInline
 struct FutureCore {
     @usableFromInline
@@ -8,18 +8,18 @@ struct FutureCore {
         case pending, finished, failed, cancelled
     }
 
-    /// Who is notified of the completion.
+    /// What is notified when the future is done.
     enum Listener {
-        /// Gets the future. By number, for its removal.
+        /// A closure that gets the future. The number identifies it for its removal.
         case callback(UInt64, CallSite, (AnyObject) throws -> Void)
         case waiter(WaiterToken)
     }
 
-    /// What few futures have.
+    /// State that few futures need.
     final class Rest {
-        /// In the order in which they came.
+        /// The listeners in the order in which they were added.
         var listeners: [Listener] = []
-        /// How many of them are waiters that wait no more.
+        /// The number of listeners that are waiters whose wait has ended.
         var staleWaiters = 0
         var cancelHooks: [PromiseCancellation] = []
         private var callbackCount: UInt64 = 0
@@ -33,7 +33,7 @@ struct FutureCore {
     @usableFromInline var status = Status.pending
     private var wasRead = false
     var error: (any Error)?
-    /// The waiter that came before all other listeners.
+    /// The waiter that was added before all other listeners.
     var firstWaiter: WaiterToken?
     private var made: Rest?
 
@@ -48,10 +48,10 @@ struct FutureCore {
         }
     }
 
-    /// The error that nobody has read.
+    /// The error, if it was never retrieved.
     var unreadError: (any Error)? { status == .failed && !wasRead ? error : nil }
 
-    /// What a reader of the value is thrown, who has read it then.
+    /// Returns the error for a reader of the value, and marks it as retrieved.
     @usableFromInline
     mutating func takeFailure() -> any Error {
         switch status {
@@ -71,7 +71,8 @@ struct FutureCore {
         }
     }
 
-    /// A wait has ended before the future. Its place in the list is freed with others, so that each costs constant time.
+    /// Removes a waiter whose wait ended before the future was done. Stale waiters in the list are removed many at a
+    /// time, so each costs constant time.
     mutating func forget(_ waiter: WaiterToken, on loop: EventLoop) {
         if firstWaiter == waiter {
             firstWaiter = nil
@@ -84,7 +85,7 @@ struct FutureCore {
         rest.listeners.removeAll { if case .waiter(let token) = $0 { !loop.isWaiting(token) } else { false } }
     }
 
-    /// Takes a callback out of the list, for the caller to release; `nil` if it is not there.
+    /// Removes a callback from the list and returns it for the caller to release; `nil` if it is not in the list.
     mutating func removeCallback(_ number: UInt64) -> Listener? {
         guard let rest = made else { return nil }
         let index = rest.listeners.firstIndex {

@@ -1,7 +1,7 @@
 import Synchronization
 
-/// The end of a ``Future`` that other threads have: they complete it, and learn that nobody wants the result any more.
-/// asyncio: `concurrent.futures.Future`, joined to the loop's by `wrap_future`.
+/// The part of a ``Future`` that other threads use: they complete the future, and can see whether it was cancelled.
+/// asyncio: `concurrent.futures.Future`, joined to the loop's future by `wrap_future`.
 ///
 /// ```swift
 /// let future: Future<Int> = loop.createFuture()
@@ -10,11 +10,11 @@ import Synchronization
 /// let value = try await future.value
 /// ```
 ///
-/// One outcome per promise. It reaches the future in a tick of the loop, also when it is set on the loop's thread; a future
-/// that is done by then keeps what it has. A promise that is dropped without an outcome fails its future with `.abandoned`,
-/// so nobody waits for ever.
+/// A promise has one outcome. It reaches the future in an iteration of the loop, also when it is set on the loop's
+/// thread. A future that is already done by then does not change. A promise that is released without an outcome fails
+/// its future with `.abandoned`, so that no task waits forever.
 public final class Promise<Value>: Sendable {
-    // SAFETY: only the loop's thread looks into the future, when a message comes there.
+    // SAFETY: only the loop's thread accesses the future, when a message arrives there.
     private let future: UncheckedSendable<Future<Value>>
     private let loop: EventLoop
     private let cancellation: PromiseCancellation
@@ -28,48 +28,57 @@ public final class Promise<Value>: Sendable {
 
     deinit {
         if isSettled.load(ordering: .relaxed) { return }
-        let error = EventLoopError(.abandoned, "the promise of this future was dropped without a result")
+        let error = EventLoopError(.abandoned, "the promise was released without a result")
         _ = loop.post(PromisedOutcome(future.value, .failed(error)))
     }
 
-    /// Completes the future. Any thread. Throws `.invalidState` if this promise has given its outcome already, `.closed` if
-    /// the loop is closed.
+    /// Completes the future. Throws `.invalidState` if this promise already has an outcome, and `.closed` if the loop
+    /// is closed.
+    ///
+    /// - Thread: any.
     public func setResult(_ value: sending Value) throws(EventLoopError) {
         try settle(.finished(value))
     }
 
-    /// Completes the future with an error. Any thread. Throws as ``setResult(_:)``.
+    /// Completes the future with an error. Throws as ``setResult(_:)`` does.
+    ///
+    /// - Thread: any.
     public func setException(_ error: any Error) throws(EventLoopError) {
         try settle(.failed(error))
     }
 
-    /// Cancels the future. Any thread.
+    /// Cancels the future.
     ///
-    /// - Returns: false if this promise has given its outcome already, or the loop is closed.
+    /// - Returns: false if this promise already has an outcome, or the loop is closed.
+    /// - Thread: any.
     @discardableResult
     public func cancel() -> Bool {
         do { try settle(.cancelled) } catch { return false }
         return true
     }
 
-    /// Whether the future was cancelled: what computes its result may stop. Any thread.
+    /// Whether the future was cancelled, so that its result is no longer needed.
+    ///
+    /// - Thread: any.
     public var isCancelled: Bool { cancellation.isCancelled }
 
-    /// Whether this promise has given its outcome.
+    /// Whether this promise has an outcome.
     var hasOutcome: Bool { isSettled.load(ordering: .relaxed) }
 
     private func settle(_ outcome: sending Future<Value>.State) throws(EventLoopError) {
         if isSettled.exchange(true, ordering: .relaxed) {
-            throw EventLoopError(.invalidState, "the promise has given its result already")
+            throw EventLoopError(.invalidState, "the promise already has a result")
         }
         if !loop.post(PromisedOutcome(future.value, outcome)) { throw .closed }
     }
 }
 
 extension Future {
-    /// The end that another thread completes. The loop's thread.
+    /// Creates a promise, with which another thread can complete the future.
     ///
-    /// - Parameter onCancel: Called on the loop's thread when the future is cancelled; at once, if it was.
+    /// - Parameter onCancel: Called on the loop's thread when the future is cancelled, or at once if it was cancelled
+    ///   already.
+    /// - Thread: the loop's.
     public func makePromise(onCancel: (@Sendable () -> Void)? = nil) -> Promise<Value> {
         loop.requireOnLoop("Future.makePromise")
         let cancellation = PromiseCancellation(onCancel)
@@ -79,10 +88,12 @@ extension Future {
 }
 
 extension Future where Value: Sendable {
-    /// The future result of a Swift task. The loop's thread. asyncio: `wrap_future`.
+    /// Creates a future for the result of a Swift task. asyncio: `wrap_future`.
     ///
-    /// Cancelling either cancels the other: a task that ends by a `CancellationError` leaves the future cancelled, and a future
-    /// that is cancelled is so at once, while the task may still come to its end.
+    /// Cancelling one of them cancels the other. If the task throws a `CancellationError`, the future is cancelled. If
+    /// the future is cancelled, it is done at once, while the task may still run to its end.
+    ///
+    /// - Thread: the loop's.
     public convenience init<Failure>(
         _ task: Task<Value, Failure>, loop: EventLoop, fileID: StaticString = #fileID, line: UInt = #line
     ) {
@@ -100,7 +111,7 @@ extension Future where Value: Sendable {
     }
 }
 
-/// What a promise learns of its future's cancellation.
+/// Carries the cancellation of a future to its promise.
 final class PromiseCancellation: Sendable {
     private let flag = Atomic<Bool>(false)
     private let handler: (@Sendable () -> Void)?
@@ -111,7 +122,7 @@ final class PromiseCancellation: Sendable {
 
     var isCancelled: Bool { flag.load(ordering: .acquiring) }
 
-    /// The loop's thread, at most once.
+    /// Called on the loop's thread, at most once.
     func cancelled() {
         flag.store(true, ordering: .releasing)
         handler?()
@@ -120,7 +131,8 @@ final class PromiseCancellation: Sendable {
 
 /// An outcome on its way to its future.
 ///
-/// SAFETY: made on one thread and delivered on the loop's; the outcome was sent, and the future is touched there only.
+/// SAFETY: created on one thread and delivered on the loop's. The outcome was sent, and only the loop's thread accesses
+/// the future.
 private final class PromisedOutcome<Value>: LoopMessage, @unchecked Sendable {
     private let future: Future<Value>
     private let outcome: Future<Value>.State
@@ -136,7 +148,9 @@ private final class PromisedOutcome<Value>: LoopMessage, @unchecked Sendable {
 }
 
 extension Promise: CustomStringConvertible {
-    /// Such as `<Promise<Int> pending>`. Any thread.
+    /// Such as `<Promise<Int> pending>`.
+    ///
+    /// - Thread: any.
     public var description: String {
         "<Promise<\(Value.self)> \(hasOutcome ? "done" : isCancelled ? "cancelled" : "pending")>"
     }

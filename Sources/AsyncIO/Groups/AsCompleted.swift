@@ -1,4 +1,4 @@
-/// The tasks of an array, each as soon as it has ended. asyncio: `as_completed`.
+/// Returns the tasks of an array one by one, each as soon as it has ended. asyncio: `as_completed`.
 ///
 /// ```swift
 /// let tasks = addresses.map { address in loop.createTask { try await load(address) } }
@@ -7,11 +7,11 @@
 /// }
 /// ```
 ///
-/// The sequence gives the tasks themselves, so the program knows which one has ended; their values and errors are there at once.
-/// It cancels no task. It throws `.timedOut` when the limit has passed, `CancellationError` when the caller was cancelled,
-/// and `.notRunning` without a running loop.
+/// The sequence contains the tasks themselves, so the program knows which one has ended; the task's value or error is
+/// available at once. The function cancels no task. The iteration throws `.timedOut` when the limit has expired,
+/// `CancellationError` when the caller was cancelled, and `.notRunning` without a running loop.
 ///
-/// - Parameter limit: The time for all tasks, from the first step of the loop over the sequence; `nil` sets no limit.
+/// - Parameter limit: The time limit for all tasks, from the first step of the iteration; `nil` sets no limit.
 public func asCompleted<Success: Sendable, Failure: Error>(
     _ tasks: [Task<Success, Failure>], within limit: Duration? = nil, fileID: StaticString = #fileID,
     line: UInt = #line
@@ -19,7 +19,7 @@ public func asCompleted<Success: Sendable, Failure: Error>(
     CompletedTasks(tasks: tasks, limit: limit, site: CallSite(fileID: fileID, line: line))
 }
 
-/// See ``asCompleted(_:within:fileID:line:)``.
+/// The sequence that ``asCompleted(_:within:fileID:line:)`` returns.
 public struct CompletedTasks<Success: Sendable, TaskFailure: Error>: AsyncSequence {
     public typealias Element = Task<Success, TaskFailure>
     public typealias Failure = any Error
@@ -43,7 +43,7 @@ public struct CompletedTasks<Success: Sendable, TaskFailure: Error>: AsyncSequen
             try await nextCompleted()
         }
 
-        // The caller's isolation is kept: no hop.
+        // Stays on the caller's isolation, so there is no hop.
         public mutating func next(isolation actor: isolated (any Actor)?) async throws(any Error) -> Element? {
             try await nextCompleted()
         }
@@ -65,7 +65,7 @@ public struct CompletedTasks<Success: Sendable, TaskFailure: Error>: AsyncSequen
     }
 }
 
-/// What the steps over a sequence share.
+/// The state that all steps of an iteration share.
 private final class CompletedTasksState {
     let loop: EventLoop
     let completions: Completions
@@ -78,7 +78,7 @@ private final class CompletedTasksState {
     }
 
     deinit {
-        // The loop over the sequence was left early.
+        // The iteration was left early.
         alarm?.cancel()
     }
 

@@ -1,12 +1,12 @@
-/// Notes the ends of several tasks, in the order in which they come, for one task that waits for them.
+/// Records the ends of several tasks, in the order in which they come, for one task that waits for them.
 ///
-/// Thread: the loop's.
+/// - Thread: the loop's.
 final class Completions {
     let loop: EventLoop
     private let site: CallSite
     /// The indices of the tasks that have ended.
     private(set) var ended: [Int] = []
-    /// By index: what a task ended with instead of a value.
+    /// The errors of the tasks that failed, by index.
     private(set) var errors: [Int: any Error] = [:]
     private var waiter: WaiterToken?
     private var hasSeenCancellation = false
@@ -18,7 +18,7 @@ final class Completions {
 
     /// Starts an operation as a task of the loop.
     ///
-    /// - Returns: What cancels it.
+    /// - Returns: A function that cancels the task.
     func start(_ index: Int, name: String, eagerStart: Bool = false, _ operation: SentBody<Void>) -> () -> Void {
         let record = CreatedTask(loop: loop, name: name, site: site)
         record.whenEnded = { [self] error in end(index, error) }
@@ -30,7 +30,7 @@ final class Completions {
         return { record.requestCancel() }
     }
 
-    /// Waits for a task that was created elsewhere. A task that has ended is noted at once.
+    /// Waits for a task that was created elsewhere. If the task has ended already, it is recorded at once.
     func watch<Success: Sendable, Failure: Error>(_ index: Int, _ task: Task<Success, Failure>) {
         _ = start(index, name: "wait", eagerStart: true, SentBody { _ = try await task.value })
     }
@@ -41,9 +41,9 @@ final class Completions {
         if let waiter { loop.settle(waiter, .ready) }
     }
 
-    /// Waits until the next task ends, or ``wake()`` is called. For a task that comes back to the loop.
+    /// Waits until the next task ends or ``wake()`` is called. The waiting task resumes on the loop.
     ///
-    /// - Returns: False if the waiting task was cancelled; later calls ignore that.
+    /// - Returns: false if the waiting task was cancelled; later calls ignore the cancellation.
     func waitForNext(_ record: TaskRecord?) async throws(EventLoopError) -> Bool {
         let token = loop.makeWaiter()
         waiter = token

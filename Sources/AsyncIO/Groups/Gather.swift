@@ -1,13 +1,14 @@
-/// Runs several operations as tasks of the running loop at the same time, and returns their values in the order of the
+/// Runs several operations as concurrent tasks of the running loop, and returns their values in the order of the
 /// arguments. asyncio: `gather`.
 ///
 /// ```swift
 /// let (user, orders) = try await gather({ try await loadUser() }, { try await loadOrders() })
 /// ```
 ///
-/// The first error is thrown at once. The other tasks go on, and what they end with is dropped; ``withLoopTaskGroup(fileID:line:_:)``
-/// cancels and awaits them instead. A cancellation of the caller is handed on to all of them, and is thrown when they have
-/// ended; if they all came to a value nevertheless, the values are returned. Throws `.notRunning` without a running loop.
+/// The first error is thrown at once. The other tasks continue, and their results are discarded;
+/// ``withLoopTaskGroup(fileID:line:_:)`` cancels and awaits them instead. A cancellation of the caller cancels all of
+/// them, and is thrown when they have ended; if they all returned a value nevertheless, the values are returned. Throws
+/// `.notRunning` without a running loop.
 public func gather<each Success>(
     fileID: StaticString = #fileID, line: UInt = #line,
     _ operation: repeat @concurrent @escaping () async throws -> each Success
@@ -23,14 +24,14 @@ public func gather<each Success>(
     return (repeat (each slots).taken())
 }
 
-/// Calls an operation for each element, as tasks of the running loop at the same time, and returns the values in the order of
+/// Calls an operation for each element, as concurrent tasks of the running loop, and returns the values in the order of
 /// the elements.
 ///
 /// ```swift
 /// let pages = try await gather(each: addresses) { address in try await load(address) }
 /// ```
 ///
-/// Everything else is as with ``gather(fileID:line:_:)``.
+/// Everything else is as in ``gather(fileID:line:_:)``.
 public func gather<Elements: Sequence, Success>(
     each elements: Elements, fileID: StaticString = #fileID, line: UInt = #line,
     _ operation: @concurrent @escaping (Elements.Element) async throws -> Success
@@ -43,7 +44,7 @@ public func gather<Elements: Sequence, Success>(
 
 /// Waits for several tasks, and returns their values in the order of the array.
 ///
-/// Everything else is as with ``gather(fileID:line:_:)``: a cancellation of the caller cancels the tasks.
+/// Everything else is as in ``gather(fileID:line:_:)``: a cancellation of the caller cancels the tasks.
 public func gather<Success: Sendable, Failure: Error>(
     _ tasks: [Task<Success, Failure>], fileID: StaticString = #fileID, line: UInt = #line
 ) async throws -> [Success] {
@@ -53,15 +54,15 @@ public func gather<Success: Sendable, Failure: Error>(
     return slots.map { $0.value! }
 }
 
-/// Calls an operation for each element, as tasks of the running loop at the same time, and returns what each ended with, in the
+/// Calls an operation for each element, as concurrent tasks of the running loop, and returns the result of each, in the
 /// order of the elements. asyncio: `gather(return_exceptions=True)`.
 ///
 /// ```swift
 /// for result in try await gatherResults(each: addresses, { address in try await load(address) }) { print(result) }
 /// ```
 ///
-/// Waits for all of them, errors or not. A cancellation of the caller is handed on to all of them, and is thrown when they
-/// have ended, unless they all came to a value. Throws `.notRunning` without a running loop.
+/// Waits for all of them, even if some fail. A cancellation of the caller cancels all of them, and is thrown when they
+/// have ended, unless they all returned a value. Throws `.notRunning` without a running loop.
 public func gatherResults<Elements: Sequence, Success>(
     each elements: Elements, fileID: StaticString = #fileID, line: UInt = #line,
     _ operation: @concurrent @escaping (Elements.Element) async throws -> Success
@@ -71,9 +72,9 @@ public func gatherResults<Elements: Sequence, Success>(
     return gatherResults(slots, try await gathering.run(stopsAtError: false))
 }
 
-/// Waits for several tasks, and returns what each ended with, in the order of the array.
+/// Waits for several tasks, and returns the result of each, in the order of the array.
 ///
-/// Everything else is as with ``gatherResults(each:fileID:line:_:)``: a cancellation of the caller cancels the tasks.
+/// Everything else is as in ``gatherResults(each:fileID:line:_:)``: a cancellation of the caller cancels the tasks.
 public func gatherResults<Success: Sendable, Failure: Error>(
     _ tasks: [Task<Success, Failure>], fileID: StaticString = #fileID, line: UInt = #line
 ) async throws -> [Result<Success, any Error>] {
@@ -82,11 +83,13 @@ public func gatherResults<Success: Sendable, Failure: Error>(
     return gatherResults(slots, try await gathering.run(stopsAtError: false))
 }
 
-/// Where an operation leaves its value. On its loop's thread.
+/// The memory in which an operation stores its value.
+///
+/// - Thread: the loop's.
 private final class GatherSlot<Value> {
     var value: Value?
 
-    /// The value of an operation that has ended with one.
+    /// The value of an operation that has returned one.
     func taken() -> Value { value! }
 }
 
@@ -116,7 +119,7 @@ private struct Gathering: @unchecked Sendable {
     private let site: CallSite
     private let cancel: ((Int) -> Void)?
 
-    /// - Parameter cancel: Cancels the task with that index, if it is not one of this call's own.
+    /// - Parameter cancel: Cancels the task with that index, if it was not created by this call.
     init(_ operations: [SentBody<Void>], _ site: CallSite, cancel: ((Int) -> Void)? = nil) throws(EventLoopError) {
         loop = try getRunningLoop()
         self.operations = operations
@@ -124,7 +127,7 @@ private struct Gathering: @unchecked Sendable {
         self.cancel = cancel
     }
 
-    /// The errors, by index. Throws the first one if it is to stop there.
+    /// Returns the errors by index. If `stopsAtError` is set, throws the first error instead.
     nonisolated(nonsending) func run(stopsAtError: Bool) async throws -> [Int: any Error] {
         try await loop.atHome { record in
             if loop.isClosed { throw EventLoopError.closed }
@@ -148,7 +151,7 @@ private struct Gathering: @unchecked Sendable {
 }
 
 extension Completions {
-    /// The error that came first.
+    /// The error that occurred first.
     fileprivate var firstError: (any Error)? {
         ended.first { errors[$0] != nil }.flatMap { errors[$0] }
     }

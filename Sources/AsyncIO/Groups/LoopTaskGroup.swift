@@ -1,9 +1,9 @@
 /// Tasks of one loop that begin and end together. asyncio: `TaskGroup`.
 ///
-/// ``withLoopTaskGroup(fileID:line:_:)`` creates it. The children may use what is not `Sendable`, each other's objects too: they
-/// all run on the loop's thread.
+/// ``withLoopTaskGroup(fileID:line:_:)`` creates the group. The children may use objects that are not `Sendable`, and
+/// share them, because they all run on the loop's thread. The group itself is not `Sendable`.
 ///
-/// Not `Sendable`. Thread: the loop's.
+/// - Thread: the loop's.
 public final class LoopTaskGroup {
     /// The loop that runs the children.
     public let loop: EventLoop
@@ -30,12 +30,15 @@ public final class LoopTaskGroup {
 
     /// Starts a child on the loop. asyncio: `TaskGroup.create_task`.
     ///
-    /// The scope waits for it. An error other than a cancellation cancels its siblings and the body, and the scope throws it,
-    /// whether or not the returned task is awaited. A child that was cancelled by itself disturbs nobody.
+    /// The group waits for the child. If the child throws an error other than a cancellation, its siblings and the body
+    /// are cancelled, and the group throws the error, whether or not the returned task is awaited. A child that was
+    /// cancelled alone does not affect the others.
     ///
-    /// A group that has failed, was cancelled or has ended refuses children: the returned task fails with `.invalidState`,
-    /// and `operation` is released without being called. A group that has ended reports that to the exception handler, too.
-    /// Parameters are as with `createTask` of the loop.
+    /// A group that has failed, was cancelled or has ended rejects children: the returned task fails with
+    /// `.invalidState`, and `operation` is released without being called. A group that has ended also reports that to
+    /// the exception handler. The parameters are those of `createTask` of the loop.
+    ///
+    /// - Thread: the loop's.
     @discardableResult
     public func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
@@ -55,10 +58,13 @@ public final class LoopTaskGroup {
         }
     }
 
-    /// Starts a child that cannot fail: its value is there without `try`.
+    /// Starts a child that cannot fail, so reading its value needs no `try`.
     ///
-    /// A group that has failed, was cancelled or has ended cannot refuse it, since the task must have a value: it runs as a task that
-    /// is cancelled before its first step. A group that has ended does not wait for it.
+    /// A group that has failed, was cancelled or has ended cannot reject the child, because the task must have a value.
+    /// The child then runs as a task that is cancelled before its first step. A group that has ended does not wait for
+    /// it.
+    ///
+    /// - Thread: the loop's.
     @discardableResult
     public func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
@@ -74,7 +80,8 @@ public final class LoopTaskGroup {
         return task
     }
 
-    /// Whether the group was cancelled, by ``cancel()`` or with the task that waits for it.
+    /// Whether the group was cancelled, by ``cancel()`` or together with the task that waits for it.
+    ///
     /// - Thread: the loop's.
     public var isCancelled: Bool {
         loop.requireOnLoop("LoopTaskGroup.isCancelled")
@@ -83,11 +90,12 @@ public final class LoopTaskGroup {
 
     /// Cancels the children and the body, if they have not ended. asyncio: `TaskGroup.cancel`.
     ///
-    /// Also from within a child or the body. The scope still waits for all of them. It then returns the body's value and swallows
-    /// the cancellation; a body that has no value because it was cancelled makes the scope throw a `CancellationError`,
-    /// unless its type is `Void`.
+    /// A child or the body may call it. The group still waits for all of them. It then returns the body's value, and
+    /// does not throw the cancellation. If the body has no value because it was cancelled, the group throws a
+    /// `CancellationError`, unless the type of the value is `Void`.
     ///
     /// - Returns: Whether there was something to cancel.
+    /// - Thread: the loop's.
     @discardableResult
     public func cancel() -> Bool {
         loop.requireOnLoop("LoopTaskGroup.cancel")
@@ -107,7 +115,7 @@ public final class LoopTaskGroup {
     }
 
     private func refuse<Success>(_ record: TaskRecord, _ refusal: EventLoopError) -> Task<Success, any Error> {
-        if hasEnded { report("A task was refused", refusal, record) }
+        if hasEnded { report("A task group that has ended rejected a task", refusal, record) }
         return Task { throw refusal }
     }
 
@@ -116,7 +124,7 @@ public final class LoopTaskGroup {
         record.whenEnded = { [self, unowned record] error in childEnded(record, error) }
     }
 
-    /// For a child that ended the group in its eager first step, before it could be cancelled itself.
+    /// Cancels a child that ended the group in its eager first step, before it could be cancelled itself.
     private func cancelIfEnding(_ record: TaskRecord) {
         if failure != nil || wasCancelled { record.requestCancel() }
     }
@@ -131,9 +139,9 @@ public final class LoopTaskGroup {
 
     private func fail(_ error: any Error, _ record: TaskRecord) {
         if let failure {
-            if !error.isSame(as: failure) { report("A further error in a task group", error, record) }
+            if !error.isSame(as: failure) { report("Another task of a failed task group failed", error, record) }
         } else if wasCancelledFromOutside {
-            report("An error in a cancelled task group", error, record)
+            report("A task of a cancelled task group failed", error, record)
         } else {
             failure = error
             cancelAll()
@@ -167,9 +175,9 @@ public final class LoopTaskGroup {
         wakeIfDone()
     }
 
-    /// The life of the group, in the task that waits for it. On its loop.
+    /// Runs the group, in the task that waits for it, on the loop's thread.
     ///
-    /// The body runs in a task of its own, because Swift's cancellation cannot be withdrawn.
+    /// The body runs in a separate task, because Swift's cancellation cannot be undone.
     func run<Result>(
         _ operation: SentGroupBody<Result>, _ record: TaskRecord?
     ) async throws -> UncheckedSendable<Result> {
@@ -187,7 +195,7 @@ public final class LoopTaskGroup {
         while !isDone {
             let token = loop.makeWaiter()
             waiter = token
-            // A task that is cancelled is so from then on: its waits would end at once.
+            // A cancelled task remains cancelled, so its later waits would end at once.
             let end = hasSeenCancellation ? await loop.suspendToTheEnd(token) : await loop.suspend(token, record)
             waiter = nil
             if end == .closed { throw EventLoopError.closed }
@@ -201,13 +209,13 @@ public final class LoopTaskGroup {
 
     private func cancelFromOutside() {
         hasSeenCancellation = true
-        // A failure that came first is thrown.
+        // A failure that occurred first is thrown.
         if failure == nil { wasCancelledFromOutside = true }
         wasCancelled = true
         cancelAll()
     }
 
-    /// Throws what the scope throws.
+    /// Throws the error that the group throws, if there is one.
     private func checkOutcome(isVoid: Bool) throws {
         if let failure { throw failure }
         guard let bodyError else {
@@ -218,7 +226,7 @@ public final class LoopTaskGroup {
         if !isSwallowed { throw bodyError }
     }
 
-    /// The value of a body without one. For `Void` only: others have a value, or have thrown.
+    /// Returns the value for a body that was cancelled. Only for `Void`; other bodies have a value or have thrown.
     private static func void<Result>() throws -> Result {
         guard let void = () as? Result else { throw CancellationError() }
         return void
@@ -239,7 +247,7 @@ struct SentGroupBody<Result>: @unchecked Sendable {
 }
 
 extension Error {
-    /// Whether it is most likely the same one, which was passed on by a task that awaited the other.
+    /// Whether this is probably the same error, passed on by a task that awaited the other task.
     fileprivate func isSame(as other: any Error) -> Bool {
         type(of: self) == type(of: other) && String(describing: self) == String(describing: other)
     }

@@ -4,10 +4,10 @@
 /// try await shield { try await save(document) }
 /// ```
 ///
-/// The operation is a task of the running loop. When the caller is cancelled, it gets a `CancellationError` at once, and the
-/// operation goes on; an error that it then ends with goes to the exception handler, since nobody else sees it. A result that
-/// has come by then is returned. The end of the loop cancels the operation like every task. Throws `.notRunning`
-/// without a running loop.
+/// The operation is a task of the running loop. When the caller is cancelled, it gets a `CancellationError` at once,
+/// and the operation continues. If the operation fails later, the error goes to the exception handler, because nothing
+/// else receives it. If the operation has already ended when the caller is cancelled, its result is returned. When the
+/// loop shuts down, the operation is cancelled like every other task. Throws `.notRunning` without a running loop.
 public func shield<Success>(
     fileID: StaticString = #fileID, line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Success
 ) async throws -> Success {
@@ -17,7 +17,7 @@ public func shield<Success>(
 
 /// Waits for a task, and does not cancel it when the caller is cancelled.
 ///
-/// Everything else is as with ``shield(fileID:line:_:)``.
+/// Everything else is as in ``shield(fileID:line:_:)``.
 public func shield<Success: Sendable, Failure: Error>(
     _ task: Task<Success, Failure>, fileID: StaticString = #fileID, line: UInt = #line
 ) async throws -> Success {
@@ -26,7 +26,8 @@ public func shield<Success: Sendable, Failure: Error>(
 
 /// One shielded operation and its caller.
 private final class Shielded<Success>: @unchecked Sendable {
-    // SAFETY: all is touched on the loop's thread, by the operation's task or by the caller, who came there.
+    // SAFETY: everything is accessed on the loop's thread only, by the operation's task or by the caller, which has
+    // hopped there.
     private let loop: EventLoop
     private let record: CreatedTask
     private var value: Success?

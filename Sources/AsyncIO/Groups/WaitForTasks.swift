@@ -1,4 +1,4 @@
-/// What ends a wait for several tasks. asyncio: `ALL_COMPLETED`, `FIRST_COMPLETED`, `FIRST_EXCEPTION`.
+/// The condition that ends a wait for several tasks. asyncio: `ALL_COMPLETED`, `FIRST_COMPLETED`, `FIRST_EXCEPTION`.
 public struct WaitCondition: Sendable, Hashable {
     private enum Kind {
         case all, first, firstError
@@ -6,11 +6,11 @@ public struct WaitCondition: Sendable, Hashable {
 
     private let kind: Kind
 
-    /// The end of the last task.
+    /// All tasks have ended.
     public static let allCompleted = WaitCondition(kind: .all)
-    /// The end of the first task.
+    /// At least one task has ended.
     public static let firstCompleted = WaitCondition(kind: .first)
-    /// The first error of a task, or the end of the last one. A task that was cancelled does not count as one that failed.
+    /// A task has failed, or all tasks have ended. A cancelled task does not count as failed.
     public static let firstError = WaitCondition(kind: .firstError)
 
     fileprivate func isMet(_ completions: Completions, of count: Int) -> Bool {
@@ -23,7 +23,8 @@ public struct WaitCondition: Sendable, Hashable {
     }
 }
 
-/// Waits for tasks, and returns those that have ended and those that have not, each in the order of the array. asyncio: `wait`.
+/// Waits for tasks, and returns those that have ended and those that have not, each in the order of the array. asyncio:
+/// `wait`.
 ///
 /// ```swift
 /// var pending = addresses.map { address in loop.createTask { try await load(address) } }
@@ -34,19 +35,19 @@ public struct WaitCondition: Sendable, Hashable {
 /// }
 /// ```
 ///
-/// It cancels no task, and a time limit that passes is no error. The errors of the tasks are left to those who await them. A
-/// cancellation of the caller ends the wait with a `CancellationError`, and leaves the tasks alone. Throws `.invalidArgument`
-/// for no tasks, and `.notRunning` without a running loop.
+/// The function cancels no task, and an expired time limit is not an error. The errors of the tasks go to the code that
+/// awaits them. A cancellation of the caller ends the wait with a `CancellationError`, and does not affect the tasks.
+/// Throws `.invalidArgument` if there are no tasks, and `.notRunning` without a running loop.
 ///
 /// - Parameters:
-///   - limit: How long to wait; `nil` waits without a limit. Zero or less returns what is there.
-///   - condition: What to wait for.
+///   - limit: The time limit; `nil` sets no limit. With zero or less, the function returns without waiting.
+///   - condition: The condition to wait for.
 public func wait<Success: Sendable, Failure: Error>(
     for tasks: [Task<Success, Failure>], within limit: Duration? = nil, until condition: WaitCondition = .allCompleted,
     fileID: StaticString = #fileID, line: UInt = #line
 ) async throws -> (done: [Task<Success, Failure>], pending: [Task<Success, Failure>]) {
     let loop = try getRunningLoop()
-    if tasks.isEmpty { throw EventLoopError(.invalidArgument, "there is no task to wait for") }
+    if tasks.isEmpty { throw EventLoopError(.invalidArgument, "wait(for:) needs at least one task") }
     let site = CallSite(fileID: fileID, line: line)
     let ended = try await loop.atHome { record in
         if loop.isClosed { throw EventLoopError.closed }
@@ -65,17 +66,17 @@ public func wait<Success: Sendable, Failure: Error>(
     )
 }
 
-/// Waits for a task, and cancels it when that takes longer than `limit`. asyncio: `wait_for`.
+/// Waits for a task, and cancels it if that takes longer than `limit`. asyncio: `wait_for`.
 ///
 /// ```swift
 /// let task = loop.createTask { try await load(address) }
 /// let page = try await wait(for: task, within: .seconds(5))
 /// ```
 ///
-/// Returns when the task has ended in any case. Throws `.timedOut` if the time passed and the task then ended by its cancellation;
-/// a value or another error that it came to is passed on. A limit of zero or less gives the value of a task that has
-/// ended, or cancels it. A cancellation of the caller cancels the task. For a body instead of a task, see
-/// ``withTimeout(_:fileID:line:_:)``. Throws `.notRunning` without a running loop.
+/// Always returns after the task has ended. Throws `.timedOut` if the time limit expired and the task then ended with a
+/// `CancellationError`; a value or another error of the task is passed on. With a limit of zero or less, returns the
+/// value of a task that has already ended, and cancels any other task. A cancellation of the caller cancels the task.
+/// For a body instead of a task, see ``withTimeout(_:fileID:line:_:)``. Throws `.notRunning` without a running loop.
 public func wait<Success: Sendable, Failure: Error>(
     for task: Task<Success, Failure>, within limit: Duration, fileID: StaticString = #fileID, line: UInt = #line
 ) async throws -> Success {
@@ -109,7 +110,7 @@ final class Alarm {
     private let loop: EventLoop
     private var timer: TimerHandle?
 
-    /// - Parameter ring: Called when the limit has passed; at once for a limit of zero or less, never for `nil`.
+    /// - Parameter ring: Called when the limit has expired: at once for a limit of zero or less, never for `nil`.
     init(_ loop: EventLoop, _ limit: Duration?, _ site: CallSite, _ ring: @escaping () -> Void) {
         self.loop = loop
         guard let limit else { return }
@@ -124,7 +125,7 @@ final class Alarm {
         }
     }
 
-    /// Any thread: a sequence may be dropped anywhere.
+    /// Cancels the alarm, on any thread, because a sequence may be released anywhere.
     func cancel() {
         guard let timer, !hasRung else { return }
         if loop.isOnLoop { timer.cancel() } else { _ = try? loop.callSoonThreadsafe { timer.cancel() } }

@@ -1,4 +1,5 @@
-/// Runs `body` with a task group, and waits for all tasks that were created in the group. asyncio: `async with TaskGroup()`.
+/// Runs `body` with a task group, and waits for all tasks that were created in the group. asyncio: `async with
+/// TaskGroup()`.
 ///
 /// ```swift
 /// try run { loop in
@@ -15,15 +16,15 @@
 /// }
 /// ```
 ///
-/// Nothing of the group outlives the call. An error of a child or of the body cancels all others, is thrown when they have ended,
-/// and is thrown as it is. Errors that follow it go to the exception handler, so none is lost; asyncio collects them in an
-/// `ExceptionGroup`, for which Swift's `catch` has no counterpart.
+/// No task of the group outlives the call. An error of a child or of the body cancels all others, and is thrown
+/// unchanged when they have ended. Later errors go to the exception handler, so none is lost; asyncio collects them in
+/// an `ExceptionGroup`, which has no counterpart in Swift's `catch`.
 ///
-/// A cancellation of the calling task cancels the children and the body, and a `CancellationError` is thrown; a value that the
-/// body came to nevertheless is returned, unless a child was cut off. Errors of children that follow the cancellation go to
-/// the exception handler.
+/// A cancellation of the calling task cancels the children and the body, and a `CancellationError` is thrown. If the
+/// body returned a value nevertheless, the value is returned, unless a child was cancelled. Errors of children after
+/// the cancellation go to the exception handler.
 ///
-/// Needs a running loop, or throws `.notRunning`. The body runs on that loop in a task of its own.
+/// The body runs on the running loop, in a separate task. Throws `.notRunning` without a running loop.
 @discardableResult
 public func withLoopTaskGroup<Result>(
     fileID: StaticString = #fileID, line: UInt = #line, _ body: @concurrent (LoopTaskGroup) async throws -> Result
@@ -32,7 +33,7 @@ public func withLoopTaskGroup<Result>(
     return try await withoutActuallyEscaping(body, do: call.run)
 }
 
-/// `withLoopTaskGroup` between its two parts; a method, so that the body can be passed on as escaping.
+/// A call of `withLoopTaskGroup`. It is a type with a method so that the body can be passed on as escaping.
 private struct GroupCall<Result> {
     let loop: EventLoop
     let site: CallSite
@@ -40,7 +41,8 @@ private struct GroupCall<Result> {
     nonisolated(nonsending) func run(
         _ body: @concurrent @escaping (LoopTaskGroup) async throws -> Result
     ) async throws -> Result {
-        // SAFETY: the caller is suspended until the body's task has ended: one of the two uses what it captures.
+        // SAFETY: the caller is suspended until the body's task has ended, so only one of them uses what the body
+        // captures.
         let sent = SentGroupBody(call: body)
         return try await loop.atHome { record in
             if loop.isClosed { throw EventLoopError.closed }

@@ -2,9 +2,9 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// Warnings go beside the exception handler, so that nobody counts them as errors.
+/// Warnings do not go to the exception handler, so that they are not counted as errors.
 extension EventLoop {
-    /// The loop's thread, in debug mode.
+    /// Passes a warning to the handler. Called on the loop's thread, or by the loop's `deinit`.
     final func warn(_ warning: LoopWarning) {
         if let handler = core.pointee.debug.options.warningHandler { return handler(warning) }
         var text = "asyncio: warning: \(warning)\n"
@@ -13,7 +13,7 @@ extension EventLoop {
 }
 
 extension EventLoop {
-    /// In debug mode, once per function.
+    /// Warns of a hop, once per function. Called in debug mode only.
     @inline(never)
     final func warnOfHop(_ function: StaticString) {
         guard core.pointee.debug.reportedHops.insert("\(function)").inserted else { return }
@@ -23,7 +23,9 @@ extension EventLoop {
         } else if #available(macOS 26, *), let name = Task.name {
             who = "task '\(name)'"
         }
-        warn(LoopWarning(.hop, "\(function) was called off its event loop by \(who), which had to hop there and back"))
+        warn(
+            LoopWarning(
+                .hop, "\(function) was called off its loop's thread by \(who); the task hopped to the loop and back"))
     }
 
     @inline(never)
@@ -31,11 +33,12 @@ extension EventLoop {
         warn(
             LoopWarning(
                 .closedDescriptor,
-                "Descriptor \(descriptor.rawValue) was closed while it was watched, and a duplicate of it is open elsewhere; "
-                    + "call removeReader and removeWriter, or sockClose, before it is closed"))
+                "Descriptor \(descriptor.rawValue) was closed while the loop watched it, and a duplicate of it is open; "
+                    + "the loop registered its other descriptors again. "
+                    + "Call removeReader and removeWriter, or sockClose, before closing a descriptor"))
     }
 
-    /// In debug mode. asyncio: `_getaddrinfo_debug`.
+    /// Warns of a slow lookup in debug mode. asyncio: `_getaddrinfo_debug`.
     final func warnOfLookup(of host: String, since began: LoopInstant) {
         guard core.pointee.debug.isOn else { return }
         let duration = began.duration(to: now)
@@ -44,7 +47,7 @@ extension EventLoop {
             LoopWarning(.slowLookup, "Resolving '\(host)' took \(duration.inSeconds) seconds", duration: duration))
     }
 
-    /// In debug mode, when the loop is closed: what it still has to free itself.
+    /// Warns of the sources that are still open when the loop is closed. Called in debug mode only.
     final func warnOfOpenSources() {
         for name in core.pointee.sources.names {
             guard let source = core.pointee.sources[name]?.pointee, source.isLeftOpen else { continue }
@@ -55,9 +58,9 @@ extension EventLoop {
         }
     }
 
-    /// From `deinit`: nobody else has the loop any more.
+    /// Called by `deinit`, when nothing else references the loop.
     final func warnIfUnclosed() {
         guard core.pointee.debug.isOn, let origin, !isClosed else { return }
-        warn(LoopWarning(.unclosed, "an event loop was dropped without close()", callSite: origin))
+        warn(LoopWarning(.unclosed, "an event loop was released without close()", callSite: origin))
     }
 }

@@ -1,12 +1,13 @@
 import CAsyncIO
 import Synchronization
 
-/// Errors of callbacks and protocols end up here and never end the loop.
+/// Handling of uncaught errors. Errors of callbacks and protocols never stop the loop.
 extension EventLoop {
     public typealias ExceptionHandler = (EventLoop, ExceptionContext) throws -> Void
 
-    /// The handler of errors that no one catches; `nil` means the default handler, which writes to standard error.
+    /// The handler of uncaught errors; `nil` means the default handler, which writes to standard error.
     /// asyncio: `get_exception_handler`, `set_exception_handler`.
+    ///
     /// - Thread: the loop's.
     public final var exceptionHandler: ExceptionHandler? {
         get {
@@ -15,28 +16,28 @@ extension EventLoop {
         }
         set {
             requireOnLoop("exceptionHandler")
-            // What the former one captured may set this again when it is released.
+            // Objects that the former handler captured may set this again when they are released.
             let former = core.pointee.exceptionHandler.take()
             core.pointee.exceptionHandler = newValue
             withExtendedLifetime(former) {}
         }
     }
 
-    /// Reports an error to the exception handler: at once on the loop's thread, in its next iteration from another thread.
-    /// asyncio: `call_exception_handler`.
+    /// Reports an error to the exception handler: at once on the loop's thread, in the next iteration from another
+    /// thread. asyncio: `call_exception_handler`.
     ///
-    /// An error that the handler throws goes to the default handler. If the loop is closed before its next iteration, the close
-    /// calls the handler. A report from another thread to a closed loop goes to the default handler.
+    /// An error that the handler throws goes to the default handler. If the loop is closed before its next iteration,
+    /// the close calls the handler. A report from another thread to a closed loop goes to the default handler.
     ///
-    /// - Thread: any. Hence the context is `sending`: its ``ExceptionContext/protocol`` must not be in use elsewhere. What a
-    ///   protocol's own functions throw is reported with the protocol.
+    /// - Thread: any. Therefore the context is `sending`: its ``ExceptionContext/protocol`` must not be used elsewhere.
+    ///   Errors that a protocol's own functions throw are reported with the protocol.
     public final func callExceptionHandler(_ context: sending ExceptionContext) {
         report(context)
     }
 
-    /// Reports an error to the exception handler. For the library: what the context names belongs to the loop.
+    /// Reports an error of the library to the exception handler. The objects in the context belong to the loop.
     final func report(_ context: ExceptionContext) {
-        // Not `isOnLoop`: before the first run, another thread may begin it at any moment.
+        // Not `isOnLoop`, because before the first run another thread may begin it at any moment.
         guard isRunningHere || isOwnedHere else { return reportLater(context) }
         core.pointee.unhandledErrors += 1
         guard let handler = core.pointee.exceptionHandler else { return defaultExceptionHandler(context) }
@@ -48,19 +49,21 @@ extension EventLoop {
         }
     }
 
-    /// Writes the report to standard error, in one line. Any thread. asyncio: `default_exception_handler`.
+    /// Writes the report to standard error, as one line. asyncio: `default_exception_handler`.
+    ///
+    /// - Thread: any.
     public final func defaultExceptionHandler(_ context: ExceptionContext) {
         context.writeToStandardError()
     }
 
-    /// Reports what was called on a closed loop and cannot throw. Once per loop.
+    /// Reports a call on a closed loop by a function that cannot throw, once per loop.
     final func reportUseAfterClose(_ function: StaticString) {
         if hasReportedUseAfterClose.exchange(true, ordering: .relaxed) { return }
         report(
-            ExceptionContext(message: "\(function) on a closed event loop", error: EventLoopError.closed))
+            ExceptionContext(message: "\(function) was ignored", error: EventLoopError.closed))
     }
 
-    /// Calls `body`; reports what it throws.
+    /// Calls `body`, and reports the error that it throws.
     @inline(__always)
     final func callReporting(_ site: @autoclosure () -> CallSite, _ body: () throws -> Void) {
         do {
@@ -73,7 +76,7 @@ extension EventLoop {
 
 extension ExceptionContext {
     func writeToStandardError() {
-        // A standard error that cannot be written to leaves nobody to tell, and is no reason to end.
+        // If standard error cannot be written to, there is nowhere to report that, and no reason to end.
         var text = "asyncio: \(self)\n"
         text.withUTF8 { aio_write_error($0.baseAddress!, $0.count) }
     }

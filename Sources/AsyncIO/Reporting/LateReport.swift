@@ -1,9 +1,9 @@
 /// A report on its way to the exception handler, from another thread or from a `deinit`.
 ///
-/// SAFETY: what is not `Sendable` in a context belongs to the loop's thread, which alone uses it.
+/// SAFETY: objects in the context that are not `Sendable` belong to the loop's thread, and only that thread uses them.
 private final class LateReport: LoopMessage, @unchecked Sendable {
     private let context: ExceptionContext
-    /// Weak: a message does not keep the loop that it waits for.
+    /// Weak, so that the message does not retain the loop that it is queued on.
     private weak var loop: EventLoop?
 
     init(_ context: ExceptionContext, of loop: EventLoop) {
@@ -15,14 +15,17 @@ private final class LateReport: LoopMessage, @unchecked Sendable {
         loop.report(context)
     }
 
-    /// The loop is being closed, by this thread, and its handler still there; or it was dropped without a close.
+    /// Called when this thread closes the loop, whose handler is still set, or when the loop was released without a
+    /// close.
     override func discard() {
         if let loop { loop.report(context) } else { context.writeToStandardError() }
     }
 }
 
 extension EventLoop {
-    /// Reports when the handler can be called: any thread, at any moment.
+    /// Reports the error when the handler can be called.
+    ///
+    /// - Thread: any.
     @inline(never)
     final func reportLater(_ context: ExceptionContext) {
         if post(LateReport(context, of: self)) { return }

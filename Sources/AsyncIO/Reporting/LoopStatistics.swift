@@ -1,29 +1,32 @@
 import Synchronization
 
-/// What a loop holds and has done, in numbers.
+/// Counters of what a loop contains and has done.
 public struct LoopStatistics: Sendable, Equatable {
-    /// Callbacks and timers that wait.
+    /// The number of scheduled callbacks and timers.
     public var callbacks = 0
-    /// Entries of the timer heap; cancelled timers count until they are removed.
+    /// The number of entries of the timer heap, including cancelled timers that have not been removed yet.
     public var timers = 0
-    /// Tasks that wait in an operation of this loop.
+    /// The number of tasks that wait in an operation of this loop.
     public var waitingTasks = 0
-    /// Tasks that the loop started and that have not ended.
+    /// The number of tasks that the loop has started and that have not ended.
     public var tasks = 0
-    /// Transports, servers and watchers.
+    /// The number of transports, servers and watchers.
     public var sources = 0
-    /// Errors that went to the exception handler, since the loop was made.
+    /// The number of errors that went to the exception handler since the loop was created.
     public var unhandledErrors = 0
-    /// Operations that were begun off the loop and had to hop, since the loop was made. Each costs two thread hops.
+    /// The number of operations that were called off the loop and hopped, since the loop was created. Each costs two
+    /// thread switches.
     public var hops = 0
-    /// Suspensions in operations of this loop, since it was made.
+    /// The number of suspensions in operations of this loop, since it was created.
     public var suspensions = 0
-    /// Iterations of the loop, since it was made. Each waits at most once in the kernel.
+    /// The number of iterations since the loop was created. Each waits at most once in the kernel.
     public var ticks = 0
 }
 
 extension EventLoop {
-    /// What the loop holds. The loop's thread.
+    /// The current counters of the loop.
+    ///
+    /// - Thread: the loop's.
     public final var statistics: LoopStatistics {
         requireOnLoop("statistics")
         return LoopStatistics(

@@ -1,19 +1,21 @@
-/// Something that a loop holds, for the reports of tests.
+/// A piece of work that is pending on a loop, for the reports of tests.
 package struct PendingWork {
-    /// What it is and where it was scheduled or created.
+    /// What it is, and where it was scheduled or created.
     package let text: String
     /// What could still end it.
     package let endedBy: EndingCause
 }
 
 extension EventLoop {
-    /// The callbacks, timers, tasks, connections, servers and watchers of the loop, each once. The loop's thread.
+    /// The callbacks, timers, tasks, connections, servers and watchers of the loop, each once.
+    ///
+    /// - Thread: the loop's.
     package final var pendingWork: [PendingWork] {
         requireOnLoop("pendingWork")
         var work: [PendingWork] = []
         for name in core.pointee.callbacks.names {
             guard let callback = core.pointee.callbacks[name]?.pointee else { continue }
-            // What wakes a task is not listed: the task is.
+            // A callback that resumes a task is not listed, because the task is.
             guard callback.body != nil else { continue }
             let isRepeating = callback.repeatingTimer != nil
             let kind = isRepeating ? "a repeating timer" : callback.isTimer ? "a timer" : "a callback"

@@ -1,8 +1,8 @@
 import AsyncIOSystem
 
-/// Debug mode's way through the queue: the clock is read between two entries.
+/// Debug mode's way of running the ready queue, which reads the clock between two entries.
 extension EventLoop {
-    /// What ran, for a report: noted before it runs, put into words only if it was slow.
+    /// What ran. It is recorded before it runs, and described in words only if it was slow.
     private enum Subject {
         case callback(CallSite?)
         case source(EventSource, CallSite?)
@@ -10,7 +10,7 @@ extension EventLoop {
         case other(StaticString)
     }
 
-    /// As the plain loop of `runOnce()`.
+    /// Does what the plain loop in `runOnce()` does.
     @inline(never)
     final func runQueuedMeasuring(_ executor: UnownedTaskExecutor) {
         var remaining = core.pointee.ready.count
@@ -25,7 +25,7 @@ extension EventLoop {
         core.pointee.debug.begunTask = nil
     }
 
-    /// Runs one entry. When it ended.
+    /// Runs one entry, and returns the instant at which it ended.
     private final func runMeasuring(
         _ word: LoopWord, isDeferred: Bool, since began: LoopInstant, _ executor: UnownedTaskExecutor
     ) -> LoopInstant {
@@ -34,7 +34,7 @@ extension EventLoop {
         core.pointee.debug.begunTask = nil
         if case .source(let source, _) = subject, isDeferred || bytesBefore > source.reservedBytes {
             source.isQueued = false
-            // The task that goes on at once is what may be slow, and has a name.
+            // The task that continues at once is what may be slow, and it has a name.
             if let job = isDeferred ? runDeferred(source) : source.run() {
                 if let record = record(at: LoopWord(.taskJob, job: job)) { subject = .task(record) }
                 job.runSynchronously(on: executor)
@@ -73,7 +73,8 @@ extension EventLoop {
         }
     }
 
-    /// The record of the task that a job or a continuation is of. Both are the task's address, as is its identity.
+    /// Returns the record of the task that a job or a continuation belongs to. Both are the address of the task, which
+    /// is also its identity.
     private final func record(at word: LoopWord) -> TaskRecord? {
         core.pointee.runningTasks[TaskIdentity(of: word.job)]
     }
@@ -90,13 +91,13 @@ extension EventLoop {
             site = madeAt
             words = source.label
         case .task(let record):
-            // One that has just begun was not known before.
+            // A task that has just begun was not known before.
             let task = record?.info ?? core.pointee.debug.begunTask
             site = task?.createdAt
             words = task?.name.map { "a step of task '\($0)'" } ?? "a step of a task"
         case .other(let text): words = "\(text)"
         }
-        // In asyncio's words.
+        // The wording is asyncio's.
         let message = "Executing \(words) took \(duration.inSeconds) seconds"
         warn(LoopWarning(.slowCallback, message, callSite: site, duration: duration))
     }

@@ -1,6 +1,6 @@
 import CAsyncIO
 
-/// The policy of asyncio's default: a context is a thread. asyncio: `DefaultEventLoopPolicy`.
+/// asyncio's default policy, in which a context is a thread. asyncio: `DefaultEventLoopPolicy`.
 ///
 /// A thread's loop is released when the thread ends. Subclasses restate `@unchecked Sendable`:
 ///
@@ -17,18 +17,22 @@ import CAsyncIO
 open class DefaultEventLoopPolicy: EventLoopPolicy, @unchecked Sendable {
     private let loopFactory: (@Sendable () throws -> EventLoop)?
 
-    /// - Parameter loopFactory: Makes the loops; by default, ``LoopKind/auto`` does.
+    /// - Parameter loopFactory: Creates the loops; by default, ``LoopKind/auto`` does.
     public init(loopFactory: (@Sendable () throws -> EventLoop)? = nil) {
         self.loopFactory = loopFactory
     }
 
-    /// A policy whose loops are all of one kind. Where the system lacks the kind, making a loop throws `.unsupported`.
+    /// Creates a policy whose loops are all of one kind. If the system lacks the kind, creating a loop throws
+    /// `.unsupported`.
     public convenience init(kind: LoopKind) {
         self.init(loopFactory: { try kind.makeLoop() })
     }
 
-    /// The thread's loop. On the main thread one is made at the first call, by ``newEventLoop()`` and ``setEventLoop(_:)``,
-    /// unless `setEventLoop` was called there before; on others, and after `setEventLoop(nil)`, it throws `.noCurrentLoop`.
+    /// Returns the calling thread's loop.
+    ///
+    /// On the main thread, the first call creates a loop with ``newEventLoop()`` and ``setEventLoop(_:)``, unless
+    /// `setEventLoop` was called there before. On other threads, and after `setEventLoop(nil)`, it throws
+    /// `.noCurrentLoop`.
     open func getEventLoop() throws -> EventLoop {
         if ThreadContext.current[self] == nil, aio_is_main_thread() { setEventLoop(try newEventLoop()) }
         return try loopOfThread()
@@ -42,7 +46,7 @@ open class DefaultEventLoopPolicy: EventLoopPolicy, @unchecked Sendable {
         try loopFactory?() ?? LoopKind.auto.makeLoop()
     }
 
-    /// What was set for this thread. Throws `.noCurrentLoop`.
+    /// Returns the loop that was set for the calling thread. Throws `.noCurrentLoop` if there is none.
     final func loopOfThread() throws(EventLoopError) -> EventLoop {
         guard let loop = ThreadContext.current[self]?.loop else { throw .noCurrentLoop(thread: ThreadContext.name) }
         return loop
@@ -50,11 +54,11 @@ open class DefaultEventLoopPolicy: EventLoopPolicy, @unchecked Sendable {
 }
 
 extension DefaultEventLoopPolicy {
-    /// Loops over readiness, on the system's best selector. asyncio: `WindowsSelectorEventLoopPolicy`.
+    /// A policy whose loops use readiness, with the system's best selector. asyncio: `WindowsSelectorEventLoopPolicy`.
     public static let selector = DefaultEventLoopPolicy(loopFactory: { try SelectorEventLoop() })
 
-    /// Loops over completion. Making one throws `.unsupported` where there is no proactor.
-    /// asyncio: `WindowsProactorEventLoopPolicy`.
+    /// A policy whose loops use completion. Creating a loop throws `.unsupported` if there is no proactor. asyncio:
+    /// `WindowsProactorEventLoopPolicy`.
     public static let proactor = DefaultEventLoopPolicy(loopFactory: { try completionKind.makeLoop() })
 
     private static var completionKind: LoopKind {
@@ -66,15 +70,17 @@ extension DefaultEventLoopPolicy {
     }
 }
 
-/// The policy of asyncio since Python 3.14: a thread has the loop that was set there, and none is made for it.
+/// The policy of asyncio since Python 3.14: a thread has the loop that was set there, and the policy creates none for
+/// it.
 open class StrictEventLoopPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
-    /// The loop that was set for this thread. Throws `.noCurrentLoop`, on the main thread too.
+    /// Returns the loop that was set for the calling thread. Throws `.noCurrentLoop` if there is none, on the main
+    /// thread too.
     open override func getEventLoop() throws -> EventLoop {
         try loopOfThread()
     }
 }
 
-/// What policies keep per thread; freed when the thread ends.
+/// The state of all policies for one thread, which is freed when the thread ends.
 private final class ThreadContext {
     struct Entry {
         weak var policy: DefaultEventLoopPolicy?
@@ -84,11 +90,12 @@ private final class ThreadContext {
 
     private var entries: [ObjectIdentifier: Entry] = [:]
 
-    /// What was set for a policy that is gone is not its successor's at the same address.
+    /// The check of the address ensures that an entry of a released policy is not taken for one of a new policy at the
+    /// same address.
     subscript(policy: DefaultEventLoopPolicy) -> Entry? {
         get { entries[ObjectIdentifier(policy)].flatMap { $0.policy === policy ? $0 : nil } }
         set {
-            // Loops are released when this is in order again: their end may set one.
+            // Loops are released when the entries are consistent again, because releasing a loop may set another one.
             let former = entries
             entries = entries.filter { $0.value.policy != nil }
             entries[ObjectIdentifier(policy)] = newValue
@@ -102,10 +109,10 @@ private final class ThreadContext {
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// The calling thread's.
+    /// The context of the calling thread.
     static var current: ThreadContext {
         if let existing = aio_thread_context_get() {
-            // SAFETY: set below, and released by the thread's end only.
+            // SAFETY: set below, and released only when the thread ends.
             return Unmanaged<ThreadContext>.fromOpaque(existing).takeUnretainedValue()
         }
         let context = ThreadContext()

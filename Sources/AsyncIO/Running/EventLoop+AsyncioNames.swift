@@ -1,11 +1,11 @@
-/// The accessors of asyncio's event loop under their own names. Each stands beside a property, which is the usual form.
+/// The accessors of asyncio's event loop under asyncio's names. The usual form of each is a property.
 ///
 /// - Thread: the loop's.
 extension EventLoop {
     /// Returns ``exceptionHandler``. asyncio: `get_exception_handler`.
     public final func getExceptionHandler() -> ExceptionHandler? { exceptionHandler }
 
-    /// Sets ``exceptionHandler``; `nil` restores the default one. asyncio: `set_exception_handler`.
+    /// Sets ``exceptionHandler``; `nil` restores the default handler. asyncio: `set_exception_handler`.
     public final func setExceptionHandler(_ handler: ExceptionHandler?) { exceptionHandler = handler }
 
     /// Returns ``taskFactory``. asyncio: `get_task_factory`.
@@ -17,6 +17,6 @@ extension EventLoop {
     /// Returns whether debug mode is on: ``DebugOptions/isEnabled``. asyncio: `get_debug`.
     public final func getDebug() -> Bool { debug.isEnabled }
 
-    /// Switches debug mode on or off: ``DebugOptions/isEnabled``. asyncio: `set_debug`.
+    /// Turns debug mode on or off: ``DebugOptions/isEnabled``. asyncio: `set_debug`.
     public final func setDebug(_ isEnabled: Bool) { debug.isEnabled = isEnabled }
 }

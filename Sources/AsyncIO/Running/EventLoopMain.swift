@@ -10,19 +10,20 @@ import CAsyncIO
 /// }
 /// ```
 ///
-/// The program ends as a command-line tool should: with status 0, or with a line on standard error and status 1 if `main`
-/// throws, and by SIGINT after a Ctrl-C that ended `main`, as told at ``run(isDebug:loopFactory:fileID:line:_:)``.
+/// The program ends as a command-line tool should: with status 0; with a message on standard error and status 1 if
+/// `main` throws; and by SIGINT after a Ctrl-C that ended `main`, as described in
+/// ``run(isDebug:loopFactory:fileID:line:_:)``.
 public protocol EventLoopMain: SendableMetatype {
-    /// The program. What it leaves on the loop is cancelled and awaited when it returns.
+    /// Runs the program. When it returns, the tasks that remain on the loop are cancelled and awaited.
     static func main(on loop: EventLoop) async throws
-    /// Makes the program's loop; by default, the process's policy does.
+    /// Creates the program's loop; by default, the process's policy does.
     static func makeLoop() throws -> EventLoop
 }
 
 extension EventLoopMain {
     public static func makeLoop() throws -> EventLoop { try newEventLoop() }
 
-    /// Called by the program's start.
+    /// Starts the program.
     @available(*, noasync, message: "EventLoopMain.main() blocks its thread; it is the start of the program")
     public static func main() {
         do {

@@ -1,21 +1,26 @@
-/// Decides which loop a context has, and how loops are made. asyncio: `AbstractEventLoopPolicy`.
+/// Decides which loop a context has, and how loops are created. asyncio: `AbstractEventLoopPolicy`.
 ///
-/// Derive from ``DefaultEventLoopPolicy`` to change one of these only.
+/// To change only one of these functions, derive from ``DefaultEventLoopPolicy``.
 public protocol EventLoopPolicy: AnyObject, Sendable {
-    /// The loop of the current context. Throws `.noCurrentLoop` if there is none and none is made. asyncio: `get_event_loop`.
+    /// Returns the loop of the current context. Throws `.noCurrentLoop` if there is none and none is created. asyncio:
+    /// `get_event_loop`.
     ///
-    /// Within a running loop the function of the module does not ask the policy.
+    /// Within a running loop, the module's function of this name returns the running loop without calling the policy.
     func getEventLoop() throws -> EventLoop
-    /// Makes `loop` the one of the current context; `nil` takes it away. The former one is not closed. asyncio: `set_event_loop`.
+    /// Sets the loop of the current context; `nil` removes it. The former loop is not closed. asyncio:
+    /// `set_event_loop`.
     func setEventLoop(_ loop: EventLoop?)
-    /// Makes a loop and sets it nowhere. asyncio: `new_event_loop`.
+    /// Creates a loop without setting it. asyncio: `new_event_loop`.
     func newEventLoop() throws -> EventLoop
 }
 
 /// The policy of the process.
 private let processPolicy = Locked<(any EventLoopPolicy)?>(nil)
 
-/// The policy of the process; a ``DefaultEventLoopPolicy``, if none was set. Any thread. asyncio: `get_event_loop_policy`.
+/// Returns the policy of the process, which is a ``DefaultEventLoopPolicy`` if none was set. asyncio:
+/// `get_event_loop_policy`.
+///
+/// - Thread: any.
 public func getEventLoopPolicy() -> any EventLoopPolicy {
     processPolicy.withLock { policy in
         if let policy { return policy }
@@ -25,8 +30,10 @@ public func getEventLoopPolicy() -> any EventLoopPolicy {
     }
 }
 
-/// Sets the policy of the process; `nil` restores the default. Loops that exist live on. Any thread.
-/// asyncio: `set_event_loop_policy`.
+/// Sets the policy of the process; `nil` restores the default. Existing loops are not affected. asyncio:
+/// `set_event_loop_policy`.
+///
+/// - Thread: any.
 public func setEventLoopPolicy(_ policy: (any EventLoopPolicy)?) {
     // The former policy is released outside the lock.
     let former = processPolicy.withLock { current in
@@ -36,17 +43,17 @@ public func setEventLoopPolicy(_ policy: (any EventLoopPolicy)?) {
     _ = former
 }
 
-/// The running loop of this thread, or else the one that the policy gives. asyncio: `get_event_loop`.
+/// Returns the running loop of this thread, or else the policy's loop. asyncio: `get_event_loop`.
 public func getEventLoop() throws -> EventLoop {
     try runningLoop ?? getEventLoopPolicy().getEventLoop()
 }
 
-/// Makes `loop` the one of the current context, by the policy. asyncio: `set_event_loop`.
+/// Sets the loop of the current context through the policy. asyncio: `set_event_loop`.
 public func setEventLoop(_ loop: EventLoop?) {
     getEventLoopPolicy().setEventLoop(loop)
 }
 
-/// Makes a loop, by the policy, and sets it nowhere. asyncio: `new_event_loop`.
+/// Creates a loop through the policy, without setting it. asyncio: `new_event_loop`.
 public func newEventLoop() throws -> EventLoop {
     try getEventLoopPolicy().newEventLoop()
 }

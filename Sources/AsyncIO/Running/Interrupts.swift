@@ -2,15 +2,15 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// Ctrl-C during one run on the main thread: the first cancels the main task, the second ends the process.
+/// Ctrl-C during one run on the main thread: the first one cancels the main task, the second one ends the process.
 ///
-/// Only if nobody else wants the signal: not where it is ignored, or has a handler already. A handler that is added to a
-/// loop meanwhile gets it instead.
+/// It applies only if SIGINT is not used otherwise: not if the signal is ignored or already has a handler. A handler
+/// that is added to a loop during the run gets the signal instead.
 struct InterruptWatch: ~Copyable {
     private let loop: EventLoop
     private let source: InterruptSource
 
-    /// Begins, within the loop's run. `nil` off the main thread, and where somebody else wants the signal.
+    /// Begins the watch, within the loop's run. Returns `nil` off the main thread, and if SIGINT is used otherwise.
     static func begin(on loop: EventLoop, cancel: @escaping () -> Bool) throws(Errno) -> InterruptWatch? {
         guard aio_is_main_thread(), let waker = loop.inbox.waker else { return nil }
         let source = InterruptSource(waker: waker, cancel: cancel)
@@ -21,7 +21,7 @@ struct InterruptWatch: ~Copyable {
         return InterruptWatch(loop: loop, source: source)
     }
 
-    /// Ends, after the loop's run, and restores what the signal did before.
+    /// Ends the watch, after the loop's run, and restores the former disposition of the signal.
     consuming func end() -> Outcome {
         let count = SignalRegistry.change { aio_interrupt_release() }
         loop.core.pointee.interrupt = nil
@@ -31,16 +31,16 @@ struct InterruptWatch: ~Copyable {
 
     enum Outcome {
         case none
-        /// The main task was asked to end.
+        /// The main task was cancelled.
         case cancelledTask
-        /// The main task had ended before it could be asked.
+        /// The main task had ended before it could be cancelled.
         case cameTooLate
     }
 }
 
-/// Cancels the main task after the first Ctrl-C. The signal's handler wakes the loop by the loop's own waker.
+/// Cancels the main task after the first Ctrl-C. The signal handler wakes the loop through the loop's waker.
 final class InterruptSource: WakeUpObserver {
-    /// Held for the handler, which writes to its descriptor until the watch ends.
+    /// Retained for the signal handler, which writes to the waker's descriptor until the watch ends.
     private let waker: Waker
     private let cancel: () -> Bool
     private var hasSeen = false
@@ -51,11 +51,11 @@ final class InterruptSource: WakeUpObserver {
         self.cancel = cancel
     }
 
-    /// The loop has been woken, perhaps by the signal.
+    /// Called after the loop has been woken, possibly by the signal.
     override func check() {
         if hasSeen || aio_interrupt_count() == 0 { return }
         hasSeen = true
-        // Not if the main task has ended in this very tick.
+        // Not if the main task has ended in this iteration.
         if cancel() { hasCancelled = true }
     }
 }

@@ -2,26 +2,18 @@ import AsyncIOSystem
 package import Selectors
 import SystemPackage
 
-/// A kind of event loop, by the name of its back end.
+/// A kind of event loop, named after its back end.
 public enum LoopKind: String, Sendable, CaseIterable {
-    /// The best one that this system allows.
+    /// The best kind that this system allows.
     case auto
     case epoll, poll, select, kqueue
     case ioUring = "io_uring"
     case iocp
 
-    /// The kinds that this system and this version have, best first.
-    public static var available: [LoopKind] {
-        #if os(Linux)
-        [.epoll, .poll, .select]
-        #elseif os(macOS) || os(FreeBSD) || os(OpenBSD)
-        [.kqueue, .poll, .select]
-        #else
-        [.poll, .select]
-        #endif
-    }
+    /// The kinds that this system and this version support, best first.
+    public static var available: [LoopKind] { DefaultSelector.candidates.compactMap { LoopKind(rawValue: $0.name) } }
 
-    /// Makes a loop of this kind. Throws `.unsupported` where the system lacks it, or what the loop's `init` throws.
+    /// Creates a loop of this kind. Throws `.unsupported` if the system lacks it, and what the loop's `init` throws.
     public func makeLoop(
         clock: EventLoopClock = .system, fileID: StaticString = #fileID, line: UInt = #line
     ) throws -> EventLoop {
@@ -32,19 +24,13 @@ public enum LoopKind: String, Sendable, CaseIterable {
         }
     }
 
-    /// Creates the selector of this kind of loop, for loops that wrap it. Throws as `makeLoop`, and an `Errno`.
+    /// Creates the selector of this kind of loop, for loops that wrap it. Throws as `makeLoop` does, and an `Errno`.
     package func makeSelector() throws -> any BaseSelector {
-        switch self {
-        case .auto: return try DefaultSelector.make()
-        #if os(Linux)
-        case .epoll: return try EpollSelector()
-        #elseif os(macOS) || os(FreeBSD) || os(OpenBSD)
-        case .kqueue: return try KqueueSelector()
-        #endif
-        case .poll: return PollSelector()
-        case .select: return SelectSelector()
-        default: throw EventLoopError.unsupported(feature: "the event loop '\(rawValue)'", platform: Self.platformName)
+        if self == .auto { return try DefaultSelector.make() }
+        guard let candidate = DefaultSelector.candidates.first(where: { $0.name == rawValue }) else {
+            throw EventLoopError.unsupported(feature: "the event loop '\(rawValue)'", platform: Self.platformName)
         }
+        return try candidate.make()
     }
 
     private static var platformName: String {

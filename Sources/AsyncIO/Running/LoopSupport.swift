@@ -1,22 +1,22 @@
 import AsyncIOSystem
 
-/// What one kind of loop can do for a program on this system: a row of the table that `aio loops` prints.
+/// Whether this system supports one kind of loop: a row of the table that `aio loops` prints.
 public struct LoopSupport: Sendable, Hashable {
-    /// How a loop learns of input and output.
+    /// How a loop performs input and output.
     public enum Family: String, Sendable, Hashable {
-        /// It is told that a call would not block, and calls: a `SelectorEventLoop`.
+        /// The loop waits until a call would not block, and then makes the call: a `SelectorEventLoop`.
         case readiness
-        /// It hands the call to the system and is told when it is done: a `ProactorEventLoop`.
+        /// The loop submits the operation and waits for its completion: a `ProactorEventLoop`.
         case completion
     }
 
     public var kind: LoopKind
     public var family: Family
-    /// Whether ``LoopKind/makeLoop(clock:fileID:line:)`` makes one, here and now.
+    /// Whether ``LoopKind/makeLoop(clock:fileID:line:)`` can create such a loop in this process.
     public var isAvailable: Bool
-    /// Whether `LoopKind.auto` is this one.
+    /// Whether `LoopKind.auto` chooses this kind.
     public var isDefault: Bool
-    /// Why it is available or not, in a few words.
+    /// Why the kind is available or not, in a few words.
     public var reason: String
 
     public init(kind: LoopKind, family: Family, isAvailable: Bool, isDefault: Bool, reason: String) {
@@ -29,8 +29,8 @@ public struct LoopSupport: Sendable, Hashable {
 }
 
 extension LoopKind {
-    /// Every kind that this library knows, but for `auto`. Each that the system may have is tried, so a sandbox's refusals
-    /// show; that takes microseconds.
+    /// All kinds that this library knows, except `auto`. Each kind that the system may have is tried, so the result
+    /// reflects what a sandbox forbids. This takes microseconds.
     public static var support: [LoopSupport] {
         support { kind in
             let loop = try kind.makeLoop()
@@ -39,7 +39,7 @@ extension LoopKind {
         }
     }
 
-    /// `attempt` makes a loop and waits with it, or throws why it cannot.
+    /// - Parameter attempt: Creates a loop of the kind and waits with it. Throws if that is impossible.
     static func support(attempt: (LoopKind) throws -> Void) -> [LoopSupport] {
         var refusals: [LoopKind: any Error] = [:]
         for kind in available {
@@ -63,7 +63,7 @@ extension LoopKind {
         }
     }
 
-    /// Why this version has no such loop here.
+    /// Why this version has no such loop on this system.
     private var absence: String {
         #if os(Linux)
         let system = "Linux"
@@ -73,14 +73,14 @@ extension LoopKind {
         let system = "this system"
         #endif
         return switch self {
-        case .epoll: "not on \(system): a call of Linux"
-        case .kqueue: "not on \(system): a call of macOS and the BSDs"
+        case .epoll: "not on \(system): a system call of Linux"
+        case .kqueue: "not on \(system): a system call of macOS and the BSDs"
         #if os(Linux)
-        case .ioUring: "comes with a later version"
+        case .ioUring: "planned"
         #else
-        case .ioUring: "not on \(system): a call of Linux"
+        case .ioUring: "not on \(system): a system call of Linux"
         #endif
-        case .iocp: "not on \(system): a call of Windows"
+        case .iocp: "not on \(system): an interface of Windows"
         case .auto, .poll, .select: "not on \(system)"
         }
     }

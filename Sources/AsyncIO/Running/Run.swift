@@ -1,6 +1,6 @@
 import CAsyncIO
 
-/// Runs `body` on a new event loop until it ends, on the calling thread, and closes the loop. asyncio: `run`.
+/// Creates an event loop, runs `body` on it until it ends, on the calling thread, and closes the loop. asyncio: `run`.
 ///
 /// ```swift
 /// import AsyncIO
@@ -11,22 +11,24 @@ import CAsyncIO
 /// }
 /// ```
 ///
-/// The body takes the loop, or nothing: `run { try await work() }`.
+/// The body may take the loop as its parameter, or none: `run { try await work() }`.
 ///
-/// At the end the tasks that are left are cancelled and awaited, so the function returns when everything of the loop has
-/// ended. Throws what `body` throws, `.anotherLoopRunning` on a thread that runs a loop, and `.calledFromTask` within
-/// a Swift task: then `await` instead.
+/// When the body has ended, the remaining tasks are cancelled and awaited, so the function returns when everything on
+/// the loop has ended. Throws what `body` throws, `.anotherLoopRunning` on a thread that runs a loop, and
+/// `.calledFromTask` in a Swift task, where you can `await` instead.
 ///
-/// **Ctrl-C** on the main thread, unless the program has decided otherwise about SIGINT: the first one cancels the main task. If
-/// it ends because of that, the process ends by SIGINT, as it would have without the library, but after everything of the
-/// loop has ended; so a shell learns of it. The second Ctrl-C ends the process at once. A program that wants to go on
-/// uses a ``Runner``, which throws `.interrupted` instead, or ``EventLoop/addSignalHandler(_:fileID:line:_:)``.
+/// **Ctrl-C** on the main thread, if the program has not set SIGINT otherwise: the first one cancels the main task. If
+/// the task ends because of that, the process terminates by SIGINT after everything on the loop has ended, so a shell
+/// sees the same exit status as without the library. The second Ctrl-C ends the process at once. A program that wants
+/// to continue uses a ``Runner``, which throws `.interrupted` instead, or
+/// ``EventLoop/addSignalHandler(_:fileID:line:_:)``.
 ///
 /// - Parameters:
-///   - isDebug: Switches the loop's ``DebugOptions/isEnabled`` on or off; `nil` leaves it as it is.
-///   - loopFactory: Makes the loop to use; by default the process's policy does, and the loop is also set as the thread's.
-///   - body: Gets the loop if it takes a parameter, which may be of the class that the factory makes. For another class it
-///     is not called, and `run` throws `.invalidArgument`.
+///   - isDebug: Turns the loop's ``DebugOptions/isEnabled`` on or off; `nil` leaves it unchanged.
+///   - loopFactory: Creates the loop. By default, the process's policy creates it, and it is also set as the thread's
+///     loop.
+///   - body: Gets the loop if it takes a parameter, which may have the class that the factory creates. For another
+///     class, the body is not called and `run` throws `.invalidArgument`.
 @available(*, noasync, message: "run blocks its thread; call it from a main() that is not async")
 public func run<each Loop: EventLoop, Result>(
     isDebug: Bool? = nil, loopFactory: (() throws -> EventLoop)? = nil, fileID: StaticString = #fileID,
@@ -44,7 +46,7 @@ public func run<each Loop: EventLoop, Result>(
     }
 }
 
-/// Runs `body` on a new event loop of the given kind until it ends.
+/// Creates an event loop of the given kind, and runs `body` on it until it ends.
 ///
 /// ```swift
 /// try run(on: .poll) { loop in
@@ -52,8 +54,8 @@ public func run<each Loop: EventLoop, Result>(
 /// }
 /// ```
 ///
-/// Everything else is as with ``run(isDebug:loopFactory:fileID:line:_:)``. Throws what
-/// ``LoopKind/makeLoop(clock:fileID:line:)`` throws, too.
+/// Everything else is as in ``run(isDebug:loopFactory:fileID:line:_:)``. Also throws what
+/// ``LoopKind/makeLoop(clock:fileID:line:)`` throws.
 @available(*, noasync, message: "run blocks its thread; call it from a main() that is not async")
 public func run<each Loop: EventLoop, Result>(
     on kind: LoopKind, isDebug: Bool? = nil, fileID: StaticString = #fileID, line: UInt = #line,

@@ -1,6 +1,6 @@
 import SystemPackage
 
-/// Runs several entry points, one after another, on one loop, and closes it in order. asyncio: `Runner`.
+/// Runs several entry points, one after another, on one loop, and then shuts the loop down. asyncio: `Runner`.
 ///
 /// ```swift
 /// let runner = Runner()
@@ -9,16 +9,16 @@ import SystemPackage
 /// for name in names { try runner.run { loop in try await greet(name, on: loop) } }
 /// ```
 ///
-/// The loop is made at the first use. What one run leaves, such as tasks and connections, rests until the next one.
-/// Nothing else is carried over: a run sees the task-local values of its own caller.
+/// The loop is created at the first use. Unfinished tasks and connections are suspended between runs. Nothing else is
+/// carried over; each run sees the task-local values of its own caller.
 ///
-/// **Ctrl-C.** While a run is under way on the main thread, and nothing else was decided for SIGINT, the first Ctrl-C cancels the
-/// main task, and the second one ends the process by SIGINT at once, also if a callback never returns. If the main task
-/// ends because it was cancelled so, `run` throws `.interrupted`; what else it throws or returns is passed on. A handler of
-/// ``EventLoop/addSignalHandler(_:fileID:line:_:)`` takes the place of all this. Between two runs, and while the runner closes, Ctrl-C does
-/// what it did before.
+/// **Ctrl-C.** During a run on the main thread, if SIGINT is not set otherwise, the first Ctrl-C cancels the main task,
+/// and the second one ends the process by SIGINT at once, even if a callback never returns. If the main task ends
+/// because of this cancellation, `run` throws `.interrupted`; any other error or result is passed on. A handler of
+/// ``EventLoop/addSignalHandler(_:fileID:line:_:)`` replaces all of this. Between two runs, and while the runner
+/// closes, Ctrl-C has its former effect.
 ///
-/// Not `Sendable`: a runner is its thread's.
+/// A runner is not `Sendable`, because it belongs to its thread.
 public final class Runner {
     private enum State {
         case created, closed
@@ -28,21 +28,22 @@ public final class Runner {
     private let isDebug: Bool?
     private let loopFactory: (() throws -> EventLoop)?
     private var state = State.created
-    /// Whether the last run ended by Ctrl-C. Not told by the error alone: a program may throw it itself.
+    /// Whether the last run ended because of Ctrl-C. The error alone does not tell, because a program may throw it
+    /// itself.
     private(set) var wasInterrupted = false
 
     /// - Parameters:
-    ///   - isDebug: Switches the loop's ``DebugOptions/isEnabled`` on or off; `nil` leaves it as it is.
-    ///   - loopFactory: Makes the loop, which is the runner's from then on. By default the process's policy does, and the
-    ///     loop is then also set as the thread's, until the runner is closed.
+    ///   - isDebug: Turns the loop's ``DebugOptions/isEnabled`` on or off; `nil` leaves it unchanged.
+    ///   - loopFactory: Creates the loop, which then belongs to the runner. By default, the process's policy creates
+    ///     it, and it is also set as the thread's loop until the runner is closed.
     public init(isDebug: Bool? = nil, loopFactory: (() throws -> EventLoop)? = nil) {
         self.isDebug = isDebug
         self.loopFactory = loopFactory
     }
 
-    /// The runner's loop; makes it at the first call. asyncio: `get_loop`.
+    /// Returns the runner's loop, which the first call creates. asyncio: `get_loop`.
     ///
-    /// Throws what making a loop throws, and `.runnerClosed`.
+    /// Throws what the loop factory throws, and `.runnerClosed`.
     public func getLoop() throws -> EventLoop {
         switch state {
         case .closed: throw EventLoopError.runnerClosed
@@ -56,7 +57,7 @@ public final class Runner {
             if loop.isOnLoop {
                 loop.debug.isEnabled = isDebug
             } else {
-                // It was made elsewhere, and becomes this thread's with its first run.
+                // The loop was created on another thread, and belongs to this one from its first run on.
                 try loop.callSoonThreadsafe { loop.debug.isEnabled = isDebug }
             }
         }
@@ -65,11 +66,11 @@ public final class Runner {
 
     /// Runs `body` as a task on the runner's loop until it ends, and returns its result. asyncio: `Runner.run`.
     ///
-    /// The body takes the loop, or nothing. Its parameter may be of the class that the runner's factory makes; for another
-    /// class it throws `.invalidArgument`.
+    /// The body may take the loop as its parameter, or none. The parameter may have the class that the runner's factory
+    /// creates; for another class, `run` throws `.invalidArgument`.
     ///
-    /// Throws what `body` throws, `.interrupted` after a Ctrl-C, `.runnerClosed` after ``close()``, `.alreadyRunning` and
-    /// `.anotherLoopRunning` within a loop, `.calledFromTask` within a Swift task, and what
+    /// Throws what `body` throws, `.interrupted` after a Ctrl-C, `.runnerClosed` after ``close()``, `.alreadyRunning`
+    /// and `.anotherLoopRunning` within a running loop, `.calledFromTask` in a Swift task, and what
     /// ``EventLoop/runUntilComplete(fileID:line:_:)`` throws.
     @available(*, noasync, message: "Runner.run blocks its thread; call it from a main() that is not async")
     public func run<each Loop: EventLoop, Result>(
@@ -96,7 +97,7 @@ public final class Runner {
         return result
     }
 
-    /// The loop, if there is one.
+    /// The loop, if it has been created.
     var existingLoop: EventLoop? {
         if case .open(let loop) = state { return loop }
         return nil
@@ -107,10 +108,12 @@ public final class Runner {
         return false
     }
 
-    /// Cancels the tasks that are left, runs until the last one has ended, and closes the loop. Idempotent. asyncio: `close`.
+    /// Cancels the remaining tasks, runs until the last one has ended, and closes the loop. Idempotent. asyncio:
+    /// `close`.
     ///
-    /// Nobody is accepted meanwhile, and tasks that are started meanwhile are cancelled too. What a task then throws, other than
-    /// `CancellationError`, goes to the loop's exception handler. Throws what a run throws; the runner is then still open.
+    /// Meanwhile the loop's servers accept no clients, and tasks that are started are cancelled too. An error that a
+    /// task then throws, other than `CancellationError`, goes to the loop's exception handler. Throws what a run
+    /// throws; the runner is then still open.
     @available(*, noasync, message: "Runner.close blocks its thread; call it from a main() that is not async")
     public func close() throws {
         guard case .open(let loop) = state else {
@@ -123,12 +126,12 @@ public final class Runner {
             try loop.close()
         }
         if loopFactory == nil { setEventLoop(nil) }
-        // The loop is released at the end of this function, by `loop`: not while the state changes.
+        // `loop` retains the loop until the end of this function, so that it is not released while the state changes.
         state = .closed
         withExtendedLifetime(loop) {}
     }
 
-    /// Before a loop is made that could then not be run.
+    /// Checks this before a loop is created that could not be run.
     private func checkMayBlock(_ function: String) throws(EventLoopError) {
         if let running = runningLoop {
             if case .open(let loop) = state, loop === running { throw .alreadyRunning }
@@ -139,13 +142,15 @@ public final class Runner {
 }
 
 extension EventLoop {
-    /// The loop as the class that a body's parameter names.
+    /// Returns the loop as the class that a body's parameter has.
     ///
-    /// One function with a pack of parameters, none or one, takes both forms of a body. With two overloads, the compiler
-    /// reports an error inside the body as a wrong number of parameters.
+    /// One function with a parameter pack of length zero or one accepts both forms of a body. With two overloads, the
+    /// compiler would report an error inside the body as a wrong number of parameters.
     fileprivate final func checked<Loop: EventLoop>(as _: Loop.Type) throws(EventLoopError) -> Loop {
         guard let loop = self as? Loop else {
-            throw EventLoopError(.invalidArgument, "the body takes a \(Loop.self), but the loop is a \(type(of: self))")
+            throw EventLoopError(
+                .invalidArgument, "the body takes a parameter of type \(Loop.self), but the loop is a \(type(of: self))"
+            )
         }
         return loop
     }

@@ -15,7 +15,7 @@ extension EventLoop {
         _ accepted: @escaping Accepted
     ) async throws -> Server {
         if isClosed { throw EventLoopError.closed }
-        if hosts.isEmpty { throw EventLoopError(.invalidArgument, "a server was given an empty list of hosts") }
+        if hosts.isEmpty { throw EventLoopError(.invalidArgument, "the list of hosts to listen on is empty") }
         return try await atHome { _ in
             // What the caller has written out is meant; of a name's addresses those that the system has.
             let required = hosts.compactMap { host in host.flatMap { SocketAddress(literal: $0, port: port) } }
@@ -49,9 +49,9 @@ extension EventLoop {
         var server: Server?
         do {
             if isClosed { throw EventLoopError.closed }
-            if sockets.isEmpty { throw EventLoopError(.invalidArgument, "a server was given no socket") }
+            if sockets.isEmpty { throw EventLoopError(.invalidArgument, "the list of sockets to listen on is empty") }
             if distinct.count != sockets.count {
-                throw EventLoopError(.invalidArgument, "a server was given the same socket twice")
+                throw EventLoopError(.invalidArgument, "the list of sockets to listen on contains a socket twice")
             }
             let made = Server(loop: self, origin: origin)
             server = made

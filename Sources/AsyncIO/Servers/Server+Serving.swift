@@ -10,7 +10,7 @@ extension Server {
     public func serveForever(shutDownWithin grace: Duration = .seconds(1)) async throws {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.serveForever") }
         if isServedForever {
-            throw EventLoopError(.busy, "another task is already in serveForever() of this server")
+            throw EventLoopError(.busy, "another task is already running serveForever() of this server")
         }
         try startServing()
         isServedForever = true

@@ -20,7 +20,7 @@ extension EventLoop {
     public final func signals(_ signals: Set<Signal>) throws -> SignalSequence {
         guard isOnLoop else { throw EventLoopError.wrongThread("signals") }
         if isClosed { throw EventLoopError.closed }
-        if signals.isEmpty { throw EventLoopError(.invalidArgument, "a sequence of no signals would wait for ever") }
+        if signals.isEmpty { throw EventLoopError(.invalidArgument, "signals(_:) needs at least one signal") }
         let subscription = SignalSubscription(loop: self, signals: signals)
         try withSignalSource { source throws(IOError) in try source.add(subscription) }
         _ = register(subscription)

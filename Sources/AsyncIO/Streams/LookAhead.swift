@@ -1,14 +1,14 @@
-/// Bytes that a reader has received and nobody has taken. It knows no connection.
+/// Bytes that a reader has received and no read has taken yet. It does not depend on a connection.
 ///
-/// An object, because a reader that never looks ahead has none.
+/// It is an object because a reader that never looks ahead has none.
 ///
-/// Its memory is retained from one line to the next, so that a line costs no allocation of its own. It begins small and grows
-/// with what comes at once, since most connections are idle most of the time.
+/// Its memory is retained from one line to the next, so that a line needs no allocation. It begins small and grows with
+/// the amount that arrives at once, because most connections are idle most of the time.
 final class LookAhead {
     private static let smallestRoom = 2 * 1024
     private static let largestRoom = 16 * 1024
 
-    /// The reader knows the limits.
+    /// Without a limit here, because the reader checks the limits.
     @exclusivity(unchecked) private(set) var queue = ByteQueue(limitBytes: .max)
     @exclusivity(unchecked) private var roomBytes = smallestRoom
 
@@ -17,38 +17,39 @@ final class LookAhead {
     /// For tests.
     var memoryBytes: Int { queue.memoryBytes }
 
-    /// Lends `receive` memory for up to `mostBytes` bytes, at least one, behind those that are there.
+    /// Passes `receive` memory for up to `mostBytes` bytes, at least one, behind the existing bytes.
     ///
-    /// - Returns: What `receive` does: how many bytes it put there; `nil` if there are none yet.
+    /// - Returns: The result of `receive`: the number of bytes that it stored, or `nil` if there are none yet.
     func fill(
         mostBytes: Int, _ receive: (UnsafeMutableRawBufferPointer) throws -> Int?
     ) rethrows -> Int? {
-        // Twice the memory for what goes on: a long line is not moved again and again.
+        // At least as much room as there are bytes, so that a long line is not moved again and again.
         let room = min(mostBytes, max(roomBytes, count))
         let received = try queue.fill(room, receive)
         if received == room { roomBytes = min(roomBytes * 2, Self.largestRoom) }
         return received
     }
 
-    /// Puts `bytes` in front of those that are there.
+    /// Inserts `bytes` in front of the existing bytes.
     func prepend(_ bytes: ArraySlice<UInt8>) {
         bytes.withUnsafeBytes { queue.prepend($0) }
     }
 
     // MARK: Taking
 
-    /// Moves what is there to the beginning of `buffer`.
+    /// Moves the existing bytes to the beginning of `buffer`, as far as they fit.
     func take(into buffer: UnsafeMutableRawBufferPointer) -> Int { queue.take(into: buffer) }
 
-    /// Takes the first `count` bytes, which are there.
+    /// Takes the first `count` bytes, which must exist.
     func take(_ count: Int) -> [UInt8] { queue.take(count) }
 
-    /// Takes the next line, `nil` if its newline is not there. Throws as ``StreamReader/readLine(strippingNewline:)``.
+    /// Takes the next line; returns `nil` if its newline has not arrived. Throws as
+    /// ``StreamReader/readLine(strippingNewline:)`` does.
     func takeLine(strippingNewline: Bool, limitBytes: Int) throws(EventLoopError) -> String? {
         try queue.takeLine(strippingNewline: strippingNewline, limitBytes: limitBytes)
     }
 
-    /// Takes all that is there as a line without a newline; `nil` if there is nothing.
+    /// Takes all bytes as a line without a newline; returns `nil` if there are none.
     func takeLastLine() -> String? {
         if isEmpty { return nil }
         let line = queue.text(count)
@@ -60,17 +61,17 @@ final class LookAhead {
 
     // MARK: Searching
 
-    /// Where the first `byte` is that stands at `offset` or behind.
+    /// Returns the offset of the first `byte` at `offset` or behind it.
     func firstIndex(of byte: UInt8, from offset: Int) -> Int? { queue.firstOffset(of: byte, from: offset) }
 
-    /// The match, at `offset` or behind, that ends first; of those that end together the shortest.
+    /// Returns the match at `offset` or behind it that ends first; of several such matches, the shortest.
     func firstMatch(of separators: Separators, from offset: Int) -> Range<Int>? {
         if separators.list.count == 1 { return firstMatch(of: separators.list[0], in: offset..<count) }
-        // In windows, so that a separator that is not there is not looked for in all that is there, line by line.
+        // Searches in windows, so that a separator that does not occur is not searched in all bytes for each line.
         var window = offset..<offset
         while window.upperBound < count {
             let width = max(2 * window.count, 2 * separators.longest, 256)
-            // What ends before has been found already.
+            // Matches that end earlier have been found already.
             let lower = max(offset, window.upperBound + 1 - separators.longest)
             window = lower..<min(lower + width, count)
             var first: Range<Int>?
@@ -90,15 +91,15 @@ final class LookAhead {
     }
 }
 
-/// What ends a piece: one or several byte strings, none of them empty.
+/// The separators that end a piece: one or several byte strings, none of them empty.
 struct Separators {
-    /// Shortest first.
+    /// The separators, shortest first.
     let list: [[UInt8]]
 
     init(_ list: [[UInt8]]) throws(EventLoopError) {
-        if list.isEmpty { throw EventLoopError(.invalidArgument, "cannot read up to one of no separators") }
+        if list.isEmpty { throw EventLoopError(.invalidArgument, "the list of separators is empty") }
         self.list = list.sorted { $0.count < $1.count }
-        if self.list[0].isEmpty { throw EventLoopError(.invalidArgument, "a separator needs a byte at least") }
+        if self.list[0].isEmpty { throw EventLoopError(.invalidArgument, "a separator must not be empty") }
     }
 
     var longest: Int { list[list.count - 1].count }

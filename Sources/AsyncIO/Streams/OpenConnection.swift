@@ -1,10 +1,10 @@
 public import AsyncIOSystem
 
 extension EventLoop {
-    /// The default of `limitBytes`: the longest line that a reader takes. asyncio: 64 KiB.
+    /// The default of `limitBytes`, the length of the longest line that a reader accepts: 64 KiB, as in asyncio.
     public static let defaultLineLimitBytes = 64 * 1024
 
-    /// Connects to a TCP server, for a task that reads and writes itself. asyncio: `open_connection`.
+    /// Connects to a TCP server, for a task that reads and writes. asyncio: `open_connection`.
     ///
     /// ```swift
     /// let (reader, writer) = try await loop.openConnection(host: "localhost", port: 7)
@@ -13,12 +13,15 @@ extension EventLoop {
     /// writer.close()
     /// ```
     ///
-    /// Any task; a task of another loop or of the pool may use the streams too, at the price of hops. Throws as
-    /// ``createConnection(host:port:options:fileID:line:_:)``, and `.invalidArgument` for a limit that is not positive.
+    /// A task of another loop or of the thread pool may use the streams too, at the cost of hops. Throws as
+    /// ``createConnection(host:port:options:fileID:line:_:)`` does, and `.invalidArgument` for a limit that is not
+    /// positive.
     ///
-    /// The connection ends when it is closed, or when nobody holds its streams any more: what is still unsent then has
-    /// five seconds to go out, and the connection is reset if it does not. See also
+    /// The connection ends when it is closed, or when its streams are released. In the latter case, unsent bytes have
+    /// five seconds to be sent; after that the connection is reset. See also
     /// ``withConnection(host:port:options:limitBytes:fileID:line:_:)``.
+    ///
+    /// - Thread: any; off the loop, it hops.
     public final func openConnection(
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
         limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID, line: UInt = #line
@@ -32,11 +35,12 @@ extension EventLoop {
         return value
     }
 
-    /// Takes over a connected socket of the program's, for a task that reads and writes itself. asyncio:
-    /// `open_connection(sock=)`.
+    /// Takes over a connected socket, for a task that reads and writes. asyncio: `open_connection(sock=)`.
     ///
-    /// The socket belongs to this call, as to ``createConnection(socket:fileID:line:_:)``, and to the connection then. Any task. Throws as
-    /// that, and `.invalidArgument` for a limit that is not positive.
+    /// The socket belongs to this call and then to the connection, as in ``createConnection(socket:fileID:line:_:)``.
+    /// Throws as that function does, and `.invalidArgument` for a limit that is not positive.
+    ///
+    /// - Thread: any; off the loop, it hops.
     public final func openConnection(
         socket: Socket, limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID,
         line: UInt = #line
@@ -63,7 +67,7 @@ extension EventLoop {
         return UncheckedSendable(value: transport.makeStreams(limitBytes: limitBytes))
     }
 
-    /// Connects to a TCP server for the time of `body`; returns when the connection has ended.
+    /// Connects to a TCP server, calls `body`, and returns when the connection has ended.
     ///
     /// ```swift
     /// let answer = try await loop.withConnection(host: "localhost", port: 7) { reader, writer in
@@ -72,12 +76,13 @@ extension EventLoop {
     /// }
     /// ```
     ///
-    /// When `body` has returned, what was written goes out, the connection is closed, and that is waited for; a loss
-    /// meanwhile is thrown, since it may have cost something of what was written. When `body` throws, the same is done
-    /// and its error thrown, but a connection that broke off in the middle of a write is reset, so that the peer
-    /// does not take half of it for the whole. A cancelled task does not wait: what is still queued goes out while the loop
-    /// runs, and if there is something, a `CancellationError` is thrown instead of the result. As for input that nobody has read, see ``StreamWriter/close()``. Throws as
-    /// ``openConnection(host:port:options:limitBytes:fileID:line:)`` too.
+    /// When `body` has returned, the connection is closed after everything that was written has been sent. The function
+    /// waits for that, and throws if the connection is lost meanwhile, because some of the bytes may not have arrived.
+    /// When `body` throws, the function does the same and throws the error of `body`; but if a write sent only a part
+    /// of its bytes, the connection is reset, so that the peer does not take the part for the whole. A cancelled task
+    /// does not wait: unsent bytes are sent while the loop runs, and if there are some, a `CancellationError` is thrown
+    /// instead of the result. For input that was not read, see ``StreamWriter/close()``. Also throws as
+    /// ``openConnection(host:port:options:limitBytes:fileID:line:)`` does.
     public final func withConnection<Result>(
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
         limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID, line: UInt = #line,
@@ -88,9 +93,10 @@ extension EventLoop {
         return try await withStreams(reader, writer, body)
     }
 
-    /// Takes over a connected socket of the program's for the time of `body`.
+    /// Takes over a connected socket, calls `body`, and returns when the connection has ended.
     ///
-    /// As `withConnection` of a host, and throws as ``openConnection(socket:limitBytes:fileID:line:)`` too.
+    /// Everything else is as in `withConnection` with a host. Throws as
+    /// ``openConnection(socket:limitBytes:fileID:line:)`` does.
     public final func withConnection<Result>(
         socket: Socket, limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID,
         line: UInt = #line, _ body: @concurrent (sending StreamReader, sending StreamWriter) async throws -> Result
@@ -109,7 +115,7 @@ extension EventLoop {
             result = try await withoutActuallyEscaping(body, do: StreamsCall(reader: reader, writer: writer).run)
         } catch {
             writer.close()
-            // The first error is the one that counts.
+            // The first error is the one that is thrown.
             try? await writer.waitClosed()
             throw error
         }
@@ -117,22 +123,22 @@ extension EventLoop {
         return result
     }
 
-    /// asyncio refuses them in `StreamReader.__init__`.
+    /// Throws `.invalidArgument` unless the limit is positive. asyncio checks it in `StreamReader.__init__`.
     final func checkLineLimit(_ limitBytes: Int) throws(EventLoopError) {
         if limitBytes <= 0 {
-            throw EventLoopError(.invalidArgument, "a limit of \(limitBytes) bytes leaves no line to read")
+            throw EventLoopError(.invalidArgument, "limitBytes must be positive, not \(limitBytes)")
         }
     }
 }
 
 extension StreamTransport {
-    /// The two halves. The connection ends with the last of them.
+    /// Creates the reader and the writer. The connection ends when both have been released.
     package func makeStreams(limitBytes: Int) -> (reader: StreamReader, writer: StreamWriter) {
         (StreamReader(self, limitBytes: limitBytes), StreamWriter(self))
     }
 }
 
-/// The call of a body that works with a connection's streams.
+/// A call of a body that works with a connection's streams.
 private struct StreamsCall<Result> {
     let reader: StreamReader
     let writer: StreamWriter

@@ -1,12 +1,12 @@
-/// Received bytes of which nobody knows how many will come, in pieces of memory, each as large as all before it.
+/// Received bytes of unknown number, in pieces of memory, each as large as all earlier ones together.
 ///
-/// So the memory is at most twice what came, and nothing is zeroed, or moved before all is there.
+/// So the memory is at most twice the number of bytes, and nothing is zeroed, or moved before all bytes have arrived.
 final class ReceivedPieces {
-    /// All of them full, but the last one.
+    /// The pieces; all of them except the last one are full.
     private var pieces: [UnsafeMutableRawBufferPointer] = []
     private var freeBytes = 0
     private let firstBytes: Int
-    /// How many bytes came.
+    /// The number of bytes that have arrived.
     private(set) var count = 0
 
     init(firstBytes: Int) {
@@ -17,9 +17,9 @@ final class ReceivedPieces {
         for piece in pieces { piece.deallocate() }
     }
 
-    /// Lends `receive` memory for up to `mostBytes` bytes, at least one.
+    /// Passes `receive` memory for up to `mostBytes` bytes, at least one.
     ///
-    /// - Returns: What `receive` returns: how many bytes it put there; `nil` for none.
+    /// - Returns: The result of `receive`: the number of bytes that it stored, or `nil` if there are none yet.
     func fill(
         mostBytes: Int, _ receive: (UnsafeMutableRawBufferPointer) throws -> Int?
     ) rethrows -> Int? {

@@ -1,7 +1,7 @@
 public import AsyncIOSystem
 
 extension EventLoop {
-    /// Listens for TCP connections; each is handled by a task of its own, on the loop's thread. asyncio:
+    /// Listens for TCP connections, and handles each one in a separate task on the loop's thread. asyncio:
     /// `start_server`.
     ///
     /// ```swift
@@ -10,13 +10,16 @@ extension EventLoop {
     /// }
     /// ```
     ///
-    /// The handler begins as soon as the connection was accepted, before anything else runs. When it returns, the
-    /// connection is closed, after what was written (see ``StreamWriter/close()`` for input that it has not read, and
-    /// for a write that was cut off, after which the connection is reset). When it throws, the connection is reset, so
-    /// that the peer does not take half an answer for a whole one, and the error goes to the exception handler. Not
-    /// reported are a `CancellationError`, and what says only that the connection has ended: broken off by the peer, or
-    /// closed by this program. The handler may capture what is not `Sendable`. Throws as
-    /// ``createServer(host:port:options:fileID:line:_:)``, and `.invalidArgument` for a limit that is not positive.
+    /// The handler begins as soon as the connection is accepted, before anything else runs. When it returns, the
+    /// connection is closed after everything that was written has been sent. (For input that was not read, and for a
+    /// write that sent only a part of its bytes, see ``StreamWriter/close()``.) When it throws, the connection is
+    /// reset, so that the peer does not take a part of a response for the whole, and the error goes to the exception
+    /// handler. Not reported are a `CancellationError`, and errors that only say that the peer or this program has
+    /// ended the connection. The handler may capture objects that are not `Sendable`. Throws as
+    /// ``createServer(host:port:options:fileID:line:_:)`` does, and `.invalidArgument` for a limit that is not
+    /// positive.
+    ///
+    /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
     public final func startServer(
         host: String? = nil, port: UInt16, options: ServerOptions = ServerOptions(),
         limitBytes: Int = defaultLineLimitBytes,
@@ -27,8 +30,10 @@ extension EventLoop {
             listed: [host], port: port, options, limitBytes, CallSite(fileID: fileID, line: line), handle)
     }
 
-    /// As `startServer` of a host, on every address of several hosts, each address once. Throws `.invalidArgument` for
-    /// none.
+    /// Listens on every address of several hosts, each address once; everything else is as in `startServer` with one host.
+    /// Throws `.invalidArgument` if there are no hosts.
+    ///
+    /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
     public final func startServer(
         hosts: [String], port: UInt16, options: ServerOptions = ServerOptions(),
         limitBytes: Int = defaultLineLimitBytes,
@@ -50,10 +55,12 @@ extension EventLoop {
         return server
     }
 
-    /// Serves on sockets that were bound elsewhere, such as those of a service manager. asyncio: `start_server(sock=)`.
+    /// Serves on sockets that were bound elsewhere, for example by a service manager. asyncio: `start_server(sock=)`.
     ///
-    /// They belong to this call, as to ``createServer(sockets:options:fileID:line:_:)``, also if it throws. Throws as
-    /// that, and as `startServer` of a host.
+    /// The sockets belong to this call, even if it throws, as in ``createServer(sockets:options:fileID:line:_:)``.
+    /// Throws as that function does, and as `startServer` with a host does.
+    ///
+    /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
     public final func startServer(
         sockets: [Socket], options: ServerOptions = ServerOptions(), limitBytes: Int = defaultLineLimitBytes,
         fileID: StaticString = #fileID, line: UInt = #line,
@@ -72,7 +79,7 @@ extension EventLoop {
         return server
     }
 
-    /// As `startServer` of several sockets.
+    /// Serves on one socket; everything else is as in `startServer` with several sockets.
     public final func startServer(
         socket: Socket, options: ServerOptions = ServerOptions(), limitBytes: Int = defaultLineLimitBytes,
         fileID: StaticString = #fileID, line: UInt = #line,
@@ -82,7 +89,7 @@ extension EventLoop {
             sockets: [socket], options: options, limitBytes: limitBytes, fileID: fileID, line: line, handle)
     }
 
-    /// Each connection by a task of its own.
+    /// Returns a function that starts a task for each connection.
     private static func serve(
         _ limitBytes: Int,
         _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
@@ -96,7 +103,7 @@ extension EventLoop {
     }
 }
 
-/// What the connections of a server have in common.
+/// The state that all connections of a server share.
 private final class ConnectionHandler: Sendable {
     let limitBytes: Int
     // SAFETY: called on the loop's thread only.
@@ -111,7 +118,7 @@ private final class ConnectionHandler: Sendable {
     }
 }
 
-/// The task that serves one connection: its record holds all that the task needs, so that no closure has to.
+/// The task that serves one connection. Its record contains everything that the task needs, so that no closure has to.
 private final class ServedConnection: TaskRecord, @unchecked Sendable {
     private let transport: StreamTransport
     private let handler: ConnectionHandler
@@ -127,14 +134,14 @@ private final class ServedConnection: TaskRecord, @unchecked Sendable {
 
     override var site: CallSite { transport.origin ?? CallSite(fileID: #fileID, line: #line) }
 
-    /// The task, from its first step to its last.
+    /// Runs the task from its first step to its last.
     @concurrent func run() async {
         let handler = begin()
         defer { end(handler) }
         await serve()
     }
 
-    /// The same, by what a task factory has made of the task.
+    /// Runs the operation that a task factory has made of the task.
     @concurrent func run(_ made: @concurrent () async -> Void) async {
         let handler = begin()
         defer { end(handler) }
@@ -143,12 +150,12 @@ private final class ServedConnection: TaskRecord, @unchecked Sendable {
 
     @concurrent @inline(__always)
     func serve() async {
-        // A task factory may call this twice.
+        // A task factory may call this function twice.
         if isServed { return }
         isServed = true
         do {
-            // The streams are the handler's alone: they remember this record.
-            // SAFETY: they stay on the loop's thread, or hop there.
+            // Only the handler uses the streams, because they remember this record. SAFETY: they stay on the loop's
+            // thread, or hop there.
             nonisolated(unsafe) let (reader, writer) = transport.makeStreams(limitBytes: handler.limitBytes)
             try await handler.handle(reader, writer)
             transport.close()
@@ -171,7 +178,8 @@ extension EventLoop {
         connection.started(unsafeBitCast(task, to: UInt.self))
     }
 
-    // The tasks can throw: one that cannot calls its operation by a thunk, with memory and a frame of its own.
+    // The tasks can throw, because a task that cannot throw calls its operation through a thunk, which needs memory and
+    // a frame.
 
     private final func startTask(of connection: ServedConnection) -> Task<Void, any Error> {
         connection.register()
@@ -197,24 +205,26 @@ extension EventLoop {
 }
 
 extension StreamTransport {
-    /// Ends the connection whose handler threw, and reports what is worth it.
+    /// Ends the connection whose handler threw, and reports the error if it says more than that the connection has
+    /// ended.
     ///
-    /// Not inlined: its locals would be part of every waiting handler's memory.
+    /// It is not inlined, because its local variables would be part of every waiting handler's memory.
     @inline(never)
     fileprivate func handlerFailed(_ error: any Error) {
-        // What was written before this program closed the connection is still on its way.
+        // Bytes that were written before this program closed the connection are still being sent.
         if error.isEnd(of: self) { return close() }
-        // In order, unless that drops something or a write was cut off.
+        // With EOF, unless that discards bytes or a write was incomplete.
         if error is CancellationError { return abort() }
         reset()
         loop.report(
             ExceptionContext(
-                message: "The handler of a connection failed", error: error, origin: origin, transport: self))
+                message: "The handler of a connection failed; the connection is reset", error: error, origin: origin,
+                transport: self))
     }
 }
 
 extension Error {
-    /// Whether it only says that the connection has ended, by its peer or by this program.
+    /// Whether the error only says that the peer or this program has ended the connection.
     fileprivate func isEnd(of transport: StreamTransport) -> Bool {
         switch self {
         case let error as EventLoopError: transport.isClosing && transport.lossError == nil && error.code == .closed

@@ -1,18 +1,19 @@
-/// Received bytes in memory that the loop lends: what ``StreamReader/readChunk()`` returns.
+/// Received bytes in memory that the loop lends. ``StreamReader/readChunk()`` returns them.
 ///
-/// The memory goes back to the loop's pool when the chunk goes out of scope or is consumed, on any thread. A chunk may
-/// outlive its connection and its loop. While it lives it holds up to 256 KiB; a program that stores many chunks for a long
-/// time should copy their bytes (`Array(chunk.bytes)`).
+/// The memory returns to the loop's pool when the chunk goes out of scope or is consumed, on any thread. A chunk may
+/// outlive its connection and its loop. It retains up to 256 KiB; a program that stores many chunks for a long time
+/// should copy their bytes (`Array(chunk.bytes)`).
 ///
-/// It cannot be copied, so there is exactly one owner. Not `Sendable`; to use the bytes on another thread, copy them.
+/// A chunk cannot be copied, so it has exactly one owner. It is not `Sendable`; copy the bytes to use them on another
+/// thread.
 public struct StreamChunk: ~Copyable {
     private let memory: UnsafeMutableRawPointer
     private let size: ChunkPool.Size
-    /// How many bytes were received, at least one.
+    /// The number of received bytes, at least one.
     public let byteCount: Int
     private let pool: ChunkPool
 
-    /// Owns `memory` from here on.
+    /// Takes ownership of `memory`.
     @inline(__always)
     init(_ memory: UnsafeMutableRawPointer, _ size: ChunkPool.Size, byteCount: Int, _ pool: ChunkPool) {
         self.memory = memory
@@ -25,11 +26,11 @@ public struct StreamChunk: ~Copyable {
         pool.put(memory, size)
     }
 
-    /// The bytes. The span is valid as long as the chunk.
+    /// The bytes. The span is valid as long as the chunk exists.
     public var bytes: RawSpan {
         @_lifetime(borrow self)
         get {
-            // SAFETY: the memory belongs to the chunk, which the span's lifetime depends on.
+            // SAFETY: the memory belongs to the chunk, and the span's lifetime depends on the chunk.
             let span = RawSpan(_unsafeStart: memory, byteCount: byteCount)
             return _overrideLifetime(span, borrowing: self)
         }

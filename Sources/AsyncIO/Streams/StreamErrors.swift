@@ -1,8 +1,8 @@
-/// The stream ended in the middle of what was to be read. asyncio: `IncompleteReadError`.
+/// An error of a read that reached EOF before it was complete. asyncio: `IncompleteReadError`.
 public struct IncompleteReadError: Error, Sendable, CustomStringConvertible {
-    /// What came.
+    /// The bytes that arrived before EOF.
     public var partial: [UInt8]
-    /// `nil` where a separator was expected.
+    /// The number of bytes that were expected; `nil` if a separator was expected.
     public var expectedBytes: Int?
 
     public var description: String {
@@ -11,13 +11,15 @@ public struct IncompleteReadError: Error, Sendable, CustomStringConvertible {
     }
 }
 
-/// More bytes came in front of a separator than the limit allows. They are still there. asyncio: `LimitOverrunError`.
+/// An error of a read that found no separator within the limit. The bytes can still be read. asyncio:
+/// `LimitOverrunError`.
 public struct LimitOverrunError: Error, Sendable, CustomStringConvertible {
-    /// How many bytes can be read, by `readExactly`, before the separator is reached, or may be. asyncio: `consumed`.
+    /// The number of bytes before the separator, or before the place where it may begin. They can be read with
+    /// `readExactly`. asyncio: `consumed`.
     public var consumedBytes: Int
     public var limitBytes: Int
 
     public var description: String {
-        "no separator within the limit of \(limitBytes) bytes; \(consumedBytes) bytes are in front of where it may be"
+        "no separator within the limit of \(limitBytes) bytes; the first \(consumedBytes) bytes contain none"
     }
 }

@@ -1,12 +1,14 @@
-/// Frames whose length stands in front of them.
+/// Frames with a length prefix.
 extension StreamReader {
-    /// Waits for a frame and returns it, without the length in front of it; `nil` at EOF between two frames.
+    /// Waits for a frame and returns it without its length prefix; returns `nil` at EOF between two frames.
     ///
-    /// Throws an ``IncompleteReadError`` with what came if the stream ends within a frame or its length; `.limitExceeded` for a
-    /// frame longer than `limitBytes`, which is still there to be read, behind its length. What came before another error or
-    /// a cancellation is kept for the next read. asyncio: `readexactly` of the length, and then of the frame.
+    /// Throws an ``IncompleteReadError`` with the bytes that arrived if EOF comes within a frame or its length, and
+    /// `.limitExceeded` for a frame longer than `limitBytes`, which can still be read after its length. After another
+    /// error or a cancellation, the next read gets the bytes that arrived before. asyncio: `readexactly` of the length,
+    /// and then of the frame.
     ///
-    /// - Parameter limitBytes: ``limitBytes`` of the reader, if it is `nil`.
+    /// - Parameter limitBytes: The longest frame; `nil` means ``limitBytes`` of the reader.
+    /// - Thread: any; off the loop, it hops.
     public func readFrame(lengthPrefix: LengthPrefix = .uint32, limitBytes: Int? = nil) async throws -> [UInt8]? {
         let (isHome, record) = home(#isolation)
         let limit = limitBytes ?? self.limitBytes
@@ -29,7 +31,8 @@ extension StreamReader {
         }
     }
 
-    /// The frame behind a length that is there. What is not there yet is received into the array that is returned.
+    /// Takes the frame after a length that has arrived. Bytes that have not arrived yet are received into the returned
+    /// array.
     private func takeFrame(_ prefix: LengthPrefix, _ length: Int, _ record: TaskRecord?) async throws -> [UInt8] {
         let encoded = lookAhead.take(prefix.byteCount)
         if lookAhead.count >= length { return lookAhead.take(length) }
@@ -50,12 +53,13 @@ extension StreamReader {
     /// for try await frame in reader.frames() { handle(frame) }
     /// ```
     ///
-    /// Ends at EOF, and throws what `readFrame` throws; a loop that begins again goes on where this one was left.
+    /// The sequence ends at EOF, and throws what `readFrame` throws. A later iteration continues where an earlier one
+    /// ended.
     public func frames(lengthPrefix: LengthPrefix = .uint32, limitBytes: Int? = nil) -> Frames {
         Frames(reader: self, lengthPrefix: lengthPrefix, limitBytes: limitBytes)
     }
 
-    /// See ``StreamReader/frames(lengthPrefix:limitBytes:)``.
+    /// The sequence that ``StreamReader/frames(lengthPrefix:limitBytes:)`` returns.
     public struct Frames: AsyncSequence {
         public typealias Element = [UInt8]
         public typealias Failure = any Error

@@ -1,6 +1,6 @@
-/// Reading into memory of the loop's, which is lent for as long as the program needs it.
+/// Reading into memory of the loop, which is lent for as long as the program needs it.
 extension StreamReader {
-    /// Waits for bytes and returns what there is; `nil` at EOF.
+    /// Waits for bytes and returns those that have arrived; returns `nil` at EOF.
     ///
     /// ```swift
     /// while let chunk = try await reader.readChunk() {
@@ -8,13 +8,14 @@ extension StreamReader {
     /// }
     /// ```
     ///
-    /// The bytes are received into a buffer of the loop's pool and neither copied nor zeroed. A task that waits here holds
-    /// no buffer, so that an idle connection costs none. A chunk has between one byte and 256 KiB; the size follows what the
-    /// connection sends. The buffer returns to the pool when the chunk goes out of scope.
+    /// The bytes are received into a buffer of the loop's pool, and are neither copied nor zeroed. A task that waits in
+    /// this function uses no buffer, so an idle connection costs none. A chunk has between one byte and 256 KiB; its
+    /// size follows the amounts that the connection receives. The buffer returns to the pool when the chunk goes out of
+    /// scope.
     ///
-    /// Throws as ``read(into:)-([UInt8])``. A cancelled call has taken no byte.
+    /// Throws as ``read(into:)-([UInt8])`` does. A cancelled call has taken no byte.
     ///
-    /// - Thread: any; a task that is not on the loop hops.
+    /// - Thread: any; off the loop, it hops.
     public func readChunk() async throws -> sending StreamChunk? {
         if transport.isOnLoop {
             if let lease = try attemptChunk() { return chunk(of: lease) }
@@ -31,7 +32,7 @@ extension StreamReader {
         return chunk(of: try await loop.hop { try await leaseOnLoop() })
     }
 
-    /// A buffer that is neither the pool's nor a chunk's: in one of the functions below.
+    /// A buffer that belongs neither to the pool nor to a chunk, while one of the functions below runs.
     private struct Lease {
         // SAFETY: the lease is the only reference to the buffer.
         nonisolated(unsafe) let memory: UnsafeMutableRawPointer
@@ -65,7 +66,7 @@ extension StreamReader {
         return try receiveChunk()
     }
 
-    /// What has come, of no bytes at EOF; `nil` if there is nothing yet.
+    /// Receives bytes. Returns a lease of no bytes at EOF, and `nil` if nothing has arrived yet.
     @inline(__always)
     private func receiveChunk() throws -> Lease? {
         let size = chunkSizing.size
@@ -87,7 +88,7 @@ extension StreamReader {
         pool._withUnsafeGuaranteedRef { $0.put(memory, size) }
     }
 
-    /// SAFETY: not retained. The transport holds the loop, and that holds the pool.
+    /// SAFETY: not retained, because the transport retains the loop, which retains the pool.
     @inline(__always)
     private var pool: Unmanaged<ChunkPool> { Unmanaged.passUnretained(loop.chunkPool) }
 }

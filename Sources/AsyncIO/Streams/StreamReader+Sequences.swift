@@ -1,21 +1,22 @@
 /// Reading in a `for await` loop.
 extension StreamReader {
-    /// The lines that follow, without their ends, as ``readLine(strippingNewline:)`` gives them. asyncio: `async for`.
+    /// The lines that follow, without their newlines, as ``readLine(strippingNewline:)`` returns them. asyncio:
+    /// `async for`.
     ///
     /// ```swift
     /// for try await line in reader.lines { print(line) }
     /// ```
     ///
-    /// Ends at the end of the stream, and throws what `readLine` throws; a loop that begins again goes on where this one
-    /// was left. Bytes that are no UTF-8 are repaired; for the bytes themselves, see ``readUntil(_:)-([UInt8])``.
+    /// The sequence ends at EOF, and throws what `readLine` throws. A later iteration continues where an earlier one
+    /// ended. Bytes that are not UTF-8 are repaired; for the bytes themselves, see ``readUntil(_:)-([UInt8])``.
     public var lines: Lines { Lines(reader: self) }
 
-    /// What comes, piece by piece, none of them empty, as ``read(upTo:)`` gives them; at most 64 KiB each.
+    /// The received bytes in pieces of at least one byte and at most 64 KiB, as ``read(upTo:)`` returns them.
     ///
-    /// Ends at the end of the stream. A loop that begins again goes on where this one was left.
+    /// The sequence ends at EOF. A later iteration continues where an earlier one ended.
     public var chunks: Chunks { Chunks(reader: self) }
 
-    /// See ``StreamReader/lines``.
+    /// The sequence that ``StreamReader/lines`` returns.
     public struct Lines: AsyncSequence {
         public typealias Element = String
         public typealias Failure = any Error
@@ -31,14 +32,14 @@ extension StreamReader {
                 try await reader.readLine()
             }
 
-            // The caller's isolation is kept: no hop.
+            // Stays on the caller's isolation, so there is no hop.
             public mutating func next(isolation actor: isolated (any Actor)?) async throws(any Error) -> String? {
                 try await reader.readLine()
             }
         }
     }
 
-    /// See ``StreamReader/chunks``.
+    /// The sequence that ``StreamReader/chunks`` returns.
     public struct Chunks: AsyncSequence {
         public typealias Element = [UInt8]
         public typealias Failure = any Error

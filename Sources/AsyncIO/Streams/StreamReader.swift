@@ -2,26 +2,26 @@ import AsyncIOSystem
 
 /// The reading half of a connection, for tasks. asyncio: `StreamReader`.
 ///
-/// Bytes go straight from the kernel into the caller's memory. Only what must look ahead, for a separator, keeps bytes
-/// in between, never more than ``limitBytes`` and a separator, and what a ``readExactly(_:)`` or
-/// ``readAll(limitBytes:)`` that did not come to its end gives back: while nobody reads, the peer is held back by TCP.
+/// Bytes go from the kernel directly into the caller's memory. A reader buffers bytes only if it has to look ahead for
+/// a separator, and then never more than ``limitBytes`` and a separator, or if a ``readExactly(_:)`` or
+/// ``readAll(limitBytes:)`` fails before it is complete. While no task reads, TCP holds back the peer.
 ///
-/// A cancelled read has taken no byte, and the stream stays usable. One task at a time: a second one gets `.busy`. When
-/// the connection is lost, the waiting read throws the reason, and so does every later one, once it has given what was
-/// there.
+/// A cancelled read has taken no byte, and the stream remains usable. Only one task may read at a time; a second one
+/// gets `.busy`. When the connection is lost, the waiting read throws the reason, and so does every later read, after
+/// the buffered bytes have been read.
 ///
-/// Not `Sendable`. Its tasks belong on the loop's thread; a task that is elsewhere hops there for each call.
+/// A reader is not `Sendable`. Its tasks should run on the loop; a task that runs elsewhere hops there for each call.
 public final class StreamReader {
     let transport: StreamTransport
     @exclusivity(unchecked) var binding = TaskBinding()
     @exclusivity(unchecked) var isBusy = false
     @exclusivity(unchecked) var chunkSizing = ChunkSizing()
-    /// `nil` until a read has to look ahead: many connections never do.
+    /// `nil` until a read has to look ahead, because many connections never do.
     @exclusivity(unchecked) private var storedLookAhead: LookAhead?
-    /// The longest line, in bytes, and the longest piece in front of a separator. asyncio: `limit`.
+    /// The length in bytes of the longest line, and of the longest piece in front of a separator. asyncio: `limit`.
     public let limitBytes: Int
-    /// How much memory is set aside for bytes that have not come yet: a peer that announces gigabytes gets no
-    /// gigabytes.
+    /// The most memory that is allocated for bytes that have not arrived yet, so that a peer that announces gigabytes
+    /// does not cause their allocation.
     private static let chunkBytes = 64 * 1024
 
     init(_ transport: StreamTransport, limitBytes: Int) {
@@ -41,42 +41,45 @@ public final class StreamReader {
         return lookAhead
     }
 
-    /// Whether received bytes wait in the look-ahead.
+    /// Whether the look-ahead contains received bytes.
     @inline(__always)
     var hasLookAhead: Bool { storedLookAhead.map { !$0.isEmpty } ?? false }
 
     /// The loop that the connection belongs to.
     public var loop: EventLoop { transport.loop }
 
-    /// Whether a read has come to the end of the stream and nothing is left to take. The loop's thread. asyncio:
-    /// `at_eof`.
+    /// Whether a read has reached EOF and no bytes are left. asyncio: `at_eof`.
     ///
-    /// False as long as nobody has read so far. A connection that was lost has no end.
+    /// It is false until a read has reached EOF. A connection that was lost does not reach EOF.
+    ///
+    /// - Thread: the loop's.
     public var atEOF: Bool {
         loop.requireOnLoop("StreamReader.atEOF")
         return transport.state.reading == .atEOF && !hasLookAhead
     }
 
-    // MARK: What there is
+    // MARK: Available bytes
 
-    /// Waits for bytes and moves as many into `buffer` as there are, from its beginning.
+    /// Waits for bytes and moves as many as have arrived to the beginning of `buffer`.
     ///
-    /// - Returns: How many, at least one; `nil` at the end of the stream. An empty buffer gives 0.
+    /// - Returns: The number of bytes, at least one; `nil` at EOF. For an empty buffer, 0.
+    /// - Thread: any; off the loop, it hops.
     public func read(into buffer: inout [UInt8]) async throws -> Int? {
         try await read(hasRoom: !buffer.isEmpty) { try buffer.withUnsafeMutableBytes { try take(into: $0) } }
     }
 
-    /// As ``read(into:)-([UInt8])``. The memory must stay as it is until this returns or throws.
+    /// Reads into `buffer` as ``read(into:)-([UInt8])`` does. The memory must stay valid until the function returns or
+    /// throws.
     public func read(into buffer: UnsafeMutableRawBufferPointer) async throws -> Int? {
         try await read(hasRoom: !buffer.isEmpty) { try take(into: buffer) }
     }
 
-    /// As ``read(into:)-([UInt8])``.
+    /// Reads into a span as ``read(into:)-([UInt8])`` does.
     public func read(into buffer: inout MutableRawSpan) async throws -> Int? {
         try await read(hasRoom: !buffer.isEmpty) { try buffer.withUnsafeMutableBytes { try take(into: $0) } }
     }
 
-    /// As ``read(into:)-([UInt8])``; appends to what is in `buffer`. A full one gives 0.
+    /// Reads as ``read(into:)-([UInt8])`` does, and appends to the contents of `buffer`. For a full span, returns 0.
     public func read(into buffer: inout OutputRawSpan) async throws -> Int? {
         try await read(hasRoom: !buffer.isFull) {
             try buffer.withUnsafeMutableBytes { bytes, count in
@@ -87,7 +90,7 @@ public final class StreamReader {
         }
     }
 
-    /// Waits for bytes that `attempt` then moves by ``take(into:)``, which it calls once.
+    /// Waits for bytes, which `attempt` then moves with ``take(into:)``, which it calls once.
     @inline(__always)
     private func read(hasRoom: Bool, _ attempt: () throws -> Int?) async throws -> Int? {
         if transport.isOnLoop {
@@ -106,10 +109,12 @@ public final class StreamReader {
         return try await loop.hop { try await read(hasRoom: hasRoom, attempt) }
     }
 
-    /// Waits for bytes and returns what there is, at most `maximumBytes`, and at most 64 KiB at a time; empty at the
-    /// end. asyncio: `read(n)`.
+    /// Waits for bytes and returns those that have arrived, at most `maximumBytes` and at most 64 KiB; returns an empty
+    /// array at EOF. asyncio: `read(n)`.
     ///
-    /// A negative number is not "all" as in asyncio, but an error: see ``readAll(limitBytes:)``.
+    /// A negative number is an error, and does not mean "all" as in asyncio; see ``readAll(limitBytes:)``.
+    ///
+    /// - Thread: any; off the loop, it hops.
     public func read(upTo maximumBytes: Int) async throws -> [UInt8] {
         try checkCount(maximumBytes)
         let most = min(maximumBytes, Self.chunkBytes)
@@ -128,12 +133,14 @@ public final class StreamReader {
         return try await loop.hop { try await read(upTo: most) }
     }
 
-    // MARK: So many bytes
+    // MARK: A number of bytes
 
-    /// Waits for exactly `count` bytes, be they more than ``limitBytes``. asyncio: `readexactly`.
+    /// Waits for exactly `count` bytes, which may be more than ``limitBytes``. asyncio: `readexactly`.
     ///
-    /// Throws an ``IncompleteReadError`` with what came if the stream ends before. What came before another error or a
-    /// cancellation is kept for the next read.
+    /// Throws an ``IncompleteReadError`` with the bytes that arrived if EOF comes first. After another error or a
+    /// cancellation, the next read gets the bytes that arrived before.
+    ///
+    /// - Thread: any; off the loop, it hops.
     public func readExactly(_ count: Int) async throws -> [UInt8] {
         try checkCount(count)
         let (isHome, record) = home(#isolation)
@@ -145,10 +152,12 @@ public final class StreamReader {
         return bytes
     }
 
-    /// Waits for the end of the stream and returns all that came before it. asyncio: `read(-1)`.
+    /// Waits for EOF and returns all bytes before it. asyncio: `read(-1)`.
     ///
-    /// Throws `.limitExceeded` if that are more than `limitBytes` bytes. What came before an error or a cancellation is
-    /// kept for the next read.
+    /// Throws `.limitExceeded` if there are more than `limitBytes` bytes. After an error or a cancellation, the next
+    /// read gets the bytes that arrived before.
+    ///
+    /// - Thread: any; off the loop, it hops.
     public func readAll(limitBytes: Int) async throws -> [UInt8] {
         try checkCount(limitBytes)
         let (isHome, record) = home(#isolation)
@@ -163,26 +172,28 @@ public final class StreamReader {
         return bytes
     }
 
-    // MARK: Up to a separator
+    // MARK: Separators
 
-    /// Waits for `separator` and returns what came up to it, and it. asyncio: `readuntil`.
+    /// Waits for `separator` and returns the bytes up to and including it. asyncio: `readuntil`.
     ///
-    /// Throws an ``IncompleteReadError`` with what came if the stream ends before; a ``LimitOverrunError`` if there are
-    /// more than ``limitBytes`` bytes in front of the separator, which are still there to be read; `.invalidArgument`
-    /// for an empty separator.
+    /// Throws an ``IncompleteReadError`` with the bytes that arrived if EOF comes first; a ``LimitOverrunError`` if
+    /// there are more than ``limitBytes`` bytes in front of the separator, which can still be read; and
+    /// `.invalidArgument` for an empty separator.
+    ///
+    /// - Thread: any; off the loop, it hops.
     public func readUntil(_ separator: [UInt8]) async throws -> [UInt8] {
         try await readUntil(Separators([separator]))
     }
 
-    /// As for the separator's UTF-8 bytes.
+    /// Waits for the UTF-8 bytes of `separator`, and returns the bytes up to and including them.
     public func readUntil(_ separator: String) async throws -> [UInt8] {
         try await readUntil(Array(separator.utf8))
     }
 
-    /// Waits for any of `separators`: for that which ends first, so that the least is returned. asyncio: `readuntil` of
-    /// a tuple.
+    /// Waits for the separator that ends first, and returns the bytes up to and including it. asyncio: `readuntil` of a
+    /// tuple.
     ///
-    /// With "\r" and "\r\n" it is always "\r": a "\n" that may follow is not waited for.
+    /// With "\r" and "\r\n" it always returns at "\r", because it does not wait for a "\n" that may follow.
     public func readUntil(anyOf separators: [[UInt8]]) async throws -> [UInt8] {
         try await readUntil(Separators(separators))
     }
@@ -199,7 +210,7 @@ public final class StreamReader {
                 if match.lowerBound > limitBytes { throw overrun(match.lowerBound) }
                 return lookAhead.take(match.upperBound)
             }
-            // A separator may have begun at the end.
+            // A separator may have begun in the last bytes.
             searched = max(0, lookAhead.count + 1 - separators.longest)
             if searched > limitBytes { throw overrun(searched) }
             guard try await readAhead(mostBytes: most - lookAhead.count, record) else {
@@ -208,11 +219,13 @@ public final class StreamReader {
         }
     }
 
-    /// Waits for a line, as the standard library's `readLine` does; `nil` at the end. asyncio: `readline`.
+    /// Waits for a line, like the standard library's `readLine`; returns `nil` at EOF. asyncio: `readline`.
     ///
-    /// The last line needs no newline. Bytes that are no UTF-8 are repaired, each by U+FFFD. Throws `.limitExceeded`
-    /// for a line longer than ``limitBytes``; it is dropped, as far as it was read, so that the next line, or the rest
-    /// of this one, comes next.
+    /// The last line needs no newline. Bytes that are not UTF-8 are repaired, each with U+FFFD. Throws `.limitExceeded`
+    /// for a line longer than ``limitBytes``, and discards the part of the line that was read, so the next call returns
+    /// the rest of the line or the next line.
+    ///
+    /// - Thread: any; off the loop, it hops.
     public func readLine(strippingNewline: Bool = true) async throws -> String? {
         let (isHome, record) = home(#isolation)
         guard isHome else { return try await loop.hop { try await readLine(strippingNewline: strippingNewline) } }
@@ -233,7 +246,7 @@ public final class StreamReader {
 
     // MARK: Receiving
 
-    /// Appends what comes to the look-ahead. False at the end. A cancelled one appends nothing.
+    /// Appends received bytes to the look-ahead. Returns false at EOF. A cancelled call appends nothing.
     func readAhead(mostBytes: Int, _ record: TaskRecord?) async throws -> Bool {
         while true {
             let received = try lookAhead.fill(mostBytes: mostBytes) { try transport.receiveNow(into: $0) }
@@ -242,7 +255,7 @@ public final class StreamReader {
         }
     }
 
-    /// So many bytes, or all there are to the end. What came before an error goes back to the look-ahead.
+    /// Returns `count` bytes, or fewer at EOF. After an error, the bytes that arrived go back to the look-ahead.
     func collect(upTo count: Int, _ record: TaskRecord?) async throws -> [UInt8] {
         if count > Self.chunkBytes { return try await collectPieces(upTo: count, record) }
         var bytes = [UInt8](repeating: 0, count: count)
@@ -264,7 +277,7 @@ public final class StreamReader {
         return bytes
     }
 
-    /// As `collect(upTo:_:)`, of more than is set aside at once.
+    /// Does what `collect(upTo:_:)` does, for more bytes than are allocated at once.
     private func collectPieces(upTo count: Int, _ record: TaskRecord?) async throws -> [UInt8] {
         let pieces = ReceivedPieces(firstBytes: Self.chunkBytes)
         do {
@@ -280,7 +293,7 @@ public final class StreamReader {
         return pieces.joined()
     }
 
-    /// By the loop's memory, so that the array is not larger than what came.
+    /// Receives into the loop's memory, so that the array is not larger than the received bytes.
     private func receiveNow(_ most: Int) throws -> [UInt8]? {
         let memory = UnsafeMutableRawBufferPointer(rebasing: loop.core.pointee.receiveBuffer.bytes[..<most])
         return try transport.receiveNow(into: memory).map { [UInt8](memory[..<$0]) }
@@ -302,13 +315,13 @@ public final class StreamReader {
         return try transport.receiveNow(into: buffer)
     }
 
-    // MARK: Whose turn it is
+    // MARK: Access
 
     func home(_ isolation: (any Actor)?) -> (isHome: Bool, record: TaskRecord?) {
         transport.isOnLoop ? loop.homeRecord(&binding, isolation) : (false, nil)
     }
 
-    /// The look-ahead belongs to one task from its first look to its last.
+    /// Reserves the look-ahead for one task from its first access to its last.
     func begin() throws {
         if isBusy { throw EventLoopError.busy("read from this connection") }
         isBusy = true
@@ -328,7 +341,7 @@ public final class StreamReader {
 extension StreamReader: Sendable {}
 
 extension StreamReader: CustomStringConvertible {
-    /// As that of its ``StreamTransport``.
+    /// The description of the reader's ``StreamTransport``.
     public var description: String { "<StreamReader \(transport.summary)>" }
 }
 

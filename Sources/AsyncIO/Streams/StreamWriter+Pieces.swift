@@ -1,7 +1,7 @@
-/// Bytes in other forms, several pieces as one message, and frames.
+/// Writing bytes of other types, several pieces as one message, and frames.
 extension StreamWriter {
-    /// Sends the bytes of a chunk. As ``write(_:)-(RawSpan)`` of ``StreamChunk/bytes``, and faster: a span that a program
-    /// holds across an `await` makes the compiler allocate memory for the chunk.
+    /// Sends the bytes of a chunk, like ``write(_:)-(RawSpan)`` with ``StreamChunk/bytes``, but faster: a span that a
+    /// program uses across an `await` makes the compiler allocate memory for the chunk.
     @inlinable
     public func write(_ chunk: borrowing StreamChunk) async throws {
         let start = try begin(chunk)
@@ -19,26 +19,26 @@ extension StreamWriter {
         try await goOn(chunk.bytes, start)
     }
 
-    /// As ``write(_:)-(RawSpan)``.
+    /// Sends all of `bytes`; everything else is as in ``write(_:)-(RawSpan)``.
     public func write(_ bytes: Span<UInt8>) async throws {
         try await write(bytes.bytes)
     }
 
-    /// As ``write(_:)-(RawSpan)``.
+    /// Sends all of `bytes`; everything else is as in ``write(_:)-(RawSpan)``.
     public func write(_ bytes: ArraySlice<UInt8>) async throws {
         try await write(bytes.span.bytes)
     }
 
-    /// Sends the UTF-8 bytes of `text`. As ``write(_:)-(RawSpan)``.
+    /// Sends the UTF-8 bytes of `text`; everything else is as in ``write(_:)-(RawSpan)``.
     public func write(_ text: Substring) async throws {
         try await write(text.utf8.span.bytes)
     }
 
-    /// Sends all bytes of `pieces`, in order, as one write; returns as ``write(_:)-(RawSpan)`` does. asyncio: `writelines` and
-    /// `drain`.
+    /// Sends all bytes of `pieces`, in order, as one write; returns when ``write(_:)-(RawSpan)`` does. asyncio:
+    /// `writelines` and `drain`.
     ///
-    /// Pieces of more than 8 KiB together are not joined: the kernel takes them from where they are. Throws as
-    /// ``write(_:)-(RawSpan)``.
+    /// If the pieces have more than 8 KiB together, they are not joined, and the kernel reads them where they are.
+    /// Throws as ``write(_:)-(RawSpan)`` does.
     @inlinable
     public func write(contentsOf pieces: some Sequence<[UInt8]>) async throws {
         // Compiled in the caller's module, where the type of `pieces` is known.
@@ -56,22 +56,22 @@ extension StreamWriter {
                 let count = try transport.sendNow(unsent)
                 if let count { unsent.advance(by: count) }
                 transport.sent(count ?? 0, unsentBytes: unsent.count)
-                // After a short send the next one has nothing to take, and waits.
+                // After a short send, the next send would block, so the task waits then.
                 if count == nil { try await transport.waitUntilWritable(record) }
             }
         }
     }
 
-    /// Sends `bytes` as a frame: with their number in front of them, as one write. ``StreamReader/readFrame(lengthPrefix:limitBytes:)``
-    /// reads it.
+    /// Sends `bytes` as a frame with a length prefix, as one write.
+    /// ``StreamReader/readFrame(lengthPrefix:limitBytes:)`` reads it.
     ///
-    /// Throws `.invalidArgument` if the number does not fit into `lengthPrefix`, and as ``write(_:)-(RawSpan)``.
+    /// Throws `.invalidArgument` if the length does not fit into `lengthPrefix`, and as ``write(_:)-(RawSpan)`` does.
     /// ``bytesWritten`` includes the prefix.
     public func writeFrame(_ bytes: [UInt8], lengthPrefix: LengthPrefix = .uint32) async throws {
         try await write(pieces: [lengthPrefix.encoded(bytes.count), bytes])
     }
 
-    /// As ``writeFrame(_:lengthPrefix:)-([UInt8],_)``; copies `bytes`.
+    /// Sends a copy of `bytes` as a frame; everything else is as in ``writeFrame(_:lengthPrefix:)-([UInt8],_)``.
     public func writeFrame(_ bytes: RawSpan, lengthPrefix: LengthPrefix = .uint32) async throws {
         let frame = try lengthPrefix.frame(bytes)
         try await write(frame.span.bytes)

@@ -3,11 +3,11 @@ import Synchronization
 
 /// The writing half of a connection, for tasks. asyncio: `StreamWriter`.
 ///
-/// A write hands the caller's memory to the kernel and waits while the peer is slow; nothing is buffered in between. Tasks
-/// that write at the same time take turns, first come, first served, each with the whole of its bytes. Not `Sendable`; a
-/// task that is not on the loop hops there for each call.
+/// A write passes the caller's memory to the kernel and waits while the peer reads slowly; nothing is buffered in
+/// between. The writes of several tasks are serialized, first come, first served, each with all of its bytes. A writer
+/// is not `Sendable`; a task that runs off the loop hops there for each call.
 public final class StreamWriter {
-    /// The connection itself, for what has no function here.
+    /// The connection, for operations that the writer does not have.
     public let transport: StreamTransport
     @exclusivity(unchecked) private var binding = TaskBinding()
 
@@ -26,26 +26,30 @@ public final class StreamWriter {
     public var localAddress: SocketAddress? { transport.localAddress }
     public var peerAddress: SocketAddress? { transport.peerAddress }
 
-    /// How many bytes the writes of this connection's tasks have sent so far, those of a write that was cut off
-    /// included.
+    /// The number of bytes that the tasks' writes to this connection have sent so far, including those of incomplete
+    /// writes.
     ///
-    /// The difference from before a write says how much of it went out when it was cancelled, timed out or failed. A
-    /// completion loop counts up to 64 KiB that it has taken over and not sent yet.
+    /// The difference to its value before a write says how many bytes of the write were sent when it was cancelled,
+    /// timed out or failed. On a completion loop it includes up to 64 KiB that were submitted and not sent yet.
+    ///
     /// - Thread: any.
     public var bytesWritten: Int { transport.writtenBytes.load(ordering: .relaxed) }
 
-    /// Sends all of `bytes`; returns when the kernel has taken them (a completion loop: has or is about to). asyncio: `write` and `drain`.
+    /// Sends all of `bytes`, and returns when the kernel has accepted them. asyncio: `write` and `drain`.
     ///
-    /// Throws `CancellationError` in a cancelled task that would have to wait, an `IOError` or `.closed` when the
-    /// connection has ended. ``bytesWritten`` says how much was sent before.
+    /// Throws `CancellationError` in a cancelled task that would have to wait, and an `IOError` or `.closed` when the
+    /// connection has ended. ``bytesWritten`` says how many bytes were sent before. On a completion loop the function
+    /// returns when the bytes have been submitted.
     ///
-    /// A write that ends so after some of its bytes were sent is *cut off*. What was sent next would be taken for the
-    /// rest of it, so writes that wait and all later ones throw `.incompleteWrite`, and the connection can only be
-    /// reset: by ``close()``, ``closeGracefully(within:discardingAtMost:)``, by the return of its handler, or when
-    /// nobody holds its streams. Reading goes on until then.
+    /// A write that fails after some of its bytes were sent is *incomplete*. The peer would take later bytes for the
+    /// rest of it, so waiting writes and all later writes throw `.incompleteWrite`, and the connection can only be
+    /// reset: by ``close()``, ``closeGracefully(within:discardingAtMost:)``, by the return of its handler, or when its
+    /// streams are released. Reading continues until then.
+    ///
+    /// - Thread: any; off the loop, it hops.
     @inlinable
     public func write(_ bytes: RawSpan) async throws {
-        // The part that needs no wait is not async, and costs the caller no frame.
+        // The part that does not wait is not async, and so needs no frame of the caller.
         let start = try begin(bytes)
         if start.isDone { return }
         try await goOn(bytes, start)
@@ -59,7 +63,7 @@ public final class StreamWriter {
         @usableFromInline var isDone = false
     }
 
-    /// Sends what can be sent at once, if no other task writes.
+    /// Sends the bytes that can be sent at once, unless another task is writing.
     @usableFromInline
     func begin(_ bytes: RawSpan) throws -> Start {
         try bytes.withUnsafeBytes { try begin($0) }
@@ -75,7 +79,7 @@ public final class StreamWriter {
         return Start(sent: sent, hasTurn: true)
     }
 
-    /// The rest of a write.
+    /// Sends the rest of a write.
     @usableFromInline
     func goOn(_ allBytes: RawSpan, _ start: Start) async throws {
         let bytes = allBytes.extracting(start.sent...)
@@ -85,7 +89,7 @@ public final class StreamWriter {
         try await sendRest(bytes, hasTurn: start.hasTurn, record)
     }
 
-    /// What could not be sent at once, in this writer's turn. At home.
+    /// Sends the bytes that could not be sent at once, when this write is scheduled. The task resumes on the loop.
     private func sendRest(_ bytes: RawSpan, hasTurn: Bool, _ record: TaskRecord?) async throws {
         if !hasTurn { try await transport.beginTurn(record) }
         defer { transport.endTurn() }
@@ -97,7 +101,8 @@ public final class StreamWriter {
             sent += count ?? 0
             transport.sent(count ?? 0, unsentBytes: bytes.byteCount - sent)
             if sent == bytes.byteCount { return }
-            // A send may be short because of the share of an iteration, and nothing would report that it may go on.
+            // A send may be short because of the connection's share of an iteration, and no event would report that it
+            // may continue.
             if count == nil { try await transport.waitUntilWritable(record) }
         }
     }
@@ -106,17 +111,20 @@ public final class StreamWriter {
         try await write(bytes.span.bytes)
     }
 
-    /// Sends the UTF-8 bytes of `text`.
+    /// Sends the UTF-8 bytes of `text`; everything else is as in ``write(_:)-(RawSpan)``.
     public func write(_ text: String) async throws {
         try await write(text.utf8.span.bytes)
     }
 
-    /// Waits until the kernel has all that was written before, by other tasks and by ``StreamTransport/write(_:)-(RawSpan)``
-    /// too. asyncio: `drain`.
+    /// Waits until the kernel has accepted everything that was written before, including the writes of other tasks and
+    /// of ``StreamTransport/write(_:)-(RawSpan)``. asyncio: `drain`.
     ///
-    /// Writes of this type wait for themselves and need no `drain()`, but on a completion loop, which has up to 64 KiB on the
-    /// way when they return. Unlike asyncio's it waits for all, not for the low-water mark. Any number of tasks may
-    /// wait. Throws the reason when the connection is lost or was closed, also if nothing is left to wait for.
+    /// A write of this type already waits, so it needs no `drain()`, except on a completion loop, where up to 64 KiB
+    /// may be in flight when it returns. Unlike asyncio's `drain`, it waits until the write buffer is empty, not until
+    /// it is below the low water mark. Any number of tasks may wait. Throws the reason if the connection was lost or
+    /// closed, even if nothing is left to wait for.
+    ///
+    /// - Thread: any; off the loop, it hops.
     public func drain() async throws {
         try await loop.atHome { record in
             try await transport.beginTurn(record)
@@ -125,20 +133,22 @@ public final class StreamWriter {
         }
     }
 
-    /// For a task that is elsewhere. It keeps no memory of another thread's.
+    /// Hops to the loop with a copy of the bytes, because the loop must not use another thread's memory.
     private func hop(_ bytes: RawSpan, hasTurn: Bool) async throws {
         let copy = bytes.withUnsafeBytes { [UInt8]($0) }
         try await loop.hop("write(_:)") { try await sendRest(copy.span.bytes, hasTurn: hasTurn, nil) }
     }
 
-    /// Ends the writing direction after the writes before; the peer reads an end, and reading goes on. Idempotent. asyncio:
-    /// `write_eof`. Any task.
+    /// Shuts down the write side after all earlier writes, so that the peer reads EOF; reading continues. Idempotent.
+    /// asyncio: `write_eof`.
     ///
-    /// It is serialized with the writes, and throws while it waits for them as ``drain()`` does. After a write that was
-    /// cut off it throws `.incompleteWrite`: the peer would take EOF for the end of a whole message.
+    /// It is serialized with the writes, and throws what ``drain()`` throws while it waits for them. After an
+    /// incomplete write it throws `.incompleteWrite`, because the peer would take EOF for the end of a whole message.
+    ///
+    /// - Thread: any; off the loop, it hops.
     public func writeEOF() async throws {
         try await loop.atHome { record in
-            // There is nothing to end any more.
+            // The write side has been shut down already.
             guard transport.state.acceptsWrites || transport.state.writing == .cutOff else { return }
             try await transport.beginTurn(record)
             defer { transport.endTurn() }
@@ -146,24 +156,28 @@ public final class StreamWriter {
         }
     }
 
-    /// Whether this end can be closed alone: yes, by TCP. asyncio: `can_write_eof`.
+    /// Whether the write side can be shut down alone: true, because TCP allows it. asyncio: `can_write_eof`.
     public var canWriteEOF: Bool { true }
 
-    /// Whether the connection is being closed, or is. The loop's thread. asyncio: `is_closing`.
+    /// Whether the connection is closing or closed. asyncio: `is_closing`.
+    ///
+    /// - Thread: the loop's.
     public var isClosing: Bool { transport.isClosing }
 
     /// Waits until the connection has ended and its socket is closed. asyncio: `wait_closed`.
     ///
-    /// It does not close: call ``close()`` before. Throws the reason if the connection was lost, and not ended by this
-    /// program, at every call. Any number of tasks may wait. While the peer takes what is queued or being written, the
-    /// connection does not end; when nothing could be sent for a minute, it is reset. Set a time limit, and ``abort()``
-    /// when it has passed, for less.
+    /// It does not close the connection; call ``close()`` first. If the connection was lost and not ended by this
+    /// program, every call throws the reason. Any number of tasks may wait. The connection does not end while the peer
+    /// reads the bytes that are still being sent; it is reset when nothing could be sent for a minute. For a shorter
+    /// wait, set a time limit, and call ``abort()`` when it has expired.
+    ///
+    /// - Thread: any; off the loop, it hops.
     public func waitClosed() async throws {
         try await loop.atHome { record in try await transport.waitClosed(record) }
     }
 
-    /// At the end of a scope: what went wrong before is the scope's, what goes wrong meanwhile is thrown. A cancelled task
-    /// does not wait.
+    /// Closes the connection at the end of a scope and waits. Throws only errors that occur during this call, because
+    /// the scope has thrown earlier ones. A cancelled task does not wait.
     func closeAndWait() async throws {
         try await loop.atHome { record in
             let wasLost = transport.lossError != nil
@@ -176,45 +190,54 @@ public final class StreamWriter {
         }
     }
 
-    /// Ends the connection after what was written. Does not wait for that, see ``waitClosed()``. Idempotent. asyncio: `close`.
-    /// Any task.
+    /// Closes the connection after everything that was written has been sent, without waiting for that; see
+    /// ``waitClosed()``. Idempotent. asyncio: `close`.
     ///
-    /// A write of another task that has begun is completed, so that no message is cut off; writes that wait for it,
-    /// reads and `drain()` throw `.closed`. If that write is cancelled, or an earlier one was cut off,
-    /// the connection is reset: the peer does not take half a message for a whole one.
+    /// The current write of another task is completed, so that no message is truncated; writes that wait for it, reads
+    /// and `drain()` throw `.closed`. If the current write is cancelled, or an earlier one was incomplete, the
+    /// connection is reset, so that the peer does not take half a message for a whole one.
     ///
-    /// If there is input that nobody has read, the system tells the peer of a reset, which may cost it the end of what
-    /// was written: read to the end first, or use ``closeGracefully(within:discardingAtMost:)``. TCP is so (RFC 2525, 2.17).
+    /// If there is unread input, TCP sends an RST (RFC 2525, 2.17), which can destroy the last bytes that were written.
+    /// To avoid that, read until EOF first, or use ``closeGracefully(within:discardingAtMost:)``.
+    ///
+    /// - Thread: any; off the loop, the call is posted to it.
     public func close() {
         onLoop { $0.close() }
     }
 
-    /// Ends the connection after what was written, without costing the peer the end of that: what the peer still sends is
-    /// dropped until its own end, within `time` and up to `byteCount` bytes. Does not wait for that, see ``waitClosed()``.
-    /// As ``StreamTransport/closeGracefully(within:discardingAtMost:)``. Any task.
+    /// Closes the connection with a lingering close: sends everything that was written, shuts down the write side,
+    /// discards input until the peer's EOF, within `time` and up to `byteCount` bytes, and then closes. It avoids the
+    /// RST that can destroy an unread response. It does not wait for the end; see ``waitClosed()`` and
+    /// ``StreamTransport/closeGracefully(within:discardingAtMost:)``.
     ///
-    /// Nobody reads any more: reads throw `.closed`. A handler of ``EventLoop/startServer(host:port:options:limitBytes:fileID:line:_:)``
-    /// may return at once.
+    /// Reads throw `.closed` from then on. A handler of
+    /// ``EventLoop/startServer(host:port:options:limitBytes:fileID:line:_:)`` may return at once.
+    ///
+    /// - Thread: any; off the loop, the call is posted to it.
     public func closeGracefully(within time: Duration = .seconds(5), discardingAtMost byteCount: Int = 1 << 20) {
         onLoop { $0.closeGracefully(within: time, discardingAtMost: byteCount) }
     }
 
-    /// Ends the connection now. Any task.
+    /// Closes the connection at once, and discards unsent bytes.
+    ///
+    /// - Thread: any; off the loop, the call is posted to it.
     public func abort() {
         onLoop { $0.abort() }
     }
 
-    /// Ends the connection now, and lets the peer know that it was broken off. Any task.
+    /// Closes the connection at once with an RST, so that the peer gets an error instead of EOF.
+    ///
+    /// - Thread: any; off the loop, the call is posted to it.
     public func reset() {
         onLoop { $0.reset() }
     }
 
-    /// Now, or soon for a task that is elsewhere.
+    /// Calls `body` now, or posts it to the loop if the caller is elsewhere.
     private func onLoop(_ body: @escaping @Sendable (StreamTransport) -> Void) {
         if loop.isOnLoop { return body(transport) }
         // SAFETY: used on the loop only.
         nonisolated(unsafe) let transport = transport
-        // A closed loop has ended its connections already.
+        // A closed loop has already ended its connections.
         _ = try? loop.callSoonThreadsafe { body(transport) }
     }
 }
@@ -223,6 +246,6 @@ public final class StreamWriter {
 extension StreamWriter: Sendable {}
 
 extension StreamWriter: CustomStringConvertible {
-    /// As that of its ``StreamTransport``.
+    /// The description of the writer's ``StreamTransport``.
     public var description: String { "<StreamWriter \(transport.summary)>" }
 }

@@ -1,14 +1,16 @@
 extension EventLoop {
     /// Starts a task on the loop's thread. asyncio: `create_task`.
     ///
-    /// The loop keeps the task until it has ended. Its first step runs in the next tick; with `eagerStart`, before this
-    /// function returns, up to its first suspension. The operation may capture what is not `Sendable`: all its steps
-    /// run on the loop's thread. The loop's thread; on a closed loop the task fails with `.closed` at once.
+    /// The loop retains the task until it has ended. Its first step runs in the next iteration; with `eagerStart`, it
+    /// runs before this function returns, up to the first suspension. The operation may capture objects that are not
+    /// `Sendable`, because all its steps run on the loop's thread. On a closed loop the task fails with `.closed` at
+    /// once.
     ///
-    /// Discarding the task discards its error, so the compiler warns;
-    /// ``createBackgroundTask(name:priority:eagerStart:fileID:line:_:)`` is for tasks that are not awaited.
+    /// Discarding the task discards its error, hence there is no `@discardableResult`. For a task that is not awaited,
+    /// use ``createBackgroundTask(name:priority:eagerStart:fileID:line:_:)``.
     ///
-    /// - Parameter name: For reports.
+    /// - Parameter name: The task's name in reports.
+    /// - Thread: the loop's.
     @inlinable
     public final func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
@@ -22,20 +24,22 @@ extension EventLoop {
         }
     }
 
-    /// Starts a task that cannot fail: its value is there without `try`.
+    /// Starts a task that cannot fail, so reading its value needs no `try`.
     ///
     /// ```swift
     /// let task = loop.createTask { await greeting() }
     /// print(await task.value)
     /// ```
     ///
-    /// Everything else is as with the form for bodies that throw, except for two cases which that form reports by the task's
-    /// error. On a closed loop the body runs on another thread, where each operation of the loop fails with `.closed`. What
-    /// a task factory throws goes to the exception handler, and the body runs without the factory if it has not run yet.
+    /// Everything else is as in the form for bodies that throw, except for two cases, which that form reports as the
+    /// task's error. On a closed loop the body runs on another thread, where each operation of the loop fails with
+    /// `.closed`. An error that a task factory throws goes to the exception handler, and the body runs without the
+    /// factory if it has not run yet.
     ///
-    /// No error is lost when the task is dropped, so the compiler does not warn.
+    /// Discarding the task loses no error, so the compiler does not warn.
     ///
-    /// - Parameter name: For reports.
+    /// - Parameter name: The task's name in reports.
+    /// - Thread: the loop's.
     @inlinable @discardableResult
     public final func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
@@ -67,12 +71,14 @@ extension EventLoop {
             }
         }
         record.started(unsafeBitCast(task, to: UInt.self))
-        // SAFETY: a task's object knows no type of error, and this one throws none. Made as one that cannot throw, it would call
-        // the operation by a thunk, with memory and a frame of its own.
+        // SAFETY: a task's object does not depend on the type of its error, and this task throws none. If it were
+        // created as a task that cannot throw, it would call the operation through a thunk, which needs memory and a
+        // frame.
         return unsafeBitCast(task, to: Task<Success, Never>.self)
     }
 
-    /// The task must have a value, so its body runs: on the thread of closed loops, and unknown to this loop.
+    /// Starts the task on the thread of closed loops, without registering it with this loop. The task must have a
+    /// value, so its body has to run.
     @usableFromInline
     final func startOnClosedLoop<Success: Sendable>(
         _ record: CreatedTask, _ priority: TaskPriority?, _ operation: @concurrent @escaping () async -> Success
@@ -97,12 +103,13 @@ extension EventLoop {
     @usableFromInline
     final var hasTaskFactory: Bool { core.pointee.taskFactory != nil }
 
-    /// Starts a task that is not awaited. It returns no task; an error that ends it goes to the exception handler, once.
+    /// Starts a task that is not awaited. It returns no task; an error that ends it goes to the exception handler,
+    /// once.
     ///
-    /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` returns the task, whose error belongs to
-    /// the code that awaits it. asyncio has one function for both, and reports "Task exception was never retrieved" when it
-    /// frees a failed task; here the library cannot see whether a task is still held or awaited, so there are two. A
-    /// cancellation is not reported. On a closed loop nothing is started, which is reported too.
+    /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` returns the task, whose error
+    /// belongs to the code that awaits it. asyncio has one function for both, and reports "Task exception was never
+    /// retrieved" when it frees a failed task; here the library cannot see whether a task is still held or awaited, so
+    /// there are two. A cancellation is not reported. On a closed loop nothing is started, which is reported too.
     ///
     /// - Thread: the loop's.
     public final func createBackgroundTask(
@@ -112,7 +119,7 @@ extension EventLoop {
         requireOnLoop("createBackgroundTask")
         if isClosed { return reportUseAfterClose("createBackgroundTask") }
         let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
-        // By the record, since what a task factory adds may fail too.
+        // The record reports the end, because an operation that a task factory adds may fail too.
         record.whenEnded = { [unowned self, unowned record] error in
             if let error { reportUnread(error, of: record) }
         }
@@ -123,7 +130,7 @@ extension EventLoop {
         }
     }
 
-    /// A task threw, and nobody may be left to be told.
+    /// Reports the error of a task that may not be awaited any more.
     final func reportUnread(_ error: any Error, of record: TaskRecord) {
         if error is CancellationError { return }
         let message: StaticString =
@@ -135,7 +142,8 @@ extension EventLoop {
 
     /// Starts the task of `record`. Throws `.closed`, and what the task factory throws.
     ///
-    /// Inlinable: specialised in the caller's module, it has no closure around the operation but the task's own.
+    /// It is inlinable, because when it is specialised in the caller's module, the only closure around the operation is
+    /// the task's own.
     @inlinable
     final func start<Success: Sendable>(
         _ record: CreatedTask, _ priority: TaskPriority?, _ eagerStart: Bool,
@@ -160,22 +168,26 @@ extension EventLoop {
         return task
     }
 
-    /// Asks all tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` to end. The loop's thread.
+    /// Cancels all tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``.
+    ///
+    /// - Thread: the loop's.
     public final func cancelAllTasks() {
         requireOnLoop("cancelAllTasks")
         for record in core.pointee.tasks.records { record.requestCancel() }
     }
 
-    /// How many tasks have not ended. The loop's thread.
+    /// The number of tasks that have not ended.
+    ///
+    /// - Thread: the loop's.
     public final var taskCount: Int {
         requireOnLoop("taskCount")
         return core.pointee.tasks.count
     }
 
-    /// Cancels all tasks and runs until the last one has ended. Nobody is accepted meanwhile, and what is started meanwhile is
-    /// cancelled too: a client that comes back for ever must not keep the loop.
+    /// Cancels all tasks and runs until the last one has ended. Meanwhile no client is accepted, and tasks that are
+    /// started are cancelled too, so that a client that reconnects forever cannot keep the loop running.
     final func drainTasks() throws {
-        // Before anything is touched: a runner's loop may be another thread's.
+        // Checked before anything is changed, because a runner's loop may belong to another thread.
         try checkMayRun("Runner.close")
         guard isOnLoop else { throw EventLoopError.wrongThread("Runner.close") }
         core.pointee.isDraining = true

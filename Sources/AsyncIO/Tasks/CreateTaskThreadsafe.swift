@@ -1,31 +1,36 @@
 extension EventLoop {
-    /// Starts a task on the loop from any thread; wakes the loop if it sleeps. asyncio: `run_coroutine_threadsafe`.
+    /// Starts a task on the loop from any thread, and wakes the loop if it is waiting. asyncio:
+    /// `run_coroutine_threadsafe`.
     ///
-    /// As ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``: the loop counts and cancels it with its others, from its first
-    /// step on. The task gives the value, the error and the cancellation to whoever awaits it; to wait without a task, see
-    /// ``runBlocking(name:within:fileID:line:_:)``. On a closed loop it fails with `.closed`, and `operation` is released
-    /// without being called. Tasks of one thread begin in their order.
+    /// The task is as with ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``; from its first
+    /// step on, the loop counts and cancels it with its other tasks. To wait for the result without a task, see
+    /// ``runBlocking(name:within:fileID:line:_:)``. On a closed loop the task fails with `.closed`, and `operation`
+    /// is released without being called. Tasks that one thread submits begin in the order of submission.
+    ///
+    /// - Thread: any.
     public final func createTaskThreadsafe<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, fileID: StaticString = #fileID, line: UInt = #line,
         _ operation: sending @concurrent @escaping () async throws -> Success
     ) -> Task<Success, any Error> {
         let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
-        // SAFETY: the operation was sent here, and goes on to the loop's thread alone.
+        // SAFETY: the operation was sent to this function, which passes it to the loop's thread only.
         return startThreadsafe(record, priority, SentBody(call: operation)) { _ in }
     }
 
-    /// Starts a task that cannot fail on the loop, from any thread: its value is there without `try`.
+    /// Starts a task that cannot fail on the loop, from any thread, so reading its value needs no `try`.
     ///
-    /// As the form for bodies that throw. On a closed loop `operation` runs on another thread, where each operation of the
-    /// loop fails with `.closed`. What a task factory throws goes to the exception handler, as with
-    /// ``setTaskFactory(_:)``.
+    /// Everything else is as in the form for bodies that throw. On a closed loop `operation` runs on another thread,
+    /// where each operation of the loop fails with `.closed`. An error that a task factory throws goes to the exception
+    /// handler; see ``setTaskFactory(_:)``.
+    ///
+    /// - Thread: any.
     @discardableResult
     public final func createTaskThreadsafe<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, fileID: StaticString = #fileID, line: UInt = #line,
         _ operation: sending @concurrent @escaping () async -> Success
     ) -> Task<Success, Never> {
         let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
-        // SAFETY: the operation was sent here, and goes on to the loop's thread alone.
+        // SAFETY: the operation was sent to this function, which passes it to the loop's thread only.
         let sent = SentValueBody(call: operation)
         return Task(name: record.name, executorPreference: self, priority: priority) { [self] in
             await runPosted(record, sent)
@@ -43,7 +48,7 @@ extension EventLoop {
         return await record.run(operation)
     }
 
-    /// - Parameter whenDone: Called with the result, before whoever awaits the task gets it.
+    /// - Parameter whenDone: Called with the result, before the code that awaits the task gets it.
     final func startThreadsafe<Success: Sendable>(
         _ record: CreatedTask, _ priority: TaskPriority?, _ operation: SentBody<Success>,
         whenDone: @escaping @Sendable (Result<Success, any Error>) -> Void
@@ -60,7 +65,7 @@ extension EventLoop {
         }
     }
 
-    /// A posted task's life. Where it begins, the loop either runs or is closed.
+    /// Runs a submitted task. When it begins, the loop either runs or is closed.
     @concurrent
     private final func runPosted<Success: Sendable>(
         _ record: CreatedTask, _ operation: SentBody<Success>

@@ -1,13 +1,13 @@
-/// The record of a task with a name and a call site, whose end may be reported to an observer.
+/// The record of a task with a name and a call site, whose end an observer may receive.
 ///
-/// All tasks have one but those of time limits and of served connections.
+/// All tasks have such a record, except those of time limits and of served connections.
 @usableFromInline
 final class CreatedTask: TaskRecord, @unchecked Sendable {
     private let taskName: String?
     private let creationSite: CallSite
-    /// Receives the task's end, and the error it ended with, in the loop's place.
+    /// Receives the task's end and its error, instead of the loop.
     @exclusivity(unchecked) var whenEnded: (((any Error)?) -> Void)?
-    /// What the task threw.
+    /// The error that the task threw.
     @exclusivity(unchecked) @usableFromInline var error: (any Error)?
 
     @usableFromInline
@@ -21,11 +21,11 @@ final class CreatedTask: TaskRecord, @unchecked Sendable {
 
     override var site: CallSite { creationSite }
 
-    /// The task, from its first step to its last.
+    /// Runs the task from its first step to its last.
     @inlinable @inline(__always) @concurrent
     func run<Success>(_ operation: @concurrent () async throws -> Success) async throws -> Success {
         let handler = begin()
-        // The result is never a local variable: its memory would be on the task's stack, above the handler.
+        // The result is never a local variable, because its memory would be on the task's stack above the handler.
         defer { end(handler) }
         do {
             return try await operation()
@@ -35,7 +35,7 @@ final class CreatedTask: TaskRecord, @unchecked Sendable {
         }
     }
 
-    /// As the other, for a task that cannot fail.
+    /// Runs a task that cannot fail.
     @inlinable @inline(__always) @concurrent
     func run<Success>(_ operation: @concurrent () async -> Success) async -> Success {
         let handler = begin()

@@ -1,22 +1,22 @@
 import AsyncIOSystem
 
-/// The record of the body of a time limit: what it does for all types of results.
+/// The record of the body of a time limit: the part that does not depend on the type of the result.
 ///
-/// Its caller waits until it has ended, and takes its error.
+/// The caller waits until the body has ended, and gets its error.
 @usableFromInline
 class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
     private final let deadline: LoopInstant
-    /// `nil` for a deadline.
+    /// `nil` for `withDeadline`.
     private final let duration: Duration?
     private final let creationSite: CallSite
     @exclusivity(unchecked) private final var hasExpired = false
     /// The record of the task that waits for the body, if it has one.
     ///
-    /// SAFETY: that task waits for the body, and its record lives at least as long as it.
+    /// SAFETY: that task waits for the body, and its record lives at least as long as the task.
     @exclusivity(unchecked) private final var caller: Unmanaged<TaskRecord>?
-    /// That task, while it waits.
+    /// The suspension of that task, while it waits.
     @exclusivity(unchecked) private final var callerSuspension = Suspension()
-    /// What the body threw.
+    /// The error that the body threw.
     @exclusivity(unchecked) @usableFromInline final var error: (any Error)?
 
     @usableFromInline
@@ -35,8 +35,8 @@ class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
 
     /// Finds the record of the calling task.
     ///
-    /// - Parameter isolation: The caller's.
-    /// - Returns: Whether the caller can wait here.
+    /// - Parameter isolation: The isolation of the caller.
+    /// - Returns: Whether the caller can wait on the loop's thread.
     @usableFromInline
     final func findCaller(_ isolation: (any Actor)?) -> Bool {
         if !loop.isHome(of: isolation) { return false }
@@ -53,7 +53,7 @@ class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
         if deadline > loop.now {
             timer = loop.schedule(ScheduledCallback({ self.expire() }, site: site, isTimer: true), at: deadline)
         } else {
-            // A timer would fire after a suspension of a single iteration.
+            // A timer would only fire after the suspension of an iteration.
             expire()
         }
         defer { if let timer { loop.cancelCallback(timer) } }
@@ -72,7 +72,8 @@ class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
         }
     }
 
-    /// Suspends the current task, which comes back to the loop, until this one has ended. No cancellation ends it.
+    /// Suspends the current task, which resumes on the loop, until this one has ended. A cancellation does not end the
+    /// wait.
     private final nonisolated(nonsending) func waitForEnd() async {
         if isFinished { return }
         let isolation = #isolation
@@ -83,13 +84,13 @@ class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
         callerSuspension.end(on: loop)
     }
 
-    /// The time has passed.
+    /// Cancels the body at the deadline.
     private final func expire() {
         hasExpired = true
         requestCancel()
     }
 
-    /// What the body's caller is to throw.
+    /// Returns the error that the body's caller throws, or `nil` if there is none.
     @usableFromInline
     final func limitError() -> (any Error)? {
         guard let error = error.take() else { return nil }

@@ -1,33 +1,38 @@
 import AsyncIOSystem
 
 extension EventLoop {
-    /// Runs `body` as a task on the loop, and blocks the calling thread until it has ended. asyncio: `result()` of what
-    /// `run_coroutine_threadsafe` returns.
+    /// Runs `body` as a task on the loop, and blocks the calling thread until it has ended. asyncio: `result()` of the
+    /// future that `run_coroutine_threadsafe` returns.
     ///
     /// ```swift
     /// let greeting = try loop.runBlocking(within: .seconds(5)) { try await client.greeting() }
     /// ```
     ///
-    /// Throws what `body` throws; `.wrongThread` on the loop's own thread, which would wait for
-    /// itself; `.anotherLoopRunning` on the thread of another loop, `.calledFromTask` within a task; `.closed`; and
-    /// `.timedOut` after `timeout`, when `body` was cancelled but may not have ended. It waits for a loop that does not run yet.
+    /// Throws what `body` throws; `.wrongThread` on the loop's own thread, which would wait for itself;
+    /// `.anotherLoopRunning` on the thread of another loop; `.calledFromTask` within a task; `.closed`; and `.timedOut`
+    /// after `timeout`, when `body` has been cancelled but may not have ended. If the loop is not running, it waits
+    /// until another thread runs it.
     ///
-    /// - Parameter timeout: The time limit, in real time; `nil` waits without a limit.
+    /// - Parameter timeout: The time limit in real time; `nil` sets no limit.
     /// - Thread: any that runs no loop.
-    @available(*, noasync, message: "runBlocking blocks its thread; in a task, await createTaskThreadsafe's")
+    @available(
+        *, noasync, message: "runBlocking blocks its thread; in a task, await the result of createTaskThreadsafe"
+    )
     public final func runBlocking<Result>(
         name: String? = nil, within timeout: Duration? = nil, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: sending @concurrent @escaping () async throws -> sending Result
     ) throws -> sending Result {
         if isRunningHere {
             throw EventLoopError(
-                .wrongThread, "runBlocking would wait for ever: it was called on the thread of the loop it waits for")
+                .wrongThread,
+                "runBlocking would wait forever, because it was called on the thread of the loop that it waits for")
         }
         if runningLoop != nil { throw EventLoopError.anotherLoopRunning }
         if TaskIdentity.current != .none { throw EventLoopError.calledFromTask("runBlocking") }
         if isClosed { throw EventLoopError.closed }
         let deadline = timeout.map { MonotonicClock.now.advanced(by: $0) } ?? .distantFuture
-        // SAFETY: the body was sent here, and its result is the loop's until the task has ended, and then the caller's.
+        // SAFETY: the body was sent here. Its result belongs to the loop until the task has ended, and then to the
+        // caller.
         let sent = SentBody(call: body)
         let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
         let answer = ThreadAnswer<UncheckedSendable<Result>>()

@@ -3,8 +3,8 @@ import SystemPackage
 extension EventLoop {
     /// Runs `body` as a task on the loop until it ends, and returns its result. asyncio: `run_until_complete`.
     ///
-    /// Throws what `body` throws, `.stoppedBeforeCompletion` if the loop is stopped first (the task then goes on at the
-    /// next run), and what ``runForever()`` throws.
+    /// Throws what `body` throws, `.stoppedBeforeCompletion` if the loop is stopped first (the task then continues in
+    /// the next run), and what ``runForever()`` throws.
     @available(*, noasync, message: "runUntilComplete blocks its thread; call it from synchronous code")
     public final func runUntilComplete<Result>(
         fileID: StaticString = #fileID, line: UInt = #line,
@@ -13,16 +13,16 @@ extension EventLoop {
         try runMain("runUntilComplete", CallSite(fileID: fileID, line: line), body)
     }
 
-    /// Runs `body` as a task until it ends. `prepare` is called first, within the run, with what cancels the task; that tells
-    /// whether the task had not ended before.
+    /// Runs `body` as a task until it ends. `prepare` is called first, within the run, with a function that cancels the
+    /// task and returns whether the task had not ended yet.
     final func runMain<Result>(
         _ function: String, _ site: CallSite, _ body: sending @concurrent @escaping () async throws -> sending Result,
         prepare: (_ cancel: @escaping () -> Bool) throws(Errno) -> Void = { _ throws(Errno) in }
     ) throws -> sending Result {
         let main = MainTask(body)
-        // Whoever runs the loop after a stop has not asked to be stopped by this task.
+        // A later run must not be stopped by this task.
         defer { main.isAwaited = false }
-        // From within the run, which has bound the loop to this thread.
+        // Called within the run, because only then the loop is bound to this thread.
         try runBlocking(function) { () throws(Errno) in
             try prepare(main.cancel)
             start(main, site)
@@ -32,7 +32,8 @@ extension EventLoop {
         return value
     }
 
-    /// Its end is told by its record: what a task factory makes of a main task may end without calling it.
+    /// Starts the main task. Its record reports its end, because an operation that a task factory makes may end without
+    /// calling the main task's operation.
     private final func start<Value>(_ main: MainTask<Value>, _ site: CallSite) {
         let record = CreatedTask(loop: self, name: "main", site: site)
         let ended: ((any Error)?) -> Void = { [unowned self, unowned record] error in
@@ -54,11 +55,11 @@ extension EventLoop {
     }
 }
 
-/// The body of `runUntilComplete` and its result, shared by the task and the caller, who takes turns with it.
+/// The body of `runUntilComplete` and its result, which the task and the caller share but never use at the same time.
 private final class MainTask<Value> {
     private var body: (@concurrent () async throws -> Value)?
     var result: Result<Value, any Error>?
-    /// Whether the run is still there that began it.
+    /// Whether the run that started the task is still waiting for it.
     var isAwaited = true
     var requestCancel: (() -> Void)?
 
@@ -72,7 +73,7 @@ private final class MainTask<Value> {
         result = .success(try await body())
     }
 
-    /// Asks the task to end. Whether it had not ended before.
+    /// Cancels the task, and returns whether it had not ended yet.
     func cancel() -> Bool {
         guard result == nil else { return false }
         requestCancel?()

@@ -1,10 +1,12 @@
 public import AsyncIOSystem
 
 extension EventLoop {
-    /// Suspends the task for `duration`, on the loop's timers. asyncio: `sleep`.
+    /// Suspends the task for `duration`, measured by the loop's clock. asyncio: `sleep`.
     ///
-    /// A duration of zero or less is a ``yield()``. Throws `CancellationError` when the task is cancelled, and `.closed`.
-    /// Any task; off the loop, it hops.
+    /// A duration of zero or less is a ``yield()``. Throws `CancellationError` when the task is cancelled, and
+    /// `.closed`.
+    ///
+    /// - Thread: any; off the loop, it hops.
     public final func sleep(for duration: Duration) async throws {
         if duration <= .zero, isOnLoop {
             await yield()
@@ -14,7 +16,9 @@ extension EventLoop {
         try await sleep(until: now.advanced(by: duration))
     }
 
-    /// Suspends the task until the loop's clock has reached `deadline`.
+    /// Suspends the task until the loop's clock has reached `deadline`. Throws as ``sleep(for:)`` does.
+    ///
+    /// - Thread: any; off the loop, it hops.
     public final func sleep(until deadline: LoopInstant) async throws {
         try await atHome { record in
             if isClosed { throw EventLoopError.closed }
@@ -27,9 +31,10 @@ extension EventLoop {
         }
     }
 
-    /// Lets everything run that is queued now, and input and output that is ready; then goes on. asyncio: `sleep(0)`.
+    /// Suspends the task for exactly one iteration: everything that is queued, and input and output that is ready, runs
+    /// first. asyncio: `sleep(0)`.
     ///
-    /// Exactly one tick. Any task; off the loop it is `Task.yield()`.
+    /// - Thread: any; off the loop, it is `Task.yield()`.
     public final func yield() async {
         guard isOnLoop, !isClosed, waitingTask(#isolation).isHome else { return await Task.yield() }
         let isDirect = core.pointee.resumesDirectly && #isolation == nil

@@ -1,20 +1,20 @@
-/// A hook into the creation of tasks, for tracing and the like.
+/// A hook into the creation of tasks, for tracing for example.
 extension EventLoop {
-    /// Gets each new task's description and operation, and returns the operation to run in its place. asyncio: the factory of
-    /// `set_task_factory`.
+    /// A function that gets the description and the operation of each new task, and returns the operation to run
+    /// instead. asyncio: the factory of `set_task_factory`.
     ///
-    /// The returned operation calls the given one, and may do something before and after. If it throws, so does the task. It
-    /// may hide no error: a task whose own operation failed fails in any case. An error of the factory itself fails the task,
-    /// whose operation is then released. A task that cannot fail runs without the factory instead, and the error goes to
-    /// the exception handler.
+    /// The returned operation calls the given one, and may do something before and after it. If it throws, the task
+    /// throws the error. It cannot hide an error: a task whose own operation failed always fails. If the factory itself
+    /// throws, the task fails with that error and its operation is released. A task that cannot fail then runs without
+    /// the factory, and the error goes to the exception handler.
     public typealias TaskFactory = (
         EventLoop, TaskInfo, @concurrent @escaping () async throws -> Void
     ) throws -> @concurrent () async throws -> Void
 
-    /// A hook into the creation of tasks; `nil` means none. asyncio: `get_task_factory`, `set_task_factory`.
+    /// The task factory; `nil` means none. asyncio: `get_task_factory`, `set_task_factory`.
     ///
-    /// It is called for all tasks that the loop starts from then on, the library's own included: those of connections, of
-    /// time limits, of `runUntilComplete`.
+    /// It is called for all tasks that the loop starts from then on, including the library's own: those of connections,
+    /// of time limits, of `runUntilComplete`.
     ///
     /// ```swift
     /// loop.taskFactory = { loop, info, operation in
@@ -25,6 +25,7 @@ extension EventLoop {
     ///     }
     /// }
     /// ```
+    ///
     /// - Thread: the loop's.
     public final var taskFactory: TaskFactory? {
         get {
@@ -33,14 +34,14 @@ extension EventLoop {
         }
         set {
             requireOnLoop("taskFactory")
-            // The former one is released after the field is in order.
+            // The former factory is released after the property has been set.
             let former = core.pointee.taskFactory.take()
             core.pointee.taskFactory = newValue
             withExtendedLifetime(former) {}
         }
     }
 
-    /// The operation that the factory makes of a task's; without a factory, the task's own.
+    /// Returns the operation that the factory makes of a task's operation; without a factory, the task's own.
     @usableFromInline
     final func applyTaskFactory<Success>(
         _ operation: @concurrent @escaping () async throws -> Success, _ record: TaskRecord
@@ -58,13 +59,14 @@ extension EventLoop {
         return {
             try await made()
             guard let result = outcome.result else {
-                throw EventLoopError(.invalidState, "what the task factory made did not run the task's operation")
+                throw EventLoopError(.invalidState, "the task factory's operation did not run the task's operation")
             }
             return try result.get()
         }
     }
 
-    /// As the other, for a task that cannot fail. What the factory throws is reported, and the operation runs without it.
+    /// Does the same for a task that cannot fail. An error of the factory is reported, and the operation runs without
+    /// the factory.
     @usableFromInline
     final func applyTaskFactory<Success>(
         _ operation: @concurrent @escaping () async -> Success, _ record: TaskRecord
@@ -93,7 +95,7 @@ extension EventLoop {
     }
 }
 
-/// Carries a task's result past its factory, which knows no types.
+/// Carries a task's result past its factory, which does not know the type of the result.
 private final class TaskOutcome<Success> {
     var result: Result<Success, any Error>?
 }

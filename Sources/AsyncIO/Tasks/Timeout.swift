@@ -1,14 +1,15 @@
 public import AsyncIOSystem
 
-/// Runs `body`, and cancels it when it takes longer than `duration`. asyncio: `timeout`, `wait_for`.
+/// Runs `body`, and cancels it if it takes longer than `duration`. asyncio: `timeout`, `wait_for`.
 ///
 /// ```swift
 /// let line = try await withTimeout(.seconds(5)) { try await reader.readLine() }
 /// ```
 ///
-/// Throws `.timedOut` if the time passed and `body` then ended by its cancellation; a result or another error that `body` came
-/// to is passed on. Waits in any case until `body` has ended. A cancellation of the surrounding task reaches `body` and is
-/// thrown as such. A duration of zero or less cancels at the first suspension. Needs a running loop, or throws `.notRunning`.
+/// Always waits until `body` has ended. Throws `.timedOut` if the time limit expired and `body` then ended with a
+/// `CancellationError`; a result or another error of `body` is passed on. A cancellation of the surrounding task
+/// cancels `body` and throws a `CancellationError`. A duration of zero or less cancels `body` at its first suspension.
+/// Throws `.notRunning` without a running loop.
 @inlinable
 public func withTimeout<Result>(
     _ duration: Duration, fileID: StaticString = #fileID, line: UInt = #line,
@@ -32,8 +33,8 @@ public func withDeadline<Result>(
 extension EventLoop {
     /// Runs `body` on this loop, and cancels it when the loop's clock has reached `deadline`.
     ///
-    /// Swift's cancellation cannot be taken back, so `body` runs in a task of its own, which begins at once. A body that does not
-    /// wait costs neither a timer nor an iteration of the loop.
+    /// Swift's cancellation cannot be undone, so `body` runs in a separate task, which begins at once. A body that does
+    /// not wait costs neither a timer nor an iteration of the loop.
     @inlinable
     public final func withDeadline<Result>(
         _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
@@ -44,15 +45,16 @@ extension EventLoop {
     }
 }
 
-/// A call with a time limit. A type of its own, so that the body can be passed on as escaping: the compiler's check of isolation
-/// regions takes a closure in `withDeadline` for a race.
+/// A call with a time limit. It is a separate type so that the body can be passed on as escaping, because the
+/// compiler's check of isolation regions considers a closure in `withDeadline` a race.
 ///
-/// Inlinable, as is all that is generic here: specialised in the caller's module, there is little between the task and the body.
+/// Everything generic here is inlinable: when it is specialised in the caller's module, little remains between the task
+/// and the body.
 @usableFromInline
 struct LimitedCall<Result> {
     @usableFromInline let loop: EventLoop
     @usableFromInline let deadline: LoopInstant
-    /// For the error; `nil` for a deadline.
+    /// The duration that the error names; `nil` for `withDeadline`.
     @usableFromInline let duration: Duration?
     @usableFromInline let fileID: StaticString
     @usableFromInline let line: UInt
@@ -79,12 +81,13 @@ struct LimitedCall<Result> {
 
     @inlinable @inline(__always)
     nonisolated(nonsending) func runOnLoop(_ record: LimitedTask<Result>) async throws -> Result {
-        // SAFETY: the caller is suspended until the body's task has ended: one of the two uses what it captures.
+        // SAFETY: the caller is suspended until the body's task has ended, so only one of them uses what the body
+        // captures.
         try loop.checkOpen()
         record.assignID()
         if loop.hasTaskFactory, let body = record.body { record.body = try loop.applyTaskFactory(body, record) }
         record.register()
-        // It throws nothing, but a task that cannot throw would call the closure by a thunk.
+        // The task throws nothing, but a task that cannot throw would call the closure through a thunk.
         let task: Task<Void, any Error>
         if #available(macOS 26, *) {
             task = Task.immediate(executorPreference: loop) { await record.run() }
@@ -112,7 +115,7 @@ final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
         super.init(loop, deadline, duration, fileID, line)
     }
 
-    /// The task, from its first step to its last.
+    /// Runs the task from its first step to its last.
     @inlinable @inline(__always) @concurrent
     final func run() async {
         let handler = begin()
@@ -131,9 +134,10 @@ final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
     }
 }
 
-/// A result that is stored once and taken once, in the object that has the box if it is small.
+/// A result that is stored once and taken once; a small result is stored inline.
 ///
-/// Not an optional: the object's `deinit` is compiled once for all types, and would have to look the optional's up.
+/// It is not an optional, because the `deinit` of the object that contains the box is compiled once for all types, and
+/// would have to look up the optional's type.
 @usableFromInline
 struct ResultBox<Result> {
     // SAFETY: two words hold the result, or its address. `isFull` says whether there is one.

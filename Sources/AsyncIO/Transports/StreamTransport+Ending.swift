@@ -30,7 +30,7 @@ extension StreamTransport {
 
     /// With bytes left, so that the peer reads a reset.
     private func giveUpClosing() {
-        failed(.timedOut, operation: "send the rest to")
+        failed(.timedOut, operation: "send the rest of the write buffer to")
     }
 }
 

@@ -110,13 +110,14 @@ extension StreamTransport {
         let addresses = [localAddress, peerAddress].map { $0.map { $0.isUnnamed ? "unnamed" : "\($0)" } ?? "unknown" }
         loop.report(
             ExceptionContext(
-                message: "a write of \(count) bytes from \(addresses[0]) to \(addresses[1]) was dropped", error: cause,
+                message: "a write of \(count) bytes from \(addresses[0]) to \(addresses[1]) was discarded",
+                error: cause,
                 origin: origin, protocol: consumer, transport: self))
     }
 
     /// What ended the connection.
     private var endCause: any Error {
-        if let ending { return EventLoopError(.closed, "the connection was ended by \(ending)") }
+        if let ending { return EventLoopError(.closed, "\(ending) has ended the connection") }
         return state.writing == .cutOff ? endError : lossError ?? EventLoopError(.closed, "both sides sent EOF")
     }
 

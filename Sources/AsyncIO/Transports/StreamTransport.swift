@@ -162,7 +162,7 @@ public final class StreamTransport {
     func consumerFailed(_ method: StaticString, _ error: any Error) {
         loop.report(
             ExceptionContext(
-                message: "Fatal error: protocol.\(method)() failed", error: error, origin: origin,
+                message: "protocol.\(method)() failed", error: error, origin: origin,
                 protocol: self.protocol, transport: self))
         end(with: error)
     }
@@ -342,7 +342,7 @@ public final class StreamTransport {
     /// The last reference of a task's reader and writer is gone.
     package func abandoned() {
         if loop.core.pointee.debug.isOn, !state.isClosing {
-            loop.warn(LoopWarning(.unclosed, "\(driver.label) was dropped without close()", callSite: origin))
+            loop.warn(LoopWarning(.unclosed, "\(driver.label) was released without close()", callSite: origin))
         }
         close()
         boundAbandoned()

@@ -107,7 +107,7 @@ extension EventLoop {
 
     @inline(never)
     private final func cannotWatch(_ descriptor: FileDescriptor, _ function: StaticString) -> EventLoopError {
-        EventLoopError(.invalidArgument, "\(function): \(descriptor.rawValue) is no descriptor")
+        EventLoopError(.invalidArgument, "\(function): \(descriptor.rawValue) is not a valid descriptor")
     }
 }
 

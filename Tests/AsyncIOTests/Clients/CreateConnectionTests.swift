@@ -55,7 +55,7 @@ struct CreateConnectionTests {
             }
             #expect(
                 error?.description
-                    == "cannot use the connection that was just made to \(address): \(Errno.connectionReset)")
+                    == "cannot use the new connection to \(address): \(Errno.connectionReset)")
         }
     }
 

@@ -114,7 +114,7 @@ struct EventLoopDescriptorsTests {
             try #require(
                 tooHigh?.description
                     == "the event loop's wake-up descriptor \(number) is too high for the select loop, "
-                    + "which can watch numbers below 1024 only")
+                    + "which can only watch descriptors below 1024")
             try setDescriptorLimit(number)
             for kind in LoopKind.available {
                 let part = kind == .epoll ? "selector" : "wake-up descriptor"

@@ -21,7 +21,7 @@ struct MisuseTests {
             }.join()
         }
         let text = String(decoding: result.standardErrorContent, as: UTF8.self)
-        #expect(text.contains("\(function) was called off its loop's thread; call it from a task of the loop"))
+        #expect(text.contains("\(function) was called off its loop's thread; call it in a task of the loop"))
     }
 
     @Test func aCallOnAClosedLoopIsReportedByItsName() async throws {
@@ -37,7 +37,9 @@ struct MisuseTests {
             }
         }
         let lines = String(decoding: result.standardErrorContent, as: UTF8.self).split(separator: "\n")
-        let names = lines.filter { $0.contains(" on a closed event loop") }.map { $0.split(separator: " ")[1] }
+        let names = lines.filter { $0.contains(" was ignored: the event loop is closed") }.map {
+            $0.split(separator: " ")[1]
+        }
         #expect(names == ["callSoon", "callLater", "callAt", "callRepeatedly"])
     }
 

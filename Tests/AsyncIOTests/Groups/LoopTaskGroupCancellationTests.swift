@@ -32,7 +32,7 @@ struct LoopTaskGroupCancellationTests {
             outer.cancel()
             await #expect(throws: CancellationError.self) { try await outer.value }
             #expect(steps.sorted() == ["body", "child"])
-            #expect(report.hasPrefix("An error in a cancelled task group"))
+            #expect(report.hasPrefix("A task of a cancelled task group failed"))
             #expect(report.contains("failing"))
             loop.setExceptionHandler(nil)
         }

@@ -201,7 +201,9 @@ struct DebugModeTests {
         }
         let hops = warnings.of(.hop).map(\.message)
         #expect(
-            hops == ["sleep(until:) was called off its event loop by task 'stray', which had to hop there and back"])
+            hops == [
+                "sleep(until:) was called off its loop's thread by task 'stray'; the task hopped to the loop and back"
+            ])
     }
 
     @Test func aNameThatTakesLongToResolveIsReported() async throws {
@@ -230,7 +232,8 @@ struct DebugModeTests {
         #expect(warnings.all.map(\.kind) == [.unclosed])
         #expect(warnings.all.first?.callSite?.line == line)
         #expect(
-            warnings.all.first?.description.hasPrefix("an event loop was dropped without close() (made at ") == true)
+            warnings.all.first?.description.hasPrefix("an event loop was released without close() (created at ") == true
+        )
 
         // Not so when it was closed, or when debug mode is off.
         let closed = try kind.makeLoop()
@@ -260,7 +263,7 @@ struct DebugModeTests {
             await loop.until { server.acceptedCount == 1 }
             return (server: server.port, client: left.transport.localAddress?.port ?? 0, line: line)
         }
-        let end = "was still open when its event loop was closed (made at \(#fileID):"
+        let end = "was still open when its event loop was closed (created at \(#fileID):"
         #expect(
             warnings.of(.unclosed).map(\.description).sorted()
                 == [
@@ -282,7 +285,7 @@ struct DebugModeTests {
             await loop.until { !warnings.of(.unclosed).isEmpty }
             #expect(
                 warnings.of(.unclosed).map(\.message) == [
-                    "a connection with 127.0.0.1:\(server.port) was dropped without close()"
+                    "a connection with 127.0.0.1:\(server.port) was released without close()"
                 ])
             #expect(warnings.of(.unclosed).first?.callSite?.line == line)
             loop.debug.isEnabled = false
@@ -308,7 +311,9 @@ struct DebugModeTests {
         let warnings = lines.filter { $0.hasPrefix("asyncio: warning: ") }
         #expect(warnings.contains { $0.hasPrefix("asyncio: warning: Executing a callback took ") })
         #expect(
-            warnings.contains { $0.hasPrefix("asyncio: warning: an event loop was dropped without close() (made at ") })
+            warnings.contains {
+                $0.hasPrefix("asyncio: warning: an event loop was released without close() (created at ")
+            })
     }
 }
 

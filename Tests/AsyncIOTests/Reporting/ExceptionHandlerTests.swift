@@ -178,7 +178,7 @@ struct ExceptionHandlerTests {
             future: "an answer", socket: .standardInput)
         #expect(
             context.description
-                == "Something failed (task 'worker') (future: an answer) (descriptor 0): it is busy (made at Module/File.swift:7)"
+                == "Something failed (task 'worker') (future: an answer) (descriptor 0): it is busy (created at Module/File.swift:7)"
         )
     }
 }

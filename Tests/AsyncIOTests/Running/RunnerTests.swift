@@ -237,7 +237,8 @@ struct RunnerTests {
             #expect(reports.count == 1)
             #expect(
                 reports.first?.hasPrefix(
-                    "unhandled exception during run() shutdown (task 'main'): Failure() (made at \(#fileID):") == true)
+                    "unhandled exception during run() shutdown (task 'main'): Failure() (created at \(#fileID):")
+                    == true)
         }
     }
 

@@ -111,7 +111,9 @@ struct ClosedDescriptorTests {
                 #expect(found.count == (kind == .epoll ? round : 0))
                 if let last = found.last {
                     #expect(last.kind == .closedDescriptor)
-                    #expect(last.message.hasPrefix("Descriptor \(descriptor.rawValue) was closed while it was watched"))
+                    #expect(
+                        last.message.hasPrefix("Descriptor \(descriptor.rawValue) was closed while the loop watched it")
+                    )
                 }
             }
             #expect(loop.statistics.sources == 0)

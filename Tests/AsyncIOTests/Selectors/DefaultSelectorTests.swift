@@ -14,8 +14,21 @@ struct DefaultSelectorTests {
         #else
         #expect(selector is KqueueSelector)
         #endif
-        #expect(DefaultSelector.candidates.count == LoopKind.available.count)
         selector.close()
+    }
+
+    /// Their names lead from one to the other.
+    @Test func everySelectorOfTheSystemHasALoopOfItsName() throws {
+        #expect(DefaultSelector.candidates.map { $0.name } == LoopKind.available.map(\.rawValue))
+        #expect(LoopKind.available.suffix(2) == [.poll, .select])
+        for kind in LoopKind.available {
+            let loop = try kind.makeLoop()
+            #expect(loop.backendName == kind.rawValue)
+            try loop.close()
+        }
+        for kind in LoopKind.allCases where kind != .auto && !LoopKind.available.contains(kind) {
+            #expect(code { _ = try kind.makeLoop() } == .unsupported)
+        }
     }
 
     /// As in a sandbox that forbids a system call, be it the one that makes the selector or the one that waits.

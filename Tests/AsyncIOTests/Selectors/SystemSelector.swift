@@ -13,20 +13,17 @@ import Darwin
 /// The selectors of this system, for tests that each of them has to pass.
 struct SystemSelector: Sendable, CustomTestStringConvertible {
     let name: String
-    /// Descriptors from here on are for this selector's tests, ten for each: a number that one closes is not another's.
+    /// The numbers from here on are for this selector's tests, ten for each test, so that none reuses another's.
     let firstNumber: CInt
     let make: @Sendable () throws -> any KeyedSelector
 
     var testDescription: String { name }
 
-    #if os(Linux)
-    static let best = SystemSelector(name: "epoll", firstNumber: 700) { try EpollSelector() }
-    #else
-    static let best = SystemSelector(name: "kqueue", firstNumber: 700) { try KqueueSelector() }
-    #endif
-    static let poll = SystemSelector(name: "poll", firstNumber: 800) { PollSelector() }
-    static let select = SystemSelector(name: "select", firstNumber: 900) { SelectSelector() }
-    static let all = [best, poll, select]
+    static let all = DefaultSelector.candidates.enumerated().map { index, candidate in
+        SystemSelector(name: candidate.name, firstNumber: CInt(700 + 100 * index), make: candidate.make)
+    }
+    static let best = all[0]
+    static let poll = all[1]
 
     /// Makes a loop over it whose waits and changes are counted.
     var countingLoop: @Sendable () throws -> CountingLoop {

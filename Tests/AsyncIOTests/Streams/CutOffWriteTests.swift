@@ -52,7 +52,7 @@ struct CutOffWriteTests {
             let error = await #expect(throws: EventLoopError.self) { try await writer.write("late") }
             #expect(
                 error?.description
-                    == "an earlier write was cut off after \(writer.bytesWritten) of its bytes; "
+                    == "an earlier write ended after \(writer.bytesWritten) of its bytes; "
                     + "closing the connection resets it")
             writer.close()
         }

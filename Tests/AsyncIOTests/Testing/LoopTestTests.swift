@@ -111,7 +111,7 @@ import Testing
         let failure = await #expect(throws: LoopTestFailure.self) {
             try await withLoop { loop in box.loop = loop }
         }
-        #expect(failure?.description == "somebody still holds the loop after its close")
+        #expect(failure?.description == "the loop is still retained after its close")
     }
 
     @Test func theTimeLimitEndsATestThatHangs() async throws {
@@ -137,7 +137,7 @@ import Testing
         }
         #expect(text.hasPrefix("pending: task test "))
         #expect(text.contains(", task Task-2 waiting, created at \(#fileID):\(line)"))
-        #expect(await CurrentLoop().describe() == "there is no loop any more")
+        #expect(await CurrentLoop().describe() == "the loop no longer exists")
     }
 
     private struct ExampleError: Error {}

@@ -82,7 +82,7 @@ struct BufferedStreamProtocolTests {
                 #expect(report.contains("lent no memory"))
             default:
                 #expect(recorder.loss is BufferedRecorder.ExampleError)
-                #expect(report.hasPrefix("Fatal error: protocol."))
+                #expect(report.hasPrefix("protocol."))
             }
             otherPeer.sends("still here")
             await network.idle()

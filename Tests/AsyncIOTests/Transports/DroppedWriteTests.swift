@@ -12,11 +12,11 @@ struct DroppedWriteTests {
 
         var text: String {
             switch self {
-            case .close, .closeWithBytesLeft: "the connection was ended by close()"
-            case .closeGracefully: "the connection was ended by closeGracefully()"
-            case .abort: "the connection was ended by abort()"
-            case .reset: "the connection was ended by reset()"
-            case .peerEOF: "the connection was ended by the peer's EOF"
+            case .close, .closeWithBytesLeft: "close() has ended the connection"
+            case .closeGracefully: "closeGracefully() has ended the connection"
+            case .abort: "abort() has ended the connection"
+            case .reset: "reset() has ended the connection"
+            case .peerEOF: "the peer's EOF has ended the connection"
             case .bothEOF: "both sides sent EOF"
             case .loss: "\(Errno.connectionReset)"
             case .protocolError: "ExampleError()"
@@ -61,7 +61,7 @@ struct DroppedWriteTests {
             #expect(reports.isEmpty)
             transport.write("dropped")
             #expect(reports.count == 1)
-            #expect(reports.first?.contains("a write of 7 bytes from unnamed to unnamed was dropped") == true)
+            #expect(reports.first?.contains("a write of 7 bytes from unnamed to unnamed was discarded") == true)
             #expect(reports.first?.contains(end.text) == true, "\(reports)")
             for _ in 0..<10 { transport.write(contentsOf: [[1], [2]]) }
             await network.idle()
@@ -111,7 +111,7 @@ struct DroppedWriteTests {
             transport.close()
             transport.write("dropped")
             #expect(
-                contexts.first?.message == "a write of 7 bytes from \(local) to \(server.address) was dropped")
+                contexts.first?.message == "a write of 7 bytes from \(local) to \(server.address) was discarded")
             #expect((contexts.first?.error as? EventLoopError)?.code == .closed)
             #expect(contexts.first?.transport === transport && contexts.first?.protocol === recorder)
             contexts = []

@@ -1,17 +1,18 @@
 import CAsyncIO
 import Synchronization
 
-/// The memory that ``StreamReader/readChunk()`` lends: one pool per loop, three sizes of buffers, last in, first out.
+/// The memory that ``StreamReader/readChunk()`` lends: one pool per loop, with buffers of three sizes, last in, first
+/// out.
 ///
-/// A buffer is taken on the loop's thread and may come back on any thread, also after the loop was closed: each chunk
-/// holds the pool. On the loop's thread a buffer goes to a list that no lock protects; elsewhere it goes to a second list
-/// under a lock, which the loop empties before it allocates. Each list keeps a bounded number of buffers and frees
-/// the others.
+/// A buffer is taken on the loop's thread, and may be returned on any thread, even after the loop was closed, because
+/// each chunk retains the pool. On the loop's thread a returned buffer goes to a list without a lock; on other threads
+/// it goes to a second list under a lock, which the loop empties before it allocates. Each list retains a bounded
+/// number of buffers and frees the others.
 ///
-/// SAFETY: `local` is touched only by the thread whose loop slot holds this loop's address. That is one thread at a time:
-/// if another loop gets the address after this one is gone, the memory allocator has ordered the two.
+/// SAFETY: `local` is accessed only by the thread whose loop slot contains this loop's address. That is one thread at a
+/// time: if another loop gets the address after this one was freed, the memory allocator orders the two.
 final class ChunkPool: @unchecked Sendable {
-    /// How much a chunk can hold.
+    /// The size of a chunk's buffer.
     enum Size: Int {
         case small, medium, large
 
@@ -20,7 +21,7 @@ final class ChunkPool: @unchecked Sendable {
             get { 16_384 &<< (2 &* rawValue) }
         }
 
-        /// How many buffers a list retains: a mebibyte of each size.
+        /// The most buffers that a list retains: a mebibyte of each size.
         fileprivate var mostRetained: Int {
             @inline(__always)
             get { 64 &>> (2 &* rawValue) }
@@ -30,7 +31,7 @@ final class ChunkPool: @unchecked Sendable {
         var previous: Size { self == .large ? .medium : .small }
     }
 
-    /// Free buffers of one size. Each holds the address of the next one.
+    /// A list of free buffers of one size. Each buffer contains the address of the next one.
     private struct FreeList {
         private(set) var count = 0
         private var first: UnsafeMutableRawPointer?
@@ -74,7 +75,9 @@ final class ChunkPool: @unchecked Sendable {
         }
     }
 
-    /// A buffer, whose contents are undefined. The loop's thread.
+    /// Returns a buffer with undefined contents.
+    ///
+    /// - Thread: the loop's.
     @inline(__always)
     func take(_ size: Size) -> UnsafeMutableRawPointer {
         if let buffer = local.pointee[size.rawValue].pop() { return buffer }
@@ -90,7 +93,9 @@ final class ChunkPool: @unchecked Sendable {
         return .allocate(byteCount: size.byteCount, alignment: 16)
     }
 
-    /// Takes a buffer back. Any thread.
+    /// Returns a buffer to the pool.
+    ///
+    /// - Thread: any.
     @inline(__always)
     func put(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
         guard aio_loop_slot_get() == loopAddress else { return putFromElsewhere(buffer, size) }
@@ -124,14 +129,17 @@ final class ChunkPool: @unchecked Sendable {
         }
     }
 
-    /// Free buffers, by size, for tests. The loop's thread.
+    /// The number of free buffers of each size, for tests.
+    ///
+    /// - Thread: the loop's.
     var retainedCounts: [Int] {
         (0..<3).map { index in local.pointee[index].count + returned.withLock { $0[index].count } }
     }
 }
 
-/// Which size of buffer a connection's next chunk gets: one that is filled asks for a larger one, and a connection
-/// that sends little goes back to a small one, so that a chunk that waits for a slow peer holds little memory.
+/// Chooses the size of the buffer for a connection's next chunk. A full buffer is followed by a larger one, and a
+/// connection that receives little goes back to a small one, so that a chunk that waits for a slow peer uses little
+/// memory.
 struct ChunkSizing {
     private(set) var size = ChunkPool.Size.small
     private var isShrinking = false
@@ -148,7 +156,7 @@ struct ChunkSizing {
 
     private mutating func receivedPart(_ byteCount: Int) {
         let isSmall = byteCount <= size.previous.byteCount / 2
-        // Twice in a row: the last piece of a large message is often a small one.
+        // Only after two small pieces in a row, because the last piece of a large message is often small.
         if isSmall && isShrinking {
             size = size.previous
             isShrinking = false

@@ -1,11 +1,12 @@
-/// What push-style transports receive into: one buffer per loop, lent to the protocol for the time of the call.
+/// The memory that push-style transports receive into: one buffer per loop, passed to the protocol during the call.
 struct ReceiveBuffer: ~Copyable {
-    /// Larger buffers save system calls on bulk transfers: a quarter of the CPU time at 128 KiB messages. asyncio: `max_size`.
+    /// Larger buffers save system calls on bulk transfers: a quarter of the CPU time at messages of 128 KiB. asyncio:
+    /// `max_size`.
     static let byteCount = 256 * 1024
 
     private var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
 
-    /// Allocated when it is needed first.
+    /// The buffer, which is allocated at the first use.
     var bytes: UnsafeMutableRawBufferPointer {
         @inline(__always)
         mutating get {

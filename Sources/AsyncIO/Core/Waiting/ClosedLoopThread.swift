@@ -2,11 +2,11 @@ import CAsyncIO
 import Synchronization
 import SystemPackage
 
-/// Runs jobs that come after their loop was closed: on one thread for the whole process, which exists while there are
+/// Runs jobs that arrive after their loop was closed, on one thread for the whole process, which exists while there are
 /// such jobs.
 ///
-/// Each operation of a closed loop throws `.closed`, so these tasks end. Two jobs never run at a time, because actors
-/// of a closed loop rely on one thread.
+/// Each operation of a closed loop throws `.closed`, so these tasks end. Two jobs never run at the same time, because
+/// actors of a closed loop rely on one thread.
 final class ClosedLoopThread: WorkItem {
     private struct Entry {
         let word: UInt
@@ -18,7 +18,7 @@ final class ClosedLoopThread: WorkItem {
         var isRunning = false
     }
 
-    /// The one of the process.
+    /// The instance of the process.
     static let shared = ClosedLoopThread()
 
     private let workers: WorkerThreads
@@ -35,7 +35,9 @@ final class ClosedLoopThread: WorkItem {
     /// Whether the calling thread runs the jobs.
     var isCurrent: Bool { runner.load(ordering: .relaxed) == aio_thread_identity() }
 
-    /// Runs the job of `word`, which belongs to the closed `loop`. Any thread.
+    /// Runs the job of `word`, which belongs to the closed `loop`.
+    ///
+    /// - Thread: any.
     func run(_ word: LoopWord, of loop: EventLoop) {
         let mustStart = state.withLock { state in
             state.entries.append(Entry(word: word.bits, loop: loop))
@@ -43,13 +45,13 @@ final class ClosedLoopThread: WorkItem {
             state.isRunning = true
             return true
         }
-        // Never refused, since the queue has no limit.
+        // Never rejected, because the queue has no limit.
         if mustStart { _ = workers.submit(self) }
     }
 
     func perform() { runAll() }
 
-    /// No thread could be started: the thread that submitted the first job runs all of them.
+    /// Called if no thread could be started. The thread that submitted the first job then runs all of them.
     func fail(_ error: Errno) { runAll() }
 
     private func runAll() {

@@ -1,21 +1,21 @@
-/// A wait that costs no waiter of its own: the task's record holds it, since a task waits for one thing at a time.
+/// A wait that needs no waiter, because the task's record holds it. A task waits for one thing at a time.
 ///
 /// The object that ends the wait refers to the record without retaining it. That is safe because the task clears the
-/// reference before it goes on, and the record lives at least as long as the task.
+/// reference before it continues, and the record lives at least as long as the task.
 extension TaskRecord {
-    /// Throws `CancellationError` if the task was cancelled before. On the loop, in the task.
+    /// Throws `CancellationError` if the task was cancelled before. Called on the loop, in the task.
     @inline(__always)
     func beginWait() throws {
         if isCancelledNow { throw CancellationError() }
     }
 
-    /// The task suspends.
+    /// Called when the task suspends.
     @inline(__always)
     func suspend(_ continuation: UnsafeContinuation<Void, Never>, _ isolation: (any Actor)?) {
         suspension.begin(continuation, isolation, on: loop)
     }
 
-    /// The task goes on. Throws `CancellationError` if that is why.
+    /// Called when the task continues. Throws `CancellationError` if a cancellation ended the wait.
     @inline(__always)
     func endWait() throws {
         if wasCancelledInWait { try throwCancellation() }

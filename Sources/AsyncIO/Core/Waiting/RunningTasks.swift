@@ -1,7 +1,8 @@
-/// The records of the tasks that have begun and not ended, by the task's address: a hash table with open addressing.
+/// The records of the tasks that have begun and not ended, by the address of the task: a hash table with open
+/// addressing.
 ///
-/// Every wait of a task looks its record up, and every task is added and removed once; a dictionary costs ten times as much. It
-/// does not retain the records, which the list of tasks does.
+/// Every wait of a task looks up its record, and every task is added and removed once; a dictionary costs ten times as
+/// much. The table does not retain the records; the tasks do.
 struct RunningTasks: ~Copyable {
     private struct Slot {
         /// 0 if the slot is free.
@@ -31,7 +32,7 @@ struct RunningTasks: ~Copyable {
     @inline(__always)
     subscript(identity: TaskIdentity) -> TaskRecord? { unretained(identity)?.takeUnretainedValue() }
 
-    /// As the subscript. The record lives at least as long as its task.
+    /// Does what the subscript does, without retaining the record, which lives at least as long as its task.
     @inline(__always)
     func unretained(_ identity: TaskIdentity) -> Unmanaged<TaskRecord>? {
         var index = place(identity.address)
@@ -45,7 +46,7 @@ struct RunningTasks: ~Copyable {
 
     /// Adds a record whose task is not in the table.
     mutating func insert(_ record: TaskRecord, _ identity: TaskIdentity) {
-        // Three quarters full at most, so that searches stay short and find a free slot at their end.
+        // The table is at most three quarters full, so that searches are short and end at a free slot.
         if (count &+ 1) &* 4 > (mask &+ 1) &* 3 { grow() }
         count &+= 1
         add(Slot(key: identity.address, record: Unmanaged.passUnretained(record)))
@@ -58,7 +59,7 @@ struct RunningTasks: ~Copyable {
             hole = (hole &+ 1) & mask
         }
         count &-= 1
-        // Entries that were pushed past the hole move up, so that no search ends early.
+        // Entries that were displaced past the hole move up, so that no search ends too early.
         var index = hole
         while true {
             index = (index &+ 1) & mask
@@ -73,7 +74,8 @@ struct RunningTasks: ~Copyable {
         slots[hole] = Self.free
     }
 
-    /// Tasks are aligned to 16 bytes. Multiplying spreads what is left over the upper bits.
+    /// Returns the first index to search. Tasks are aligned to 16 bytes; the multiplication spreads the other bits over
+    /// the upper ones.
     @inline(__always)
     private func place(_ key: UInt) -> Int {
         Int(truncatingIfNeeded: ((key >> 4) &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask

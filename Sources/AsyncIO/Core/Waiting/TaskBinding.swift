@@ -1,7 +1,7 @@
 extension EventLoop {
-    /// Whether the current task can wait here without leaving the loop. Its record, if it has one.
+    /// Returns whether the current task can wait without leaving the loop, and its record, if it has one.
     ///
-    /// - Parameter isolation: The caller's, `#isolation`.
+    /// - Parameter isolation: The isolation of the caller, `#isolation`.
     @inline(__always)
     final func homeRecord(
         _ binding: inout TaskBinding, _ isolation: (any Actor)?
@@ -11,9 +11,9 @@ extension EventLoop {
         return (isHomeOfCurrentTask, nil)
     }
 
-    /// As ``homeRecord(_:_:)``, without retaining the record.
+    /// Does what ``homeRecord(_:_:)`` does, without retaining the record.
     ///
-    /// SAFETY: the current task's first frame holds it, so it lives as long as the task.
+    /// SAFETY: the current task's first frame retains the record, so it lives as long as the task.
     @inline(__always)
     final func unretainedHomeRecord(
         _ binding: inout TaskBinding, _ isolation: (any Actor)?
@@ -24,7 +24,7 @@ extension EventLoop {
     }
 }
 
-/// Remembers the record of the task that used an object last, so that a stream looks it up once, not at every wait.
+/// Remembers the record of the task that last used an object, so that a stream looks it up once, not at every wait.
 struct TaskBinding: ~Copyable {
     private var record = Retained<TaskRecord>(nil)
 
@@ -32,7 +32,7 @@ struct TaskBinding: ~Copyable {
     @inline(__always)
     mutating func current(on loop: EventLoop) -> Unmanaged<TaskRecord>? {
         let current = TaskIdentity.current
-        // A task that ended may have left its address to another one.
+        // A task that has ended may have left its address to another one.
         if let record = record.unretained,
             record._withUnsafeGuaranteedRef({ $0.identity == current && !$0.isFinished })
         {

@@ -1,6 +1,6 @@
 import CAsyncIO
 
-/// A running task's identity; comparable for as long as the task lives.
+/// The identity of a running task. It may be compared as long as the task exists.
 struct TaskIdentity: Hashable {
     let address: UInt
 
@@ -10,13 +10,13 @@ struct TaskIdentity: Hashable {
         self.address = address
     }
 
-    /// The task that a job is of; a continuation's word has the same form.
+    /// The task that a job belongs to. The word of a continuation has the same form.
     init(of job: UnownedJob) {
         // SAFETY: a task is its own job. The word is read as a number and not kept as a reference.
         address = unsafeBitCast(job, to: UInt.self)
     }
 
-    /// The task that runs now; `none` outside of tasks.
+    /// The current task; `none` outside of tasks.
     @inline(__always)
     static var current: TaskIdentity { TaskIdentity(address: UInt(bitPattern: aio_current_task())) }
 

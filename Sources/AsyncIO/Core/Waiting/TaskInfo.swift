@@ -1,21 +1,21 @@
-/// What can be said of a task that a loop started: a snapshot.
+/// A snapshot of a task that a loop started.
 public struct TaskInfo: Sendable, Identifiable, CustomStringConvertible {
     public enum State: Sendable, Hashable {
-        /// It has not run its first step.
+        /// The task has not run its first step.
         case created
-        /// It is the one that runs now.
+        /// The task is running now.
         case running
-        /// It waits in an operation of its loop.
+        /// The task waits in an operation of its loop.
         case waiting
-        /// It is queued, or waits for something that its loop does not know: another task, an actor, a continuation.
+        /// The task is queued, or waits for something outside of its loop: another task, an actor, a continuation.
         case suspended
     }
 
-    /// Counted by the loop, from 1 on, in the order of creation.
+    /// A number that the loop counts up from 1, in the order of creation.
     public let id: UInt64
     public let name: String?
     public let state: State
-    /// Whether the loop has heard of a cancellation.
+    /// Whether the loop has received a cancellation of the task.
     public let isCancelled: Bool
     /// Where the task was created.
     public let createdAt: CallSite
@@ -27,16 +27,20 @@ public struct TaskInfo: Sendable, Identifiable, CustomStringConvertible {
 }
 
 extension EventLoop {
-    /// The task that runs now, if this loop started it. The loop's thread. asyncio: `current_task`.
+    /// The current task, if this loop started it. asyncio: `current_task`.
     ///
-    /// `nil` in callbacks, and in tasks that the loop did not start: child tasks of a group, `Task(executorPreference:)`.
+    /// `nil` in callbacks, and in tasks that the loop did not start, such as child tasks of Swift's groups and
+    /// `Task(executorPreference:)`.
+    ///
+    /// - Thread: the loop's.
     public final var currentTask: TaskInfo? {
         requireOnLoop("currentTask")
         return core.pointee.runningTasks[.current]?.info
     }
 
-    /// The tasks that this loop started and that have not ended, in the order of their creation. The loop's thread.
-    /// asyncio: `all_tasks`.
+    /// The tasks that this loop started and that have not ended, in the order of their creation. asyncio: `all_tasks`.
+    ///
+    /// - Thread: the loop's.
     public final var tasks: [TaskInfo] {
         requireOnLoop("tasks")
         return core.pointee.tasks.records.map(\.info).sorted { $0.id < $1.id }

@@ -1,5 +1,5 @@
-/// The tasks that a loop started and that have not ended, in the order in which they were registered: a doubly linked list through
-/// their records. It does not retain them: a task does, and leaves the list when it ends.
+/// The tasks that a loop started and that have not ended, in the order of registration: a doubly linked list through
+/// their records. It does not retain the records; the tasks do, and remove them from the list when they end.
 struct TaskList: ~Copyable {
     private var first: Unmanaged<TaskRecord>?
     private var last: Unmanaged<TaskRecord>?
@@ -8,7 +8,7 @@ struct TaskList: ~Copyable {
     @inline(__always)
     var isEmpty: Bool { count == 0 }
 
-    /// All records, to be used after the list has changed.
+    /// All records, for use while the list changes.
     var records: [TaskRecord] {
         var records: [TaskRecord] = []
         records.reserveCapacity(count)
@@ -29,7 +29,7 @@ struct TaskList: ~Copyable {
         count &+= 1
     }
 
-    /// Removes a record of the list.
+    /// Removes a record that is in the list.
     mutating func remove(_ record: TaskRecord) {
         if let previous = record.previous {
             previous._withUnsafeGuaranteedRef { $0.next = record.next }

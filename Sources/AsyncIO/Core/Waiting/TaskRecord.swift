@@ -1,34 +1,35 @@
 import CAsyncIO
 
-/// What a loop keeps of a task that it started: enough to cancel it, count it, and wake it without a handler per wait.
+/// A loop's record of a task that it started, with which it cancels, counts and wakes the task without a cancellation
+/// handler per wait.
 ///
-/// Its fields belong to the loop's thread; only `cancel()` is called from elsewhere. They are read and written within single
-/// statements, so the dynamic check of overlapping accesses can find nothing and is off.
+/// The fields belong to the loop's thread; only `cancel()` is called from elsewhere. They are accessed within single
+/// statements, so the dynamic check for overlapping accesses could find nothing and is off.
 @usableFromInline
 class TaskRecord: LoopMessage, @unchecked Sendable {
-    // What every wait touches comes first, in one cache line.
+    // The fields that every wait accesses come first, in one cache line.
 
-    // SAFETY: a task retains its executor, the loop, and the record uses it until the task has ended.
+    // SAFETY: a task retains its executor, the loop, and the record uses it only until the task has ended.
     unowned(unsafe) final let loop: EventLoop
-    /// The loop's, since a use of ``loop`` retains it.
+    /// The loop's state, stored here because each use of ``loop`` would retain the loop.
     private final let core: UnsafeMutablePointer<LoopCore>
-    /// The task, while it waits without a waiter: see `beginWait()`.
+    /// The suspended task, while it waits without a waiter; see `beginWait()`.
     @exclusivity(unchecked) final var suspension = Suspension()
     @exclusivity(unchecked) private(set) final var identity = TaskIdentity.none
     @exclusivity(unchecked) @usableFromInline private(set) final var isFinished = false
     @exclusivity(unchecked) private(set) final var isCancelled = false
     @exclusivity(unchecked) final var wasCancelledInWait = false
     @exclusivity(unchecked) private final var hasBegun = false
-    /// Whether a cancellation of the Swift task comes here by itself.
+    /// Whether a handler passes a cancellation of the Swift task to this record.
     @exclusivity(unchecked) private final var hasHandler = true
     @exclusivity(unchecked) private final var waiter = StoredName()
 
-    /// Counted by the loop, from 1 on.
+    /// A number that the loop counts up from 1.
     @exclusivity(unchecked) private(set) final var id: UInt64 = 0
     /// The body of a time limit for whose end the task waits.
     @exclusivity(unchecked) unowned(unsafe) final var limited: TaskRecord?
 
-    /// Its neighbours in the loop's list of tasks.
+    /// The neighbours in the loop's list of tasks.
     @exclusivity(unchecked) final var next: Unmanaged<TaskRecord>?
     @exclusivity(unchecked) final var previous: Unmanaged<TaskRecord>?
 
@@ -38,36 +39,38 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         core = loop.core
     }
 
-    /// For reports.
+    /// The name of the task in reports.
     @usableFromInline var name: String? { nil }
 
-    /// Where the task was created. Every subclass overrides it, so the trap is out of reach.
-    var site: CallSite { fatalError("a task record does not know where its task was created") }
+    /// Where the task was created. Every subclass overrides it, so the trap is unreachable.
+    var site: CallSite { fatalError("a task record has no call site") }
 
     /// Called when the task has ended.
     func taskEnded() {}
 
-    /// Does without a cancellation handler, because the task that waits for this one cancels it.
+    /// Omits the cancellation handler, because the task that waits for this one cancels it.
     final func omitHandler() {
         hasHandler = false
     }
 
-    /// Gives the task its number. The loop's thread, once.
+    /// Assigns the task's number, once.
+    ///
+    /// - Thread: the loop's.
     @usableFromInline
     final func assignID() {
         core.pointee.taskCount += 1
         id = core.pointee.taskCount
     }
 
-    /// The loop keeps the task from here on.
+    /// Adds the task to the loop's list.
     @usableFromInline
     final func register() {
         core.pointee.tasks.append(self)
     }
 
-    /// The task exists, and may have begun or ended already.
+    /// Called when the task exists. It may have begun or ended already.
     ///
-    /// - Parameter task: Its address.
+    /// - Parameter task: The address of the task.
     @usableFromInline
     final func started(_ task: UInt) {
         if isFinished { return }
@@ -75,12 +78,12 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         if core.pointee.isDraining { requestCancel() }
     }
 
-    /// The task's first step. Installs its one cancellation handler: its waits need none of their own.
+    /// The task's first step. Installs its only cancellation handler, so that its waits need none.
     ///
-    /// The body of a time limit needs not even that one, if a task with a record waits for it: then all that can cancel it is that
-    /// task, the deadline, the end of the run, and the body itself.
+    /// The body of a time limit does not need even that one if a task with a record waits for it, because then only
+    /// that task, the deadline, the end of the run, and the body itself can cancel it.
     ///
-    /// - Returns: what ``end(_:)`` takes.
+    /// - Returns: The argument of ``end(_:)``.
     @usableFromInline
     final func begin() -> UnsafeMutableRawPointer? {
         identity = .current
@@ -103,21 +106,25 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         if core.pointee.isDraining { loop.taskEnded() }
     }
 
-    /// Cancels the Swift task, if it exists and has not ended. The loop's thread.
+    /// Cancels the Swift task, if it exists and has not ended.
+    ///
+    /// - Thread: the loop's.
     final func requestCancel() {
         if isFinished || identity == .none { return }
         identity.cancel()
         if !hasHandler { deliver(on: loop) }
     }
 
-    /// Whether a wait is to end before it begins. The current task is this one.
+    /// Whether a wait has to end before it begins. This task must be the current one.
     @inline(__always)
     final var isCancelledNow: Bool {
         // A body without a handler may have cancelled itself.
         isCancelled || (!hasHandler && Task.isCancelled)
     }
 
-    /// What can be said of the task now. The loop's thread.
+    /// A snapshot of the task.
+    ///
+    /// - Thread: the loop's.
     final var info: TaskInfo {
         let state: TaskInfo.State =
             if !hasBegun {
@@ -141,7 +148,9 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         waiter.name = nil
     }
 
-    /// From the task's cancellation handler: any thread, at any time until the task ended.
+    /// Called by the task's cancellation handler, until the task has ended.
+    ///
+    /// - Thread: any.
     final func cancel() {
         if loop.isRunningHere {
             deliver(on: loop)
@@ -161,7 +170,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         }
     }
 
-    /// Makes the cancellation handlers of all tasks call their records. Before the first task.
+    /// Makes the cancellation handlers of all tasks call their records. Called before the first task is created.
     static func installCancellation() {
         // SAFETY: a handler is removed before its record's task has ended.
         aio_cancellation_set_callback { Unmanaged<TaskRecord>.fromOpaque($0).takeUnretainedValue().cancel() }

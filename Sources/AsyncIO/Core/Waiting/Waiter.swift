@@ -1,8 +1,8 @@
-/// A task that waits for something on its loop: how it goes on, and how the wait ended.
+/// A task that waits on its loop: how to resume it, and how the wait ended.
 struct Waiter {
     enum Outcome {
         case pending
-        /// What was waited for is there.
+        /// The event that the task waited for has occurred.
         case ready
         /// The task was cancelled.
         case cancelled
@@ -15,18 +15,18 @@ struct Waiter {
     var outcome = Outcome.pending
 }
 
-/// Names a waiter. `Sendable`: it may travel to another thread and come back late; a stale one does nothing.
+/// The name of a waiter. It is `Sendable`: it may travel to another thread and return late; a stale name has no effect.
 typealias WaiterToken = SlotName
 
-/// A task that has suspended in an operation of its loop; or none.
+/// A task that has suspended in an operation of its loop, or none.
 struct Suspension {
-    /// Its job or its continuation; 0 for none. A task's address is never 0.
+    /// The task's job or continuation; 0 for none. The address of a task is never 0.
     private var bits: UInt = 0
 
     @inline(__always)
     var isEmpty: Bool { bits == 0 }
 
-    /// The current task is about to suspend. On the loop, at home.
+    /// Called when the current task suspends, which must resume on the loop.
     ///
     /// - Parameter isolation: The isolation of the code that suspends.
     @inline(__always)
@@ -46,14 +46,14 @@ struct Suspension {
         if word.kind == .taskJob {
             loop.core.pointee.ready.push(word)
         } else {
-            // Its executor decides how it goes on.
+            // Its executor decides where it continues.
             word.continuation.resume()
         }
     }
 
-    /// Hands the task's job over instead of queueing it.
+    /// Returns the task's job instead of queueing it.
     ///
-    /// - Returns: `nil` if there is no task, or if it goes on otherwise.
+    /// - Returns: `nil` if there is no task, or if its executor resumes it.
     @inline(__always)
     mutating func endReturningJob(on loop: EventLoop) -> UnownedJob? {
         if isEmpty { return nil }
@@ -63,37 +63,39 @@ struct Suspension {
     }
 }
 
-/// Settling: the first one counts, later ones find the outcome or another generation.
+/// Ending of waits. The first outcome counts; later ones find the outcome set, or another generation.
 extension EventLoop {
     final func makeWaiter() -> WaiterToken {
         core.pointee.waiters.insert(Waiter())
     }
 
-    /// For a wait that could not begin.
+    /// Removes the waiter of a wait that could not begin.
     final func discardWaiter(_ token: WaiterToken) {
         _ = core.pointee.waiters.remove(token)
     }
 
-    /// Whether nothing has ended the wait yet.
+    /// Whether the wait has not ended yet.
     final func isWaiting(_ token: WaiterToken) -> Bool {
         core.pointee.waiters[token]?.pointee.outcome == .pending
     }
 
-    /// Ends the wait and queues the task, if it has suspended already. The loop's thread.
+    /// Ends the wait, and queues the task if it has suspended already.
+    ///
+    /// - Thread: the loop's.
     final func settle(_ token: WaiterToken, _ outcome: Waiter.Outcome) {
         guard let waiter = core.pointee.waiters[token], waiter.pointee.outcome == .pending else { return }
         waiter.pointee.outcome = outcome
         waiter.pointee.suspension.end(on: self)
     }
 
-    /// Ends the wait and hands the task's job back instead of queueing it: the tail job of an event source.
+    /// Ends the wait, and returns the task's job instead of queueing it: the tail job of an event source.
     final func settleReturningJob(_ token: WaiterToken) -> UnownedJob? {
         guard let waiter = core.pointee.waiters[token], waiter.pointee.outcome == .pending else { return nil }
         waiter.pointee.outcome = .ready
         return waiter.pointee.suspension.endReturningJob(on: self)
     }
 
-    /// Resumes a task and hands its job back. `nil` if the task belongs to another executor, where it runs then.
+    /// Resumes a task and returns its job. Returns `nil` if the task belongs to another executor, which then runs it.
     final func captureJob(_ continuation: UnsafeContinuation<Void, Never>) -> UnownedJob? {
         core.pointee.capture = .armed
         continuation.resume()
@@ -101,7 +103,9 @@ extension EventLoop {
         return job
     }
 
-    /// From the cancellation handler of a task, on any thread.
+    /// Called by the cancellation handler of a task.
+    ///
+    /// - Thread: any.
     final func cancelWaiter(_ token: WaiterToken) {
         if isRunningHere {
             settle(token, .cancelled)
@@ -110,15 +114,15 @@ extension EventLoop {
         }
     }
 
-    /// Suspends the current task until its waiter is settled; takes the waiter away.
+    /// Suspends the current task until its wait ends, and then removes the waiter.
     ///
-    /// The caller is on the loop, and its task comes back to the loop after a suspension (``homeRecord(_:_:)``).
+    /// The caller is on the loop, and its task resumes on the loop after a suspension (``homeRecord(_:_:)``).
     @inline(__always)
     final nonisolated(nonsending) func suspend(_ token: WaiterToken, _ record: TaskRecord?) async -> Waiter.Outcome {
         let isolation = #isolation
         defer { _ = core.pointee.waiters.remove(token) }
         if let record {
-            // This task's one cancellation handler looks for the waiter here.
+            // This task's only cancellation handler looks for the waiter in the record.
             record.willWait(token)
             await suspendInPlace { store($0, isolation, token) }
             record.didWait()
@@ -132,7 +136,7 @@ extension EventLoop {
         return core.pointee.waiters[token]?.pointee.outcome ?? .closed
     }
 
-    /// As ``suspend(_:_:)``, but a cancellation of the task does not end the wait.
+    /// Does what ``suspend(_:_:)`` does, but a cancellation of the task does not end the wait.
     final nonisolated(nonsending) func suspendToTheEnd(_ token: WaiterToken) async -> Waiter.Outcome {
         let isolation = #isolation
         defer { _ = core.pointee.waiters.remove(token) }
@@ -140,7 +144,7 @@ extension EventLoop {
         return core.pointee.waiters[token]?.pointee.outcome ?? .closed
     }
 
-    /// The task suspends, unless the wait was settled before.
+    /// Suspends the task, unless the wait has already ended.
     @inline(__always)
     private final func store(
         _ continuation: UnsafeContinuation<Void, Never>, _ isolation: (any Actor)?, _ token: WaiterToken
@@ -154,19 +158,19 @@ extension EventLoop {
     }
 }
 
-/// Suspends the current task in the caller's own frame. `register` must keep the continuation, or resume it.
+/// Suspends the current task in the caller's own frame. `register` must store the continuation, or resume it.
 ///
-/// As `withUnsafeContinuation`, which makes sure before the suspension, too, that the task is where its isolation wants it: that
-/// costs a look-up of the task's executor, under the task's lock. Here the task is known to be there.
+/// `withUnsafeContinuation` also checks before the suspension that the task runs where its isolation requires, which
+/// costs a lookup of the task's executor, under the task's lock. Here the task is known to run there.
 @inline(__always)
 nonisolated(nonsending) func suspendInPlace(_ register: (UnsafeContinuation<Void, Never>) -> Void) async {
     await _unsafeInheritExecutor_withUnsafeContinuation(register)
 }
 
-/// Where the job goes that resuming a continuation enqueues.
+/// The destination of the job that is enqueued when a continuation is resumed.
 enum JobCapture {
     case none
-    /// The next job of this thread is to be handed back.
+    /// The next job that this thread enqueues is captured.
     case armed
     case job(UnownedJob)
 

@@ -1,29 +1,32 @@
-/// How a task may wait on a loop.
+/// How a task can wait on a loop.
 enum WaitingTask {
-    /// The loop started it: its record wakes it when it is cancelled.
+    /// The loop started the task, and its record wakes it when it is cancelled.
     case recorded(TaskRecord)
-    /// It prefers this loop, so it comes back to it.
+    /// The task prefers this loop, so it resumes there.
     case home
-    /// It would go on elsewhere after a suspension, or on whichever thread holds its actor; it must hop for the operation.
+    /// After a suspension, the task would continue elsewhere, or on the thread that holds its actor. It must hop for
+    /// the operation.
     case foreign
 
-    /// Whether it comes back to the loop by itself.
+    /// Whether the task resumes on the loop without a hop.
     var isHome: Bool {
         if case .foreign = self { false } else { true }
     }
 }
 
 extension EventLoop {
-    /// How the current task may wait here, in code with this isolation. The loop's thread.
+    /// Returns how the current task can wait, in code with this isolation.
+    ///
+    /// - Thread: the loop's.
     final func waitingTask(_ isolation: (any Actor)?) -> WaitingTask {
         if !isHome(of: isolation) { return .foreign }
         if let record = core.pointee.runningTasks[.current] { return .recorded(record) }
         return isHomeOfCurrentTask ? .home : .foreign
     }
 
-    /// Runs `operation` where the task can wait: at once if it is at home on the loop, else by a hop.
+    /// Runs `operation` where the task can wait: directly if the task resumes on the loop, otherwise after a hop.
     ///
-    /// `operation` gets the record to wait with; `function` is whose wait it is, for debug mode.
+    /// `operation` gets the record to wait with; `function` is the waiting function, for debug mode.
     final nonisolated(nonsending) func atHome<Result>(
         _ function: StaticString = #function, _ operation: nonisolated(nonsending) (TaskRecord?) async throws -> Result
     ) async throws -> Result {
@@ -37,7 +40,7 @@ extension EventLoop {
         return try await hop(function) { try await operation(nil) }
     }
 
-    /// What a wait's outcome means for the caller.
+    /// Throws what the outcome of a wait means for the caller.
     final func check(_ outcome: Waiter.Outcome) throws {
         switch outcome {
         case .ready, .pending: break
