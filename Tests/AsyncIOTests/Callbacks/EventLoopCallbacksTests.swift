@@ -8,7 +8,7 @@ import Testing
 struct EventLoopCallbacksTests {
     // covers: 60
     @Test(arguments: LoopKind.available)
-    func aLoopThatIsDroppedReleasesWhatWasSentToIt(kind: LoopKind) throws {
+    func releasedLoopReleasesItsSubmissions(kind: LoopKind) throws {
         weak var captured: Captured?
         func sendAndDrop() throws {
             let loop = try kind.makeLoop()
@@ -21,7 +21,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 45
-    @Test func cancellingFreesTheClosureAtOnce() async throws {
+    @Test func cancelReleasesTheClosureAtOnce() async throws {
         try await withLoopThread { loop in
             weak var captured: Captured?
             let handle = {
@@ -83,7 +83,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 44
-    @Test func aCallbackIsReleasedAfterItRan() async throws {
+    @Test func callbackIsReleasedAfterItHasRun() async throws {
         try await withLoopThread { loop in
             weak var captured: Captured?
             let handle = {
@@ -133,7 +133,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 47
-    @Test func delaysOfZeroAndLessMeanTheNextTick() async throws {
+    @Test func delaysOfZeroAndLessMeanTheNextIteration() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var calls: [String] = []
             loop.callSoon {
@@ -149,7 +149,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 47
-    @Test func aNegativeDelayComesBeforeAZeroOneThatWasSetFirst() async throws {
+    @Test func negativeDelayRunsBeforeAnEarlierDelayOfZero() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var calls: [Int] = []
             for delay in [0, -1, -3, -2] { loop.callLater(after: .seconds(delay)) { calls.append(delay) } }
@@ -190,7 +190,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 51
-    @Test func timersThatAreSetAndCancelledLeaveNothingBesideTheOneThatStays() async throws {
+    @Test func cancelledTimersLeaveNoEntriesBesideALastingTimer() async throws {
         try await withLoopThread(.auto, patiently) { loop in
             let staying = loop.callLater(after: .seconds(86_400)) {}
             var most = 0
@@ -206,7 +206,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 51, F38
-    @Test func timersThatAreCancelledTogetherLeaveAtMostTwiceWhatStays() async throws {
+    @Test func timersCancelledTogetherLeaveAtMostTwiceTheRemainingEntries() async throws {
         try await withLoopThread(.auto, patiently) { loop in
             let timers = (0..<rounds(debug: 100_000, release: 1_000_000)).map {
                 loop.callLater(after: .seconds(3_600 + $0 % 1_000)) {}
@@ -219,7 +219,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 52
-    @Test func aTimerCancelledByAnotherOfItsTickDoesNotFire() async throws {
+    @Test func timerCancelledByAnotherInItsIterationDoesNotFire() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var second: TimerHandle?
             loop.callLater(after: .milliseconds(1)) { second?.cancel() }
@@ -231,7 +231,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 51, 52
-    @Test func aDueTimerThatIsCancelledIsNoDeadEntryOfTheHeap() async throws {
+    @Test func cancelledDueTimerIsNoStaleEntryOfTheHeap() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             let due = LoopInstant(nanoseconds: 1_000_000)
             func hasDeadEntries() -> Bool { loop.core.pointee.timers.hasDeadEntries }
@@ -263,7 +263,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 55
-    @Test func aTimerKeepsItsDeadline() async throws {
+    @Test func timerHandleHasItsDeadline() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             let timer = loop.callLater(after: .milliseconds(5)) { loop.stop() }
             let due = LoopInstant(nanoseconds: 5_000_000)
@@ -279,7 +279,7 @@ struct EventLoopCallbacksTests {
 
     // covers: 61
     @Test(arguments: LoopKind.available)
-    func aLoopWithNothingToDoSleepsThrough(kind: LoopKind) async throws {
+    func idleLoopWaitsWithoutWakingUp(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let before = loop.statistics.ticks
             loop.callLater(after: .milliseconds(50)) { loop.stop() }
@@ -290,7 +290,7 @@ struct EventLoopCallbacksTests {
 
     // covers: 61
     @Test(arguments: LoopKind.available)
-    func anUnreadSocketWhoseReadingIsPausedDoesNotMakeTheLoopSpin(kind: LoopKind) async throws {
+    func pausedConnectionWithUnreadInputDoesNotMakeTheLoopSpin(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let arrivals = Arrivals()
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { arrivals }
@@ -315,7 +315,7 @@ struct EventLoopCallbacksTests {
 
     // covers: 43, F18
     @Test(arguments: LoopKind.available)
-    func neitherACallbackThatReschedulesItselfNorAThreadThatPostsStarvesAnybody(kind: LoopKind) async throws {
+    func reschedulingCallbacksAndSubmittingThreadsStarveNothing(kind: LoopKind) async throws {
         try await withLoopThread(kind, patiently) { loop in
             let selecting = try #require(loop as? SelectorEventLoop)
             let pipe = try FileDescriptor.pipe()

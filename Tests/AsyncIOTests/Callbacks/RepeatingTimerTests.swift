@@ -6,7 +6,7 @@ import Testing
 
 struct RepeatingTimerTests {
     // covers: 56
-    @Test func itKeepsItsRhythmAndLeavesOutWhatPassedMeanwhile() async throws {
+    @Test func deadlinesDoNotDriftAndMissedOnesAreSkipped() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var times: [Int64] = []
             loop.callRepeatedly(every: .milliseconds(10)) { timer in
@@ -25,7 +25,7 @@ struct RepeatingTimerTests {
     }
 
     // covers: 56
-    @Test func cancellingItselfWithinACallFreesTheClosure() async throws {
+    @Test func cancelWithinACallReleasesTheClosure() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             weak var captured: Captured?
             var calls = 0
@@ -51,7 +51,7 @@ struct RepeatingTimerTests {
     }
 
     // covers: 56
-    @Test func itsDueTimeCanBeMovedAndPutOffForEver() async throws {
+    @Test func nextCallCanBeRescheduledAndPostponedForever() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var times: [Int64] = []
             let timer = loop.callRepeatedly(every: .milliseconds(10)) { timer in
@@ -75,7 +75,7 @@ struct RepeatingTimerTests {
         }
     }
 
-    @Test func anErrorIsReportedAndEndsNothing() async throws {
+    @Test func errorIsReportedAndTheTimerContinues() async throws {
         struct Failure: Error {}
         try await withLoopThread(makeLoop: VirtualLoop.init, LoopTestOptions(unhandledErrors: 3)) { loop in
             var calls = 0
@@ -93,7 +93,7 @@ struct RepeatingTimerTests {
     }
 
     // covers: 57
-    @Test func neitherTheTimerNorTheLoopKeepsTheOther() async throws {
+    @Test func timerAndLoopDoNotRetainEachOther() async throws {
         try await withLoopThread { _ in
             weak var loop: EventLoop?
             weak var captured: Captured?
@@ -116,7 +116,7 @@ struct RepeatingTimerTests {
     }
 
     // covers: 57, 60
-    @Test func closingTheLoopEndsIt() async throws {
+    @Test func closingTheLoopCancelsTheTimer() async throws {
         try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 1, mayLeaveWork: true)) { loop in
             weak var captured: Captured?
             let timer = {
@@ -134,7 +134,7 @@ struct RepeatingTimerTests {
     }
 
     // covers: 49
-    @Test func theNextDeadlineIsInTheRhythmAndNeverOverflows() {
+    @Test func nextDeadlineIsAMultipleOfTheIntervalAndNeverOverflows() {
         func next(_ deadline: Int64, _ interval: Duration, _ now: Int64) -> Int64 {
             RepeatingTimer.next(
                 after: LoopInstant(nanoseconds: deadline), interval: interval, now: LoopInstant(nanoseconds: now)

@@ -37,7 +37,7 @@ struct CancelledCallerTests {
 
     // covers: 75, 162, 163
     @Test(arguments: LoopKind.available, Taker.allCases)
-    func aGivenSocketIsClosed(kind: LoopKind, taker: Taker) async throws {
+    func cancelledCallClosesTheSocketItWasPassed(kind: LoopKind, taker: Taker) async throws {
         try await withLoop(kind) { loop in
             let (given, peer) = taker.isServer ? (try SocketPlace.ipv4.listen().socket, nil) : try Self.pair()
             let file = OpenFile(given.descriptor)
@@ -53,7 +53,7 @@ struct CancelledCallerTests {
     /// Another owner has it: the cancellation is no reason to close it.
     // covers: 162
     @Test(arguments: LoopKind.available, Taker.allCases)
-    func aSocketOfAnotherConnectionIsLeftAlone(kind: LoopKind, taker: Taker) async throws {
+    func cancelledCallLeavesASocketInUseOpen(kind: LoopKind, taker: Taker) async throws {
         try await withLoop(kind) { loop in
             let (given, peer) = try Self.pair()
             let (transport, _) = try await loop.createConnection(socket: given) { Recorder() }
@@ -91,7 +91,7 @@ struct CancelledCallerTests {
 
     // covers: 75, 163
     @Test(arguments: LoopKind.available, Opener.allCases)
-    func nothingIsOpened(kind: LoopKind, opener: Opener) async throws {
+    func cancelledCallOpensNothing(kind: LoopKind, opener: Opener) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { Recorder() }
             let sources = loop.statistics.sources
@@ -111,7 +111,7 @@ struct CancelledCallerTests {
 
     // covers: 163
     @Test(arguments: LoopKind.available)
-    func aCancellationWhileTheProtocolIsNotifiedEndsTheConnection(kind: LoopKind) async throws {
+    func cancellationWhileTheProtocolIsNotifiedEndsTheConnection(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { Recorder() }
             let recorder = Recorder()
@@ -130,7 +130,7 @@ struct CancelledCallerTests {
 
     // covers: 75
     @Test(arguments: LoopKind.available)
-    func aWaitingClientIsNotAccepted(kind: LoopKind) async throws {
+    func cancelledCallDoesNotAcceptAWaitingClient(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let client = try Socket.stream(.ipv4)

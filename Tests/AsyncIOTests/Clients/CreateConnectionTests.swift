@@ -8,7 +8,7 @@ import Testing
 struct CreateConnectionTests {
     // covers: 125, 159
     @Test(arguments: LoopKind.available)
-    func aRefusedConnectionNamesTheAddress(kind: LoopKind) async throws {
+    func errorOfARefusedConnectionNamesTheAddress(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1")
             defer { kept.close() }
@@ -32,7 +32,7 @@ struct CreateConnectionTests {
 
     /// The server takes the connection and breaks it off before the loop looks whether it is made.
     @Test(arguments: LoopKind.available)
-    func aConnectionThatIsResetAtOnceIsNotReportedAsRefused(kind: LoopKind) async throws {
+    func connectionResetAtOnceIsNotReportedAsRefused(kind: LoopKind) async throws {
         let any = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
         let listener = try Socket.stream(for: any)
         defer { listener.close() }
@@ -61,7 +61,7 @@ struct CreateConnectionTests {
 
     // covers: 138
     @Test(arguments: LoopKind.available)
-    func theProtocolHasHeardOfTheConnectionWhenItIsReturned(kind: LoopKind) async throws {
+    func createConnectionReturnsAfterConnectionMade(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let (transport, recorder) = try await loop.createConnection(host: "127.0.0.1", port: server.port) {
@@ -79,7 +79,7 @@ struct CreateConnectionTests {
 
     // covers: F19
     @Test(arguments: LoopKind.available)
-    func aFactoryThatThrowsClosesTheSocket(kind: LoopKind) async throws {
+    func failedFactoryClosesTheSocket(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             await #expect(throws: Recorder.ExampleError.self) {
@@ -129,7 +129,7 @@ struct CreateConnectionTests {
 
     // covers: 161
     @Test(arguments: LoopKind.available)
-    func theLocalAddressCanBeChosen(kind: LoopKind) async throws {
+    func localAddressCanBeChosen(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let local = try #require(SocketAddress(literal: "127.0.0.5", port: 0))
@@ -167,7 +167,7 @@ struct CreateConnectionTests {
 
     // covers: 162
     @Test(arguments: LoopKind.available)
-    func aHostWithoutANameIsRejected(kind: LoopKind) async throws {
+    func emptyHostIsRejected(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             #expect(
                 await asyncCode { _ = try await loop.createConnection(host: "", port: 1) { Recorder() } }
@@ -178,7 +178,7 @@ struct CreateConnectionTests {
     /// A listener whose queue is full does not answer.
     // covers: 163, 164, 181
     @Test(arguments: LoopKind.available)
-    func aCancelledConnectLeavesNothing(kind: LoopKind) async throws {
+    func cancelledConnectLeavesNothing(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let full = try FullListener()
             defer { full.close() }
@@ -204,7 +204,7 @@ struct CreateConnectionTests {
     /// A descriptor that was closed twice would be another thread's by then.
     // covers: 163, F21
     @Test(arguments: LoopKind.available)
-    func cancelledConnectsCloseNobodyElsesDescriptors(kind: LoopKind) async throws {
+    func cancelledConnectsCloseNoOtherDescriptors(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let full = try FullListener()
             defer { full.close() }

@@ -14,7 +14,7 @@ struct GivenSocketTests {
 
     // covers: 137, 173
     @Test(arguments: LoopKind.available)
-    func aConnectedSocketBecomesAConnection(kind: LoopKind) async throws {
+    func connectedSocketBecomesAConnection(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let socket = Self.plainSocket()
@@ -41,7 +41,7 @@ struct GivenSocketTests {
 
     // covers: 137
     @Test(arguments: LoopKind.available)
-    func anAcceptedSocketBecomesAConnection(kind: LoopKind) async throws {
+    func acceptedSocketBecomesAConnection(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             let (_, accepted) = try await loop.connectAcceptedSocket(near) { Recorder() }
@@ -56,7 +56,7 @@ struct GivenSocketTests {
 
     // covers: 137, 173
     @Test(arguments: LoopKind.available, [SocketPlace.ipv4, .ipv6])
-    func aSocketThatAListenerAcceptedBecomesAConnection(kind: LoopKind, place: SocketPlace) async throws {
+    func socketAcceptedByAListenerBecomesAConnection(kind: LoopKind, place: SocketPlace) async throws {
         try await withLoop(kind) { loop in
             let (client, accepted) = try await loop.connectedSockets(place)
             let (transport, _) = try await loop.connectAcceptedSocket(accepted) { EchoProtocol() }
@@ -73,7 +73,7 @@ struct GivenSocketTests {
     /// The number is somebody else's right after.
     // covers: 163
     @Test(arguments: LoopKind.available, [false, true])
-    func aCancelledTaskClosesTheSocketItWasGivenOnce(kind: LoopKind, isUnderWay: Bool) async throws {
+    func cancelledTaskClosesTheSocketItWasPassedOnce(kind: LoopKind, isUnderWay: Bool) async throws {
         try await withLoop(kind) { loop in
             for _ in 0..<10 {
                 let (near, far) = try Socket.pair()
@@ -100,7 +100,7 @@ struct GivenSocketTests {
 
     // covers: 162
     @Test(arguments: LoopKind.available)
-    func aSocketThatWillNotDoIsClosed(kind: LoopKind) async throws {
+    func unsuitableSocketIsRejectedAndClosed(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             let datagram = Socket(number: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
@@ -137,7 +137,7 @@ struct GivenSocketTests {
     /// The task is not at home there, and there is no loop any more to hop to.
     // covers: 34, 162
     @Test(arguments: LoopKind.available)
-    func aSocketGivenToAClosedLoopIsClosed(kind: LoopKind) async throws {
+    func socketPassedToAClosedLoopIsClosed(kind: LoopKind) async throws {
         guard #available(macOS 26, *) else { return }
         try await withLoopThread(kind) { loop in
             try loop.close()
@@ -162,7 +162,7 @@ struct GivenSocketTests {
     /// As a service manager gives them: bound, and listening perhaps.
     // covers: 169
     @Test(arguments: LoopKind.available)
-    func aServerTakesListeningSockets(kind: LoopKind) async throws {
+    func serverTakesListeningSockets(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             let sockets = [Self.plainSocket(), Self.plainSocket()]
@@ -191,7 +191,7 @@ struct GivenSocketTests {
     /// Two owners would close it twice.
     // covers: 162
     @Test(arguments: LoopKind.available, [false, true])
-    func aSocketIsGivenOnce(kind: LoopKind, startsServing: Bool) async throws {
+    func socketCanBePassedOnce(kind: LoopKind, startsServing: Bool) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             var options = ServerOptions()
@@ -217,7 +217,7 @@ struct GivenSocketTests {
     /// Also while the server does not serve yet, and while it rests.
     // covers: 118, 162
     @Test(arguments: LoopKind.available, [false, true])
-    func theSocketOfAServerIsInUseWhateverItDoes(kind: LoopKind, rests: Bool) async throws {
+    func socketOfAServerIsInUseInEveryState(kind: LoopKind, rests: Bool) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: rests ? 1 : 0)) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             var options = ServerOptions()
@@ -256,7 +256,7 @@ struct GivenSocketTests {
 
     // covers: 169, 170
     @Test(arguments: LoopKind.available)
-    func aServerClosesAllSocketsIfOneWillNotDo(kind: LoopKind) async throws {
+    func serverClosesAllSocketsIfOneIsUnsuitable(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             let good = [Self.plainSocket(), Self.plainSocket()]

@@ -9,7 +9,7 @@ struct ActorTests {
     /// A default actor runs on whichever thread holds it: its waits must not come back to the loop's state on that one.
     // covers: 91
     @Test(arguments: LoopKind.available)
-    func anActorThatThePoolUsesTooMayWaitOnTheLoop(kind: LoopKind) async throws {
+    func actorThatThePoolUsesTooMayWaitOnTheLoop(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let actor = BusyActor()
             let isOver = Flag()
@@ -38,7 +38,7 @@ struct ActorTests {
     /// From the close on, another thread serves the loop's actors; never two at once.
     // covers: F33
     @Test(arguments: LoopKind.available)
-    func anActorOfALoopThatClosesHasOneThreadAtATime(kind: LoopKind) async throws {
+    func actorOfAClosingLoopHasOneThreadAtATime(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             for _ in 0..<rounds(debug: 5, release: 20) {
                 let loop = try kind.makeLoop()

@@ -6,7 +6,7 @@ import Testing
 struct EventLoopClockTests {
     // specification: 18.5.2.3.1 the step of the monotonic clock
     @Test(arguments: LoopKind.available)
-    func theStepOfTheClockIsTheSystemsOnEveryLoop(kind: LoopKind) async throws {
+    func clockResolutionIsTheSystemsOnEveryLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             var step = timespec()
             #expect(clock_getres(CLOCK_MONOTONIC, &step) == 0)
@@ -18,7 +18,7 @@ struct EventLoopClockTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aClockOfOnesOwnSaysItsStep(kind: LoopKind) async throws {
+    func customClockHasItsOwnResolution(kind: LoopKind) async throws {
         final class CoarseClock: EventLoopClock, @unchecked Sendable {
             override var resolution: Duration { .milliseconds(16) }
         }

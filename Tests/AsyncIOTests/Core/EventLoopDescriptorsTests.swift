@@ -12,7 +12,7 @@ import Testing
 /// its own.
 struct EventLoopDescriptorsTests {
     // covers: 35
-    @Test func loopsThatAreClosedOrDroppedLeaveNoDescriptors() async {
+    @Test func closedOrReleasedLoopsLeaveNoDescriptors() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             let cycles = 200
@@ -36,7 +36,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 40
-    @Test func aLoopForWhichThereAreNoDescriptorsIsRefusedAndLeavesNoneOpen() async {
+    @Test func loopWithoutFreeDescriptorsIsRejectedAndLeavesNoneOpen() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             // The runner of the tests may open some meanwhile, but not one in each round.
@@ -67,7 +67,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 40
-    @Test func aRunAndASignalHandlerNeedNoDescriptorOfTheirOwn() async {
+    @Test func runAndSignalHandlerOpenNoDescriptor() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             for kind in LoopKind.available {
@@ -104,7 +104,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 40
-    @Test func theErrorOfALoopThatCannotBeMadeNamesTheDescriptorAndTheLimit() async {
+    @Test func errorOfALoopThatCannotBeCreatedNamesTheDescriptorAndTheLimit() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             try setDescriptorLimit(4_096)
@@ -128,7 +128,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 299
-    @Test func aWakersDescriptorThatSomebodyElseClosedStopsTheProgramInWords() async throws {
+    @Test func closedWakerDescriptorTrapsWithAMessage() async throws {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             try await openDispatchDescriptors()
             let loop = try CountingLoop()
@@ -153,7 +153,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 299
-    @Test func aSelectorsDescriptorThatSomebodyElseClosedEndsTheRunAtOnce() async {
+    @Test func closedSelectorDescriptorEndsTheRunAtOnce() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             let selector = try EpollSelector()
@@ -173,7 +173,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 299
-    @Test func aConnectionsDescriptorThatSomebodyElseClosedEndsTheConnection() async {
+    @Test func closedConnectionDescriptorEndsTheConnection() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             for kind in LoopKind.available {

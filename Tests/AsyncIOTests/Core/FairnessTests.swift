@@ -6,7 +6,7 @@ import Testing
 /// No peer, however fast, keeps the loop for itself: a connection has a share of each tick.
 struct FairnessTests {
     // covers: F17
-    @Test func aReaderOfAPeerThatIsAlwaysReadyLeavesTimeForOthers() async throws {
+    @Test func readerOfAnAlwaysReadyPeerLeavesTimeForOthers() async throws {
         try await withScriptedNetwork(.readiness) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends([UInt8](repeating: 1, count: 1_000_000))
@@ -21,7 +21,7 @@ struct FairnessTests {
     }
 
     // covers: F17
-    @Test func aWriterToAPeerThatTakesEverythingLeavesTimeForOthers() async throws {
+    @Test func writerToAPeerThatKeepsUpLeavesTimeForOthers() async throws {
         try await withScriptedNetwork(.readiness) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -37,7 +37,7 @@ struct FairnessTests {
 
     // covers: F17
     @Test(arguments: LoopKind.available)
-    func whoPingsIsServedAlthoughOthersFlood(kind: LoopKind) async throws {
+    func pingsAreServedWhileOthersFlood(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             func streams(_ socket: Socket) throws -> (StreamReader, StreamWriter) {
                 StreamTransport(

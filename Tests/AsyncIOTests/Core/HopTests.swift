@@ -8,7 +8,7 @@ struct HopTests {
     /// It begins on the loop, and would go on in the pool after each suspension.
     // covers: 91
     @Test(arguments: LoopKind.available)
-    func aTaskThatIsOnTheLoopByChanceDoesAllItsWorkThere(kind: LoopKind) async throws {
+    func taskThatRunsOnTheLoopByChanceHopsForTheWholeOperation(kind: LoopKind) async throws {
         guard #available(macOS 26, *) else { return }
         try await withLoop(kind, patiently) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
@@ -37,7 +37,7 @@ struct HopTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatHopsIsOnTheLoopFromItsFirstStepAndComesBack(kind: LoopKind) async throws {
+    func hoppingOperationRunsOnTheLoopFromItsFirstStepAndReturns(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let threads = try await Task.detached {
@@ -56,7 +56,7 @@ struct HopTests {
 
     // covers: 104
     @Test(arguments: LoopKind.available)
-    func aStrayTaskThatUsesAStreamHopsInsteadOfRacing(kind: LoopKind) async throws {
+    func taskOffTheLoopThatUsesAStreamHopsInsteadOfRacing(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             try await withEchoConnection(on: loop) { reader, writer in
                 nonisolated(unsafe) let (reader, writer) = (reader, writer)
@@ -83,7 +83,7 @@ struct HopTests {
 
     // covers: 108
     @Test(arguments: LoopKind.available)
-    func twoLoopsMaySwapTheirStreams(kind: LoopKind) async throws {
+    func tasksOfTwoLoopsMayExchangeTheirStreams(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { first in
             try await withLoop(kind, patiently) { second in
                 let (mine, theirs) = (Streams(), Streams())
@@ -110,7 +110,7 @@ struct HopTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aStreamDroppedOnAnotherThreadClosesItsConnection(kind: LoopKind) async throws {
+    func streamReleasedOnAnotherThreadClosesItsConnection(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let ends = Ends()
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in

@@ -6,7 +6,7 @@ import Testing
 /// What is released when something is closed or replaced as a whole may use it from its `deinit`.
 struct ReentrantCloseTests {
     @Test(arguments: LoopKind.available)
-    func whatALoopReleasesInItsCloseMayUseIt(kind: LoopKind) async throws {
+    func objectsReleasedInACloseMayUseTheLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1, mayLeaveWork: true)) { loop in
             let (end, peer) = try Socket.pair()
             let (pushed, pushedPeer) = try Socket.pair()
@@ -82,7 +82,7 @@ struct ReentrantCloseTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func whatADroppedStepOfAScriptCapturedMayAddAnother(backend: ScriptedBackend) async throws {
+    func discardedScriptStepMayAddAnother(backend: ScriptedBackend) async throws {
         let released = Counter()
         try await withScriptedNetworkThread(backend) { network in
             let hook = ReleaseHook { [unowned network] in
@@ -95,7 +95,7 @@ struct ReentrantCloseTests {
         #expect(released.value == 1)
     }
 
-    @Test func whatAPolicyReleasesMayAskForThePolicy() async throws {
+    @Test func objectsReleasedByAPolicyMayUseThePolicy() async throws {
         await #expect(processExitsWith: .success) {
             final class LastPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
                 deinit {

@@ -8,7 +8,7 @@ import Testing
 /// A `deinit` of the user's runs wherever the library releases what it was given, and may call the same function again.
 struct ReentrantReleaseTests {
     @Test(arguments: LoopKind.available)
-    func whatAnExceptionHandlerCapturedMayReplaceTheHandler(kind: LoopKind) async throws {
+    func capturesOfAnExceptionHandlerMayReplaceTheHandler(kind: LoopKind) async throws {
         try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var (released, reports) = (0, 0)
             func install() {
@@ -34,7 +34,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatAWarningHandlerCapturedMayReplaceTheHandler(kind: LoopKind) async throws {
+    func capturesOfAWarningHandlerMayReplaceTheHandler(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let (released, warnings) = (Counter(), Counter())
             func install() {
@@ -59,7 +59,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatATaskFactoryCapturedMayReplaceTheFactory(kind: LoopKind) async throws {
+    func capturesOfATaskFactoryMayReplaceTheFactory(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             var (released, calls) = (0, 0)
             func install() {
@@ -87,7 +87,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatATimerCapturedMayCancelOthersWhenItIsCancelled(kind: LoopKind) async throws {
+    func capturesOfATimerMayCancelOtherTimers(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             // More than the heap compacts: the cancellations that a cancellation causes happen within it.
             var timers: [TimerHandle] = []
@@ -111,7 +111,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatARepeatingTimerCapturedMayCancelAnotherOneInALoopThatIsDropped(kind: LoopKind) async throws {
+    func capturesOfARepeatingTimerMayCancelAnotherInAReleasedLoop(kind: LoopKind) async throws {
         try await withLoopThread { _ in
             var released = 0
             var timers: [RepeatingTimer] = []
@@ -133,7 +133,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatAReaderCapturedMayChangeTheWatchersOfItsDescriptor(kind: LoopKind) async throws {
+    func capturesOfAReaderMayChangeTheWatchersOfItsDescriptor(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let (end, peer) = try Socket.pair()
             let descriptor = end.descriptor
@@ -171,7 +171,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatACallbackOfAnotherThreadCapturedMayCancelItAgain(kind: LoopKind) async throws {
+    func capturesOfASubmittedCallbackMayCancelItAgain(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             var released = 0
             var handle: ThreadsafeHandle?
@@ -191,7 +191,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aProtocolThatIsReplacedMayReplaceItsSuccessor(backend: ScriptedBackend) async throws {
+    func replacedProtocolMayReplaceItsSuccessor(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             var released = 0
             let last = Recorder()
@@ -238,7 +238,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatTheFactoryOfAServerCapturedMayCloseTheServerAndServeItsPort(kind: LoopKind) async throws {
+    func capturesOfAServersFactoryMayCloseTheServerAndServeItsPort(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var released = 0
             var server: Server?

@@ -11,7 +11,7 @@ import Testing
 struct WakeUpTests {
     // covers: 101, 103
     @Test(arguments: LoopKind.available)
-    func aFullWakeUpDescriptorBlocksNobodyAndWakesTheLoop(kind: LoopKind) async throws {
+    func fullWakerDoesNotBlockThreadsAndWakesTheLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let waker = try #require(loop.inbox.waker)
             // Until no wake-up can be written.
@@ -40,7 +40,7 @@ struct WakeUpTests {
 
     // covers: 103
     @Test(arguments: LoopKind.available)
-    func nothingToReadIsNoErrorAndAnotherErrorIsReportedOnce(kind: LoopKind) async throws {
+    func emptyWakerIsNoErrorAndOtherErrorsAreReportedOnce(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var reports: [ExceptionContext] = []
             loop.setExceptionHandler { _, context in reports.append(context) }
@@ -76,7 +76,7 @@ struct WakeUpTests {
 
     // covers: 110
     @Test(arguments: LoopKind.available)
-    func aSleepingLoopIsWokenOnceForAllThatIsPosted(kind: LoopKind) async throws {
+    func waitingLoopIsWokenOnceForSeveralSubmissions(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let waker = try #require(loop.inbox.waker)
             // As a loop does that falls asleep.
@@ -109,7 +109,7 @@ struct WakeUpTests {
 
     // covers: F18
     @Test(arguments: LoopKind.available)
-    func callbacksThatScheduleAndPostThemselvesLeaveTimersAndInputTheirTurn(kind: LoopKind) async throws {
+    func selfSchedulingCallbacksDoNotStarveTimersAndInput(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let isOver = Over()
             var turns = 0
@@ -139,7 +139,7 @@ struct WakeUpTests {
     /// Raced by design: one side posts whenever, the other sleeps and wakes.
     // covers: 100, 109, F32
     @Test(arguments: LoopKind.available)
-    func aPostAtTheMomentOfFallingAsleepIsNotLost(kind: LoopKind) async throws {
+    func submissionWhileTheLoopStartsToWaitIsNotLost(kind: LoopKind) async throws {
         let count = rounds(debug: 1_000, release: 4_000)
         try await withLoop(kind, patiently) { loop in
             // The thread answers at once, while the loop is about to sleep: sometimes before, sometimes after.

@@ -8,7 +8,7 @@ struct FutureWaitingTests {
 
     // covers: 63
     @Test(arguments: LoopKind.available)
-    func tasksThatWaitGoOnInTheOrderOfAllListeners(kind: LoopKind) async throws {
+    func waitingTasksAndCallbacksContinueInTheOrderOfAddition(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             var order: [String] = []
@@ -29,7 +29,7 @@ struct FutureWaitingTests {
 
     // covers: 73
     @Test(arguments: LoopKind.available)
-    func aCancelledTaskEndsItsWaitAndTheFutureLives(kind: LoopKind) async throws {
+    func cancelledTaskEndsItsWaitButNotTheFuture(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             let tasks = (0..<100).map { _ in loop.createTask { try await future.value } }
@@ -54,7 +54,7 @@ struct FutureWaitingTests {
 
     // covers: 75
     @Test(arguments: LoopKind.available)
-    func aCancellationInTheTickOfTheResultLosesNoResult(kind: LoopKind) async throws {
+    func cancellationInTheIterationOfTheResultLosesNoResult(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             for isResultFirst in [true, false] {
                 let future: Future<Int> = loop.createFuture()
@@ -77,7 +77,7 @@ struct FutureWaitingTests {
 
     // covers: 32, 34
     @Test(arguments: LoopKind.available)
-    func waitsEndWhenTheLoopIsClosed(kind: LoopKind) async throws {
+    func closingTheLoopEndsWaitsForFutures(kind: LoopKind) async throws {
         try await withLoopThread(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
             let future: Future<Int> = loop.createFuture()
             nonisolated(unsafe) let shared = future
@@ -97,7 +97,7 @@ struct FutureWaitingTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aTaskOfThePoolHopsToWait(kind: LoopKind) async throws {
+    func taskOfThePoolHopsToWait(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             nonisolated(unsafe) let future: Future<Int> = loop.createFuture()
             let task = Task.detached { try await future.value }
@@ -134,7 +134,7 @@ struct FutureWaitingTests {
 
     // covers: 24
     @Test(arguments: LoopKind.available)
-    func aFutureOfAnotherLoopIsRefused(kind: LoopKind) async throws {
+    func runUntilCompleteRejectsAFutureOfAnotherLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let other = try kind.makeLoop()
             let future: Future<Int> = other.createFuture()
@@ -146,7 +146,7 @@ struct FutureWaitingTests {
 
     // covers: 24, 25
     @Test(arguments: LoopKind.available)
-    func aStopBeforeTheFutureIsAnErrorAndTheNextRunIsNotStopped(kind: LoopKind) async throws {
+    func stopBeforeTheFutureIsDoneIsAnErrorAndTheNextRunContinues(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             loop.callSoon { loop.stop() }

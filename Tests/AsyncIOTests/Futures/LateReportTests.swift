@@ -8,7 +8,7 @@ struct LateReportTests {
 
     // covers: 66
     @Test(arguments: LoopKind.available)
-    func anErrorThatNobodyReadIsReportedOnceAndAReadOneIsNot(kind: LoopKind) async throws {
+    func unreadErrorIsReportedOnceAndAReadErrorIsNot(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports: [ExceptionContext] = []
             loop.setExceptionHandler { _, context in reports.append(context) }
@@ -42,7 +42,7 @@ struct LateReportTests {
     }
 
     // covers: 66
-    @Test func aReportThatComesAfterTheLoopsEndGoesToStandardError() async throws {
+    @Test func reportAfterTheLoopIsGoneGoesToStandardError() async throws {
         let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
             let closed = try LoopKind.auto.makeLoop()
             do {
@@ -63,7 +63,7 @@ struct LateReportTests {
 
     // covers: 66
     @Test(arguments: LoopKind.available)
-    func aReportIsMadeThoughTheLoopIsClosedNext(kind: LoopKind) async throws {
+    func reportIsMadeEvenIfTheLoopIsClosedNext(kind: LoopKind) async throws {
         try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports = 0
             loop.setExceptionHandler { _, _ in reports += 1 }

@@ -18,7 +18,7 @@ struct WaitForTasksTests {
 
     // covers: 87
     @Test(arguments: LoopKind.available)
-    func theConditionSaysWhatEndsTheWait(kind: LoopKind) async throws {
+    func waitEndsWhenItsConditionIsMet(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = Self.tasks([4, 1, -2, 3], loop)
             let first = try await wait(for: tasks, until: .firstCompleted)
@@ -38,7 +38,7 @@ struct WaitForTasksTests {
 
     // covers: 87
     @Test(arguments: LoopKind.available)
-    func aTimeLimitAndACancellationEndTheWaitAndCancelNothing(kind: LoopKind) async throws {
+    func timeLimitAndCancellationEndTheWaitWithoutCancellingTasks(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = Self.tasks([1, 3], loop)
             let limited = try await wait(for: tasks, within: .seconds(2))
@@ -56,7 +56,7 @@ struct WaitForTasksTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aTaskThatWasCancelledIsNoFailure(kind: LoopKind) async throws {
+    func cancelledTaskIsNoFailure(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = Self.tasks([3600, 1], loop)
             tasks[0].cancel()
@@ -68,7 +68,7 @@ struct WaitForTasksTests {
 
     // covers: 80, 81
     @Test(arguments: LoopKind.available)
-    func aTimeLimitForATaskCancelsItAndWaitsForItsEnd(kind: LoopKind) async throws {
+    func timeLimitOfATaskCancelsItAndWaitsForItsEnd(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let quick = try await wait(for: Self.tasks([1], loop)[0], within: .seconds(2))
             #expect(quick == 1)
@@ -105,7 +105,7 @@ struct WaitForTasksTests {
 
     // covers: 73
     @Test(arguments: LoopKind.available)
-    func aCancellationOfTheCallerCancelsTheTaskOfATimeLimit(kind: LoopKind) async throws {
+    func cancelledCallerCancelsTheTaskOfATimeLimit(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let task = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
             let outer = loop.createTask { try await wait(for: task, within: .seconds(60)) }
@@ -122,7 +122,7 @@ struct AsCompletedTests {
 
     // covers: 88
     @Test(arguments: LoopKind.available)
-    func theTasksComeInTheOrderInWhichTheyEnd(kind: LoopKind) async throws {
+    func asCompletedReturnsTasksInTheOrderInWhichTheyEnd(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = [3, 1, 2].map { number in
                 loop.createTask { () async throws in
@@ -146,7 +146,7 @@ struct AsCompletedTests {
 
     // covers: 88
     @Test(arguments: LoopKind.available)
-    func oneTimeLimitIsForAllAndCancelsNothing(kind: LoopKind) async throws {
+    func timeLimitOfAsCompletedCoversAllTasksAndCancelsNone(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = [1, 2, 3].map { number in loop.createTask { try await loop.sleep(for: .seconds(number)) } }
             var count = 0
@@ -162,7 +162,7 @@ struct AsCompletedTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aCancellationEndsTheLoopOverTheTasks(kind: LoopKind) async throws {
+    func cancellationEndsTheIterationOverTheTasks(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
             let outer = loop.createTask {

@@ -30,7 +30,7 @@ struct DebugModeTests {
     }
 
     // covers: 297
-    @Test func theEnvironmentSaysHowALoopBegins() async {
+    @Test func environmentSetsTheInitialDebugMode() async {
         await #expect(processExitsWith: .success) {
             for (value, isDebug) in [("1", true), ("true", true), ("0", false), ("", false), ("yes", false)] {
                 setenv("ASYNCIO_DEBUG", value, 1)
@@ -45,7 +45,7 @@ struct DebugModeTests {
     }
 
     // covers: 296
-    @Test func callbacksAndTimersThatTakeLongAreReportedWithTheirPlace() async throws {
+    @Test func slowCallbacksAndTimersAreReportedWithTheirCallSites() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             let warnings = Warnings()
             loop.debug.warningHandler = warnings.add
@@ -97,7 +97,7 @@ struct DebugModeTests {
     }
 
     // covers: 296
-    @Test func stepsOfTasksThatTakeLongAreReportedByTheTasksNameAndPlace() async throws {
+    @Test func slowStepsOfTasksAreReportedWithTheTasksNameAndCallSite() async throws {
         let warnings = Warnings()
         let line: UInt = #line + 5
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
@@ -139,7 +139,7 @@ struct DebugModeTests {
 
     // covers: 296
     @Test(arguments: LoopKind.available)
-    func aTaskThatAnEventWokeIsReportedByItsName(kind: LoopKind) async throws {
+    func slowTaskThatAnEventResumedIsReportedWithItsName(kind: LoopKind) async throws {
         let warnings = Warnings()
         try await withLoop(kind, patiently) { loop in
             loop.debug.warningHandler = warnings.add
@@ -163,7 +163,7 @@ struct DebugModeTests {
     }
 
     // covers: 296
-    @Test func whatTakesLongInAConnectionIsReportedWithThePlaceOfItsServer() async throws {
+    @Test func slowConnectionIsReportedWithTheCallSiteOfItsServer() async throws {
         let warnings = Warnings()
         let line = try await withVirtualLoop(.auto, patiently) { loop in
             loop.debug.warningHandler = warnings.add
@@ -187,7 +187,7 @@ struct DebugModeTests {
             ])
     }
 
-    @Test func operationsThatMustHopAreReportedOnceByName() async throws {
+    @Test func hopsAreReportedOncePerFunction() async throws {
         let warnings = Warnings()
         try await withLoop(.auto, patiently) { loop in
             loop.debug.warningHandler = warnings.add
@@ -206,7 +206,7 @@ struct DebugModeTests {
             ])
     }
 
-    @Test func aNameThatTakesLongToResolveIsReported() async throws {
+    @Test func slowLookupIsReported() async throws {
         let warnings = Warnings()
         let names = NameServer()
         try await withLoop(.auto, patiently) { loop in
@@ -225,7 +225,7 @@ struct DebugModeTests {
 
     // covers: 298
     @Test(arguments: LoopKind.available)
-    func aLoopThatIsDroppedWithoutACloseIsReportedWithItsOrigin(kind: LoopKind) throws {
+    func loopReleasedWithoutACloseIsReportedWithItsCallSite(kind: LoopKind) throws {
         let warnings = Warnings()
         let line: UInt = #line + 1
         do { try makeLoop(kind.makeLoop(), warnings) }
@@ -250,7 +250,7 @@ struct DebugModeTests {
 
     // covers: 36, 298
     @Test(arguments: LoopKind.available)
-    func connectionsAndServersThatAreLeftToTheLoopsCloseAreReported(kind: LoopKind) async throws {
+    func connectionsAndServersThatTheLoopHasToCloseAreReported(kind: LoopKind) async throws {
         let warnings = Warnings()
         let ports = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
             loop.debug.warningHandler = warnings.add
@@ -274,7 +274,7 @@ struct DebugModeTests {
     }
 
     // covers: 298
-    @Test func streamsThatAreDroppedWithoutACloseAreReported() async throws {
+    @Test func streamsReleasedWithoutACloseAreReported() async throws {
         let warnings = Warnings()
         try await withLoop(.auto, patiently) { loop in
             loop.debug.warningHandler = warnings.add
@@ -294,7 +294,7 @@ struct DebugModeTests {
         }
     }
 
-    @Test func withoutAHandlerWarningsGoToStandardErrorALineEach() async throws {
+    @Test func defaultWarningHandlerWritesALineToStandardError() async throws {
         let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
             do {
                 let loop = try LoopKind.auto.makeLoop()

@@ -14,7 +14,7 @@ import Testing
 /// `ASYNCIO_UPDATE_DESCRIPTIONS=1 swift test --filter DescriptionsTests`; then read it as somebody who does not know
 /// the library.
 struct DescriptionsTests {
-    @Test func everyPublicTypeSaysWhatItIs() async throws {
+    @Test func everyPublicTypeHasADescription() async throws {
         let now = LoopInstant(nanoseconds: 12_345_678_901)
         let makeLoop = { try SelectorEventLoop(clock: VirtualClock(startingAt: now)) }
         let catalog = try await withLoop(makeLoop: makeLoop, LoopTestOptions(mayLeaveWork: true)) { loop in
@@ -44,7 +44,7 @@ struct DescriptionsTests {
         #expect(missing.isEmpty, "public types without an entry here")
     }
 
-    @Test func everyErrorCodeHasItsName() throws {
+    @Test func descriptionOfAnErrorCodeIsItsName() throws {
         let source = try String(
             contentsOf: DescriptionCatalog.root.appending(path: "Sources/AsyncIO/Core/EventLoopError.swift"),
             encoding: .utf8)

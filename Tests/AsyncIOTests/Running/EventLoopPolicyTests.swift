@@ -8,7 +8,7 @@ import Testing
 /// What sets the process's policy is a process of its own: other tests use it meanwhile.
 struct EventLoopPolicyTests {
     // covers: 92
-    @Test func aThreadHasNoLoopUntilOneIsSet() async throws {
+    @Test func threadHasNoLoopUntilOneIsSet() async throws {
         try await withLoopThread { loop in
             let error = #expect(throws: EventLoopError.self) { try getEventLoop() }
             #expect(error?.code == .noCurrentLoop)
@@ -25,7 +25,7 @@ struct EventLoopPolicyTests {
     }
 
     // covers: 94
-    @Test func afterTheLoopWasTakenAwayNoneIsMadeSilently() async throws {
+    @Test func noLoopIsCreatedAfterTheLoopWasRemoved() async throws {
         try await withLoopThread { loop in
             setEventLoop(loop)
             setEventLoop(nil)
@@ -34,7 +34,7 @@ struct EventLoopPolicyTests {
     }
 
     // covers: 93
-    @Test func aNewLoopIsFreshAndSetNowhere() async throws {
+    @Test func newLoopIsNotSetAnywhere() async throws {
         try await withLoopThread { _ in
             let loops = try (0..<3).map { _ in try newEventLoop() }
             #expect(Set(loops.map { ObjectIdentifier($0) }).count == 3)
@@ -45,7 +45,7 @@ struct EventLoopPolicyTests {
     }
 
     // covers: 95
-    @Test func theRunningLoopIsTheOneWhateverThePolicySays() async throws {
+    @Test func runningLoopTakesPrecedenceOverThePolicy() async throws {
         try await withLoopThread { loop in
             let other = try newEventLoop()
             setEventLoop(other)
@@ -58,7 +58,7 @@ struct EventLoopPolicyTests {
         }
     }
 
-    @Test func aThreadsLoopIsReleasedWithTheThread() async throws {
+    @Test func loopOfAThreadIsReleasedWhenTheThreadEnds() async throws {
         try await withLoopThread { _ in
             weak var kept: EventLoop?
             nonisolated(unsafe) let keep: (EventLoop) -> Void = { kept = $0 }
@@ -73,7 +73,7 @@ struct EventLoopPolicyTests {
         }
     }
 
-    @Test func aPolicyDoesNotInheritWhatWasSetForOneThatIsGone() async throws {
+    @Test func policyDoesNotInheritTheLoopOfAReleasedPolicy() async throws {
         try await withLoopThread { loop in
             var inherited = 0
             // The memory of one is likely to be the next one's.
@@ -88,7 +88,7 @@ struct EventLoopPolicyTests {
     }
 
     // covers: 96, 98
-    @Test func aPolicyOfOnesOwnMakesTheLoops() async {
+    @Test func customPolicyCreatesTheLoops() async {
         await #expect(processExitsWith: .success) {
             let policy = CountingPolicy()
             setEventLoopPolicy(policy)
@@ -107,7 +107,7 @@ struct EventLoopPolicyTests {
         }
     }
 
-    @Test func theDefaultPolicyIsMadeOnceThoughManyThreadsAskFirst() async {
+    @Test func defaultPolicyIsCreatedOnceForManyThreads() async {
         await #expect(processExitsWith: .success) {
             final class Shared: Sendable {
                 let waiting = Atomic<Int>(8)
@@ -132,7 +132,7 @@ struct EventLoopPolicyTests {
     }
 
     // covers: 93, 98
-    @Test func aFactoryOfOnesOwnMakesThePolicysLoops() async throws {
+    @Test func loopFactoryCreatesTheLoopsOfAPolicy() async throws {
         try await withLoopThread { _ in
             let count = Locked(0)
             let policy = DefaultEventLoopPolicy(loopFactory: {
@@ -153,7 +153,7 @@ struct EventLoopPolicyTests {
         }
     }
 
-    @Test func theErrorOfAFactoryIsThatOfTheCallThatNeedsALoop() async {
+    @Test func errorOfALoopFactoryIsThrownByTheCallThatNeedsALoop() async {
         await #expect(processExitsWith: .success) {
             struct Failure: Error {}
             let policy = DefaultEventLoopPolicy(loopFactory: { throw Failure() })
@@ -172,7 +172,7 @@ struct EventLoopPolicyTests {
     }
 
     // covers: 98, 99
-    @Test func aKindThatTheSystemLacksIsRefusedByName() throws {
+    @Test func unsupportedKindIsRejectedByName() throws {
         #expect(LoopKind.available.first != nil)
         for kind in LoopKind.allCases where kind != .auto && !LoopKind.available.contains(kind) {
             let error = #expect(throws: EventLoopError.self) { try kind.makeLoop() }

@@ -7,7 +7,7 @@ import Testing
 /// That nothing is done about Ctrl-C where it is nobody's business. What is done is in
 /// `Tests/UserPackages/interrupts.py`.
 struct InterruptTests {
-    @Test func offTheMainThreadTheSignalIsLeftAlone() async throws {
+    @Test func runOffTheMainThreadDoesNotHandleInterrupts() async throws {
         try await withLoopThread { _ in
             let before = interruptDisposition()
             let during = try run { interruptDisposition() }
@@ -16,7 +16,7 @@ struct InterruptTests {
         }
     }
 
-    @Test func aProgramThatThrowsTheErrorItselfIsNotEnded() async throws {
+    @Test func throwingInterruptedDoesNotEndTheProcess() async throws {
         try await withLoopThread { _ in
             let thrown = code { try run { throw EventLoopError(.interrupted, "not by Ctrl-C") } }
             #expect(thrown == .interrupted)
@@ -24,7 +24,7 @@ struct InterruptTests {
     }
 
     // covers: 39
-    @Test func theProcessEndsThoughAThreadWaitsForInput() async {
+    @Test func secondInterruptEndsTheProcessWhileAThreadWaitsForInput() async {
         await #expect(processExitsWith: .signal(SIGINT)) {
             // One that hangs ends by another signal.
             alarm(60)

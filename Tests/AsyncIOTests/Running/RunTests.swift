@@ -8,7 +8,7 @@ struct RunTests {
 
     // covers: 23, 37
     @Test(arguments: LoopKind.available)
-    func theResultComesBackAndTheLoopIsClosed(kind: LoopKind) async throws {
+    func runReturnsTheResultAndClosesTheLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             var used: EventLoop?
             nonisolated(unsafe) let keep: (EventLoop) -> Void = { used = $0 }
@@ -24,7 +24,7 @@ struct RunTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func theErrorComesBackAndTheLoopIsClosed(kind: LoopKind) async throws {
+    func runThrowsTheErrorAndClosesTheLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             var used: EventLoop?
             nonisolated(unsafe) let keep: (EventLoop) -> Void = { used = $0 }
@@ -40,7 +40,7 @@ struct RunTests {
 
     // covers: 37
     @Test(arguments: LoopKind.available)
-    func leftoverTasksAreCancelledAndAwaited(kind: LoopKind) async throws {
+    func remainingTasksAreCancelledAndAwaited(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             var steps: [String] = []
             nonisolated(unsafe) let note: (String) -> Void = { steps.append($0) }
@@ -68,7 +68,7 @@ struct RunTests {
     /// A client that comes back whenever it is cut off must not keep the program.
     // covers: F36
     @Test(arguments: LoopKind.available)
-    func nothingNewIsAcceptedWhileLeftoversAreDrained(kind: LoopKind) async throws {
+    func noConnectionIsAcceptedWhileRemainingTasksEnd(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) let counts = Counts()
             try run(loopFactory: { try kind.makeLoop() }) {
@@ -106,7 +106,7 @@ struct RunTests {
         var late = 0
     }
 
-    @Test func leftoversAreDrainedAfterAnErrorToo() async throws {
+    @Test func remainingTasksAreAwaitedAfterAnErrorToo() async throws {
         try await withLoopThread { _ in
             var wasCancelled = false
             nonisolated(unsafe) let note = { wasCancelled = true }
@@ -126,7 +126,7 @@ struct RunTests {
 
     // covers: 25
     @Test(arguments: LoopKind.available)
-    func aStopFromWithinEndsTheRunAndCancelsTheBody(kind: LoopKind) async throws {
+    func stopInTheBodyEndsTheRunAndCancelsTheBody(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             var wasCancelled = false
             nonisolated(unsafe) let note = { wasCancelled = true }
@@ -142,7 +142,7 @@ struct RunTests {
         }
     }
 
-    @Test func aLoopOfOnesOwnIsUsedAndClosed() async throws {
+    @Test func loopOfTheFactoryIsUsedAndClosed() async throws {
         try await withLoopThread { _ in
             let loop = try VirtualLoop()
             let now = try run(loopFactory: { loop }) {
@@ -156,7 +156,7 @@ struct RunTests {
 
     // covers: 38
     @Test(arguments: LoopKind.available)
-    func aThreadMayRunManyOneAfterAnother(kind: LoopKind) async throws {
+    func threadMayRunSeveralLoopsOneAfterAnother(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             for number in 0..<50 {
                 let value = try run(loopFactory: { try kind.makeLoop() }) {

@@ -6,7 +6,7 @@ import Testing
 struct RunWithLoopTests {
     // covers: 23
     @Test(arguments: LoopKind.available)
-    func theBodyGetsTheRunningLoop(kind: LoopKind) async throws {
+    func bodyGetsTheRunningLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             let value = try run(on: kind) { loop in
                 #expect(loop === runningLoop)
@@ -24,7 +24,7 @@ struct RunWithLoopTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func theBodyMayNameTheClassThatTheFactoryMakes(kind: LoopKind) async throws {
+    func bodyMayTakeTheClassThatTheFactoryCreates(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             let waits = try run(loopFactory: { try VirtualLoop(kind) }) { (loop: VirtualLoop) in
                 try await loop.sleep(for: .seconds(3600))
@@ -36,7 +36,7 @@ struct RunWithLoopTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aRunnerGivesEachBodyItsLoop(kind: LoopKind) async throws {
+    func runnerPassesItsLoopToEachBody(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             let runner = Runner(loopFactory: { try kind.makeLoop() })
             let first = try runner.run { loop in ObjectIdentifier(loop) }

@@ -9,7 +9,7 @@ struct RunnerTests {
 
     // covers: 38
     @Test(arguments: LoopKind.available)
-    func severalRunsShareTheLoopAndWhatRestsOnIt(kind: LoopKind) async throws {
+    func runsShareTheLoopAndItsSuspendedTasks(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             let runner = Runner(loopFactory: { try kind.makeLoop() })
             let loop = try runner.getLoop()
@@ -38,7 +38,7 @@ struct RunnerTests {
     }
 
     // covers: 38
-    @Test func taskLocalValuesOfTheCallerAreSeenByEachOfItsRuns() async throws {
+    @Test func eachRunSeesTheTaskLocalValuesOfItsCaller() async throws {
         try await withLoopThread { _ in
             let runner = Runner()
             let labels = try Self.$label.withValue("outer") {
@@ -52,7 +52,7 @@ struct RunnerTests {
     }
 
     // covers: 38
-    @Test func aClosedRunnerIsRefusedAndClosingAgainDoesNothing() async throws {
+    @Test func closedRunnerRejectsRunsAndClosingAgainHasNoEffect() async throws {
         try await withLoopThread { _ in
             let runner = Runner()
             let value = try runner.run { 1 }
@@ -73,7 +73,7 @@ struct RunnerTests {
 
     // covers: 26, 38
     @Test(arguments: LoopKind.available)
-    func aRunWithinARunIsRefusedBeforeAnythingIsMade(kind: LoopKind) async throws {
+    func runWithinARunIsRejectedBeforeALoopIsCreated(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) let runner = Runner(loopFactory: { try kind.makeLoop() })
             nonisolated(unsafe) var made = 0
@@ -122,7 +122,7 @@ struct RunnerTests {
         }
     }
 
-    @Test func aRunFromWithinATaskIsRefusedInWords() {
+    @Test func runInATaskIsRejectedWithAMessage() {
         // A test is a task.
         let runner = Runner(loopFactory: {
             Issue.record("a loop was made")
@@ -136,7 +136,7 @@ struct RunnerTests {
 
     // covers: 37
     @Test(arguments: LoopKind.available)
-    func whatLeftoverTasksThrowIsReportedUnlessItIsTheirCancellation(kind: LoopKind) async throws {
+    func errorOfARemainingTaskIsReportedUnlessItIsItsCancellation(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var reports: [ExceptionContext] = []
             let runner = Runner(loopFactory: { try kind.makeLoop() })
@@ -166,7 +166,7 @@ struct RunnerTests {
 
     // covers: 37, 107
     @Test(arguments: LoopKind.available)
-    func whatPostedTasksThrowDuringTheCloseIsReportedToo(kind: LoopKind) async throws {
+    func errorOfASubmittedTaskDuringTheCloseIsReported(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var reports: [ExceptionContext] = []
             let runner = Runner(loopFactory: { try kind.makeLoop() })
@@ -193,7 +193,7 @@ struct RunnerTests {
 
     /// The body of a time limit runs in a task of its own, which its caller awaits: the error is the caller's.
     @Test(arguments: LoopKind.available)
-    func whatTheBodyOfATimeLimitThrowsDuringTheCloseIsItsCallersError(kind: LoopKind) async throws {
+    func errorOfATimeLimitsBodyDuringTheCloseIsThrownToItsCaller(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var reports: [ExceptionContext] = []
             nonisolated(unsafe) var caught: (any Error)?
@@ -219,7 +219,7 @@ struct RunnerTests {
     }
 
     // covers: 25, 37
-    @Test func aMainTaskThatWasLeftBehindByAStopIsEndedByTheClose() async throws {
+    @Test func closeEndsAMainTaskThatAStopHasSuspended() async throws {
         try await withLoopThread { _ in
             nonisolated(unsafe) var reports: [String] = []
             let runner = Runner()
@@ -243,7 +243,7 @@ struct RunnerTests {
     }
 
     // covers: 38
-    @Test func theThreadsLoopIsSetUnlessALoopWasGiven() async throws {
+    @Test func runnerSetsTheThreadsLoopUnlessItHasALoopFactory() async throws {
         try await withLoopThread { _ in
             let own = Runner()
             let loop = try own.getLoop()
@@ -261,7 +261,7 @@ struct RunnerTests {
         }
     }
 
-    @Test func debugModeIsSwitchedOnlyIfAsked() async throws {
+    @Test func runnerChangesDebugModeOnlyIfRequested() async throws {
         try await withLoopThread { loop in
             let before = loop.debug.isEnabled
             for isDebug in [nil, true, false] {
@@ -281,7 +281,7 @@ struct RunnerTests {
         }
     }
 
-    @Test func aFactoryThatThrowsLeavesTheRunnerAsItWas() async throws {
+    @Test func failedLoopFactoryLeavesTheRunnerUnchanged() async throws {
         try await withLoopThread { _ in
             nonisolated(unsafe) var fails = true
             let runner = Runner(loopFactory: {
@@ -298,7 +298,7 @@ struct RunnerTests {
 
     // covers: 108
     @Test(arguments: LoopKind.available)
-    func aLoopOfAnotherThreadIsRefusedAndLeftAlone(kind: LoopKind) async throws {
+    func runnerRejectsTheLoopOfAnotherThread(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let codes = try OtherThread.run {
                 nonisolated(unsafe) let runner = Runner(loopFactory: { loop })
@@ -325,7 +325,7 @@ struct RunnerTests {
         }
     }
 
-    @Test func aLoopThatItsUserClosedIsFineForTheRunner() async throws {
+    @Test func runnerAcceptsThatItsLoopWasClosed() async throws {
         try await withLoopThread { _ in
             let runner = Runner()
             try runner.run {}

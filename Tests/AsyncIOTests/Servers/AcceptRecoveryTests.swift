@@ -43,7 +43,7 @@ struct AcceptRecoveryTests {
 
     // covers: 166, F1
     @Test(arguments: LoopKind.available, Closing.allCases)
-    func aShortageEndsWhenTheLoopClosesADescriptor(kind: LoopKind, closing: Closing) async throws {
+    func backOffEndsWhenTheLoopClosesADescriptor(kind: LoopKind, closing: Closing) async throws {
         try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let listener = server.listeners[0]
@@ -72,7 +72,7 @@ struct AcceptRecoveryTests {
 
     /// With a real limit of descriptors, in a process of its own.
     // covers: 166, F1
-    @Test func aRealShortageEndsWhenTheLoopClosesAConnection() async {
+    @Test func backOffAtTheRealLimitEndsWhenTheLoopClosesAConnection() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             for kind in LoopKind.available {
@@ -102,7 +102,7 @@ struct AcceptRecoveryTests {
 
     // covers: 166
     @Test(arguments: LoopKind.available)
-    func aServerThatLacksDescriptorsIsForgottenWhenItCloses(kind: LoopKind) async throws {
+    func closedServerNoLongerWaitsForDescriptors(kind: LoopKind) async throws {
         try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             server.listeners[0].acceptConnection = { () throws(Errno) in throw .tooManyOpenFiles }

@@ -14,7 +14,7 @@ struct ListenerTests {
     /// A shortage lasts for two and a half seconds of virtual time.
     // covers: 166, F1
     @Test(arguments: shortages)
-    func aShortageRestsTheServerAndIsReportedOnceASecond(error: Errno) async throws {
+    func serverBacksOffAfterAShortageAndReportsItOnceASecond(error: Errno) async throws {
         try await withLoop(makeLoop: VirtualLoop.init, LoopTestOptions(unhandledErrors: 3)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let listener = server.listeners[0]
@@ -67,7 +67,7 @@ struct ListenerTests {
 
     // covers: 166, F1
     @Test(arguments: LoopKind.available)
-    func aServerThatRestsRecovers(kind: LoopKind) async throws {
+    func serverAcceptsAgainAfterABackOff(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let listener = server.listeners[0]
@@ -89,7 +89,7 @@ struct ListenerTests {
 
     // covers: 166
     @Test(arguments: LoopKind.available)
-    func aServerThatRestsCanBeClosed(kind: LoopKind) async throws {
+    func serverCanBeClosedDuringABackOff(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             server.listeners[0].acceptConnection = { () throws(Errno) in throw .noMemory }
@@ -102,7 +102,7 @@ struct ListenerTests {
 
     // covers: 166
     @Test(arguments: LoopKind.available)
-    func aServerCanBeClosedByTheReportThatItRests(kind: LoopKind) async throws {
+    func serverCanBeClosedByTheReportOfItsBackOff(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let listener = server.listeners[0]
@@ -120,7 +120,7 @@ struct ListenerTests {
 
     // covers: 167, F2
     @Test(arguments: LoopKind.available, losses)
-    func aClientThatIsGoneCostsNobodyElse(kind: LoopKind, error: Errno) async throws {
+    func clientThatHasGoneDoesNotAffectOthers(kind: LoopKind, error: Errno) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let listener = server.listeners[0]
@@ -143,7 +143,7 @@ struct ListenerTests {
 
     /// As accept(2) answers for a socket that was shut down: at once and for ever.
     // covers: F1
-    @Test func anErrorThatDoesNotEndDoesNotMakeTheLoopSpin() async throws {
+    @Test func permanentAcceptErrorDoesNotMakeTheLoopSpin() async throws {
         try await withLoop(makeLoop: VirtualLoop.init, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var attempts = 0
@@ -165,7 +165,7 @@ struct ListenerTests {
     /// An option of TCP fails on a unix socket, as any may on a client that is gone.
     // covers: 167, F2
     @Test(arguments: LoopKind.available)
-    func anOptionThatFailsOnANewSocketCostsThatClientOnly(kind: LoopKind) async throws {
+    func failedSocketOptionAffectsOnlyThatClient(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let listener = server.listeners[0]
@@ -192,7 +192,7 @@ struct ListenerTests {
     /// As many in a tick as the backlog says, and never more than 64.
     // covers: 165
     @Test(arguments: LoopKind.available, [4, 100])
-    func aBurstOfConnectionsIsAcceptedInSeveralTicks(kind: LoopKind, backlog: Int) async throws {
+    func burstOfConnectionsIsAcceptedInSeveralIterations(kind: LoopKind, backlog: Int) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             let (transport, other) = try await loop.createConnection(socket: near) { Recorder() }

@@ -6,7 +6,7 @@ import Testing
 struct ServerEndingTests {
     // covers: 171
     @Test(arguments: LoopKind.available, [false, true])
-    func allWhoWaitForAServerHearOfItsEnd(kind: LoopKind, aborts: Bool) async throws {
+    func allTasksThatWaitForAServerReturn(kind: LoopKind, aborts: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
@@ -42,7 +42,7 @@ struct ServerEndingTests {
 
     /// No time at all, and more than there is.
     @Test(arguments: LoopKind.available, [.seconds(Int64.min), .zero, .seconds(Int64.max)] as [Duration])
-    func aGracefulCloseTakesAnyTime(kind: LoopKind, time: Duration) async throws {
+    func lingeringCloseAcceptsAnyDuration(kind: LoopKind, time: Duration) async throws {
         try await withLoop(kind) { loop in
             let recorder = Recorder()
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { recorder }

@@ -6,7 +6,7 @@ import Testing
 /// Serving until the end, and the end within bounds.
 struct ServerServingTests {
     @Test(arguments: LoopKind.available)
-    func aServerMayBeginLater(kind: LoopKind) async throws {
+    func serverMayStartLater(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
             options.startsServing = false
@@ -31,7 +31,7 @@ struct ServerServingTests {
     /// It is not watched yet, but its socket is the loop's to close.
     // covers: 36
     @Test(arguments: LoopKind.available)
-    func aServerThatNeverBeganEndsWithItsLoop(kind: LoopKind) async throws {
+    func serverThatNeverStartedEndsWithItsLoop(kind: LoopKind) async throws {
         let file = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
             var options = ServerOptions()
             options.startsServing = false
@@ -43,7 +43,7 @@ struct ServerServingTests {
 
     // covers: 171
     @Test(arguments: LoopKind.available)
-    func servingForEverEndsWithTheServer(kind: LoopKind) async throws {
+    func serveForeverReturnsWhenTheServerIsClosed(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
             options.startsServing = false
@@ -65,7 +65,7 @@ struct ServerServingTests {
 
     // covers: F62
     @Test(arguments: LoopKind.available)
-    func cancellingItClosesTheServerWithinBounds(kind: LoopKind) async throws {
+    func cancelledServeForeverClosesTheServerInBoundedTime(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             // It never ends by itself.
@@ -84,7 +84,7 @@ struct ServerServingTests {
 
     // covers: F62
     @Test(arguments: [false, true])
-    func drainingWaitsAndThenAborts(clientsEnd: Bool) async throws {
+    func shutDownWaitsAndThenAborts(clientsEnd: Bool) async throws {
         try await withLoop(makeLoop: VirtualLoop.init) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var clients: [(reader: StreamReader, writer: StreamWriter)] = []
@@ -113,7 +113,7 @@ struct ServerServingTests {
 
     // covers: F62
     @Test(arguments: LoopKind.available)
-    func aCancelledDrainAbortsAtOnce(kind: LoopKind) async throws {
+    func cancelledShutDownAbortsAtOnce(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
@@ -132,7 +132,7 @@ struct ServerServingTests {
 
     // covers: F62
     @Test(arguments: LoopKind.available, [false, true])
-    func aScopeEndsItsServer(kind: LoopKind, fails: Bool) async throws {
+    func scopeClosesItsServer(kind: LoopKind, fails: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var left: StreamWriter?
@@ -156,7 +156,7 @@ struct ServerServingTests {
 
     // covers: F62
     @Test(arguments: LoopKind.available, [false, true])
-    func aCancelledScopeEndsItsServerWithinBounds(kind: LoopKind, ignoresIt: Bool) async throws {
+    func cancelledScopeClosesItsServerInBoundedTime(kind: LoopKind, ignoresIt: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             // It never ends by itself.
@@ -184,7 +184,7 @@ struct ServerServingTests {
 
     /// Two sockets may have one address, but only one of them listens.
     @Test(arguments: LoopKind.available)
-    func aServerBeginsOnAllOfItsSocketsOrOnNone(kind: LoopKind) async throws {
+    func serverStartsOnAllOfItsSocketsOrOnNone(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let sockets = try (0..<3).map { _ in try Socket.stream(.ipv4) }
             let (first, second, rival) = (sockets[0], sockets[1], sockets[2])

@@ -48,7 +48,7 @@ struct ServerTests {
 
     // covers: 171
     @Test(arguments: LoopKind.available)
-    func aClosedServerFreesItsPortAtOnce(kind: LoopKind) async throws {
+    func closedServerFreesItsPortAtOnce(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
             options.reuseAddress = false
@@ -70,7 +70,7 @@ struct ServerTests {
 
     // covers: 171, F62
     @Test(arguments: LoopKind.available, [false, true])
-    func clientsCanBeEndedWithTheServer(kind: LoopKind, aborts: Bool) async throws {
+    func clientsCanBeClosedWithTheServer(kind: LoopKind, aborts: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var readers: [StreamReader] = []
@@ -89,7 +89,7 @@ struct ServerTests {
 
     // covers: 72
     @Test(arguments: LoopKind.available)
-    func aCancelledWaitLeavesTheServerAlone(kind: LoopKind) async throws {
+    func cancelledWaitDoesNotAffectTheServer(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let waiting = loop.createTask { try await server.waitClosed() }
@@ -104,7 +104,7 @@ struct ServerTests {
 
     // covers: 170
     @Test(arguments: LoopKind.available)
-    func aPortInUseIsNamed(kind: LoopKind) async throws {
+    func errorNamesAPortInUse(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let error = await #expect(throws: IOError.self) {
@@ -120,7 +120,7 @@ struct ServerTests {
 
     // covers: 170
     @Test(arguments: LoopKind.available)
-    func anAddressOfAnotherMachineIsNamed(kind: LoopKind) async throws {
+    func errorNamesAnAddressOfAnotherMachine(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let error = await #expect(throws: IOError.self) {
                 _ = try await loop.startServer(host: "192.0.2.1", port: 0) { _, _ in }
@@ -132,7 +132,7 @@ struct ServerTests {
 
     // covers: 169
     @Test(arguments: LoopKind.available)
-    func noHostMeansAllInterfaces(kind: LoopKind) async throws {
+    func serverWithoutAHostListensOnAllInterfaces(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(port: 0) { EchoProtocol() }
             #expect(server.localAddresses.contains { $0.host == "0.0.0.0" })
@@ -145,7 +145,7 @@ struct ServerTests {
 
     // covers: 168, F19
     @Test(arguments: LoopKind.available)
-    func aFactoryThatThrowsCostsOneClient(kind: LoopKind) async throws {
+    func failedFactoryAffectsOneClient(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var fails = true
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) {
@@ -170,7 +170,7 @@ struct ServerTests {
 
     // covers: 309, F19
     @Test(arguments: LoopKind.available)
-    func aHandlerThatThrowsIsReportedAndItsClientEnded(kind: LoopKind) async throws {
+    func failedHandlerIsReportedAndItsConnectionReset(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 let word = try await reader.readLine()
@@ -199,7 +199,7 @@ struct ServerTests {
 
     /// That clients break off is every server's day: nothing is reported.
     @Test(arguments: LoopKind.available, [false, true])
-    func aClientThatBreaksOffIsNotReported(kind: LoopKind, writes: Bool) async throws {
+    func clientThatResetsIsNotReported(kind: LoopKind, writes: Bool) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 0)) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 _ = try await reader.readLine()
@@ -222,7 +222,7 @@ struct ServerTests {
     /// A server that is never closed ends with its loop, and does not keep it alive.
     // covers: 35, 36
     @Test(arguments: LoopKind.available)
-    func closingTheLoopEndsItsServers(kind: LoopKind) async throws {
+    func closingTheLoopClosesItsServers(kind: LoopKind) async throws {
         let kept = try KeptPort("127.0.0.1")
         defer { kept.close() }
         let address = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in

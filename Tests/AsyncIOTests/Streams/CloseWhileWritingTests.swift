@@ -10,7 +10,7 @@ struct CloseWhileWritingTests {
 
     // covers: 132, 141, 307
     @Test(arguments: ScriptedBackend.allCases)
-    func closeLetsTheWriteThatHasItsTurnFinish(backend: ScriptedBackend) async throws {
+    func closeLetsTheCurrentWriteFinish(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer, writing) = try await writeToASlowPeer(network)
             let reading = network.loop.createTask { try await reader.readLine() }
@@ -47,7 +47,7 @@ struct CloseWhileWritingTests {
 
     // covers: 141
     @Test(arguments: ScriptedBackend.allCases)
-    func whatWasQueuedBeforeAWriteGoesOutToo(backend: ScriptedBackend) async throws {
+    func bytesQueuedBeforeAWriteAreSentToo(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -71,7 +71,7 @@ struct CloseWhileWritingTests {
 
     // covers: 132
     @Test(arguments: ScriptedBackend.allCases, End.allCases)
-    func aWriteThatAClosingConnectionWaitsForCanBeEnded(backend: ScriptedBackend, end: End) async throws {
+    func currentWriteOfAClosingConnectionCanBeCancelled(backend: ScriptedBackend, end: End) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             writer.close()
@@ -98,7 +98,7 @@ struct CloseWhileWritingTests {
     /// The end comes when both are through: what was sent, and the time.
     // covers: F12
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func aGracefulCloseLetsTheWriteFinishInTime(backend: ScriptedBackend, isInTime: Bool) async throws {
+    func lingeringCloseLetsTheCurrentWriteFinish(backend: ScriptedBackend, isInTime: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             writer.transport.closeGracefully(within: .seconds(3))
@@ -124,7 +124,7 @@ struct CloseWhileWritingTests {
 
     // covers: 34
     @Test(arguments: ScriptedBackend.allCases)
-    func theEndOfTheLoopEndsAWriteThatAClosingConnectionWaitsFor(backend: ScriptedBackend) async throws {
+    func closingTheLoopEndsTheCurrentWriteOfAClosingConnection(backend: ScriptedBackend) async throws {
         try await withScriptedNetworkThread(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             peer.blocksWrites()
@@ -147,7 +147,7 @@ struct CloseWhileWritingTests {
 
     // covers: 153, 307
     @Test(arguments: ScriptedBackend.allCases)
-    func theEndOfWritingWaitsForItsTurn(backend: ScriptedBackend) async throws {
+    func writeEOFWaitsForEarlierWrites(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             let second = network.loop.createTask { try await writer.write("second") }
@@ -175,7 +175,7 @@ struct CloseWhileWritingTests {
     /// Ctrl-C of the first program in the README.
     // covers: 141, 309
     @Test(arguments: LoopKind.available)
-    func theClientsThatAServerClosesGetTheWholeMessage(kind: LoopKind) async throws {
+    func clientsOfAClosingServerGetTheWholeMessage(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (server, writing, reader, writer) = try await serveMuch(loop)
             server.close()
@@ -190,7 +190,7 @@ struct CloseWhileWritingTests {
 
     // covers: 129, 309
     @Test(arguments: LoopKind.available)
-    func aWriteThatIsCancelledWhileClosingGivesThePeerNoCleanEnd(kind: LoopKind) async throws {
+    func writeCancelledWhileClosingSendsNoEOF(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (server, writing, reader, writer) = try await serveMuch(loop)
             server.close()
@@ -206,7 +206,7 @@ struct CloseWhileWritingTests {
 
     // covers: 153
     @Test(arguments: LoopKind.available)
-    func theEndOfWritingComesBehindTheMessage(kind: LoopKind) async throws {
+    func eofFollowsTheWholeMessage(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (server, writing, reader, writer) = try await serveMuch(loop, endsWriting: true)
             #expect(try await reader.readToEnd() == much)

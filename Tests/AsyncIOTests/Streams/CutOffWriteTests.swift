@@ -11,7 +11,7 @@ struct CutOffWriteTests {
 
     // covers: 129, 307
     @Test(arguments: ScriptedBackend.allCases)
-    func nothingFollowsTheBytesThatWereSent(backend: ScriptedBackend) async throws {
+    func nothingFollowsTheBytesOfAnIncompleteWrite(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             let line = [
@@ -44,7 +44,7 @@ struct CutOffWriteTests {
 
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
-    func theErrorNamesWhatWasSent(backend: ScriptedBackend) async throws {
+    func errorOfAnIncompleteWriteNamesTheSentBytes(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, _, writing) = try await writeToASlowPeer(network)
             writing.cancel()
@@ -61,7 +61,7 @@ struct CutOffWriteTests {
     /// A scope around the write hides its error; the count is still there.
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
-    func theCountIsKnownAfterATimeout(backend: ScriptedBackend) async throws {
+    func bytesWrittenIsKnownAfterATimeout(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -85,7 +85,7 @@ struct CutOffWriteTests {
 
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
-    func aTaskOfThePoolCanCutAWriteOffToo(backend: ScriptedBackend) async throws {
+    func taskOfThePoolCanLeaveAWriteIncomplete(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, patiently) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -109,7 +109,7 @@ struct CutOffWriteTests {
 
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
-    func readingGoesOnAfterIt(backend: ScriptedBackend) async throws {
+    func readingContinuesAfterAnIncompleteWrite(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer, writing) = try await writeToASlowPeer(network)
             writing.cancel()
@@ -129,7 +129,7 @@ struct CutOffWriteTests {
     /// The peer has got nothing of it.
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
-    func aWriteThatSentNothingLeavesTheConnectionUsable(backend: ScriptedBackend) async throws {
+    func writeThatSentNothingLeavesTheConnectionUsable(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -153,7 +153,7 @@ struct CutOffWriteTests {
 
     // covers: 129, 146
     @Test(arguments: ScriptedBackend.allCases)
-    func theTransportSendsNothingMoreEither(backend: ScriptedBackend) async throws {
+    func transportSendsNothingAfterAnIncompleteWrite(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 1)) { network in
             let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             writing.cancel()
@@ -177,7 +177,7 @@ struct CutOffWriteTests {
 
     // covers: 129, 141
     @Test(arguments: ScriptedBackend.allCases, End.allCases)
-    func everyEndOfTheConnectionResetsIt(backend: ScriptedBackend, end: End) async throws {
+    func everyCloseAfterAnIncompleteWriteResetsTheConnection(backend: ScriptedBackend, end: End) async throws {
         try await withScriptedNetworkThread(backend) { network in
             let ending = Ending()
             let writing = network.loop.createTask {
@@ -216,7 +216,7 @@ struct CutOffWriteTests {
     /// What is dropped of a message is a part of it that the peer has not got.
     // covers: 146
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func anAbortThatDropsBytesIsAReset(backend: ScriptedBackend, isFlushed: Bool) async throws {
+    func abortThatDiscardsBytesIsAReset(backend: ScriptedBackend, isFlushed: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let (transport, peer) = try network.connect(Recorder())
             await network.idle()
@@ -236,7 +236,7 @@ struct CutOffWriteTests {
 
     // covers: 129, 309
     @Test(arguments: LoopKind.available, ServerEnd.allCases)
-    func aClientReadsAResetInsteadOfEOF(kind: LoopKind, end: ServerEnd) async throws {
+    func clientGetsAResetInsteadOfEOF(kind: LoopKind, end: ServerEnd) async throws {
         try await withLoop(kind) { loop in
             var wasCutOff = false
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
@@ -264,7 +264,7 @@ struct CutOffWriteTests {
 
     // covers: 129, 309
     @Test(arguments: LoopKind.available, ClientEnd.allCases)
-    func aServerReadsAResetInsteadOfEOF(kind: LoopKind, end: ClientEnd) async throws {
+    func serverGetsAResetInsteadOfEOF(kind: LoopKind, end: ClientEnd) async throws {
         try await withLoop(kind) { loop in
             var isOver = false
             var failure: (any Error)?

@@ -7,7 +7,7 @@ import Testing
 struct DrainAndCloseTests {
     // covers: 307
     @Test(arguments: ScriptedBackend.allCases)
-    func drainWaitsForAllThatWasWritten(backend: ScriptedBackend) async throws {
+    func drainWaitsForAllWrittenBytes(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -116,7 +116,7 @@ struct DrainAndCloseTests {
     }
 
     // covers: 308
-    @Test func waitClosedWaitsForTheKernelToGiveTheSocketBack() async throws {
+    @Test func waitClosedWaitsForThePendingCompletion() async throws {
         try await withScriptedNetwork(.completion) { network in
             let (reader, writer, peer) = try network.openStreams()
             let reading = network.loop.createTask { try await reader.read(upTo: 5) }

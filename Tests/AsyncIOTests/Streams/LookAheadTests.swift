@@ -6,7 +6,7 @@ struct LookAheadTests {
     /// Against an array that does the same in the simplest way.
     // covers: 300
     @Test(arguments: 1...10)
-    func whateverIsPutInComesOutInOrder(seed: UInt64) throws {
+    func bytesComeOutInTheOrderOfInsertion(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let lookAhead = LookAhead()
         var model: [UInt8] = []
@@ -64,7 +64,7 @@ struct LookAheadTests {
         return nil
     }
 
-    @Test func theMemoryIsKeptFromLineToLineAndGrowsWithWhatComesAtOnce() {
+    @Test func memoryIsRetainedBetweenLinesAndGrowsWithTheReceivedBytes() {
         let lookAhead = LookAhead()
         func receive(_ count: Int) -> Int {
             lookAhead.fill(mostBytes: 1 << 20) { min(count, $0.count) } ?? 0
@@ -84,7 +84,7 @@ struct LookAheadTests {
         #expect(lookAhead.memoryBytes == 0)
     }
 
-    @Test func whatIsTakenInSmallPiecesDoesNotMakeItGrow() {
+    @Test func takingSmallPiecesDoesNotGrowTheMemory() {
         let lookAhead = LookAhead()
         for _ in 0..<10_000 {
             #expect(lookAhead.fill(mostBytes: 1_000) { min(7, $0.count) } == 7)
@@ -95,7 +95,7 @@ struct LookAheadTests {
     }
 
     // covers: 303
-    @Test func emptySeparatorsAreRefused() {
+    @Test func emptySeparatorsAreRejected() {
         #expect(code { _ = try Separators([]) } == .invalidArgument)
         #expect(code { _ = try Separators([[]]) } == .invalidArgument)
         #expect(code { _ = try Separators([[1], []]) } == .invalidArgument)

@@ -7,7 +7,7 @@ import Testing
 /// Chunks: bytes in memory that the loop lends.
 struct ReadChunkTests {
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func readChunkReturnsWhatHasComeAndThenNilAgainAndAgain(backend: ScriptedBackend, mustWait: Bool) async throws {
+    func readChunkReturnsReceivedBytesAndThenAlwaysNil(backend: ScriptedBackend, mustWait: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             if !mustWait { peer.sends("hello") }
@@ -28,7 +28,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func readChunkReturnsFirstWhatALineReadLookedAhead(backend: ScriptedBackend) async throws {
+    func readChunkReturnsTheLookAheadFirst(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("line\nrest")
@@ -39,7 +39,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aChunkKeepsItsBytesWhileLaterOnesAreRead(backend: ScriptedBackend) async throws {
+    func chunkIsUnchangedWhileLaterChunksAreRead(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("first")
@@ -53,7 +53,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aWaitingReadHoldsNoBufferAndAChunkReturnsItsOwn(backend: ScriptedBackend) async throws {
+    func waitingReadUsesNoBufferAndAChunkReturnsItsBuffer(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let pool = network.loop.chunkPool
             let (reader, writer, peer) = try network.openStreams()
@@ -80,7 +80,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aChunkThatIsDroppedOnAnotherThreadReturnsItsBuffer(kind: LoopKind) async throws {
+    func chunkReleasedOnAnotherThreadReturnsItsBuffer(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await loop.withSocketPair { reader, far in
                 far.sendText("one")
@@ -97,7 +97,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aChunkOutlivesItsConnectionAndItsLoop(kind: LoopKind) async throws {
+    func chunkOutlivesItsConnectionAndItsLoop(kind: LoopKind) async throws {
         // A thread of its own, for a loop of the test's own.
         try await withLoopThread(kind) { _ in
             weak var pool: ChunkPool?
@@ -121,7 +121,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aCancelledReadChunkLosesNoByte(kind: LoopKind) async throws {
+    func cancelledReadChunkLosesNoByte(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await loop.withSocketPair { reader, far in
                 for round in 0..<100 {
@@ -143,7 +143,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aSecondReaderIsRefused(backend: ScriptedBackend) async throws {
+    func secondReaderIsRejected(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             let reading = network.loop.createTask(eagerStart: true) { try await reader.nextChunk() }
@@ -155,7 +155,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func theSizeOfChunksFollowsWhatTheConnectionSends(kind: LoopKind) async throws {
+    func chunkSizeFollowsTheReceivedAmounts(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let total = 4 << 20
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
@@ -176,7 +176,7 @@ struct ReadChunkTests {
         }
     }
 
-    @Test func aChunkSizeGrowsWhenFilledAndShrinksAfterTwoSmallReceives() {
+    @Test func chunkSizeGrowsWhenFilledAndShrinksAfterTwoSmallReceives() {
         var sizing = ChunkSizing()
         sizing.received(16_384)
         #expect(sizing.size == .medium)
@@ -201,7 +201,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func thePoolRetainsABoundedNumberOfBuffers(kind: LoopKind) async throws {
+    func poolRetainsABoundedNumberOfBuffers(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let pool = loop.chunkPool
             let buffers = (0..<100).map { _ in pool.take(.small) }

@@ -13,7 +13,7 @@ struct ReadModelTests {
 
     // covers: 128, 300, 301, 302
     @Test(arguments: ScriptedBackend.allCases, 1...8)
-    func whatIsReadUpToSeparatorsIsWhatTheModelSays(backend: ScriptedBackend, seed: UInt64) async throws {
+    func readUntilMatchesTheModel(backend: ScriptedBackend, seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         for _ in 0..<rounds(debug: 20, release: 200) {
             // Of two different bytes, so that separators overlap themselves and each other.
@@ -107,7 +107,7 @@ struct ReadModelTests {
 
     // covers: 128, 300, 301
     @Test(arguments: ScriptedBackend.allCases, 1...7)
-    func linesOfBrokenTextAreTheSameHoweverTheyCome(backend: ScriptedBackend, chunk: Int) async throws {
+    func linesOfInvalidTextDoNotDependOnThePieces(backend: ScriptedBackend, chunk: Int) async throws {
         let lines: [[UInt8]] = [
             Array("é€😀".utf8), [0xf0, 0x9f, 0x98], [0xff], [], [0x0d], [0x61, 0x0d, 0x0d], [0xc3, 0x0d],
             [0x62, 0x0d, 0x63], [0xe2, 0x82],

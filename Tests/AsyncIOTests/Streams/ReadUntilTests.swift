@@ -7,7 +7,7 @@ import Testing
 struct ReadUntilTests {
     // covers: 300
     @Test(arguments: ScriptedBackend.allCases, [1, 2, 3, 5, 100])
-    func aSeparatorMayComeInPieces(backend: ScriptedBackend, chunk: Int) async throws {
+    func separatorMayArriveInPieces(backend: ScriptedBackend, chunk: Int) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             var rest = Array("head\r\n\r\n\r\r\n\r\nbody;a,b;".utf8)
@@ -32,7 +32,7 @@ struct ReadUntilTests {
 
     // covers: 302
     @Test(arguments: ScriptedBackend.allCases, [1, 3, 100])
-    func whatIsTooLongStaysToBeRead(backend: ScriptedBackend, chunk: Int) async throws {
+    func bytesBeyondTheLimitCanStillBeRead(backend: ScriptedBackend, chunk: Int) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: 5)
             var rest = Array("12345\r\n1234567\r\nnext\r\n".utf8)
@@ -64,7 +64,7 @@ struct ReadUntilTests {
 
     // covers: 302
     @Test(arguments: ScriptedBackend.allCases)
-    func aSeparatorThatNeverComesCollectsNoMoreThanTheLimit(backend: ScriptedBackend) async throws {
+    func missingSeparatorBuffersNoMoreThanTheLimit(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: 1_000)
             peer.sends([UInt8](repeating: UInt8(ascii: "a"), count: 1_000_000))
@@ -77,7 +77,7 @@ struct ReadUntilTests {
     }
 
     // covers: 303
-    @Test func anEmptySeparatorIsRefusedAndTakesNothing() async throws {
+    @Test func emptySeparatorIsRejectedAndTakesNothing() async throws {
         try await withScriptedNetwork(.readiness) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("abc")
@@ -93,7 +93,7 @@ struct ReadUntilTests {
 
     // covers: 301
     @Test(arguments: ScriptedBackend.allCases)
-    func anEndInFrontOfTheSeparatorSaysWhatCame(backend: ScriptedBackend) async throws {
+    func eofBeforeTheSeparatorThrowsTheReceivedBytes(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("one;tw")
@@ -114,7 +114,7 @@ struct ReadUntilTests {
 
     // covers: 300, 302
     @Test(arguments: ScriptedBackend.allCases)
-    func allUpToTheEndHasABoundAndWhatIsBeyondItIsKept(backend: ScriptedBackend) async throws {
+    func readAllHasALimitAndKeepsTheBytesBeyondIt(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: 10)
             let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
@@ -135,7 +135,7 @@ struct ReadUntilTests {
 
     // covers: 128, 306
     @Test(arguments: ScriptedBackend.allCases)
-    func aCancelledOneLosesNothing(backend: ScriptedBackend) async throws {
+    func cancelledReadUntilLosesNothing(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             var sent = ""
@@ -164,7 +164,7 @@ struct ReadUntilTests {
 
     // covers: 305
     @Test(arguments: ScriptedBackend.allCases)
-    func aResetIsThrownByTheWaitingReadAndByLaterOnes(backend: ScriptedBackend) async throws {
+    func resetIsThrownByTheWaitingReadAndByLaterReads(backend: ScriptedBackend) async throws {
         let operations: [(StreamReader) async throws -> Void] = [
             { _ = try await $0.readUntil(";") }, { _ = try await $0.readAll(limitBytes: 100) },
             { _ = try await $0.readLine() }, { for try await _ in $0.lines {} },
@@ -226,7 +226,7 @@ struct ReadUntilTests {
     /// What nobody asks for stays with the kernel, and so with the peer.
     // covers: 304
     @Test(arguments: ScriptedBackend.allCases)
-    func nothingIsReceivedThatNobodyReads(backend: ScriptedBackend) async throws {
+    func nothingIsReceivedWhileNoTaskReads(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: 100)
             let bytes = [UInt8](repeating: UInt8(ascii: "x"), count: 1_000_000)

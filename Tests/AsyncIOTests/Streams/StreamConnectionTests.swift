@@ -8,7 +8,7 @@ import Testing
 struct StreamConnectionTests {
     // covers: 302
     @Test(arguments: LoopKind.available)
-    func aLimitThatLeavesNoLineIsRefused(kind: LoopKind) async throws {
+    func lineLimitOfZeroIsRejected(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             for limit in [0, -1, .min] {
                 let opened = await asyncCode {
@@ -29,7 +29,7 @@ struct StreamConnectionTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func theLimitOfALineIsAsynciosUnlessOneIsGiven(kind: LoopKind) async throws {
+    func defaultLineLimitIsAsyncios(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var limits: [Int] = []
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
@@ -52,7 +52,7 @@ struct StreamConnectionTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aScopeEndsItsConnectionWhenItEnds(kind: LoopKind) async throws {
+    func withConnectionClosesTheConnection(kind: LoopKind) async throws {
         struct Failure: Error {}
         try await withLoop(kind) { loop in
             var ends: [[UInt8]] = []
@@ -93,7 +93,7 @@ struct StreamConnectionTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aScopeThatBreaksOffInAWriteResetsItsConnection(kind: LoopKind) async throws {
+    func withConnectionResetsAfterAnIncompleteWrite(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var failure: (any Error)?
             var isHeld = true
@@ -124,7 +124,7 @@ struct StreamConnectionTests {
     /// A slow reader, a fast writer: what is on the way is bounded by the kernel's buffers, and nothing is kept here.
     // covers: 304, F9
     @Test(arguments: LoopKind.available)
-    func aSlowReaderHoldsUpTheWriterInsteadOfMemory(kind: LoopKind) async throws {
+    func slowReaderDelaysTheWriterInsteadOfUsingMemory(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let (near, far) = try Socket.pair()
             // The kernel doubles it.
@@ -171,7 +171,7 @@ struct StreamConnectionTests {
 
     // covers: 308
     @Test(arguments: LoopKind.available)
-    func waitClosedEndsAlsoWithUnreadInput(kind: LoopKind) async throws {
+    func waitClosedReturnsWithUnreadInput(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             let (reader, writer) = try streams(loop, near)

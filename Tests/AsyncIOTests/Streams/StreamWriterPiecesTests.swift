@@ -14,7 +14,7 @@ struct StreamWriterPiecesTests {
 
     // covers: 143, 144, 307
     @Test(arguments: ScriptedBackend.allCases, [nil, 100_000, 1_001])
-    func largePiecesAreSentFromWhereTheyAre(backend: ScriptedBackend, most: Int?) async throws {
+    func largePiecesAreSentWithoutCopying(backend: ScriptedBackend, most: Int?) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -31,7 +31,7 @@ struct StreamWriterPiecesTests {
 
     // covers: 143
     @Test(arguments: ScriptedBackend.allCases)
-    func smallPiecesAreOneSend(backend: ScriptedBackend) async throws {
+    func smallPiecesAreSentInOneCall(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -48,7 +48,7 @@ struct StreamWriterPiecesTests {
 
     // covers: 307
     @Test(arguments: ScriptedBackend.allCases)
-    func theyAreNotMixedWithOtherWrites(backend: ScriptedBackend) async throws {
+    func piecesAreNotInterleavedWithOtherWrites(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -74,7 +74,7 @@ struct StreamWriterPiecesTests {
 
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
-    func aCancelledOneReportsTheBytesOfAllPieces(backend: ScriptedBackend) async throws {
+    func cancelledWriteOfPiecesCountsTheBytesOfAllPieces(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -98,7 +98,7 @@ struct StreamWriterPiecesTests {
 
     // covers: 307
     @Test(arguments: ScriptedBackend.allCases)
-    func closeLetsThemFinish(backend: ScriptedBackend) async throws {
+    func closeLetsAWriteOfPiecesFinish(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -119,7 +119,7 @@ struct StreamWriterPiecesTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aTaskOfThePoolMayWriteThem(backend: ScriptedBackend) async throws {
+    func taskOfThePoolMayWritePieces(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, patiently) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()

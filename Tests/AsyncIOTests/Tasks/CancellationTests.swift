@@ -46,7 +46,7 @@ struct CancellationTests {
 
     // covers: 72
     @Test(arguments: Kind.allCases, LoopKind.available)
-    func anotherThreadEndsWhatNothingElseWould(kind: Kind, loopKind: LoopKind) async throws {
+    func anotherThreadCancelsAWaitThatNothingElseEnds(kind: Kind, loopKind: LoopKind) async throws {
         let count = rounds(debug: 100, release: 500)
         try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             try await withStreamPair(on: loop) { writer, reader in
@@ -78,7 +78,7 @@ struct CancellationTests {
 
     // covers: 72, 75
     @Test(arguments: Kind.onTheLoop, Moment.allCases)
-    func aCancelledReadLosesNoByte(kind: Kind, moment: Moment) async throws {
+    func cancelledReadLosesNoByte(kind: Kind, moment: Moment) async throws {
         for loopKind in LoopKind.available { try await cancelReads(kind, moment, loopKind) }
     }
 
@@ -119,7 +119,7 @@ struct CancellationTests {
 
     // covers: 72, 75
     @Test(arguments: Kind.onTheLoop, LoopKind.available)
-    func aSleepEndsHoweverItsCancellationAndItsTimerMeet(kind: Kind, loopKind: LoopKind) async throws {
+    func sleepEndsHoweverItsCancellationAndItsTimerCoincide(kind: Kind, loopKind: LoopKind) async throws {
         let count = rounds(debug: 4_000, release: 20_000)
         try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             var generator = SeededGenerator(seed: 5)
@@ -141,7 +141,7 @@ struct CancellationTests {
     }
 
     @Test(arguments: Kind.onTheLoop, LoopKind.available)
-    func aWaitForADescriptorEndsHoweverItsCancellationAndTheByteMeet(kind: Kind, loopKind: LoopKind) async throws {
+    func descriptorWaitEndsHoweverItsCancellationAndTheByteCoincide(kind: Kind, loopKind: LoopKind) async throws {
         let count = rounds(debug: 1_000, release: 10_000)
         try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             let loop = try #require(loop as? SelectorEventLoop)
@@ -165,7 +165,7 @@ struct CancellationTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aSecondReaderIsRefusedAndTheFirstIsNotDisturbed(loopKind: LoopKind) async throws {
+    func secondReaderIsRejectedAndTheFirstContinues(loopKind: LoopKind) async throws {
         try await withLoop(loopKind) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 let task = loop.createTask { try await reader.read(upTo: 16) }
@@ -180,7 +180,7 @@ struct CancellationTests {
 
     // covers: 75
     @Test(arguments: LoopKind.available)
-    func aCancelledReadExactlyKeepsWhatCame(loopKind: LoopKind) async throws {
+    func cancelledReadExactlyBuffersTheReceivedBytes(loopKind: LoopKind) async throws {
         try await withLoop(loopKind) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 for kind in Kind.onTheLoop {
@@ -200,7 +200,7 @@ struct CancellationTests {
     }
 
     @Test(arguments: Kind.onTheLoop, LoopKind.available)
-    func aCancelledWriteSaysHowManyBytesWentOut(kind: Kind, loopKind: LoopKind) async throws {
+    func cancelledWriteCountsTheBytesThatWereSent(kind: Kind, loopKind: LoopKind) async throws {
         try await withLoop(loopKind) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 let bytes = [UInt8](repeating: 7, count: 20_000_000)

@@ -8,7 +8,7 @@ struct RunBlockingTests {
 
     // covers: 107
     @Test(arguments: LoopKind.available)
-    func theValueOrTheErrorReachesTheThread(kind: LoopKind) async throws {
+    func runBlockingReturnsTheValueOrThrowsTheError(kind: LoopKind) async throws {
         try await withRunningLoop(kind) { loop in
             let home = try loop.runBlocking {
                 try await loop.sleep(for: .microseconds(10))
@@ -24,7 +24,7 @@ struct RunBlockingTests {
 
     // covers: 107
     @Test(arguments: LoopKind.available)
-    func aTimeoutReachesTheThreadAndCancelsTheBody(kind: LoopKind) async throws {
+    func timeLimitOfRunBlockingCancelsTheBody(kind: LoopKind) async throws {
         try await withRunningLoop(kind) { loop in
             let (ended, isEnded) = AsyncStream.makeStream(of: Bool.self)
             let limits: [Duration] = [.milliseconds(1), .zero, .seconds(-1)]
@@ -51,7 +51,7 @@ struct RunBlockingTests {
 
     // covers: 107
     @Test(arguments: LoopKind.available)
-    func aCancellationOnTheLoopReachesTheThread(kind: LoopKind) async throws {
+    func runBlockingThrowsACancellationOnTheLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             nonisolated(unsafe) var wasCancelled = false
             let thread = OtherThread {
@@ -75,7 +75,7 @@ struct RunBlockingTests {
 
     // covers: 111
     @Test(arguments: LoopKind.available)
-    func aWaitOnTheLoopsOwnThreadIsRefused(kind: LoopKind) async throws {
+    func runBlockingRejectsTheLoopsOwnThread(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             var refused: [EventLoopError.Code?] = []
             let other = try kind.makeLoop()
@@ -94,7 +94,7 @@ struct RunBlockingTests {
 
     // covers: 111
     @Test(arguments: LoopKind.available)
-    func aWaitWithinATaskIsRefused(kind: LoopKind) async throws {
+    func runBlockingRejectsACallInATask(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             #expect(await Task.detached { Self.refusal(of: loop) }.value == .calledFromTask)
         }
@@ -106,7 +106,7 @@ struct RunBlockingTests {
 
     // covers: 105, 107
     @Test(arguments: LoopKind.available)
-    func aLoopThatIsClosedFirstAnswersTheThread(kind: LoopKind) async throws {
+    func runBlockingThrowsClosedIfTheLoopIsClosedFirst(kind: LoopKind) async throws {
         try await withLoopThread(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
             for _ in 0..<50 {
                 let loop = try kind.makeLoop()

@@ -6,7 +6,7 @@ import Testing
 struct TimeoutTests {
     // covers: 77
     @Test(arguments: LoopKind.available)
-    func aBodyThatTakesLongerIsCancelled(kind: LoopKind) async throws {
+    func bodyThatTakesLongerIsCancelled(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             var wasCancelled = false
             let error = await asyncCode {
@@ -24,7 +24,7 @@ struct TimeoutTests {
         }
     }
 
-    @Test func theErrorNamesTheLimitAndTheCallSite() async throws {
+    @Test func errorNamesTheLimitAndTheCallSite() async throws {
         try await withVirtualLoop { loop in
             // Within an expectation all lines are that of its beginning.
             let line: UInt = #line + 1
@@ -43,7 +43,7 @@ struct TimeoutTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aBodyThatIsFasterReturnsAndTheTimerIsGone(kind: LoopKind) async throws {
+    func fasterBodyReturnsAndCancelsTheTimer(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let value = try await withTimeout(.seconds(5)) {
                 try await loop.sleep(for: .milliseconds(1))
@@ -56,7 +56,7 @@ struct TimeoutTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aBodyThatDoesNotWaitCostsNeitherATimerNorAnIteration(kind: LoopKind) async throws {
+    func bodyThatDoesNotWaitCostsNeitherATimerNorAnIteration(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let before = loop.statistics
             let during = try await withTimeout(.seconds(5)) { loop.statistics }
@@ -69,7 +69,7 @@ struct TimeoutTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func theBodyHasATaskOfItsOwnWithTheCallersTaskLocalValues(kind: LoopKind) async throws {
+    func bodyHasASeparateTaskWithTheCallersTaskLocalValues(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let caller = try #require(loop.currentTask)
             try await Self.$request.withValue("42") {
@@ -90,7 +90,7 @@ struct TimeoutTests {
 
     // covers: 77, 83
     @Test(arguments: LoopKind.available)
-    func aCancellationReachesTheBodiesOfNestedLimitsAtOnce(kind: LoopKind) async throws {
+    func cancellationReachesTheBodiesOfNestedLimitsAtOnce(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             var sawCancellation: [Bool] = []
             let task = loop.createTask {
@@ -115,7 +115,7 @@ struct TimeoutTests {
 
     // covers: 83
     @Test(arguments: LoopKind.available)
-    func aCallerThatWasCancelledBeforeCancelsTheBody(kind: LoopKind) async throws {
+    func cancelledCallerCancelsTheBody(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let task = loop.createTask {
                 try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
@@ -129,7 +129,7 @@ struct TimeoutTests {
     /// The loop did not start the children of a group, so it has no records of them.
     // covers: 83
     @Test(arguments: LoopKind.available)
-    func theChildOfAGroupMayUseALimitToo(kind: LoopKind) async throws {
+    func childOfAGroupMayUseATimeLimit(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             await withTaskGroup(of: EventLoopError.Code?.self) { group in
                 group.addTask {
@@ -152,7 +152,7 @@ struct TimeoutTests {
     /// Not only waits of the loop end.
     // covers: 77
     @Test(arguments: LoopKind.available)
-    func theBodySeesItsCancellationInWaitsThatAreNotTheLoops(kind: LoopKind) async throws {
+    func bodySeesItsCancellationInWaitsOutsideOfTheLoop(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let error = await asyncCode {
                 try await withTimeout(.milliseconds(1)) { try await Task.sleep(for: .seconds(3600)) }
@@ -164,7 +164,7 @@ struct TimeoutTests {
 
     // covers: 77
     @Test(arguments: LoopKind.available)
-    func anErrorOfTheBodyIsPassedOn(kind: LoopKind) async throws {
+    func errorOfTheBodyIsThrown(kind: LoopKind) async throws {
         struct Failure: Error {}
         try await withLoop(kind, patiently) { loop in
             await #expect(throws: Failure.self) { try await withTimeout(.seconds(5)) { throw Failure() } }
@@ -180,7 +180,7 @@ struct TimeoutTests {
 
     // covers: 75, 80
     @Test(arguments: LoopKind.available)
-    func aValueThatTheBodyComesToAfterAllIsNotLost(kind: LoopKind) async throws {
+    func valueAfterTheDeadlineIsReturned(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let value = try await withTimeout(.milliseconds(1)) {
                 try? await loop.sleep(for: .seconds(1))
@@ -197,7 +197,7 @@ struct TimeoutTests {
 
     // covers: 77, 83
     @Test(arguments: LoopKind.available)
-    func aCancellationFromOutsideIsNotATimeout(kind: LoopKind) async throws {
+    func cancellationFromOutsideIsNotATimeout(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let task = loop.createTask {
                 try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
@@ -210,7 +210,7 @@ struct TimeoutTests {
 
     // covers: 77
     @Test(arguments: LoopKind.available)
-    func aCancellationFromOutsideWinsInTheSameTick(kind: LoopKind) async throws {
+    func cancellationFromOutsideWinsInTheSameIteration(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let task = loop.createTask {
                 try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
@@ -223,7 +223,7 @@ struct TimeoutTests {
 
     // covers: 78
     @Test(arguments: LoopKind.available)
-    func noTimeAtAllEndsTheBodyAtItsFirstSuspension(kind: LoopKind) async throws {
+    func timeLimitOfZeroEndsTheBodyAtItsFirstSuspension(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             for limit in [Duration.zero, .seconds(-1)] {
                 let value = try await withTimeout(limit) { "did not wait" }
@@ -248,7 +248,7 @@ struct TimeoutTests {
 
     // covers: 79
     @Test(arguments: LoopKind.available)
-    func theRightOneOfNestedTimeoutsFires(kind: LoopKind) async throws {
+    func nestedTimeoutsExpireIndependently(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             var inner: EventLoopError.Code?
             let value = try await withTimeout(.milliseconds(20)) {
@@ -279,7 +279,7 @@ struct TimeoutTests {
 
     // covers: 79
     @Test(arguments: [(5, 10), (10, 5)], LoopKind.available)
-    func theOuterTimeoutIsThrownWhenBothExpireWhileTheLoopIsBusy(limits: (Int, Int), kind: LoopKind) async throws {
+    func outerTimeoutIsThrownWhenBothExpireWhileTheLoopIsBusy(limits: (Int, Int), kind: LoopKind) async throws {
         let (outer, inner) = limits
         try await withVirtualLoop(kind) { loop in
             let error = await asyncCode {
@@ -300,12 +300,12 @@ struct TimeoutTests {
         }
     }
 
-    @Test func aTimeoutNeedsALoop() async {
+    @Test func timeoutNeedsARunningLoop() async {
         #expect(await asyncCode { try await withTimeout(.seconds(1)) {} } == .notRunning)
     }
 
     @Test(arguments: LoopKind.available)
-    func aTaskOfThePoolMayUseALoopsDeadline(kind: LoopKind) async throws {
+    func taskOfThePoolMayUseADeadlineOfALoop(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let task = Task {
                 await asyncCode {

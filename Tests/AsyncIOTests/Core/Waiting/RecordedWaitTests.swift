@@ -6,7 +6,7 @@ import Testing
 /// Waits that the record of a task keeps: those of streams.
 struct RecordedWaitTests {
     @Test(arguments: ScriptedBackend.allCases)
-    func aTaskThatReadsIsSeenWaiting(backend: ScriptedBackend) async throws {
+    func readingTaskIsListedAsWaiting(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             let reading = network.loop.createTask(name: "reading") { try await reader.read(upTo: 10) }
@@ -21,7 +21,7 @@ struct RecordedWaitTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aCancelledReadTakesNothingAndTheNextOneReadsIt(backend: ScriptedBackend) async throws {
+    func cancelledReadTakesNothingAndTheNextReadGetsIt(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             for _ in 0..<3 {
@@ -39,7 +39,7 @@ struct RecordedWaitTests {
 
     /// The second read waits in the same task: what ended the first one must not end it.
     @Test(arguments: ScriptedBackend.allCases)
-    func aTaskMayWaitAgainAfterEachWait(backend: ScriptedBackend) async throws {
+    func taskMayWaitAgainAfterEachWait(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             let before = network.loop.statistics.suspensions
@@ -59,7 +59,7 @@ struct RecordedWaitTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func aReadInAnActorOfTheLoopGoesOnInTheActor(backend: ScriptedBackend, isCancelled: Bool) async throws {
+    func readInAnActorOfTheLoopContinuesInTheActor(backend: ScriptedBackend, isCancelled: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             // SAFETY: the actor lives on the loop.

@@ -9,7 +9,7 @@ struct RunningTasksTests {
         (1...count).map { TaskIdentity(address: UInt($0) << 16) }
     }
 
-    @Test func outsideOfTasksNothingIsFound() async throws {
+    @Test func noRecordIsFoundOutsideOfTasks() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var table = RunningTasks(capacity: 2)
             #expect(table[.none] == nil)
@@ -21,7 +21,7 @@ struct RunningTasksTests {
     }
 
     @Test(arguments: 1...4 as ClosedRange<UInt64>)
-    func randomUseIsThatOfADictionary(seed: UInt64) async throws {
+    func randomUseMatchesADictionary(seed: UInt64) async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var generator = SeededGenerator(seed: seed)
             var table = RunningTasks(capacity: 4)
