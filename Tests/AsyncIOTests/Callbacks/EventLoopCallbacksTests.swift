@@ -59,7 +59,7 @@ struct EventLoopCallbacksTests {
             var timer: TimerHandle?
             handle = loop.callSoon {
                 calls.append("handle")
-                // It is running.
+                // The callback is running.
                 #expect(handle?.cancel() == false)
             }
             timer = loop.callLater(after: .zero) {
@@ -121,7 +121,8 @@ struct EventLoopCallbacksTests {
             try loop.runForever()
             #expect(early == 0)
             #expect(Set(fired.map(\.number)).count == 10_000)
-            // Within one tick of the loop, that is always: what was due first ran first, equal ones as they were made.
+            // Always true within one iteration: timers run in the order of their deadlines, and of their creation if
+            // these are equal.
             #expect(zip(fired, fired.dropFirst()).allSatisfy { ($0.deadline, $0.number) < ($1.deadline, $1.number) })
         }
     }
@@ -237,19 +238,19 @@ struct EventLoopCallbacksTests {
             func hasDeadEntries() -> Bool { loop.core.pointee.timers.hasDeadEntries }
             var second: TimerHandle?
             loop.callAt(due) {
-                // Both were queued, so neither is in the heap.
+                // Both timers were queued, so neither is in the heap.
                 #expect(loop.core.pointee.timers.count == 2)
                 second?.cancel()
                 #expect(!hasDeadEntries())
             }
             second = loop.callAt(due) { Issue.record("fired") }
-            // One that is still there counts, until the next tick removes it.
+            // A cancelled timer in the heap counts until the next iteration removes it.
             let later = loop.callLater(after: .milliseconds(2)) { Issue.record("fired") }
             let last = loop.callLater(after: .milliseconds(3)) { Issue.record("fired") }
             loop.callAt(due) {
                 later.cancel()
                 #expect(hasDeadEntries())
-                // The last entry of the heap leaves it at once.
+                // The last entry of the heap is removed at once.
                 last.cancel()
                 #expect(loop.core.pointee.timers.count == 1)
                 loop.callSoon {
@@ -296,7 +297,7 @@ struct EventLoopCallbacksTests {
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { arrivals }
             let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             await loop.until { arrivals.transport != nil }
-            // Beyond the tick in which its reading begins.
+            // Longer than the iteration in which its reading begins.
             for _ in 0..<3 { await loop.yield() }
             arrivals.transport?.pauseReading()
             try await writer.write("unread")
@@ -332,7 +333,7 @@ struct EventLoopCallbacksTests {
             }
             timer()
             try selecting.addReader(pipe.readEnd) {
-                // Not read: readable in every tick.
+                // Not read, so it is readable in every iteration.
                 turns.reader += 1
                 if turns.reader >= 100, turns.timer >= 10, posts >= 100 { loop.stop() }
             }
@@ -351,7 +352,7 @@ struct EventLoopCallbacksTests {
     }
 }
 
-/// Timers of fractions of a millisecond, and somewhat longer ones: none is early, and each costs a few waits.
+/// Sets timers of fractions of a millisecond, and longer ones. None is early, and each costs only a few waits.
 func expectShortTimersOnTime(on loop: EventLoop) throws {
     for delay in [
         Duration.zero, .nanoseconds(1), .microseconds(1), .microseconds(100), .microseconds(500),
@@ -367,7 +368,7 @@ func expectShortTimersOnTime(on loop: EventLoop) throws {
     }
 }
 
-/// Counts the bytes that come.
+/// Counts the received bytes.
 private final class Arrivals: StreamProtocol {
     private(set) var transport: StreamTransport?
     private(set) var count = 0

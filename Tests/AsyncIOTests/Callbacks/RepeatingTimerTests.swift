@@ -11,7 +11,8 @@ struct RepeatingTimerTests {
             var times: [Int64] = []
             loop.callRepeatedly(every: .milliseconds(10)) { timer in
                 times.append(loop.now.nanoseconds / 1_000_000)
-                // A slow call does not shift the later ones, and one that misses some is not followed by a burst.
+                // A slow call does not delay later ones, and a call that misses several deadlines is not followed by a
+                // burst.
                 loop.virtualClock.advance(by: .milliseconds(times.count == 3 ? 25 : 3))
                 if times.count == 6 {
                     timer.cancel()
@@ -56,11 +57,11 @@ struct RepeatingTimerTests {
             var times: [Int64] = []
             let timer = loop.callRepeatedly(every: .milliseconds(10)) { timer in
                 times.append(loop.now.nanoseconds / 1_000_000)
-                // The later ones follow.
+                // The later calls follow at the same interval.
                 if times.count == 1 { timer.reschedule(at: loop.now.advanced(by: .milliseconds(7))) }
                 if times.count == 3 { loop.stop() }
             }
-            // Restarted in time, it never calls.
+            // A timer that is restarted in time is never called.
             var restarts = 0
             loop.callRepeatedly(every: .milliseconds(9)) { keeper in
                 timer.restart()
@@ -103,10 +104,10 @@ struct RepeatingTimerTests {
                 let object = Captured()
                 (loop, captured) = (made, object)
                 timer = made.callRepeatedly(every: .seconds(1)) { _ in _ = object.one }
-                // Nobody holds this one but the loop.
+                // Only the loop retains this timer.
                 made.callRepeatedly(every: .seconds(1)) { _ in _ = object.one }
             }
-            // Dropped without a close.
+            // Released without a close.
             #expect(loop == nil)
             #expect(captured == nil)
             #expect(timer?.isActive == false)
@@ -142,7 +143,7 @@ struct RepeatingTimerTests {
         }
         #expect(next(10, .nanoseconds(10), 10) == 20)
         #expect(next(10, .nanoseconds(10), 19) == 20)
-        // Due at this very moment: not passed.
+        // A deadline that is due at this moment has not passed.
         #expect(next(10, .nanoseconds(10), 20) == 20)
         #expect(next(10, .nanoseconds(10), 21) == 30)
         #expect(next(10, .zero, 1_000) == 1_000)

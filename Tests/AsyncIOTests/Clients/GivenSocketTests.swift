@@ -5,9 +5,9 @@ import Testing
 
 @testable import AsyncIO
 
-/// Sockets that were made elsewhere.
+/// Sockets that other code has created.
 struct GivenSocketTests {
-    /// A socket as other code makes it: blocking, and inherited by children.
+    /// Creates a socket as other code does: blocking, and inherited by child processes.
     private static func plainSocket() -> Socket {
         Socket(number: socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0))
     }
@@ -26,7 +26,7 @@ struct GivenSocketTests {
             #expect(try transport.socket.option(.noDelay) != 0)
             transport.write("hello")
             await loop.until { recorder.received.count == 5 }
-            // It is left alone, and goes on.
+            // The connection is not affected.
             #expect(
                 await asyncCode { _ = try await loop.createConnection(socket: socket) { Recorder() } }
                     == .descriptorInUse)
@@ -70,7 +70,7 @@ struct GivenSocketTests {
         }
     }
 
-    /// The number is somebody else's right after.
+    /// Another socket gets the number right afterwards.
     // covers: 163
     @Test(arguments: LoopKind.available, [false, true])
     func cancelledTaskClosesTheSocketItWasPassedOnce(kind: LoopKind, isUnderWay: Bool) async throws {
@@ -81,7 +81,7 @@ struct GivenSocketTests {
                 let connecting = loop.createTask {
                     _ = try await loop.createConnection(socket: near) { recorder }
                 }
-                // Before its first step, or while it waits for `connectionMade`.
+                // Before the first step of the task, or while it waits for `connectionMade`.
                 if isUnderWay { await loop.yield() }
                 connecting.cancel()
                 await #expect(throws: CancellationError.self) { try await connecting.value }
@@ -91,7 +91,7 @@ struct GivenSocketTests {
                 for _ in 0..<3 { await loop.yield() }
                 sendByte(other)
                 #expect(try await loop.sockRecv(next, maxBytes: 1) == [1])
-                // The end of the one that was given.
+                // EOF, because the socket that was passed is closed.
                 #expect(try await loop.sockRecv(far, maxBytes: 1).isEmpty)
                 for socket in [far, next, other] { socket.close() }
             }
@@ -134,7 +134,7 @@ struct GivenSocketTests {
         }
     }
 
-    /// The task is not at home there, and there is no loop any more to hop to.
+    /// The task does not resume on the loop, and there is no loop any more to hop to.
     // covers: 34, 162
     @Test(arguments: LoopKind.available)
     func socketPassedToAClosedLoopIsClosed(kind: LoopKind) async throws {
@@ -159,7 +159,7 @@ struct GivenSocketTests {
         }
     }
 
-    /// As a service manager gives them: bound, and listening perhaps.
+    /// Sockets as a service manager passes them: bound, and possibly listening.
     // covers: 169
     @Test(arguments: LoopKind.available)
     func serverTakesListeningSockets(kind: LoopKind) async throws {
@@ -188,7 +188,7 @@ struct GivenSocketTests {
         }
     }
 
-    /// Two owners would close it twice.
+    /// Two owners would close the socket twice.
     // covers: 162
     @Test(arguments: LoopKind.available, [false, true])
     func socketCanBePassedOnce(kind: LoopKind, startsServing: Bool) async throws {
@@ -214,7 +214,7 @@ struct GivenSocketTests {
         }
     }
 
-    /// Also while the server does not serve yet, and while it rests.
+    /// Also while the server does not serve yet, and while it backs off.
     // covers: 118, 162
     @Test(arguments: LoopKind.available, [false, true])
     func socketOfAServerIsInUseInEveryState(kind: LoopKind, rests: Bool) async throws {

@@ -4,9 +4,9 @@ import Foundation
 import Synchronization
 import Testing
 
-/// Actors that use a loop, and actors that live on one.
+/// Actors that use a loop, and actors that run on one.
 struct ActorTests {
-    /// A default actor runs on whichever thread holds it: its waits must not come back to the loop's state on that one.
+    /// A default actor runs on the thread that holds it, so its waits must not touch the loop's state on that thread.
     // covers: 91
     @Test(arguments: LoopKind.available)
     func actorThatThePoolUsesTooMayWaitOnTheLoop(kind: LoopKind) async throws {
@@ -35,7 +35,7 @@ struct ActorTests {
         }
     }
 
-    /// From the close on, another thread serves the loop's actors; never two at once.
+    /// After the close, another thread serves the loop's actors, and never two threads at once.
     // covers: F33
     @Test(arguments: LoopKind.available)
     func actorOfAClosingLoopHasOneThreadAtATime(kind: LoopKind) async throws {

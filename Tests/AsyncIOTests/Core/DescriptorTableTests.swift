@@ -19,7 +19,7 @@ struct DescriptorTableTests {
         expectUser(of: number, nil, in: table)
     }
 
-    /// The array doubles: it must not reach numbers that are kept elsewhere.
+    /// The array doubles, but must not reach numbers that are stored separately.
     @Test func highNumberIsFoundHoweverTheTableHasGrown() {
         var table = DescriptorTable()
         let (near, far) = (EventSource(), EventSource())

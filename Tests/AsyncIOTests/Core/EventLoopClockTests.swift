@@ -26,7 +26,7 @@ struct EventLoopClockTests {
         try await withLoopThread(makeLoop: makeLoop) { loop in
             #expect(loop.clockResolution == .milliseconds(16))
             #expect(loop.clock.minimumResolution == .milliseconds(16))
-            // It is told, and changes nothing: deadlines are compared in nanoseconds.
+            // The resolution is only reported: deadlines are compared in nanoseconds.
             try expectShortTimersOnTime(on: loop)
         }
     }

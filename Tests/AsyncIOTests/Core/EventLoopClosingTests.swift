@@ -24,7 +24,7 @@ struct EventLoopClosingTests {
             #expect(code { try selecting.addReader(.standardInput) {} } == .closed)
             #expect(!selecting.removeReader(.standardInput))
 
-            // These cannot throw: nothing happens, and the first of them is reported.
+            // These functions cannot throw, so they have no effect, and the first call is reported.
             let handle = loop.callSoon { Issue.record("a callback of a closed loop was called") }
             #expect(!handle.isPending)
             handle.cancel()
@@ -86,7 +86,7 @@ struct EventLoopClosingTests {
     func concurrentShutdownsAllReturn(kind: LoopKind) async throws {
         for _ in 0..<20 {
             try await withLoopThread(kind, patiently) { loop in
-                // All of them ask for a stop, and then close while the loop runs, ends or is closed already.
+                // Each thread requests a stop, and then closes the loop while it runs, ends or is closed already.
                 let threads = (0..<8).map { _ in
                     OtherThread {
                         _ = try? loop.callSoonThreadsafe { loop.stop() }
@@ -226,7 +226,8 @@ struct EventLoopClosingTests {
                 Task(executorPreference: loop) {
                     let timer = loop.callLater(after: .seconds(3600)) {}
                     await withUnsafeContinuation { parked.continuation = $0 }
-                    // On the thread for such tasks: every operation answers, the ones that cannot throw do nothing.
+                    // On the thread of closed loops, every operation throws `.closed`, and those that cannot throw have
+                    // no effect.
                     report.append("on the loop: \(loop.isOnLoop)")
                     await report.append(outcomeOf { try await loop.sleep(for: .seconds(1)) })
                     await report.append(outcomeOf { try await loop.sleep(for: .zero) })
@@ -287,7 +288,7 @@ private final class Parked: @unchecked Sendable {
     var count = 0
 }
 
-/// Accepts nobody: the kernel holds the connections to it.
+/// Accepts no connection, so the kernel holds them.
 private final class UnservedListener {
     private let socket: Socket
 

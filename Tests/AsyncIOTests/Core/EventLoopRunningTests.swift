@@ -63,12 +63,12 @@ struct EventLoopRunningTests {
                 let count = try byte.withUnsafeMutableBytes { try pipe.readEnd.read(into: $0) }
                 #expect(count == 1)
             }
-            // Found ready in the tick that is stopped: it has its turn before the run returns.
+            // Found ready in the iteration that is stopped, so it runs before the run returns.
             try pipe.writeEnd.writeAll([1])
             loop.callSoon { loop.stop() }
             try loop.runForever()
             #expect(calls == 1)
-            // Ready only after that tick's wait: it has its turn in the next run.
+            // Ready only after the wait of that iteration, so it runs in the next run.
             loop.callSoon {
                 loop.stop()
                 try pipe.writeEnd.writeAll([2])
@@ -96,7 +96,7 @@ struct EventLoopRunningTests {
                 try loop.runForever()
                 for thread in threads { thread.join() }
                 #expect(!loop.isRunning)
-                // What is left of the stops was posted to this run.
+                // The remaining stops were submitted to this run.
                 loop.stop()
                 try loop.runForever()
             }
@@ -178,7 +178,7 @@ struct EventLoopRunningTests {
     @Test(arguments: LoopKind.available)
     func loopBelongsToTheThreadOfItsFirstRun(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
-            // Made here, and run first on another thread.
+            // Created on this thread, and first run on another one.
             let moved = try kind.makeLoop()
             let thread = try OtherThread.run {
                 let value = try moved.runUntilComplete { 1 }
@@ -193,7 +193,7 @@ struct EventLoopRunningTests {
         }
     }
 
-    /// A whole run of one thread may lie between the look of another one and its own.
+    /// A whole run of one thread may lie between the check of another thread and its run.
     // covers: 104, 108
     @Test func runIsRejectedIfAnotherThreadsFirstRunCameInBetween() async throws {
         try await withLoopThread { _ in

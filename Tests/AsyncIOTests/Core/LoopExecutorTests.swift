@@ -2,7 +2,7 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// What stays on the loop's thread, and what does not. A thread's number says where code ran.
+/// What runs on the loop's thread and what does not. The number of the thread shows where code ran.
 struct LoopExecutorTests {
     // covers: 91
     @Test(arguments: LoopKind.available)
@@ -75,7 +75,7 @@ struct LoopExecutorTests {
             let actor = LoopActor(loop)
             #expect(await actor.threads() == [home, home, home, home])
             #expect(currentThread() == home)
-            // From a task of the pool as well.
+            // In a task of the pool as well.
             #expect(await Task.detached { await actor.thread() }.value == home)
             #expect(await Task.detached { actor.loop.isOnLoop }.value == false)
         }
@@ -115,7 +115,7 @@ struct LoopExecutorTests {
             let home = currentThread()
             let plain = Task.immediate {
                 let first = currentThread()
-                // A yield may be over before the task suspends. This ends in a later tick, so the task does suspend.
+                // A yield may end before the task suspends. This ends in a later iteration, so the task does suspend.
                 await withUnsafeContinuation { continuation in
                     _ = loop.callSoon { continuation.resume() }
                 }
@@ -183,7 +183,7 @@ struct LoopExecutorTests {
         }
     }
 
-    /// The loop's operations hop for a task whose preference is elsewhere.
+    /// The loop's operations hop for a task that prefers another executor.
     @Test(arguments: LoopKind.available)
     func operationOfATaskOffTheLoopRunsOnTheLoopAndIsCounted(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
@@ -225,7 +225,7 @@ struct LoopExecutorTests {
     }
 }
 
-/// The rest of the table of what runs where.
+/// The other rows of the table of what runs where.
 extension LoopExecutorTests {
     @Test(arguments: LoopKind.available)
     func continuationResumedWithinItsClosureDoesNotSuspend(kind: LoopKind) async throws {
@@ -238,14 +238,14 @@ extension LoopExecutorTests {
                 #expect(await withCheckedContinuation { $0.resume(returning: number) } == number)
             }
             #expect(currentThread() == home)
-            // Still the same tick.
+            // Still in the same iteration.
             #expect(order == [])
             await loop.yield()
             #expect(order == ["next tick"])
         }
     }
 
-    /// One loop after the other: whichever thread holds an actor runs what waits for it.
+    /// One loop after the other, because the thread that holds an actor also runs what waits for it.
     // covers: 91
     @Test(.serialized, arguments: LoopKind.available)
     func globalActorWithTheDefaultExecutorRunsOnTheLoop(kind: LoopKind) async throws {
@@ -257,7 +257,7 @@ extension LoopExecutorTests {
         }
     }
 
-    /// The main queue is not the loop's: a task goes there and comes back. `Tests/UserPackages` has the loop that
+    /// The main queue is not served by this loop: a task hops to it and returns. `Tests/UserPackages` has a loop that
     /// serves it.
     // covers: 91
     @Test(arguments: LoopKind.available)

@@ -3,7 +3,7 @@ import AsyncIOTesting
 import Foundation
 import Testing
 
-/// What a program says on standard error: each test is a process of its own.
+/// What a program writes to standard error. Each test runs in a separate process.
 struct MisuseTests {
     // covers: 104
     @Test(arguments: ["callSoon", "callLater", "callAt"])
@@ -69,7 +69,7 @@ struct MisuseTests {
             loop.callSoon { throw Failure() }
             loop.callSoon { loop.stop() }
             try OtherThread.run { try loop.runForever() }
-            // At once: the test library would write to standard error too.
+            // At once, because the test library would write to standard error too.
             exit(EXIT_SUCCESS)
         }
     }

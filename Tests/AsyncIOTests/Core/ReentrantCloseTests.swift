@@ -3,7 +3,7 @@ import AsyncIOSystem
 import AsyncIOTesting
 import Testing
 
-/// What is released when something is closed or replaced as a whole may use it from its `deinit`.
+/// Objects that are released when something is closed or replaced may use it in their `deinit`.
 struct ReentrantCloseTests {
     @Test(arguments: LoopKind.available)
     func objectsReleasedInACloseMayUseTheLoop(kind: LoopKind) async throws {
@@ -13,7 +13,7 @@ struct ReentrantCloseTests {
             let released = Counter()
             var timers: [RepeatingTimer] = []
             var transport: StreamTransport?
-            /// A function that holds an object which uses all of the loop when it is released.
+            /// Returns a function that captures an object, which uses the whole loop when it is released.
             func holding() -> () -> Void {
                 let hook = ReleaseHook { [unowned loop] in
                     released.increment()
@@ -106,7 +106,7 @@ struct ReentrantCloseTests {
             setEventLoopPolicy(LastPolicy())
             setEventLoopPolicy(nil)
             try #require(type(of: getEventLoopPolicy()) == DefaultEventLoopPolicy.self)
-            // A thread's loop is released when another one is set, and sets one itself then.
+            // The loop of a thread is released when another one is set, and then sets one itself.
             var released = 0
             func setLoop() throws {
                 let hook = ReleaseHook {

@@ -84,7 +84,7 @@ struct FutureTests {
             #expect(!future.removeDoneCallback(tokens[3]))
             #expect(future.removeDoneCallback(tokens[5]))
             try future.setResult(1)
-            // They are scheduled, so it is too late.
+            // The callbacks are scheduled, so they can no longer be removed.
             #expect(!future.removeDoneCallback(tokens[1]))
             await loop.yield()
             #expect(calls == [1, 2, 4])

@@ -2,7 +2,7 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// Tasks that wait for a future, and runs that do.
+/// Tasks and runs that wait for a future.
 struct FutureWaitingTests {
     private struct Failure: Error {}
 
@@ -42,7 +42,7 @@ struct FutureWaitingTests {
             try future.setResult(5)
             let remaining = try await tasks.last?.value
             #expect(remaining == 5)
-            // What need not wait succeeds in a cancelled task too.
+            // A wait that need not suspend succeeds in a cancelled task too.
             let late = loop.createTask {
                 withUnsafeCurrentTask { $0?.cancel() }
                 return try await future.value
@@ -117,7 +117,7 @@ struct FutureWaitingTests {
             loop.callLater(after: .microseconds(10)) { try future.setResult(42) }
             let first = try loop.runUntilComplete(future)
             #expect(first == 42)
-            // It is done, and the loop still runs a tick.
+            // The future is done, and the loop still runs one iteration.
             var calls = 0
             loop.callSoon { calls += 1 }
             let again = try loop.runUntilComplete(future)
@@ -151,7 +151,8 @@ struct FutureWaitingTests {
             let future: Future<Int> = loop.createFuture()
             loop.callSoon { loop.stop() }
             #expect(code { _ = try loop.runUntilComplete(future) } == .stoppedBeforeCompletion)
-            // Done in the tick that is stopped: there is a result, and a callback that must not stop the next run.
+            // Done in the iteration that is stopped, so there is a result, and a callback that must not stop the next
+            // run.
             loop.callSoon {
                 try future.setResult(1)
                 loop.stop()

@@ -41,7 +41,7 @@ struct PromiseTests {
             #expect(!future.isDone)
             await loop.yield()
             #expect(try future.result() == 1)
-            // Too late: what the future has stays.
+            // Too late: the future keeps its result.
             let late: Future<Int> = loop.createFuture()
             let promise = late.makePromise()
             try promise.setResult(1)
@@ -61,7 +61,7 @@ struct PromiseTests {
             #expect(!promise.isCancelled)
             let thread = OtherThread {
                 while !promise.isCancelled { sched_yield() }
-                // Nobody wants it any more.
+                // The result is no longer needed.
                 #expect(throws: Never.self) { try promise.setResult(1) }
             }
             future.cancel()
@@ -83,7 +83,7 @@ struct PromiseTests {
             await loop.yield()
             try OtherThread.run { holder.promise = nil }
             for task in tasks { #expect(await task.value == .abandoned) }
-            // One that has given its result may go.
+            // A promise that has a result may be released.
             let second: Future<Int> = loop.createFuture()
             try second.makePromise().setResult(1)
             let kept = try await second.value
@@ -110,7 +110,7 @@ struct PromiseTests {
             let refused = try OtherThread.run { code { try promises[0].setResult(1) } }
             #expect(refused == .closed)
             #expect(!promises[1].cancel())
-            // The third is dropped.
+            // The third promise is released here.
         }
     }
 

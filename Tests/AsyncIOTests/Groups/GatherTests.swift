@@ -20,7 +20,7 @@ struct GatherTests {
                     try await loop.sleep(for: .seconds(1))
                     return 1
                 },
-                // Not Sendable.
+                // The result is not Sendable.
                 { Counting() })
             #expect((slow, quick) == ("slow", 1))
             object.value += 1

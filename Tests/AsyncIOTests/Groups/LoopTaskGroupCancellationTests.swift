@@ -156,7 +156,7 @@ struct LoopTaskGroupCancellationTests {
         }
     }
 
-    /// In its eager first step, a child has no handle yet by which it could be cancelled.
+    /// In its eager first step, a child has no handle yet with which it could be cancelled.
     @Test(arguments: LoopKind.available)
     func eagerChildThatCancelsItsGroupIsCancelledItself(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
@@ -210,7 +210,8 @@ struct LoopTaskGroupCancellationTests {
         }
     }
 
-    /// The caller is cancelled at each of the first ticks: in none does something hang, outlive the scope or get lost.
+    /// The caller is cancelled in each of the first iterations. In none of them does a task hang, outlive the group or
+    /// lose its result.
     @Test(arguments: LoopKind.available, [false, true])
     func cancellationAtAnyMomentEndsTheGroup(kind: LoopKind, childFails: Bool) async throws {
         for tick in 0..<14 {

@@ -15,7 +15,7 @@ struct LoopTaskGroupTests {
                 group.createTask {
                     try await loop.sleep(for: .seconds(2))
                     steps.append("slow")
-                    // Children create children, also after the body's end.
+                    // Children create children, even after the body has ended.
                     group.createTask {
                         try await loop.sleep(for: .seconds(1))
                         steps.append("grandchild")
@@ -111,7 +111,7 @@ struct LoopTaskGroupTests {
         }
     }
 
-    /// The body that awaits a child and passes its error on is not a second failure.
+    /// A body that awaits a child and rethrows its error is not a second failure.
     @Test(arguments: LoopKind.available)
     func errorThatTheBodyRethrowsIsNotReported(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
@@ -140,7 +140,7 @@ struct LoopTaskGroupTests {
                         do { try await loop.sleep(for: .seconds(3600)) } catch {
                             let late = failing.createTask { () async throws in _ = Issue.record("it was started") }
                             #expect(await asyncCode { try await late.value } == .invalidState)
-                            // What cannot fail runs, cancelled, and is awaited.
+                            // A child that cannot fail runs, cancelled, and is awaited.
                             failing.createTask {
                                 await loop.yield()
                                 #expect(Task.isCancelled)

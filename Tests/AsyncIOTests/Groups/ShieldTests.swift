@@ -64,7 +64,7 @@ struct ShieldTests {
             await #expect(throws: CancellationError.self) { _ = try await outer.value }
             let value = try await task.value
             #expect(value == 8)
-            // The other way round: one whose own task is cancelled.
+            // The reverse: a shielded task that is cancelled itself.
             let cancelled = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
             cancelled.cancel()
             await #expect(throws: CancellationError.self) { try await shield(cancelled) }

@@ -5,7 +5,7 @@ import Testing
 struct WaitForTasksTests {
     private struct Failure: Error {}
 
-    /// A task for each number of seconds; a negative one fails.
+    /// Creates a task for each number of seconds; a negative number fails.
     private static func tasks(_ seconds: [Int], _ loop: EventLoop) -> [Task<Int, any Error>] {
         seconds.map { number in
             loop.createTask {
@@ -30,7 +30,7 @@ struct WaitForTasksTests {
             let all = try await wait(for: tasks)
             #expect(all.done == tasks && all.pending.isEmpty)
             #expect(loop.now.nanoseconds == 4_000_000_000)
-            // What is there already is given without a wait.
+            // A task that has ended already is returned without a wait.
             let again = try await wait(for: tasks, until: .firstCompleted)
             #expect(again.done == tasks)
         }
@@ -88,14 +88,14 @@ struct WaitForTasksTests {
             #expect(await asyncCode { try await wait(for: stubborn, within: .seconds(1)) } == .timedOut)
             #expect(hasEnded && loop.now.nanoseconds == 3_000_000_000)
 
-            // A value that comes after all is not dropped.
+            // A value after the time limit is not discarded.
             let late = loop.createTask { () async throws in
                 try? await loop.sleep(for: .seconds(3600))
                 return "late"
             }
             #expect(try await wait(for: late, within: .seconds(1)) == "late")
 
-            // Zero: what is there, or a failure.
+            // A limit of zero returns a value that exists, or throws.
             #expect(try await wait(for: late, within: .zero) == "late")
             let waiting = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
             #expect(await asyncCode { try await wait(for: waiting, within: .zero) } == .timedOut)
@@ -156,7 +156,7 @@ struct AsCompletedTests {
             #expect(code == .timedOut && count == 2)
             #expect(loop.now.nanoseconds == 2_500_000_000)
             try await tasks[2].value
-            // A loop that is left early leaves no timer.
+            // An iteration that is left early leaves no timer.
             for try await _ in asCompleted(tasks, within: .seconds(60)) { break }
         }
     }

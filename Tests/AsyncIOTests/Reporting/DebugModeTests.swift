@@ -19,7 +19,7 @@ struct DebugModeTests {
             loop.callSoon(beSlow)
             loop.callSoon {
                 loop.debug.isEnabled = false
-                // From the next tick on.
+                // Takes effect in the next iteration.
                 loop.callSoon(beSlow)
                 loop.callSoon { loop.callSoon { loop.stop() } }
             }
@@ -36,7 +36,7 @@ struct DebugModeTests {
                 setenv("ASYNCIO_DEBUG", value, 1)
                 let loop = try LoopKind.auto.makeLoop()
                 unsetenv("ASYNCIO_DEBUG")
-                // Read once, when the loop is made.
+                // Read once, when the loop is created.
                 try #require(loop.debug.isEnabled == isDebug)
                 try loop.close()
             }
@@ -118,7 +118,7 @@ struct DebugModeTests {
             Task(executorPreference: loop) { take(444) }
             loop.createBackgroundTask { take(555) }
             loop.createBackgroundTask {
-                // Its body is a task of its own.
+                // The body runs in a separate task.
                 try await withTimeout(.seconds(60)) {
                     await loop.yield()
                     take(666)
@@ -235,7 +235,7 @@ struct DebugModeTests {
             warnings.all.first?.description.hasPrefix("an event loop was released without close() (created at ") == true
         )
 
-        // Not so when it was closed, or when debug mode is off.
+        // No warning if the loop was closed, or debug mode is off.
         let closed = try kind.makeLoop()
         makeLoop(closed, warnings)
         try closed.close()
@@ -317,14 +317,13 @@ struct DebugModeTests {
     }
 }
 
-/// What was warned of, on any thread.
+/// The warnings of all threads.
 private final class Warnings: Sendable {
     private let list = Mutex<[LoopWarning]>([])
 
     var all: [LoopWarning] { list.withLock { $0 } }
 
-    /// Anything is slow on a machine that is busy with something else: only the loops of virtual time warn of nothing
-    /// more.
+    /// On a busy machine anything may be slow, so only tests in virtual time check that there are no other warnings.
     func of(_ kind: LoopWarning.Kind) -> [LoopWarning] { all.filter { $0.kind == kind } }
 
     @Sendable func add(_ warning: LoopWarning) {

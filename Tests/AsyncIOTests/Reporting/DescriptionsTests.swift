@@ -8,10 +8,10 @@ import Testing
 @testable import AsyncIO
 @testable import AsyncIOTesting
 
-/// What `print` says of each public type, compared with `Tests/Descriptions.txt`.
+/// Compares what `print` writes for each public type with `Tests/Descriptions.txt`.
 ///
-/// After a change that is meant, and for a new public type, add the value below and write the file anew by
-/// `ASYNCIO_UPDATE_DESCRIPTIONS=1 swift test --filter DescriptionsTests`; then read it as somebody who does not know
+/// After an intended change, and for a new public type, add the value below and regenerate the file with
+/// `ASYNCIO_UPDATE_DESCRIPTIONS=1 swift test --filter DescriptionsTests`. Then read it as a person who does not know
 /// the library.
 struct DescriptionsTests {
     @Test func everyPublicTypeHasADescription() async throws {
@@ -272,7 +272,7 @@ struct DescriptionsTests {
         let problem = "left behind: a timer scheduled at App/main.swift:7"
         catalog.add("LoopTestFailure", LoopTestFailure(problems: [problem]))
         for backend in ScriptedBackend.allCases { catalog.add("ScriptedBackend", backend) }
-        // On another thread, since this one runs a loop already.
+        // On another thread, because this one already runs a loop.
         let texts = try OtherThread.run { () -> [(String, String)] in
             let network = try ScriptedNetwork(.readiness)
             let (_, peer) = try network.connect(EchoProtocol())

@@ -91,7 +91,7 @@ struct ExceptionHandlerTests {
             }
             loop.callSoon { throw Failure() }
             loop.callSoon {
-                // Without a handler, the default one writes.
+                // Without a handler, the default handler writes the report.
                 loop.setExceptionHandler(nil)
                 throw Failure()
             }
@@ -111,7 +111,7 @@ struct ExceptionHandlerTests {
                 calls.append("first: \(context.message)")
             }
             loop.callExceptionHandler(ExceptionContext(message: "a"))
-            // Before the first run, another thread may begin it: so this one waits for the run too.
+            // Before the first run, another thread may begin it, so this report waits for the run too.
             #expect(calls == [])
             loop.stop()
             try loop.runForever()
@@ -162,7 +162,7 @@ struct ExceptionHandlerTests {
             OtherThread { loop.callExceptionHandler(ExceptionContext(message: "after")) }.join()
             try #require(reports == ["before"])
             try #require(loop.statistics.unhandledErrors == 1)
-            // Nobody is left to be asked.
+            // The loop no longer exists, so no handler can be called.
             let dropped = try LoopKind.auto.makeLoop()
             dropped.setExceptionHandler { _, _ in fatalError("called by a deinit") }
             OtherThread { dropped.callExceptionHandler(ExceptionContext(message: "dropped")) }.join()

@@ -5,7 +5,7 @@ import Testing
 
 @testable import AsyncIO
 
-/// What sets the process's policy is a process of its own: other tests use it meanwhile.
+/// Tests that set the process's policy run in a separate process, because other tests use the policy meanwhile.
 struct EventLoopPolicyTests {
     // covers: 92
     @Test func threadHasNoLoopUntilOneIsSet() async throws {
@@ -17,7 +17,7 @@ struct EventLoopPolicyTests {
             setEventLoop(loop)
             let current = try getEventLoop()
             #expect(current === loop)
-            // Others are not concerned.
+            // Other threads are not affected.
             let ofAnother = try OtherThread.run { code { _ = try getEventLoop() } }
             #expect(ofAnother == .noCurrentLoop)
             setEventLoop(nil)
@@ -76,13 +76,13 @@ struct EventLoopPolicyTests {
     @Test func policyDoesNotInheritTheLoopOfAReleasedPolicy() async throws {
         try await withLoopThread { loop in
             var inherited = 0
-            // The memory of one is likely to be the next one's.
+            // A new policy is likely to get the memory of the released one.
             for _ in 0..<20 {
                 DefaultEventLoopPolicy().setEventLoop(loop)
                 if (try? DefaultEventLoopPolicy().getEventLoop()) != nil { inherited += 1 }
             }
             #expect(inherited == 0)
-            // Nor is the loop kept for it.
+            // The loop is not retained for it either.
             DefaultEventLoopPolicy().setEventLoop(nil)
         }
     }
@@ -111,7 +111,7 @@ struct EventLoopPolicyTests {
         await #expect(processExitsWith: .success) {
             final class Shared: Sendable {
                 let waiting = Atomic<Int>(8)
-                // Kept: the address of one that is gone may be the next one's.
+                // Retained, because a new policy may get the address of a released one.
                 let policies = Locked<[any EventLoopPolicy]>([])
             }
             let shared = Shared()
@@ -146,7 +146,7 @@ struct EventLoopPolicyTests {
                 return loop
             }
             #expect(loops[0] !== loops[1])
-            // None is made for a thread that has none.
+            // None is created for a thread that has none.
             #expect(code { _ = try policy.getEventLoop() } == .noCurrentLoop)
             #expect(count.withLock { $0 } == 2)
             for loop in loops { try loop.close() }

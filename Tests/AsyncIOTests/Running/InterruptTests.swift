@@ -4,8 +4,7 @@ import CAsyncIO
 import Foundation
 import Testing
 
-/// That nothing is done about Ctrl-C where it is nobody's business. What is done is in
-/// `Tests/UserPackages/interrupts.py`.
+/// Shows where Ctrl-C is not handled. Where it is handled is tested by `Tests/UserPackages/interrupts.py`.
 struct InterruptTests {
     @Test func runOffTheMainThreadDoesNotHandleInterrupts() async throws {
         try await withLoopThread { _ in
@@ -26,13 +25,13 @@ struct InterruptTests {
     // covers: 39
     @Test func secondInterruptEndsTheProcessWhileAThreadWaitsForInput() async {
         await #expect(processExitsWith: .signal(SIGINT)) {
-            // One that hangs ends by another signal.
+            // A process that hangs is ended by another signal.
             alarm(60)
             var ends: [CInt] = [0, 0]
             pipe(&ends)
             nonisolated(unsafe) let stream = fdopen(ends[0], "r")!
             _ = OtherThread { fgetc(stream) }
-            // Until the reader holds the stream, as it then does for ever.
+            // Until the reader holds the stream, which it then does forever.
             while ftrylockfile(stream) == 0 {
                 funlockfile(stream)
                 sched_yield()

@@ -2,7 +2,7 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// Each in a thread of its own; the test's loop does not run there.
+/// Each test runs on a separate thread, where the test's loop does not run.
 struct RunTests {
     struct Failure: Error {}
 
@@ -51,7 +51,7 @@ struct RunTests {
                         do {
                             try await loop.sleep(for: .seconds(3600))
                         } catch {
-                            // Its way out may wait too, and begin more.
+                            // The clean-up may wait too, and start tasks.
                             await loop.yield()
                             loop.createBackgroundTask { note("late \(number)") }
                             note("cancelled \(number)")
@@ -65,7 +65,7 @@ struct RunTests {
     }
 
     // covers: 37
-    /// A client that comes back whenever it is cut off must not keep the program.
+    /// A client that reconnects whenever it is disconnected must not keep the program running.
     // covers: F36
     @Test(arguments: LoopKind.available)
     func noConnectionIsAcceptedWhileRemainingTasksEnd(kind: LoopKind) async throws {
@@ -79,7 +79,7 @@ struct RunTests {
                     do {
                         _ = try await reader.readLine()
                     } catch {
-                        // Cleaning up takes a while; meanwhile somebody connects, and the program starts another task.
+                        // The clean-up takes a while. Meanwhile a client connects, and the program starts another task.
                         let socket = try Socket.stream(for: address)
                         _ = try? socket.connect(to: address)
                         loop.createBackgroundTask {

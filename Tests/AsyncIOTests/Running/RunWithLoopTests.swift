@@ -2,7 +2,7 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// Bodies that take the loop. Each test runs in a thread of its own; the test's loop does not run there.
+/// Bodies that take the loop. Each test runs on a separate thread, where the test's loop does not run.
 struct RunWithLoopTests {
     // covers: 23
     @Test(arguments: LoopKind.available)
@@ -46,7 +46,7 @@ struct RunWithLoopTests {
             }
             #expect(first == second)
             #expect(code { try runner.run { (_: VirtualLoop) in } } == .invalidArgument)
-            // A refused body leaves the runner as it was.
+            // A rejected body leaves the runner unchanged.
             #expect(try runner.run { 3 } == 3)
             try runner.close()
         }

@@ -2,7 +2,8 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// On threads of their own. Ctrl-C needs the main thread, and is tested by `Tests/UserPackages/interrupts.py`.
+/// Each test runs on a separate thread. Ctrl-C needs the main thread, and is tested by
+/// `Tests/UserPackages/interrupts.py`.
 struct RunnerTests {
     struct Failure: Error {}
     @TaskLocal static var label = "none"
@@ -27,7 +28,7 @@ struct RunnerTests {
                 #expect(home == ObjectIdentifier(loop))
                 #expect(runningLoop == nil)
             }
-            // What a run leaves waits for the next one.
+            // The tasks that a run leaves wait for the next run.
             #expect(steps.filter { $0.hasPrefix("run") } == ["run 0", "run 1", "run 2"])
             #expect(!steps.contains("left by 2"))
             try runner.run { for _ in 0..<3 { await loop.yield() } }
@@ -95,7 +96,7 @@ struct RunnerTests {
                     },
                 ]
                 nonisolated(unsafe) var codes = attempts.map { attempt in code { try attempt() } }
-                // From a callback too.
+                // In a callback too.
                 let ofCallbacks = loop.createTask {
                     var found: [EventLoopError.Code?] = []
                     nonisolated(unsafe) let collect: (EventLoopError.Code?) -> Void = { found.append($0) }
@@ -115,7 +116,7 @@ struct RunnerTests {
                         count: 2
                     ).flatMap { $0 })
             #expect(made == 0)
-            // The outer runner goes on.
+            // The outer runner remains usable.
             let value = try runner.run { 2 }
             #expect(value == 2)
             try runner.close()
@@ -149,7 +150,7 @@ struct RunnerTests {
                 }
                 _ = loop.createTask { try await loop.sleep(for: .seconds(3_600)) }
                 _ = loop.createTask { try? await loop.sleep(for: .seconds(3_600)) }
-                // Ends before: its error is of whoever awaits it.
+                // Ends before the close, so its error belongs to the code that awaits it.
                 _ = loop.createTask { throw Failure() }
                 await loop.yield()
                 await loop.yield()
@@ -178,7 +179,7 @@ struct RunnerTests {
                     do { try await loop.sleep(for: .seconds(3_600)) } catch { throw Failure() }
                 }
                 _ = loop.createTaskThreadsafe { try await loop.sleep(for: .seconds(3_600)) }
-                // Ends before: its error is of whoever awaits it.
+                // Ends before the close, so its error belongs to the code that awaits it.
                 _ = loop.createTaskThreadsafe { throw Failure() }
                 while loop.statistics.waitingTasks < 2 { await loop.yield() }
             }
@@ -191,7 +192,7 @@ struct RunnerTests {
         }
     }
 
-    /// The body of a time limit runs in a task of its own, which its caller awaits: the error is the caller's.
+    /// The body of a time limit runs in a separate task, which its caller awaits, so the caller gets the error.
     @Test(arguments: LoopKind.available)
     func errorOfATimeLimitsBodyDuringTheCloseIsThrownToItsCaller(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
@@ -271,7 +272,7 @@ struct RunnerTests {
             }
             let isDebug = try run(isDebug: true) { try getRunningLoop().debug.isEnabled }
             #expect(isDebug)
-            // A loop that another thread made becomes this one's with its run.
+            // A loop that another thread created belongs to this thread from its run on.
             let moved = try OtherThread.run { try LoopKind.auto.makeLoop() }
             let isMovedDebug = try run(isDebug: true, loopFactory: { moved }) {
                 await moved.yield()

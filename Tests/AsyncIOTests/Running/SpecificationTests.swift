@@ -7,10 +7,10 @@ import Selectors
 import SystemPackage
 import Testing
 
-/// What the specification, "18.5.2. Event loops", says, by its places. `Tests/Specification.md` lists every statement
-/// with its test. What needs the main thread is in `Tests/UserPackages/Sources/policies`.
+/// The statements of the specification, "18.5.2. Event loops", in its order. `Tests/Specification.md` lists every
+/// statement with its test. Statements that need the main thread are tested in `Tests/UserPackages/Sources/policies`.
 ///
-/// Tests that set the process's policy are processes of their own: other tests use it meanwhile.
+/// Tests that set the process's policy run in separate processes, because other tests use the policy meanwhile.
 struct SpecificationTests {
     // MARK: 18.5.2.1 Event loop functions
 
@@ -79,7 +79,7 @@ struct SpecificationTests {
                 #expect(error.code == .unsupported)
                 #expect(error.description.contains("is not supported by"))
             }
-            // With a proactor of one's own it is everywhere.
+            // With a custom proactor it works on every system.
             let scripted = try ProactorEventLoop(proactor: ScriptedProactor(clock: VirtualClock()))
             setEventLoop(scripted)
             let current = try getEventLoop()
@@ -199,7 +199,7 @@ struct SpecificationTests {
                     #expect(ofCallback === loop)
                     ofCallback = nil
                     #expect(policy.calls == [])
-                    // The policy's own method tells what was set, and does not look at what runs.
+                    // The policy's own method returns what was set, and ignores the running loop.
                     #expect(code { _ = try policy.getEventLoop() } == .noCurrentLoop)
                 }
             }
@@ -327,7 +327,7 @@ struct SpecificationTests {
     }
 }
 
-/// Does `body` on a thread of its own while `policy` is the process's.
+/// Calls `body` on a separate thread while `policy` is the process's policy.
 private func withPolicy(_ policy: any EventLoopPolicy, _ body: sending @escaping () throws -> Void) async throws {
     try await withLoopThread { _ in
         setEventLoopPolicy(policy)
@@ -336,7 +336,7 @@ private func withPolicy(_ policy: any EventLoopPolicy, _ body: sending @escaping
     }
 }
 
-/// The default policy, and what it was asked. For one thread.
+/// The default policy, which records its calls. For one thread.
 private final class RecordingPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
     nonisolated(unsafe) private(set) var calls: [String] = []
 
@@ -357,7 +357,7 @@ private final class RecordingPolicy: DefaultEventLoopPolicy, @unchecked Sendable
     }
 }
 
-/// A policy of another idea of context.
+/// A policy with another kind of context.
 private final class OneLoopForAll: EventLoopPolicy {
     private let lock = NSLock()
     private nonisolated(unsafe) var loop: EventLoop?
@@ -374,7 +374,7 @@ private final class OneLoopForAll: EventLoopPolicy {
     func newEventLoop() throws -> EventLoop { try LoopKind.auto.makeLoop() }
 }
 
-/// The two ends of a new one. Its function is in a header that is not imported.
+/// Opens a pseudo terminal. The function for it is in a header that is not imported.
 private func pseudoTerminal() throws -> (master: FileDescriptor, terminal: FileDescriptor) {
     typealias Open =
         @convention(c) (
@@ -387,12 +387,12 @@ private func pseudoTerminal() throws -> (master: FileDescriptor, terminal: FileD
     return (FileDescriptor(rawValue: ends.0), FileDescriptor(rawValue: ends.1))
 }
 
-/// A copy of this process, which ends with status 0 if `body` says so. It has this thread only, so `body` must need no
-/// lock that another one may hold, and no memory. Swift's own name for the call is unavailable.
+/// Forks this process. The copy ends with status 0 if `body` returns true. It has only this thread, so `body` must need
+/// no lock that another thread may hold, and no memory. Swift's own name for the call is unavailable.
 private func forkedChild(_ body: () -> Bool) -> pid_t {
     typealias Fork = @convention(c) () -> pid_t
     let fork = unsafeBitCast(dlsym(nil, "fork"), to: Fork.self)
-    // Once before, so that the child need not look anything up: another thread may hold the runtime's locks.
+    // Called once before, so that the child need not look up anything: another thread may hold the runtime's locks.
     _ = body()
     let child = fork()
     if child == 0 { _exit(body() ? 0 : 1) }

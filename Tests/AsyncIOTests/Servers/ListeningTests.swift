@@ -4,7 +4,7 @@ import Testing
 
 @testable import AsyncIO
 
-/// Which sockets a server opens.
+/// The sockets that a server opens.
 struct ListeningTests {
     // covers: 169
     @Test(arguments: LoopKind.available)
@@ -86,7 +86,7 @@ struct ListeningTests {
         }
     }
 
-    /// A family that the system lacks is passed over; a server that listens on nothing is none.
+    /// A family that the system lacks is skipped. A server that listens on nothing is an error.
     // covers: 169, 170
     @Test(arguments: LoopKind.available)
     func serverWithoutAnyAddressIsAnError(kind: LoopKind) async throws {
@@ -162,7 +162,7 @@ struct ListeningTests {
         }
     }
 
-    /// As a system answers that does not know the option.
+    /// What a system returns that does not know the option.
     // covers: 172
     @Test func unsupportedPortSharingIsRejected() async throws {
         try await withLoop(makeLoop: VirtualLoop.init) { loop in
@@ -179,7 +179,7 @@ struct ListeningTests {
         #expect(options.connectionOptions == [.noDelay: 1])
     }
 
-    /// It has no way to connect and to accept yet.
+    /// A completion loop cannot connect and accept yet.
     @Test func completionLoopRejectsServersWithAMessage() async throws {
         try await withScriptedNetwork(.completion) { network in
             let loop = network.loop

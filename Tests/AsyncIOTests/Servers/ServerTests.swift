@@ -24,8 +24,8 @@ struct ServerTests {
             server.close()
             server.close()
             #expect(!server.isServing)
-            // The open one keeps the port from others. A child that another test is starting may have a duplicate of
-            // the listener, for a moment.
+            // The open connection keeps the port in use. A child process that another test is starting may have a
+            // duplicate of the listener for a moment.
             var refusal: ConnectError?
             while refusal == nil {
                 do {
@@ -35,7 +35,7 @@ struct ServerTests {
                 }
             }
             #expect(refusal?.attempts.map(\.errno) == [.connectionRefused])
-            // The open connection goes on.
+            // The open connection continues.
             try await writer.write("b")
             #expect(try await reader.readExactly(1) == [98])
             #expect(!hasEnded)
@@ -52,7 +52,8 @@ struct ServerTests {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
             options.reuseAddress = false
-            // A neighbour may be faster, or a child that another test is starting have a duplicate: not each time.
+            // Not in each round: another test may be faster, or a child process that it is starting may have a
+            // duplicate.
             for round in 1...100 {
                 let first = try await loop.createServer(host: "127.0.0.1", port: 0, options: options) { EchoProtocol() }
                 first.close()
@@ -187,7 +188,7 @@ struct ServerTests {
                 if let answer {
                     #expect(try await reader.readToEnd() == Array(answer.utf8))
                 } else {
-                    // Half an answer is not taken for a whole one.
+                    // The client does not take half a response for a whole one.
                     let error = await #expect(throws: IOError.self) { try await reader.readToEnd() }
                     #expect(error?.errno == .connectionReset)
                 }
@@ -197,7 +198,7 @@ struct ServerTests {
         }
     }
 
-    /// That clients break off is every server's day: nothing is reported.
+    /// Clients that reset are normal for a server, so nothing is reported.
     @Test(arguments: LoopKind.available, [false, true])
     func clientThatResetsIsNotReported(kind: LoopKind, writes: Bool) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 0)) { loop in
@@ -219,7 +220,7 @@ struct ServerTests {
         }
     }
 
-    /// A server that is never closed ends with its loop, and does not keep it alive.
+    /// A server that is never closed ends with its loop, and does not retain it.
     // covers: 35, 36
     @Test(arguments: LoopKind.available)
     func closingTheLoopClosesItsServers(kind: LoopKind) async throws {
@@ -230,7 +231,7 @@ struct ServerTests {
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             try await writer.write("x")
             _ = try await reader.readExactly(1)
-            // The two ends, the listener, and what keeps the port.
+            // Both sides, the listener, and the socket that keeps the port.
             #expect(try openSockets(at: server.address) == 4)
             return server.address
         }

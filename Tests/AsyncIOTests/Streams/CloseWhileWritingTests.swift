@@ -3,9 +3,9 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// What becomes of a write when somebody else ends the connection in the middle of it.
+/// A write while another task, or the program's end, closes its connection.
 struct CloseWhileWritingTests {
-    /// More than a completion driver takes over from the writer.
+    /// More bytes than a completion driver takes from the writer at once.
     private static let message = pattern(300_000)
 
     // covers: 132, 141, 307
@@ -20,7 +20,7 @@ struct CloseWhileWritingTests {
             writer.close()
             writer.close()
             #expect(writer.isClosing)
-            // Nobody else is waited for, and nobody pushes in.
+            // Other operations are not waited for, and no later write overtakes.
             #expect(await asyncCode { _ = try await reading.value } == .closed)
             let refused = network.loop.createTask { try await writer.write("refused") }
             for task in [next, refused] {
@@ -95,7 +95,7 @@ struct CloseWhileWritingTests {
         }
     }
 
-    /// The end comes when both are through: what was sent, and the time.
+    /// The connection ends when both have ended: the write and the time limit.
     // covers: F12
     @Test(arguments: ScriptedBackend.allCases, [false, true])
     func lingeringCloseLetsTheCurrentWriteFinish(backend: ScriptedBackend, isInTime: Bool) async throws {
@@ -131,7 +131,7 @@ struct CloseWhileWritingTests {
             nonisolated(unsafe) var failure: (any Error)?
             // SAFETY: used on the loop only.
             nonisolated(unsafe) let sent = writer
-            // Not by `createTask`: the loop could not be closed.
+            // Not with `createTask`, because the loop could not be closed.
             Task.detached(executorPreference: network.loop) {
                 do { try await sent.write(Self.message) } catch { failure = error }
             }
@@ -172,7 +172,7 @@ struct CloseWhileWritingTests {
         }
     }
 
-    /// Ctrl-C of the first program in the README.
+    /// What the first program of the README does on Ctrl-C.
     // covers: 141, 309
     @Test(arguments: LoopKind.available)
     func clientsOfAClosingServerGetTheWholeMessage(kind: LoopKind) async throws {
@@ -217,9 +217,9 @@ struct CloseWhileWritingTests {
         }
     }
 
-    /// A connection to a server with a task that writes `much`, and waits for the client, which has read nothing.
+    /// Connects to a server whose task writes `much`, and waits for the client, which has read nothing.
     ///
-    /// - Parameter endsWriting: Whether the connection's handler ends the writing direction meanwhile.
+    /// - Parameter endsWriting: Whether the handler of the connection shuts down the write side meanwhile.
     private func serveMuch(
         _ loop: EventLoop, endsWriting: Bool = false
     ) async throws -> (Server, Task<Void, any Error>, StreamReader, StreamWriter) {
@@ -239,7 +239,7 @@ struct CloseWhileWritingTests {
         return (server, writing!, reader, writer)
     }
 
-    /// A task writes, and waits for a peer that takes a part.
+    /// Starts a task that writes and waits for a peer that reads only a part.
     private func writeToASlowPeer(
         _ network: ScriptedNetwork
     ) async throws -> (StreamReader, StreamWriter, ScriptedPeer, Task<Void, any Error>) {
@@ -253,5 +253,5 @@ struct CloseWhileWritingTests {
     }
 }
 
-/// More than small buffers of the kernel's take for a peer that does not read.
+/// More bytes than small buffers of the kernel accept for a peer that does not read.
 private let much = pattern(4 << 20)

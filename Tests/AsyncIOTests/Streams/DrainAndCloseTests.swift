@@ -3,7 +3,7 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// What a writer can wait for.
+/// The operations that wait for a writer.
 struct DrainAndCloseTests {
     // covers: 307
     @Test(arguments: ScriptedBackend.allCases)
@@ -32,7 +32,7 @@ struct DrainAndCloseTests {
             peer.unblocksWrites()
             for task in tasks { try await task.value }
             #expect(peer.written == much + Array("end".utf8))
-            // A write behind a drain has its turn too.
+            // A write after a drain is scheduled too.
             try await writer.write(contentsOf: [Array("a".utf8), [], Array("bc".utf8)])
             try await writer.drain()
             #expect(peer.written.suffix(3) == Array("abc".utf8)[...])
@@ -55,7 +55,7 @@ struct DrainAndCloseTests {
                 let error = await #expect(throws: IOError.self) { try await task.value }
                 #expect(error?.errno == .connectionReset)
             }
-            // A loop of writes that never waits would not hear of it in asyncio.
+            // In asyncio, writes in a loop without a wait would not see this error.
             await #expect(throws: IOError.self) { try await writer.drain() }
         }
     }
@@ -154,7 +154,7 @@ struct DrainAndCloseTests {
             }
             #expect(peer.wasClosed)
 
-            // What this program ends is no loss.
+            // A connection that this program ends is not lost.
             for end in [StreamWriter.abort, StreamWriter.reset] {
                 let (_, ended, itsPeer) = try network.openStreams()
                 await network.idle()

@@ -3,7 +3,7 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// The ways to a client's streams.
+/// The functions that return the streams of a client.
 struct OpenConnectionTests {
     // covers: 161
     @Test(arguments: LoopKind.available)
@@ -34,7 +34,7 @@ struct OpenConnectionTests {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             let (reader, writer) = try await loop.openConnection(socket: near)
-            // It is left alone, and goes on.
+            // The connection is not affected.
             #expect(await asyncCode { _ = try await loop.openConnection(socket: near) } == .descriptorInUse)
             let answer = try await loop.withConnection(socket: far) { itsReader, itsWriter in
                 try await writer.write("question\n")
@@ -48,7 +48,7 @@ struct OpenConnectionTests {
         }
     }
 
-    /// Any task may give one, also where the loop is no more.
+    /// Any task may pass a socket, also when the loop is closed.
     // covers: 162, 163
     @Test(arguments: LoopKind.available)
     func socketOfAnotherThreadBecomesStreams(kind: LoopKind) async throws {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import AsyncIO
 
-/// Chunks: bytes in memory that the loop lends.
+/// Chunks: received bytes in memory that the loop lends.
 struct ReadChunkTests {
     @Test(arguments: ScriptedBackend.allCases, [false, true])
     func readChunkReturnsReceivedBytesAndThenAlwaysNil(backend: ScriptedBackend, mustWait: Bool) async throws {
@@ -59,7 +59,8 @@ struct ReadChunkTests {
             let (reader, writer, peer) = try network.openStreams()
             let reading = network.loop.createTask { try await reader.nextChunk() }
             await network.idle()
-            // On readiness a read that is known to find nothing takes no buffer at all; else it is back by now.
+            // On readiness, a read that is known to find nothing takes no buffer; on completion, it has returned the
+            // buffer by now.
             #expect(pool.retainedCounts == [backend == .readiness ? 0 : 1, 0, 0])
             peer.sends("x")
             #expect(try await reading.value == [UInt8(ascii: "x")])
@@ -98,7 +99,7 @@ struct ReadChunkTests {
 
     @Test(arguments: LoopKind.available)
     func chunkOutlivesItsConnectionAndItsLoop(kind: LoopKind) async throws {
-        // A thread of its own, for a loop of the test's own.
+        // A separate thread, for a loop of the test itself.
         try await withLoopThread(kind) { _ in
             weak var pool: ChunkPool?
             nonisolated(unsafe) let carrier = ChunkCarrier()
@@ -212,7 +213,7 @@ struct ReadChunkTests {
 }
 
 extension Socket {
-    /// Few bytes, which the socket's buffer has room for.
+    /// Sends a few bytes, for which the socket's buffer has room.
     fileprivate func sendText(_ text: String) {
         let sent = Array(text.utf8).withUnsafeBytes { send($0) }
         guard case .bytes(text.utf8.count) = sent else { preconditionFailure("the socket takes nothing") }

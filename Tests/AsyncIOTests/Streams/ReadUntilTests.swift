@@ -3,7 +3,7 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// Reading up to something: a separator, the end.
+/// Reading up to a separator, and up to EOF.
 struct ReadUntilTests {
     // covers: 300
     @Test(arguments: ScriptedBackend.allCases, [1, 2, 3, 5, 100])
@@ -21,7 +21,7 @@ struct ReadUntilTests {
             #expect(try await reader.readUntil("\r\n\r\n") == Array("head\r\n\r\n".utf8))
             #expect(try await reader.readUntil("\r\n\r\n") == Array("\r\r\n\r\n".utf8))
             #expect(try await reader.read(upTo: 1) == Array("b".utf8))
-            // The one that ends first, however long.
+            // The separator that ends first, however long it is.
             #expect(try await reader.readUntil(anyOf: [Array(";".utf8), Array("dy;".utf8)]) == Array("ody;".utf8))
             #expect(try await reader.readUntil(anyOf: [[UInt8(ascii: ";")], [UInt8(ascii: ",")]]) == Array("a,".utf8))
             #expect(try await reader.readUntil([UInt8(ascii: ";")]) == Array("b;".utf8))
@@ -46,7 +46,7 @@ struct ReadUntilTests {
             #expect(try await reader.readUntil("\r\n") == Array("12345\r\n".utf8))
             var long: [UInt8] = []
             for _ in 0..<2 {
-                // Again and again, without taking anything.
+                // Repeatedly, without taking anything.
                 for _ in 0..<2 {
                     let error = await #expect(throws: LimitOverrunError.self) { try await reader.readUntil("\r\n") }
                     #expect(error?.consumedBytes == 6)
@@ -184,7 +184,7 @@ struct ReadUntilTests {
                     let later = await #expect(throws: IOError.self) { try await operation(reader) }
                     #expect(later?.errno == .connectionReset)
                 }
-                // It has not been lost with the connection.
+                // The bytes are not lost with the connection.
                 #expect(try await reader.read(upTo: 5) == Array("ab".utf8))
                 await #expect(throws: IOError.self) { try await reader.read(upTo: 5) }
             }
@@ -223,7 +223,7 @@ struct ReadUntilTests {
         }
     }
 
-    /// What nobody asks for stays with the kernel, and so with the peer.
+    /// Bytes that no task reads stay in the kernel, and so hold back the peer.
     // covers: 304
     @Test(arguments: ScriptedBackend.allCases)
     func nothingIsReceivedWhileNoTaskReads(backend: ScriptedBackend) async throws {

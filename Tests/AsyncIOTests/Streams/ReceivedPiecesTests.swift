@@ -25,7 +25,7 @@ struct ReceivedPiecesTests {
             #expect(pieces.count == model.count)
         }
         #expect(pieces.joined() == model)
-        // The pieces have grown with what came.
+        // The pieces have grown with the received bytes.
         #expect(lentBytes > 100)
     }
 

@@ -3,7 +3,7 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// What a server of streams listens on. How it serves: `ServerTests`.
+/// What a server of streams listens on. `ServerTests` tests how it serves.
 struct StartServerTests {
     // covers: 169
     @Test(arguments: LoopKind.available)

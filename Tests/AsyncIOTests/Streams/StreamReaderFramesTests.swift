@@ -2,7 +2,7 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// Frames read and written by tasks: the same on readiness and on completion.
+/// Frames that tasks read and write, with the same tests on readiness and on completion.
 struct StreamReaderFramesTests {
     @Test(arguments: ScriptedBackend.allCases, [1, 5, 100_000])
     func framesAreReadFromAnyPieces(backend: ScriptedBackend, step: Int) async throws {
@@ -67,7 +67,7 @@ struct StreamReaderFramesTests {
             #expect(await asyncCode { _ = try await reader.readFrame() } == .limitExceeded)
             #expect(await asyncCode { _ = try await reader.readFrame(limitBytes: -1) } == .invalidArgument)
             #expect(try await reader.readFrame(limitBytes: 11)?.count == 11)
-            // Gigabytes that are only announced cost nothing.
+            // Gigabytes that are only announced allocate nothing.
             peer.sends([0xFF, 0xFF, 0xFF, 0xFF])
             #expect(await asyncCode { _ = try await reader.readFrame() } == .limitExceeded)
             writer.close()

@@ -3,7 +3,7 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// Reading by a task: the same on readiness and on completion.
+/// Reading in a task, with the same tests on readiness and on completion.
 struct StreamReaderTests {
     // covers: 300, 301
     @Test(arguments: ScriptedBackend.allCases)
@@ -45,12 +45,12 @@ struct StreamReaderTests {
                 #expect(try await reading.value == 3)
                 #expect(String(decoding: memory, as: UTF8.self) == (shape == .output ? "abcd.." : "bcd..."))
             }
-            // What was looked ahead comes first, and no memory takes nothing.
+            // The look-ahead is read first, and reading into no memory takes nothing.
             peer.sends("line\nrest")
             #expect(try await reader.readLine() == "line")
             let oneByte = UnsafeMutableRawBufferPointer(rebasing: memory[..<1])
             for shape in Shape.allCases {
-                // That is full already.
+                // That memory is already full.
                 #expect(try await shape.read(reader, oneByte) == (shape == .output ? 0 : 1))
             }
             let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
@@ -153,7 +153,7 @@ struct StreamReaderTests {
             let error = await #expect(throws: EventLoopError.self) { try await reader.readLine() }
             #expect(error?.code == .limitExceeded)
             peer.sends("ok\n")
-            // What was read of the long line is gone; what follows is intact.
+            // The part of the long line that was read is discarded; the following lines are intact.
             var lines: [String] = []
             while lines.last != "ok" { lines.append(try await reader.readLine() ?? "ok") }
             #expect(lines.suffix(2) == ["1", "ok"])
@@ -183,7 +183,7 @@ struct StreamReaderTests {
             #expect(try await reader.read(upTo: .max) == Array("abc".utf8))
             peer.sends("de")
             peer.ends()
-            // As announced by a peer.
+            // A size that a peer announces.
             let error = await #expect(throws: IncompleteReadError.self) { try await reader.readExactly(.max) }
             #expect(error?.partial == Array("de".utf8))
             writer.close()

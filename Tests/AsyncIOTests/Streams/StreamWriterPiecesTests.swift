@@ -3,11 +3,11 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// Several pieces as one write: the same on readiness and on completion.
+/// Several pieces as one write, with the same tests on readiness and on completion.
 struct StreamWriterPiecesTests {
     private static let head = Array("HTTP/1.1 200 OK\r\n\r\n".utf8)
     private static let body = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
-    /// More pieces than one system call takes, many of them empty.
+    /// More pieces than one system call accepts, many of them empty.
     private static let manyPieces = (0..<3_000).map { index in
         [UInt8](repeating: UInt8(truncatingIfNeeded: index), count: index % 3 == 0 ? 0 : index % 251)
     }
@@ -78,7 +78,7 @@ struct StreamWriterPiecesTests {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
-            // The first part is taken, and then nothing.
+            // The peer accepts the first part, and then nothing.
             peer.takes(atMost: 70_000)
             let writing = network.loop.createTask {
                 try await writer.write(contentsOf: [Self.head, Self.body, Self.body])

@@ -3,9 +3,9 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// Writing by a task: the same on readiness and on completion.
+/// Writing in a task, with the same tests on readiness and on completion.
 struct StreamWriterTests {
-    /// More than a completion driver takes over from the writer.
+    /// More bytes than a completion driver takes from the writer at once.
     private static let much = [UInt8](repeating: 9, count: 300_000)
 
     // covers: 307
@@ -47,7 +47,7 @@ struct StreamWriterTests {
             peer.resets()
             let error = await #expect(throws: IOError.self) { try await writing.value }
             #expect(error?.errno == .connectionReset)
-            // On completion, what the driver had taken over counts too.
+            // On completion, bytes that the driver had submitted count too.
             #expect(writer.bytesWritten >= peer.written.count && writer.bytesWritten < Self.much.count)
             let written = writer.bytesWritten
             await network.idle()
@@ -221,7 +221,7 @@ struct StreamWriterTests {
         }
     }
 
-    /// A task writes, and waits for a peer that takes nothing yet.
+    /// Starts a task that writes and waits for a peer that accepts nothing yet.
     private func writeToASlowPeer(
         _ network: ScriptedNetwork
     ) async throws -> (StreamReader, StreamWriter, ScriptedPeer, Task<Void, any Error>) {

@@ -5,15 +5,15 @@ import Synchronization
 import SystemPackage
 import Testing
 
-/// A cancellation against what it cancels: whoever comes first, no byte is lost and nobody hangs.
+/// A cancellation races with what it cancels. Whichever comes first, no byte is lost and no task hangs.
 struct CancellationTests {
-    /// How the task that waits was made.
+    /// How the waiting task was created.
     enum Kind: CaseIterable {
-        /// By `createTask`: one handler for the whole task.
+        /// With `createTask`: one handler for the whole task.
         case recorded
-        /// By `Task(executorPreference:)`: one handler per wait.
+        /// With `Task(executorPreference:)`: one handler per wait.
         case preferring
-        /// By `Task.detached`: it runs on the pool and hops to the loop, at its own pace.
+        /// With `Task.detached`: it runs on the pool and hops to the loop at any moment.
         case detached
 
         static let onTheLoop = [recorded, preferring]
@@ -36,11 +36,11 @@ struct CancellationTests {
     /// When the cancellation comes.
     enum Moment: CaseIterable {
         case beforeTheTaskBegins
-        /// In the tick in which the byte is sent, when the task waits already.
+        /// In the iteration in which the byte is sent, when the task already waits.
         case withTheByte
-        /// After the tick in which the byte came.
+        /// After the iteration in which the byte arrived.
         case after
-        /// Whenever the other thread gets to it.
+        /// Whenever the other thread is scheduled.
         case fromAnotherThread
     }
 
@@ -63,7 +63,7 @@ struct CancellationTests {
                 for round in 0..<count {
                     for wait in waits {
                         let task = kind.start(on: loop, wait)
-                        // Some are cancelled before they wait.
+                        // Some tasks are cancelled before they wait.
                         if round % 3 > 0 { await loop.yield() }
                         canceller.cancel(task)
                         await #expect(throws: CancellationError.self) { try await task.value }
@@ -108,7 +108,7 @@ struct CancellationTests {
                     }
                     do { received += try await task.value } catch is CancellationError { cancelled += 1 }
                 }
-                // The stream is as good as before.
+                // The stream is still usable.
                 while received.count < count { received += try await reader.read(upTo: 4096) }
                 return (received, cancelled)
             }
@@ -187,7 +187,7 @@ struct CancellationTests {
                     let task = kind.start(on: loop) { try await reader.readExactly(6) }
                     await loop.yield()
                     try await writer.write("abc")
-                    // The bytes have come, and three are missing.
+                    // Some bytes have arrived, and three are missing.
                     for _ in 0..<5 { await loop.yield() }
                     task.cancel()
                     await #expect(throws: CancellationError.self) { try await task.value }
@@ -211,7 +211,7 @@ struct CancellationTests {
                 await #expect(throws: CancellationError.self) { try await task.value }
                 let written = writer.bytesWritten
                 #expect(written > 0 && written < bytes.count)
-                // They, and nothing else, arrive, and no clean EOF.
+                // These bytes arrive and nothing else, and no EOF.
                 #expect(await asyncCode { try await writer.writeEOF() } == .incompleteWrite)
                 var received = 0
                 while received < written { received += try await reader.read(upTo: 1_000_000).count }
@@ -222,14 +222,14 @@ struct CancellationTests {
     }
 }
 
-/// Another thread that cancels tasks, each as soon as it can.
+/// A thread that cancels tasks, each as soon as it can.
 private final class Canceller: Sendable {
     private final class Order: Sendable {
         let cancel: @Sendable () -> Void
         init(_ cancel: @escaping @Sendable () -> Void) { self.cancel = cancel }
     }
 
-    /// The newest order, retained. An atomic, since the thread sanitizer does not understand `Mutex`.
+    /// The newest request, retained. It is an atomic because the thread sanitizer does not understand `Mutex`.
     private let order = Atomic<UInt>(0)
     private let isOver = Atomic<Bool>(false)
     private let work = DispatchSemaphore(value: 0)

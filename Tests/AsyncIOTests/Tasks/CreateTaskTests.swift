@@ -203,7 +203,7 @@ struct CreateTaskTests {
                 throw Failure()
             }
             loop.createBackgroundTask(eagerStart: true) { throw Failure() }
-            // Neither a cancellation nor an end without an error is one.
+            // Neither a cancellation nor an end without an error is reported.
             loop.createBackgroundTask { throw CancellationError() }
             loop.createBackgroundTask { await loop.yield() }
             #expect(loop.taskCount == before + 3)
@@ -212,13 +212,13 @@ struct CreateTaskTests {
             #expect(reports.map(\.task) == [nil, "worker"])
             #expect(reports.allSatisfy { $0.message == "Task exception was never retrieved" && $0.error is Failure })
             #expect(reports.allSatisfy { $0.origin?.fileID.description == #fileID })
-            // An error that somebody awaits is theirs.
+            // The error of an awaited task belongs to the code that awaits it.
             let task = loop.createTask { throw Failure() }
             await #expect(throws: Failure.self) { try await task.value }
         }
     }
 
-    /// The loop keeps its tasks, so none can get lost; a loop that would be closed over them says so.
+    /// The loop retains its tasks, so none can get lost. Closing a loop with unfinished tasks is an error.
     // covers: 67
     @Test(arguments: LoopKind.available)
     func discardedTaskContinuesAndCloseReportsIt(kind: LoopKind) async throws {
@@ -259,7 +259,7 @@ struct CreateTaskTests {
         }
     }
 
-    /// Swift counts no cancellations: a task that was cancelled stays so, and each wait says it again.
+    /// Swift does not count cancellations: a cancelled task stays cancelled, and each of its waits throws again.
     // covers: 74
     @Test(arguments: LoopKind.available)
     func cancelledTaskStaysCancelledAndCancellingAgainHasNoEffect(kind: LoopKind) async throws {
@@ -269,7 +269,7 @@ struct CreateTaskTests {
                 for _ in 0..<3 {
                     do { try await loop.sleep(for: .seconds(3600)) } catch is CancellationError { caught += 1 }
                 }
-                // What it cleans up with may not wait here; a task of its own may.
+                // The clean-up cannot wait in this task, but in a new one.
                 try await loop.createTask { try await loop.sleep(for: .nanoseconds(1)) }.value
                 return Task.isCancelled
             }

@@ -36,7 +36,7 @@ struct CreateTaskThreadsafeTests {
             OtherThread { tasks[0].cancel() }.join()
             await #expect(throws: CancellationError.self) { try await tasks[0].value }
             #expect(loop.taskCount == before + 1)
-            // By the loop, whose own test task would be cancelled too.
+            // Cancelled on the loop, whose own test task would be cancelled too.
             tasks[1].cancel()
             await #expect(throws: CancellationError.self) { try await tasks[1].value }
             #expect(loop.taskCount == before)
@@ -118,7 +118,7 @@ struct CreateTaskThreadsafeTests {
             }
         }
         #expect(ended.value == made.value)
-        // The last ones may be on their way out on another thread.
+        // The last objects may be released later, on another thread.
         for _ in 0..<5_000 where released.value < made.value { usleep(1_000) }
         #expect(released.value == made.value)
     }
@@ -134,7 +134,7 @@ struct CreateTaskThreadsafeTests {
                 loop.callSoon { (captured, current) = (name, Local.name) }
                 await loop.yield()
                 #expect(captured == "outer")
-                // A callback is nobody's task.
+                // A callback does not run in a task.
                 #expect(current == "none")
                 return posted
             }

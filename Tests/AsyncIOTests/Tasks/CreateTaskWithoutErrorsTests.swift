@@ -24,7 +24,7 @@ struct CreateTaskWithoutErrorsTests {
                 return 3
             }
             #expect(await [queued.value, eager.value, posted.value] == [1, 2, 3])
-            // One that may throw is another type.
+            // A body that may throw gives another type.
             let failing: Task<Int, any Error> = loop.createTask { throw Failure() }
             await #expect(throws: Failure.self) { try await failing.value }
         }
@@ -94,7 +94,7 @@ struct CreateTaskWithoutErrorsTests {
                         throw Failure()
                     }
                 },
-                // Reported neither: it did not fail.
+                // Not reported, because it did not fail.
                 { _, _, _ in {} },
             ]
             for factory in factories {

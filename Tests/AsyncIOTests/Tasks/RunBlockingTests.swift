@@ -2,7 +2,7 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// A thread that has no loop waits for what runs on one.
+/// A thread without a loop waits for a task of a loop.
 struct RunBlockingTests {
     private struct Failure: Error {}
 
@@ -39,7 +39,7 @@ struct RunBlockingTests {
                 }
                 #expect(error == .timedOut)
             }
-            // All have begun before this one, and are cancelled.
+            // All tasks have begun before this one, and are cancelled.
             let all = try loop.runBlocking {
                 while loop.taskCount > 2 { await loop.yield() }
                 isEnded.finish()
@@ -112,7 +112,7 @@ struct RunBlockingTests {
                 let loop = try kind.makeLoop()
                 nonisolated(unsafe) var outcome: EventLoopError.Code?
                 let thread = OtherThread { outcome = code { try loop.runBlocking {} } }
-                // It may come before or after.
+                // This may come before or after the call.
                 try loop.close()
                 thread.join()
                 #expect(outcome == .closed)
@@ -120,7 +120,7 @@ struct RunBlockingTests {
         }
     }
 
-    /// Runs a loop on a thread of the test's, and `body` on another one.
+    /// Runs a loop on one thread, and `body` on another one.
     private func withRunningLoop(
         _ kind: LoopKind, _ body: @escaping @Sendable (EventLoop) throws -> Void
     ) async throws {

@@ -37,7 +37,7 @@ struct SleepTests {
         }
     }
 
-    /// As in asyncio: not two ticks, as a timer would take.
+    /// As in asyncio, and not two iterations, as with a timer.
     @Test(arguments: LoopKind.available)
     func sleepOfZeroOrLessIsOneIteration(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in

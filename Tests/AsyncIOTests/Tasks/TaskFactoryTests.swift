@@ -32,7 +32,7 @@ struct TaskFactoryTests {
             let eager = loop.createTask(name: "two", eagerStart: true) { throw Failure() }
             #expect(notes.suffix(3) == ["made two created", "begins true", "ends two"])
             await #expect(throws: Failure.self) { try await eager.value }
-            // From another thread too, and for the library's own.
+            // Also for tasks of other threads, and for the library's own tasks.
             let posted = try OtherThread.run { loop.createTaskThreadsafe(name: "three") { loop.isOnLoop } }
             let wasOnLoop = await posted.value
             #expect(wasOnLoop)
@@ -64,7 +64,7 @@ struct TaskFactoryTests {
             #expect(loop.taskCount == before)
             await #expect(throws: Failure.self) { try await task.value }
 
-            // Nobody would hear of this one.
+            // No error of this task would be seen.
             loop.createBackgroundTask { Issue.record("it was started") }
             #expect(loop.statistics.unhandledErrors == 1)
 

@@ -26,7 +26,7 @@ struct TimeoutTests {
 
     @Test func errorNamesTheLimitAndTheCallSite() async throws {
         try await withVirtualLoop { loop in
-            // Within an expectation all lines are that of its beginning.
+            // Within an expectation, all lines are the line where it begins.
             let line: UInt = #line + 1
             let limited = await #expect(throws: EventLoopError.self) {
                 try await withTimeout(.milliseconds(200)) { try await loop.sleep(for: .seconds(1)) }
@@ -107,7 +107,7 @@ struct TimeoutTests {
             task.cancel()
             await #expect(throws: CancellationError.self) { try await task.value }
             #expect(sawCancellation == [true, true])
-            // The body, the inner limit, the outer one, and who awaits the task.
+            // One iteration each for the body, the inner limit, the outer limit, and the code that awaits the task.
             #expect(loop.statistics.ticks == ticks + 4)
             #expect(loop.statistics.callbacks == 0)
         }
@@ -149,7 +149,7 @@ struct TimeoutTests {
         }
     }
 
-    /// Not only waits of the loop end.
+    /// Waits outside of the loop end too.
     // covers: 77
     @Test(arguments: LoopKind.available)
     func bodySeesItsCancellationInWaitsOutsideOfTheLoop(kind: LoopKind) async throws {
@@ -168,7 +168,7 @@ struct TimeoutTests {
         struct Failure: Error {}
         try await withLoop(kind, patiently) { loop in
             await #expect(throws: Failure.self) { try await withTimeout(.seconds(5)) { throw Failure() } }
-            // Also one that comes instead of the cancellation.
+            // Also an error that comes instead of the cancellation.
             await #expect(throws: Failure.self) {
                 try await withTimeout(.microseconds(1)) {
                     try? await loop.sleep(for: .seconds(3600))
@@ -184,7 +184,7 @@ struct TimeoutTests {
         try await withVirtualLoop(kind) { loop in
             let value = try await withTimeout(.milliseconds(1)) {
                 try? await loop.sleep(for: .seconds(1))
-                // Its own time: the caller waits for the end of the body.
+                // The caller waits until the body has ended, however long that takes.
                 await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
                     loop.callLater(after: .milliseconds(10)) { continuation.resume() }
                 }
@@ -230,10 +230,10 @@ struct TimeoutTests {
                 #expect(value == "did not wait")
                 let error = await asyncCode { try await withTimeout(limit) { try await loop.sleep(for: .seconds(1)) } }
                 #expect(error == .timedOut)
-                // One that lasts a tick, too.
+                // A body that takes one iteration.
                 let single = await asyncCode { try await withTimeout(limit) { try await loop.sleep(for: .zero) } }
                 #expect(single == .timedOut)
-                // Its own error, before any suspension.
+                // A body that throws before any suspension.
                 await #expect(throws: CancellationError.self) {
                     try await withTimeout(limit) { throw CancellationError() }
                 }
@@ -290,7 +290,7 @@ struct TimeoutTests {
                             try await loop.sleep(for: .seconds(1))
                         }
                     } catch let error as EventLoopError where error.code == .timedOut {
-                        // Only if the inner one was due first: then the outer one ends this.
+                        // Reached only if the inner limit expired first; then the outer limit ends this sleep.
                         try await loop.sleep(for: .seconds(1))
                     }
                 }

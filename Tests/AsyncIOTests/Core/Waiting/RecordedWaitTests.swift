@@ -3,7 +3,7 @@ import Testing
 
 @testable import AsyncIO
 
-/// Waits that the record of a task keeps: those of streams.
+/// Waits of streams, which are stored in the record of the task.
 struct RecordedWaitTests {
     @Test(arguments: ScriptedBackend.allCases)
     func readingTaskIsListedAsWaiting(backend: ScriptedBackend) async throws {
@@ -37,7 +37,7 @@ struct RecordedWaitTests {
         }
     }
 
-    /// The second read waits in the same task: what ended the first one must not end it.
+    /// The second read waits in the same task. What ended the first read must not end it.
     @Test(arguments: ScriptedBackend.allCases)
     func taskMayWaitAgainAfterEachWait(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
@@ -62,7 +62,7 @@ struct RecordedWaitTests {
     func readInAnActorOfTheLoopContinuesInTheActor(backend: ScriptedBackend, isCancelled: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
-            // SAFETY: the actor lives on the loop.
+            // SAFETY: the actor runs on the loop.
             nonisolated(unsafe) let shared = reader
             let actor = ReadingActor(network.loop, shared)
             let reading = network.loop.createTask { try await actor.read() }

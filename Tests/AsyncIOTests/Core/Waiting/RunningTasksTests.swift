@@ -4,7 +4,7 @@ import Testing
 @testable import AsyncIO
 
 struct RunningTasksTests {
-    /// Identities that a small table has in few places, so that searches and removals meet others.
+    /// Identities that share few slots of a small table, so that searches and removals meet other entries.
     private func identities(_ count: Int) -> [TaskIdentity] {
         (1...count).map { TaskIdentity(address: UInt($0) << 16) }
     }
