@@ -225,7 +225,7 @@ package final class CompletionStreamDriver: StreamDriver {
 
     /// Lets go of the socket and the buffers when the kernel uses neither.
     private func releaseIfQuiet() {
-        guard isClosing, name != nil, !isReceiving && !isSending else { return }
+        guard isClosing, id != nil, !isReceiving && !isSending else { return }
         loop.unregister(self)
         closeSocketNow(loop)
     }
@@ -235,6 +235,6 @@ package final class CompletionStreamDriver: StreamDriver {
     package override func loopClosed() {
         super.loopClosed()
         closeSocket()
-        if name != nil, isReceiving || isSending { closeSocketNow(loop) }
+        if id != nil, isReceiving || isSending { closeSocketNow(loop) }
     }
 }

@@ -50,14 +50,14 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
 
     /// Begins an operation of `source`; at most one of each kind at a time.
     package final func submit(_ submission: Submission, kind: UInt8, of source: EventSource) throws(Errno) {
-        guard let name = source.name else { throw .invalidArgument }
-        try proactor.submit(submission, token: OperationToken.make(name, kind))
+        guard let id = source.id else { throw .invalidArgument }
+        try proactor.submit(submission, token: OperationToken.make(id, kind))
     }
 
     /// Asks for the end of an operation of `source`, which still completes.
     package final func cancel(kind: UInt8, of source: EventSource) {
-        guard let name = source.name else { return }
-        proactor.cancel(token: OperationToken.make(name, kind))
+        guard let id = source.id else { return }
+        proactor.cancel(token: OperationToken.make(id, kind))
     }
 
     package override func watchReadable(_ descriptor: FileDescriptor, _ source: EventSource) throws(Errno) {
@@ -93,7 +93,7 @@ package enum OperationToken {
     package static let receive: UInt8 = 1
     package static let send: UInt8 = 2
 
-    static func make(_ name: SlotName, _ kind: UInt8) -> UInt64 { name.bits << 3 | UInt64(kind) }
-    static func source(_ token: UInt64) -> SlotName { SlotName(bits: token >> 3) }
+    static func make(_ id: SlotID, _ kind: UInt8) -> UInt64 { id.bits << 3 | UInt64(kind) }
+    static func source(_ token: UInt64) -> SlotID { SlotID(bits: token >> 3) }
     static func kind(_ token: UInt64) -> UInt8 { UInt8(token & 7) }
 }

@@ -235,13 +235,13 @@ struct EventLoopCallbacksTests {
     @Test func cancelledDueTimerIsNoStaleEntryOfTheHeap() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             let due = LoopInstant(nanoseconds: 1_000_000)
-            func hasDeadEntries() -> Bool { loop.core.pointee.timers.hasDeadEntries }
+            func hasStaleEntries() -> Bool { loop.core.pointee.timers.hasStaleEntries }
             var second: TimerHandle?
             loop.callAt(due) {
                 // Both timers were queued, so neither is in the heap.
                 #expect(loop.core.pointee.timers.count == 2)
                 second?.cancel()
-                #expect(!hasDeadEntries())
+                #expect(!hasStaleEntries())
             }
             second = loop.callAt(due) { Issue.record("fired") }
             // A cancelled timer in the heap counts until the next iteration removes it.
@@ -249,13 +249,13 @@ struct EventLoopCallbacksTests {
             let last = loop.callLater(after: .milliseconds(3)) { Issue.record("fired") }
             loop.callAt(due) {
                 later.cancel()
-                #expect(hasDeadEntries())
+                #expect(hasStaleEntries())
                 // The last entry of the heap is removed at once.
                 last.cancel()
                 #expect(loop.core.pointee.timers.count == 1)
                 loop.callSoon {
                     #expect(loop.core.pointee.timers.count == 0)
-                    #expect(!hasDeadEntries())
+                    #expect(!hasStaleEntries())
                     loop.stop()
                 }
             }
