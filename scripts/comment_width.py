@@ -13,7 +13,10 @@ from pathlib import Path
 LIMIT = 120
 
 # Folders whose comments are being rewritten.
-LATER = re.compile(r"Sources/(AsyncIO|AsyncIOTesting|AsyncIOSystem|CAsyncIO|Proactors)/")
+LATER = re.compile(
+    r"Sources/(AsyncIO/(Bytes|Clients|Drivers|Loops|Scheduling|Servers|Signals|Sockets|Transports|Watching)/"
+    r"|AsyncIO/Core/(EventLoop|EventSource|LoopCore|StreamDriver)\.swift|AsyncIOTesting/Scripted"
+    r"|AsyncIOSystem/|CAsyncIO/|Proactors/)")
 
 COMMENT = re.compile(r"^(?P<indent> *)(?P<marker>//[/!]?)(?P<space> *)(?P<text>.*)$")
 # What begins a paragraph of its own, or is not prose.

@@ -20,11 +20,11 @@ extension EventLoop {
             // thread would run out of order.
             takeWholeInbox()
         }
-        if isClosed { return Handle(loop: self, name: deadName("callSoon")) }
-        let name = core.pointee.callbacks.insert(
+        if isClosed { return Handle(loop: self, id: staleID("callSoon")) }
+        let id = core.pointee.callbacks.insert(
             ScheduledCallback(body, site: CallSite(fileID: fileID, line: line), isTimer: false))
-        core.pointee.ready.push(LoopWord(.callback, name))
-        return Handle(loop: self, name: name)
+        core.pointee.ready.push(LoopWord(.callback, id))
+        return Handle(loop: self, id: id)
     }
 
     /// Schedules `body` on the loop's thread, and wakes the loop if it is waiting. asyncio: `call_soon_threadsafe`.
@@ -83,10 +83,10 @@ extension EventLoop {
         _ body: consuming @escaping () throws -> Void
     ) -> TimerHandle {
         requireOnLoop(function)
-        let name =
+        let id =
             isClosed
-            ? deadName(function) : schedule(ScheduledCallback(body, site: site, isTimer: true), at: deadline)
-        return TimerHandle(loop: self, name: name, deadline: deadline)
+            ? staleID(function) : schedule(ScheduledCallback(body, site: site, isTimer: true), at: deadline)
+        return TimerHandle(loop: self, id: id, deadline: deadline)
     }
 
     /// The current instant of the loop's clock. asyncio: `time()`.
@@ -99,36 +99,36 @@ extension EventLoop {
 
     /// - Parameter callback: A timer.
     @inline(__always)
-    final func schedule(_ callback: consuming ScheduledCallback, at deadline: LoopInstant) -> SlotName {
-        let name = core.pointee.callbacks.insert(callback)
-        core.pointee.timers.insert(deadline: deadline, name: name)
-        return name
+    final func schedule(_ callback: consuming ScheduledCallback, at deadline: LoopInstant) -> SlotID {
+        let id = core.pointee.callbacks.insert(callback)
+        core.pointee.timers.insert(deadline: deadline, id: id)
+        return id
     }
 
     /// - Returns: Whether the callback was pending.
     @discardableResult
-    final func cancelCallback(_ name: SlotName) -> Bool {
+    final func cancelCallback(_ id: SlotID) -> Bool {
         requireOnLoop("cancel")
         // The closure is released last, when the slab and the heap are consistent again.
-        guard core.pointee.callbacks.contains(name) else { return false }
-        let callback = core.pointee.callbacks.take(name)
+        guard core.pointee.callbacks.contains(id) else { return false }
+        let callback = core.pointee.callbacks.take(id)
         withExtendedLifetime(callback) {
-            guard callback.isTimer, !core.pointee.timers.removeIfLast(name) else { return }
+            guard callback.isTimer, !core.pointee.timers.removeIfLast(id) else { return }
             core.pointee.timers.cancelled { core.pointee.callbacks.contains($0) }
         }
         return true
     }
 
-    final func isPending(_ name: SlotName) -> Bool {
+    final func isPending(_ id: SlotID) -> Bool {
         requireOnLoop("isPending")
-        return core.pointee.callbacks.contains(name)
+        return core.pointee.callbacks.contains(id)
     }
 
     /// Returns a stale name, for the handle of a callback that a closed loop does not accept.
     @inline(never)
-    private final func deadName(_ function: StaticString) -> SlotName {
+    private final func staleID(_ function: StaticString) -> SlotID {
         reportUseAfterClose(function)
-        return SlotName(slot: .max, generation: 0)
+        return SlotID(slot: .max, generation: 0)
     }
 }
 

@@ -6,7 +6,7 @@ public import AsyncIOSystem
 /// once.
 public struct Handle: Sendable {
     package let loop: EventLoop
-    package let name: SlotName
+    package let id: SlotID
 
     /// Prevents the callback from running, and releases its closure at once.
     ///
@@ -14,7 +14,7 @@ public struct Handle: Sendable {
     /// - Thread: the loop's.
     @discardableResult
     public func cancel() -> Bool {
-        loop.cancelCallback(name)
+        loop.cancelCallback(id)
     }
 
     /// Whether the callback is still scheduled.
@@ -24,14 +24,14 @@ public struct Handle: Sendable {
     ///
     /// - Thread: the loop's.
     public var isPending: Bool {
-        loop.isPending(name)
+        loop.isPending(id)
     }
 }
 
 /// A handle of a callback that was scheduled for an instant. asyncio: `TimerHandle`.
 public struct TimerHandle: Sendable {
     package let loop: EventLoop
-    package let name: SlotName
+    package let id: SlotID
     /// The instant at which the callback is due. asyncio: `when()`.
     public let deadline: LoopInstant
 
@@ -41,26 +41,26 @@ public struct TimerHandle: Sendable {
     /// - Thread: the loop's.
     @discardableResult
     public func cancel() -> Bool {
-        loop.cancelCallback(name)
+        loop.cancelCallback(id)
     }
 
     /// Whether the callback is still scheduled.
     ///
     /// - Thread: the loop's.
     public var isPending: Bool {
-        loop.isPending(name)
+        loop.isPending(id)
     }
 }
 
 extension Handle: CustomStringConvertible {
     /// Such as `<Handle callback, pending, scheduled at App/main.swift:7>`.
-    public var description: String { "<Handle callback\(loop.describeCallback(name))>" }
+    public var description: String { "<Handle callback\(loop.describeCallback(id))>" }
 }
 
 extension TimerHandle: CustomStringConvertible {
     /// Such as `<TimerHandle in 1.500 s, pending, scheduled at App/main.swift:7>`.
     public var description: String {
-        "<TimerHandle \(deadline.remaining(on: loop))\(loop.describeCallback(name))>"
+        "<TimerHandle \(deadline.remaining(on: loop))\(loop.describeCallback(id))>"
     }
 }
 

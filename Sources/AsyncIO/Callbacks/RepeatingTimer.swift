@@ -15,7 +15,7 @@ public final class RepeatingTimer {
     /// `nil` when the timer is cancelled. The loop resets it when it discards its callbacks.
     private(set) unowned var loop: EventLoop?
     /// `nil` during a call.
-    private var name: SlotName?
+    private var id: SlotID?
 
     init(
         loop: EventLoop?, deadline: LoopInstant, interval: Duration, site: CallSite,
@@ -27,7 +27,7 @@ public final class RepeatingTimer {
         self.site = site
         guard let loop else { return }
         self.body = body
-        name = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
+        id = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
     }
 
     /// The instant at which the next call is due; during a call, the instant at which that call was due.
@@ -67,7 +67,7 @@ public final class RepeatingTimer {
         loop.requireOnLoop("RepeatingTimer.reschedule")
         unschedule(on: loop)
         nextDeadline = deadline
-        name = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
+        id = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
     }
 
     /// Moves the next call to one interval from now. A timer that is restarted within each interval is never called.
@@ -80,13 +80,13 @@ public final class RepeatingTimer {
 
     /// Calls the closure and schedules the next call.
     func fire() {
-        name = nil
+        id = nil
         guard let loop, let body else { return }
         loop.callReporting(site) { try body(self) }
         // The closure may have cancelled or rescheduled the timer.
-        guard isActive, name == nil else { return }
+        guard isActive, id == nil else { return }
         nextDeadline = Self.next(after: nextDeadline, interval: interval, now: loop.now)
-        name = loop.schedule(ScheduledCallback(self, site: site), at: nextDeadline)
+        id = loop.schedule(ScheduledCallback(self, site: site), at: nextDeadline)
     }
 
     /// Releases the closure after the loop has discarded the timer, or after a cancellation.
@@ -99,12 +99,12 @@ public final class RepeatingTimer {
     /// Removes the timer from its loop and returns the closure without releasing it.
     fileprivate func detach() -> ((RepeatingTimer) throws -> Void)? {
         loop = nil
-        name = nil
+        id = nil
         return body.take()
     }
 
     private func unschedule(on loop: EventLoop) {
-        if let name = name.take() { loop.cancelCallback(name) }
+        if let id = id.take() { loop.cancelCallback(id) }
     }
 
     /// Returns the deadline one interval after `deadline`, however late that call ran. Deadlines that have passed
@@ -141,13 +141,13 @@ extension EventLoop {
 
     /// Discards all callbacks and timers without calling them.
     final func dropCallbacks() {
-        let names = core.pointee.callbacks.names
+        let ids = core.pointee.callbacks.ids
         // All timers are removed from the loop before the first closure is released, because releasing it may cancel
         // another timer, and because the loop no longer exists in its `deinit`.
-        let bodies = names.compactMap { name in
-            core.pointee.callbacks[name]?.pointee.repeatingTimer?.detach()
+        let bodies = ids.compactMap { id in
+            core.pointee.callbacks[id]?.pointee.repeatingTimer?.detach()
         }
-        for name in names { _ = core.pointee.callbacks.remove(name) }
+        for id in ids { _ = core.pointee.callbacks.remove(id) }
         withExtendedLifetime(bodies) {}
     }
 }

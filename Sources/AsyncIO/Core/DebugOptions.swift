@@ -14,8 +14,8 @@ public struct DebugOptions: Sendable {
     ///
     /// The default comes from the environment: true if `ASYNCIO_DEBUG` is `1` or `true`.
     public var isEnabled = aio_environment_flag("ASYNCIO_DEBUG")
-    /// How long a callback or a step of a task may run without a warning, by the loop's clock; 100 ms by default. asyncio:
-    /// `slow_callback_duration`.
+    /// How long a callback or a step of a task may run without a warning, by the loop's clock; 100 ms by default.
+    /// asyncio: `slow_callback_duration`.
     public var slowCallbackDuration = Duration.milliseconds(100)
     /// Receives the warnings; `nil` means the default handler, which writes a line to standard error.
     public var warningHandler: WarningHandler?

@@ -36,15 +36,15 @@ extension EventLoop {
         core.pointee.lackingDescriptors = []
         removeAllSignalHandlers()
         if core.pointee.debug.isOn { warnOfOpenSources() }
-        for name in core.pointee.sources.names { core.pointee.sources[name]?.pointee.loopClosed() }
-        for name in core.pointee.waiters.names { settle(name, .closed) }
+        for id in core.pointee.sources.ids { core.pointee.sources[id]?.pointee.loopClosed() }
+        for id in core.pointee.waiters.ids { settle(id, .closed) }
         runJobsUntilTheEnd()
 
         dropCallbacks()
         core.pointee.timers.removeAll()
         // Before the sources are released, because until then the kernel may be using their memory.
         closePoller()
-        for name in core.pointee.sources.names { _ = core.pointee.sources.remove(name) }
+        for id in core.pointee.sources.ids { _ = core.pointee.sources.remove(id) }
         releaseReleased()
         core.pointee.internalSources = 0
         core.pointee.mainQueue = nil

@@ -31,7 +31,7 @@ extension EventLoop {
         forEachBulk(count) { word, wasDeferred in
             if wasDeferred { return runDeferred(word, executor) }
             // SAFETY: not retained, as in `run(_:_:)`.
-            guard let source = core.pointee.sources.unretained(word.name) else { return }
+            guard let source = core.pointee.sources.unretained(word.id) else { return }
             source._withUnsafeGuaranteedRef { run($0, core.pointee.budget.bytesLeft, executor) }
         }
     }
@@ -44,7 +44,7 @@ extension EventLoop {
             return finishDeferred(nil, bytesBefore)
         }
         // SAFETY: not retained, as in `run(_:_:)`.
-        guard let source = core.pointee.sources.unretained(word.name) else { return }
+        guard let source = core.pointee.sources.unretained(word.id) else { return }
         source._withUnsafeGuaranteedRef { source in
             if let job = runDeferred(source) { job.runSynchronously(on: executor) }
             finishDeferred(source, bytesBefore)

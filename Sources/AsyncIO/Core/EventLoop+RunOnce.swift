@@ -19,7 +19,7 @@ extension EventLoop {
         core.pointee.tick &+= 1
         var submissionsLeft = Self.mostSubmissionsPerIteration
         takeInbox(&submissionsLeft)
-        if core.pointee.timers.hasDeadEntries { removeCancelledTimers() }
+        if core.pointee.timers.hasStaleEntries { removeCancelledTimers() }
 
         // A backlog makes `ready` non-empty. Bytes that were written between two runs are sent at the end of this
         // iteration.
@@ -66,10 +66,10 @@ extension EventLoop {
             run(word.job, word.kind, executor)
         case .callback:
             // A cancelled callback no longer exists.
-            if core.pointee.callbacks.contains(word.name) { core.pointee.callbacks.take(word.name).run(on: self) }
+            if core.pointee.callbacks.contains(word.id) { core.pointee.callbacks.take(word.id).run(on: self) }
         case .source:
             // SAFETY: not retained. If the source is unregistered meanwhile, it is released after this iteration.
-            guard let source = core.pointee.sources.unretained(word.name) else { return }
+            guard let source = core.pointee.sources.unretained(word.id) else { return }
             source._withUnsafeGuaranteedRef { run($0, word, executor) }
         case .continuation:
             // Through the task's own executor, because the task may have changed its preference meanwhile.
@@ -77,9 +77,9 @@ extension EventLoop {
         case .message:
             word.takeMessage().deliver(on: self)
         case .cancelledWaiter:
-            settle(word.name, .cancelled)
+            settle(word.id, .cancelled)
         case .abandonedSource:
-            core.pointee.sources[word.name]?.pointee.abandoned()
+            core.pointee.sources[word.id]?.pointee.abandoned()
         }
     }
 
@@ -120,9 +120,9 @@ extension EventLoop {
 
     /// Removes the entries of cancelled timers from the top of the heap, so that no wait is for one of them.
     private final func removeCancelledTimers() {
-        while let first = core.pointee.timers.first, !core.pointee.callbacks.contains(first.name) {
+        while let first = core.pointee.timers.first, !core.pointee.callbacks.contains(first.id) {
             core.pointee.timers.removeFirst()
-            core.pointee.timers.buriedFirst()
+            core.pointee.timers.discardedFirst()
         }
     }
 
@@ -140,11 +140,11 @@ extension EventLoop {
         let now = clockSource.now.nanoseconds
         while let first = core.pointee.timers.first, first.deadline <= now {
             core.pointee.timers.removeFirst()
-            if let callback = core.pointee.callbacks[first.name] {
+            if let callback = core.pointee.callbacks[first.id] {
                 callback.pointee.isTimer = false
-                core.pointee.ready.push(LoopWord(.callback, first.name))
+                core.pointee.ready.push(LoopWord(.callback, first.id))
             } else {
-                core.pointee.timers.buriedFirst()
+                core.pointee.timers.discardedFirst()
             }
         }
     }

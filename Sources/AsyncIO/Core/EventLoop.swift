@@ -171,9 +171,9 @@ extension EventLoop: CustomStringConvertible {
 
 extension EventLoop {
     /// `pending` and the call site, or that it waits no more; nothing off the loop.
-    final func describeCallback(_ name: SlotName) -> String {
+    final func describeCallback(_ id: SlotID) -> String {
         guard isOnLoop else { return ", on another thread's loop" }
-        guard let site = core.pointee.callbacks[name]?.pointee.site else { return ", not pending" }
+        guard let site = core.pointee.callbacks[id]?.pointee.site else { return ", not pending" }
         return ", pending, scheduled at \(site)"
     }
 }

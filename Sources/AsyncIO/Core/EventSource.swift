@@ -20,13 +20,13 @@ package enum EndingCause: Comparable {
 /// the cost of a message.
 package class EventSource {
     /// Its name while it is registered.
-    package fileprivate(set) final var name: SlotName? {
+    package fileprivate(set) final var id: SlotID? {
         @inline(__always)
-        get { storedName.load() }
-        set { storedName.store(newValue) }
+        get { storedID.load() }
+        set { storedID.store(newValue) }
     }
     /// Changed by the loop's thread only; others may read it.
-    private final let storedName = AtomicName()
+    private final let storedID = AtomicSlotID()
     /// Whether it waits for its turn.
     @exclusivity(unchecked) final var isQueued = false
     /// What the selector told since its last turn.
@@ -95,7 +95,7 @@ package class EventSource {
 /// What an operation of a source has resulted in.
 package struct OperationCompletion {
     /// What the submission returned.
-    package var operation: SlotName
+    package var operation: SlotID
     /// A count or a descriptor, or a negated `errno`.
     package var result: Int
     /// Whether the operation goes on, and completes again.
@@ -120,17 +120,17 @@ extension EventLoop {
     }
 
     /// Gives `source` a name, which the poller's events carry.
-    package final func register(_ source: EventSource) -> SlotName {
-        let name = core.pointee.sources.insert(source)
-        source.name = name
-        return name
+    package final func register(_ source: EventSource) -> SlotID {
+        let id = core.pointee.sources.insert(source)
+        source.id = id
+        return id
     }
 
     /// Forgets `source`. Events that are on their way for it find nothing.
     package final func unregister(_ source: EventSource) {
-        guard let name = source.name else { return }
-        source.name = nil
-        if let source = core.pointee.sources.remove(name) { releaseLater(source) }
+        guard let id = source.id else { return }
+        source.id = nil
+        if let source = core.pointee.sources.remove(id) { releaseLater(source) }
     }
 
     /// Releases `object` when this iteration has run, or the next one. What an event reaches within an iteration, a
@@ -149,9 +149,9 @@ extension EventLoop {
     /// Queues `source` to run once, however many events there are. A source that moves much runs after all others.
     @inline(__always)
     package final func queue(_ source: EventSource) {
-        guard !source.isQueued, let name = source.name else { return }
+        guard !source.isQueued, let id = source.id else { return }
         source.isQueued = true
-        let word = LoopWord(.source, name)
+        let word = LoopWord(.source, id)
         if source.isBulk { core.pointee.budget.queueBulk(word) } else { core.pointee.ready.push(word) }
     }
 
@@ -180,11 +180,11 @@ extension EventLoop {
     }
 
     /// From a `deinit` on any thread: the user has dropped a source without closing it.
-    final func abandonSource(_ name: SlotName) {
+    final func abandonSource(_ id: SlotID) {
         if isRunningHere, !isClosed {
-            core.pointee.ready.push(LoopWord(.abandonedSource, name))
+            core.pointee.ready.push(LoopWord(.abandonedSource, id))
         } else {
-            _ = inbox.post(LoopWord(.abandonedSource, name))
+            _ = inbox.post(LoopWord(.abandonedSource, id))
         }
     }
 }

@@ -12,7 +12,7 @@ final class CompletionAcceptDriver: AcceptDriver {
         case failure(Errno)
     }
 
-    private var operation: SlotName?
+    private var operation: SlotID?
     private var isStarted = false
     private var isClosed = false
     private var results: [Result] = []

@@ -16,7 +16,7 @@ package final class CompletionStreamDriver: StreamDriver {
 
     private var receiveBuffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     private var received = 0..<0
-    private var receiveOperation: SlotName?
+    private var receiveOperation: SlotID?
     private var receiveFailure: Errno?
     private var isAtEOF = false
     private var isPushing = false
@@ -25,7 +25,7 @@ package final class CompletionStreamDriver: StreamDriver {
     /// Collected in this iteration, or while a send is in flight.
     private var pending = WriteQueue()
     private var inFlight = WriteQueue()
-    private var sendOperation: SlotName?
+    private var sendOperation: SlotID?
     private var isFlushQueued = false
     private var isWriterBlocked = false
     private var sendFailure: Errno?

@@ -21,7 +21,7 @@ final class OperationWait: EventSource {
     /// - Returns: The result, or a negated `errno`.
     func result(of operation: ProactorOperation, _ record: TaskRecord?) async throws -> Int {
         let token = loop.makeWaiter()
-        let id: SlotName
+        let id: SlotID
         do {
             id = try loop.submit(operation, for: self)
         } catch {

@@ -14,7 +14,7 @@ final class Poll: EventSource {
     private unowned let loop: ProactorEventLoop
     private var interest: Interest
     /// The operation that reports readiness; the completion of another one is of a former interest.
-    private var operation: SlotName?
+    private var operation: SlotID?
     private var hasEnded = false
 
     init(_ descriptor: FileDescriptor, _ source: EventSource, _ interest: Interest, on loop: ProactorEventLoop) {

@@ -40,7 +40,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     // MARK: Operations
 
     /// Begins an operation, whose completions go to `source`, and retains the source until the last of them.
-    package final func submit(_ operation: ProactorOperation, for source: EventSource) throws(Errno) -> SlotName {
+    package final func submit(_ operation: ProactorOperation, for source: EventSource) throws(Errno) -> SlotID {
         let id = operations.insert(source)
         do {
             try proactor.submit(operation, token: id.bits)
@@ -52,7 +52,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     /// Requests the end of an operation, which completes nevertheless.
-    package final func cancel(_ operation: SlotName) {
+    package final func cancel(_ operation: SlotID) {
         proactor.cancel(token: operation.bits)
     }
 
@@ -63,7 +63,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
 
     package override func queueEvents() {
         for event in events {
-            let id = SlotName(bits: event.token)
+            let id = SlotID(bits: event.token)
             // A completion that comes twice, or late, finds another generation.
             let source = event.hasMore ? operations[id]?.pointee : operations.remove(id)
             source?.completed(OperationCompletion(operation: id, result: event.result, hasMore: event.hasMore))
@@ -76,7 +76,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     package override func watch(
         _ descriptor: FileDescriptor, _ source: EventSource, for interest: Interest, _ trigger: Trigger
     ) throws(Errno) {
-        guard source.name != nil else { throw .invalidArgument }
+        guard source.id != nil else { throw .invalidArgument }
         try Poll.check(descriptor)
         let wasUser = core.pointee.descriptors[descriptor.rawValue] === source
         claim(descriptor, for: source)
@@ -161,6 +161,6 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         completedPolls = []
         core.pointee.descriptors.removeUsers()
         proactor.close()
-        for id in operations.names { _ = operations.remove(id) }
+        for id in operations.ids { _ = operations.remove(id) }
     }
 }

@@ -48,7 +48,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         for event in events {
             // A stale name: the source was closed, and its descriptor may belong to another one by now.
             // SAFETY: not retained. Nothing is unregistered here.
-            guard let source = core.pointee.sources.unretained(SlotName(bits: event.token)) else { continue }
+            guard let source = core.pointee.sources.unretained(SlotID(bits: event.token)) else { continue }
             source._withUnsafeGuaranteedRef { source in
                 source.readiness.formUnion(event.readiness)
                 queue(source)
@@ -60,14 +60,14 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     package override func watch(
         _ descriptor: FileDescriptor, _ source: EventSource, for interest: Interest, _ trigger: Trigger
     ) throws(Errno) {
-        guard let name = source.name else { throw .invalidArgument }
+        guard let id = source.id else { throw .invalidArgument }
         let wasUser = core.pointee.descriptors[descriptor.rawValue] === source
         let former = take(descriptor, for: source)
         do {
             if former.isEmpty {
-                try selector.register(descriptor, interest: interest, trigger: trigger, token: name.bits)
+                try selector.register(descriptor, interest: interest, trigger: trigger, token: id.bits)
             } else {
-                try takeOver(descriptor, for: interest, trigger, token: name.bits)
+                try takeOver(descriptor, for: interest, trigger, token: id.bits)
             }
         } catch {
             if !wasUser { core.pointee.descriptors[descriptor.rawValue] = nil }
@@ -98,13 +98,13 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         _ descriptor: FileDescriptor, _ source: EventSource, from former: Interest, to interest: Interest,
         _ trigger: Trigger
     ) throws(Errno) {
-        guard let name = source.name else { throw .invalidArgument }
+        guard let id = source.id else { throw .invalidArgument }
         if interest.isEmpty {
             try selector.unregister(descriptor)
         } else if former.isEmpty {
-            try selector.register(descriptor, interest: interest, trigger: trigger, token: name.bits)
+            try selector.register(descriptor, interest: interest, trigger: trigger, token: id.bits)
         } else {
-            try selector.modify(descriptor, interest: interest, trigger: trigger, token: name.bits)
+            try selector.modify(descriptor, interest: interest, trigger: trigger, token: id.bits)
         }
     }
 

@@ -49,8 +49,8 @@ extension EventLoop {
 
     /// Warns of the sources that are still open when the loop is closed. Called in debug mode only.
     final func warnOfOpenSources() {
-        for name in core.pointee.sources.names {
-            guard let source = core.pointee.sources[name]?.pointee, source.isLeftOpen else { continue }
+        for id in core.pointee.sources.ids {
+            guard let source = core.pointee.sources[id]?.pointee, source.isLeftOpen else { continue }
             warn(
                 LoopWarning(
                     .unclosed, "\(source.label) was still open when its event loop was closed",

@@ -13,8 +13,8 @@ extension EventLoop {
     package final var pendingWork: [PendingWork] {
         requireOnLoop("pendingWork")
         var work: [PendingWork] = []
-        for name in core.pointee.callbacks.names {
-            guard let callback = core.pointee.callbacks[name]?.pointee else { continue }
+        for id in core.pointee.callbacks.ids {
+            guard let callback = core.pointee.callbacks[id]?.pointee else { continue }
             // A callback that resumes a task is not listed, because the task is.
             guard callback.body != nil else { continue }
             let isRepeating = callback.repeatingTimer != nil
@@ -27,8 +27,8 @@ extension EventLoop {
         if others > 0 {
             work.append(PendingWork(text: "\(others) waiting tasks that the loop did not start", endedBy: .peer))
         }
-        for name in core.pointee.sources.names {
-            guard let source = core.pointee.sources[name]?.pointee, !source.isInternal else { continue }
+        for id in core.pointee.sources.ids {
+            guard let source = core.pointee.sources[id]?.pointee, !source.isInternal else { continue }
             let site = source.origin.map { " created at \($0)" } ?? ""
             work.append(PendingWork(text: source.label + site, endedBy: source.endedBy))
         }

@@ -58,14 +58,14 @@ extension EventLoop {
     private final func subject(of word: LoopWord) -> Subject {
         switch word.kind {
         case .callback:
-            guard let callback = core.pointee.callbacks[word.name]?.pointee else {
+            guard let callback = core.pointee.callbacks[word.id]?.pointee else {
                 return .other("a cancelled callback")
             }
             if callback.body == nil { return .other("the end of a sleep") }
             return .callback(callback.site)
         case .message: return .callback(word.peekMessage().callSite)
         case .source:
-            guard let source = core.pointee.sources[word.name]?.pointee else { return .other("a closed source") }
+            guard let source = core.pointee.sources[word.id]?.pointee else { return .other("a closed source") }
             return .source(source, source.origin)
         case .taskJob, .continuation: return .task(record(at: word))
         case .actorJob: return .other("a job of an actor")

@@ -31,8 +31,8 @@ struct LoopWord {
     }
 
     @inline(__always)
-    init(_ kind: Kind, _ name: SlotName) {
-        bits = UInt(name.bits) << 3 | kind.rawValue
+    init(_ kind: Kind, _ id: SlotID) {
+        bits = UInt(id.bits) << 3 | kind.rawValue
     }
 
     /// What lets a task go on that suspends with `continuation`: its job, if `directly`, or the continuation.
@@ -53,7 +53,7 @@ struct LoopWord {
     var job: UnownedJob { unsafeBitCast(bits & ~7, to: UnownedJob.self) }
 
     @inline(__always)
-    var name: SlotName { SlotName(bits: UInt64(bits >> 3)) }
+    var id: SlotID { SlotID(bits: UInt64(bits >> 3)) }
 
     var continuation: UnsafeContinuation<Void, Never> {
         unsafeBitCast(bits & ~7, to: UnsafeContinuation<Void, Never>.self)

@@ -38,7 +38,7 @@ struct Slab<Element>: ~Copyable {
         memory.deallocate()
     }
 
-    mutating func insert(_ element: consuming Element) -> SlotName {
+    mutating func insert(_ element: consuming Element) -> SlotID {
         count &+= 1
         if firstFree == Self.none { addFreeSlot() }
         let slot = firstFree
@@ -46,52 +46,52 @@ struct Slab<Element>: ~Copyable {
         firstFree = header.pointee.nextFree
         header.pointee.nextFree = Self.used
         self.element(Int(slot)).initialize(to: element)
-        return SlotName(slot: slot, generation: header.pointee.generation)
+        return SlotID(slot: slot, generation: header.pointee.generation)
     }
 
     /// Takes the element out; `nil` for a stale name.
-    mutating func remove(_ name: SlotName) -> Element? {
-        contains(name) ? take(name) : nil
+    mutating func remove(_ id: SlotID) -> Element? {
+        contains(id) ? take(id) : nil
     }
 
     /// Takes an element out that the slab contains.
     @inline(__always)
-    mutating func take(_ name: SlotName) -> Element {
-        let element = element(Int(name.slot)).move()
-        let header = header(Int(name.slot))
-        header.pointee.generation = (header.pointee.generation &+ 1) & (SlotName.generationLimit - 1)
+    mutating func take(_ id: SlotID) -> Element {
+        let element = element(Int(id.slot)).move()
+        let header = header(Int(id.slot))
+        header.pointee.generation = (header.pointee.generation &+ 1) & (SlotID.generationLimit - 1)
         header.pointee.nextFree = firstFree
-        firstFree = name.slot
+        firstFree = id.slot
         count &-= 1
         return element
     }
 
     @inline(__always)
-    func contains(_ name: SlotName) -> Bool {
-        guard Int(name.slot) < untouched else { return false }
-        let header = header(Int(name.slot)).pointee
-        return header.generation == name.generation && header.nextFree == Self.used
+    func contains(_ id: SlotID) -> Bool {
+        guard Int(id.slot) < untouched else { return false }
+        let header = header(Int(id.slot)).pointee
+        return header.generation == id.generation && header.nextFree == Self.used
     }
 
     /// The element itself, to be used before the next insertion; `nil` for a stale name.
     @inline(__always)
-    subscript(name: SlotName) -> UnsafeMutablePointer<Element>? {
-        contains(name) ? element(Int(name.slot)) : nil
+    subscript(id: SlotID) -> UnsafeMutablePointer<Element>? {
+        contains(id) ? element(Int(id.slot)) : nil
     }
 
     /// As the subscript, without retaining an object.
     @inline(__always)
-    func unretained(_ name: SlotName) -> Unmanaged<Element>? where Element: AnyObject {
-        guard let element = self[name] else { return nil }
+    func unretained(_ id: SlotID) -> Unmanaged<Element>? where Element: AnyObject {
+        guard let element = self[id] else { return nil }
         // SAFETY: a reference has the form of an unmanaged one.
         return UnsafeRawPointer(element).load(as: Unmanaged<Element>.self)
     }
 
     /// The names of all elements, in no order.
-    var names: [SlotName] {
+    var ids: [SlotID] {
         (0..<untouched).compactMap { slot in
             let header = header(slot).pointee
-            return header.nextFree == Self.used ? SlotName(slot: UInt32(slot), generation: header.generation) : nil
+            return header.nextFree == Self.used ? SlotID(slot: UInt32(slot), generation: header.generation) : nil
         }
     }
 

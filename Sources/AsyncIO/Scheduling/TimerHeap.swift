@@ -6,7 +6,7 @@ struct TimerHeap: ~Copyable {
     struct Entry {
         var deadline: Int64
         var sequence: UInt64
-        var name: SlotName
+        var id: SlotID
 
         @inline(__always)
         static func < (lhs: Entry, rhs: Entry) -> Bool {
@@ -35,14 +35,14 @@ struct TimerHeap: ~Copyable {
     }
 
     @inline(__always)
-    var hasDeadEntries: Bool { dead > 0 }
+    var hasStaleEntries: Bool { dead > 0 }
 
     /// The next entry, dead or alive.
     @inline(__always)
     var first: Entry? { count > 0 ? entries[0] : nil }
 
-    mutating func insert(deadline: LoopInstant, name: SlotName) {
-        let entry = Entry(deadline: deadline.nanoseconds, sequence: nextSequence, name: name)
+    mutating func insert(deadline: LoopInstant, id: SlotID) {
+        let entry = Entry(deadline: deadline.nanoseconds, sequence: nextSequence, id: id)
         nextSequence &+= 1
         if count == capacity { grow() }
         count &+= 1
@@ -56,21 +56,21 @@ struct TimerHeap: ~Copyable {
     }
 
     /// The first entry was found dead and removed.
-    mutating func buriedFirst() {
+    mutating func discardedFirst() {
         dead -= 1
     }
 
     /// Removes the entry of `name` if that is the last one of the array, as it often is for a timer that lives briefly: nothing
     /// is below it.
     @inline(__always)
-    mutating func removeIfLast(_ name: SlotName) -> Bool {
-        guard count > 0, entries[count &- 1].name == name else { return false }
+    mutating func removeIfLast(_ id: SlotID) -> Bool {
+        guard count > 0, entries[count &- 1].id == id else { return false }
         count &-= 1
         return true
     }
 
     /// A timer was cancelled whose entry is still here. Rebuilds the heap when most of it is dead.
-    mutating func cancelled(isAlive: (SlotName) -> Bool) {
+    mutating func cancelled(isAlive: (SlotID) -> Bool) {
         dead += 1
         if count > Self.smallestCompacted, dead * 2 > count { compact(isAlive) }
     }
@@ -81,9 +81,9 @@ struct TimerHeap: ~Copyable {
     }
 
     @inline(never)
-    private mutating func compact(_ isAlive: (SlotName) -> Bool) {
+    private mutating func compact(_ isAlive: (SlotID) -> Bool) {
         var living = 0
-        for index in 0..<count where isAlive(entries[index].name) {
+        for index in 0..<count where isAlive(entries[index].id) {
             entries[living] = entries[index]
             living += 1
         }

@@ -133,8 +133,8 @@ public final class Server: ConnectionOwner {
     /// The connections that are open. They are found through the loop, because a list of the server's own would cost
     /// memory for each connection, and it is needed only when all of them are closed.
     private var connections: [StreamTransport] {
-        loop.core.pointee.sources.names.compactMap { name in
-            let driver = loop.core.pointee.sources[name]?.pointee as? StreamDriver
+        loop.core.pointee.sources.ids.compactMap { id in
+            let driver = loop.core.pointee.sources[id]?.pointee as? StreamDriver
             guard let transport = driver?.delegate as? StreamTransport else { return nil }
             return transport.wasOpened(by: connectionOrigin) ? transport : nil
         }

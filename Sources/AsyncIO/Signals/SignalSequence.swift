@@ -67,7 +67,7 @@ public struct SignalSequence: AsyncSequence, Sendable {
 private final class SignalSubscriptionLifetime: @unchecked Sendable {
     private let loop: EventLoop
     private let subscription: SignalSubscription
-    private let name: SlotName?
+    private let id: SlotID?
 
     var signals: [Signal] { subscription.signals }
 
@@ -75,11 +75,11 @@ private final class SignalSubscriptionLifetime: @unchecked Sendable {
     init(_ loop: EventLoop, _ subscription: SignalSubscription) {
         self.loop = loop
         self.subscription = subscription
-        name = subscription.name
+        id = subscription.id
     }
 
     deinit {
-        if let name { loop.abandonSource(name) }
+        if let id { loop.abandonSource(id) }
     }
 
     nonisolated(nonsending) func next() async -> Signal? {

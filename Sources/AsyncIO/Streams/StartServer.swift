@@ -30,8 +30,8 @@ extension EventLoop {
             listed: [host], port: port, options, limitBytes, CallSite(fileID: fileID, line: line), handle)
     }
 
-    /// Listens on every address of several hosts, each address once; everything else is as in `startServer` with one host.
-    /// Throws `.invalidArgument` if there are no hosts.
+    /// Listens on every address of several hosts, each address once; everything else is as in `startServer` with one
+    /// host. Throws `.invalidArgument` if there are no hosts.
     ///
     /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
     public final func startServer(

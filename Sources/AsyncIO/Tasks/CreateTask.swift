@@ -192,7 +192,7 @@ extension EventLoop {
         guard isOnLoop else { throw EventLoopError.wrongThread("Runner.close") }
         core.pointee.isDraining = true
         defer { core.pointee.isDraining = false }
-        for name in core.pointee.sources.names { core.pointee.sources[name]?.pointee.drain() }
+        for id in core.pointee.sources.ids { core.pointee.sources[id]?.pointee.drain() }
         cancelAllTasks()
         while !core.pointee.tasks.isEmpty { try runForever() }
     }

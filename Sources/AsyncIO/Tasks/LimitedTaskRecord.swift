@@ -49,7 +49,7 @@ class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
     /// Waits until the task has ended, and cancels it at the deadline, or when the caller is cancelled.
     @usableFromInline
     final nonisolated(nonsending) func waitForEnd(of task: Task<Void, any Error>) async {
-        var timer: SlotName?
+        var timer: SlotID?
         if deadline > loop.now {
             timer = loop.schedule(ScheduledCallback({ self.expire() }, site: site, isTimer: true), at: deadline)
         } else {

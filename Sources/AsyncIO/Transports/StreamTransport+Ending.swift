@@ -18,14 +18,14 @@ extension StreamTransport {
                 guard let self else { return }
                 closingTimer = nil
                 if outstandingBytes < bytes { boundClosing() } else { giveUpClosing() }
-            }.name
+            }.id
     }
 
     /// After a close because nobody holds the streams. A graceful close that goes on has a bound already.
     func boundAbandoned() {
         guard state.life == .closing, ending != .closeGracefully else { return }
         if let closingTimer { loop.cancelCallback(closingTimer) }
-        closingTimer = loop.callLater(after: Self.abandonedLimit) { [weak self] in self?.giveUpClosing() }.name
+        closingTimer = loop.callLater(after: Self.abandonedLimit) { [weak self] in self?.giveUpClosing() }.id
     }
 
     /// With bytes left, so that the peer reads a reset.

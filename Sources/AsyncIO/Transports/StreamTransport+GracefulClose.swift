@@ -19,7 +19,7 @@ extension StreamTransport {
         if state.reading.isOver { return close() }
         endsNow(by: .closeGracefully)
         // The timer bounds what follows the discarding too.
-        closingTimer = loop.callLater(after: time) { [weak self] in self?.abort() }.name
+        closingTimer = loop.callLater(after: time) { [weak self] in self?.abort() }.id
         perform(state.closedGracefully(queuedBytes: outstandingBytes, discardingAtMost: byteCount))
         wakeTasks()
     }

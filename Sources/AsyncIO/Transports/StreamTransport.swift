@@ -41,11 +41,11 @@ public final class StreamTransport {
     /// Why the connection was lost; `nil` for a clean end.
     @exclusivity(unchecked) private(set) var lossError: (any Error)?
     /// Bounds a close that waits for the peer to take what is left.
-    var closingTimer: SlotName? {
-        get { storedClosingTimer.name }
-        set { storedClosingTimer.name = newValue }
+    var closingTimer: SlotID? {
+        get { storedClosingTimer.id }
+        set { storedClosingTimer.id = newValue }
     }
-    private var storedClosingTimer = StoredName()
+    private var storedClosingTimer = StoredSlotID()
 
     init(
         loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,
@@ -336,7 +336,7 @@ public final class StreamTransport {
     /// - Thread: any.
     func releaseStreams() {
         guard streamCount.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
-        if let name = driver.name { loop.abandonSource(name) }
+        if let id = driver.id { loop.abandonSource(id) }
     }
 
     /// The last reference of a task's reader and writer is gone.

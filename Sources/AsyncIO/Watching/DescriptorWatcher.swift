@@ -269,7 +269,7 @@ final class DescriptorWatcher: EventSource {
     }
 
     private func claim() {
-        if name == nil { _ = loop.register(self) }
+        if id == nil { _ = loop.register(self) }
         loop.core.pointee.descriptors[descriptor.rawValue] = self
     }
 

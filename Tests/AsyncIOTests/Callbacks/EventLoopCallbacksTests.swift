@@ -8,7 +8,7 @@ import Testing
 struct EventLoopCallbacksTests {
     // covers: 60
     @Test(arguments: LoopKind.available)
-    func aLoopThatIsDroppedReleasesWhatWasSentToIt(kind: LoopKind) throws {
+    func releasedLoopReleasesItsSubmissions(kind: LoopKind) throws {
         weak var captured: Captured?
         func sendAndDrop() throws {
             let loop = try kind.makeLoop()
@@ -21,7 +21,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 45
-    @Test func cancellingFreesTheClosureAtOnce() async throws {
+    @Test func cancelReleasesTheClosureAtOnce() async throws {
         try await withLoopThread { loop in
             weak var captured: Captured?
             let handle = {
@@ -59,7 +59,7 @@ struct EventLoopCallbacksTests {
             var timer: TimerHandle?
             handle = loop.callSoon {
                 calls.append("handle")
-                // It is running.
+                // The callback is running.
                 #expect(handle?.cancel() == false)
             }
             timer = loop.callLater(after: .zero) {
@@ -83,7 +83,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 44
-    @Test func aCallbackIsReleasedAfterItRan() async throws {
+    @Test func callbackIsReleasedAfterItHasRun() async throws {
         try await withLoopThread { loop in
             weak var captured: Captured?
             let handle = {
@@ -121,7 +121,8 @@ struct EventLoopCallbacksTests {
             try loop.runForever()
             #expect(early == 0)
             #expect(Set(fired.map(\.number)).count == 10_000)
-            // Within one tick of the loop, that is always: what was due first ran first, equal ones as they were made.
+            // Always true within one iteration: timers run in the order of their deadlines, and of their creation if
+            // these are equal.
             #expect(zip(fired, fired.dropFirst()).allSatisfy { ($0.deadline, $0.number) < ($1.deadline, $1.number) })
         }
     }
@@ -133,7 +134,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 47
-    @Test func delaysOfZeroAndLessMeanTheNextTick() async throws {
+    @Test func delaysOfZeroAndLessMeanTheNextIteration() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var calls: [String] = []
             loop.callSoon {
@@ -149,7 +150,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 47
-    @Test func aNegativeDelayComesBeforeAZeroOneThatWasSetFirst() async throws {
+    @Test func negativeDelayRunsBeforeAnEarlierDelayOfZero() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var calls: [Int] = []
             for delay in [0, -1, -3, -2] { loop.callLater(after: .seconds(delay)) { calls.append(delay) } }
@@ -190,7 +191,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 51
-    @Test func timersThatAreSetAndCancelledLeaveNothingBesideTheOneThatStays() async throws {
+    @Test func cancelledTimersLeaveNoEntriesBesideALastingTimer() async throws {
         try await withLoopThread(.auto, patiently) { loop in
             let staying = loop.callLater(after: .seconds(86_400)) {}
             var most = 0
@@ -206,7 +207,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 51, F38
-    @Test func timersThatAreCancelledTogetherLeaveAtMostTwiceWhatStays() async throws {
+    @Test func timersCancelledTogetherLeaveAtMostTwiceTheRemainingEntries() async throws {
         try await withLoopThread(.auto, patiently) { loop in
             let timers = (0..<rounds(debug: 100_000, release: 1_000_000)).map {
                 loop.callLater(after: .seconds(3_600 + $0 % 1_000)) {}
@@ -219,7 +220,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 52
-    @Test func aTimerCancelledByAnotherOfItsTickDoesNotFire() async throws {
+    @Test func timerCancelledByAnotherInItsIterationDoesNotFire() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var second: TimerHandle?
             loop.callLater(after: .milliseconds(1)) { second?.cancel() }
@@ -231,30 +232,30 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 51, 52
-    @Test func aDueTimerThatIsCancelledIsNoDeadEntryOfTheHeap() async throws {
+    @Test func cancelledDueTimerIsNoStaleEntryOfTheHeap() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             let due = LoopInstant(nanoseconds: 1_000_000)
-            func hasDeadEntries() -> Bool { loop.core.pointee.timers.hasDeadEntries }
+            func hasStaleEntries() -> Bool { loop.core.pointee.timers.hasStaleEntries }
             var second: TimerHandle?
             loop.callAt(due) {
-                // Both were queued, so neither is in the heap.
+                // Both timers were queued, so neither is in the heap.
                 #expect(loop.core.pointee.timers.count == 2)
                 second?.cancel()
-                #expect(!hasDeadEntries())
+                #expect(!hasStaleEntries())
             }
             second = loop.callAt(due) { Issue.record("fired") }
-            // One that is still there counts, until the next tick removes it.
+            // A cancelled timer in the heap counts until the next iteration removes it.
             let later = loop.callLater(after: .milliseconds(2)) { Issue.record("fired") }
             let last = loop.callLater(after: .milliseconds(3)) { Issue.record("fired") }
             loop.callAt(due) {
                 later.cancel()
-                #expect(hasDeadEntries())
-                // The last entry of the heap leaves it at once.
+                #expect(hasStaleEntries())
+                // The last entry of the heap is removed at once.
                 last.cancel()
                 #expect(loop.core.pointee.timers.count == 1)
                 loop.callSoon {
                     #expect(loop.core.pointee.timers.count == 0)
-                    #expect(!hasDeadEntries())
+                    #expect(!hasStaleEntries())
                     loop.stop()
                 }
             }
@@ -263,7 +264,7 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 55
-    @Test func aTimerKeepsItsDeadline() async throws {
+    @Test func timerHandleHasItsDeadline() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             let timer = loop.callLater(after: .milliseconds(5)) { loop.stop() }
             let due = LoopInstant(nanoseconds: 5_000_000)
@@ -279,7 +280,7 @@ struct EventLoopCallbacksTests {
 
     // covers: 61
     @Test(arguments: LoopKind.available)
-    func aLoopWithNothingToDoSleepsThrough(kind: LoopKind) async throws {
+    func idleLoopWaitsWithoutWakingUp(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let before = loop.statistics.ticks
             loop.callLater(after: .milliseconds(50)) { loop.stop() }
@@ -290,13 +291,13 @@ struct EventLoopCallbacksTests {
 
     // covers: 61
     @Test(arguments: LoopKind.available)
-    func anUnreadSocketWhoseReadingIsPausedDoesNotMakeTheLoopSpin(kind: LoopKind) async throws {
+    func pausedConnectionWithUnreadInputDoesNotMakeTheLoopSpin(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let arrivals = Arrivals()
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { arrivals }
             let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             await loop.until { arrivals.transport != nil }
-            // Beyond the tick in which its reading begins.
+            // Longer than the iteration in which its reading begins.
             for _ in 0..<3 { await loop.yield() }
             arrivals.transport?.pauseReading()
             try await writer.write("unread")
@@ -315,7 +316,7 @@ struct EventLoopCallbacksTests {
 
     // covers: 43, F18
     @Test(arguments: LoopKind.available)
-    func neitherACallbackThatReschedulesItselfNorAThreadThatPostsStarvesAnybody(kind: LoopKind) async throws {
+    func reschedulingCallbacksAndSubmittingThreadsStarveNothing(kind: LoopKind) async throws {
         try await withLoopThread(kind, patiently) { loop in
             let selecting = try #require(loop as? SelectorEventLoop)
             let pipe = try FileDescriptor.pipe()
@@ -332,7 +333,7 @@ struct EventLoopCallbacksTests {
             }
             timer()
             try selecting.addReader(pipe.readEnd) {
-                // Not read: readable in every tick.
+                // Not read, so it is readable in every iteration.
                 turns.reader += 1
                 if turns.reader >= 100, turns.timer >= 10, posts >= 100 { loop.stop() }
             }
@@ -351,7 +352,7 @@ struct EventLoopCallbacksTests {
     }
 }
 
-/// Timers of fractions of a millisecond, and somewhat longer ones: none is early, and each costs a few waits.
+/// Sets timers of fractions of a millisecond, and longer ones. None is early, and each costs only a few waits.
 func expectShortTimersOnTime(on loop: EventLoop) throws {
     for delay in [
         Duration.zero, .nanoseconds(1), .microseconds(1), .microseconds(100), .microseconds(500),
@@ -367,7 +368,7 @@ func expectShortTimersOnTime(on loop: EventLoop) throws {
     }
 }
 
-/// Counts the bytes that come.
+/// Counts the received bytes.
 private final class Arrivals: StreamProtocol {
     private(set) var transport: StreamTransport?
     private(set) var count = 0

@@ -6,12 +6,13 @@ import Testing
 
 struct RepeatingTimerTests {
     // covers: 56
-    @Test func itKeepsItsRhythmAndLeavesOutWhatPassedMeanwhile() async throws {
+    @Test func deadlinesDoNotDriftAndMissedOnesAreSkipped() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var times: [Int64] = []
             loop.callRepeatedly(every: .milliseconds(10)) { timer in
                 times.append(loop.now.nanoseconds / 1_000_000)
-                // A slow call does not shift the later ones, and one that misses some is not followed by a burst.
+                // A slow call does not delay later ones, and a call that misses several deadlines is not followed by a
+                // burst.
                 loop.virtualClock.advance(by: .milliseconds(times.count == 3 ? 25 : 3))
                 if times.count == 6 {
                     timer.cancel()
@@ -25,7 +26,7 @@ struct RepeatingTimerTests {
     }
 
     // covers: 56
-    @Test func cancellingItselfWithinACallFreesTheClosure() async throws {
+    @Test func cancelWithinACallReleasesTheClosure() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             weak var captured: Captured?
             var calls = 0
@@ -51,16 +52,16 @@ struct RepeatingTimerTests {
     }
 
     // covers: 56
-    @Test func itsDueTimeCanBeMovedAndPutOffForEver() async throws {
+    @Test func nextCallCanBeRescheduledAndPostponedForever() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var times: [Int64] = []
             let timer = loop.callRepeatedly(every: .milliseconds(10)) { timer in
                 times.append(loop.now.nanoseconds / 1_000_000)
-                // The later ones follow.
+                // The later calls follow at the same interval.
                 if times.count == 1 { timer.reschedule(at: loop.now.advanced(by: .milliseconds(7))) }
                 if times.count == 3 { loop.stop() }
             }
-            // Restarted in time, it never calls.
+            // A timer that is restarted in time is never called.
             var restarts = 0
             loop.callRepeatedly(every: .milliseconds(9)) { keeper in
                 timer.restart()
@@ -75,7 +76,7 @@ struct RepeatingTimerTests {
         }
     }
 
-    @Test func anErrorIsReportedAndEndsNothing() async throws {
+    @Test func errorIsReportedAndTheTimerContinues() async throws {
         struct Failure: Error {}
         try await withLoopThread(makeLoop: VirtualLoop.init, LoopTestOptions(unhandledErrors: 3)) { loop in
             var calls = 0
@@ -93,7 +94,7 @@ struct RepeatingTimerTests {
     }
 
     // covers: 57
-    @Test func neitherTheTimerNorTheLoopKeepsTheOther() async throws {
+    @Test func timerAndLoopDoNotRetainEachOther() async throws {
         try await withLoopThread { _ in
             weak var loop: EventLoop?
             weak var captured: Captured?
@@ -103,10 +104,10 @@ struct RepeatingTimerTests {
                 let object = Captured()
                 (loop, captured) = (made, object)
                 timer = made.callRepeatedly(every: .seconds(1)) { _ in _ = object.one }
-                // Nobody holds this one but the loop.
+                // Only the loop retains this timer.
                 made.callRepeatedly(every: .seconds(1)) { _ in _ = object.one }
             }
-            // Dropped without a close.
+            // Released without a close.
             #expect(loop == nil)
             #expect(captured == nil)
             #expect(timer?.isActive == false)
@@ -116,7 +117,7 @@ struct RepeatingTimerTests {
     }
 
     // covers: 57, 60
-    @Test func closingTheLoopEndsIt() async throws {
+    @Test func closingTheLoopCancelsTheTimer() async throws {
         try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 1, mayLeaveWork: true)) { loop in
             weak var captured: Captured?
             let timer = {
@@ -134,7 +135,7 @@ struct RepeatingTimerTests {
     }
 
     // covers: 49
-    @Test func theNextDeadlineIsInTheRhythmAndNeverOverflows() {
+    @Test func nextDeadlineIsAMultipleOfTheIntervalAndNeverOverflows() {
         func next(_ deadline: Int64, _ interval: Duration, _ now: Int64) -> Int64 {
             RepeatingTimer.next(
                 after: LoopInstant(nanoseconds: deadline), interval: interval, now: LoopInstant(nanoseconds: now)
@@ -142,7 +143,7 @@ struct RepeatingTimerTests {
         }
         #expect(next(10, .nanoseconds(10), 10) == 20)
         #expect(next(10, .nanoseconds(10), 19) == 20)
-        // Due at this very moment: not passed.
+        // A deadline that is due at this moment has not passed.
         #expect(next(10, .nanoseconds(10), 20) == 20)
         #expect(next(10, .nanoseconds(10), 21) == 30)
         #expect(next(10, .zero, 1_000) == 1_000)

@@ -3,9 +3,10 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// A cancelled task gets no open connection, server or accepted client, and what it gave to the call is closed.
+/// A cancelled task gets no connection, server or accepted client, and the call closes the socket that was passed to
+/// it.
 struct CancelledCallerTests {
-    /// The entry points that take over a socket.
+    /// The functions that take over a socket.
     enum Taker: CaseIterable {
         case createConnection, connectAcceptedSocket, openConnection, withConnection, createServer,
             createServerOfSeveral
@@ -37,7 +38,7 @@ struct CancelledCallerTests {
 
     // covers: 75, 162, 163
     @Test(arguments: LoopKind.available, Taker.allCases)
-    func aGivenSocketIsClosed(kind: LoopKind, taker: Taker) async throws {
+    func cancelledCallClosesTheSocketItWasPassed(kind: LoopKind, taker: Taker) async throws {
         try await withLoop(kind) { loop in
             let (given, peer) = taker.isServer ? (try SocketPlace.ipv4.listen().socket, nil) : try Self.pair()
             let file = OpenFile(given.descriptor)
@@ -50,10 +51,10 @@ struct CancelledCallerTests {
         }
     }
 
-    /// Another owner has it: the cancellation is no reason to close it.
+    /// Another object owns the socket, so the cancellation must not close it.
     // covers: 162
     @Test(arguments: LoopKind.available, Taker.allCases)
-    func aSocketOfAnotherConnectionIsLeftAlone(kind: LoopKind, taker: Taker) async throws {
+    func cancelledCallLeavesASocketInUseOpen(kind: LoopKind, taker: Taker) async throws {
         try await withLoop(kind) { loop in
             let (given, peer) = try Self.pair()
             let (transport, _) = try await loop.createConnection(socket: given) { Recorder() }
@@ -91,7 +92,7 @@ struct CancelledCallerTests {
 
     // covers: 75, 163
     @Test(arguments: LoopKind.available, Opener.allCases)
-    func nothingIsOpened(kind: LoopKind, opener: Opener) async throws {
+    func cancelledCallOpensNothing(kind: LoopKind, opener: Opener) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { Recorder() }
             let sources = loop.statistics.sources
@@ -99,7 +100,7 @@ struct CancelledCallerTests {
             task.cancel()
             await #expect(throws: CancellationError.self) { try await task.value }
             #expect(loop.statistics.sources == sources)
-            // A client that comes later is the first one.
+            // A later client is the first one.
             let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             await loop.until { server.acceptedCount > 0 }
             #expect(server.acceptedCount == 1)
@@ -111,7 +112,7 @@ struct CancelledCallerTests {
 
     // covers: 163
     @Test(arguments: LoopKind.available)
-    func aCancellationWhileTheProtocolIsNotifiedEndsTheConnection(kind: LoopKind) async throws {
+    func cancellationWhileTheProtocolIsNotifiedEndsTheConnection(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { Recorder() }
             let recorder = Recorder()
@@ -130,7 +131,7 @@ struct CancelledCallerTests {
 
     // covers: 75
     @Test(arguments: LoopKind.available)
-    func aWaitingClientIsNotAccepted(kind: LoopKind) async throws {
+    func cancelledCallDoesNotAcceptAWaitingClient(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let client = try Socket.stream(.ipv4)
@@ -139,7 +140,7 @@ struct CancelledCallerTests {
             let task = loop.createTask { _ = try await loop.sockAccept(listener) }
             task.cancel()
             await #expect(throws: CancellationError.self) { try await task.value }
-            // It is still waiting.
+            // The client is still waiting.
             let accepted = try await loop.sockAccept(listener)
             #expect(accepted.peer == client.localAddress)
             for socket in [accepted.socket, client, listener] { socket.close() }

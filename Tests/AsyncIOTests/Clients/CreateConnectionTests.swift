@@ -8,7 +8,7 @@ import Testing
 struct CreateConnectionTests {
     // covers: 125, 159
     @Test(arguments: LoopKind.available)
-    func aRefusedConnectionNamesTheAddress(kind: LoopKind) async throws {
+    func errorOfARefusedConnectionNamesTheAddress(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1")
             defer { kept.close() }
@@ -17,7 +17,7 @@ struct CreateConnectionTests {
             }
             #expect(error?.attempts.map(\.errno) == [.connectionRefused])
             #expect(error?.description.hasPrefix("cannot connect to 127.0.0.1:\(kept.number): ") == true)
-            // From a host that nobody else uses, by which a forgotten socket is known.
+            // From an address that no other test uses, so that a leaked socket can be found.
             let index = try #require(LoopKind.available.firstIndex(of: kind))
             let host = "127.0.1.\(index + 1)"
             let options = ConnectionOptions(localAddress: SocketAddress(literal: host, port: 0))
@@ -30,9 +30,9 @@ struct CreateConnectionTests {
         }
     }
 
-    /// The server takes the connection and breaks it off before the loop looks whether it is made.
+    /// The server accepts the connection and resets it before the loop checks whether it is established.
     @Test(arguments: LoopKind.available)
-    func aConnectionThatIsResetAtOnceIsNotReportedAsRefused(kind: LoopKind) async throws {
+    func connectionResetAtOnceIsNotReportedAsRefused(kind: LoopKind) async throws {
         let any = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
         let listener = try Socket.stream(for: any)
         defer { listener.close() }
@@ -61,7 +61,7 @@ struct CreateConnectionTests {
 
     // covers: 138
     @Test(arguments: LoopKind.available)
-    func theProtocolHasHeardOfTheConnectionWhenItIsReturned(kind: LoopKind) async throws {
+    func createConnectionReturnsAfterConnectionMade(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let (transport, recorder) = try await loop.createConnection(host: "127.0.0.1", port: server.port) {
@@ -79,7 +79,7 @@ struct CreateConnectionTests {
 
     // covers: F19
     @Test(arguments: LoopKind.available)
-    func aFactoryThatThrowsClosesTheSocket(kind: LoopKind) async throws {
+    func failedFactoryClosesTheSocket(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             await #expect(throws: Recorder.ExampleError.self) {
@@ -93,7 +93,7 @@ struct CreateConnectionTests {
         }
     }
 
-    /// Resolves any name to these addresses.
+    /// Returns a resolver that resolves any name to these addresses.
     private static func resolver(_ hosts: [String]) -> Resolver {
         Resolver { _, port in .success(hosts.map { SocketAddress(literal: $0, port: port)! }) }
     }
@@ -122,14 +122,14 @@ struct CreateConnectionTests {
             driver.close()
             await loop.until { server.acceptedCount == 1 && server.connectionCount == 0 }
             server.close()
-            // What keeps the port.
+            // The socket that keeps the port.
             #expect(try openSockets(at: server.address) == 1)
         }
     }
 
     // covers: 161
     @Test(arguments: LoopKind.available)
-    func theLocalAddressCanBeChosen(kind: LoopKind) async throws {
+    func localAddressCanBeChosen(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let local = try #require(SocketAddress(literal: "127.0.0.5", port: 0))
@@ -140,7 +140,7 @@ struct CreateConnectionTests {
             }
             #expect(transport.localAddress?.host == "127.0.0.5")
 
-            // The address is another connection's, to the same server.
+            // Another connection to the same server has this address.
             let taken = ConnectionOptions(localAddress: transport.localAddress)
             let error = await #expect(throws: ConnectError.self) {
                 _ = try await loop.createConnection(host: "127.0.0.1", port: server.port, options: taken) { Recorder() }
@@ -148,7 +148,7 @@ struct CreateConnectionTests {
             #expect(error?.attempts.map(\.errno) == [.addressInUse])
             #expect(error?.description.contains("cannot connect from \(transport.localAddress!) to") == true)
 
-            // Addresses of the other family cannot be reached from there.
+            // Addresses of the other family cannot be reached from this one.
             let (driver, peer) = try await loop.connect(
                 host: "name.example", port: server.port, options: options, by: Self.resolver(["::1", "127.0.0.1"]))
             #expect(peer.host == "127.0.0.1" && driver.channel.localAddress?.host == "127.0.0.5")
@@ -167,7 +167,7 @@ struct CreateConnectionTests {
 
     // covers: 162
     @Test(arguments: LoopKind.available)
-    func aHostWithoutANameIsRejected(kind: LoopKind) async throws {
+    func emptyHostIsRejected(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             #expect(
                 await asyncCode { _ = try await loop.createConnection(host: "", port: 1) { Recorder() } }
@@ -178,7 +178,7 @@ struct CreateConnectionTests {
     /// A listener whose queue is full does not answer.
     // covers: 163, 164, 181
     @Test(arguments: LoopKind.available)
-    func aCancelledConnectLeavesNothing(kind: LoopKind) async throws {
+    func cancelledConnectLeavesNothing(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let full = try FullListener()
             defer { full.close() }
@@ -201,10 +201,10 @@ struct CreateConnectionTests {
         }
     }
 
-    /// A descriptor that was closed twice would be another thread's by then.
+    /// A descriptor that was closed twice would belong to another thread by then.
     // covers: 163, F21
     @Test(arguments: LoopKind.available)
-    func cancelledConnectsCloseNobodyElsesDescriptors(kind: LoopKind) async throws {
+    func cancelledConnectsCloseNoOtherDescriptors(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let full = try FullListener()
             defer { full.close() }
@@ -224,7 +224,7 @@ struct CreateConnectionTests {
         }
     }
 
-    /// Opens and closes descriptors, and finds out if somebody else does so with them.
+    /// Opens and closes descriptors, and detects whether other code closes them.
     private final class DescriptorOpener: Sendable {
         let isDone = Atomic(false)
         let damages = Atomic(0)
@@ -249,7 +249,7 @@ struct CreateConnectionTests {
     // covers: 104
     @Test(arguments: LoopKind.available)
     func factoriesAreNotCalledOnOtherThreads(kind: LoopKind) async throws {
-        // The pool is busy with other tests.
+        // The thread pool is busy with other tests.
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60))) { loop in
             let codes = await Task.detached {
                 var codes: [EventLoopError.Code?] = []

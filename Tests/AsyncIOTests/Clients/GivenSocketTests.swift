@@ -5,16 +5,16 @@ import Testing
 
 @testable import AsyncIO
 
-/// Sockets that were made elsewhere.
+/// Sockets that other code has created.
 struct GivenSocketTests {
-    /// A socket as other code makes it: blocking, and inherited by children.
+    /// Creates a socket as other code does: blocking, and inherited by child processes.
     private static func plainSocket() -> Socket {
         Socket(number: socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0))
     }
 
     // covers: 137, 173
     @Test(arguments: LoopKind.available)
-    func aConnectedSocketBecomesAConnection(kind: LoopKind) async throws {
+    func connectedSocketBecomesAConnection(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let socket = Self.plainSocket()
@@ -26,7 +26,7 @@ struct GivenSocketTests {
             #expect(try transport.socket.option(.noDelay) != 0)
             transport.write("hello")
             await loop.until { recorder.received.count == 5 }
-            // It is left alone, and goes on.
+            // The connection is not affected.
             #expect(
                 await asyncCode { _ = try await loop.createConnection(socket: socket) { Recorder() } }
                     == .descriptorInUse)
@@ -41,7 +41,7 @@ struct GivenSocketTests {
 
     // covers: 137
     @Test(arguments: LoopKind.available)
-    func anAcceptedSocketBecomesAConnection(kind: LoopKind) async throws {
+    func acceptedSocketBecomesAConnection(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             let (_, accepted) = try await loop.connectAcceptedSocket(near) { Recorder() }
@@ -56,7 +56,7 @@ struct GivenSocketTests {
 
     // covers: 137, 173
     @Test(arguments: LoopKind.available, [SocketPlace.ipv4, .ipv6])
-    func aSocketThatAListenerAcceptedBecomesAConnection(kind: LoopKind, place: SocketPlace) async throws {
+    func socketAcceptedByAListenerBecomesAConnection(kind: LoopKind, place: SocketPlace) async throws {
         try await withLoop(kind) { loop in
             let (client, accepted) = try await loop.connectedSockets(place)
             let (transport, _) = try await loop.connectAcceptedSocket(accepted) { EchoProtocol() }
@@ -70,10 +70,10 @@ struct GivenSocketTests {
         }
     }
 
-    /// The number is somebody else's right after.
+    /// Another socket gets the number right afterwards.
     // covers: 163
     @Test(arguments: LoopKind.available, [false, true])
-    func aCancelledTaskClosesTheSocketItWasGivenOnce(kind: LoopKind, isUnderWay: Bool) async throws {
+    func cancelledTaskClosesTheSocketItWasPassedOnce(kind: LoopKind, isUnderWay: Bool) async throws {
         try await withLoop(kind) { loop in
             for _ in 0..<10 {
                 let (near, far) = try Socket.pair()
@@ -81,7 +81,7 @@ struct GivenSocketTests {
                 let connecting = loop.createTask {
                     _ = try await loop.createConnection(socket: near) { recorder }
                 }
-                // Before its first step, or while it waits for `connectionMade`.
+                // Before the first step of the task, or while it waits for `connectionMade`.
                 if isUnderWay { await loop.yield() }
                 connecting.cancel()
                 await #expect(throws: CancellationError.self) { try await connecting.value }
@@ -91,7 +91,7 @@ struct GivenSocketTests {
                 for _ in 0..<3 { await loop.yield() }
                 sendByte(other)
                 #expect(try await loop.sockRecv(next, maxBytes: 1) == [1])
-                // The end of the one that was given.
+                // EOF, because the socket that was passed is closed.
                 #expect(try await loop.sockRecv(far, maxBytes: 1).isEmpty)
                 for socket in [far, next, other] { socket.close() }
             }
@@ -100,7 +100,7 @@ struct GivenSocketTests {
 
     // covers: 162
     @Test(arguments: LoopKind.available)
-    func aSocketThatWillNotDoIsClosed(kind: LoopKind) async throws {
+    func unsuitableSocketIsRejectedAndClosed(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             let datagram = Socket(number: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
@@ -134,10 +134,10 @@ struct GivenSocketTests {
         }
     }
 
-    /// The task is not at home there, and there is no loop any more to hop to.
+    /// The task does not resume on the loop, and there is no loop any more to hop to.
     // covers: 34, 162
     @Test(arguments: LoopKind.available)
-    func aSocketGivenToAClosedLoopIsClosed(kind: LoopKind) async throws {
+    func socketPassedToAClosedLoopIsClosed(kind: LoopKind) async throws {
         guard #available(macOS 26, *) else { return }
         try await withLoopThread(kind) { loop in
             try loop.close()
@@ -159,10 +159,10 @@ struct GivenSocketTests {
         }
     }
 
-    /// As a service manager gives them: bound, and listening perhaps.
+    /// Sockets as a service manager passes them: bound, and possibly listening.
     // covers: 169
     @Test(arguments: LoopKind.available)
-    func aServerTakesListeningSockets(kind: LoopKind) async throws {
+    func serverTakesListeningSockets(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             let sockets = [Self.plainSocket(), Self.plainSocket()]
@@ -188,10 +188,10 @@ struct GivenSocketTests {
         }
     }
 
-    /// Two owners would close it twice.
+    /// Two owners would close the socket twice.
     // covers: 162
     @Test(arguments: LoopKind.available, [false, true])
-    func aSocketIsGivenOnce(kind: LoopKind, startsServing: Bool) async throws {
+    func socketCanBePassedOnce(kind: LoopKind, startsServing: Bool) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             var options = ServerOptions()
@@ -214,10 +214,10 @@ struct GivenSocketTests {
         }
     }
 
-    /// Also while the server does not serve yet, and while it rests.
+    /// Also while the server does not serve yet, and while it backs off.
     // covers: 118, 162
     @Test(arguments: LoopKind.available, [false, true])
-    func theSocketOfAServerIsInUseWhateverItDoes(kind: LoopKind, rests: Bool) async throws {
+    func socketOfAServerIsInUseInEveryState(kind: LoopKind, rests: Bool) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: rests ? 1 : 0)) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             var options = ServerOptions()
@@ -255,7 +255,7 @@ struct GivenSocketTests {
 
     // covers: 169, 170
     @Test(arguments: LoopKind.available)
-    func aServerClosesAllSocketsIfOneWillNotDo(kind: LoopKind) async throws {
+    func serverClosesAllSocketsIfOneIsUnsuitable(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             let good = [Self.plainSocket(), Self.plainSocket()]

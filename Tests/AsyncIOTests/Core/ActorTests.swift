@@ -4,12 +4,12 @@ import Foundation
 import Synchronization
 import Testing
 
-/// Actors that use a loop, and actors that live on one.
+/// Actors that use a loop, and actors that run on one.
 struct ActorTests {
-    /// A default actor runs on whichever thread holds it: its waits must not come back to the loop's state on that one.
+    /// A default actor runs on the thread that holds it, so its waits must not touch the loop's state on that thread.
     // covers: 91
     @Test(arguments: LoopKind.available)
-    func anActorThatThePoolUsesTooMayWaitOnTheLoop(kind: LoopKind) async throws {
+    func actorThatThePoolUsesTooMayWaitOnTheLoop(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let actor = BusyActor()
             let isOver = Flag()
@@ -35,10 +35,10 @@ struct ActorTests {
         }
     }
 
-    /// From the close on, another thread serves the loop's actors; never two at once.
+    /// After the close, another thread serves the loop's actors, and never two threads at once.
     // covers: F33
     @Test(arguments: LoopKind.available)
-    func anActorOfALoopThatClosesHasOneThreadAtATime(kind: LoopKind) async throws {
+    func actorOfAClosingLoopHasOneThreadAtATime(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             for _ in 0..<rounds(debug: 5, release: 20) {
                 let loop = try kind.makeLoop()

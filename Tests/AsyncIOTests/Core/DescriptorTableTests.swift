@@ -4,7 +4,7 @@ import Testing
 
 struct DescriptorTableTests {
     @Test(arguments: [0, 31, 32, 1_000, 65_535, 65_536, CInt.max, -1])
-    func aUserIsFoundByItsNumberAndForgotten(number: CInt) {
+    func userOfADescriptorIsFoundByNumberAndRemoved(number: CInt) {
         var table = DescriptorTable()
         let user = EventSource()
         expectUser(of: number, nil, in: table)
@@ -19,8 +19,8 @@ struct DescriptorTableTests {
         expectUser(of: number, nil, in: table)
     }
 
-    /// The array doubles: it must not reach numbers that are kept elsewhere.
-    @Test func aNumberFarUpIsFoundHoweverTheTableHasGrown() {
+    /// The array doubles, but must not reach numbers that are stored separately.
+    @Test func highNumberIsFoundHoweverTheTableHasGrown() {
         var table = DescriptorTable()
         let (near, far) = (EventSource(), EventSource())
         for number: CInt in [40_000, 50_000] { table[number] = near }
@@ -34,7 +34,7 @@ struct DescriptorTableTests {
     }
 
     @Test(arguments: [3, 65_535, 70_000] as [CInt])
-    func aShareIsOfOneDescriptorAndOfOneTick(number: CInt) {
+    func shareAppliesToOneDescriptorAndOneIteration(number: CInt) {
         var table = DescriptorTable()
         for _ in 0..<16 {
             expectShare(of: number, true, in: 1, &table)

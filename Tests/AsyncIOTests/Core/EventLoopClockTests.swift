@@ -6,7 +6,7 @@ import Testing
 struct EventLoopClockTests {
     // specification: 18.5.2.3.1 the step of the monotonic clock
     @Test(arguments: LoopKind.available)
-    func theStepOfTheClockIsTheSystemsOnEveryLoop(kind: LoopKind) async throws {
+    func clockResolutionIsTheSystemsOnEveryLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             var step = timespec()
             #expect(clock_getres(CLOCK_MONOTONIC, &step) == 0)
@@ -18,7 +18,7 @@ struct EventLoopClockTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aClockOfOnesOwnSaysItsStep(kind: LoopKind) async throws {
+    func customClockHasItsOwnResolution(kind: LoopKind) async throws {
         final class CoarseClock: EventLoopClock, @unchecked Sendable {
             override var resolution: Duration { .milliseconds(16) }
         }
@@ -26,7 +26,7 @@ struct EventLoopClockTests {
         try await withLoopThread(makeLoop: makeLoop) { loop in
             #expect(loop.clockResolution == .milliseconds(16))
             #expect(loop.clock.minimumResolution == .milliseconds(16))
-            // It is told, and changes nothing: deadlines are compared in nanoseconds.
+            // The resolution is only reported: deadlines are compared in nanoseconds.
             try expectShortTimersOnTime(on: loop)
         }
     }

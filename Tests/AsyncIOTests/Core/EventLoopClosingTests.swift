@@ -8,7 +8,7 @@ import Testing
 
 struct EventLoopClosingTests {
     // covers: 33, 34, 105
-    @Test func aClosedLoopRefusesEverythingAndClosingAgainDoesNothing() async throws {
+    @Test func closedLoopRejectsEverythingAndClosingAgainHasNoEffect() async throws {
         try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 1)) { loop in
             #expect(!loop.isClosed)
             try loop.close()
@@ -24,7 +24,7 @@ struct EventLoopClosingTests {
             #expect(code { try selecting.addReader(.standardInput) {} } == .closed)
             #expect(!selecting.removeReader(.standardInput))
 
-            // These cannot throw: nothing happens, and the first of them is reported.
+            // These functions cannot throw, so they have no effect, and the first call is reported.
             let handle = loop.callSoon { Issue.record("a callback of a closed loop was called") }
             #expect(!handle.isPending)
             handle.cancel()
@@ -38,7 +38,7 @@ struct EventLoopClosingTests {
     }
 
     // covers: 26, 33
-    @Test func aRunningLoopCannotBeClosed() async throws {
+    @Test func runningLoopCannotBeClosed() async throws {
         try await withLoopThread { loop in
             loop.callSoon {
                 #expect(code { try loop.close() } == .alreadyRunning)
@@ -49,7 +49,7 @@ struct EventLoopClosingTests {
         }
     }
 
-    @Test func onlyTheOwnersThreadMayClose() async throws {
+    @Test func onlyTheOwningThreadMayCloseTheLoop() async throws {
         try await withLoopThread { loop in
             let refused = try OtherThread.run { code { try loop.close() } }
             #expect(refused == .wrongThread)
@@ -58,7 +58,7 @@ struct EventLoopClosingTests {
     }
 
     // covers: 33, 104
-    @Test func ofACloseAndAnotherThreadsFirstRunOneIsRefused() async throws {
+    @Test func eitherACloseOrAnotherThreadsFirstRunIsRejected() async throws {
         try await withLoopThread { _ in
             for _ in 0..<rounds(debug: 500, release: 1_000) {
                 let loop = try LoopKind.auto.makeLoop()
@@ -83,10 +83,10 @@ struct EventLoopClosingTests {
 
     // covers: 41
     @Test(arguments: LoopKind.available)
-    func aShutdownByManyAtOnceAnswersEachOfThem(kind: LoopKind) async throws {
+    func concurrentShutdownsAllReturn(kind: LoopKind) async throws {
         for _ in 0..<20 {
             try await withLoopThread(kind, patiently) { loop in
-                // All of them ask for a stop, and then close while the loop runs, ends or is closed already.
+                // Each thread requests a stop, and then closes the loop while it runs, ends or is closed already.
                 let threads = (0..<8).map { _ in
                     OtherThread {
                         _ = try? loop.callSoonThreadsafe { loop.stop() }
@@ -106,7 +106,7 @@ struct EventLoopClosingTests {
     }
 
     // covers: 36
-    @Test func livingTasksKeepALoopOpenUntilTheyHaveEnded() async throws {
+    @Test func unfinishedTasksKeepALoopOpen() async throws {
         try await withLoopThread { loop in
             let ended = Ended()
             for _ in 0..<3 {
@@ -131,7 +131,7 @@ struct EventLoopClosingTests {
     }
 
     // covers: 45, 60
-    @Test func callbacksAndTimersAreDroppedUncalled() async throws {
+    @Test func callbacksAndTimersAreDiscardedWithoutACall() async throws {
         try await withLoopThread(.auto, LoopTestOptions(mayLeaveWork: true)) { loop in
             weak var captured: Ended?
             do {
@@ -152,7 +152,7 @@ struct EventLoopClosingTests {
     }
 
     // covers: 60, F36
-    @Test func whatADroppedClosureSchedulesInItsDeinitIsDroppedToo() async throws {
+    @Test func callbackScheduledInADeinitDuringCloseIsDiscarded() async throws {
         final class Rescheduling {
             let loop: EventLoop
             init(_ loop: EventLoop) { self.loop = loop }
@@ -168,7 +168,7 @@ struct EventLoopClosingTests {
     }
 
     // covers: 32, 34
-    @Test func tasksThatWaitForTheLoopAreToldThatItIsClosed() async throws {
+    @Test func closeResumesWaitingTasksWithClosed() async throws {
         try await withLoopThread(.auto, LoopTestOptions(mayLeaveWork: true)) { loop in
             let ended = Ended()
             nonisolated(unsafe) let note = ended
@@ -213,7 +213,7 @@ struct EventLoopClosingTests {
     }
 
     // covers: 32, 105, F34
-    @Test func aTaskResumedAfterTheCloseComesToItsEnd() async throws {
+    @Test func taskResumedAfterTheCloseEnds() async throws {
         let report = try await withLoopThread(.auto, LoopTestOptions(timeLimit: .seconds(60), mayLeaveWork: true)) {
             loop in
             let parked = Parked()
@@ -226,7 +226,8 @@ struct EventLoopClosingTests {
                 Task(executorPreference: loop) {
                     let timer = loop.callLater(after: .seconds(3600)) {}
                     await withUnsafeContinuation { parked.continuation = $0 }
-                    // On the thread for such tasks: every operation answers, the ones that cannot throw do nothing.
+                    // On the thread of closed loops, every operation throws `.closed`, and those that cannot throw have
+                    // no effect.
                     report.append("on the loop: \(loop.isOnLoop)")
                     await report.append(outcomeOf { try await loop.sleep(for: .seconds(1)) })
                     await report.append(outcomeOf { try await loop.sleep(for: .zero) })
@@ -287,7 +288,7 @@ private final class Parked: @unchecked Sendable {
     var count = 0
 }
 
-/// Accepts nobody: the kernel holds the connections to it.
+/// Accepts no connection, so the kernel holds them.
 private final class UnservedListener {
     private let socket: Socket
 

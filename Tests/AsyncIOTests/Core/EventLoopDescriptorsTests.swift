@@ -8,11 +8,11 @@ import Testing
 
 @testable import AsyncIO
 
-/// Descriptors that are left open, that somebody else closes, or that there are none left of. Each test is a process of
-/// its own.
+/// Descriptors that are left open, that other code closes, or of which none is left. Each test runs in a separate
+/// process.
 struct EventLoopDescriptorsTests {
     // covers: 35
-    @Test func loopsThatAreClosedOrDroppedLeaveNoDescriptors() async {
+    @Test func closedOrReleasedLoopsLeaveNoDescriptors() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             let cycles = 200
@@ -28,7 +28,7 @@ struct EventLoopDescriptorsTests {
                             try loop.close()
                         }
                     }
-                    // The runner of the tests may open some meanwhile, but not one in every other round.
+                    // The test runner may open some meanwhile, but not one in every other round.
                     guard openDescriptors() < before + cycles / 2 else { exit(2) }
                 }
             }
@@ -36,16 +36,16 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 40
-    @Test func aLoopForWhichThereAreNoDescriptorsIsRefusedAndLeavesNoneOpen() async {
+    @Test func loopWithoutFreeDescriptorsIsRejectedAndLeavesNoneOpen() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
-            // The runner of the tests may open some meanwhile, but not one in each round.
+            // The test runner may open some meanwhile, but not one in each round.
             let rounds = 20
             for kind in LoopKind.available {
                 let before = openDescriptors()
                 var refusals = 0
                 for _ in 0..<rounds {
-                    // None is left, then one, and so on, until they are enough.
+                    // No descriptor is left, then one, and so on, until there are enough.
                     for number in (0..<256).filter({ fcntl($0, F_GETFD) < 0 }) {
                         var limit = rlimit()
                         getrlimit(resource, &limit)
@@ -67,7 +67,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 40
-    @Test func aRunAndASignalHandlerNeedNoDescriptorOfTheirOwn() async {
+    @Test func runAndSignalHandlerOpenNoDescriptor() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             for kind in LoopKind.available {
@@ -75,9 +75,9 @@ struct EventLoopDescriptorsTests {
                 var opened: [CInt] = []
                 try OtherThread.run {
                     let loop = try kind.makeLoop()
-                    // More than select can watch.
+                    // More descriptors than select can watch.
                     opened = openDescriptors(upTo: 1_100)
-                    // The first run comes when all numbers are too high, the second one when none is left.
+                    // At the first run all numbers are too high, at the second none is left.
                     for isExhausted in [false, true] {
                         if isExhausted { try setDescriptorLimit(firstFreeDescriptor()) }
                         guard isExhausted == (firstFreeDescriptor() < 0) else { exit(2) }
@@ -104,7 +104,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 40
-    @Test func theErrorOfALoopThatCannotBeMadeNamesTheDescriptorAndTheLimit() async {
+    @Test func errorOfALoopThatCannotBeCreatedNamesTheDescriptorAndTheLimit() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             try setDescriptorLimit(4_096)
@@ -128,7 +128,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 299
-    @Test func aWakersDescriptorThatSomebodyElseClosedStopsTheProgramInWords() async throws {
+    @Test func closedWakerDescriptorTrapsWithAMessage() async throws {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             try await openDispatchDescriptors()
             let loop = try CountingLoop()
@@ -140,7 +140,7 @@ struct EventLoopDescriptorsTests {
             }
             let thread = OtherThread { try? loop.runForever() }
             for _ in 0..<20_000 where !isClosed.isSet { usleep(1_000) }
-            // The first one that finds the loop asleep.
+            // The first attempt that finds the loop waiting.
             for _ in 0..<5_000 {
                 try loop.callSoonThreadsafe {}
                 usleep(1_000)
@@ -153,7 +153,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 299
-    @Test func aSelectorsDescriptorThatSomebodyElseClosedEndsTheRunAtOnce() async {
+    @Test func closedSelectorDescriptorEndsTheRunAtOnce() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             let selector = try EpollSelector()
@@ -173,7 +173,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 299
-    @Test func aConnectionsDescriptorThatSomebodyElseClosedEndsTheConnection() async {
+    @Test func closedConnectionDescriptorEndsTheConnection() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             for kind in LoopKind.available {
@@ -191,10 +191,10 @@ struct EventLoopDescriptorsTests {
     }
 }
 
-/// Of the numbers that a process with few of them has.
+/// The number of open descriptors, for a process that has few of them.
 private func openDescriptors() -> Int { (0..<1_024).count { fcntl($0, F_GETFD) >= 0 } }
 
-/// Opens descriptors until one has `number`. Those that it opened.
+/// Opens descriptors until one has `number`, and returns those that it opened.
 private func openDescriptors(upTo number: CInt) -> [CInt] {
     var opened: [CInt] = []
     while opened.last ?? -1 < number {
@@ -205,7 +205,7 @@ private func openDescriptors(upTo number: CInt) -> [CInt] {
     return opened
 }
 
-/// The number that the next descriptor gets; -1 if there is none.
+/// Returns the number that the next descriptor gets, or -1 if there is none.
 private func firstFreeDescriptor() -> CInt {
     let number = open("/dev/null", O_RDONLY)
     if number >= 0 { close(number) }

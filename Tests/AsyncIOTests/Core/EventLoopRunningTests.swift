@@ -7,7 +7,7 @@ import Testing
 
 struct EventLoopRunningTests {
     // covers: 28, F35
-    @Test func aStopBeforeTheRunMakesItOneTickThatDoesNotWait() async throws {
+    @Test func stopBeforeTheRunMakesItOneIterationWithoutAWait() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var calls: [String] = []
             loop.callSoon {
@@ -26,7 +26,7 @@ struct EventLoopRunningTests {
 
     // covers: 27, 30
     @Test(arguments: LoopKind.available)
-    func aStopLetsTheTickEndAndTheLoopRunsAgain(kind: LoopKind) async throws {
+    func stopEndsTheRunAfterTheIterationAndTheLoopRunsAgain(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             var calls: [Int] = []
             for run in 0..<100 {
@@ -48,7 +48,7 @@ struct EventLoopRunningTests {
 
     // covers: 29
     @Test(arguments: LoopKind.available)
-    func anEventThatIsPendingAtTheStopIsDeliveredOnce(kind: LoopKind) async throws {
+    func eventPendingAtTheStopIsDeliveredOnce(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let selecting = try #require(loop as? SelectorEventLoop)
             let pipe = try FileDescriptor.pipe()
@@ -63,12 +63,12 @@ struct EventLoopRunningTests {
                 let count = try byte.withUnsafeMutableBytes { try pipe.readEnd.read(into: $0) }
                 #expect(count == 1)
             }
-            // Found ready in the tick that is stopped: it has its turn before the run returns.
+            // Found ready in the iteration that is stopped, so it runs before the run returns.
             try pipe.writeEnd.writeAll([1])
             loop.callSoon { loop.stop() }
             try loop.runForever()
             #expect(calls == 1)
-            // Ready only after that tick's wait: it has its turn in the next run.
+            // Ready only after the wait of that iteration, so it runs in the next run.
             loop.callSoon {
                 loop.stop()
                 try pipe.writeEnd.writeAll([2])
@@ -86,7 +86,7 @@ struct EventLoopRunningTests {
 
     // covers: 28, F35
     @Test(arguments: LoopKind.available)
-    func stoppingTwiceOrFromManyThreadsIsAsStoppingOnce(kind: LoopKind) async throws {
+    func stoppingTwiceOrOnManyThreadsIsLikeStoppingOnce(kind: LoopKind) async throws {
         try await withLoopThread(kind, patiently) { loop in
             loop.stop()
             loop.stop()
@@ -96,7 +96,7 @@ struct EventLoopRunningTests {
                 try loop.runForever()
                 for thread in threads { thread.join() }
                 #expect(!loop.isRunning)
-                // What is left of the stops was posted to this run.
+                // The remaining stops were submitted to this run.
                 loop.stop()
                 try loop.runForever()
             }
@@ -121,7 +121,7 @@ struct EventLoopRunningTests {
     }
 
     // covers: 25
-    @Test func aTaskOutlivesARunThatWasStoppedAndDoesNotStopTheNext() async throws {
+    @Test func taskOutlivesAStoppedRunAndDoesNotStopTheNext() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var steps: [String] = []
             nonisolated(unsafe) let note: (String) -> Void = { steps.append($0) }
@@ -148,7 +148,7 @@ struct EventLoopRunningTests {
 
     // covers: 26, 38
     @Test(arguments: LoopKind.available)
-    func aRunWithinARunIsRefusedAndDisturbsNothing(kind: LoopKind) async throws {
+    func runWithinARunIsRejectedWithoutSideEffects(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let other = try kind.makeLoop()
             var calls: [String] = []
@@ -176,9 +176,9 @@ struct EventLoopRunningTests {
 
     // covers: 104, 108
     @Test(arguments: LoopKind.available)
-    func aLoopBelongsToTheThreadOfItsFirstRun(kind: LoopKind) async throws {
+    func loopBelongsToTheThreadOfItsFirstRun(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
-            // Made here, and run first on another thread.
+            // Created on this thread, and first run on another one.
             let moved = try kind.makeLoop()
             let thread = try OtherThread.run {
                 let value = try moved.runUntilComplete { 1 }
@@ -193,9 +193,9 @@ struct EventLoopRunningTests {
         }
     }
 
-    /// A whole run of one thread may lie between the look of another one and its own.
+    /// A whole run of one thread may lie between the check of another thread and its run.
     // covers: 104, 108
-    @Test func aRunThatWasAllowedBeforeAnotherThreadsFirstIsRefusedAfterIt() async throws {
+    @Test func runIsRejectedIfAnotherThreadsFirstRunCameInBetween() async throws {
         try await withLoopThread { _ in
             let loop = try LoopKind.auto.makeLoop()
             try loop.checkMayRun("run")
@@ -207,7 +207,7 @@ struct EventLoopRunningTests {
 
     // covers: 106, 108
     @Test(arguments: LoopKind.available)
-    func aLoopThatRunsElsewhereCannotBeRunHere(kind: LoopKind) async throws {
+    func loopThatRunsOnAnotherThreadCannotBeRun(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             loop.callSoon {
                 let refused = try OtherThread.run {
@@ -224,7 +224,7 @@ struct EventLoopRunningTests {
 
     // covers: 111
     @Test(arguments: LoopKind.available)
-    func aRunFromWithinATaskIsRefusedInWords(kind: LoopKind) throws {
+    func runInATaskIsRejectedWithAMessage(kind: LoopKind) throws {
         let loop = try kind.makeLoop()
         // A test is a task.
         let error = #expect(throws: EventLoopError.self) { try loop.runForever() }
@@ -236,7 +236,7 @@ struct EventLoopRunningTests {
     }
 
     // covers: 31, 295
-    @Test func aPollerThatFailsEndsTheRunAndTheLoopRunsAgain() async throws {
+    @Test func failedPollerEndsTheRunAndTheLoopRunsAgain() async throws {
         try await withLoopThread(makeLoop: CountingLoop.init) { loop in
             loop.counter.nextError = .noMemory
             var calls = 0
@@ -254,7 +254,7 @@ struct EventLoopRunningTests {
 
     // covers: 25, 66
     @Test(arguments: LoopKind.available)
-    func theErrorOfAMainTaskThatOutlivesItsRunIsReported(kind: LoopKind) async throws {
+    func errorOfAMainTaskThatOutlivesItsRunIsReported(kind: LoopKind) async throws {
         struct Failure: Error {}
         try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var reports: [ExceptionContext] = []
@@ -281,7 +281,7 @@ struct EventLoopRunningTests {
     }
 
     // covers: 66, 295
-    @Test func theErrorOfAMainTaskWhoseRunFailedIsReported() async throws {
+    @Test func errorOfAMainTaskWhoseRunFailedIsReported() async throws {
         struct Failure: Error {}
         try await withLoopThread(makeLoop: CountingLoop.init, LoopTestOptions(unhandledErrors: 1)) { loop in
             loop.counter.nextError = .noMemory
@@ -295,7 +295,7 @@ struct EventLoopRunningTests {
 
     // covers: 106
     @Test(arguments: LoopKind.available)
-    func anotherThreadStopsTheLoopByACallback(kind: LoopKind) async throws {
+    func anotherThreadStopsTheLoopWithACallback(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             for _ in 0..<100 {
                 let thread = OtherThread { _ = try? loop.callSoonThreadsafe { loop.stop() } }
@@ -307,7 +307,7 @@ struct EventLoopRunningTests {
 
     // covers: 24, 107
     @Test(arguments: LoopKind.available)
-    func anotherThreadsTaskRunsOnTheLoopAndItsResultComesBack(kind: LoopKind) async throws {
+    func anotherThreadsTaskRunsOnTheLoopAndItsResultIsReturned(kind: LoopKind) async throws {
         let (value, error) = try await withLoop(kind, patiently) { loop in
             await withTaskExecutorPreference(globalConcurrentExecutor) {
                 let value = await Task(executorPreference: loop) { loop.isOnLoop ? 7 : 0 }.value

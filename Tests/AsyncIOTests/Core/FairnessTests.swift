@@ -3,10 +3,10 @@ import AsyncIOSystem
 import AsyncIOTesting
 import Testing
 
-/// No peer, however fast, keeps the loop for itself: a connection has a share of each tick.
+/// No peer, however fast, can occupy the loop: a connection has a share of each iteration.
 struct FairnessTests {
     // covers: F17
-    @Test func aReaderOfAPeerThatIsAlwaysReadyLeavesTimeForOthers() async throws {
+    @Test func readerOfAnAlwaysReadyPeerLeavesTimeForOthers() async throws {
         try await withScriptedNetwork(.readiness) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends([UInt8](repeating: 1, count: 1_000_000))
@@ -14,14 +14,14 @@ struct FairnessTests {
             var buffer = [UInt8](repeating: 0, count: 1_000)
             for _ in 0..<1_000 { #expect(try await reader.read(into: &buffer) == 1_000) }
             others.stop()
-            // At most sixteen small reads in a tick.
+            // At most sixteen small reads in an iteration.
             #expect(others.turns >= 1_000 / 16 - 1)
             writer.close()
         }
     }
 
     // covers: F17
-    @Test func aWriterToAPeerThatTakesEverythingLeavesTimeForOthers() async throws {
+    @Test func writerToAPeerThatKeepsUpLeavesTimeForOthers() async throws {
         try await withScriptedNetwork(.readiness) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -37,7 +37,7 @@ struct FairnessTests {
 
     // covers: F17
     @Test(arguments: LoopKind.available)
-    func whoPingsIsServedAlthoughOthersFlood(kind: LoopKind) async throws {
+    func pingsAreServedWhileOthersFlood(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             func streams(_ socket: Socket) throws -> (StreamReader, StreamWriter) {
                 StreamTransport(
@@ -82,7 +82,7 @@ struct FairnessTests {
 
     private static let much = [UInt8](repeating: 1, count: 1 << 20)
 
-    /// A callback in each tick.
+    /// A callback in each iteration.
     private final class Others {
         private let loop: EventLoop
         private var handle: Handle?

@@ -3,12 +3,12 @@ import Testing
 
 @testable import AsyncIO
 
-/// The compiler lets a task carry a loop's stream elsewhere; then the stream's functions hop to their loop.
+/// The compiler allows a task to carry a loop's stream elsewhere. The functions of the stream then hop to their loop.
 struct HopTests {
-    /// It begins on the loop, and would go on in the pool after each suspension.
+    /// The task begins on the loop, and would continue on the pool after each suspension.
     // covers: 91
     @Test(arguments: LoopKind.available)
-    func aTaskThatIsOnTheLoopByChanceDoesAllItsWorkThere(kind: LoopKind) async throws {
+    func taskThatRunsOnTheLoopByChanceHopsForTheWholeOperation(kind: LoopKind) async throws {
         guard #available(macOS 26, *) else { return }
         try await withLoop(kind, patiently) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
@@ -27,7 +27,7 @@ struct HopTests {
             nonisolated(unsafe) let shared = reader
             let reading = Task.immediate { try await shared.readLine() }
             #expect(try await reading.value == "abcdef")
-            // One way to the loop for the whole line.
+            // One hop for the whole line.
             #expect(loop.statistics.hops - before == 1)
             writer.close()
             server.close()
@@ -37,7 +37,7 @@ struct HopTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatHopsIsOnTheLoopFromItsFirstStepAndComesBack(kind: LoopKind) async throws {
+    func hoppingOperationRunsOnTheLoopFromItsFirstStepAndReturns(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let threads = try await Task.detached {
@@ -56,7 +56,7 @@ struct HopTests {
 
     // covers: 104
     @Test(arguments: LoopKind.available)
-    func aStrayTaskThatUsesAStreamHopsInsteadOfRacing(kind: LoopKind) async throws {
+    func taskOffTheLoopThatUsesAStreamHopsInsteadOfRacing(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             try await withEchoConnection(on: loop) { reader, writer in
                 nonisolated(unsafe) let (reader, writer) = (reader, writer)
@@ -71,10 +71,10 @@ struct HopTests {
                         #expect(!loop.isOnLoop)
                     }
                 }
-                // The loop has work of its own meanwhile.
+                // The loop runs other tasks meanwhile.
                 for _ in 0..<rounds { await loop.yield() }
                 try await stray.value
-                // One for each call.
+                // One hop for each call.
                 #expect(loop.statistics.hops - before == rounds * 2)
                 #expect(loop.isOnLoop)
             }
@@ -83,11 +83,11 @@ struct HopTests {
 
     // covers: 108
     @Test(arguments: LoopKind.available)
-    func twoLoopsMaySwapTheirStreams(kind: LoopKind) async throws {
+    func tasksOfTwoLoopsMayExchangeTheirStreams(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { first in
             try await withLoop(kind, patiently) { second in
                 let (mine, theirs) = (Streams(), Streams())
-                // `mine` lives on the first loop and is used by a task of the second, and the other way round.
+                // `mine` belongs to the first loop and is used by a task of the second, and vice versa.
                 async let one: Void = Task(executorPreference: first) {
                     try await withEchoConnection(on: first) { reader, writer in
                         mine.offer(reader, writer)
@@ -110,7 +110,7 @@ struct HopTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aStreamDroppedOnAnotherThreadClosesItsConnection(kind: LoopKind) async throws {
+    func streamReleasedOnAnotherThreadClosesItsConnection(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let ends = Ends()
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
@@ -118,11 +118,11 @@ struct HopTests {
             }
             for _ in 0..<10 {
                 let streams = try await loop.openConnection(host: "127.0.0.1", port: server.port)
-                // Nobody else has it: the other thread drops the last reference.
+                // The other thread releases the last reference.
                 let box = Dropped(streams: streams)
                 try OtherThread.run { box.streams = nil }
             }
-            // A connection that nobody has accepted would end with the listening socket.
+            // A connection that was not accepted would end with the listening socket.
             while server.acceptedCount < 10 { await loop.yield() }
             server.close()
             try await server.waitClosed()
@@ -146,7 +146,7 @@ struct HopTests {
         }
     }
 
-    /// Hands a loop's streams to a task of another loop, and learns when they are no longer used there.
+    /// Passes a loop's streams to a task of another loop, and is notified when they are no longer used there.
     private final class Streams: @unchecked Sendable {
         private var reader: StreamReader?
         private var writer: StreamWriter?

@@ -4,7 +4,7 @@ import Testing
 
 @testable import AsyncIO
 
-/// An iteration uses memory that the loop already has.
+/// An iteration uses memory that the loop has allocated before.
 struct IterationMemoryTests {
     @Test func firstWaitFindsMemoryForAllEventsOfOneWait() async throws {
         let makeLoop: @Sendable () throws -> CountingLoop = { try CountingLoop() }
@@ -22,7 +22,7 @@ struct IterationMemoryTests {
         try await withLoopThread(kind) { loop in
             let source = EventSource()
             var addresses: Set<UInt> = []
-            // Each takes the memory that a flush would free, so that a new buffer has a new address.
+            // Each array takes the memory that a flush would free, so that a new buffer has a new address.
             var fillers: [[EventSource]] = []
             for _ in 0..<16 {
                 loop.queueAtEndOfTick(source)

@@ -2,7 +2,7 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// What stays on the loop's thread, and what does not. A thread's number says where code ran.
+/// What runs on the loop's thread and what does not. The number of the thread shows where code ran.
 struct LoopExecutorTests {
     // covers: 91
     @Test(arguments: LoopKind.available)
@@ -19,7 +19,7 @@ struct LoopExecutorTests {
 
     // covers: 89, 91
     @Test(arguments: LoopKind.available)
-    func aTaskThatPrefersTheLoopRunsThereFromItsFirstStep(kind: LoopKind) async throws {
+    func taskThatPrefersTheLoopRunsThereFromItsFirstStep(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let threads = await Task(executorPreference: loop) {
@@ -58,7 +58,7 @@ struct LoopExecutorTests {
 
     // covers: 91
     @Test(arguments: LoopKind.available)
-    func anActorWithoutAnExecutorOfItsOwnRunsOnTheLoop(kind: LoopKind) async throws {
+    func actorWithTheDefaultExecutorRunsOnTheLoop(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let actor = PlainActor()
@@ -69,20 +69,20 @@ struct LoopExecutorTests {
 
     // covers: 91
     @Test(arguments: LoopKind.available)
-    func anActorOnTheLoopPassesTheCheckOfItsIsolation(kind: LoopKind) async throws {
+    func actorOnTheLoopPassesTheCheckOfItsIsolation(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let actor = LoopActor(loop)
             #expect(await actor.threads() == [home, home, home, home])
             #expect(currentThread() == home)
-            // From a task of the pool as well.
+            // In a task of the pool as well.
             #expect(await Task.detached { await actor.thread() }.value == home)
             #expect(await Task.detached { actor.loop.isOnLoop }.value == false)
         }
     }
 
     @Test(arguments: LoopKind.available)
-    func anActorsExecutorIsTheSameForWhoeverAsksFirst(kind: LoopKind) async throws {
+    func serialExecutorIsTheSameForEveryThread(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let executors = await withTaskGroup(of: ObjectIdentifier.self) { group in
                 for _ in 0..<8 {
@@ -98,7 +98,7 @@ struct LoopExecutorTests {
 
     /// Swift has no way to make an unstructured task inherit the executor.
     @Test(arguments: LoopKind.available)
-    func unstructuredTasksEscape(kind: LoopKind) async throws {
+    func unstructuredTasksRunOnThePool(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { _ in
             let home = currentThread()
             #expect(await Task { currentThread() }.value != home)
@@ -109,13 +109,13 @@ struct LoopExecutorTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func anImmediateTaskEscapesAtItsFirstSuspensionUnlessItPrefersTheLoop(kind: LoopKind) async throws {
+    func immediateTaskLeavesTheLoopAtItsFirstSuspensionUnlessItPrefersTheLoop(kind: LoopKind) async throws {
         guard #available(macOS 26, *) else { return }
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let plain = Task.immediate {
                 let first = currentThread()
-                // A yield may be over before the task suspends. This ends in a later tick, so the task does suspend.
+                // A yield may end before the task suspends. This ends in a later iteration, so the task does suspend.
                 await withUnsafeContinuation { continuation in
                     _ = loop.callSoon { continuation.resume() }
                 }
@@ -136,7 +136,7 @@ struct LoopExecutorTests {
 
     // covers: 91, 109
     @Test(arguments: LoopKind.available)
-    func suspensionsComeBackToTheLoop(kind: LoopKind) async throws {
+    func suspendedTasksResumeOnTheLoop(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             await Task.yield()
@@ -172,7 +172,7 @@ struct LoopExecutorTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func anotherPreferenceIsLeftAgain(kind: LoopKind) async throws {
+    func taskReturnsToTheLoopAfterAnotherPreference(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let other = await withTaskExecutorPreference(globalConcurrentExecutor) { await threadOfConcurrent() }
@@ -183,9 +183,9 @@ struct LoopExecutorTests {
         }
     }
 
-    /// The loop's operations hop for a task whose preference is elsewhere.
+    /// The loop's operations hop for a task that prefers another executor.
     @Test(arguments: LoopKind.available)
-    func anOperationOfAnEscapedTaskRunsOnTheLoopAndIsCounted(kind: LoopKind) async throws {
+    func operationOfATaskOffTheLoopRunsOnTheLoopAndIsCounted(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let threads = try await Task.detached {
@@ -200,7 +200,7 @@ struct LoopExecutorTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aSuspensionIsMadeForEachWaitAndNoMore(kind: LoopKind) async throws {
+    func eachWaitIsOneSuspension(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let before = loop.statistics.suspensions
             for _ in 0..<100 { try await loop.sleep(for: .nanoseconds(1)) }
@@ -210,7 +210,7 @@ struct LoopExecutorTests {
 
     // covers: 90
     @Test(arguments: LoopKind.available)
-    func taskLocalValuesStayWithTheirTasks(kind: LoopKind) async throws {
+    func taskLocalValuesBelongToTheirTasks(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let tasks: (Task<String, Never>, Task<String, Never>) = try await Locals.$name.withValue("outer") {
                 let outer = loop.createTask { Locals.name }
@@ -225,10 +225,10 @@ struct LoopExecutorTests {
     }
 }
 
-/// The rest of the table of what runs where.
+/// The other rows of the table of what runs where.
 extension LoopExecutorTests {
     @Test(arguments: LoopKind.available)
-    func aContinuationThatIsResumedWithinItsClosureSuspendsNothing(kind: LoopKind) async throws {
+    func continuationResumedWithinItsClosureDoesNotSuspend(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             var order: [String] = []
@@ -238,17 +238,17 @@ extension LoopExecutorTests {
                 #expect(await withCheckedContinuation { $0.resume(returning: number) } == number)
             }
             #expect(currentThread() == home)
-            // Still the same tick.
+            // Still in the same iteration.
             #expect(order == [])
             await loop.yield()
             #expect(order == ["next tick"])
         }
     }
 
-    /// One loop after the other: whichever thread holds an actor runs what waits for it.
+    /// One loop after the other, because the thread that holds an actor also runs what waits for it.
     // covers: 91
     @Test(.serialized, arguments: LoopKind.available)
-    func aGlobalActorWithoutAnExecutorOfItsOwnRunsOnTheLoop(kind: LoopKind) async throws {
+    func globalActorWithTheDefaultExecutorRunsOnTheLoop(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let threads = await GlobalPlainActor.threads(sleepingOn: loop)
@@ -257,11 +257,11 @@ extension LoopExecutorTests {
         }
     }
 
-    /// The main queue is not the loop's: a task goes there and comes back. `Tests/UserPackages` has the loop that
+    /// The main queue is not served by this loop: a task hops to it and returns. `Tests/UserPackages` has a loop that
     /// serves it.
     // covers: 91
     @Test(arguments: LoopKind.available)
-    func aFunctionOfTheMainActorLeavesALoopThatRunsElsewhereAndComesBack(kind: LoopKind) async throws {
+    func mainActorFunctionLeavesALoopOffTheMainThreadAndReturns(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             for _ in 0..<10 {

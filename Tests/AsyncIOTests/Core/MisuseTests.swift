@@ -3,11 +3,11 @@ import AsyncIOTesting
 import Foundation
 import Testing
 
-/// What a program says on standard error: each test is a process of its own.
+/// What a program writes to standard error. Each test runs in a separate process.
 struct MisuseTests {
     // covers: 104
     @Test(arguments: ["callSoon", "callLater", "callAt"])
-    func aCallOffTheLoopStopsWithASentence(function: String) async throws {
+    func callOffTheLoopTrapsWithAMessage(function: String) async throws {
         let result = try await #require(
             processExitsWith: .failure, observing: [\.standardErrorContent]
         ) { [function] in
@@ -24,7 +24,7 @@ struct MisuseTests {
         #expect(text.contains("\(function) was called off its loop's thread; call it in a task of the loop"))
     }
 
-    @Test func aCallOnAClosedLoopIsReportedByItsName() async throws {
+    @Test func callOnAClosedLoopIsReportedByName() async throws {
         let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
             let calls: [(EventLoop) -> Void] = [
                 { $0.callSoon {} }, { $0.callLater(after: .zero) {} }, { $0.callAt($0.now) {} },
@@ -43,7 +43,7 @@ struct MisuseTests {
         #expect(names == ["callSoon", "callLater", "callAt", "callRepeatedly"])
     }
 
-    @Test func aTransportThatIsTouchedInThePoolStopsWithASentence() async throws {
+    @Test func transportUsedInThePoolTrapsWithAMessage() async throws {
         let result = try await #require(
             processExitsWith: .failure, observing: [\.standardErrorContent]
         ) {
@@ -59,7 +59,7 @@ struct MisuseTests {
     }
 
     // covers: 294
-    @Test func aBrokenStandardErrorDoesNotEndTheProcess() async throws {
+    @Test func brokenStandardErrorDoesNotEndTheProcess() async throws {
         await #expect(processExitsWith: .success) {
             struct Failure: Error {}
             let pipe = Pipe()
@@ -69,13 +69,13 @@ struct MisuseTests {
             loop.callSoon { throw Failure() }
             loop.callSoon { loop.stop() }
             try OtherThread.run { try loop.runForever() }
-            // At once: the test library would write to standard error too.
+            // At once, because the test library would write to standard error too.
             exit(EXIT_SUCCESS)
         }
     }
 
     // covers: 292, 294, F20
-    @Test func errorsThatNobodyCatchesAreWrittenALineEach() async throws {
+    @Test func uncaughtErrorsAreWrittenAsOneLineEach() async throws {
         let result = try await #require(
             processExitsWith: .success, observing: [\.standardErrorContent]
         ) {

@@ -3,17 +3,17 @@ import AsyncIOSystem
 import AsyncIOTesting
 import Testing
 
-/// What is released when something is closed or replaced as a whole may use it from its `deinit`.
+/// Objects that are released when something is closed or replaced may use it in their `deinit`.
 struct ReentrantCloseTests {
     @Test(arguments: LoopKind.available)
-    func whatALoopReleasesInItsCloseMayUseIt(kind: LoopKind) async throws {
+    func objectsReleasedInACloseMayUseTheLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1, mayLeaveWork: true)) { loop in
             let (end, peer) = try Socket.pair()
             let (pushed, pushedPeer) = try Socket.pair()
             let released = Counter()
             var timers: [RepeatingTimer] = []
             var transport: StreamTransport?
-            /// A function that holds an object which uses all of the loop when it is released.
+            /// Returns a function that captures an object, which uses the whole loop when it is released.
             func holding() -> () -> Void {
                 let hook = ReleaseHook { [unowned loop] in
                     released.increment()
@@ -82,7 +82,7 @@ struct ReentrantCloseTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func whatADroppedStepOfAScriptCapturedMayAddAnother(backend: ScriptedBackend) async throws {
+    func discardedScriptStepMayAddAnother(backend: ScriptedBackend) async throws {
         let released = Counter()
         try await withScriptedNetworkThread(backend) { network in
             let hook = ReleaseHook { [unowned network] in
@@ -95,7 +95,7 @@ struct ReentrantCloseTests {
         #expect(released.value == 1)
     }
 
-    @Test func whatAPolicyReleasesMayAskForThePolicy() async throws {
+    @Test func objectsReleasedByAPolicyMayUseThePolicy() async throws {
         await #expect(processExitsWith: .success) {
             final class LastPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
                 deinit {
@@ -106,7 +106,7 @@ struct ReentrantCloseTests {
             setEventLoopPolicy(LastPolicy())
             setEventLoopPolicy(nil)
             try #require(type(of: getEventLoopPolicy()) == DefaultEventLoopPolicy.self)
-            // A thread's loop is released when another one is set, and sets one itself then.
+            // The loop of a thread is released when another one is set, and then sets one itself.
             var released = 0
             func setLoop() throws {
                 let hook = ReleaseHook {

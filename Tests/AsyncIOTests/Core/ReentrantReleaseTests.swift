@@ -5,10 +5,10 @@ import Selectors
 import SystemPackage
 import Testing
 
-/// A `deinit` of the user's runs wherever the library releases what it was given, and may call the same function again.
+/// A `deinit` of the user runs where the library releases closures and objects, and may call the same function again.
 struct ReentrantReleaseTests {
     @Test(arguments: LoopKind.available)
-    func whatAnExceptionHandlerCapturedMayReplaceTheHandler(kind: LoopKind) async throws {
+    func capturesOfAnExceptionHandlerMayReplaceTheHandler(kind: LoopKind) async throws {
         try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var (released, reports) = (0, 0)
             func install() {
@@ -34,7 +34,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatAWarningHandlerCapturedMayReplaceTheHandler(kind: LoopKind) async throws {
+    func capturesOfAWarningHandlerMayReplaceTheHandler(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let (released, warnings) = (Counter(), Counter())
             func install() {
@@ -59,7 +59,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatATaskFactoryCapturedMayReplaceTheFactory(kind: LoopKind) async throws {
+    func capturesOfATaskFactoryMayReplaceTheFactory(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             var (released, calls) = (0, 0)
             func install() {
@@ -87,9 +87,10 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatATimerCapturedMayCancelOthersWhenItIsCancelled(kind: LoopKind) async throws {
+    func capturesOfATimerMayCancelOtherTimers(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
-            // More than the heap compacts: the cancellations that a cancellation causes happen within it.
+            // More timers than the heap compacts at once, so that cancellations within a `deinit` happen during the
+            // compaction.
             var timers: [TimerHandle] = []
             var released = 0
             for index in 0..<300 {
@@ -102,7 +103,7 @@ struct ReentrantReleaseTests {
             }
             timers[299].cancel()
             #expect(released == 300)
-            // The entries of cancelled timers are gone after an iteration.
+            // The entries of cancelled timers are removed after an iteration.
             loop.callLater(after: .microseconds(1)) { loop.callSoon { loop.stop() } }
             try loop.runForever()
             #expect(loop.statistics.timers == 0)
@@ -111,7 +112,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatARepeatingTimerCapturedMayCancelAnotherOneInALoopThatIsDropped(kind: LoopKind) async throws {
+    func capturesOfARepeatingTimerMayCancelAnotherInAReleasedLoop(kind: LoopKind) async throws {
         try await withLoopThread { _ in
             var released = 0
             var timers: [RepeatingTimer] = []
@@ -133,7 +134,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatAReaderCapturedMayChangeTheWatchersOfItsDescriptor(kind: LoopKind) async throws {
+    func capturesOfAReaderMayChangeTheWatchersOfItsDescriptor(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let (end, peer) = try Socket.pair()
             let descriptor = end.descriptor
@@ -145,7 +146,7 @@ struct ReentrantReleaseTests {
                 }
                 try loop.addReader(descriptor) { hook.touch() }
             }
-            // The one that replaces it is removed, and another one set.
+            // The replacement is removed, and another one is set.
             try watch {
                 loop.removeReader(descriptor)
                 try? loop.addReader(descriptor) {
@@ -159,7 +160,7 @@ struct ReentrantReleaseTests {
             try FileDescriptor(rawValue: peer.number).writeAll([1])
             try loop.runForever()
             #expect(calls == 1)
-            // Removing it sets it anew, and closing the socket removes both.
+            // Removing the reader sets it again, and closing the socket removes both.
             try watch { try? watch { try? loop.sockClose(end) } }
             #expect(loop.removeReader(descriptor))
             #expect(released == 2)
@@ -171,7 +172,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatACallbackOfAnotherThreadCapturedMayCancelItAgain(kind: LoopKind) async throws {
+    func capturesOfASubmittedCallbackMayCancelItAgain(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             var released = 0
             var handle: ThreadsafeHandle?
@@ -191,7 +192,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aProtocolThatIsReplacedMayReplaceItsSuccessor(backend: ScriptedBackend) async throws {
+    func replacedProtocolMayReplaceItsSuccessor(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             var released = 0
             let last = Recorder()
@@ -213,7 +214,7 @@ struct ReentrantReleaseTests {
             #expect(replaced.protocol === last)
             replaced.abort()
 
-            // While the connection is closed gracefully, the protocol that hears of the loss is replaced.
+            // During a lingering close, the protocol that is notified of the loss is replaced.
             let lingering = try await connect { transport in
                 transport?.setProtocol(last)
                 _ = transport?.protocol
@@ -224,7 +225,7 @@ struct ReentrantReleaseTests {
             #expect(lingering.protocol === last)
             lingering.abort()
 
-            // The last reference goes with the connection.
+            // The last reference is released with the connection.
             let lost = try await connect { transport in
                 #expect(transport?.protocol == nil)
                 transport?.setProtocol(Recorder())
@@ -238,7 +239,7 @@ struct ReentrantReleaseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatTheFactoryOfAServerCapturedMayCloseTheServerAndServeItsPort(kind: LoopKind) async throws {
+    func capturesOfAServersFactoryMayCloseTheServerAndServeItsPort(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var released = 0
             var server: Server?

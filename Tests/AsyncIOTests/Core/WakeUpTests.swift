@@ -7,11 +7,11 @@ import Testing
 
 @testable import AsyncIO
 
-/// The descriptor by which other threads end a loop's wait.
+/// The descriptor with which other threads wake a loop.
 struct WakeUpTests {
     // covers: 101, 103
     @Test(arguments: LoopKind.available)
-    func aFullWakeUpDescriptorBlocksNobodyAndWakesTheLoop(kind: LoopKind) async throws {
+    func fullWakerDoesNotBlockThreadsAndWakesTheLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let waker = try #require(loop.inbox.waker)
             // Until no wake-up can be written.
@@ -31,7 +31,7 @@ struct WakeUpTests {
             try loop.runForever()
             thread.join()
             #expect(calls == 100)
-            // And it is good again.
+            // The waker works again.
             let other = OtherThread { _ = try? loop.callSoonThreadsafe { loop.stop() } }
             try loop.runForever()
             other.join()
@@ -40,7 +40,7 @@ struct WakeUpTests {
 
     // covers: 103
     @Test(arguments: LoopKind.available)
-    func nothingToReadIsNoErrorAndAnotherErrorIsReportedOnce(kind: LoopKind) async throws {
+    func emptyWakerIsNoErrorAndOtherErrorsAreReportedOnce(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var reports: [ExceptionContext] = []
             loop.setExceptionHandler { _, context in reports.append(context) }
@@ -52,13 +52,13 @@ struct WakeUpTests {
             #expect(waker.drain() == nil)
             #expect(reports.isEmpty)
 
-            // Its number belongs to something that cannot be read.
+            // Its number now belongs to a file that cannot be read.
             try Self.replace(waker.descriptor, by: "/", .readOnly)
             for _ in 0..<3 { _ = source.run() }
             try #require(reports.count == 1)
             #expect((reports[0].error as? IOError)?.errno == .isDirectory)
 
-            // A wake-up that cannot be written is nobody's error either: what was posted is in the inbox.
+            // A wake-up that cannot be written is not an error either, because the submission is in the inbox.
             try Self.replace(waker.descriptor, by: "/dev/full", .readWrite)
             waker.wake()
             _ = source.run()
@@ -76,10 +76,10 @@ struct WakeUpTests {
 
     // covers: 110
     @Test(arguments: LoopKind.available)
-    func aSleepingLoopIsWokenOnceForAllThatIsPosted(kind: LoopKind) async throws {
+    func waitingLoopIsWokenOnceForSeveralSubmissions(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let waker = try #require(loop.inbox.waker)
-            // As a loop does that falls asleep.
+            // What a loop does before it waits.
             #expect(loop.inbox.prepareToSleep())
             let threads = (0..<4).map { _ in
                 OtherThread { for _ in 0..<100 { _ = try? loop.callSoonThreadsafe {} } }
@@ -87,12 +87,12 @@ struct WakeUpTests {
             for thread in threads { thread.join() }
             #expect(Self.takeWakeUps(waker) == 1)
             loop.inbox.wokeUp()
-            // Awake, it needs none.
+            // A loop that is not waiting needs no wake-up.
             OtherThread { for _ in 0..<100 { _ = try? loop.callSoonThreadsafe {} } }.join()
             #expect(Self.takeWakeUps(waker) == 0)
             loop.stop()
             try loop.runForever()
-            // Nor does a loop that finds something when it would fall asleep.
+            // Nor does a loop that finds a submission when it is about to wait.
             OtherThread { _ = try? loop.callSoonThreadsafe {} }.join()
             #expect(!loop.inbox.prepareToSleep())
             loop.inbox.wokeUp()
@@ -100,7 +100,7 @@ struct WakeUpTests {
         }
     }
 
-    /// How many wake-ups there are: eight bytes each in a pipe, the sum of them in an eventfd.
+    /// Returns the number of wake-ups: eight bytes each in a pipe, their sum in an eventfd.
     private static func takeWakeUps(_ waker: Waker) -> Int {
         var numbers = [UInt64](repeating: 0, count: 512)
         let count = numbers.withUnsafeMutableBytes { aio_read(waker.descriptor.rawValue, $0.baseAddress!, $0.count) }
@@ -109,7 +109,7 @@ struct WakeUpTests {
 
     // covers: F18
     @Test(arguments: LoopKind.available)
-    func callbacksThatScheduleAndPostThemselvesLeaveTimersAndInputTheirTurn(kind: LoopKind) async throws {
+    func selfSchedulingCallbacksDoNotStarveTimersAndInput(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let isOver = Over()
             var turns = 0
@@ -136,13 +136,13 @@ struct WakeUpTests {
         }
     }
 
-    /// Raced by design: one side posts whenever, the other sleeps and wakes.
+    /// A deliberate race: one thread submits at any moment, the loop waits and wakes.
     // covers: 100, 109, F32
     @Test(arguments: LoopKind.available)
-    func aPostAtTheMomentOfFallingAsleepIsNotLost(kind: LoopKind) async throws {
+    func submissionWhileTheLoopStartsToWaitIsNotLost(kind: LoopKind) async throws {
         let count = rounds(debug: 1_000, release: 4_000)
         try await withLoop(kind, patiently) { loop in
-            // The thread answers at once, while the loop is about to sleep: sometimes before, sometimes after.
+            // The thread responds at once, while the loop is about to wait: sometimes before, sometimes after.
             let ball = Over()
             let thread = OtherThread {
                 for _ in 0..<count {
@@ -171,7 +171,7 @@ struct WakeUpTests {
 
 private final class Over: @unchecked Sendable {
     private let lock = Locked((value: false, isAbandoned: false))
-    /// The loop's thread.
+    /// Only used on the loop's thread.
     var returned: UnsafeContinuation<Void, Never>?
 
     var value: Bool {

@@ -7,7 +7,7 @@ struct FutureTests {
 
     // covers: 62
     @Test(arguments: LoopKind.available)
-    func aFutureIsPendingUntilItIsCompletedOnce(kind: LoopKind) async throws {
+    func futureIsPendingUntilItIsCompletedOnce(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             #expect(!future.isDone)
@@ -33,13 +33,13 @@ struct FutureTests {
         }
     }
 
-    @Test func aFutureWithoutALoopNeedsARunningOne() {
+    @Test func futureWithoutALoopNeedsARunningLoop() {
         #expect(code { _ = try Future<Int>() } == .notRunning)
     }
 
     // covers: 63
     @Test(arguments: LoopKind.available)
-    func doneCallbacksAreCalledByTheLoopInTheirOrder(kind: LoopKind) async throws {
+    func loopCallsDoneCallbacksInTheOrderOfAddition(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let future: Future<String> = loop.createFuture()
             var calls: [String] = []
@@ -60,7 +60,7 @@ struct FutureTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func anErrorOfADoneCallbackIsReportedAndDisturbsNoOther(kind: LoopKind) async throws {
+    func errorOfADoneCallbackIsReportedAndDoesNotAffectOthers(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let future: Future<Void> = loop.createFuture()
             var calls = 0
@@ -74,7 +74,7 @@ struct FutureTests {
 
     // covers: 64
     @Test(arguments: LoopKind.available)
-    func doneCallbacksAreRemovedByTheirToken(kind: LoopKind) async throws {
+    func doneCallbacksAreRemovedByTheirTokens(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             var calls: [Int] = []
@@ -84,7 +84,7 @@ struct FutureTests {
             #expect(!future.removeDoneCallback(tokens[3]))
             #expect(future.removeDoneCallback(tokens[5]))
             try future.setResult(1)
-            // They are scheduled, so it is too late.
+            // The callbacks are scheduled, so they can no longer be removed.
             #expect(!future.removeDoneCallback(tokens[1]))
             await loop.yield()
             #expect(calls == [1, 2, 4])
@@ -93,7 +93,7 @@ struct FutureTests {
 
     // covers: 64
     @Test(arguments: LoopKind.available)
-    func theListMayChangeWhileItIsChanged(kind: LoopKind) async throws {
+    func callbackListSurvivesReentrantMutation(kind: LoopKind) async throws {
         /// Removes another callback, and adds one, when its own closure is released.
         final class Meddling {
             var onRelease: () -> Void = {}
@@ -125,7 +125,7 @@ struct FutureTests {
 
     // covers: 65
     @Test(arguments: LoopKind.available)
-    func cancellingAPendingFutureRunsItsCallbacksAndEndsItsWaits(kind: LoopKind) async throws {
+    func cancelledFutureRunsItsCallbacksAndEndsItsWaits(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             var calls = 0
@@ -149,7 +149,7 @@ struct FutureTests {
 
     // covers: 104, 108
     @Test(arguments: LoopKind.available)
-    func anotherThreadIsRefused(kind: LoopKind) async throws {
+    func futureRejectsAnotherThread(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             nonisolated(unsafe) let future: Future<Int> = loop.createFuture()
             let refused = try OtherThread.run {

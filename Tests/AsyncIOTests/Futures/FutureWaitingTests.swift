@@ -2,13 +2,13 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// Tasks that wait for a future, and runs that do.
+/// Tasks and runs that wait for a future.
 struct FutureWaitingTests {
     private struct Failure: Error {}
 
     // covers: 63
     @Test(arguments: LoopKind.available)
-    func tasksThatWaitGoOnInTheOrderOfAllListeners(kind: LoopKind) async throws {
+    func waitingTasksAndCallbacksContinueInTheOrderOfAddition(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             var order: [String] = []
@@ -29,7 +29,7 @@ struct FutureWaitingTests {
 
     // covers: 73
     @Test(arguments: LoopKind.available)
-    func aCancelledTaskEndsItsWaitAndTheFutureLives(kind: LoopKind) async throws {
+    func cancelledTaskEndsItsWaitButNotTheFuture(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             let tasks = (0..<100).map { _ in loop.createTask { try await future.value } }
@@ -42,7 +42,7 @@ struct FutureWaitingTests {
             try future.setResult(5)
             let remaining = try await tasks.last?.value
             #expect(remaining == 5)
-            // What need not wait succeeds in a cancelled task too.
+            // A wait that need not suspend succeeds in a cancelled task too.
             let late = loop.createTask {
                 withUnsafeCurrentTask { $0?.cancel() }
                 return try await future.value
@@ -54,7 +54,7 @@ struct FutureWaitingTests {
 
     // covers: 75
     @Test(arguments: LoopKind.available)
-    func aCancellationInTheTickOfTheResultLosesNoResult(kind: LoopKind) async throws {
+    func cancellationInTheIterationOfTheResultLosesNoResult(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             for isResultFirst in [true, false] {
                 let future: Future<Int> = loop.createFuture()
@@ -77,7 +77,7 @@ struct FutureWaitingTests {
 
     // covers: 32, 34
     @Test(arguments: LoopKind.available)
-    func waitsEndWhenTheLoopIsClosed(kind: LoopKind) async throws {
+    func closingTheLoopEndsWaitsForFutures(kind: LoopKind) async throws {
         try await withLoopThread(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
             let future: Future<Int> = loop.createFuture()
             nonisolated(unsafe) let shared = future
@@ -97,7 +97,7 @@ struct FutureWaitingTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aTaskOfThePoolHopsToWait(kind: LoopKind) async throws {
+    func taskOfThePoolHopsToWait(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             nonisolated(unsafe) let future: Future<Int> = loop.createFuture()
             let task = Task.detached { try await future.value }
@@ -117,7 +117,7 @@ struct FutureWaitingTests {
             loop.callLater(after: .microseconds(10)) { try future.setResult(42) }
             let first = try loop.runUntilComplete(future)
             #expect(first == 42)
-            // It is done, and the loop still runs a tick.
+            // The future is done, and the loop still runs one iteration.
             var calls = 0
             loop.callSoon { calls += 1 }
             let again = try loop.runUntilComplete(future)
@@ -134,7 +134,7 @@ struct FutureWaitingTests {
 
     // covers: 24
     @Test(arguments: LoopKind.available)
-    func aFutureOfAnotherLoopIsRefused(kind: LoopKind) async throws {
+    func runUntilCompleteRejectsAFutureOfAnotherLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let other = try kind.makeLoop()
             let future: Future<Int> = other.createFuture()
@@ -146,12 +146,13 @@ struct FutureWaitingTests {
 
     // covers: 24, 25
     @Test(arguments: LoopKind.available)
-    func aStopBeforeTheFutureIsAnErrorAndTheNextRunIsNotStopped(kind: LoopKind) async throws {
+    func stopBeforeTheFutureIsDoneIsAnErrorAndTheNextRunContinues(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             loop.callSoon { loop.stop() }
             #expect(code { _ = try loop.runUntilComplete(future) } == .stoppedBeforeCompletion)
-            // Done in the tick that is stopped: there is a result, and a callback that must not stop the next run.
+            // Done in the iteration that is stopped, so there is a result, and a callback that must not stop the next
+            // run.
             loop.callSoon {
                 try future.setResult(1)
                 loop.stop()

@@ -2,13 +2,13 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// Errors of futures that nobody has read.
+/// Errors of futures that were never read.
 struct LateReportTests {
     private struct Failure: Error {}
 
     // covers: 66
     @Test(arguments: LoopKind.available)
-    func anErrorThatNobodyReadIsReportedOnceAndAReadOneIsNot(kind: LoopKind) async throws {
+    func unreadErrorIsReportedOnceAndAReadErrorIsNot(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports: [ExceptionContext] = []
             loop.setExceptionHandler { _, context in reports.append(context) }
@@ -16,7 +16,7 @@ struct LateReportTests {
                 let unread: Future<Int> = loop.createFuture()
                 try unread.setException(Failure())
                 _ = unread.isDone
-                // Whose callbacks do not look at the error.
+                // The callbacks of this future do not read its error.
                 let ignored: Future<Int> = loop.createFuture()
                 ignored.addDoneCallback { _ in }
                 try ignored.setException(Failure())
@@ -42,7 +42,7 @@ struct LateReportTests {
     }
 
     // covers: 66
-    @Test func aReportThatComesAfterTheLoopsEndGoesToStandardError() async throws {
+    @Test func reportAfterTheLoopIsGoneGoesToStandardError() async throws {
         let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
             let closed = try LoopKind.auto.makeLoop()
             do {
@@ -50,7 +50,7 @@ struct LateReportTests {
                 try future.setException(EventLoopError(.busy, "after the close"))
                 try closed.close()
             }
-            // Its loop goes with it, and was never run.
+            // The future's loop is released with it, and was never run.
             let future: Future<Int> = try LoopKind.auto.makeLoop().createFuture()
             try future.setException(EventLoopError(.busy, "without a loop"))
         }
@@ -63,7 +63,7 @@ struct LateReportTests {
 
     // covers: 66
     @Test(arguments: LoopKind.available)
-    func aReportIsMadeThoughTheLoopIsClosedNext(kind: LoopKind) async throws {
+    func reportIsMadeEvenIfTheLoopIsClosedNext(kind: LoopKind) async throws {
         try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports = 0
             loop.setExceptionHandler { _, _ in reports += 1 }
@@ -76,7 +76,7 @@ struct LateReportTests {
                 try future.setException(Failure())
                 return Box(future)
             }()
-            // Nobody else has it: it is released on the other thread.
+            // This is the only reference, so the future is released on the other thread.
             try OtherThread.run { box.future = nil }
             try loop.close()
             #expect(reports == 2)

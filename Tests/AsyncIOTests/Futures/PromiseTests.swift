@@ -10,7 +10,7 @@ struct PromiseTests {
 
     // covers: 68
     @Test(arguments: LoopKind.available)
-    func anotherThreadCompletesAFuture(kind: LoopKind) async throws {
+    func anotherThreadCompletesTheFuture(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (value, error, cancelled) = (Future<Int>(loop: loop), Future<Int>(loop: loop), Future<Int>(loop: loop))
             let promises = (value.makePromise(), error.makePromise(), cancelled.makePromise())
@@ -34,14 +34,14 @@ struct PromiseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatAPromiseGivesOnTheLoopsThreadTakesItsTurnToo(kind: LoopKind) async throws {
+    func outcomeThatIsSetOnTheLoopsThreadIsQueuedToo(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             try future.makePromise().setResult(1)
             #expect(!future.isDone)
             await loop.yield()
             #expect(try future.result() == 1)
-            // Too late: what the future has stays.
+            // Too late: the future keeps its result.
             let late: Future<Int> = loop.createFuture()
             let promise = late.makePromise()
             try promise.setResult(1)
@@ -53,7 +53,7 @@ struct PromiseTests {
 
     // covers: 68
     @Test(arguments: LoopKind.available)
-    func theCancellationOfAFutureReachesItsPromise(kind: LoopKind) async throws {
+    func cancellingTheFutureReachesItsPromise(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             let told = Told()
@@ -61,7 +61,7 @@ struct PromiseTests {
             #expect(!promise.isCancelled)
             let thread = OtherThread {
                 while !promise.isCancelled { sched_yield() }
-                // Nobody wants it any more.
+                // The result is no longer needed.
                 #expect(throws: Never.self) { try promise.setResult(1) }
             }
             future.cancel()
@@ -75,7 +75,7 @@ struct PromiseTests {
 
     // covers: 67
     @Test(arguments: LoopKind.available)
-    func aPromiseThatIsDroppedFailsTheWaitsForItsFuture(kind: LoopKind) async throws {
+    func releasedPromiseFailsTheWaitsForItsFuture(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             let holder = Holder(future.makePromise())
@@ -83,7 +83,7 @@ struct PromiseTests {
             await loop.yield()
             try OtherThread.run { holder.promise = nil }
             for task in tasks { #expect(await task.value == .abandoned) }
-            // One that has given its result may go.
+            // A promise that has a result may be released.
             let second: Future<Int> = loop.createFuture()
             try second.makePromise().setResult(1)
             let kept = try await second.value
@@ -93,7 +93,7 @@ struct PromiseTests {
 
     // covers: 66, 67
     @Test(arguments: LoopKind.available)
-    func aFutureThatNobodyHoldsAndNobodyCompletesIsReported(kind: LoopKind) async throws {
+    func releasedPromiseOfAReleasedFutureIsReported(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             _ = loop.createFuture(of: Int.self).makePromise()
             for _ in 0..<3 { await loop.yield() }
@@ -103,20 +103,20 @@ struct PromiseTests {
 
     // covers: 105
     @Test(arguments: LoopKind.available)
-    func aPromiseOfAClosedLoopSaysSo(kind: LoopKind) async throws {
+    func promiseOfAClosedLoopThrowsClosed(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let promises = (0..<3).map { _ in loop.createFuture(of: Int.self).makePromise() }
             try loop.close()
             let refused = try OtherThread.run { code { try promises[0].setResult(1) } }
             #expect(refused == .closed)
             #expect(!promises[1].cancel())
-            // The third is dropped.
+            // The third promise is released here.
         }
     }
 
     // covers: 68
     @Test(arguments: LoopKind.available)
-    func aFutureHasTheOutcomeOfItsTask(kind: LoopKind) async throws {
+    func futureHasTheOutcomeOfItsTask(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let value = Future(Task.detached { 7 }, loop: loop)
             let error = Future(Task<Int, any Error>.detached { throw Failure() }, loop: loop)
@@ -132,7 +132,7 @@ struct PromiseTests {
 
     // covers: 68
     @Test(arguments: LoopKind.available)
-    func aFutureAndItsTaskCancelEachOther(kind: LoopKind) async throws {
+    func futureAndItsTaskCancelEachOther(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let task = Task.detached { try await Task.sleep(for: .seconds(3600)) }
             let future = Future(task, loop: loop)
@@ -149,7 +149,7 @@ struct PromiseTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func manyThreadsLoseNoResult(kind: LoopKind) async throws {
+    func promisesOfManyThreadsLoseNoResult(kind: LoopKind) async throws {
         let count = rounds(debug: 500, release: 5_000)
         try await withLoop(kind, patiently) { loop in
             for _ in 0..<4 {
@@ -170,7 +170,7 @@ struct PromiseTests {
 
     // covers: 63
     @Test(arguments: LoopKind.available)
-    func aCallbackThatIsAddedWhenThePromiseHearsOfTheCancellationIsTheLast(kind: LoopKind) async throws {
+    func callbackThatIsAddedInTheCancelHookRunsLast(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             nonisolated(unsafe) let future: Future<Int> = loop.createFuture()
             nonisolated(unsafe) var calls: [String] = []

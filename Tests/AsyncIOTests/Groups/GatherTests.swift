@@ -9,7 +9,7 @@ struct GatherTests {
 
     // covers: 85
     @Test(arguments: LoopKind.available)
-    func theValuesComeInTheOrderOfTheArguments(kind: LoopKind) async throws {
+    func gatherReturnsValuesInTheOrderOfItsArguments(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let (slow, quick, object) = try await gather(
                 {
@@ -20,7 +20,7 @@ struct GatherTests {
                     try await loop.sleep(for: .seconds(1))
                     return 1
                 },
-                // Not Sendable.
+                // The result is not Sendable.
                 { Counting() })
             #expect((slow, quick) == ("slow", 1))
             object.value += 1
@@ -45,7 +45,7 @@ struct GatherTests {
 
     // covers: 85
     @Test(arguments: LoopKind.available)
-    func theFirstErrorIsThrownAndTheOthersGoOn(kind: LoopKind) async throws {
+    func gatherThrowsTheFirstErrorAndTheOthersContinue(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             var ended: [Int] = []
             let error = await #expect(throws: Failure.self) {
@@ -65,7 +65,7 @@ struct GatherTests {
 
     // covers: 85
     @Test(arguments: LoopKind.available)
-    func allResultsAreCollectedErrorsOrNot(kind: LoopKind) async throws {
+    func gatherResultsReturnsValuesAndErrors(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let results = try await gatherResults(each: [3, 1, 2]) { number in
                 try await loop.sleep(for: .seconds(number))
@@ -85,7 +85,7 @@ struct GatherTests {
 
     // covers: 73, 85
     @Test(arguments: LoopKind.available)
-    func aCancellationIsHandedOnAndThrownWhenAllHaveEnded(kind: LoopKind) async throws {
+    func cancelledGatherCancelsItsTasksAndWaitsForThem(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var cleanedUp = 0
             let body: @concurrent (Int) async throws -> Void = { number in
@@ -112,7 +112,7 @@ struct GatherTests {
 
     // covers: 75
     @Test(arguments: LoopKind.available)
-    func valuesThatComeInSpiteOfTheCancellationAreReturned(kind: LoopKind) async throws {
+    func cancelledGatherReturnsTheValuesIfAllTasksReturnOne(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let outer = loop.createTask {
                 try await gather(each: [1, 2]) { number in
@@ -128,7 +128,7 @@ struct GatherTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aTaskThatIsCancelledCountsAsAnErrorAndDoesNotCancelTheOthers(kind: LoopKind) async throws {
+    func cancelledTaskIsAnErrorAndDoesNotCancelTheOthers(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let cancelled = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
             let other = loop.createTask { for _ in 0..<5 { try await loop.sleep(for: .zero) } }

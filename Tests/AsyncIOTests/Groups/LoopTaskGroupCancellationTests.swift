@@ -7,7 +7,7 @@ struct LoopTaskGroupCancellationTests {
 
     // covers: 83
     @Test(arguments: LoopKind.available)
-    func aCancellationOfTheCallerReachesBodyAndChildrenAndIsThrown(kind: LoopKind) async throws {
+    func cancelledCallerCancelsBodyAndChildrenAndThrows(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var steps: [String] = []
             var report = ""
@@ -39,7 +39,7 @@ struct LoopTaskGroupCancellationTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aCancellationWhileTheScopeWaitsForItsChildrenIsThrown(kind: LoopKind) async throws {
+    func cancellationWhileTheGroupWaitsForItsChildrenIsThrown(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var hasCleanedUp = false
             let outer = loop.createTask {
@@ -64,7 +64,7 @@ struct LoopTaskGroupCancellationTests {
 
     // covers: 75
     @Test(arguments: LoopKind.available)
-    func aValueThatComesInSpiteOfTheCancellationIsReturned(kind: LoopKind) async throws {
+    func cancelledGroupReturnsTheValueOfItsBody(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let outer = loop.createTask {
                 try await withLoopTaskGroup { group in
@@ -81,7 +81,7 @@ struct LoopTaskGroupCancellationTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func anErrorThatCameBeforeTheCancellationIsThrown(kind: LoopKind) async throws {
+    func errorBeforeTheCancellationIsThrown(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let isCleaningUp: Future<Void> = loop.createFuture()
             let outer = loop.createTask {
@@ -102,7 +102,7 @@ struct LoopTaskGroupCancellationTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func cancelFromAChildEndsAGroupWithoutAnError(kind: LoopKind) async throws {
+    func cancelInAChildEndsTheGroupWithoutAnError(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             var steps: [String] = []
             try await withLoopTaskGroup { group in
@@ -127,7 +127,7 @@ struct LoopTaskGroupCancellationTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func cancelFromTheBodyKeepsItsValue(kind: LoopKind) async throws {
+    func cancelInTheBodyReturnsItsValue(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let value = try await withLoopTaskGroup { group in
                 let task = group.createTask { try await loop.sleep(for: .seconds(3600)) }
@@ -141,7 +141,7 @@ struct LoopTaskGroupCancellationTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aBodyThatWasCancelledHasNoValue(kind: LoopKind) async throws {
+    func cancelledBodyHasNoValue(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             _ = await #expect(throws: CancellationError.self) {
                 _ = try await withLoopTaskGroup { group in
@@ -156,9 +156,9 @@ struct LoopTaskGroupCancellationTests {
         }
     }
 
-    /// In its eager first step, a child has no handle yet by which it could be cancelled.
+    /// In its eager first step, a child has no handle yet with which it could be cancelled.
     @Test(arguments: LoopKind.available)
-    func anEagerChildThatCancelsItsGroupIsCancelledItself(kind: LoopKind) async throws {
+    func eagerChildThatCancelsItsGroupIsCancelledItself(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var wasCancelled = false
             try await withLoopTaskGroup { group in
@@ -173,7 +173,7 @@ struct LoopTaskGroupCancellationTests {
 
     /// The factory is called for a child whose task does not exist yet.
     @Test(arguments: LoopKind.available)
-    func aTaskFactoryMayCancelTheGroupOfTheTask(kind: LoopKind) async throws {
+    func taskFactoryMayCancelTheGroupOfTheTask(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var ended = 0
             try await withLoopTaskGroup { group in
@@ -193,7 +193,7 @@ struct LoopTaskGroupCancellationTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aChildThatIsCancelledByItselfDisturbsNobody(kind: LoopKind) async throws {
+    func cancelledChildDoesNotAffectTheOthers(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let value = try await withLoopTaskGroup { group in
                 let task = group.createTask { try await loop.sleep(for: .seconds(3600)) }
@@ -210,9 +210,10 @@ struct LoopTaskGroupCancellationTests {
         }
     }
 
-    /// The caller is cancelled at each of the first ticks: in none does something hang, outlive the scope or get lost.
+    /// The caller is cancelled in each of the first iterations. In none of them does a task hang, outlive the group or
+    /// lose its result.
     @Test(arguments: LoopKind.available, [false, true])
-    func aCancellationAtAnyMomentEndsTheScope(kind: LoopKind, childFails: Bool) async throws {
+    func cancellationAtAnyMomentEndsTheGroup(kind: LoopKind, childFails: Bool) async throws {
         for tick in 0..<14 {
             try await withLoop(kind) { loop in
                 var living = 0
@@ -247,7 +248,7 @@ struct LoopTaskGroupCancellationTests {
 
     // covers: 37
     @Test(arguments: LoopKind.available)
-    func theEndOfARunnerEndsAGroup(kind: LoopKind) async throws {
+    func closingTheRunnerEndsTheGroup(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var steps: [String] = []
             try run(on: kind) { loop in

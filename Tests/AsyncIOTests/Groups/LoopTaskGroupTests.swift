@@ -8,14 +8,14 @@ struct LoopTaskGroupTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func theScopeReturnsTheBodysValueWhenAllChildrenHaveEnded(kind: LoopKind) async throws {
+    func groupReturnsTheValueOfItsBodyWhenAllChildrenHaveEnded(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             var steps: [String] = []
             let value = try await withLoopTaskGroup { group in
                 group.createTask {
                     try await loop.sleep(for: .seconds(2))
                     steps.append("slow")
-                    // Children create children, also after the body's end.
+                    // Children create children, even after the body has ended.
                     group.createTask {
                         try await loop.sleep(for: .seconds(1))
                         steps.append("grandchild")
@@ -38,7 +38,7 @@ struct LoopTaskGroupTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func childrenBeginInTheNextTickAndEagerOnesAtOnce(kind: LoopKind) async throws {
+    func childrenBeginInTheNextIterationAndEagerOnesAtOnce(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var steps: [String] = []
             try await withLoopTaskGroup { group in
@@ -56,7 +56,7 @@ struct LoopTaskGroupTests {
 
     // covers: 82
     @Test(arguments: LoopKind.available)
-    func anErrorOfAChildCancelsTheOthersAndIsThrownWhenAllHaveEnded(kind: LoopKind) async throws {
+    func errorOfAChildCancelsTheOthersAndIsThrownWhenAllHaveEnded(kind: LoopKind) async throws {
         try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports: [String] = []
             var steps: [String] = []
@@ -92,7 +92,7 @@ struct LoopTaskGroupTests {
 
     // covers: 82
     @Test(arguments: LoopKind.available)
-    func anErrorOfTheBodyCancelsTheChildren(kind: LoopKind) async throws {
+    func errorOfTheBodyCancelsTheChildren(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var wasCancelled = false
             await #expect(throws: Failure.self) {
@@ -111,9 +111,9 @@ struct LoopTaskGroupTests {
         }
     }
 
-    /// The body that awaits a child and passes its error on is not a second failure.
+    /// A body that awaits a child and rethrows its error is not a second failure.
     @Test(arguments: LoopKind.available)
-    func anErrorThatTheBodyPassesOnIsNotReported(kind: LoopKind) async throws {
+    func errorThatTheBodyRethrowsIsNotReported(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             _ = await #expect(throws: Failure.self) {
                 try await withLoopTaskGroup { group in
@@ -131,7 +131,7 @@ struct LoopTaskGroupTests {
 
     // covers: 84
     @Test(arguments: LoopKind.available)
-    func aGroupThatHasFailedOrEndedRefusesChildren(kind: LoopKind) async throws {
+    func groupThatHasFailedOrEndedRejectsChildren(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var group: LoopTaskGroup?
             await #expect(throws: Failure.self) {
@@ -140,7 +140,7 @@ struct LoopTaskGroupTests {
                         do { try await loop.sleep(for: .seconds(3600)) } catch {
                             let late = failing.createTask { () async throws in _ = Issue.record("it was started") }
                             #expect(await asyncCode { try await late.value } == .invalidState)
-                            // What cannot fail runs, cancelled, and is awaited.
+                            // A child that cannot fail runs, cancelled, and is awaited.
                             failing.createTask {
                                 await loop.yield()
                                 #expect(Task.isCancelled)
@@ -163,7 +163,7 @@ struct LoopTaskGroupTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aChildMayUseTheObjectsOfItsSiblings(kind: LoopKind) async throws {
+    func childrenMayShareObjects(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 try await withLoopTaskGroup { group in
@@ -184,7 +184,7 @@ struct LoopTaskGroupTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func groupsNest(kind: LoopKind) async throws {
+    func groupsCanBeNested(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var steps: [String] = []
             try await withLoopTaskGroup { outer in
@@ -209,7 +209,7 @@ struct LoopTaskGroupTests {
 
     // covers: 90
     @Test(arguments: LoopKind.available)
-    func taskLocalValuesReachTheBodyAndTheChildren(kind: LoopKind) async throws {
+    func bodyAndChildrenInheritTaskLocalValues(kind: LoopKind) async throws {
         try await withLoop(kind) { _ in
             let values = try await Local.$name.withValue("outer") {
                 try await withLoopTaskGroup { group in
@@ -221,7 +221,7 @@ struct LoopTaskGroupTests {
         }
     }
 
-    @Test func withoutARunningLoopThereIsNoGroup() async throws {
+    @Test func groupNeedsARunningLoop() async throws {
         #expect(await asyncCode { try await withLoopTaskGroup { _ in } } == .notRunning)
     }
 }

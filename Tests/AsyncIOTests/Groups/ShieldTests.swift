@@ -6,7 +6,7 @@ struct ShieldTests {
     private struct Failure: Error {}
 
     @Test(arguments: LoopKind.available)
-    func theValueAndTheErrorComeThrough(kind: LoopKind) async throws {
+    func shieldReturnsTheValueAndThrowsTheError(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let value = try await shield {
                 await loop.yield()
@@ -21,7 +21,7 @@ struct ShieldTests {
 
     // covers: 86
     @Test(arguments: LoopKind.available)
-    func theCallerIsCancelledAndTheOperationGoesOn(kind: LoopKind) async throws {
+    func shieldedOperationContinuesWhenItsCallerIsCancelled(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var report = ""
             var steps: [String] = []
@@ -52,7 +52,7 @@ struct ShieldTests {
 
     // covers: 86
     @Test(arguments: LoopKind.available)
-    func aTaskThatIsShieldedIsNotCancelledWithTheCaller(kind: LoopKind) async throws {
+    func shieldedTaskIsNotCancelledWithItsCaller(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask { () async throws in
                 for _ in 0..<10 { try await loop.sleep(for: .zero) }
@@ -64,7 +64,7 @@ struct ShieldTests {
             await #expect(throws: CancellationError.self) { _ = try await outer.value }
             let value = try await task.value
             #expect(value == 8)
-            // The other way round: one whose own task is cancelled.
+            // The reverse: a shielded task that is cancelled itself.
             let cancelled = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
             cancelled.cancel()
             await #expect(throws: CancellationError.self) { try await shield(cancelled) }
@@ -74,7 +74,7 @@ struct ShieldTests {
 
     // covers: 75
     @Test(arguments: LoopKind.available)
-    func aCancellationAtAnyMomentLosesNoResult(kind: LoopKind) async throws {
+    func cancellationAtAnyMomentLosesNoResult(kind: LoopKind) async throws {
         for tick in 0..<10 {
             try await withLoop(kind) { loop in
                 var result: Int?
@@ -99,7 +99,7 @@ struct ShieldTests {
 
     // covers: 37
     @Test(arguments: LoopKind.available)
-    func theEndOfARunnerCancelsAShieldedOperation(kind: LoopKind) async throws {
+    func closingTheRunnerCancelsAShieldedOperation(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var wasCancelled = false
             try run(on: kind) { loop in

@@ -5,7 +5,7 @@ import Testing
 struct WaitForTasksTests {
     private struct Failure: Error {}
 
-    /// A task for each number of seconds; a negative one fails.
+    /// Creates a task for each number of seconds; a negative number fails.
     private static func tasks(_ seconds: [Int], _ loop: EventLoop) -> [Task<Int, any Error>] {
         seconds.map { number in
             loop.createTask {
@@ -18,7 +18,7 @@ struct WaitForTasksTests {
 
     // covers: 87
     @Test(arguments: LoopKind.available)
-    func theConditionSaysWhatEndsTheWait(kind: LoopKind) async throws {
+    func waitEndsWhenItsConditionIsMet(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = Self.tasks([4, 1, -2, 3], loop)
             let first = try await wait(for: tasks, until: .firstCompleted)
@@ -30,7 +30,7 @@ struct WaitForTasksTests {
             let all = try await wait(for: tasks)
             #expect(all.done == tasks && all.pending.isEmpty)
             #expect(loop.now.nanoseconds == 4_000_000_000)
-            // What is there already is given without a wait.
+            // A task that has ended already is returned without a wait.
             let again = try await wait(for: tasks, until: .firstCompleted)
             #expect(again.done == tasks)
         }
@@ -38,7 +38,7 @@ struct WaitForTasksTests {
 
     // covers: 87
     @Test(arguments: LoopKind.available)
-    func aTimeLimitAndACancellationEndTheWaitAndCancelNothing(kind: LoopKind) async throws {
+    func timeLimitAndCancellationEndTheWaitWithoutCancellingTasks(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = Self.tasks([1, 3], loop)
             let limited = try await wait(for: tasks, within: .seconds(2))
@@ -56,7 +56,7 @@ struct WaitForTasksTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aTaskThatWasCancelledIsNoFailure(kind: LoopKind) async throws {
+    func cancelledTaskIsNoFailure(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = Self.tasks([3600, 1], loop)
             tasks[0].cancel()
@@ -68,7 +68,7 @@ struct WaitForTasksTests {
 
     // covers: 80, 81
     @Test(arguments: LoopKind.available)
-    func aTimeLimitForATaskCancelsItAndWaitsForItsEnd(kind: LoopKind) async throws {
+    func timeLimitOfATaskCancelsItAndWaitsForItsEnd(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let quick = try await wait(for: Self.tasks([1], loop)[0], within: .seconds(2))
             #expect(quick == 1)
@@ -88,14 +88,14 @@ struct WaitForTasksTests {
             #expect(await asyncCode { try await wait(for: stubborn, within: .seconds(1)) } == .timedOut)
             #expect(hasEnded && loop.now.nanoseconds == 3_000_000_000)
 
-            // A value that comes after all is not dropped.
+            // A value after the time limit is not discarded.
             let late = loop.createTask { () async throws in
                 try? await loop.sleep(for: .seconds(3600))
                 return "late"
             }
             #expect(try await wait(for: late, within: .seconds(1)) == "late")
 
-            // Zero: what is there, or a failure.
+            // A limit of zero returns a value that exists, or throws.
             #expect(try await wait(for: late, within: .zero) == "late")
             let waiting = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
             #expect(await asyncCode { try await wait(for: waiting, within: .zero) } == .timedOut)
@@ -105,7 +105,7 @@ struct WaitForTasksTests {
 
     // covers: 73
     @Test(arguments: LoopKind.available)
-    func aCancellationOfTheCallerCancelsTheTaskOfATimeLimit(kind: LoopKind) async throws {
+    func cancelledCallerCancelsTheTaskOfATimeLimit(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let task = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
             let outer = loop.createTask { try await wait(for: task, within: .seconds(60)) }
@@ -122,7 +122,7 @@ struct AsCompletedTests {
 
     // covers: 88
     @Test(arguments: LoopKind.available)
-    func theTasksComeInTheOrderInWhichTheyEnd(kind: LoopKind) async throws {
+    func asCompletedReturnsTasksInTheOrderInWhichTheyEnd(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = [3, 1, 2].map { number in
                 loop.createTask { () async throws in
@@ -146,7 +146,7 @@ struct AsCompletedTests {
 
     // covers: 88
     @Test(arguments: LoopKind.available)
-    func oneTimeLimitIsForAllAndCancelsNothing(kind: LoopKind) async throws {
+    func timeLimitOfAsCompletedCoversAllTasksAndCancelsNone(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = [1, 2, 3].map { number in loop.createTask { try await loop.sleep(for: .seconds(number)) } }
             var count = 0
@@ -156,13 +156,13 @@ struct AsCompletedTests {
             #expect(code == .timedOut && count == 2)
             #expect(loop.now.nanoseconds == 2_500_000_000)
             try await tasks[2].value
-            // A loop that is left early leaves no timer.
+            // An iteration that is left early leaves no timer.
             for try await _ in asCompleted(tasks, within: .seconds(60)) { break }
         }
     }
 
     @Test(arguments: LoopKind.available)
-    func aCancellationEndsTheLoopOverTheTasks(kind: LoopKind) async throws {
+    func cancellationEndsTheIterationOverTheTasks(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
             let outer = loop.createTask {

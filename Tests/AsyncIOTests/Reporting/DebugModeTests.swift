@@ -19,7 +19,7 @@ struct DebugModeTests {
             loop.callSoon(beSlow)
             loop.callSoon {
                 loop.debug.isEnabled = false
-                // From the next tick on.
+                // Takes effect in the next iteration.
                 loop.callSoon(beSlow)
                 loop.callSoon { loop.callSoon { loop.stop() } }
             }
@@ -30,13 +30,13 @@ struct DebugModeTests {
     }
 
     // covers: 297
-    @Test func theEnvironmentSaysHowALoopBegins() async {
+    @Test func environmentSetsTheInitialDebugMode() async {
         await #expect(processExitsWith: .success) {
             for (value, isDebug) in [("1", true), ("true", true), ("0", false), ("", false), ("yes", false)] {
                 setenv("ASYNCIO_DEBUG", value, 1)
                 let loop = try LoopKind.auto.makeLoop()
                 unsetenv("ASYNCIO_DEBUG")
-                // Read once, when the loop is made.
+                // Read once, when the loop is created.
                 try #require(loop.debug.isEnabled == isDebug)
                 try loop.close()
             }
@@ -45,7 +45,7 @@ struct DebugModeTests {
     }
 
     // covers: 296
-    @Test func callbacksAndTimersThatTakeLongAreReportedWithTheirPlace() async throws {
+    @Test func slowCallbacksAndTimersAreReportedWithTheirCallSites() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             let warnings = Warnings()
             loop.debug.warningHandler = warnings.add
@@ -97,7 +97,7 @@ struct DebugModeTests {
     }
 
     // covers: 296
-    @Test func stepsOfTasksThatTakeLongAreReportedByTheTasksNameAndPlace() async throws {
+    @Test func slowStepsOfTasksAreReportedWithTheTasksNameAndCallSite() async throws {
         let warnings = Warnings()
         let line: UInt = #line + 5
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
@@ -118,7 +118,7 @@ struct DebugModeTests {
             Task(executorPreference: loop) { take(444) }
             loop.createBackgroundTask { take(555) }
             loop.createBackgroundTask {
-                // Its body is a task of its own.
+                // The body runs in a separate task.
                 try await withTimeout(.seconds(60)) {
                     await loop.yield()
                     take(666)
@@ -139,7 +139,7 @@ struct DebugModeTests {
 
     // covers: 296
     @Test(arguments: LoopKind.available)
-    func aTaskThatAnEventWokeIsReportedByItsName(kind: LoopKind) async throws {
+    func slowTaskThatAnEventResumedIsReportedWithItsName(kind: LoopKind) async throws {
         let warnings = Warnings()
         try await withLoop(kind, patiently) { loop in
             loop.debug.warningHandler = warnings.add
@@ -163,7 +163,7 @@ struct DebugModeTests {
     }
 
     // covers: 296
-    @Test func whatTakesLongInAConnectionIsReportedWithThePlaceOfItsServer() async throws {
+    @Test func slowConnectionIsReportedWithTheCallSiteOfItsServer() async throws {
         let warnings = Warnings()
         let line = try await withVirtualLoop(.auto, patiently) { loop in
             loop.debug.warningHandler = warnings.add
@@ -187,7 +187,7 @@ struct DebugModeTests {
             ])
     }
 
-    @Test func operationsThatMustHopAreReportedOnceByName() async throws {
+    @Test func hopsAreReportedOncePerFunction() async throws {
         let warnings = Warnings()
         try await withLoop(.auto, patiently) { loop in
             loop.debug.warningHandler = warnings.add
@@ -206,7 +206,7 @@ struct DebugModeTests {
             ])
     }
 
-    @Test func aNameThatTakesLongToResolveIsReported() async throws {
+    @Test func slowLookupIsReported() async throws {
         let warnings = Warnings()
         let names = NameServer()
         try await withLoop(.auto, patiently) { loop in
@@ -225,7 +225,7 @@ struct DebugModeTests {
 
     // covers: 298
     @Test(arguments: LoopKind.available)
-    func aLoopThatIsDroppedWithoutACloseIsReportedWithItsOrigin(kind: LoopKind) throws {
+    func loopReleasedWithoutACloseIsReportedWithItsCallSite(kind: LoopKind) throws {
         let warnings = Warnings()
         let line: UInt = #line + 1
         do { try makeLoop(kind.makeLoop(), warnings) }
@@ -235,7 +235,7 @@ struct DebugModeTests {
             warnings.all.first?.description.hasPrefix("an event loop was released without close() (created at ") == true
         )
 
-        // Not so when it was closed, or when debug mode is off.
+        // No warning if the loop was closed, or debug mode is off.
         let closed = try kind.makeLoop()
         makeLoop(closed, warnings)
         try closed.close()
@@ -250,7 +250,7 @@ struct DebugModeTests {
 
     // covers: 36, 298
     @Test(arguments: LoopKind.available)
-    func connectionsAndServersThatAreLeftToTheLoopsCloseAreReported(kind: LoopKind) async throws {
+    func connectionsAndServersThatTheLoopHasToCloseAreReported(kind: LoopKind) async throws {
         let warnings = Warnings()
         let ports = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
             loop.debug.warningHandler = warnings.add
@@ -274,7 +274,7 @@ struct DebugModeTests {
     }
 
     // covers: 298
-    @Test func streamsThatAreDroppedWithoutACloseAreReported() async throws {
+    @Test func streamsReleasedWithoutACloseAreReported() async throws {
         let warnings = Warnings()
         try await withLoop(.auto, patiently) { loop in
             loop.debug.warningHandler = warnings.add
@@ -294,7 +294,7 @@ struct DebugModeTests {
         }
     }
 
-    @Test func withoutAHandlerWarningsGoToStandardErrorALineEach() async throws {
+    @Test func defaultWarningHandlerWritesALineToStandardError() async throws {
         let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
             do {
                 let loop = try LoopKind.auto.makeLoop()
@@ -317,14 +317,13 @@ struct DebugModeTests {
     }
 }
 
-/// What was warned of, on any thread.
+/// The warnings of all threads.
 private final class Warnings: Sendable {
     private let list = Mutex<[LoopWarning]>([])
 
     var all: [LoopWarning] { list.withLock { $0 } }
 
-    /// Anything is slow on a machine that is busy with something else: only the loops of virtual time warn of nothing
-    /// more.
+    /// On a busy machine anything may be slow, so only tests in virtual time check that there are no other warnings.
     func of(_ kind: LoopWarning.Kind) -> [LoopWarning] { all.filter { $0.kind == kind } }
 
     @Sendable func add(_ warning: LoopWarning) {

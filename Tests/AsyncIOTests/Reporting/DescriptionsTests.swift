@@ -8,13 +8,13 @@ import Testing
 @testable import AsyncIO
 @testable import AsyncIOTesting
 
-/// What `print` says of each public type, compared with `Tests/Descriptions.txt`.
+/// Compares what `print` writes for each public type with `Tests/Descriptions.txt`.
 ///
-/// After a change that is meant, and for a new public type, add the value below and write the file anew by
-/// `ASYNCIO_UPDATE_DESCRIPTIONS=1 swift test --filter DescriptionsTests`; then read it as somebody who does not know
+/// After an intended change, and for a new public type, add the value below and regenerate the file with
+/// `ASYNCIO_UPDATE_DESCRIPTIONS=1 swift test --filter DescriptionsTests`. Then read it as a person who does not know
 /// the library.
 struct DescriptionsTests {
-    @Test func everyPublicTypeSaysWhatItIs() async throws {
+    @Test func everyPublicTypeHasADescription() async throws {
         let now = LoopInstant(nanoseconds: 12_345_678_901)
         let makeLoop = { try SelectorEventLoop(clock: VirtualClock(startingAt: now)) }
         let catalog = try await withLoop(makeLoop: makeLoop, LoopTestOptions(mayLeaveWork: true)) { loop in
@@ -44,7 +44,7 @@ struct DescriptionsTests {
         #expect(missing.isEmpty, "public types without an entry here")
     }
 
-    @Test func everyErrorCodeHasItsName() throws {
+    @Test func descriptionOfAnErrorCodeIsItsName() throws {
         let source = try String(
             contentsOf: DescriptionCatalog.root.appending(path: "Sources/AsyncIO/Core/EventLoopError.swift"),
             encoding: .utf8)
@@ -278,7 +278,7 @@ struct DescriptionsTests {
         let problem = "left behind: a timer scheduled at App/main.swift:7"
         catalog.add("LoopTestFailure", LoopTestFailure(problems: [problem]))
         for backend in ScriptedBackend.allCases { catalog.add("ScriptedBackend", backend) }
-        // On another thread, since this one runs a loop already.
+        // On another thread, because this one already runs a loop.
         let texts = try OtherThread.run { () -> [(String, String)] in
             let network = try ScriptedNetwork(.readiness)
             let (_, peer) = try network.connect(EchoProtocol())

@@ -6,7 +6,7 @@ import Testing
 
 struct ExceptionHandlerTests {
     // covers: 292, F20
-    @Test func anErrorOfACallbackIsReportedWithItsPlaceAndTheLoopGoesOn() async throws {
+    @Test func errorOfACallbackIsReportedWithItsCallSiteAndTheLoopContinues() async throws {
         struct Failure: Error {}
         try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 3)) { loop in
             var reports: [ExceptionContext] = []
@@ -31,7 +31,7 @@ struct ExceptionHandlerTests {
 
     // covers: 292
     @Test(arguments: LoopKind.available)
-    func anErrorOfAWatcherIsReportedWithItsPlaceAndDescriptor(kind: LoopKind) async throws {
+    func errorOfAWatcherIsReportedWithItsCallSiteAndDescriptor(kind: LoopKind) async throws {
         struct Failure: Error {}
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports: [ExceptionContext] = []
@@ -59,7 +59,7 @@ struct ExceptionHandlerTests {
 
     // covers: 292
     @Test(arguments: LoopKind.available)
-    func anErrorOfAConnectionIsReportedWithThePlaceOfItsServer(kind: LoopKind) async throws {
+    func errorOfAConnectionIsReportedWithTheCallSiteOfItsServer(kind: LoopKind) async throws {
         struct Failure: Error {}
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60), unhandledErrors: 1)) { loop in
             var reports: [ExceptionContext] = []
@@ -81,7 +81,7 @@ struct ExceptionHandlerTests {
     }
 
     // covers: 294, F20
-    @Test func anErrorOfTheExceptionHandlerGoesToTheDefaultOne() async throws {
+    @Test func errorOfTheExceptionHandlerGoesToTheDefaultHandler() async throws {
         struct Failure: Error {}
         try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 2)) { loop in
             var calls = 0
@@ -91,7 +91,7 @@ struct ExceptionHandlerTests {
             }
             loop.callSoon { throw Failure() }
             loop.callSoon {
-                // Without a handler, the default one writes.
+                // Without a handler, the default handler writes the report.
                 loop.setExceptionHandler(nil)
                 throw Failure()
             }
@@ -102,7 +102,7 @@ struct ExceptionHandlerTests {
     }
 
     // covers: 293
-    @Test func aHandlerCanBeSetReplacedAskedForAndReset() async throws {
+    @Test func exceptionHandlerCanBeSetReplacedReadAndReset() async throws {
         struct Failure: Error {}
         try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 4)) { loop in
             var calls: [String] = []
@@ -111,7 +111,7 @@ struct ExceptionHandlerTests {
                 calls.append("first: \(context.message)")
             }
             loop.callExceptionHandler(ExceptionContext(message: "a"))
-            // Before the first run, another thread may begin it: so this one waits for the run too.
+            // Before the first run, another thread may begin it, so this report waits for the run too.
             #expect(calls == [])
             loop.stop()
             try loop.runForever()
@@ -130,7 +130,7 @@ struct ExceptionHandlerTests {
         }
     }
 
-    @Test func aReportFromAnotherThreadComesToTheHandlerOnTheLoop() async throws {
+    @Test func reportOfAnotherThreadReachesTheHandlerOnTheLoop() async throws {
         try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 4)) { loop in
             let home = currentThread()
             var calls = 0
@@ -148,7 +148,7 @@ struct ExceptionHandlerTests {
         }
     }
 
-    @Test func aReportThatIsPostedBeforeTheCloseComesToTheHandlerAndOneAfterItToStandardError() async throws {
+    @Test func reportBeforeTheCloseReachesTheHandlerAndALaterOneStandardError() async throws {
         let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
             let loop = try LoopKind.auto.makeLoop()
             let home = currentThread()
@@ -162,7 +162,7 @@ struct ExceptionHandlerTests {
             OtherThread { loop.callExceptionHandler(ExceptionContext(message: "after")) }.join()
             try #require(reports == ["before"])
             try #require(loop.statistics.unhandledErrors == 1)
-            // Nobody is left to be asked.
+            // The loop no longer exists, so no handler can be called.
             let dropped = try LoopKind.auto.makeLoop()
             dropped.setExceptionHandler { _, _ in fatalError("called by a deinit") }
             OtherThread { dropped.callExceptionHandler(ExceptionContext(message: "dropped")) }.join()
@@ -171,7 +171,7 @@ struct ExceptionHandlerTests {
         #expect(lines.filter { $0.hasPrefix("asyncio: ") } == ["asyncio: after", "asyncio: dropped"])
     }
 
-    @Test func aReportNamesWhatItIsAbout() {
+    @Test func reportNamesTheObjectConcerned() {
         let site = CallSite(fileID: "Module/File.swift", line: 7)
         let context = ExceptionContext(
             message: "Something failed", error: EventLoopError(.busy, "it is busy"), origin: site, task: "worker",

@@ -2,7 +2,7 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// asyncio's accessors do what the properties beside them do.
+/// asyncio's accessors read and set the corresponding properties.
 struct AsyncioNamesTests {
     @Test func accessorsOfALoopChangeItsProperties() async throws {
         try await withLoopThread { loop in

@@ -5,10 +5,10 @@ import Testing
 
 @testable import AsyncIO
 
-/// What sets the process's policy is a process of its own: other tests use it meanwhile.
+/// Tests that set the process's policy run in a separate process, because other tests use the policy meanwhile.
 struct EventLoopPolicyTests {
     // covers: 92
-    @Test func aThreadHasNoLoopUntilOneIsSet() async throws {
+    @Test func threadHasNoLoopUntilOneIsSet() async throws {
         try await withLoopThread { loop in
             let error = #expect(throws: EventLoopError.self) { try getEventLoop() }
             #expect(error?.code == .noCurrentLoop)
@@ -17,7 +17,7 @@ struct EventLoopPolicyTests {
             setEventLoop(loop)
             let current = try getEventLoop()
             #expect(current === loop)
-            // Others are not concerned.
+            // Other threads are not affected.
             let ofAnother = try OtherThread.run { code { _ = try getEventLoop() } }
             #expect(ofAnother == .noCurrentLoop)
             setEventLoop(nil)
@@ -25,7 +25,7 @@ struct EventLoopPolicyTests {
     }
 
     // covers: 94
-    @Test func afterTheLoopWasTakenAwayNoneIsMadeSilently() async throws {
+    @Test func noLoopIsCreatedAfterTheLoopWasRemoved() async throws {
         try await withLoopThread { loop in
             setEventLoop(loop)
             setEventLoop(nil)
@@ -34,7 +34,7 @@ struct EventLoopPolicyTests {
     }
 
     // covers: 93
-    @Test func aNewLoopIsFreshAndSetNowhere() async throws {
+    @Test func newLoopIsNotSetAnywhere() async throws {
         try await withLoopThread { _ in
             let loops = try (0..<3).map { _ in try newEventLoop() }
             #expect(Set(loops.map { ObjectIdentifier($0) }).count == 3)
@@ -45,7 +45,7 @@ struct EventLoopPolicyTests {
     }
 
     // covers: 95
-    @Test func theRunningLoopIsTheOneWhateverThePolicySays() async throws {
+    @Test func runningLoopTakesPrecedenceOverThePolicy() async throws {
         try await withLoopThread { loop in
             let other = try newEventLoop()
             setEventLoop(other)
@@ -58,7 +58,7 @@ struct EventLoopPolicyTests {
         }
     }
 
-    @Test func aThreadsLoopIsReleasedWithTheThread() async throws {
+    @Test func loopOfAThreadIsReleasedWhenTheThreadEnds() async throws {
         try await withLoopThread { _ in
             weak var kept: EventLoop?
             nonisolated(unsafe) let keep: (EventLoop) -> Void = { kept = $0 }
@@ -73,22 +73,22 @@ struct EventLoopPolicyTests {
         }
     }
 
-    @Test func aPolicyDoesNotInheritWhatWasSetForOneThatIsGone() async throws {
+    @Test func policyDoesNotInheritTheLoopOfAReleasedPolicy() async throws {
         try await withLoopThread { loop in
             var inherited = 0
-            // The memory of one is likely to be the next one's.
+            // A new policy is likely to get the memory of the released one.
             for _ in 0..<20 {
                 DefaultEventLoopPolicy().setEventLoop(loop)
                 if (try? DefaultEventLoopPolicy().getEventLoop()) != nil { inherited += 1 }
             }
             #expect(inherited == 0)
-            // Nor is the loop kept for it.
+            // The loop is not retained for it either.
             DefaultEventLoopPolicy().setEventLoop(nil)
         }
     }
 
     // covers: 96, 98
-    @Test func aPolicyOfOnesOwnMakesTheLoops() async {
+    @Test func customPolicyCreatesTheLoops() async {
         await #expect(processExitsWith: .success) {
             let policy = CountingPolicy()
             setEventLoopPolicy(policy)
@@ -107,11 +107,11 @@ struct EventLoopPolicyTests {
         }
     }
 
-    @Test func theDefaultPolicyIsMadeOnceThoughManyThreadsAskFirst() async {
+    @Test func defaultPolicyIsCreatedOnceForManyThreads() async {
         await #expect(processExitsWith: .success) {
             final class Shared: Sendable {
                 let waiting = Atomic<Int>(8)
-                // Kept: the address of one that is gone may be the next one's.
+                // Retained, because a new policy may get the address of a released one.
                 let policies = Locked<[any EventLoopPolicy]>([])
             }
             let shared = Shared()
@@ -132,7 +132,7 @@ struct EventLoopPolicyTests {
     }
 
     // covers: 93, 98
-    @Test func aFactoryOfOnesOwnMakesThePolicysLoops() async throws {
+    @Test func loopFactoryCreatesTheLoopsOfAPolicy() async throws {
         try await withLoopThread { _ in
             let count = Locked(0)
             let policy = DefaultEventLoopPolicy(loopFactory: {
@@ -146,14 +146,14 @@ struct EventLoopPolicyTests {
                 return loop
             }
             #expect(loops[0] !== loops[1])
-            // None is made for a thread that has none.
+            // None is created for a thread that has none.
             #expect(code { _ = try policy.getEventLoop() } == .noCurrentLoop)
             #expect(count.withLock { $0 } == 2)
             for loop in loops { try loop.close() }
         }
     }
 
-    @Test func theErrorOfAFactoryIsThatOfTheCallThatNeedsALoop() async {
+    @Test func errorOfALoopFactoryIsThrownByTheCallThatNeedsALoop() async {
         await #expect(processExitsWith: .success) {
             struct Failure: Error {}
             let policy = DefaultEventLoopPolicy(loopFactory: { throw Failure() })
@@ -172,7 +172,7 @@ struct EventLoopPolicyTests {
     }
 
     // covers: 98, 99
-    @Test func aKindThatTheSystemLacksIsRefusedByName() throws {
+    @Test func unsupportedKindIsRejectedByName() throws {
         #expect(LoopKind.available.first != nil)
         for kind in LoopKind.allCases where kind != .auto && !LoopKind.available.contains(kind) {
             let error = #expect(throws: EventLoopError.self) { try kind.makeLoop() }

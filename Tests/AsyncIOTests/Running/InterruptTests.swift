@@ -4,10 +4,9 @@ import CAsyncIO
 import Foundation
 import Testing
 
-/// That nothing is done about Ctrl-C where it is nobody's business. What is done is in
-/// `Tests/UserPackages/interrupts.py`.
+/// Shows where Ctrl-C is not handled. Where it is handled is tested by `Tests/UserPackages/interrupts.py`.
 struct InterruptTests {
-    @Test func offTheMainThreadTheSignalIsLeftAlone() async throws {
+    @Test func runOffTheMainThreadDoesNotHandleInterrupts() async throws {
         try await withLoopThread { _ in
             let before = interruptDisposition()
             let during = try run { interruptDisposition() }
@@ -16,7 +15,7 @@ struct InterruptTests {
         }
     }
 
-    @Test func aProgramThatThrowsTheErrorItselfIsNotEnded() async throws {
+    @Test func throwingInterruptedDoesNotEndTheProcess() async throws {
         try await withLoopThread { _ in
             let thrown = code { try run { throw EventLoopError(.interrupted, "not by Ctrl-C") } }
             #expect(thrown == .interrupted)
@@ -24,15 +23,15 @@ struct InterruptTests {
     }
 
     // covers: 39
-    @Test func theProcessEndsThoughAThreadWaitsForInput() async {
+    @Test func secondInterruptEndsTheProcessWhileAThreadWaitsForInput() async {
         await #expect(processExitsWith: .signal(SIGINT)) {
-            // One that hangs ends by another signal.
+            // A process that hangs is ended by another signal.
             alarm(60)
             var ends: [CInt] = [0, 0]
             pipe(&ends)
             nonisolated(unsafe) let stream = fdopen(ends[0], "r")!
             _ = OtherThread { fgetc(stream) }
-            // Until the reader holds the stream, as it then does for ever.
+            // Until the reader holds the stream, which it then does forever.
             while ftrylockfile(stream) == 0 {
                 funlockfile(stream)
                 sched_yield()

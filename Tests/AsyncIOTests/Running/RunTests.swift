@@ -2,13 +2,13 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// Each in a thread of its own; the test's loop does not run there.
+/// Each test runs on a separate thread, where the test's loop does not run.
 struct RunTests {
     struct Failure: Error {}
 
     // covers: 23, 37
     @Test(arguments: LoopKind.available)
-    func theResultComesBackAndTheLoopIsClosed(kind: LoopKind) async throws {
+    func runReturnsTheResultAndClosesTheLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             var used: EventLoop?
             nonisolated(unsafe) let keep: (EventLoop) -> Void = { used = $0 }
@@ -24,7 +24,7 @@ struct RunTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func theErrorComesBackAndTheLoopIsClosed(kind: LoopKind) async throws {
+    func runThrowsTheErrorAndClosesTheLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             var used: EventLoop?
             nonisolated(unsafe) let keep: (EventLoop) -> Void = { used = $0 }
@@ -40,7 +40,7 @@ struct RunTests {
 
     // covers: 37
     @Test(arguments: LoopKind.available)
-    func leftoverTasksAreCancelledAndAwaited(kind: LoopKind) async throws {
+    func remainingTasksAreCancelledAndAwaited(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             var steps: [String] = []
             nonisolated(unsafe) let note: (String) -> Void = { steps.append($0) }
@@ -51,7 +51,7 @@ struct RunTests {
                         do {
                             try await loop.sleep(for: .seconds(3600))
                         } catch {
-                            // Its way out may wait too, and begin more.
+                            // The clean-up may wait too, and start tasks.
                             await loop.yield()
                             loop.createBackgroundTask { note("late \(number)") }
                             note("cancelled \(number)")
@@ -65,10 +65,10 @@ struct RunTests {
     }
 
     // covers: 37
-    /// A client that comes back whenever it is cut off must not keep the program.
+    /// A client that reconnects whenever it is disconnected must not keep the program running.
     // covers: F36
     @Test(arguments: LoopKind.available)
-    func nothingNewIsAcceptedWhileLeftoversAreDrained(kind: LoopKind) async throws {
+    func noConnectionIsAcceptedWhileRemainingTasksEnd(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) let counts = Counts()
             try run(loopFactory: { try kind.makeLoop() }) {
@@ -79,7 +79,7 @@ struct RunTests {
                     do {
                         _ = try await reader.readLine()
                     } catch {
-                        // Cleaning up takes a while; meanwhile somebody connects, and the program starts another task.
+                        // The clean-up takes a while. Meanwhile a client connects, and the program starts another task.
                         let socket = try Socket.stream(for: address)
                         _ = try? socket.connect(to: address)
                         loop.createBackgroundTask {
@@ -106,7 +106,7 @@ struct RunTests {
         var late = 0
     }
 
-    @Test func leftoversAreDrainedAfterAnErrorToo() async throws {
+    @Test func remainingTasksAreAwaitedAfterAnErrorToo() async throws {
         try await withLoopThread { _ in
             var wasCancelled = false
             nonisolated(unsafe) let note = { wasCancelled = true }
@@ -126,7 +126,7 @@ struct RunTests {
 
     // covers: 25
     @Test(arguments: LoopKind.available)
-    func aStopFromWithinEndsTheRunAndCancelsTheBody(kind: LoopKind) async throws {
+    func stopInTheBodyEndsTheRunAndCancelsTheBody(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             var wasCancelled = false
             nonisolated(unsafe) let note = { wasCancelled = true }
@@ -142,7 +142,7 @@ struct RunTests {
         }
     }
 
-    @Test func aLoopOfOnesOwnIsUsedAndClosed() async throws {
+    @Test func loopOfTheFactoryIsUsedAndClosed() async throws {
         try await withLoopThread { _ in
             let loop = try VirtualLoop()
             let now = try run(loopFactory: { loop }) {
@@ -156,7 +156,7 @@ struct RunTests {
 
     // covers: 38
     @Test(arguments: LoopKind.available)
-    func aThreadMayRunManyOneAfterAnother(kind: LoopKind) async throws {
+    func threadMayRunSeveralLoopsOneAfterAnother(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             for number in 0..<50 {
                 let value = try run(loopFactory: { try kind.makeLoop() }) {

@@ -2,11 +2,11 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// Bodies that take the loop. Each test runs in a thread of its own; the test's loop does not run there.
+/// Bodies that take the loop. Each test runs on a separate thread, where the test's loop does not run.
 struct RunWithLoopTests {
     // covers: 23
     @Test(arguments: LoopKind.available)
-    func theBodyGetsTheRunningLoop(kind: LoopKind) async throws {
+    func bodyGetsTheRunningLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             let value = try run(on: kind) { loop in
                 #expect(loop === runningLoop)
@@ -24,7 +24,7 @@ struct RunWithLoopTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func theBodyMayNameTheClassThatTheFactoryMakes(kind: LoopKind) async throws {
+    func bodyMayTakeTheClassThatTheFactoryCreates(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             let waits = try run(loopFactory: { try VirtualLoop(kind) }) { (loop: VirtualLoop) in
                 try await loop.sleep(for: .seconds(3600))
@@ -36,7 +36,7 @@ struct RunWithLoopTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aRunnerGivesEachBodyItsLoop(kind: LoopKind) async throws {
+    func runnerPassesItsLoopToEachBody(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             let runner = Runner(loopFactory: { try kind.makeLoop() })
             let first = try runner.run { loop in ObjectIdentifier(loop) }
@@ -46,7 +46,7 @@ struct RunWithLoopTests {
             }
             #expect(first == second)
             #expect(code { try runner.run { (_: VirtualLoop) in } } == .invalidArgument)
-            // A refused body leaves the runner as it was.
+            // A rejected body leaves the runner unchanged.
             #expect(try runner.run { 3 } == 3)
             try runner.close()
         }

@@ -2,14 +2,15 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// On threads of their own. Ctrl-C needs the main thread, and is tested by `Tests/UserPackages/interrupts.py`.
+/// Each test runs on a separate thread. Ctrl-C needs the main thread, and is tested by
+/// `Tests/UserPackages/interrupts.py`.
 struct RunnerTests {
     struct Failure: Error {}
     @TaskLocal static var label = "none"
 
     // covers: 38
     @Test(arguments: LoopKind.available)
-    func severalRunsShareTheLoopAndWhatRestsOnIt(kind: LoopKind) async throws {
+    func runsShareTheLoopAndItsSuspendedTasks(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             let runner = Runner(loopFactory: { try kind.makeLoop() })
             let loop = try runner.getLoop()
@@ -27,7 +28,7 @@ struct RunnerTests {
                 #expect(home == ObjectIdentifier(loop))
                 #expect(runningLoop == nil)
             }
-            // What a run leaves waits for the next one.
+            // The tasks that a run leaves wait for the next run.
             #expect(steps.filter { $0.hasPrefix("run") } == ["run 0", "run 1", "run 2"])
             #expect(!steps.contains("left by 2"))
             try runner.run { for _ in 0..<3 { await loop.yield() } }
@@ -38,7 +39,7 @@ struct RunnerTests {
     }
 
     // covers: 38
-    @Test func taskLocalValuesOfTheCallerAreSeenByEachOfItsRuns() async throws {
+    @Test func eachRunSeesTheTaskLocalValuesOfItsCaller() async throws {
         try await withLoopThread { _ in
             let runner = Runner()
             let labels = try Self.$label.withValue("outer") {
@@ -52,7 +53,7 @@ struct RunnerTests {
     }
 
     // covers: 38
-    @Test func aClosedRunnerIsRefusedAndClosingAgainDoesNothing() async throws {
+    @Test func closedRunnerRejectsRunsAndClosingAgainHasNoEffect() async throws {
         try await withLoopThread { _ in
             let runner = Runner()
             let value = try runner.run { 1 }
@@ -73,7 +74,7 @@ struct RunnerTests {
 
     // covers: 26, 38
     @Test(arguments: LoopKind.available)
-    func aRunWithinARunIsRefusedBeforeAnythingIsMade(kind: LoopKind) async throws {
+    func runWithinARunIsRejectedBeforeALoopIsCreated(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) let runner = Runner(loopFactory: { try kind.makeLoop() })
             nonisolated(unsafe) var made = 0
@@ -95,7 +96,7 @@ struct RunnerTests {
                     },
                 ]
                 nonisolated(unsafe) var codes = attempts.map { attempt in code { try attempt() } }
-                // From a callback too.
+                // In a callback too.
                 let ofCallbacks = loop.createTask {
                     var found: [EventLoopError.Code?] = []
                     nonisolated(unsafe) let collect: (EventLoopError.Code?) -> Void = { found.append($0) }
@@ -115,14 +116,14 @@ struct RunnerTests {
                         count: 2
                     ).flatMap { $0 })
             #expect(made == 0)
-            // The outer runner goes on.
+            // The outer runner remains usable.
             let value = try runner.run { 2 }
             #expect(value == 2)
             try runner.close()
         }
     }
 
-    @Test func aRunFromWithinATaskIsRefusedInWords() {
+    @Test func runInATaskIsRejectedWithAMessage() {
         // A test is a task.
         let runner = Runner(loopFactory: {
             Issue.record("a loop was made")
@@ -136,7 +137,7 @@ struct RunnerTests {
 
     // covers: 37
     @Test(arguments: LoopKind.available)
-    func whatLeftoverTasksThrowIsReportedUnlessItIsTheirCancellation(kind: LoopKind) async throws {
+    func errorOfARemainingTaskIsReportedUnlessItIsItsCancellation(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var reports: [ExceptionContext] = []
             let runner = Runner(loopFactory: { try kind.makeLoop() })
@@ -149,7 +150,7 @@ struct RunnerTests {
                 }
                 _ = loop.createTask { try await loop.sleep(for: .seconds(3_600)) }
                 _ = loop.createTask { try? await loop.sleep(for: .seconds(3_600)) }
-                // Ends before: its error is of whoever awaits it.
+                // Ends before the close, so its error belongs to the code that awaits it.
                 _ = loop.createTask { throw Failure() }
                 await loop.yield()
                 await loop.yield()
@@ -166,7 +167,7 @@ struct RunnerTests {
 
     // covers: 37, 107
     @Test(arguments: LoopKind.available)
-    func whatPostedTasksThrowDuringTheCloseIsReportedToo(kind: LoopKind) async throws {
+    func errorOfASubmittedTaskDuringTheCloseIsReported(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var reports: [ExceptionContext] = []
             let runner = Runner(loopFactory: { try kind.makeLoop() })
@@ -178,7 +179,7 @@ struct RunnerTests {
                     do { try await loop.sleep(for: .seconds(3_600)) } catch { throw Failure() }
                 }
                 _ = loop.createTaskThreadsafe { try await loop.sleep(for: .seconds(3_600)) }
-                // Ends before: its error is of whoever awaits it.
+                // Ends before the close, so its error belongs to the code that awaits it.
                 _ = loop.createTaskThreadsafe { throw Failure() }
                 while loop.statistics.waitingTasks < 2 { await loop.yield() }
             }
@@ -191,9 +192,9 @@ struct RunnerTests {
         }
     }
 
-    /// The body of a time limit runs in a task of its own, which its caller awaits: the error is the caller's.
+    /// The body of a time limit runs in a separate task, which its caller awaits, so the caller gets the error.
     @Test(arguments: LoopKind.available)
-    func whatTheBodyOfATimeLimitThrowsDuringTheCloseIsItsCallersError(kind: LoopKind) async throws {
+    func errorOfATimeLimitsBodyDuringTheCloseIsThrownToItsCaller(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var reports: [ExceptionContext] = []
             nonisolated(unsafe) var caught: (any Error)?
@@ -219,7 +220,7 @@ struct RunnerTests {
     }
 
     // covers: 25, 37
-    @Test func aMainTaskThatWasLeftBehindByAStopIsEndedByTheClose() async throws {
+    @Test func closeEndsAMainTaskThatAStopHasSuspended() async throws {
         try await withLoopThread { _ in
             nonisolated(unsafe) var reports: [String] = []
             let runner = Runner()
@@ -243,7 +244,7 @@ struct RunnerTests {
     }
 
     // covers: 38
-    @Test func theThreadsLoopIsSetUnlessALoopWasGiven() async throws {
+    @Test func runnerSetsTheThreadsLoopUnlessItHasALoopFactory() async throws {
         try await withLoopThread { _ in
             let own = Runner()
             let loop = try own.getLoop()
@@ -261,7 +262,7 @@ struct RunnerTests {
         }
     }
 
-    @Test func debugModeIsSwitchedOnlyIfAsked() async throws {
+    @Test func runnerChangesDebugModeOnlyIfRequested() async throws {
         try await withLoopThread { loop in
             let before = loop.debug.isEnabled
             for isDebug in [nil, true, false] {
@@ -271,7 +272,7 @@ struct RunnerTests {
             }
             let isDebug = try run(isDebug: true) { try getRunningLoop().debug.isEnabled }
             #expect(isDebug)
-            // A loop that another thread made becomes this one's with its run.
+            // A loop that another thread created belongs to this thread from its run on.
             let moved = try OtherThread.run { try LoopKind.auto.makeLoop() }
             let isMovedDebug = try run(isDebug: true, loopFactory: { moved }) {
                 await moved.yield()
@@ -281,7 +282,7 @@ struct RunnerTests {
         }
     }
 
-    @Test func aFactoryThatThrowsLeavesTheRunnerAsItWas() async throws {
+    @Test func failedLoopFactoryLeavesTheRunnerUnchanged() async throws {
         try await withLoopThread { _ in
             nonisolated(unsafe) var fails = true
             let runner = Runner(loopFactory: {
@@ -298,7 +299,7 @@ struct RunnerTests {
 
     // covers: 108
     @Test(arguments: LoopKind.available)
-    func aLoopOfAnotherThreadIsRefusedAndLeftAlone(kind: LoopKind) async throws {
+    func runnerRejectsTheLoopOfAnotherThread(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let codes = try OtherThread.run {
                 nonisolated(unsafe) let runner = Runner(loopFactory: { loop })
@@ -325,7 +326,7 @@ struct RunnerTests {
         }
     }
 
-    @Test func aLoopThatItsUserClosedIsFineForTheRunner() async throws {
+    @Test func runnerAcceptsThatItsLoopWasClosed() async throws {
         try await withLoopThread { _ in
             let runner = Runner()
             try runner.run {}

@@ -7,15 +7,15 @@ import Selectors
 import SystemPackage
 import Testing
 
-/// What the specification, "18.5.2. Event loops", says, by its places. `Tests/Specification.md` lists every statement
-/// with its test. What needs the main thread is in `Tests/UserPackages/Sources/policies`.
+/// The statements of the specification, "18.5.2. Event loops", in its order. `Tests/Specification.md` lists every
+/// statement with its test. Statements that need the main thread are tested in `Tests/UserPackages/Sources/policies`.
 ///
-/// Tests that set the process's policy are processes of their own: other tests use it meanwhile.
+/// Tests that set the process's policy run in separate processes, because other tests use the policy meanwhile.
 struct SpecificationTests {
     // MARK: 18.5.2.1 Event loop functions
 
     // specification: 18.5.2.1 shortcuts to the methods of the global policy
-    @Test func theFunctionsOfTheModuleCallThePolicysMethods() async {
+    @Test func moduleFunctionsCallTheMethodsOfThePolicy() async {
         await #expect(processExitsWith: .success) {
             let policy = RecordingPolicy()
             try await withPolicy(policy) {
@@ -31,7 +31,7 @@ struct SpecificationTests {
     }
 
     // specification: 18.5.2.1 the default policy, unless an alternative policy was set
-    @Test func withoutAnAlternativeTheFunctionsUseTheDefaultPolicy() async throws {
+    @Test func moduleFunctionsUseTheDefaultPolicyIfNoneIsSet() async throws {
         #expect(type(of: getEventLoopPolicy()) == DefaultEventLoopPolicy.self)
         try await withLoopThread { loop in
             setEventLoop(loop)
@@ -56,7 +56,7 @@ struct SpecificationTests {
 
     // specification: 18.5.2.2 use the most efficient selector available on the platform
     // covers: 98
-    @Test func aSelectorLoopUsesTheMostEfficientSelector() throws {
+    @Test func selectorLoopUsesTheMostEfficientSelector() throws {
         let best = try #require(LoopKind.available.first { [.epoll, .kqueue, .poll, .select].contains($0) })
         let loop = try SelectorEventLoop()
         #expect(loop.backendName == best.rawValue)
@@ -65,7 +65,7 @@ struct SpecificationTests {
 
     // specification: 18.5.2.2 the example with a ProactorEventLoop
     // covers: 98
-    @Test func aProactorLoopIsMadeAndSetOrRefusedInWords() async throws {
+    @Test func proactorLoopIsCreatedAndSetOrRejectedWithAMessage() async throws {
         try await withLoopThread { _ in
             do {
                 let loop = try DefaultEventLoopPolicy.proactor.newEventLoop()
@@ -79,7 +79,7 @@ struct SpecificationTests {
                 #expect(error.code == .unsupported)
                 #expect(error.description.contains("is not supported by"))
             }
-            // With a proactor of one's own it is everywhere.
+            // With a custom proactor it works on every system.
             let scripted = try ProactorEventLoop(proactor: ScriptedProactor(clock: VirtualClock()))
             setEventLoop(scripted)
             let current = try getEventLoop()
@@ -92,7 +92,7 @@ struct SpecificationTests {
     // MARK: 18.5.2.3 Platform support
 
     // specification: 18.5.2.3.2 the example with a selector of one's choice
-    @Test func aLoopIsMadeOverASelectorOfOnesChoice() async throws {
+    @Test func loopCanUseAChosenSelector() async throws {
         try await withLoopThread { _ in
             let selector = SelectSelector()
             let loop = try SelectorEventLoop(selector: selector)
@@ -108,7 +108,7 @@ struct SpecificationTests {
 
     // specification: 18.5.2.3.2 character devices, with SelectSelector, PollSelector and the default selector
     @Test(arguments: LoopKind.available)
-    func aTerminalIsWatched(kind: LoopKind) async throws {
+    func loopWatchesATerminal(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let selecting = try #require(loop as? SelectorEventLoop)
             let (master, terminal) = try pseudoTerminal()
@@ -127,7 +127,7 @@ struct SpecificationTests {
     // MARK: 18.5.2.4 Event loop policies and the default policy
 
     // specification: 18.5.2.4 a single global policy object
-    @Test func thePolicyIsTheSameOnEveryThread() async {
+    @Test func policyIsTheSameOnEveryThread() async {
         await #expect(processExitsWith: .success) {
             let policy = RecordingPolicy()
             try await withPolicy(policy) {
@@ -139,7 +139,7 @@ struct SpecificationTests {
     }
 
     // specification: 18.5.2.4 a policy is an object that implements the interface
-    @Test func aPolicyNeedNotDeriveFromTheDefaultOne() async {
+    @Test func policyNeedNotDeriveFromTheDefaultPolicy() async {
         await #expect(processExitsWith: .success) {
             let policy = OneLoopForAll()
             try await withPolicy(policy) {
@@ -159,7 +159,7 @@ struct SpecificationTests {
 
     // specification: 18.5.2.4 loops already made live on
     // covers: 96
-    @Test func loopsOfAFormerPolicyLiveOn() async {
+    @Test func loopsOfAFormerPolicyRemainUsable() async {
         await #expect(processExitsWith: .success) {
             try await withLoopThread { _ in
                 let policy = RecordingPolicy()
@@ -182,7 +182,7 @@ struct SpecificationTests {
 
     // specification: 18.5.2.5 called from a coroutine, it returns the currently running event loop
     // covers: 95
-    @Test func withinALoopTheRunningOneIsReturnedWhateverThePolicySays() async {
+    @Test func getEventLoopReturnsTheRunningLoopWithoutAskingThePolicy() async {
         await #expect(processExitsWith: .success) {
             for kind in LoopKind.available {
                 let policy = RecordingPolicy()
@@ -199,7 +199,7 @@ struct SpecificationTests {
                     #expect(ofCallback === loop)
                     ofCallback = nil
                     #expect(policy.calls == [])
-                    // The policy's own method tells what was set, and does not look at what runs.
+                    // The policy's own method returns what was set, and ignores the running loop.
                     #expect(code { _ = try policy.getEventLoop() } == .noCurrentLoop)
                 }
             }
@@ -207,7 +207,7 @@ struct SpecificationTests {
     }
 
     // specification: 18.5.2.5 set_event_loop(loop): for the current context
-    @Test func aLoopIsSetForTheCallersThreadAndTheFormerOneStaysOpen() async throws {
+    @Test func setEventLoopAppliesToTheCallingThreadAndLeavesTheFormerLoopOpen() async throws {
         try await withLoopThread { _ in
             let loops = try (0..<2).map { _ in try newEventLoop() }
             for loop in loops {
@@ -226,7 +226,7 @@ struct SpecificationTests {
     // specification: 18.5.2.5 new_event_loop(): according to this policy's rules
     // covers: 93, 98
     @Test(arguments: LoopKind.available)
-    func aPolicyOfAKindMakesLoopsOfThatKind(kind: LoopKind) async throws {
+    func policyOfAKindCreatesLoopsOfThatKind(kind: LoopKind) async throws {
         try await withLoopThread { _ in
             let policy = DefaultEventLoopPolicy(kind: kind)
             let loops = try (0..<2).map { _ in try policy.newEventLoop() }
@@ -239,7 +239,7 @@ struct SpecificationTests {
 
     // specification: 18.5.2.5 an event loop per thread that interacts with asyncio, RuntimeError otherwise
     // covers: 92
-    @Test func aThreadIsRefusedByNameWhereNoneWasSet() async throws {
+    @Test func getEventLoopNamesTheThreadThatHasNoLoop() async throws {
         try await withLoopThread { _ in
             for policy in [DefaultEventLoopPolicy(), StrictEventLoopPolicy(), .selector] {
                 let error = #expect(throws: EventLoopError.self) { try policy.getEventLoop() }
@@ -256,7 +256,7 @@ struct SpecificationTests {
     }
 
     // specification: 18.5.2.5 the default policy's rule; asyncio: get_running_loop in a forked child
-    @Test func aForkedChildHasNoRunningLoop() async throws {
+    @Test func forkedChildHasNoRunningLoop() async throws {
         try await withLoopThread { loop in
             loop.callSoon {
                 let child = forkedChild { runningLoop == nil }
@@ -273,7 +273,7 @@ struct SpecificationTests {
     // MARK: 18.5.2.7 Customizing the event loop policy
 
     // specification: 18.5.2.7 the example, on a thread with a loop
-    @Test func theExampleOfASubclassCallsItsSuperclass() async {
+    @Test func subclassOfTheExampleCallsItsSuperclass() async {
         await #expect(processExitsWith: .success) {
             final class MyEventLoopPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
                 nonisolated(unsafe) var seen: [ObjectIdentifier] = []
@@ -300,7 +300,7 @@ struct SpecificationTests {
 
     // MARK: The list
 
-    @Test func everyTestThatTheListNamesExists() throws {
+    @Test func everyTestInTheListExists() throws {
         let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
         let list = try String(contentsOf: tests.appending(path: "Specification.md"), encoding: .utf8)
@@ -327,7 +327,7 @@ struct SpecificationTests {
     }
 }
 
-/// Does `body` on a thread of its own while `policy` is the process's.
+/// Calls `body` on a separate thread while `policy` is the process's policy.
 private func withPolicy(_ policy: any EventLoopPolicy, _ body: sending @escaping () throws -> Void) async throws {
     try await withLoopThread { _ in
         setEventLoopPolicy(policy)
@@ -336,7 +336,7 @@ private func withPolicy(_ policy: any EventLoopPolicy, _ body: sending @escaping
     }
 }
 
-/// The default policy, and what it was asked. For one thread.
+/// The default policy, which records its calls. For one thread.
 private final class RecordingPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
     nonisolated(unsafe) private(set) var calls: [String] = []
 
@@ -357,7 +357,7 @@ private final class RecordingPolicy: DefaultEventLoopPolicy, @unchecked Sendable
     }
 }
 
-/// A policy of another idea of context.
+/// A policy with another kind of context.
 private final class OneLoopForAll: EventLoopPolicy {
     private let lock = NSLock()
     private nonisolated(unsafe) var loop: EventLoop?
@@ -374,7 +374,7 @@ private final class OneLoopForAll: EventLoopPolicy {
     func newEventLoop() throws -> EventLoop { try LoopKind.auto.makeLoop() }
 }
 
-/// The two ends of a new one. Its function is in a header that is not imported.
+/// Opens a pseudo terminal. The function for it is in a header that is not imported.
 private func pseudoTerminal() throws -> (master: FileDescriptor, terminal: FileDescriptor) {
     typealias Open =
         @convention(c) (
@@ -387,12 +387,12 @@ private func pseudoTerminal() throws -> (master: FileDescriptor, terminal: FileD
     return (FileDescriptor(rawValue: ends.0), FileDescriptor(rawValue: ends.1))
 }
 
-/// A copy of this process, which ends with status 0 if `body` says so. It has this thread only, so `body` must need no
-/// lock that another one may hold, and no memory. Swift's own name for the call is unavailable.
+/// Forks this process. The copy ends with status 0 if `body` returns true. It has only this thread, so `body` must need
+/// no lock that another thread may hold, and no memory. Swift's own name for the call is unavailable.
 private func forkedChild(_ body: () -> Bool) -> pid_t {
     typealias Fork = @convention(c) () -> pid_t
     let fork = unsafeBitCast(dlsym(nil, "fork"), to: Fork.self)
-    // Once before, so that the child need not look anything up: another thread may hold the runtime's locks.
+    // Called once before, so that the child need not look up anything: another thread may hold the runtime's locks.
     _ = body()
     let child = fork()
     if child == 0 { _exit(body() ? 0 : 1) }

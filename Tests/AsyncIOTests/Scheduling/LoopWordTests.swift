@@ -3,25 +3,25 @@ import Testing
 @testable import AsyncIO
 
 struct LoopWordTests {
-    private static let names = [
-        SlotName(slot: 0, generation: 0),
-        SlotName(slot: 1, generation: 2),
-        SlotName(slot: .max, generation: 0),
-        SlotName(slot: .max, generation: SlotName.generationLimit - 1),
-        SlotName(slot: 0, generation: SlotName.generationLimit - 1),
+    private static let ids = [
+        SlotID(slot: 0, generation: 0),
+        SlotID(slot: 1, generation: 2),
+        SlotID(slot: .max, generation: 0),
+        SlotID(slot: .max, generation: SlotID.generationLimit - 1),
+        SlotID(slot: 0, generation: SlotID.generationLimit - 1),
     ]
 
-    @Test(arguments: names)
-    func aNameSurvivesItsBits(name: SlotName) {
-        #expect(SlotName(bits: name.bits) == name)
-        #expect(name.bits >> 61 == 0)
+    @Test(arguments: ids)
+    func aNameSurvivesItsBits(id: SlotID) {
+        #expect(SlotID(bits: id.bits) == id)
+        #expect(id.bits >> 61 == 0)
     }
 
-    @Test(arguments: names, [LoopWord.Kind.callback, .source, .cancelledWaiter, .abandonedSource])
-    func aWordKeepsItsKindAndItsName(name: SlotName, kind: LoopWord.Kind) {
-        let word = LoopWord(bits: LoopWord(kind, name).bits)
+    @Test(arguments: ids, [LoopWord.Kind.callback, .source, .cancelledWaiter, .abandonedSource])
+    func aWordKeepsItsKindAndItsName(id: SlotID, kind: LoopWord.Kind) {
+        let word = LoopWord(bits: LoopWord(kind, id).bits)
         #expect(word.kind == kind)
-        #expect(word.name == name)
+        #expect(word.id == id)
     }
 
     @Test func aMessageIsRetainedUntilItIsTaken() {

@@ -4,7 +4,7 @@ import Testing
 
 struct ReadyQueueTests {
     private func word(_ number: UInt32) -> LoopWord {
-        LoopWord(.callback, SlotName(slot: number, generation: 0))
+        LoopWord(.callback, SlotID(slot: number, generation: 0))
     }
 
     @Test func whatGoesInFirstComesOutFirst() {
@@ -12,7 +12,7 @@ struct ReadyQueueTests {
         #expect(queue.count == 0)
         for number in 0..<3 as Range<UInt32> { queue.push(word(number)) }
         #expect(queue.count == 3)
-        for number in 0..<3 as Range<UInt32> { #expect(queue.pop().name.slot == number) }
+        for number in 0..<3 as Range<UInt32> { #expect(queue.pop().id.slot == number) }
         #expect(queue.count == 0)
     }
 
@@ -20,10 +20,10 @@ struct ReadyQueueTests {
         var queue = ReadyQueue(capacity: 4)
         // The head is not at the beginning of the memory when the ring is full.
         for number in 0..<3 as Range<UInt32> { queue.push(word(number)) }
-        for number in 0..<2 as Range<UInt32> { #expect(queue.pop().name.slot == number) }
+        for number in 0..<2 as Range<UInt32> { #expect(queue.pop().id.slot == number) }
         for number in 3..<9 as Range<UInt32> { queue.push(word(number)) }
         #expect(queue.count == 7)
-        for number in 2..<9 as Range<UInt32> { #expect(queue.pop().name.slot == number) }
+        for number in 2..<9 as Range<UInt32> { #expect(queue.pop().id.slot == number) }
     }
 
     @Test(arguments: [1, 2, 3] as [UInt64])
@@ -36,7 +36,7 @@ struct ReadyQueueTests {
                 queue.push(word(number))
                 model.append(number)
             } else {
-                #expect(queue.pop().name.slot == model.removeFirst())
+                #expect(queue.pop().id.slot == model.removeFirst())
             }
             #expect(queue.count == model.count)
         }

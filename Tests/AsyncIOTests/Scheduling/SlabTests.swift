@@ -22,10 +22,10 @@ struct SlabTests {
 
     @Test func placesAreReusedLastInFirstOut() {
         var slab = Slab<Int>(capacity: 1)
-        let names = (0..<5).map { slab.insert($0) }
-        #expect(names.map(\.slot) == [0, 1, 2, 3, 4])
-        _ = slab.remove(names[1])
-        _ = slab.remove(names[3])
+        let ids = (0..<5).map { slab.insert($0) }
+        #expect(ids.map(\.slot) == [0, 1, 2, 3, 4])
+        _ = slab.remove(ids[1])
+        _ = slab.remove(ids[3])
         #expect(slab.insert(6).slot == 3)
         #expect(slab.insert(7).slot == 1)
         #expect(slab.insert(8).slot == 5)
@@ -33,11 +33,11 @@ struct SlabTests {
 
     @Test func aNameOfAPlaceThatWasNeverUsedFindsNothing() {
         var slab = Slab<Int>()
-        let name = SlotName(slot: .max, generation: 0)
-        #expect(slab[name] == nil)
-        #expect(slab.remove(name) == nil)
+        let id = SlotID(slot: .max, generation: 0)
+        #expect(slab[id] == nil)
+        #expect(slab.remove(id) == nil)
         _ = slab.insert(1)
-        #expect(slab[SlotName(slot: 1, generation: 0)] == nil)
+        #expect(slab[SlotID(slot: 1, generation: 0)] == nil)
     }
 
     @Test func anElementIsReleasedWhenItIsRemovedAndWithItsSlab() {
@@ -46,17 +46,17 @@ struct SlabTests {
         weak var left: Thing?
         do {
             var slab = Slab<Thing>()
-            let name: SlotName
+            let id: SlotID
             do {
                 let (one, other) = (Thing(), Thing())
                 (removed, left) = (one, other)
-                name = slab.insert(one)
+                id = slab.insert(one)
                 _ = slab.insert(other)
             }
-            _ = slab.remove(name)
+            _ = slab.remove(id)
             #expect(removed == nil)
             #expect(left != nil)
-            #expect(slab.names.count == 1)
+            #expect(slab.ids.count == 1)
         }
         #expect(left == nil)
     }
@@ -77,26 +77,26 @@ struct SlabTests {
     func randomUseIsThatOfADictionary(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var slab = Slab<Int>(capacity: 2)
-        var model: [SlotName: Int] = [:]
-        var stale: [SlotName] = []
+        var model: [SlotID: Int] = [:]
+        var stale: [SlotID] = []
         for number in 0..<1_000 {
             switch Int.random(in: 0..<4, using: &generator) {
             case 0, 1:
-                let name = slab.insert(number)
-                #expect(model.updateValue(number, forKey: name) == nil)
+                let id = slab.insert(number)
+                #expect(model.updateValue(number, forKey: id) == nil)
             case 2:
-                guard let name = model.keys.sorted(by: { $0.bits < $1.bits }).randomElement(using: &generator) else {
+                guard let id = model.keys.sorted(by: { $0.bits < $1.bits }).randomElement(using: &generator) else {
                     break
                 }
-                #expect(slab.remove(name) == model.removeValue(forKey: name))
-                stale.append(name)
+                #expect(slab.remove(id) == model.removeValue(forKey: id))
+                stale.append(id)
             default:
-                guard let name = stale.randomElement(using: &generator) else { break }
-                #expect(slab.remove(name) == nil)
+                guard let id = stale.randomElement(using: &generator) else { break }
+                #expect(slab.remove(id) == nil)
             }
         }
         #expect(slab.count == model.count)
-        #expect(Set(slab.names) == Set(model.keys))
-        for (name, number) in model { #expect(slab[name]?.pointee == number) }
+        #expect(Set(slab.ids) == Set(model.keys))
+        for (id, number) in model { #expect(slab[id]?.pointee == number) }
     }
 }

@@ -4,12 +4,12 @@ import Testing
 @testable import AsyncIO
 
 struct TimerHeapTests {
-    private func name(_ number: Int) -> SlotName { SlotName(slot: UInt32(number), generation: 0) }
+    private func id(_ number: Int) -> SlotID { SlotID(slot: UInt32(number), generation: 0) }
 
     private func drain(_ heap: inout TimerHeap) -> [UInt32] {
         var slots: [UInt32] = []
         while let first = heap.first {
-            slots.append(first.name.slot)
+            slots.append(first.id.slot)
             heap.removeFirst()
         }
         return slots
@@ -19,7 +19,7 @@ struct TimerHeapTests {
     @Test func theEarliestComesFirst() {
         var heap = TimerHeap()
         for (number, deadline) in ([50, 10, 40, -20, 30, .max, .min] as [Int64]).enumerated() {
-            heap.insert(deadline: LoopInstant(nanoseconds: deadline), name: name(number))
+            heap.insert(deadline: LoopInstant(nanoseconds: deadline), id: id(number))
         }
         #expect(drain(&heap) == [6, 3, 1, 4, 2, 0, 5])
     }
@@ -27,7 +27,7 @@ struct TimerHeapTests {
     // covers: 48
     @Test func equalDeadlinesComeInTheOrderOfCreation() {
         var heap = TimerHeap()
-        for number in 0..<200 { heap.insert(deadline: LoopInstant(nanoseconds: 7), name: name(number)) }
+        for number in 0..<200 { heap.insert(deadline: LoopInstant(nanoseconds: 7), id: id(number)) }
         #expect(drain(&heap) == Array(0..<200))
     }
 
@@ -35,7 +35,7 @@ struct TimerHeapTests {
     @Test func moreDeadEntriesThanLivingOnesAreSweptOut() {
         var heap = TimerHeap()
         for number in 0..<1_000 {
-            heap.insert(deadline: LoopInstant(nanoseconds: Int64(1_000 - number)), name: name(number))
+            heap.insert(deadline: LoopInstant(nanoseconds: Int64(1_000 - number)), id: id(number))
         }
         for number in 0..<500 {
             heap.cancelled { $0.slot > UInt32(number) }
@@ -48,7 +48,7 @@ struct TimerHeapTests {
 
     @Test func aSmallHeapIsNotSwept() {
         var heap = TimerHeap()
-        for number in 0..<100 { heap.insert(deadline: LoopInstant(nanoseconds: 1), name: name(number)) }
+        for number in 0..<100 { heap.insert(deadline: LoopInstant(nanoseconds: 1), id: id(number)) }
         for _ in 0..<100 { heap.cancelled { _ in false } }
         #expect(heap.count == 100)
     }
@@ -56,10 +56,10 @@ struct TimerHeapTests {
     @Test func sweepingMayLeaveOneOrNone() {
         for survivors in 0...1 {
             var heap = TimerHeap()
-            for number in 0..<101 { heap.insert(deadline: LoopInstant(nanoseconds: 1), name: name(number)) }
+            for number in 0..<101 { heap.insert(deadline: LoopInstant(nanoseconds: 1), id: id(number)) }
             for _ in 0..<51 { heap.cancelled { $0.slot < UInt32(survivors) } }
             #expect(heap.count == survivors)
-            heap.insert(deadline: LoopInstant(nanoseconds: 0), name: name(500))
+            heap.insert(deadline: LoopInstant(nanoseconds: 0), id: id(500))
             #expect(drain(&heap) == [500] + (0..<UInt32(survivors)))
         }
     }
@@ -77,16 +77,16 @@ struct TimerHeapTests {
             switch Int.random(in: 0..<(4 + cancelling), using: &generator) {
             case 0, 1, 2:
                 let deadline = Int64.random(in: 0..<50, using: &generator)
-                heap.insert(deadline: LoopInstant(nanoseconds: deadline), name: name(number))
+                heap.insert(deadline: LoopInstant(nanoseconds: deadline), id: id(number))
                 let place = living.firstIndex { $0.deadline > deadline } ?? living.count
                 living.insert((deadline, number), at: place)
                 alive.insert(UInt32(number))
             case 3:
-                while let first = heap.first, !alive.contains(first.name.slot) {
+                while let first = heap.first, !alive.contains(first.id.slot) {
                     heap.removeFirst()
-                    heap.buriedFirst()
+                    heap.discardedFirst()
                 }
-                #expect(heap.first.map { Int($0.name.slot) } == living.first?.number)
+                #expect(heap.first.map { Int($0.id.slot) } == living.first?.number)
                 guard let first = living.first else { break }
                 heap.removeFirst()
                 alive.remove(UInt32(first.number))

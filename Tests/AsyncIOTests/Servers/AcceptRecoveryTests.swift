@@ -6,12 +6,12 @@ import Testing
 
 @testable import AsyncIO
 
-/// A server that ran out of descriptors accepts again as soon as its loop closes one, and does not wait for its timer.
+/// A server that ran out of descriptors accepts again as soon as its loop closes one, without waiting for its timer.
 struct AcceptRecoveryTests {
     enum Closing: CaseIterable, Sendable {
         case transport, stream, rawSocket, server, socketThatIsRefused
 
-        /// Opens something on the loop. How it is closed.
+        /// Opens something on the loop, and returns a function that closes it.
         func open(on loop: EventLoop) async throws -> () async throws -> Void {
             switch self {
             case .transport:
@@ -43,7 +43,7 @@ struct AcceptRecoveryTests {
 
     // covers: 166, F1
     @Test(arguments: LoopKind.available, Closing.allCases)
-    func aShortageEndsWhenTheLoopClosesADescriptor(kind: LoopKind, closing: Closing) async throws {
+    func backOffEndsWhenTheLoopClosesADescriptor(kind: LoopKind, closing: Closing) async throws {
         try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var isShort = true
@@ -56,7 +56,7 @@ struct AcceptRecoveryTests {
             await loop.until { loop.statistics.unhandledErrors == 1 }
             let start = loop.now
             isShort = false
-            // Time does not pass while a task keeps the loop from sleeping.
+            // Virtual time does not advance while a task keeps the loop from waiting.
             for _ in 0..<20 { await loop.yield() }
             #expect(server.acceptedCount == 0)
             try await close()
@@ -68,9 +68,9 @@ struct AcceptRecoveryTests {
         }
     }
 
-    /// With a real limit of descriptors, in a process of its own.
+    /// With a real limit of descriptors, in a separate process.
     // covers: 166, F1
-    @Test func aRealShortageEndsWhenTheLoopClosesAConnection() async {
+    @Test func backOffAtTheRealLimitEndsWhenTheLoopClosesAConnection() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             for kind in LoopKind.available {
@@ -100,7 +100,7 @@ struct AcceptRecoveryTests {
 
     // covers: 166
     @Test(arguments: LoopKind.available)
-    func aServerThatLacksDescriptorsIsForgottenWhenItCloses(kind: LoopKind) async throws {
+    func closedServerNoLongerWaitsForDescriptors(kind: LoopKind) async throws {
         try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             loop.replaceAccept { accept throws(Errno) in throw .tooManyOpenFiles }
@@ -114,7 +114,7 @@ struct AcceptRecoveryTests {
     }
 }
 
-/// A client that the server could accept now.
+/// Connects a client that the server could accept now.
 private func connect(to server: Server) throws -> Socket {
     let client = try Socket.stream(.ipv4)
     _ = try client.connect(to: server.address)
@@ -122,15 +122,15 @@ private func connect(to server: Server) throws -> Socket {
     return client
 }
 
-/// Lets the process open one descriptor more than it has, and returns the former limit. No other thread may open one
-/// meanwhile.
+/// Lets the process open one more descriptor than it has open, and returns the former limit. No other thread may open
+/// one meanwhile.
 private func allowOneMoreDescriptor() -> rlim_t {
     let next = dup(0)
     close(next)
     return setDescriptorLimit(rlim_t(next) + 1)
 }
 
-/// The former limit.
+/// Returns the former limit.
 @discardableResult
 private func setDescriptorLimit(_ wanted: rlim_t) -> rlim_t {
     #if os(Linux)

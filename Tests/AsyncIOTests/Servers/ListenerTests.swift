@@ -4,7 +4,7 @@ import Testing
 
 @testable import AsyncIO
 
-/// What accept(2) may fail with, played instead of the kernel.
+/// Errors of accept(2), which a script plays instead of the kernel.
 struct ListenerTests {
     private static let shortages: [Errno] = [.tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory]
     private static let losses: [Errno] = [
@@ -14,7 +14,7 @@ struct ListenerTests {
     /// A shortage lasts for two and a half seconds of virtual time.
     // covers: 166, F1
     @Test(arguments: shortages)
-    func aShortageRestsTheServerAndIsReportedOnceASecond(error: Errno) async throws {
+    func serverBacksOffAfterAShortageAndReportsItOnceASecond(error: Errno) async throws {
         try await withLoop(makeLoop: VirtualLoop.init, LoopTestOptions(unhandledErrors: 3)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var isShort = true
@@ -26,7 +26,7 @@ struct ListenerTests {
                 if isShort { throw error }
                 return try accept()
             }
-            // An open connection and its client go on meanwhile.
+            // An open connection and its client continue meanwhile.
             isShort = false
             let (client, recorder) = try await loop.createConnection(host: "127.0.0.1", port: server.port) {
                 Recorder()
@@ -42,7 +42,7 @@ struct ListenerTests {
                 try await loop.sleep(for: .milliseconds(10))
                 client.write("x")
                 let count = recorder.received.count
-                // No time passes here: who waits for a task instead would let it pass before the kernel has brought the
+                // No virtual time passes here. Waiting for a task would let it pass before the kernel has delivered the
                 // answer.
                 await loop.until { recorder.received.count > count }
             }
@@ -65,7 +65,7 @@ struct ListenerTests {
 
     // covers: 166, F1
     @Test(arguments: LoopKind.available)
-    func aServerThatRestsRecovers(kind: LoopKind) async throws {
+    func serverAcceptsAgainAfterABackOff(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var fails = true
@@ -85,7 +85,7 @@ struct ListenerTests {
 
     // covers: 166
     @Test(arguments: LoopKind.available)
-    func aServerThatRestsCanBeClosed(kind: LoopKind) async throws {
+    func serverCanBeClosedDuringABackOff(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             loop.replaceAccept { accept throws(Errno) in throw .noMemory }
@@ -98,7 +98,7 @@ struct ListenerTests {
 
     // covers: 166
     @Test(arguments: LoopKind.available)
-    func aServerCanBeClosedByTheReportThatItRests(kind: LoopKind) async throws {
+    func serverCanBeClosedByTheReportOfItsBackOff(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let listener = server.listeners[0]
@@ -108,7 +108,7 @@ struct ListenerTests {
             let client = try Socket.stream(for: server.localAddresses[0])
             _ = try client.connect(to: server.localAddresses[0])
             await loop.until { loop.statistics.unhandledErrors == 1 }
-            // The number may be the next socket's.
+            // The next socket may have the same number.
             #expect(loop.core.pointee.descriptors[number] !== listener)
             client.close()
         }
@@ -116,7 +116,7 @@ struct ListenerTests {
 
     // covers: 167, F2
     @Test(arguments: LoopKind.available, losses)
-    func aClientThatIsGoneCostsNobodyElse(kind: LoopKind, error: Errno) async throws {
+    func clientThatHasGoneDoesNotAffectOthers(kind: LoopKind, error: Errno) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var failures = 3
@@ -135,9 +135,9 @@ struct ListenerTests {
         }
     }
 
-    /// As accept(2) answers for a socket that was shut down: at once and for ever.
+    /// What accept(2) returns for a socket that was shut down: the error comes at once, every time.
     // covers: F1
-    @Test func anErrorThatDoesNotEndDoesNotMakeTheLoopSpin() async throws {
+    @Test func permanentAcceptErrorDoesNotMakeTheLoopSpin() async throws {
         try await withLoop(makeLoop: VirtualLoop.init, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var attempts = 0
@@ -156,10 +156,10 @@ struct ListenerTests {
         }
     }
 
-    /// An option of TCP fails on a unix socket, as any may on a client that is gone.
+    /// An option of TCP fails on a unix socket, as any option may fail for a client that has gone.
     // covers: 167, F2
     @Test(arguments: LoopKind.available)
-    func anOptionThatFailsOnANewSocketCostsThatClientOnly(kind: LoopKind) async throws {
+    func failedSocketOptionAffectsOnlyThatClient(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let (near, far) = try Socket.pair()
@@ -181,10 +181,10 @@ struct ListenerTests {
         }
     }
 
-    /// As many in a tick as the backlog says, and never more than 64.
+    /// Accepts as many per iteration as the backlog says, and never more than 64.
     // covers: 165
     @Test(arguments: LoopKind.available, [4, 100])
-    func aBurstOfConnectionsIsAcceptedInSeveralTicks(kind: LoopKind, backlog: Int) async throws {
+    func burstOfConnectionsIsAcceptedInSeveralIterations(kind: LoopKind, backlog: Int) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             let (transport, other) = try await loop.createConnection(socket: near) { Recorder() }
@@ -199,7 +199,7 @@ struct ListenerTests {
                 received.append(other.received.count)
                 driver.close()
             }
-            // A unix client is in the queue when its connect returns, and stays there when it is closed.
+            // A unix client is in the queue when its connect returns, and remains there when it is closed.
             let most = min(backlog, 64)
             for _ in 0...most {
                 let client = try Socket.stream(.unix)
@@ -208,7 +208,7 @@ struct ListenerTests {
             }
             sendByte(far)
             await loop.until { ticks.count == most + 1 }
-            // All but one at once; the last one's turn comes after the other connection's.
+            // All but one at once; the last one is accepted after the other connection has run.
             #expect(ticks == [Int](repeating: ticks[0], count: most) + [ticks[0] + 1])
             #expect(received.last == 1)
             transport.close()

@@ -4,11 +4,11 @@ import Testing
 
 @testable import AsyncIO
 
-/// Which sockets a server opens.
+/// The sockets that a server opens.
 struct ListeningTests {
     // covers: 169
     @Test(arguments: LoopKind.available)
-    func severalHostsAreListenedOnOnceEachOnOnePort(kind: LoopKind) async throws {
+    func serverListensOnSeveralHostsOnceEachOnOnePort(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(hosts: ["127.0.0.1", "127.0.0.2", "127.0.0.1"], port: 0) {
                 EchoProtocol()
@@ -29,7 +29,7 @@ struct ListeningTests {
 
     // covers: 169
     @Test(.enabled(if: SocketPlace.hasIPv6), arguments: LoopKind.available)
-    func allInterfacesAreThoseOfBothFamiliesOnOnePort(kind: LoopKind) async throws {
+    func allInterfacesIncludeBothFamiliesOnOnePort(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(port: 0) { EchoProtocol() }
             #expect(server.localAddresses.map(\.host) == ["0.0.0.0", "::"])
@@ -46,7 +46,7 @@ struct ListeningTests {
 
     // covers: 169
     @Test(.enabled(if: SocketPlace.hasIPv6), arguments: LoopKind.available)
-    func theIPv6WildcardTakesNoIPv4Connections(kind: LoopKind) async throws {
+    func ipv6WildcardAcceptsNoIPv4Connections(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("0.0.0.0", "::")
             defer { kept.close() }
@@ -64,7 +64,7 @@ struct ListeningTests {
 
     // covers: 169, 170
     @Test(arguments: LoopKind.available)
-    func anAddressThatCannotBeHadLeavesNoneOpen(kind: LoopKind) async throws {
+    func unavailableAddressLeavesNoSocketOpen(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1", "127.0.0.2")
             defer { kept.close() }
@@ -86,10 +86,10 @@ struct ListeningTests {
         }
     }
 
-    /// A family that the system lacks is passed over; a server that listens on nothing is none.
+    /// A family that the system lacks is skipped. A server that listens on nothing is an error.
     // covers: 169, 170
     @Test(arguments: LoopKind.available)
-    func noneOfSeveralAddressesIsAnError(kind: LoopKind) async throws {
+    func serverWithoutAnyAddressIsAnError(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let resolver = Resolver { _, port in
                 .success(["2001:db8::1", "2001:db8::2"].map { SocketAddress(literal: $0, port: port)! })
@@ -108,7 +108,7 @@ struct ListeningTests {
 
     // covers: 169, 170
     @Test(arguments: LoopKind.available)
-    func anAddressThatWasWrittenOutIsNeverPassedOver(kind: LoopKind) async throws {
+    func explicitAddressIsNeverSkipped(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let error = await #expect(throws: IOError.self) {
                 let server = try await loop.createServer(hosts: ["127.0.0.1", "2001:db8::1"], port: 0) {
@@ -122,7 +122,7 @@ struct ListeningTests {
     }
 
     // covers: 169
-    @Test func aNamesAddressesAreListenedOn() async throws {
+    @Test func serverListensOnTheAddressesOfAName() async throws {
         let resolver = Resolver { _, port in
             .success(["127.0.0.1", "127.0.0.3"].map { SocketAddress(literal: $0, port: port)! })
         }
@@ -138,7 +138,7 @@ struct ListeningTests {
 
     // covers: 172
     @Test(arguments: LoopKind.available)
-    func aPortCanBeShared(kind: LoopKind) async throws {
+    func portCanBeShared(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
             options.reusePort = true
@@ -162,9 +162,9 @@ struct ListeningTests {
         }
     }
 
-    /// As a system answers that does not know the option.
+    /// What a system returns that does not know the option.
     // covers: 172
-    @Test func aPortThatCannotBeSharedIsRefused() async throws {
+    @Test func unsupportedPortSharingIsRejected() async throws {
         try await withLoop(makeLoop: VirtualLoop.init) { loop in
             let error = #expect(throws: EventLoopError.self) { try loop.setReusePort(Socket(number: -1)) }
             #expect(error?.code == .unsupported)
@@ -172,7 +172,7 @@ struct ListeningTests {
         }
     }
 
-    @Test func aServersDefaultsAreAsyncios() {
+    @Test func serverDefaultsAreAsyncios() {
         let options = ServerOptions()
         #expect(options.backlog == 100)
         #expect(options.reuseAddress && !options.reusePort && options.startsServing)

@@ -2,11 +2,11 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// Everybody who waits for the end of a server, at once and in any order.
+/// Tasks that wait for the end of a server, at the same time and in any order.
 struct ServerEndingTests {
     // covers: 171
     @Test(arguments: LoopKind.available, [false, true])
-    func allWhoWaitForAServerHearOfItsEnd(kind: LoopKind, aborts: Bool) async throws {
+    func allTasksThatWaitForAServerReturn(kind: LoopKind, aborts: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
@@ -15,7 +15,7 @@ struct ServerEndingTests {
             let waiting = loop.createTask { try await server.waitClosed() }
             let cancelled = loop.createTask { try await server.waitClosed() }
             let drains = (0..<2).map { _ in
-                // No moment of the clock is that late.
+                // A deadline beyond the range of the clock.
                 loop.createTask { try await server.shutDown(within: .seconds(Int64.max)) }
             }
             await loop.until { !server.isServing }
@@ -40,9 +40,9 @@ struct ServerEndingTests {
         }
     }
 
-    /// No time at all, and more than there is.
+    /// No time at all, and more than the clock can represent.
     @Test(arguments: LoopKind.available, [.seconds(Int64.min), .zero, .seconds(Int64.max)] as [Duration])
-    func aGracefulCloseTakesAnyTime(kind: LoopKind, time: Duration) async throws {
+    func lingeringCloseAcceptsAnyDuration(kind: LoopKind, time: Duration) async throws {
         try await withLoop(kind) { loop in
             let recorder = Recorder()
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { recorder }

@@ -3,10 +3,10 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// Serving until the end, and the end within bounds.
+/// Serving until the server is closed, and shutting down in bounded time.
 struct ServerServingTests {
     @Test(arguments: LoopKind.available)
-    func aServerMayBeginLater(kind: LoopKind) async throws {
+    func serverMayStartLater(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
             options.startsServing = false
@@ -28,10 +28,10 @@ struct ServerServingTests {
         }
     }
 
-    /// It is not watched yet, but its socket is the loop's to close.
+    /// The socket is not watched yet, but the loop must close it.
     // covers: 36
     @Test(arguments: LoopKind.available)
-    func aServerThatNeverBeganEndsWithItsLoop(kind: LoopKind) async throws {
+    func serverThatNeverStartedEndsWithItsLoop(kind: LoopKind) async throws {
         let file = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
             var options = ServerOptions()
             options.startsServing = false
@@ -43,7 +43,7 @@ struct ServerServingTests {
 
     // covers: 171
     @Test(arguments: LoopKind.available)
-    func servingForEverEndsWithTheServer(kind: LoopKind) async throws {
+    func serveForeverReturnsWhenTheServerIsClosed(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
             options.startsServing = false
@@ -65,10 +65,10 @@ struct ServerServingTests {
 
     // covers: F62
     @Test(arguments: LoopKind.available)
-    func cancellingItClosesTheServerWithinBounds(kind: LoopKind) async throws {
+    func cancelledServeForeverClosesTheServerInBoundedTime(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
-            // It never ends by itself.
+            // This connection never ends by itself.
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             try await writer.write("x")
             _ = try await reader.readExactly(1)
@@ -84,7 +84,7 @@ struct ServerServingTests {
 
     // covers: F62
     @Test(arguments: [false, true])
-    func drainingWaitsAndThenAborts(clientsEnd: Bool) async throws {
+    func shutDownWaitsAndThenAborts(clientsEnd: Bool) async throws {
         try await withLoop(makeLoop: VirtualLoop.init) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var clients: [(reader: StreamReader, writer: StreamWriter)] = []
@@ -100,7 +100,7 @@ struct ServerServingTests {
             #expect(!server.isServing && server.connectionCount == 3)
             clients[0].writer.close()
             if clientsEnd { for client in clients { client.writer.close() } }
-            // No time passes here: who waits for a task instead would let it pass before the kernel has told of the
+            // No virtual time passes here. Waiting for a task would let it pass before the kernel has reported the
             // ends.
             await loop.until { server.connectionCount == (clientsEnd ? 0 : 2) }
             #expect(try await draining.value == (clientsEnd ? 0 : 2))
@@ -113,7 +113,7 @@ struct ServerServingTests {
 
     // covers: F62
     @Test(arguments: LoopKind.available)
-    func aCancelledDrainAbortsAtOnce(kind: LoopKind) async throws {
+    func cancelledShutDownAbortsAtOnce(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
@@ -132,7 +132,7 @@ struct ServerServingTests {
 
     // covers: F62
     @Test(arguments: LoopKind.available, [false, true])
-    func aScopeEndsItsServer(kind: LoopKind, fails: Bool) async throws {
+    func scopeClosesItsServer(kind: LoopKind, fails: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var left: StreamWriter?
@@ -156,10 +156,10 @@ struct ServerServingTests {
 
     // covers: F62
     @Test(arguments: LoopKind.available, [false, true])
-    func aCancelledScopeEndsItsServerWithinBounds(kind: LoopKind, ignoresIt: Bool) async throws {
+    func cancelledScopeClosesItsServerInBoundedTime(kind: LoopKind, ignoresIt: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
-            // It never ends by itself.
+            // This connection never ends by itself.
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             await loop.until { server.connectionCount == 1 }
             let serving = loop.createTask {
@@ -184,7 +184,7 @@ struct ServerServingTests {
 
     /// Two sockets may have one address, but only one of them listens.
     @Test(arguments: LoopKind.available)
-    func aServerBeginsOnAllOfItsSocketsOrOnNone(kind: LoopKind) async throws {
+    func serverStartsOnAllOfItsSocketsOrOnNone(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let sockets = try (0..<3).map { _ in try Socket.stream(.ipv4) }
             let (first, second, rival) = (sockets[0], sockets[1], sockets[2])
@@ -200,14 +200,15 @@ struct ServerServingTests {
                 #expect(error?.errno == .addressInUse && error?.address == server.localAddresses[1])
                 #expect(!server.isServing)
             }
-            // The kernel answers for the one that listens already; nobody accepts.
+            // The kernel completes the connection to the socket that listens already; no program accepts it.
             let client = try Socket.stream(.ipv4)
             try await loop.sockConnect(client, to: server.localAddresses[0])
             for _ in 0..<20 { await loop.yield() }
             #expect(server.acceptedCount == 0)
             #expect(code { try loop.addReader(first.descriptor) {} } == .descriptorInUse)
 
-            // Not closed: a child that is being started may have a duplicate, which would listen on.
+            // Not closed, because a child process that is being started may have a duplicate, which would continue to
+            // listen.
             try rival.shutdown()
             try server.startServing()
             #expect(server.isServing)

@@ -24,8 +24,8 @@ struct ServerTests {
             server.close()
             server.close()
             #expect(!server.isServing)
-            // The open one keeps the port from others. A child that another test is starting may have a duplicate of
-            // the listener, for a moment.
+            // The open connection keeps the port in use. A child process that another test is starting may have a
+            // duplicate of the listener for a moment.
             var refusal: ConnectError?
             while refusal == nil {
                 do {
@@ -35,7 +35,7 @@ struct ServerTests {
                 }
             }
             #expect(refusal?.attempts.map(\.errno) == [.connectionRefused])
-            // The open connection goes on.
+            // The open connection continues.
             try await writer.write("b")
             #expect(try await reader.readExactly(1) == [98])
             #expect(!hasEnded)
@@ -48,11 +48,12 @@ struct ServerTests {
 
     // covers: 171
     @Test(arguments: LoopKind.available)
-    func aClosedServerFreesItsPortAtOnce(kind: LoopKind) async throws {
+    func closedServerFreesItsPortAtOnce(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
             options.reuseAddress = false
-            // A neighbour may be faster, or a child that another test is starting have a duplicate: not each time.
+            // Not in each round: another test may be faster, or a child process that it is starting may have a
+            // duplicate.
             for round in 1...100 {
                 let first = try await loop.createServer(host: "127.0.0.1", port: 0, options: options) { EchoProtocol() }
                 first.close()
@@ -70,7 +71,7 @@ struct ServerTests {
 
     // covers: 171, F62
     @Test(arguments: LoopKind.available, [false, true])
-    func clientsCanBeEndedWithTheServer(kind: LoopKind, aborts: Bool) async throws {
+    func clientsCanBeClosedWithTheServer(kind: LoopKind, aborts: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var readers: [StreamReader] = []
@@ -89,7 +90,7 @@ struct ServerTests {
 
     // covers: 72
     @Test(arguments: LoopKind.available)
-    func aCancelledWaitLeavesTheServerAlone(kind: LoopKind) async throws {
+    func cancelledWaitDoesNotAffectTheServer(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let waiting = loop.createTask { try await server.waitClosed() }
@@ -104,7 +105,7 @@ struct ServerTests {
 
     // covers: 170
     @Test(arguments: LoopKind.available)
-    func aPortInUseIsNamed(kind: LoopKind) async throws {
+    func errorNamesAPortInUse(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let error = await #expect(throws: IOError.self) {
@@ -120,7 +121,7 @@ struct ServerTests {
 
     // covers: 170
     @Test(arguments: LoopKind.available)
-    func anAddressOfAnotherMachineIsNamed(kind: LoopKind) async throws {
+    func errorNamesAnAddressOfAnotherMachine(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let error = await #expect(throws: IOError.self) {
                 _ = try await loop.startServer(host: "192.0.2.1", port: 0) { _, _ in }
@@ -132,7 +133,7 @@ struct ServerTests {
 
     // covers: 169
     @Test(arguments: LoopKind.available)
-    func noHostMeansAllInterfaces(kind: LoopKind) async throws {
+    func serverWithoutAHostListensOnAllInterfaces(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(port: 0) { EchoProtocol() }
             #expect(server.localAddresses.contains { $0.host == "0.0.0.0" })
@@ -145,7 +146,7 @@ struct ServerTests {
 
     // covers: 168, F19
     @Test(arguments: LoopKind.available)
-    func aFactoryThatThrowsCostsOneClient(kind: LoopKind) async throws {
+    func failedFactoryAffectsOneClient(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var fails = true
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) {
@@ -170,7 +171,7 @@ struct ServerTests {
 
     // covers: 309, F19
     @Test(arguments: LoopKind.available)
-    func aHandlerThatThrowsIsReportedAndItsClientEnded(kind: LoopKind) async throws {
+    func failedHandlerIsReportedAndItsConnectionReset(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 let word = try await reader.readLine()
@@ -187,7 +188,7 @@ struct ServerTests {
                 if let answer {
                     #expect(try await reader.readToEnd() == Array(answer.utf8))
                 } else {
-                    // Half an answer is not taken for a whole one.
+                    // The client does not take half a response for a whole one.
                     let error = await #expect(throws: IOError.self) { try await reader.readToEnd() }
                     #expect(error?.errno == .connectionReset)
                 }
@@ -197,9 +198,9 @@ struct ServerTests {
         }
     }
 
-    /// That clients break off is every server's day: nothing is reported.
+    /// Clients that reset are normal for a server, so nothing is reported.
     @Test(arguments: LoopKind.available, [false, true])
-    func aClientThatBreaksOffIsNotReported(kind: LoopKind, writes: Bool) async throws {
+    func clientThatResetsIsNotReported(kind: LoopKind, writes: Bool) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 0)) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 _ = try await reader.readLine()
@@ -219,10 +220,10 @@ struct ServerTests {
         }
     }
 
-    /// A server that is never closed ends with its loop, and does not keep it alive.
+    /// A server that is never closed ends with its loop, and does not retain it.
     // covers: 35, 36
     @Test(arguments: LoopKind.available)
-    func closingTheLoopEndsItsServers(kind: LoopKind) async throws {
+    func closingTheLoopClosesItsServers(kind: LoopKind) async throws {
         let kept = try KeptPort("127.0.0.1")
         defer { kept.close() }
         let address = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
@@ -230,7 +231,7 @@ struct ServerTests {
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             try await writer.write("x")
             _ = try await reader.readExactly(1)
-            // The two ends, the listener, and what keeps the port.
+            // Both sides, the listener, and the socket that keeps the port.
             #expect(try openSockets(at: server.address) == 4)
             return server.address
         }

@@ -3,14 +3,14 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// What becomes of a write when somebody else ends the connection in the middle of it.
+/// A write while another task, or the program's end, closes its connection.
 struct CloseWhileWritingTests {
-    /// More than a completion driver takes over from the writer.
+    /// More bytes than a completion driver takes from the writer at once.
     private static let message = pattern(300_000)
 
     // covers: 132, 141, 307
     @Test(arguments: ScriptedBackend.allCases)
-    func closeLetsTheWriteThatHasItsTurnFinish(backend: ScriptedBackend) async throws {
+    func closeLetsTheCurrentWriteFinish(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer, writing) = try await writeToASlowPeer(network)
             let reading = network.loop.createTask { try await reader.readLine() }
@@ -20,7 +20,7 @@ struct CloseWhileWritingTests {
             writer.close()
             writer.close()
             #expect(writer.isClosing)
-            // Nobody else is waited for, and nobody pushes in.
+            // Other operations are not waited for, and no later write overtakes.
             #expect(await asyncCode { _ = try await reading.value } == .closed)
             let refused = network.loop.createTask { try await writer.write("refused") }
             for task in [next, refused] {
@@ -47,7 +47,7 @@ struct CloseWhileWritingTests {
 
     // covers: 141
     @Test(arguments: ScriptedBackend.allCases)
-    func whatWasQueuedBeforeAWriteGoesOutToo(backend: ScriptedBackend) async throws {
+    func bytesQueuedBeforeAWriteAreSentToo(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -71,7 +71,7 @@ struct CloseWhileWritingTests {
 
     // covers: 132
     @Test(arguments: ScriptedBackend.allCases, End.allCases)
-    func aWriteThatAClosingConnectionWaitsForCanBeEnded(backend: ScriptedBackend, end: End) async throws {
+    func currentWriteOfAClosingConnectionCanBeCancelled(backend: ScriptedBackend, end: End) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             writer.close()
@@ -95,10 +95,10 @@ struct CloseWhileWritingTests {
         }
     }
 
-    /// The end comes when both are through: what was sent, and the time.
+    /// The connection ends when both have ended: the write and the time limit.
     // covers: F12
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func aGracefulCloseLetsTheWriteFinishInTime(backend: ScriptedBackend, isInTime: Bool) async throws {
+    func lingeringCloseLetsTheCurrentWriteFinish(backend: ScriptedBackend, isInTime: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             writer.transport.closeGracefully(within: .seconds(3))
@@ -124,14 +124,14 @@ struct CloseWhileWritingTests {
 
     // covers: 34
     @Test(arguments: ScriptedBackend.allCases)
-    func theEndOfTheLoopEndsAWriteThatAClosingConnectionWaitsFor(backend: ScriptedBackend) async throws {
+    func closingTheLoopEndsTheCurrentWriteOfAClosingConnection(backend: ScriptedBackend) async throws {
         try await withScriptedNetworkThread(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             peer.blocksWrites()
             nonisolated(unsafe) var failure: (any Error)?
             // SAFETY: used on the loop only.
             nonisolated(unsafe) let sent = writer
-            // Not by `createTask`: the loop could not be closed.
+            // Not with `createTask`, because the loop could not be closed.
             Task.detached(executorPreference: network.loop) {
                 do { try await sent.write(Self.message) } catch { failure = error }
             }
@@ -147,7 +147,7 @@ struct CloseWhileWritingTests {
 
     // covers: 153, 307
     @Test(arguments: ScriptedBackend.allCases)
-    func theEndOfWritingWaitsForItsTurn(backend: ScriptedBackend) async throws {
+    func writeEOFWaitsForEarlierWrites(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             let second = network.loop.createTask { try await writer.write("second") }
@@ -172,10 +172,10 @@ struct CloseWhileWritingTests {
         }
     }
 
-    /// Ctrl-C of the first program in the README.
+    /// What the first program of the README does on Ctrl-C.
     // covers: 141, 309
     @Test(arguments: LoopKind.available)
-    func theClientsThatAServerClosesGetTheWholeMessage(kind: LoopKind) async throws {
+    func clientsOfAClosingServerGetTheWholeMessage(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (server, writing, reader, writer) = try await serveMuch(loop)
             server.close()
@@ -190,7 +190,7 @@ struct CloseWhileWritingTests {
 
     // covers: 129, 309
     @Test(arguments: LoopKind.available)
-    func aWriteThatIsCancelledWhileClosingGivesThePeerNoCleanEnd(kind: LoopKind) async throws {
+    func writeCancelledWhileClosingSendsNoEOF(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (server, writing, reader, writer) = try await serveMuch(loop)
             server.close()
@@ -206,7 +206,7 @@ struct CloseWhileWritingTests {
 
     // covers: 153
     @Test(arguments: LoopKind.available)
-    func theEndOfWritingComesBehindTheMessage(kind: LoopKind) async throws {
+    func eofFollowsTheWholeMessage(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (server, writing, reader, writer) = try await serveMuch(loop, endsWriting: true)
             #expect(try await reader.readToEnd() == much)
@@ -217,9 +217,9 @@ struct CloseWhileWritingTests {
         }
     }
 
-    /// A connection to a server with a task that writes `much`, and waits for the client, which has read nothing.
+    /// Connects to a server whose task writes `much`, and waits for the client, which has read nothing.
     ///
-    /// - Parameter endsWriting: Whether the connection's handler ends the writing direction meanwhile.
+    /// - Parameter endsWriting: Whether the handler of the connection shuts down the write side meanwhile.
     private func serveMuch(
         _ loop: EventLoop, endsWriting: Bool = false
     ) async throws -> (Server, Task<Void, any Error>, StreamReader, StreamWriter) {
@@ -239,7 +239,7 @@ struct CloseWhileWritingTests {
         return (server, writing!, reader, writer)
     }
 
-    /// A task writes, and waits for a peer that takes a part.
+    /// Starts a task that writes and waits for a peer that reads only a part.
     private func writeToASlowPeer(
         _ network: ScriptedNetwork
     ) async throws -> (StreamReader, StreamWriter, ScriptedPeer, Task<Void, any Error>) {
@@ -253,5 +253,5 @@ struct CloseWhileWritingTests {
     }
 }
 
-/// More than small buffers of the kernel's take for a peer that does not read.
+/// More bytes than small buffers of the kernel accept for a peer that does not read.
 private let much = pattern(4 << 20)

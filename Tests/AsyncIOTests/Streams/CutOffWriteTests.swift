@@ -4,14 +4,14 @@ import Testing
 
 @testable import AsyncIO
 
-/// What follows a write that ended with only some of its bytes sent.
+/// What follows a write that sent only some of its bytes.
 struct CutOffWriteTests {
-    /// More than a completion driver takes over from the writer.
+    /// More bytes than a completion driver takes from the writer at once.
     private static let message = pattern(300_000)
 
     // covers: 129, 307
     @Test(arguments: ScriptedBackend.allCases)
-    func nothingFollowsTheBytesThatWereSent(backend: ScriptedBackend) async throws {
+    func nothingFollowsTheBytesOfAnIncompleteWrite(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             let line = [
@@ -27,7 +27,7 @@ struct CutOffWriteTests {
             let sent = writer.bytesWritten
             peer.unblocksWrites()
             await network.idle()
-            // Later ones too.
+            // Later writes fail too.
             #expect(await asyncCode { try await writer.write("late") } == .incompleteWrite)
             #expect(await asyncCode { try await writer.write(contentsOf: [pattern(20_000)]) } == .incompleteWrite)
             #expect(await asyncCode { try await writer.drain() } == .incompleteWrite)
@@ -44,7 +44,7 @@ struct CutOffWriteTests {
 
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
-    func theErrorNamesWhatWasSent(backend: ScriptedBackend) async throws {
+    func errorOfAnIncompleteWriteNamesTheSentBytes(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, _, writing) = try await writeToASlowPeer(network)
             writing.cancel()
@@ -58,10 +58,10 @@ struct CutOffWriteTests {
         }
     }
 
-    /// A scope around the write hides its error; the count is still there.
+    /// A scope around the write hides its error, but the count of bytes remains.
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
-    func theCountIsKnownAfterATimeout(backend: ScriptedBackend) async throws {
+    func bytesWrittenIsKnownAfterATimeout(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -85,7 +85,7 @@ struct CutOffWriteTests {
 
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
-    func aTaskOfThePoolCanCutAWriteOffToo(backend: ScriptedBackend) async throws {
+    func taskOfThePoolCanLeaveAWriteIncomplete(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, patiently) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -109,7 +109,7 @@ struct CutOffWriteTests {
 
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
-    func readingGoesOnAfterIt(backend: ScriptedBackend) async throws {
+    func readingContinuesAfterAnIncompleteWrite(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer, writing) = try await writeToASlowPeer(network)
             writing.cancel()
@@ -126,15 +126,15 @@ struct CutOffWriteTests {
         }
     }
 
-    /// The peer has got nothing of it.
+    /// The peer has received nothing of the write.
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
-    func aWriteThatSentNothingLeavesTheConnectionUsable(backend: ScriptedBackend) async throws {
+    func writeThatSentNothingLeavesTheConnectionUsable(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
             peer.blocksWrites()
-            // First in line, so that a completion driver takes over nothing of the next one.
+            // The first write, so that a completion driver takes nothing of the next one.
             let first = network.loop.createTask { try await writer.write(Self.message) }
             let second = network.loop.createTask { try await writer.write("never") }
             await network.idle()
@@ -153,7 +153,7 @@ struct CutOffWriteTests {
 
     // covers: 129, 146
     @Test(arguments: ScriptedBackend.allCases)
-    func theTransportSendsNothingMoreEither(backend: ScriptedBackend) async throws {
+    func transportSendsNothingAfterAnIncompleteWrite(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 1)) { network in
             let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             writing.cancel()
@@ -163,21 +163,21 @@ struct CutOffWriteTests {
             peer.unblocksWrites()
             await network.idle()
             #expect(peer.written.count == writer.bytesWritten)
-            // EOF would say that the message is whole.
+            // EOF would mean that the message is complete.
             writer.transport.writeEOF()
             await network.idle()
             #expect(peer.wasClosed && writer.transport.driver.resetsOnClose)
         }
     }
 
-    /// All ways to end a connection in order, and what ends it besides.
+    /// All ways to close a connection, and other events that end it.
     enum End: CaseIterable {
         case close, closeGracefully, abort, transportClose, dropped, loopClosed
     }
 
     // covers: 129, 141
     @Test(arguments: ScriptedBackend.allCases, End.allCases)
-    func everyEndOfTheConnectionResetsIt(backend: ScriptedBackend, end: End) async throws {
+    func everyCloseAfterAnIncompleteWriteResetsTheConnection(backend: ScriptedBackend, end: End) async throws {
         try await withScriptedNetworkThread(backend) { network in
             let ending = Ending()
             let writing = network.loop.createTask {
@@ -213,10 +213,10 @@ struct CutOffWriteTests {
         var streams: (StreamReader, StreamWriter)?
     }
 
-    /// What is dropped of a message is a part of it that the peer has not got.
+    /// The discarded bytes are a part of a message that the peer has not received.
     // covers: 146
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func anAbortThatDropsBytesIsAReset(backend: ScriptedBackend, isFlushed: Bool) async throws {
+    func abortThatDiscardsBytesIsAReset(backend: ScriptedBackend, isFlushed: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let (transport, peer) = try network.connect(Recorder())
             await network.idle()
@@ -236,7 +236,7 @@ struct CutOffWriteTests {
 
     // covers: 129, 309
     @Test(arguments: LoopKind.available, ServerEnd.allCases)
-    func aClientReadsAResetInsteadOfEOF(kind: LoopKind, end: ServerEnd) async throws {
+    func clientGetsAResetInsteadOfEOF(kind: LoopKind, end: ServerEnd) async throws {
         try await withLoop(kind) { loop in
             var wasCutOff = false
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
@@ -264,7 +264,7 @@ struct CutOffWriteTests {
 
     // covers: 129, 309
     @Test(arguments: LoopKind.available, ClientEnd.allCases)
-    func aServerReadsAResetInsteadOfEOF(kind: LoopKind, end: ClientEnd) async throws {
+    func serverGetsAResetInsteadOfEOF(kind: LoopKind, end: ClientEnd) async throws {
         try await withLoop(kind) { loop in
             var isOver = false
             var failure: (any Error)?
@@ -305,7 +305,7 @@ struct CutOffWriteTests {
         }
     }
 
-    /// A task writes, and waits for a peer that takes a part.
+    /// Starts a task that writes and waits for a peer that reads only a part.
     private func writeToASlowPeer(
         _ network: ScriptedNetwork
     ) async throws -> (StreamReader, StreamWriter, ScriptedPeer, Task<Void, any Error>) {
@@ -319,7 +319,7 @@ struct CutOffWriteTests {
     }
 }
 
-/// A write that is cancelled after the kernel has taken some of it, from a peer that does not read.
+/// Cancels a write after the kernel has accepted some of its bytes, for a peer that does not read.
 private func cutOff(_ loop: EventLoop, _ writer: StreamWriter) async throws {
     let before = writer.bytesWritten
     let writing = loop.createTask(eagerStart: true) { try await writer.write(much) }
@@ -329,5 +329,5 @@ private func cutOff(_ loop: EventLoop, _ writer: StreamWriter) async throws {
     #expect(0 < sent && sent < much.count)
 }
 
-/// More than the buffers of the kernel take for a peer that does not read.
+/// More bytes than the buffers of the kernel accept for a peer that does not read.
 private let much = pattern(50 << 20)

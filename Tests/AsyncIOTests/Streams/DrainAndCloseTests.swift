@@ -3,11 +3,11 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// What a writer can wait for.
+/// The operations that wait for a writer.
 struct DrainAndCloseTests {
     // covers: 307
     @Test(arguments: ScriptedBackend.allCases)
-    func drainWaitsForAllThatWasWritten(backend: ScriptedBackend) async throws {
+    func drainWaitsForAllWrittenBytes(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -32,7 +32,7 @@ struct DrainAndCloseTests {
             peer.unblocksWrites()
             for task in tasks { try await task.value }
             #expect(peer.written == much + Array("end".utf8))
-            // A write behind a drain has its turn too.
+            // A write after a drain is scheduled too.
             try await writer.write(contentsOf: [Array("a".utf8), [], Array("bc".utf8)])
             try await writer.drain()
             #expect(peer.written.suffix(3) == Array("abc".utf8)[...])
@@ -55,7 +55,7 @@ struct DrainAndCloseTests {
                 let error = await #expect(throws: IOError.self) { try await task.value }
                 #expect(error?.errno == .connectionReset)
             }
-            // A loop of writes that never waits would not hear of it in asyncio.
+            // In asyncio, writes in a loop without a wait would not see this error.
             await #expect(throws: IOError.self) { try await writer.drain() }
         }
     }
@@ -116,7 +116,7 @@ struct DrainAndCloseTests {
     }
 
     // covers: 308
-    @Test func waitClosedWaitsForTheKernelToGiveTheSocketBack() async throws {
+    @Test func waitClosedWaitsForThePendingCompletion() async throws {
         try await withScriptedNetwork(.completion) { network in
             let (reader, writer, peer) = try network.openStreams()
             let reading = network.loop.createTask { try await reader.read(upTo: 5) }
@@ -154,7 +154,7 @@ struct DrainAndCloseTests {
             }
             #expect(peer.wasClosed)
 
-            // What this program ends is no loss.
+            // A connection that this program ends is not lost.
             for end in [StreamWriter.abort, StreamWriter.reset] {
                 let (_, ended, itsPeer) = try network.openStreams()
                 await network.idle()

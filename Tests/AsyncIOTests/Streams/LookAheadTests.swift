@@ -3,14 +3,14 @@ import Testing
 @testable import AsyncIO
 
 struct LookAheadTests {
-    /// Against an array that does the same in the simplest way.
+    /// Compares the look-ahead with an array that does the same in the simplest way.
     // covers: 300
     @Test(arguments: 1...10)
-    func whateverIsPutInComesOutInOrder(seed: UInt64) throws {
+    func bytesComeOutInTheOrderOfInsertion(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let lookAhead = LookAhead()
         var model: [UInt8] = []
-        // Few different bytes, so that separators occur, and begin where they do not occur.
+        // Few different bytes, so that separators occur, and also begin where they do not occur.
         func bytes(_ most: Int) -> [UInt8] {
             (0..<Int.random(in: 0...most, using: &random)).map { _ in UInt8.random(in: 0...3, using: &random) }
         }
@@ -53,7 +53,7 @@ struct LookAheadTests {
         #expect(lookAhead.take(lookAhead.count) == model)
     }
 
-    /// End by end, and at each the shortest.
+    /// Searches by the end of the match, and of several matches takes the shortest.
     private func firstMatch(of separators: [[UInt8]], in bytes: [UInt8], from offset: Int) -> Range<Int>? {
         for end in offset..<(bytes.count + 1) {
             for separator in separators.sorted(by: { $0.count < $1.count }) {
@@ -64,7 +64,7 @@ struct LookAheadTests {
         return nil
     }
 
-    @Test func theMemoryIsKeptFromLineToLineAndGrowsWithWhatComesAtOnce() {
+    @Test func memoryIsRetainedBetweenLinesAndGrowsWithTheReceivedBytes() {
         let lookAhead = LookAhead()
         func receive(_ count: Int) -> Int {
             lookAhead.fill(mostBytes: 1 << 20) { min(count, $0.count) } ?? 0
@@ -78,24 +78,24 @@ struct LookAheadTests {
         #expect(small > 0 && small <= 2_048)
         for _ in 0..<10 { lookAhead.drop(receive(.max)) }
         #expect(lookAhead.memoryBytes == 16 * 1024)
-        // What a long line needed is given back.
+        // The memory that a long line needed is freed.
         while lookAhead.count < 1_000_000 { _ = receive(.max) }
         lookAhead.drop(lookAhead.count)
         #expect(lookAhead.memoryBytes == 0)
     }
 
-    @Test func whatIsTakenInSmallPiecesDoesNotMakeItGrow() {
+    @Test func takingSmallPiecesDoesNotGrowTheMemory() {
         let lookAhead = LookAhead()
         for _ in 0..<10_000 {
             #expect(lookAhead.fill(mostBytes: 1_000) { min(7, $0.count) } == 7)
-            // One byte always stays.
+            // One byte always remains.
             lookAhead.drop(lookAhead.count - 1)
         }
         #expect(lookAhead.memoryBytes <= 2_048)
     }
 
     // covers: 303
-    @Test func emptySeparatorsAreRefused() {
+    @Test func emptySeparatorsAreRejected() {
         #expect(code { _ = try Separators([]) } == .invalidArgument)
         #expect(code { _ = try Separators([[]]) } == .invalidArgument)
         #expect(code { _ = try Separators([[1], []]) } == .invalidArgument)

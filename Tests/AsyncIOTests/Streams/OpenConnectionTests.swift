@@ -3,11 +3,11 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// The ways to a client's streams.
+/// The functions that return the streams of a client.
 struct OpenConnectionTests {
     // covers: 161
     @Test(arguments: LoopKind.available)
-    func theLocalAddressCanBeChosen(kind: LoopKind) async throws {
+    func localAddressCanBeChosen(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var peers: [String?] = []
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
@@ -30,11 +30,11 @@ struct OpenConnectionTests {
 
     // covers: 137, 300
     @Test(arguments: LoopKind.available)
-    func connectedSocketsBecomeStreams(kind: LoopKind) async throws {
+    func connectedSocketBecomesStreams(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             let (reader, writer) = try await loop.openConnection(socket: near)
-            // It is left alone, and goes on.
+            // The connection is not affected.
             #expect(await asyncCode { _ = try await loop.openConnection(socket: near) } == .descriptorInUse)
             let answer = try await loop.withConnection(socket: far) { itsReader, itsWriter in
                 try await writer.write("question\n")
@@ -48,10 +48,10 @@ struct OpenConnectionTests {
         }
     }
 
-    /// Any task may give one, also where the loop is no more.
+    /// Any task may pass a socket, also when the loop is closed.
     // covers: 162, 163
     @Test(arguments: LoopKind.available)
-    func aSocketOfAnotherThreadBecomesStreamsToo(kind: LoopKind) async throws {
+    func socketOfAnotherThreadBecomesStreams(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             try await Task.detached {
@@ -65,7 +65,7 @@ struct OpenConnectionTests {
 
     // covers: 162, 163
     @Test(arguments: LoopKind.available)
-    func aSocketThatWillNotDoIsClosed(kind: LoopKind) async throws {
+    func unsuitableSocketIsRejectedAndClosed(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let unconnected = try Socket.stream(.ipv4)
             let unconnectedFile = OpenFile(unconnected.descriptor)
@@ -87,7 +87,7 @@ struct OpenConnectionTests {
 
     // covers: 34, 162
     @Test(arguments: LoopKind.available)
-    func aSocketGivenToAClosedLoopIsClosed(kind: LoopKind) async throws {
+    func socketPassedToAClosedLoopIsClosed(kind: LoopKind) async throws {
         let loop = try kind.makeLoop()
         try loop.close()
         let (near, far) = try Socket.pair()

@@ -4,10 +4,10 @@ import Testing
 
 @testable import AsyncIO
 
-/// Chunks: bytes in memory that the loop lends.
+/// Chunks: received bytes in memory that the loop lends.
 struct ReadChunkTests {
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func readChunkReturnsWhatHasComeAndThenNilAgainAndAgain(backend: ScriptedBackend, mustWait: Bool) async throws {
+    func readChunkReturnsReceivedBytesAndThenAlwaysNil(backend: ScriptedBackend, mustWait: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             if !mustWait { peer.sends("hello") }
@@ -28,7 +28,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func readChunkReturnsFirstWhatALineReadLookedAhead(backend: ScriptedBackend) async throws {
+    func readChunkReturnsTheLookAheadFirst(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("line\nrest")
@@ -39,7 +39,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aChunkKeepsItsBytesWhileLaterOnesAreRead(backend: ScriptedBackend) async throws {
+    func chunkIsUnchangedWhileLaterChunksAreRead(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("first")
@@ -53,13 +53,14 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aWaitingReadHoldsNoBufferAndAChunkReturnsItsOwn(backend: ScriptedBackend) async throws {
+    func waitingReadUsesNoBufferAndAChunkReturnsItsBuffer(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let pool = network.loop.chunkPool
             let (reader, writer, peer) = try network.openStreams()
             let reading = network.loop.createTask { try await reader.nextChunk() }
             await network.idle()
-            // On readiness a read that is known to find nothing takes no buffer at all; else it is back by now.
+            // On readiness, a read that is known to find nothing takes no buffer; on completion, it has returned the
+            // buffer by now.
             #expect(pool.retainedCounts == [backend == .readiness ? 0 : 1, 0, 0])
             peer.sends("x")
             #expect(try await reading.value == [UInt8(ascii: "x")])
@@ -80,7 +81,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aChunkThatIsDroppedOnAnotherThreadReturnsItsBuffer(kind: LoopKind) async throws {
+    func chunkReleasedOnAnotherThreadReturnsItsBuffer(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await loop.withSocketPair { reader, far in
                 far.sendText("one")
@@ -97,8 +98,8 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aChunkOutlivesItsConnectionAndItsLoop(kind: LoopKind) async throws {
-        // A thread of its own, for a loop of the test's own.
+    func chunkOutlivesItsConnectionAndItsLoop(kind: LoopKind) async throws {
+        // A separate thread, for a loop of the test itself.
         try await withLoopThread(kind) { _ in
             weak var pool: ChunkPool?
             nonisolated(unsafe) let carrier = ChunkCarrier()
@@ -121,7 +122,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aCancelledReadChunkLosesNoByte(kind: LoopKind) async throws {
+    func cancelledReadChunkLosesNoByte(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await loop.withSocketPair { reader, far in
                 for round in 0..<100 {
@@ -143,7 +144,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aSecondReaderIsRefused(backend: ScriptedBackend) async throws {
+    func secondReaderIsRejected(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             let reading = network.loop.createTask(eagerStart: true) { try await reader.nextChunk() }
@@ -155,7 +156,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func theSizeOfChunksFollowsWhatTheConnectionSends(kind: LoopKind) async throws {
+    func chunkSizeFollowsTheReceivedAmounts(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let total = 4 << 20
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
@@ -176,7 +177,7 @@ struct ReadChunkTests {
         }
     }
 
-    @Test func aChunkSizeGrowsWhenFilledAndShrinksAfterTwoSmallReceives() {
+    @Test func chunkSizeGrowsWhenFilledAndShrinksAfterTwoSmallReceives() {
         var sizing = ChunkSizing()
         sizing.received(16_384)
         #expect(sizing.size == .medium)
@@ -201,7 +202,7 @@ struct ReadChunkTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func thePoolRetainsABoundedNumberOfBuffers(kind: LoopKind) async throws {
+    func poolRetainsABoundedNumberOfBuffers(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let pool = loop.chunkPool
             let buffers = (0..<100).map { _ in pool.take(.small) }
@@ -212,7 +213,7 @@ struct ReadChunkTests {
 }
 
 extension Socket {
-    /// Few bytes, which the socket's buffer has room for.
+    /// Sends a few bytes, for which the socket's buffer has room.
     fileprivate func sendText(_ text: String) {
         let sent = Array(text.utf8).withUnsafeBytes { send($0) }
         guard case .bytes(text.utf8.count) = sent else { preconditionFailure("the socket takes nothing") }

@@ -2,8 +2,8 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// Reading up to separators and lines, against a model that sees the whole stream at once: however it comes in pieces,
-/// and however often the reading task is cancelled and begins again.
+/// Compares reading up to separators and lines with a model that sees the whole stream at once, however the bytes
+/// arrive in pieces, and however often the reading task is cancelled and started again.
 struct ReadModelTests {
     private enum Outcome: Equatable {
         case piece([UInt8])
@@ -13,10 +13,10 @@ struct ReadModelTests {
 
     // covers: 128, 300, 301, 302
     @Test(arguments: ScriptedBackend.allCases, 1...8)
-    func whatIsReadUpToSeparatorsIsWhatTheModelSays(backend: ScriptedBackend, seed: UInt64) async throws {
+    func readUntilMatchesTheModel(backend: ScriptedBackend, seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         for _ in 0..<rounds(debug: 20, release: 200) {
-            // Of two different bytes, so that separators overlap themselves and each other.
+            // Only two different bytes, so that separators overlap with themselves and with each other.
             func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 97...98, using: &random) } }
             let stream = bytes(Int.random(in: 0...40, using: &random))
             let separators = (0..<Int.random(in: 1...3, using: &random)).map { _ in
@@ -94,7 +94,7 @@ struct ReadModelTests {
         return left.count + 1 - longest > limit ? .overrun : .incomplete(Array(left))
     }
 
-    /// End by end, and at each the shortest.
+    /// Searches by the end of the match, and of several matches takes the shortest.
     private func firstMatch(of separators: [[UInt8]], in bytes: ArraySlice<UInt8>) -> Range<Int>? {
         for end in bytes.startIndex...bytes.endIndex {
             for separator in separators.sorted(by: { $0.count < $1.count }) {
@@ -107,7 +107,7 @@ struct ReadModelTests {
 
     // covers: 128, 300, 301
     @Test(arguments: ScriptedBackend.allCases, 1...7)
-    func linesOfBrokenTextAreTheSameHoweverTheyCome(backend: ScriptedBackend, chunk: Int) async throws {
+    func linesOfInvalidTextDoNotDependOnThePieces(backend: ScriptedBackend, chunk: Int) async throws {
         let lines: [[UInt8]] = [
             Array("é€😀".utf8), [0xf0, 0x9f, 0x98], [0xff], [], [0x0d], [0x61, 0x0d, 0x0d], [0xc3, 0x0d],
             [0x62, 0x0d, 0x63], [0xe2, 0x82],

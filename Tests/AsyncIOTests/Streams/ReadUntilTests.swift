@@ -3,11 +3,11 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// Reading up to something: a separator, the end.
+/// Reading up to a separator, and up to EOF.
 struct ReadUntilTests {
     // covers: 300
     @Test(arguments: ScriptedBackend.allCases, [1, 2, 3, 5, 100])
-    func aSeparatorMayComeInPieces(backend: ScriptedBackend, chunk: Int) async throws {
+    func separatorMayArriveInPieces(backend: ScriptedBackend, chunk: Int) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             var rest = Array("head\r\n\r\n\r\r\n\r\nbody;a,b;".utf8)
@@ -21,7 +21,7 @@ struct ReadUntilTests {
             #expect(try await reader.readUntil("\r\n\r\n") == Array("head\r\n\r\n".utf8))
             #expect(try await reader.readUntil("\r\n\r\n") == Array("\r\r\n\r\n".utf8))
             #expect(try await reader.read(upTo: 1) == Array("b".utf8))
-            // The one that ends first, however long.
+            // The separator that ends first, however long it is.
             #expect(try await reader.readUntil(anyOf: [Array(";".utf8), Array("dy;".utf8)]) == Array("ody;".utf8))
             #expect(try await reader.readUntil(anyOf: [[UInt8(ascii: ";")], [UInt8(ascii: ",")]]) == Array("a,".utf8))
             #expect(try await reader.readUntil([UInt8(ascii: ";")]) == Array("b;".utf8))
@@ -32,7 +32,7 @@ struct ReadUntilTests {
 
     // covers: 302
     @Test(arguments: ScriptedBackend.allCases, [1, 3, 100])
-    func whatIsTooLongStaysToBeRead(backend: ScriptedBackend, chunk: Int) async throws {
+    func bytesBeyondTheLimitCanStillBeRead(backend: ScriptedBackend, chunk: Int) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: 5)
             var rest = Array("12345\r\n1234567\r\nnext\r\n".utf8)
@@ -46,7 +46,7 @@ struct ReadUntilTests {
             #expect(try await reader.readUntil("\r\n") == Array("12345\r\n".utf8))
             var long: [UInt8] = []
             for _ in 0..<2 {
-                // Again and again, without taking anything.
+                // Repeatedly, without taking anything.
                 for _ in 0..<2 {
                     let error = await #expect(throws: LimitOverrunError.self) { try await reader.readUntil("\r\n") }
                     #expect(error?.consumedBytes == 6)
@@ -64,7 +64,7 @@ struct ReadUntilTests {
 
     // covers: 302
     @Test(arguments: ScriptedBackend.allCases)
-    func aSeparatorThatNeverComesCollectsNoMoreThanTheLimit(backend: ScriptedBackend) async throws {
+    func missingSeparatorBuffersNoMoreThanTheLimit(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: 1_000)
             peer.sends([UInt8](repeating: UInt8(ascii: "a"), count: 1_000_000))
@@ -77,7 +77,7 @@ struct ReadUntilTests {
     }
 
     // covers: 303
-    @Test func anEmptySeparatorIsRefusedAndTakesNothing() async throws {
+    @Test func emptySeparatorIsRejectedAndTakesNothing() async throws {
         try await withScriptedNetwork(.readiness) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("abc")
@@ -93,7 +93,7 @@ struct ReadUntilTests {
 
     // covers: 301
     @Test(arguments: ScriptedBackend.allCases)
-    func anEndInFrontOfTheSeparatorSaysWhatCame(backend: ScriptedBackend) async throws {
+    func eofBeforeTheSeparatorThrowsTheReceivedBytes(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("one;tw")
@@ -114,7 +114,7 @@ struct ReadUntilTests {
 
     // covers: 300, 302
     @Test(arguments: ScriptedBackend.allCases)
-    func allUpToTheEndHasABoundAndWhatIsBeyondItIsKept(backend: ScriptedBackend) async throws {
+    func readAllHasALimitAndKeepsTheBytesBeyondIt(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: 10)
             let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
@@ -135,7 +135,7 @@ struct ReadUntilTests {
 
     // covers: 128, 306
     @Test(arguments: ScriptedBackend.allCases)
-    func aCancelledOneLosesNothing(backend: ScriptedBackend) async throws {
+    func cancelledReadUntilLosesNothing(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             var sent = ""
@@ -164,7 +164,7 @@ struct ReadUntilTests {
 
     // covers: 305
     @Test(arguments: ScriptedBackend.allCases)
-    func aResetIsThrownByTheWaitingReadAndByLaterOnes(backend: ScriptedBackend) async throws {
+    func resetIsThrownByTheWaitingReadAndByLaterReads(backend: ScriptedBackend) async throws {
         let operations: [(StreamReader) async throws -> Void] = [
             { _ = try await $0.readUntil(";") }, { _ = try await $0.readAll(limitBytes: 100) },
             { _ = try await $0.readLine() }, { for try await _ in $0.lines {} },
@@ -184,7 +184,7 @@ struct ReadUntilTests {
                     let later = await #expect(throws: IOError.self) { try await operation(reader) }
                     #expect(later?.errno == .connectionReset)
                 }
-                // It has not been lost with the connection.
+                // The bytes are not lost with the connection.
                 #expect(try await reader.read(upTo: 5) == Array("ab".utf8))
                 await #expect(throws: IOError.self) { try await reader.read(upTo: 5) }
             }
@@ -223,10 +223,10 @@ struct ReadUntilTests {
         }
     }
 
-    /// What nobody asks for stays with the kernel, and so with the peer.
+    /// Bytes that no task reads stay in the kernel, and so hold back the peer.
     // covers: 304
     @Test(arguments: ScriptedBackend.allCases)
-    func nothingIsReceivedThatNobodyReads(backend: ScriptedBackend) async throws {
+    func nothingIsReceivedWhileNoTaskReads(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: 100)
             let bytes = [UInt8](repeating: UInt8(ascii: "x"), count: 1_000_000)

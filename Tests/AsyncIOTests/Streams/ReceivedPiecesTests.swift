@@ -4,7 +4,7 @@ import Testing
 
 struct ReceivedPiecesTests {
     @Test(arguments: 1...8)
-    func whateverComesIsJoinedInOrder(seed: UInt64) {
+    func piecesAreJoinedInOrder(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let pieces = ReceivedPieces(firstBytes: 100)
         var model: [UInt8] = []
@@ -25,11 +25,11 @@ struct ReceivedPiecesTests {
             #expect(pieces.count == model.count)
         }
         #expect(pieces.joined() == model)
-        // The pieces have grown with what came.
+        // The pieces have grown with the received bytes.
         #expect(lentBytes > 100)
     }
 
-    @Test func nothingIsAnEmptyArray() {
+    @Test func noPiecesAreAnEmptyArray() {
         let pieces = ReceivedPieces(firstBytes: 100)
         #expect(pieces.joined() == [])
         #expect(pieces.fill(mostBytes: 10) { _ in nil } == nil)

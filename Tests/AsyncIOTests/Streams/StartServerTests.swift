@@ -3,11 +3,11 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// What a server of streams listens on. How it serves: `ServerTests`.
+/// What a server of streams listens on. `ServerTests` tests how it serves.
 struct StartServerTests {
     // covers: 169
     @Test(arguments: LoopKind.available)
-    func itListensOnSeveralHostsOnceEachOnOnePort(kind: LoopKind) async throws {
+    func startServerListensOnSeveralHostsOnceEachOnOnePort(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.1"]
             let server = try await loop.startServer(hosts: hosts, port: 0) { _, writer in
@@ -25,7 +25,7 @@ struct StartServerTests {
 
     // covers: 137, 169
     @Test(arguments: LoopKind.available)
-    func itTakesListeningSockets(kind: LoopKind) async throws {
+    func startServerTakesListeningSockets(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let sockets = try (0..<3).map { _ in try SocketPlace.ipv4.listen().socket }
             let files = sockets.map { OpenFile($0.descriptor) }
@@ -46,7 +46,7 @@ struct StartServerTests {
 
     // covers: 162, 302
     @Test(arguments: LoopKind.available)
-    func itClosesItsSocketsIfItCannotBegin(kind: LoopKind) async throws {
+    func startServerClosesItsSocketsIfItFails(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let sockets = try (0..<3).map { _ in try SocketPlace.ipv4.listen().socket }
             let files = sockets.map { OpenFile($0.descriptor) }

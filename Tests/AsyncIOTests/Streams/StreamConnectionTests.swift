@@ -8,7 +8,7 @@ import Testing
 struct StreamConnectionTests {
     // covers: 302
     @Test(arguments: LoopKind.available)
-    func aLimitThatLeavesNoLineIsRefused(kind: LoopKind) async throws {
+    func lineLimitOfZeroIsRejected(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             for limit in [0, -1, .min] {
                 let opened = await asyncCode {
@@ -29,7 +29,7 @@ struct StreamConnectionTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func theLimitOfALineIsAsynciosUnlessOneIsGiven(kind: LoopKind) async throws {
+    func defaultLineLimitIsAsyncios(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var limits: [Int] = []
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
@@ -52,7 +52,7 @@ struct StreamConnectionTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aScopeEndsItsConnectionWhenItEnds(kind: LoopKind) async throws {
+    func withConnectionClosesTheConnection(kind: LoopKind) async throws {
         struct Failure: Error {}
         try await withLoop(kind) { loop in
             var ends: [[UInt8]] = []
@@ -65,7 +65,8 @@ struct StreamConnectionTests {
                 return 42
             }
             #expect(result == 42)
-            // A child that another test is starting may have a duplicate: the next connection would be faster.
+            // A child process that another test is starting may have a duplicate of the socket; the next connection
+            // would be faster.
             await loop.until { ends.count == 1 }
             await #expect(throws: Failure.self) {
                 try await loop.withConnection(host: "127.0.0.1", port: server.port) { _, writer in
@@ -93,7 +94,7 @@ struct StreamConnectionTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aScopeThatBreaksOffInAWriteResetsItsConnection(kind: LoopKind) async throws {
+    func withConnectionResetsAfterAnIncompleteWrite(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var failure: (any Error)?
             var isHeld = true
@@ -105,7 +106,7 @@ struct StreamConnectionTests {
             let client = loop.createTask {
                 try await loop.withConnection(host: "127.0.0.1", port: server.port) { _, writer in
                     isWriting = true
-                    // More than the kernel takes.
+                    // More bytes than the kernel accepts.
                     try await writer.write([UInt8](repeating: 1, count: 64 << 20))
                 }
             }
@@ -121,10 +122,10 @@ struct StreamConnectionTests {
         }
     }
 
-    /// A slow reader, a fast writer: what is on the way is bounded by the kernel's buffers, and nothing is kept here.
+    /// A slow reader and a fast writer: only the kernel's buffers hold bytes, and the library buffers nothing.
     // covers: 304, F9
     @Test(arguments: LoopKind.available)
-    func aSlowReaderHoldsUpTheWriterInsteadOfMemory(kind: LoopKind) async throws {
+    func slowReaderDelaysTheWriterInsteadOfUsingMemory(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let (near, far) = try Socket.pair()
             // The kernel doubles it.
@@ -133,7 +134,7 @@ struct StreamConnectionTests {
             let (reader, itsWriter) = try streams(loop, far)
             let total = 8 << 20
             let piece = (0..<100_003).map { UInt8(truncatingIfNeeded: $0 / 3) }
-            // So that what is read can be compared in one go.
+            // So that the received bytes can be compared in one step.
             let twice = piece + piece
             var written = 0
             let writing = loop.createTask {
@@ -144,7 +145,7 @@ struct StreamConnectionTests {
                 }
                 writer.close()
             }
-            // Nobody reads: the writer stands still, and the loop does not turn for it.
+            // No task reads, so the writer waits and the loop is idle.
             for _ in 0..<50 { await loop.yield() }
             let standing = written
             for _ in 0..<50 { await loop.yield() }
@@ -171,7 +172,7 @@ struct StreamConnectionTests {
 
     // covers: 308
     @Test(arguments: LoopKind.available)
-    func waitClosedEndsAlsoWithUnreadInput(kind: LoopKind) async throws {
+    func waitClosedReturnsWithUnreadInput(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             let (reader, writer) = try streams(loop, near)
@@ -179,7 +180,7 @@ struct StreamConnectionTests {
             try await itsWriter.write("unread")
             writer.close()
             try await writer.waitClosed()
-            // An end or a reset: that is the system's choice.
+            // EOF or a reset; the system chooses.
             _ = try? await itsReader.readToEnd()
             itsWriter.close()
             try? await itsWriter.waitClosed()

@@ -2,10 +2,10 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// Frames read and written by tasks: the same on readiness and on completion.
+/// Frames that tasks read and write, with the same tests on readiness and on completion.
 struct StreamReaderFramesTests {
     @Test(arguments: ScriptedBackend.allCases, [1, 5, 100_000])
-    func framesAreReadWhateverThePiecesAre(backend: ScriptedBackend, step: Int) async throws {
+    func framesAreReadFromAnyPieces(backend: ScriptedBackend, step: Int) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             await network.idle()
@@ -32,7 +32,7 @@ struct StreamReaderFramesTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func theSequenceEndsAtEOF(backend: ScriptedBackend) async throws {
+    func sequenceOfFramesEndsAtEOF(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends([2, 1, 2, 0, 1, 3])
@@ -45,7 +45,7 @@ struct StreamReaderFramesTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func anEndWithinAFrameIsAnError(backend: ScriptedBackend) async throws {
+    func eofWithinAFrameIsAnError(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             for bytes: [UInt8] in [[0, 0], [0, 0, 0, 5, 1, 2]] {
                 let (reader, writer, peer) = try network.openStreams()
@@ -60,14 +60,14 @@ struct StreamReaderFramesTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aFrameBeyondTheLimitStaysThere(backend: ScriptedBackend) async throws {
+    func frameBeyondTheLimitCanStillBeRead(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: 10)
             peer.sends([0, 0, 0, 11] + [UInt8](repeating: 1, count: 11))
             #expect(await asyncCode { _ = try await reader.readFrame() } == .limitExceeded)
             #expect(await asyncCode { _ = try await reader.readFrame(limitBytes: -1) } == .invalidArgument)
             #expect(try await reader.readFrame(limitBytes: 11)?.count == 11)
-            // Gigabytes that are only announced cost nothing.
+            // Gigabytes that are only announced allocate nothing.
             peer.sends([0xFF, 0xFF, 0xFF, 0xFF])
             #expect(await asyncCode { _ = try await reader.readFrame() } == .limitExceeded)
             writer.close()
@@ -76,7 +76,7 @@ struct StreamReaderFramesTests {
 
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
-    func aCancelledReadHasTakenNothing(backend: ScriptedBackend) async throws {
+    func cancelledReadTakesNothing(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: 1 << 20)
             await network.idle()
@@ -100,7 +100,7 @@ struct StreamReaderFramesTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aTaskOfThePoolMayReadAndWriteFrames(backend: ScriptedBackend) async throws {
+    func taskOfThePoolMayReadAndWriteFrames(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, patiently) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends([0, 0, 0, 1, 42])
@@ -118,7 +118,7 @@ struct StreamReaderFramesTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func bytesOfEveryFormAreWritten(backend: ScriptedBackend) async throws {
+    func bytesOfEveryTypeAreWritten(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()

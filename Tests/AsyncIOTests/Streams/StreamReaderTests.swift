@@ -3,11 +3,11 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// Reading by a task: the same on readiness and on completion.
+/// Reading in a task, with the same tests on readiness and on completion.
 struct StreamReaderTests {
     // covers: 300, 301
     @Test(arguments: ScriptedBackend.allCases)
-    func readGivesWhatHasComeThenTheEndAgainAndAgain(backend: ScriptedBackend) async throws {
+    func readReturnsReceivedBytesAndThenAlwaysEOF(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("hello world")
@@ -27,7 +27,7 @@ struct StreamReaderTests {
 
     // covers: 300
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func readMovesBytesIntoMemoryOfEveryShape(backend: ScriptedBackend, mustWait: Bool) async throws {
+    func readMovesBytesIntoMemoryOfEveryType(backend: ScriptedBackend, mustWait: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 6, alignment: 1)
@@ -45,12 +45,12 @@ struct StreamReaderTests {
                 #expect(try await reading.value == 3)
                 #expect(String(decoding: memory, as: UTF8.self) == (shape == .output ? "abcd.." : "bcd..."))
             }
-            // What was looked ahead comes first, and no memory takes nothing.
+            // The look-ahead is read first, and reading into no memory takes nothing.
             peer.sends("line\nrest")
             #expect(try await reader.readLine() == "line")
             let oneByte = UnsafeMutableRawBufferPointer(rebasing: memory[..<1])
             for shape in Shape.allCases {
-                // That is full already.
+                // That memory is already full.
                 #expect(try await shape.read(reader, oneByte) == (shape == .output ? 0 : 1))
             }
             let nothing = UnsafeMutableRawBufferPointer(start: nil, count: 0)
@@ -85,7 +85,7 @@ struct StreamReaderTests {
 
     // covers: 136, 303
     @Test(arguments: ScriptedBackend.allCases)
-    func anEmptyReadIsNoEndAndANegativeOneIsRefused(backend: ScriptedBackend) async throws {
+    func emptyReadIsNotEOFAndANegativeSizeIsRejected(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("abc")
@@ -104,7 +104,7 @@ struct StreamReaderTests {
 
     // covers: 300
     @Test(arguments: ScriptedBackend.allCases, [1, 2, 3, 7, 100])
-    func theChunkingOfWhatComesDoesNotMatter(backend: ScriptedBackend, chunk: Int) async throws {
+    func readsDoNotDependOnTheReceivedPieces(backend: ScriptedBackend, chunk: Int) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             let text = "first\nsecond\r\n\n12345third, without an end"
@@ -130,7 +130,7 @@ struct StreamReaderTests {
 
     // covers: 301
     @Test(arguments: ScriptedBackend.allCases)
-    func anEndInTheMiddleSaysWhatCame(backend: ScriptedBackend) async throws {
+    func eofWithinAReadThrowsTheReceivedBytes(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("abc")
@@ -145,7 +145,7 @@ struct StreamReaderTests {
 
     // covers: 302
     @Test(arguments: ScriptedBackend.allCases)
-    func aLineMayBeAsLongAsTheLimitButNotLonger(backend: ScriptedBackend) async throws {
+    func lineMayBeAsLongAsTheLimitButNotLonger(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: 5)
             peer.sends("12345\n123456\n1\n")
@@ -153,7 +153,7 @@ struct StreamReaderTests {
             let error = await #expect(throws: EventLoopError.self) { try await reader.readLine() }
             #expect(error?.code == .limitExceeded)
             peer.sends("ok\n")
-            // What was read of the long line is gone; what follows is intact.
+            // The part of the long line that was read is discarded; the following lines are intact.
             var lines: [String] = []
             while lines.last != "ok" { lines.append(try await reader.readLine() ?? "ok") }
             #expect(lines.suffix(2) == ["1", "ok"])
@@ -163,7 +163,7 @@ struct StreamReaderTests {
 
     // covers: 302
     @Test(arguments: ScriptedBackend.allCases)
-    func anEndlessLineIsNotCollected(backend: ScriptedBackend) async throws {
+    func endlessLineIsNotBuffered(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: 1_000)
             peer.sends([UInt8](repeating: UInt8(ascii: "x"), count: 100_000))
@@ -175,7 +175,7 @@ struct StreamReaderTests {
 
     // covers: 301
     @Test(arguments: ScriptedBackend.allCases)
-    func sizesWithoutBoundTakeNoMemoryForWhatHasNotCome(backend: ScriptedBackend) async throws {
+    func hugeSizesAllocateNoMemoryForMissingBytes(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: .max)
             peer.sends("line\nabc")
@@ -183,7 +183,7 @@ struct StreamReaderTests {
             #expect(try await reader.read(upTo: .max) == Array("abc".utf8))
             peer.sends("de")
             peer.ends()
-            // As announced by a peer.
+            // A size that a peer announces.
             let error = await #expect(throws: IncompleteReadError.self) { try await reader.readExactly(.max) }
             #expect(error?.partial == Array("de".utf8))
             writer.close()
@@ -211,7 +211,7 @@ struct StreamReaderTests {
 
     // covers: 128, 306
     @Test(arguments: ScriptedBackend.allCases)
-    func aCancelledReadHasTakenNothing(backend: ScriptedBackend) async throws {
+    func cancelledReadTakesNothing(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             let read = network.loop.createTask { try await reader.read(upTo: 10) }
@@ -240,7 +240,7 @@ struct StreamReaderTests {
 
     // covers: 75, 128
     @Test(arguments: ScriptedBackend.allCases)
-    func aCancellationInTheSameTickAsTheBytesLosesNone(backend: ScriptedBackend) async throws {
+    func cancellationInTheIterationOfTheBytesLosesNone(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             let read = network.loop.createTask { try await reader.read(upTo: 10) }
@@ -256,7 +256,7 @@ struct StreamReaderTests {
 
     // covers: 133, 306, F70
     @Test(arguments: ScriptedBackend.allCases)
-    func aSecondReaderIsBusyAndTakesNothingFromTheFirst(backend: ScriptedBackend) async throws {
+    func secondReaderGetsBusyAndTakesNothingFromTheFirst(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("half a ")
@@ -273,7 +273,7 @@ struct StreamReaderTests {
 
     // covers: 305
     @Test(arguments: ScriptedBackend.allCases)
-    func whatCameBeforeAResetIsReadBeforeTheError(backend: ScriptedBackend) async throws {
+    func bytesBeforeAResetAreReadBeforeTheError(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             await network.idle()
@@ -293,7 +293,7 @@ struct StreamReaderTests {
 
     // covers: 305
     @Test(arguments: ScriptedBackend.allCases)
-    func aResetWakesTheReaderAndKeepsWhatItHad(backend: ScriptedBackend) async throws {
+    func resetResumesTheReaderAndKeepsItsBytes(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, _, peer) = try network.openStreams()
             peer.sends("ab")
@@ -308,7 +308,7 @@ struct StreamReaderTests {
 
     // covers: 132, 308, F70
     @Test(arguments: ScriptedBackend.allCases)
-    func closingWakesTheReader(backend: ScriptedBackend) async throws {
+    func closeResumesTheReader(backend: ScriptedBackend) async throws {
         for abort in [false, true] {
             try await withScriptedNetwork(backend) { network in
                 let (reader, writer, peer) = try network.openStreams()
@@ -325,7 +325,7 @@ struct StreamReaderTests {
 
     // covers: 132, 308
     @Test(arguments: ScriptedBackend.allCases)
-    func closingWakesTheReaderAlsoWhileThePeerTakesNothing(backend: ScriptedBackend) async throws {
+    func closeResumesTheReaderWhileThePeerReadsNothing(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             await network.idle()
@@ -347,7 +347,7 @@ struct StreamReaderTests {
 
     // covers: 308, 311
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func readingAfterCloseFailsAndAnEndMeanwhileIsHarmless(backend: ScriptedBackend, endsBefore: Bool) async throws {
+    func readAfterCloseFailsAndEOFMeanwhileIsHarmless(backend: ScriptedBackend, endsBefore: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("unread")

@@ -3,18 +3,18 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// Several pieces as one write: the same on readiness and on completion.
+/// Several pieces as one write, with the same tests on readiness and on completion.
 struct StreamWriterPiecesTests {
     private static let head = Array("HTTP/1.1 200 OK\r\n\r\n".utf8)
     private static let body = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
-    /// More pieces than one system call takes, many of them empty.
+    /// More pieces than one system call accepts, many of them empty.
     private static let manyPieces = (0..<3_000).map { index in
         [UInt8](repeating: UInt8(truncatingIfNeeded: index), count: index % 3 == 0 ? 0 : index % 251)
     }
 
     // covers: 143, 144, 307
     @Test(arguments: ScriptedBackend.allCases, [nil, 100_000, 1_001])
-    func largePiecesAreSentFromWhereTheyAre(backend: ScriptedBackend, most: Int?) async throws {
+    func largePiecesAreSentWithoutCopying(backend: ScriptedBackend, most: Int?) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -31,7 +31,7 @@ struct StreamWriterPiecesTests {
 
     // covers: 143
     @Test(arguments: ScriptedBackend.allCases)
-    func smallPiecesAreOneSend(backend: ScriptedBackend) async throws {
+    func smallPiecesAreSentInOneCall(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -48,7 +48,7 @@ struct StreamWriterPiecesTests {
 
     // covers: 307
     @Test(arguments: ScriptedBackend.allCases)
-    func theyAreNotMixedWithOtherWrites(backend: ScriptedBackend) async throws {
+    func piecesAreNotInterleavedWithOtherWrites(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -74,11 +74,11 @@ struct StreamWriterPiecesTests {
 
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
-    func aCancelledOneReportsTheBytesOfAllPieces(backend: ScriptedBackend) async throws {
+    func cancelledWriteOfPiecesCountsTheBytesOfAllPieces(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
-            // The first part is taken, and then nothing.
+            // The peer accepts the first part, and then nothing.
             peer.takes(atMost: 70_000)
             let writing = network.loop.createTask {
                 try await writer.write(contentsOf: [Self.head, Self.body, Self.body])
@@ -98,7 +98,7 @@ struct StreamWriterPiecesTests {
 
     // covers: 307
     @Test(arguments: ScriptedBackend.allCases)
-    func closeLetsThemFinish(backend: ScriptedBackend) async throws {
+    func closeLetsAWriteOfPiecesFinish(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -119,7 +119,7 @@ struct StreamWriterPiecesTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aTaskOfThePoolMayWriteThem(backend: ScriptedBackend) async throws {
+    func taskOfThePoolMayWritePieces(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, patiently) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()

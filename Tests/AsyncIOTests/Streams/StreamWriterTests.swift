@@ -3,14 +3,14 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// Writing by a task: the same on readiness and on completion.
+/// Writing in a task, with the same tests on readiness and on completion.
 struct StreamWriterTests {
-    /// More than a completion driver takes over from the writer.
+    /// More bytes than a completion driver takes from the writer at once.
     private static let much = [UInt8](repeating: 9, count: 300_000)
 
     // covers: 307
     @Test(arguments: ScriptedBackend.allCases)
-    func aWriteWaitsWhileThePeerIsSlowAndKeepsTheOrder(backend: ScriptedBackend) async throws {
+    func writeWaitsForASlowPeerAndKeepsTheOrder(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -35,7 +35,7 @@ struct StreamWriterTests {
 
     // covers: 307
     @Test(arguments: ScriptedBackend.allCases)
-    func aResetSaysHowManyBytesWentOut(backend: ScriptedBackend) async throws {
+    func resetCountsTheBytesThatWereSent(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -47,7 +47,7 @@ struct StreamWriterTests {
             peer.resets()
             let error = await #expect(throws: IOError.self) { try await writing.value }
             #expect(error?.errno == .connectionReset)
-            // On completion, what the driver had taken over counts too.
+            // On completion, bytes that the driver had submitted count too.
             #expect(writer.bytesWritten >= peer.written.count && writer.bytesWritten < Self.much.count)
             let written = writer.bytesWritten
             await network.idle()
@@ -59,7 +59,7 @@ struct StreamWriterTests {
 
     // covers: 129
     @Test(arguments: ScriptedBackend.allCases)
-    func aCancelledWriteSaysHowManyBytesWentOut(backend: ScriptedBackend) async throws {
+    func cancelledWriteCountsTheBytesThatWereSent(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -80,7 +80,7 @@ struct StreamWriterTests {
 
     // covers: 307
     @Test(arguments: ScriptedBackend.allCases)
-    func writersTakeTurnsEachWithAllOfItsBytes(backend: ScriptedBackend) async throws {
+    func writesAreSerializedEachWithAllOfItsBytes(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             let others = (1...3).map { number in
@@ -106,7 +106,7 @@ struct StreamWriterTests {
 
     // covers: 307
     @Test(arguments: ScriptedBackend.allCases)
-    func aResetFailsEveryWriterInTheLine(backend: ScriptedBackend) async throws {
+    func resetFailsEveryWaitingWriter(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             let others = (1...3).map { _ in network.loop.createTask { try await writer.write("next") } }
@@ -140,7 +140,7 @@ struct StreamWriterTests {
 
     // covers: 146, 153
     @Test(arguments: ScriptedBackend.allCases)
-    func writesAfterTheEndFail(backend: ScriptedBackend) async throws {
+    func writesAfterTheEndOfTheConnectionFail(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -161,7 +161,7 @@ struct StreamWriterTests {
 
     // covers: 143
     @Test(arguments: ScriptedBackend.allCases)
-    func anEmptyWriteReturnsAtOnce(backend: ScriptedBackend) async throws {
+    func emptyWriteReturnsAtOnce(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -176,7 +176,7 @@ struct StreamWriterTests {
 
     // covers: 154
     @Test(arguments: ScriptedBackend.allCases)
-    func bothEndsTogetherCloseTheSocket(backend: ScriptedBackend) async throws {
+    func eofInBothDirectionsClosesTheSocket(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             await network.idle()
@@ -194,7 +194,7 @@ struct StreamWriterTests {
 
     // covers: 36
     @Test(arguments: ScriptedBackend.allCases)
-    func droppedStreamsCloseTheirConnectionAfterWhatWaits(backend: ScriptedBackend) async throws {
+    func releasedStreamsCloseTheirConnectionAfterUnsentBytes(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let peer = try await writeAndDropStreams(network)
             await network.idle()
@@ -209,7 +209,7 @@ struct StreamWriterTests {
 
     // covers: 36
     @Test(arguments: ScriptedBackend.allCases)
-    func streamsMayBeDroppedOnAnotherThread(backend: ScriptedBackend) async throws {
+    func streamsMayBeReleasedOnAnotherThread(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (box, peer) = try {
                 let (reader, writer, peer) = try network.openStreams()
@@ -221,7 +221,7 @@ struct StreamWriterTests {
         }
     }
 
-    /// A task writes, and waits for a peer that takes nothing yet.
+    /// Starts a task that writes and waits for a peer that accepts nothing yet.
     private func writeToASlowPeer(
         _ network: ScriptedNetwork
     ) async throws -> (StreamReader, StreamWriter, ScriptedPeer, Task<Void, any Error>) {
@@ -234,7 +234,7 @@ struct StreamWriterTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aTaskOfThePoolMayEndTheConnection(backend: ScriptedBackend) async throws {
+    func taskOfThePoolMayEndTheConnection(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, patiently) { network in
             for end in [StreamWriter.close, StreamWriter.abort, StreamWriter.reset] {
                 let (_, writer, peer) = try network.openStreams()

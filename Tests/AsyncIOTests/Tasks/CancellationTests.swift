@@ -5,15 +5,15 @@ import Synchronization
 import SystemPackage
 import Testing
 
-/// A cancellation against what it cancels: whoever comes first, no byte is lost and nobody hangs.
+/// A cancellation races with what it cancels. Whichever comes first, no byte is lost and no task hangs.
 struct CancellationTests {
-    /// How the task that waits was made.
+    /// How the waiting task was created.
     enum Kind: CaseIterable {
-        /// By `createTask`: one handler for the whole task.
+        /// With `createTask`: one handler for the whole task.
         case recorded
-        /// By `Task(executorPreference:)`: one handler per wait.
+        /// With `Task(executorPreference:)`: one handler per wait.
         case preferring
-        /// By `Task.detached`: it runs on the pool and hops to the loop, at its own pace.
+        /// With `Task.detached`: it runs on the pool and hops to the loop at any moment.
         case detached
 
         static let onTheLoop = [recorded, preferring]
@@ -36,17 +36,17 @@ struct CancellationTests {
     /// When the cancellation comes.
     enum Moment: CaseIterable {
         case beforeTheTaskBegins
-        /// In the tick in which the byte is sent, when the task waits already.
+        /// In the iteration in which the byte is sent, when the task already waits.
         case withTheByte
-        /// After the tick in which the byte came.
+        /// After the iteration in which the byte arrived.
         case after
-        /// Whenever the other thread gets to it.
+        /// Whenever the other thread is scheduled.
         case fromAnotherThread
     }
 
     // covers: 72
     @Test(arguments: Kind.allCases, LoopKind.available)
-    func anotherThreadEndsWhatNothingElseWould(kind: Kind, loopKind: LoopKind) async throws {
+    func anotherThreadCancelsAWaitThatNothingElseEnds(kind: Kind, loopKind: LoopKind) async throws {
         let count = rounds(debug: 100, release: 500)
         try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             try await withStreamPair(on: loop) { writer, reader in
@@ -63,7 +63,7 @@ struct CancellationTests {
                 for round in 0..<count {
                     for wait in waits {
                         let task = kind.start(on: loop, wait)
-                        // Some are cancelled before they wait.
+                        // Some tasks are cancelled before they wait.
                         if round % 3 > 0 { await loop.yield() }
                         canceller.cancel(task)
                         await #expect(throws: CancellationError.self) { try await task.value }
@@ -78,7 +78,7 @@ struct CancellationTests {
 
     // covers: 72, 75
     @Test(arguments: Kind.onTheLoop, Moment.allCases)
-    func aCancelledReadLosesNoByte(kind: Kind, moment: Moment) async throws {
+    func cancelledReadLosesNoByte(kind: Kind, moment: Moment) async throws {
         for loopKind in LoopKind.available { try await cancelReads(kind, moment, loopKind) }
     }
 
@@ -108,7 +108,7 @@ struct CancellationTests {
                     }
                     do { received += try await task.value } catch is CancellationError { cancelled += 1 }
                 }
-                // The stream is as good as before.
+                // The stream is still usable.
                 while received.count < count { received += try await reader.read(upTo: 4096) }
                 return (received, cancelled)
             }
@@ -119,7 +119,7 @@ struct CancellationTests {
 
     // covers: 72, 75
     @Test(arguments: Kind.onTheLoop, LoopKind.available)
-    func aSleepEndsHoweverItsCancellationAndItsTimerMeet(kind: Kind, loopKind: LoopKind) async throws {
+    func sleepEndsHoweverItsCancellationAndItsTimerCoincide(kind: Kind, loopKind: LoopKind) async throws {
         let count = rounds(debug: 4_000, release: 20_000)
         try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             var generator = SeededGenerator(seed: 5)
@@ -141,7 +141,7 @@ struct CancellationTests {
     }
 
     @Test(arguments: Kind.onTheLoop, LoopKind.available)
-    func aWaitForADescriptorEndsHoweverItsCancellationAndTheByteMeet(kind: Kind, loopKind: LoopKind) async throws {
+    func descriptorWaitEndsHoweverItsCancellationAndTheByteCoincide(kind: Kind, loopKind: LoopKind) async throws {
         let count = rounds(debug: 1_000, release: 10_000)
         try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             let loop = try #require(loop as? SelectorEventLoop)
@@ -165,7 +165,7 @@ struct CancellationTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aSecondReaderIsRefusedAndTheFirstIsNotDisturbed(loopKind: LoopKind) async throws {
+    func secondReaderIsRejectedAndTheFirstContinues(loopKind: LoopKind) async throws {
         try await withLoop(loopKind) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 let task = loop.createTask { try await reader.read(upTo: 16) }
@@ -180,14 +180,14 @@ struct CancellationTests {
 
     // covers: 75
     @Test(arguments: LoopKind.available)
-    func aCancelledReadExactlyKeepsWhatCame(loopKind: LoopKind) async throws {
+    func cancelledReadExactlyBuffersTheReceivedBytes(loopKind: LoopKind) async throws {
         try await withLoop(loopKind) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 for kind in Kind.onTheLoop {
                     let task = kind.start(on: loop) { try await reader.readExactly(6) }
                     await loop.yield()
                     try await writer.write("abc")
-                    // The bytes have come, and three are missing.
+                    // Some bytes have arrived, and three are missing.
                     for _ in 0..<5 { await loop.yield() }
                     task.cancel()
                     await #expect(throws: CancellationError.self) { try await task.value }
@@ -200,7 +200,7 @@ struct CancellationTests {
     }
 
     @Test(arguments: Kind.onTheLoop, LoopKind.available)
-    func aCancelledWriteSaysHowManyBytesWentOut(kind: Kind, loopKind: LoopKind) async throws {
+    func cancelledWriteCountsTheBytesThatWereSent(kind: Kind, loopKind: LoopKind) async throws {
         try await withLoop(loopKind) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 let bytes = [UInt8](repeating: 7, count: 20_000_000)
@@ -211,7 +211,7 @@ struct CancellationTests {
                 await #expect(throws: CancellationError.self) { try await task.value }
                 let written = writer.bytesWritten
                 #expect(written > 0 && written < bytes.count)
-                // They, and nothing else, arrive, and no clean EOF.
+                // These bytes arrive and nothing else, and no EOF.
                 #expect(await asyncCode { try await writer.writeEOF() } == .incompleteWrite)
                 var received = 0
                 while received < written { received += try await reader.read(upTo: 1_000_000).count }
@@ -222,14 +222,14 @@ struct CancellationTests {
     }
 }
 
-/// Another thread that cancels tasks, each as soon as it can.
+/// A thread that cancels tasks, each as soon as it can.
 private final class Canceller: Sendable {
     private final class Order: Sendable {
         let cancel: @Sendable () -> Void
         init(_ cancel: @escaping @Sendable () -> Void) { self.cancel = cancel }
     }
 
-    /// The newest order, retained. An atomic, since the thread sanitizer does not understand `Mutex`.
+    /// The newest request, retained. It is an atomic because the thread sanitizer does not understand `Mutex`.
     private let order = Atomic<UInt>(0)
     private let isOver = Atomic<Bool>(false)
     private let work = DispatchSemaphore(value: 0)

@@ -5,7 +5,7 @@ import Testing
 struct CreateTaskTests {
     // covers: 69
     @Test(arguments: LoopKind.available)
-    func aTaskBeginsInTheNextTickAndAnEagerOneAtOnce(kind: LoopKind) async throws {
+    func taskBeginsInTheNextIterationAndAnEagerOneAtOnce(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             var steps: [String] = []
             func note(_ text: String) { steps.append("\(text) \(loop.virtualSelector.waits - start)") }
@@ -26,7 +26,7 @@ struct CreateTaskTests {
 
     // covers: 69
     @Test(arguments: LoopKind.available)
-    func aTaskCanBeMadeBeforeTheRun(kind: LoopKind) async throws {
+    func taskCanBeCreatedBeforeTheRun(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             var order: [String] = []
             loop.callSoon { order.append("first") }
@@ -42,7 +42,7 @@ struct CreateTaskTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func anEagerTaskMadeBeforeTheRunRunsUpToItsFirstSuspension(kind: LoopKind) async throws {
+    func eagerTaskBeforeTheRunRunsUpToItsFirstSuspension(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             var order: [String] = []
             loop.createBackgroundTask(eagerStart: true) {
@@ -59,7 +59,7 @@ struct CreateTaskTests {
 
     // covers: 69
     @Test(arguments: LoopKind.available)
-    func theNameOfATaskIsTheOneThatSwiftKnows(kind: LoopKind) async throws {
+    func taskNameIsKnownToSwift(kind: LoopKind) async throws {
         guard #available(macOS 26, *) else { return }
         try await withLoop(kind) { loop in
             let queued = loop.createTask(name: "queued") {
@@ -81,7 +81,7 @@ struct CreateTaskTests {
 
     // covers: 71
     @Test(arguments: LoopKind.available)
-    func aTaskCancelledBeforeItsFirstStepSeesThatAtOnce(kind: LoopKind) async throws {
+    func taskCancelledBeforeItsFirstStepIsCancelledFromTheStart(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask {
                 #expect(Task.isCancelled)
@@ -94,7 +94,7 @@ struct CreateTaskTests {
 
     // covers: 74
     @Test(arguments: LoopKind.available)
-    func aTaskMayIgnoreItsCancellation(kind: LoopKind) async throws {
+    func taskMayIgnoreItsCancellation(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask {
                 try? await loop.sleep(for: .seconds(3600))
@@ -109,7 +109,7 @@ struct CreateTaskTests {
 
     // covers: 72
     @Test(arguments: LoopKind.available)
-    func aCancellationEndsTheWaitWithinOneTick(kind: LoopKind) async throws {
+    func cancellationEndsTheWaitWithinOneIteration(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             var endedAfter: Int?
             let start = loop.virtualSelector.waits
@@ -127,7 +127,7 @@ struct CreateTaskTests {
 
     // covers: 73
     @Test(arguments: LoopKind.available)
-    func theCancellationOfATaskReachesItsChildren(kind: LoopKind) async throws {
+    func cancellingATaskCancelsItsChildren(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask {
                 try await withThrowingTaskGroup { group in
@@ -144,7 +144,7 @@ struct CreateTaskTests {
 
     // covers: 82
     @Test(arguments: LoopKind.available)
-    func theFirstErrorOfAGroupCancelsTheOthersAndNothingOutlivesIt(kind: LoopKind) async throws {
+    func firstErrorOfAGroupCancelsTheOthersAndNothingOutlivesIt(kind: LoopKind) async throws {
         struct Failure: Error {}
         try await withLoop(kind) { loop in
             await #expect(throws: Failure.self) {
@@ -162,7 +162,7 @@ struct CreateTaskTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func tasksAreCountedUntilTheyEnd(kind: LoopKind) async throws {
+    func taskCountIncludesTasksUntilTheyEnd(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let before = loop.taskCount
             let tasks = (0..<10).map { number in loop.createTask { await loop.yield() } }
@@ -174,7 +174,7 @@ struct CreateTaskTests {
 
     // covers: 70
     @Test(arguments: LoopKind.available)
-    func theOperationIsReleasedWhenTheTaskHasEnded(kind: LoopKind) async throws {
+    func operationIsReleasedWhenTheTaskHasEnded(kind: LoopKind) async throws {
         final class Thing {}
         try await withLoop(kind) { loop in
             weak var captured: Thing?
@@ -192,7 +192,7 @@ struct CreateTaskTests {
 
     // covers: 66
     @Test(arguments: LoopKind.available)
-    func theErrorOfATaskThatNobodyAwaitsIsReportedOnce(kind: LoopKind) async throws {
+    func errorOfABackgroundTaskIsReportedOnce(kind: LoopKind) async throws {
         struct Failure: Error {}
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports: [ExceptionContext] = []
@@ -203,7 +203,7 @@ struct CreateTaskTests {
                 throw Failure()
             }
             loop.createBackgroundTask(eagerStart: true) { throw Failure() }
-            // Neither a cancellation nor an end without an error is one.
+            // Neither a cancellation nor an end without an error is reported.
             loop.createBackgroundTask { throw CancellationError() }
             loop.createBackgroundTask { await loop.yield() }
             #expect(loop.taskCount == before + 3)
@@ -212,16 +212,16 @@ struct CreateTaskTests {
             #expect(reports.map(\.task) == [nil, "worker"])
             #expect(reports.allSatisfy { $0.message == "Task exception was never retrieved" && $0.error is Failure })
             #expect(reports.allSatisfy { $0.origin?.fileID.description == #fileID })
-            // An error that somebody awaits is theirs.
+            // The error of an awaited task belongs to the code that awaits it.
             let task = loop.createTask { throw Failure() }
             await #expect(throws: Failure.self) { try await task.value }
         }
     }
 
-    /// The loop keeps its tasks, so none can get lost; a loop that would be closed over them says so.
+    /// The loop retains its tasks, so none can get lost. Closing a loop with unfinished tasks is an error.
     // covers: 67
     @Test(arguments: LoopKind.available)
-    func aPendingTaskThatIsDroppedGoesOnAndIsReportedByTheClose(kind: LoopKind) async throws {
+    func discardedTaskContinuesAndCloseReportsIt(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             var steps: [String] = []
             _ = loop.createTask {
@@ -245,7 +245,7 @@ struct CreateTaskTests {
 
     // covers: 73
     @Test(arguments: LoopKind.available)
-    func theCancellationOfAnInnerTaskSurfacesInTheOuterOne(kind: LoopKind) async throws {
+    func cancellationOfAnInnerTaskIsThrownInTheOuterTask(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let inner = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
             let outer = loop.createTask {
@@ -259,17 +259,17 @@ struct CreateTaskTests {
         }
     }
 
-    /// Swift counts no cancellations: a task that was cancelled stays so, and each wait says it again.
+    /// Swift does not count cancellations: a cancelled task stays cancelled, and each of its waits throws again.
     // covers: 74
     @Test(arguments: LoopKind.available)
-    func aCancelledTaskStaysCancelledAndASecondTimeChangesNothing(kind: LoopKind) async throws {
+    func cancelledTaskStaysCancelledAndCancellingAgainHasNoEffect(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var caught = 0
             let task = loop.createTask {
                 for _ in 0..<3 {
                     do { try await loop.sleep(for: .seconds(3600)) } catch is CancellationError { caught += 1 }
                 }
-                // What it cleans up with may not wait here; a task of its own may.
+                // The clean-up cannot wait in this task, but in a new one.
                 try await loop.createTask { try await loop.sleep(for: .nanoseconds(1)) }.value
                 return Task.isCancelled
             }

@@ -8,7 +8,7 @@ struct CreateTaskThreadsafeTests {
 
     // covers: 107
     @Test(arguments: LoopKind.available)
-    func anotherThreadsTaskRunsOnTheLoopAndGivesItsResult(kind: LoopKind) async throws {
+    func anotherThreadsTaskRunsOnTheLoopAndReturnsItsResult(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let home = currentThread()
             let (value, error) = try OtherThread.run {
@@ -25,7 +25,7 @@ struct CreateTaskThreadsafeTests {
 
     // covers: 107
     @Test(arguments: LoopKind.available)
-    func aPostedTaskIsCancelledFromEitherSide(kind: LoopKind) async throws {
+    func submittedTaskCanBeCancelledOnEitherThread(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let before = loop.taskCount
             let tasks = try OtherThread.run {
@@ -36,7 +36,7 @@ struct CreateTaskThreadsafeTests {
             OtherThread { tasks[0].cancel() }.join()
             await #expect(throws: CancellationError.self) { try await tasks[0].value }
             #expect(loop.taskCount == before + 1)
-            // By the loop, whose own test task would be cancelled too.
+            // Cancelled on the loop, whose own test task would be cancelled too.
             tasks[1].cancel()
             await #expect(throws: CancellationError.self) { try await tasks[1].value }
             #expect(loop.taskCount == before)
@@ -45,7 +45,7 @@ struct CreateTaskThreadsafeTests {
 
     // covers: 71
     @Test(arguments: LoopKind.available)
-    func aPostedTaskThatIsCancelledBeforeItBeginsSeesThatAtOnce(kind: LoopKind) async throws {
+    func submittedTaskCancelledBeforeItBeginsIsCancelledFromTheStart(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTaskThreadsafe {
                 #expect(Task.isCancelled)
@@ -57,7 +57,7 @@ struct CreateTaskThreadsafeTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func theLoopCancelsAPostedTaskWithItsOthers(kind: LoopKind) async throws {
+    func loopCancelsASubmittedTaskWithItsOtherTasks(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let task = try OtherThread.run {
                 loop.createTaskThreadsafe { try await loop.sleep(for: .seconds(3600)) }
@@ -79,7 +79,7 @@ struct CreateTaskThreadsafeTests {
 
     // covers: 105, F33, F34
     @Test(arguments: LoopKind.available)
-    func tasksThatArePostedDuringACloseEndOneWayOrTheOther(kind: LoopKind) async throws {
+    func tasksThatAreSubmittedDuringACloseEnd(kind: LoopKind) async throws {
         let (made, ended, released) = (Counter(), Counter(), Counter())
         for _ in 0..<rounds(debug: 20, release: 200) {
             try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(60), mayLeaveWork: true)) { loop in
@@ -118,14 +118,14 @@ struct CreateTaskThreadsafeTests {
             }
         }
         #expect(ended.value == made.value)
-        // The last ones may be on their way out on another thread.
+        // The last objects may be released later, on another thread.
         for _ in 0..<5_000 where released.value < made.value { usleep(1_000) }
         #expect(released.value == made.value)
     }
 
     // covers: 90
     @Test(arguments: LoopKind.available)
-    func aThreadsTaskHasNoTaskLocalValuesAndACallbackHasItsSchedulers(kind: LoopKind) async throws {
+    func submittedTaskHasNoTaskLocalValuesAndACallbackHasItsSchedulers(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let task = try await Local.$name.withValue("outer") {
                 let posted = try OtherThread.run { loop.createTaskThreadsafe { Local.name } }
@@ -134,7 +134,7 @@ struct CreateTaskThreadsafeTests {
                 loop.callSoon { (captured, current) = (name, Local.name) }
                 await loop.yield()
                 #expect(captured == "outer")
-                // A callback is nobody's task.
+                // A callback does not run in a task.
                 #expect(current == "none")
                 return posted
             }

@@ -9,7 +9,7 @@ struct CreateTaskWithoutErrorsTests {
 
     // covers: 69
     @Test(arguments: LoopKind.available)
-    func theValueOfABodyThatCannotThrowNeedsNoTry(kind: LoopKind) async throws {
+    func valueOfABodyThatCannotThrowNeedsNoTry(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let queued: Task<Int, Never> = loop.createTask {
                 await loop.yield()
@@ -24,7 +24,7 @@ struct CreateTaskWithoutErrorsTests {
                 return 3
             }
             #expect(await [queued.value, eager.value, posted.value] == [1, 2, 3])
-            // One that may throw is another type.
+            // A body that may throw gives another type.
             let failing: Task<Int, any Error> = loop.createTask { throw Failure() }
             await #expect(throws: Failure.self) { try await failing.value }
         }
@@ -32,7 +32,7 @@ struct CreateTaskWithoutErrorsTests {
 
     // covers: 72, 74
     @Test(arguments: LoopKind.available)
-    func aCancellationReachesTheWaitsOfABodyThatCannotThrow(kind: LoopKind) async throws {
+    func cancellationEndsTheWaitsOfABodyThatCannotThrow(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let body: @concurrent () async -> Bool = {
                 do {
@@ -55,7 +55,7 @@ struct CreateTaskWithoutErrorsTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func onAClosedLoopTheBodyRunsAndItsOperationsAnswer(kind: LoopKind) async throws {
+    func bodyRunsOnAClosedLoopAndItsOperationsThrowClosed(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             try loop.close()
             let body: @concurrent () async -> EventLoopError.Code? = {
@@ -80,7 +80,7 @@ struct CreateTaskWithoutErrorsTests {
 
     // covers: 70
     @Test(arguments: LoopKind.available)
-    func aFactoryThatFailsIsReportedAndTheBodyRunsOnce(kind: LoopKind) async throws {
+    func failedFactoryIsReportedAndTheBodyRunsOnce(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 6)) { loop in
             var reports: [String] = []
             var calls = 0
@@ -94,7 +94,7 @@ struct CreateTaskWithoutErrorsTests {
                         throw Failure()
                     }
                 },
-                // Reported neither: it did not fail.
+                // Not reported, because it did not fail.
                 { _, _, _ in {} },
             ]
             for factory in factories {
@@ -117,7 +117,7 @@ struct CreateTaskWithoutErrorsTests {
 
     // covers: 37
     @Test(arguments: LoopKind.available)
-    func aRunnerCancelsAndAwaitsABodyThatCannotThrow(kind: LoopKind) async throws {
+    func runnerCancelsAndAwaitsABodyThatCannotThrow(kind: LoopKind) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var steps: [String] = []
             try run(on: kind) { loop in

@@ -2,13 +2,13 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// A thread that has no loop waits for what runs on one.
+/// A thread without a loop waits for a task of a loop.
 struct RunBlockingTests {
     private struct Failure: Error {}
 
     // covers: 107
     @Test(arguments: LoopKind.available)
-    func theValueOrTheErrorReachesTheThread(kind: LoopKind) async throws {
+    func runBlockingReturnsTheValueOrThrowsTheError(kind: LoopKind) async throws {
         try await withRunningLoop(kind) { loop in
             let home = try loop.runBlocking {
                 try await loop.sleep(for: .microseconds(10))
@@ -24,7 +24,7 @@ struct RunBlockingTests {
 
     // covers: 107
     @Test(arguments: LoopKind.available)
-    func aTimeoutReachesTheThreadAndCancelsTheBody(kind: LoopKind) async throws {
+    func timeLimitOfRunBlockingCancelsTheBody(kind: LoopKind) async throws {
         try await withRunningLoop(kind) { loop in
             let (ended, isEnded) = AsyncStream.makeStream(of: Bool.self)
             let limits: [Duration] = [.milliseconds(1), .zero, .seconds(-1)]
@@ -39,7 +39,7 @@ struct RunBlockingTests {
                 }
                 #expect(error == .timedOut)
             }
-            // All have begun before this one, and are cancelled.
+            // All tasks have begun before this one, and are cancelled.
             let all = try loop.runBlocking {
                 while loop.taskCount > 2 { await loop.yield() }
                 isEnded.finish()
@@ -51,7 +51,7 @@ struct RunBlockingTests {
 
     // covers: 107
     @Test(arguments: LoopKind.available)
-    func aCancellationOnTheLoopReachesTheThread(kind: LoopKind) async throws {
+    func runBlockingThrowsACancellationOnTheLoop(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             nonisolated(unsafe) var wasCancelled = false
             let thread = OtherThread {
@@ -75,7 +75,7 @@ struct RunBlockingTests {
 
     // covers: 111
     @Test(arguments: LoopKind.available)
-    func aWaitOnTheLoopsOwnThreadIsRefused(kind: LoopKind) async throws {
+    func runBlockingRejectsTheLoopsOwnThread(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             var refused: [EventLoopError.Code?] = []
             let other = try kind.makeLoop()
@@ -94,7 +94,7 @@ struct RunBlockingTests {
 
     // covers: 111
     @Test(arguments: LoopKind.available)
-    func aWaitWithinATaskIsRefused(kind: LoopKind) async throws {
+    func runBlockingRejectsACallInATask(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             #expect(await Task.detached { Self.refusal(of: loop) }.value == .calledFromTask)
         }
@@ -106,13 +106,13 @@ struct RunBlockingTests {
 
     // covers: 105, 107
     @Test(arguments: LoopKind.available)
-    func aLoopThatIsClosedFirstAnswersTheThread(kind: LoopKind) async throws {
+    func runBlockingThrowsClosedIfTheLoopIsClosedFirst(kind: LoopKind) async throws {
         try await withLoopThread(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
             for _ in 0..<50 {
                 let loop = try kind.makeLoop()
                 nonisolated(unsafe) var outcome: EventLoopError.Code?
                 let thread = OtherThread { outcome = code { try loop.runBlocking {} } }
-                // It may come before or after.
+                // This may come before or after the call.
                 try loop.close()
                 thread.join()
                 #expect(outcome == .closed)
@@ -120,7 +120,7 @@ struct RunBlockingTests {
         }
     }
 
-    /// Runs a loop on a thread of the test's, and `body` on another one.
+    /// Runs a loop on one thread, and `body` on another one.
     private func withRunningLoop(
         _ kind: LoopKind, _ body: @escaping @Sendable (EventLoop) throws -> Void
     ) async throws {

@@ -6,7 +6,7 @@ import Testing
 struct SleepTests {
     // covers: 46
     @Test(arguments: LoopKind.available)
-    func aSleepNeverEndsEarly(kind: LoopKind) async throws {
+    func sleepNeverEndsEarly(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             for delay in [Duration.nanoseconds(1), .microseconds(7), .microseconds(300), .milliseconds(2)] {
                 let start = loop.now
@@ -37,9 +37,9 @@ struct SleepTests {
         }
     }
 
-    /// As in asyncio: not two ticks, as a timer would take.
+    /// As in asyncio, and not two iterations, as with a timer.
     @Test(arguments: LoopKind.available)
-    func aSleepOfZeroOrLessIsOneTick(kind: LoopKind) async throws {
+    func sleepOfZeroOrLessIsOneIteration(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             for delay in [Duration.zero, .seconds(-1)] {
                 let before = loop.virtualSelector.waits
@@ -58,7 +58,7 @@ struct SleepTests {
 
     // covers: 71, 76
     @Test(arguments: LoopKind.available)
-    func aCancelledTaskDoesNotSleep(kind: LoopKind) async throws {
+    func cancelledTaskDoesNotSleep(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask {
                 withUnsafeCurrentTask { $0?.cancel() }
@@ -74,7 +74,7 @@ struct SleepTests {
 
     // covers: 49
     @Test(arguments: LoopKind.available)
-    func aSleepForEverIsEndedByItsCancellation(kind: LoopKind) async throws {
+    func cancellationEndsASleepWithoutLimit(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask { try await loop.sleep(until: .distantFuture) }
             await loop.yield()

@@ -8,7 +8,7 @@ struct TaskFactoryTests {
 
     // covers: 69
     @Test(arguments: LoopKind.available)
-    func aFactorySeesEachTaskBeginAndEnd(kind: LoopKind) async throws {
+    func factorySeesEachTaskBeginAndEnd(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var notes: [String] = []
             #expect(loop.taskFactory == nil)
@@ -32,7 +32,7 @@ struct TaskFactoryTests {
             let eager = loop.createTask(name: "two", eagerStart: true) { throw Failure() }
             #expect(notes.suffix(3) == ["made two created", "begins true", "ends two"])
             await #expect(throws: Failure.self) { try await eager.value }
-            // From another thread too, and for the library's own.
+            // Also for tasks of other threads, and for the library's own tasks.
             let posted = try OtherThread.run { loop.createTaskThreadsafe(name: "three") { loop.isOnLoop } }
             let wasOnLoop = await posted.value
             #expect(wasOnLoop)
@@ -50,7 +50,7 @@ struct TaskFactoryTests {
 
     // covers: 70
     @Test(arguments: LoopKind.available)
-    func aFactoryThatFailsFailsTheTaskAndTheOperationIsReleased(kind: LoopKind) async throws {
+    func failedFactoryFailsTheTaskAndReleasesTheOperation(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             weak var captured: Thing?
             loop.setTaskFactory { _, _, _ in throw Failure() }
@@ -64,7 +64,7 @@ struct TaskFactoryTests {
             #expect(loop.taskCount == before)
             await #expect(throws: Failure.self) { try await task.value }
 
-            // Nobody would hear of this one.
+            // No error of this task would be seen.
             loop.createBackgroundTask { Issue.record("it was started") }
             #expect(loop.statistics.unhandledErrors == 1)
 
@@ -81,7 +81,7 @@ struct TaskFactoryTests {
 
     // covers: 70
     @Test(arguments: LoopKind.available)
-    func aClosedLoopReleasesTheOperation(kind: LoopKind) async throws {
+    func closedLoopReleasesTheOperation(kind: LoopKind) async throws {
         try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             try loop.close()
             weak var captured: Thing?
@@ -99,7 +99,7 @@ struct TaskFactoryTests {
 
     // covers: 23
     @Test(arguments: LoopKind.available)
-    func aRunEndsWhateverTheFactoryMakesOfItsMainTask(kind: LoopKind) async throws {
+    func runEndsWhateverTheFactoryMakesOfItsMainTask(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             loop.setTaskFactory { _, _, _ in throw Failure() }
             #expect(throws: Failure.self) { try loop.runUntilComplete { 1 } }
@@ -123,7 +123,7 @@ struct TaskFactoryTests {
 
     // covers: 66
     @Test(arguments: LoopKind.available)
-    func anErrorOfWhatTheFactoryMadeIsReportedIfNobodyAwaitsTheTask(kind: LoopKind) async throws {
+    func errorOfTheFactorysOperationIsReportedForABackgroundTask(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports: [String] = []
             loop.setExceptionHandler { _, context in reports.append(context.description) }
@@ -139,7 +139,7 @@ struct TaskFactoryTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aFactorysErrorIsTheTasksAndOneThatForgetsTheOperationIsFound(kind: LoopKind) async throws {
+    func taskFailsIfItsFactoryFailsOrForgetsTheOperation(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             loop.setTaskFactory { _, info, operation in
                 switch info.name {

@@ -6,7 +6,7 @@ import Testing
 struct TimeoutTests {
     // covers: 77
     @Test(arguments: LoopKind.available)
-    func aBodyThatTakesLongerIsCancelled(kind: LoopKind) async throws {
+    func bodyThatTakesLongerIsCancelled(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             var wasCancelled = false
             let error = await asyncCode {
@@ -24,9 +24,9 @@ struct TimeoutTests {
         }
     }
 
-    @Test func theErrorNamesTheLimitAndTheCallSite() async throws {
+    @Test func errorNamesTheLimitAndTheCallSite() async throws {
         try await withVirtualLoop { loop in
-            // Within an expectation all lines are that of its beginning.
+            // Within an expectation, all lines are the line where it begins.
             let line: UInt = #line + 1
             let limited = await #expect(throws: EventLoopError.self) {
                 try await withTimeout(.milliseconds(200)) { try await loop.sleep(for: .seconds(1)) }
@@ -43,7 +43,7 @@ struct TimeoutTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aBodyThatIsFasterReturnsAndTheTimerIsGone(kind: LoopKind) async throws {
+    func fasterBodyReturnsAndCancelsTheTimer(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let value = try await withTimeout(.seconds(5)) {
                 try await loop.sleep(for: .milliseconds(1))
@@ -56,7 +56,7 @@ struct TimeoutTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aBodyThatDoesNotWaitCostsNeitherATimerNorAnIteration(kind: LoopKind) async throws {
+    func bodyThatDoesNotWaitCostsNeitherATimerNorAnIteration(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let before = loop.statistics
             let during = try await withTimeout(.seconds(5)) { loop.statistics }
@@ -69,7 +69,7 @@ struct TimeoutTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func theBodyHasATaskOfItsOwnWithTheCallersTaskLocalValues(kind: LoopKind) async throws {
+    func bodyHasASeparateTaskWithTheCallersTaskLocalValues(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let caller = try #require(loop.currentTask)
             try await Self.$request.withValue("42") {
@@ -90,7 +90,7 @@ struct TimeoutTests {
 
     // covers: 77, 83
     @Test(arguments: LoopKind.available)
-    func aCancellationReachesTheBodiesOfNestedLimitsAtOnce(kind: LoopKind) async throws {
+    func cancellationReachesTheBodiesOfNestedLimitsAtOnce(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             var sawCancellation: [Bool] = []
             let task = loop.createTask {
@@ -107,7 +107,7 @@ struct TimeoutTests {
             task.cancel()
             await #expect(throws: CancellationError.self) { try await task.value }
             #expect(sawCancellation == [true, true])
-            // The body, the inner limit, the outer one, and who awaits the task.
+            // One iteration each for the body, the inner limit, the outer limit, and the code that awaits the task.
             #expect(loop.statistics.ticks == ticks + 4)
             #expect(loop.statistics.callbacks == 0)
         }
@@ -115,7 +115,7 @@ struct TimeoutTests {
 
     // covers: 83
     @Test(arguments: LoopKind.available)
-    func aCallerThatWasCancelledBeforeCancelsTheBody(kind: LoopKind) async throws {
+    func cancelledCallerCancelsTheBody(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let task = loop.createTask {
                 try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
@@ -129,7 +129,7 @@ struct TimeoutTests {
     /// The loop did not start the children of a group, so it has no records of them.
     // covers: 83
     @Test(arguments: LoopKind.available)
-    func theChildOfAGroupMayUseALimitToo(kind: LoopKind) async throws {
+    func childOfAGroupMayUseATimeLimit(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             await withTaskGroup(of: EventLoopError.Code?.self) { group in
                 group.addTask {
@@ -149,10 +149,10 @@ struct TimeoutTests {
         }
     }
 
-    /// Not only waits of the loop end.
+    /// Waits outside of the loop end too.
     // covers: 77
     @Test(arguments: LoopKind.available)
-    func theBodySeesItsCancellationInWaitsThatAreNotTheLoops(kind: LoopKind) async throws {
+    func bodySeesItsCancellationInWaitsOutsideOfTheLoop(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let error = await asyncCode {
                 try await withTimeout(.milliseconds(1)) { try await Task.sleep(for: .seconds(3600)) }
@@ -164,11 +164,11 @@ struct TimeoutTests {
 
     // covers: 77
     @Test(arguments: LoopKind.available)
-    func anErrorOfTheBodyIsPassedOn(kind: LoopKind) async throws {
+    func errorOfTheBodyIsThrown(kind: LoopKind) async throws {
         struct Failure: Error {}
         try await withLoop(kind, patiently) { loop in
             await #expect(throws: Failure.self) { try await withTimeout(.seconds(5)) { throw Failure() } }
-            // Also one that comes instead of the cancellation.
+            // Also an error that comes instead of the cancellation.
             await #expect(throws: Failure.self) {
                 try await withTimeout(.microseconds(1)) {
                     try? await loop.sleep(for: .seconds(3600))
@@ -180,11 +180,11 @@ struct TimeoutTests {
 
     // covers: 75, 80
     @Test(arguments: LoopKind.available)
-    func aValueThatTheBodyComesToAfterAllIsNotLost(kind: LoopKind) async throws {
+    func valueAfterTheDeadlineIsReturned(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let value = try await withTimeout(.milliseconds(1)) {
                 try? await loop.sleep(for: .seconds(1))
-                // Its own time: the caller waits for the end of the body.
+                // The caller waits until the body has ended, however long that takes.
                 await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
                     loop.callLater(after: .milliseconds(10)) { continuation.resume() }
                 }
@@ -197,7 +197,7 @@ struct TimeoutTests {
 
     // covers: 77, 83
     @Test(arguments: LoopKind.available)
-    func aCancellationFromOutsideIsNotATimeout(kind: LoopKind) async throws {
+    func cancellationFromOutsideIsNotATimeout(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let task = loop.createTask {
                 try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
@@ -210,7 +210,7 @@ struct TimeoutTests {
 
     // covers: 77
     @Test(arguments: LoopKind.available)
-    func aCancellationFromOutsideWinsInTheSameTick(kind: LoopKind) async throws {
+    func cancellationFromOutsideWinsInTheSameIteration(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             let task = loop.createTask {
                 try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
@@ -223,17 +223,17 @@ struct TimeoutTests {
 
     // covers: 78
     @Test(arguments: LoopKind.available)
-    func noTimeAtAllEndsTheBodyAtItsFirstSuspension(kind: LoopKind) async throws {
+    func timeLimitOfZeroEndsTheBodyAtItsFirstSuspension(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             for limit in [Duration.zero, .seconds(-1)] {
                 let value = try await withTimeout(limit) { "did not wait" }
                 #expect(value == "did not wait")
                 let error = await asyncCode { try await withTimeout(limit) { try await loop.sleep(for: .seconds(1)) } }
                 #expect(error == .timedOut)
-                // One that lasts a tick, too.
+                // A body that takes one iteration.
                 let single = await asyncCode { try await withTimeout(limit) { try await loop.sleep(for: .zero) } }
                 #expect(single == .timedOut)
-                // Its own error, before any suspension.
+                // A body that throws before any suspension.
                 await #expect(throws: CancellationError.self) {
                     try await withTimeout(limit) { throw CancellationError() }
                 }
@@ -248,7 +248,7 @@ struct TimeoutTests {
 
     // covers: 79
     @Test(arguments: LoopKind.available)
-    func theRightOneOfNestedTimeoutsFires(kind: LoopKind) async throws {
+    func nestedTimeoutsExpireIndependently(kind: LoopKind) async throws {
         try await withVirtualLoop(kind) { loop in
             var inner: EventLoopError.Code?
             let value = try await withTimeout(.milliseconds(20)) {
@@ -279,7 +279,7 @@ struct TimeoutTests {
 
     // covers: 79
     @Test(arguments: [(5, 10), (10, 5)], LoopKind.available)
-    func theOuterTimeoutIsThrownWhenBothExpireWhileTheLoopIsBusy(limits: (Int, Int), kind: LoopKind) async throws {
+    func outerTimeoutIsThrownWhenBothExpireWhileTheLoopIsBusy(limits: (Int, Int), kind: LoopKind) async throws {
         let (outer, inner) = limits
         try await withVirtualLoop(kind) { loop in
             let error = await asyncCode {
@@ -290,7 +290,7 @@ struct TimeoutTests {
                             try await loop.sleep(for: .seconds(1))
                         }
                     } catch let error as EventLoopError where error.code == .timedOut {
-                        // Only if the inner one was due first: then the outer one ends this.
+                        // Reached only if the inner limit expired first; then the outer limit ends this sleep.
                         try await loop.sleep(for: .seconds(1))
                     }
                 }
@@ -300,12 +300,12 @@ struct TimeoutTests {
         }
     }
 
-    @Test func aTimeoutNeedsALoop() async {
+    @Test func timeoutNeedsARunningLoop() async {
         #expect(await asyncCode { try await withTimeout(.seconds(1)) {} } == .notRunning)
     }
 
     @Test(arguments: LoopKind.available)
-    func aTaskOfThePoolMayUseALoopsDeadline(kind: LoopKind) async throws {
+    func taskOfThePoolMayUseADeadlineOfALoop(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let task = Task {
                 await asyncCode {

@@ -16,7 +16,7 @@ struct Waiter {
 }
 
 /// The name of a waiter. It is `Sendable`: it may travel to another thread and return late; a stale name has no effect.
-typealias WaiterToken = SlotName
+typealias WaiterToken = SlotID
 
 /// A task that has suspended in an operation of its loop, or none.
 struct Suspension {

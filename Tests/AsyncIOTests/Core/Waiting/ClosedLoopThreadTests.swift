@@ -6,7 +6,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(2)))
 struct ClosedLoopThreadTests {
-    /// Gives its jobs to the thread of closed loops.
+    /// Submits its jobs to the thread of closed loops.
     private final class Late: TaskExecutor {
         let thread: ClosedLoopThread
         let loop: EventLoop
@@ -44,7 +44,7 @@ struct ClosedLoopThreadTests {
             #expect(name.hasPrefix("asyncio-closed-"))
             #expect(isCurrent)
         }
-        // Two jobs at a time would sooner or later see the same count.
+        // Two concurrent jobs would sooner or later read the same count.
         #expect(counts.sorted() == Array(1...tasks.count))
         #expect(!late.thread.isCurrent)
     }
@@ -54,7 +54,7 @@ struct ClosedLoopThreadTests {
         let late = Late(ClosedLoopThread(startThread: { _ in -EAGAIN }), of: try Self.closedLoop())
         let task = try OtherThread.run {
             let outer = Task(executorPreference: late) {
-                // Waits until the first job has ended: the thread runs one at a time.
+                // Waits until the first job has ended, because the thread runs one job at a time.
                 let inner = Task(executorPreference: late) { (currentThread(), late.thread.isCurrent) }
                 return (currentThread(), late.thread.isCurrent, inner)
             }

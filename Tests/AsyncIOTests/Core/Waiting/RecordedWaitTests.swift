@@ -3,10 +3,10 @@ import Testing
 
 @testable import AsyncIO
 
-/// Waits that the record of a task keeps: those of streams.
+/// Waits of streams, which are stored in the record of the task.
 struct RecordedWaitTests {
     @Test(arguments: ScriptedBackend.allCases)
-    func aTaskThatReadsIsSeenWaiting(backend: ScriptedBackend) async throws {
+    func readingTaskIsListedAsWaiting(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             let reading = network.loop.createTask(name: "reading") { try await reader.read(upTo: 10) }
@@ -21,7 +21,7 @@ struct RecordedWaitTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aCancelledReadTakesNothingAndTheNextOneReadsIt(backend: ScriptedBackend) async throws {
+    func cancelledReadTakesNothingAndTheNextReadGetsIt(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             for _ in 0..<3 {
@@ -37,9 +37,9 @@ struct RecordedWaitTests {
         }
     }
 
-    /// The second read waits in the same task: what ended the first one must not end it.
+    /// The second read waits in the same task. What ended the first read must not end it.
     @Test(arguments: ScriptedBackend.allCases)
-    func aTaskMayWaitAgainAfterEachWait(backend: ScriptedBackend) async throws {
+    func taskMayWaitAgainAfterEachWait(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             let before = network.loop.statistics.suspensions
@@ -59,10 +59,10 @@ struct RecordedWaitTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func aReadInAnActorOfTheLoopGoesOnInTheActor(backend: ScriptedBackend, isCancelled: Bool) async throws {
+    func readInAnActorOfTheLoopContinuesInTheActor(backend: ScriptedBackend, isCancelled: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
-            // SAFETY: the actor lives on the loop.
+            // SAFETY: the actor runs on the loop.
             nonisolated(unsafe) let shared = reader
             let actor = ReadingActor(network.loop, shared)
             let reading = network.loop.createTask { try await actor.read() }

@@ -4,12 +4,12 @@ import Testing
 @testable import AsyncIO
 
 struct RunningTasksTests {
-    /// Identities that a small table has in few places, so that searches and removals meet others.
+    /// Identities that share few slots of a small table, so that searches and removals meet other entries.
     private func identities(_ count: Int) -> [TaskIdentity] {
         (1...count).map { TaskIdentity(address: UInt($0) << 16) }
     }
 
-    @Test func outsideOfTasksNothingIsFound() async throws {
+    @Test func noRecordIsFoundOutsideOfTasks() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var table = RunningTasks(capacity: 2)
             #expect(table[.none] == nil)
@@ -21,7 +21,7 @@ struct RunningTasksTests {
     }
 
     @Test(arguments: 1...4 as ClosedRange<UInt64>)
-    func randomUseIsThatOfADictionary(seed: UInt64) async throws {
+    func randomUseMatchesADictionary(seed: UInt64) async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var generator = SeededGenerator(seed: seed)
             var table = RunningTasks(capacity: 4)

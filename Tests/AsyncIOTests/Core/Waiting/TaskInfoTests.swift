@@ -5,7 +5,7 @@ import Testing
 struct TaskInfoTests {
     // covers: 69, 89
     @Test(arguments: LoopKind.available)
-    func theCurrentTaskIsRightInEachOfSeveralThatTakeTurns(kind: LoopKind) async throws {
+    func currentTaskIsRightInInterleavedTasks(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let tasks = (0..<5).map { number in
                 loop.createTask(name: "number \(number)") {
@@ -31,7 +31,7 @@ struct TaskInfoTests {
 
     // covers: 89
     @Test(arguments: LoopKind.available)
-    func outsideOfTheLoopsTasksThereIsNone(kind: LoopKind) async throws {
+    func currentTaskIsNilOutsideOfTheLoopsTasks(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             #expect(loop.currentTask == nil)
             #expect(runningLoop == nil)
@@ -47,7 +47,7 @@ struct TaskInfoTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func allTasksAreListedWithWhatTheyDo(kind: LoopKind) async throws {
+    func allTasksAreListedWithTheirStates(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let before = loop.tasks.count
             let sleeping = loop.createTask(name: "sleeping") { try await loop.sleep(for: .seconds(3600)) }

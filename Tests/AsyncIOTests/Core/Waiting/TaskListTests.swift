@@ -5,7 +5,7 @@ import Testing
 
 struct TaskListTests {
     @Test(arguments: 1...4 as ClosedRange<UInt64>)
-    func randomUseIsThatOfAnArray(seed: UInt64) async throws {
+    func randomUseMatchesAnArray(seed: UInt64) async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var generator = SeededGenerator(seed: seed)
             var list = TaskList()

@@ -17,6 +17,6 @@ import AsyncIO
 
 func echo(_ reader: StreamReader, _ writer: StreamWriter) async throws {
     while let chunk = try await reader.readChunk() {
-        try await writer.write(chunk.bytes) // Waits while the client is slow to read.
+        try await writer.write(chunk.bytes) // Waits while the client reads slowly.
     }
 }

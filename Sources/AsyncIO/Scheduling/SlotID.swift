@@ -4,7 +4,7 @@ import Synchronization
 ///
 /// A name that outlived its entry finds another generation there and so finds nothing. 61 bits, so that a name fits
 /// into a ``LoopWord``.
-package struct SlotName: Hashable, Sendable {
+package struct SlotID: Hashable, Sendable {
     static let generationLimit: UInt32 = 1 << 29
 
     let slot: UInt32
@@ -24,27 +24,27 @@ package struct SlotName: Hashable, Sendable {
 }
 
 /// An optional name that one thread changes and other threads read.
-struct AtomicName: ~Copyable {
+struct AtomicSlotID: ~Copyable {
     private let bits = Atomic<UInt64>(.max)
 
     @inline(__always)
-    func load() -> SlotName? {
-        StoredName(bits: bits.load(ordering: .relaxed)).name
+    func load() -> SlotID? {
+        StoredSlotID(bits: bits.load(ordering: .relaxed)).id
     }
 
     @inline(__always)
-    func store(_ name: SlotName?) {
-        bits.store(StoredName(name).bits, ordering: .relaxed)
+    func store(_ id: SlotID?) {
+        bits.store(StoredSlotID(id).bits, ordering: .relaxed)
     }
 }
 
 /// An optional name in eight bytes, where a plain optional takes nine and is stored in sixteen.
-struct StoredName {
+struct StoredSlotID {
     fileprivate var bits: UInt64 = .max
 
     @inline(__always)
-    init(_ name: SlotName? = nil) {
-        self.name = name
+    init(_ id: SlotID? = nil) {
+        self.id = id
     }
 
     @inline(__always)
@@ -52,9 +52,9 @@ struct StoredName {
         self.bits = bits
     }
 
-    var name: SlotName? {
+    var id: SlotID? {
         @inline(__always)
-        get { bits == .max ? nil : SlotName(bits: bits) }
+        get { bits == .max ? nil : SlotID(bits: bits) }
         @inline(__always)
         set { bits = newValue?.bits ?? .max }
     }
