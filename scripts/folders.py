@@ -11,13 +11,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent / "Sources" / "AsyncIO"
 
-# Lowest first. A folder may name types of the folders in front of it.
+# Lowest first. A folder may name types of the folders before it.
 ORDER = [
     "Threads", "Scheduling", "Core", "Bytes", "Reporting", "Callbacks", "Tasks", "Futures", "Groups", "Drivers",
     "Loops", "Watching", "Resolving", "Sockets", "Transports", "Servers", "Clients", "Streams", "Signals", "Running",
 ]
 
-# Pairs that know each other both ways, each with its reason. At most three.
+# Pairs of folders that name each other's types, each with its reason. At most three.
 EXCEPTIONS = {}
 
 DECLARATION = re.compile(
@@ -38,7 +38,7 @@ def main():
     nested = set()
     for path, (folder, text) in files.items():
         for line in text.split("\n"):
-            # Nested types are named with their owner.
+            # Nested types are written with the name of their outer type.
             match = DECLARATION.match(line)
             if match and not line.startswith(" ") and "private" not in line.split(match.group(1))[0]:
                 owners.setdefault(match.group(1), set()).add(folder)
@@ -53,7 +53,7 @@ def main():
                     uses.setdefault((folder, next(iter(owner))), []).append((path, number, word))
     errors = 0
     for folder in sorted({folder for folder, _ in files.values()} - set(ORDER)):
-        print(f"Sources/AsyncIO/{folder}: folder has no place in scripts/folders.py")
+        print(f"Sources/AsyncIO/{folder}: the folder is missing in scripts/folders.py")
         errors += 1
     for (user, owner), places in sorted(uses.items()):
         if user not in ORDER or owner not in ORDER or ORDER.index(owner) < ORDER.index(user):
