@@ -19,7 +19,7 @@ LATER = re.compile(
     r"|AsyncIOSystem/|CAsyncIO/|Proactors/)")
 
 COMMENT = re.compile(r"^(?P<indent> *)(?P<marker>//[/!]?)(?P<space> *)(?P<text>.*)$")
-# What begins a paragraph of its own, or is not prose.
+# Text that begins a new paragraph, or is not prose.
 SPECIAL = re.compile(r"[-*+] |\d+\. |[#|>]|```|MARK:|SAFETY:|covers:|swift-format")
 UNBREAKABLE = re.compile(r"```|[|]|.*https?://\S{90}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent / "Sources" / "AsyncIO"
 
-# Lowest first. A folder may name types of the folders in front of it.
+# Lowest first. A folder may name types of the folders before it.
 ORDER = [
     "Threads", "Scheduling", "Core", "Bytes", "Reporting", "Callbacks", "Tasks", "Futures", "Groups", "Drivers",
     "Loops", "Watching", "Resolving", "Sockets", "Transports", "Servers", "Clients", "Streams", "Signals", "Running",
@@ -40,7 +40,7 @@ def main():
     nested = set()
     for path, (folder, text) in files.items():
         for line in text.split("\n"):
-            # Nested types are named with their owner.
+            # Nested types are written with the name of their outer type.
             match = DECLARATION.match(line)
             if match and not line.startswith(" ") and "private" not in line.split(match.group(1))[0]:
                 owners.setdefault(match.group(1), set()).add(folder)
@@ -55,7 +55,7 @@ def main():
                     uses.setdefault((folder, next(iter(owner))), []).append((path, number, word))
     errors = 0
     for folder in sorted({folder for folder, _ in files.values()} - set(ORDER)):
-        print(f"Sources/AsyncIO/{folder}: folder has no place in scripts/folders.py")
+        print(f"Sources/AsyncIO/{folder}: the folder is missing in scripts/folders.py")
         errors += 1
     for (user, owner), places in sorted(uses.items()):
         if user not in ORDER or owner not in ORDER or ORDER.index(owner) < ORDER.index(user):

@@ -1,9 +1,9 @@
 import SystemPackage
 
-// What `print` says, in one form everywhere, after asyncio's `repr`: `<Type what it is, in which state>`.
+// Descriptions in one form for all types, after asyncio's `repr`: `<Type identity, state>`.
 
 extension Socket: CustomStringConvertible {
-    /// Such as `<Socket fd=7 127.0.0.1:80 -> 127.0.0.1:50000>`. It asks the system for the addresses.
+    /// Such as `<Socket fd=7 127.0.0.1:80 -> 127.0.0.1:50000>`. Makes two system calls for the addresses.
     public var description: String {
         var text = "<Socket fd=\(number)"
         if let localAddress {
@@ -17,7 +17,7 @@ extension Socket: CustomStringConvertible {
 }
 
 extension SocketOption: CustomStringConvertible {
-    /// The name of section 7 of the manual, such as `TCP_NODELAY`, or the numbers.
+    /// The name from section 7 of the manual, such as `TCP_NODELAY`, or the numbers.
     public var description: String {
         switch self {
         case .noDelay: "TCP_NODELAY"
@@ -44,7 +44,7 @@ extension LoopInstant: CustomStringConvertible {
 }
 
 extension Duration {
-    /// With three digits after the point.
+    /// The seconds with three decimal places.
     package var inSeconds: String {
         let milliseconds = wholeNanoseconds / 1_000_000
         let (whole, rest) = milliseconds.magnitude.quotientAndRemainder(dividingBy: 1_000)

@@ -1,13 +1,13 @@
 import CAsyncIO
 public import SystemPackage
 
-/// A system call that failed: what was tried, on which address, and why.
+/// The error of a failed system call: the operation, its address, and the reason.
 public struct IOError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The reason that the system gave.
+    /// The error number of the system, errno(3).
     public var errno: Errno
-    /// What was tried, as a verb: `connect to`, `listen on`, `receive from`.
+    /// The operation as a verb, such as `connect to`, `listen on` or `receive from`.
     public var operation: String
-    /// The address that it was tried on, if there was one.
+    /// The address of the operation, if it has one.
     public var address: SocketAddress?
 
     public init(_ errno: Errno, operation: String, address: SocketAddress? = nil) {
@@ -16,7 +16,8 @@ public struct IOError: Error, Sendable, Hashable, CustomStringConvertible {
         self.address = address
     }
 
-    /// One sentence, such as `cannot connect to 127.0.0.1:9: Connection refused`. A lack of descriptors comes with the limit.
+    /// A sentence such as `cannot connect to 127.0.0.1:9: Connection refused`. If the process has too many descriptors,
+    /// it includes the limit.
     public var description: String {
         let target = address.map { " \($0)" } ?? ""
         return "cannot \(operation)\(target): \(errno)\(Self.limit(of: errno))"

@@ -1,15 +1,15 @@
 public import SystemPackage
 
-/// The result of a non-blocking transfer. Would-block is an ordinary value, not an error.
+/// The result of a non-blocking transfer. Would-block is a value, not an error.
 @frozen
 public enum IOResult: Sendable, Equatable {
-    /// So many bytes were moved. A receive of none is the end of the stream.
+    /// The number of bytes that were moved. A receive of zero bytes means EOF.
     case bytes(Int)
-    /// Nothing can be moved now.
+    /// No bytes can be moved now.
     case wouldBlock
     case failed(Errno)
 
-    /// Reads a C result: a count, or a negated `errno`.
+    /// Creates a result from a C result: a count, or a negated `errno`.
     package init(cResult: Int) {
         if cResult >= 0 {
             self = .bytes(cResult)
@@ -20,7 +20,7 @@ public enum IOResult: Sendable, Equatable {
     }
 }
 
-/// Turns a C result (a value, or a negated `errno`) into a value or an error.
+/// Returns the value of a C result, or throws the error if it is a negated `errno`.
 func valueOrErrno(_ result: CInt) throws(Errno) -> CInt {
     if result < 0 { throw Errno(rawValue: -result) }
     return result

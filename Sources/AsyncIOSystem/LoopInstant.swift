@@ -1,7 +1,7 @@
-/// A point on a loop's clock.
+/// An instant on the clock of a loop. asyncio: `loop.time()`.
 ///
-/// Counted in nanoseconds from an arbitrary beginning, as a monotonic clock does; only differences have a meaning.
-/// Arithmetic saturates: an instant three hundred years ahead is a legal, far deadline. asyncio: `loop.time()`.
+/// The clock is monotonic and counts nanoseconds from an arbitrary instant, so only differences have a meaning.
+/// Arithmetic saturates: an instant in three hundred years is a valid deadline.
 @frozen
 public struct LoopInstant: InstantProtocol, Sendable {
     public var nanoseconds: Int64
@@ -11,7 +11,7 @@ public struct LoopInstant: InstantProtocol, Sendable {
         self.nanoseconds = nanoseconds
     }
 
-    /// The end of time: a timer set for it never fires.
+    /// The last instant. A timer for it never fires.
     public static let distantFuture = LoopInstant(nanoseconds: .max)
 
     @inlinable
@@ -33,9 +33,9 @@ public struct LoopInstant: InstantProtocol, Sendable {
 extension Duration {
     /// The duration in nanoseconds, rounded away from zero and saturated to what 64 bits hold.
     ///
-    /// Away from zero, so that a timer set for less than a nanosecond does not fire early.
+    /// Rounded away from zero, so that a timer for less than a nanosecond does not fire early.
     public var wholeNanoseconds: Int64 {
-        // Nearly all durations: up to two and a half hours, without a division of 128 bits.
+        // The common case, up to two and a half hours, needs no division of 128 bits.
         let attoseconds = attoseconds
         if attoseconds >= 0, attoseconds < 1 << 73 {
             let (whole, rest) = UInt64(truncatingIfNeeded: attoseconds >> 9).quotientAndRemainder(dividingBy: 1_953_125)
@@ -46,7 +46,7 @@ extension Duration {
     }
 
     private var wholeNanosecondsOfAny: Int64 {
-        // Such a duration may have more seconds than `components` can say.
+        // Such a duration may have more seconds than `components` can represent.
         let mostSeconds = Duration.seconds(Int64.max / 1_000_000_000)
         if self > mostSeconds { return .max }
         if self < .zero - mostSeconds { return .min }

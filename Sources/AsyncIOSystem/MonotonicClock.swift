@@ -1,8 +1,8 @@
 import CAsyncIO
 
-/// The system's monotonic clock, as loops read it (CLOCK_MONOTONIC).
+/// The monotonic clock of the system, CLOCK_MONOTONIC, which loops use.
 public enum MonotonicClock {
-    /// The present. About 20 ns.
+    /// The current instant. Reading it takes about 20 ns.
     public static var now: LoopInstant { LoopInstant(nanoseconds: aio_monotonic_nanoseconds()) }
 
     /// The smallest step of the clock.

@@ -1,10 +1,11 @@
 import CAsyncIO
 
-/// Transfers that name the other end: datagrams.
+/// Datagrams: transfers with the address of the peer.
 extension Socket {
-    /// Moves the next datagram into `buffer` and tells who sent it. recvfrom(2).
+    /// Receives the next datagram into `buffer`, with the address of its sender. recvfrom(2).
     ///
-    /// What does not fit is lost. The address is `nil` for a sender without one, and on a stream.
+    /// Bytes that do not fit into `buffer` are lost. The address is `nil` for a sender without one, and on a stream
+    /// socket.
     public func receiveFrom(into buffer: UnsafeMutableRawBufferPointer) -> (result: IOResult, peer: SocketAddress?) {
         var nothing: UInt8 = 0
         return withUnsafeMutablePointer(to: &nothing) { nothing in
@@ -15,7 +16,7 @@ extension Socket {
         }
     }
 
-    /// Sends one datagram to `address`, whole or not at all; raises no SIGPIPE. sendto(2).
+    /// Sends one datagram to `address`, either all of it or nothing. Raises no SIGPIPE. sendto(2).
     public func sendTo(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress) -> IOResult {
         var nothing: UInt8 = 0
         return withUnsafePointer(to: &nothing) { nothing in

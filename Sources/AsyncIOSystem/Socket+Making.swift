@@ -1,9 +1,9 @@
 import CAsyncIO
 public import SystemPackage
 
-/// Where sockets come from.
+/// Creating sockets.
 extension Socket {
-    /// What a socket moves.
+    /// The type of a socket.
     public enum Kind: Sendable, Hashable {
         /// Bytes in order, on a connection (SOCK_STREAM).
         case stream
@@ -18,17 +18,17 @@ extension Socket {
         }
     }
 
-    /// A new socket for connections: TCP, or a unix socket. socket(2).
+    /// Creates a socket for connections: TCP, or a unix socket. socket(2).
     public static func stream(_ family: SocketAddress.Family) throws(Errno) -> Socket {
         try make(family, .stream)
     }
 
-    /// A new socket for messages: UDP, or a unix socket. socket(2).
+    /// Creates a socket for datagrams: UDP, or a unix socket. socket(2).
     public static func datagram(_ family: SocketAddress.Family) throws(Errno) -> Socket {
         try make(family, .datagram)
     }
 
-    /// Two connected unix sockets. socketpair(2).
+    /// Creates two connected unix sockets. socketpair(2).
     public static func pair(_ kind: Kind = .stream) throws(Errno) -> (Socket, Socket) {
         var numbers: (CInt, CInt) = (-1, -1)
         let result = withUnsafeMutableBytes(of: &numbers) {
@@ -38,9 +38,9 @@ extension Socket {
         return (Socket(number: numbers.0), Socket(number: numbers.1))
     }
 
-    /// Takes a socket that came from elsewhere, and makes it non-blocking and closed on exec.
+    /// Makes an existing socket non-blocking and close-on-exec, and returns it.
     ///
-    /// Throws `ENOTSOCK` or `EBADF`; the descriptor then stays as it was. It is not closed in any case.
+    /// Throws `ENOTSOCK` or `EBADF`, and leaves the descriptor unchanged then. The descriptor is never closed.
     public init(adopting descriptor: FileDescriptor) throws(Errno) {
         self.init(number: descriptor.rawValue)
         _ = try option(SocketOption(level: SOL_SOCKET, name: SO_TYPE))
@@ -53,37 +53,38 @@ extension Socket {
     }
 }
 
-/// What a socket is, and how it behaves.
+/// Properties of a socket.
 extension Socket {
-    /// The family of its addresses; `nil` for one that is not known here, and for what is no socket.
+    /// The family of the socket's addresses; `nil` for a family that `SocketAddress` does not support, and for a
+    /// descriptor that is not a socket.
     public var family: SocketAddress.Family? { localAddress?.family }
 
-    /// Whether its calls return instead of waiting (O_NONBLOCK). fcntl(2).
+    /// Whether calls return instead of waiting (O_NONBLOCK). fcntl(2).
     ///
-    /// A property of the open file: whoever holds a duplicate of the descriptor changes it for all.
+    /// This is a property of the open file: setting it applies to all duplicates of the descriptor.
     public func isNonBlocking() throws(Errno) -> Bool {
         try valueOrErrno(aio_is_non_blocking(number)) != 0
     }
 
-    /// fcntl(2).
+    /// Sets whether calls return instead of waiting. fcntl(2).
     public func setNonBlocking(_ isNonBlocking: Bool) throws(Errno) {
         _ = try valueOrErrno(aio_set_non_blocking(number, isNonBlocking ? 1 : 0))
     }
 }
 
-/// Ending a connection, one direction at a time. shutdown(2).
+/// Shutting down one or both directions of a connection. shutdown(2).
 extension Socket {
-    /// Ends the writing direction; the peer reads an end.
+    /// Shuts down the write side (half-close). The peer receives EOF.
     public func shutdownWrite() throws(Errno) {
         _ = try valueOrErrno(aio_shutdown_write(number))
     }
 
-    /// Ends the reading direction: what is read from now on is an end, after what has arrived.
+    /// Shuts down the read side. Further reads return the bytes that have arrived, and then EOF.
     public func shutdownRead() throws(Errno) {
         _ = try valueOrErrno(aio_shutdown_read(number))
     }
 
-    /// Ends both directions. The descriptor stays open.
+    /// Shuts down both directions. The descriptor stays open.
     public func shutdown() throws(Errno) {
         _ = try valueOrErrno(aio_shutdown_both(number))
     }

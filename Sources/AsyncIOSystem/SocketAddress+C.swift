@@ -1,6 +1,6 @@
 package import CAsyncIO
 
-/// To and from the C structures.
+/// Conversion from and to the C structures.
 extension SocketAddress {
     static func ipv6Storage(_ address: in6_addr, port: UInt16, scope: UInt32) -> Storage {
         withUnsafeBytes(of: address) {
@@ -10,7 +10,8 @@ extension SocketAddress {
         }
     }
 
-    /// Reads what the kernel or the resolver wrote; `nil` for a family that is not known here.
+    /// Creates an address from a structure that the kernel or the resolver has written; `nil` for an unsupported
+    /// family.
     package init?(_ storage: sockaddr_storage, length: socklen_t) {
         var copy = storage
         let address: Storage? = withUnsafeBytes(of: &copy) { bytes in
@@ -26,7 +27,8 @@ extension SocketAddress {
                 let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
                 let end = min(max(Int(length), offset), bytes.count)
                 let path = Array(bytes[offset..<end])
-                // A path ends at its zero byte; an abstract name begins with one and has its length.
+                // A path ends with a zero byte. An abstract name begins with one, and the structure's length is its
+                // end.
                 return .unix(path.first == 0 ? path : Array(path.prefix { $0 != 0 }))
             default:
                 return nil
@@ -73,7 +75,7 @@ extension SocketAddress {
 
     var cFamily: CInt { family.cFamily }
 
-    /// The most bytes of a unix socket's path, without the zero byte that ends it.
+    /// The most bytes of the path of a unix socket, without its terminating zero byte.
     static let longestUnixPathBytes =
         MemoryLayout<sockaddr_un>.size - (MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2) - 1
 }

@@ -1,15 +1,15 @@
 import CAsyncIO
 
-/// The address of one end of a socket.
+/// The local address or the peer address of a socket.
 public struct SocketAddress: Sendable, Hashable {
     public enum Family: Sendable, Hashable {
         case ipv4, ipv6, unix
     }
 
     enum Storage: Sendable, Hashable {
-        /// The four bytes in the order they are written, and the port.
+        /// The four bytes in network byte order, and the port.
         case ipv4(UInt32, port: UInt16)
-        /// In this order an optional address takes 24 bytes, and not 32.
+        /// In this order an optional address takes 24 bytes instead of 32.
         case ipv6(high: UInt64, low: UInt64, scope: UInt32, port: UInt16)
         /// A path, or an abstract name that begins with a zero byte.
         case unix([UInt8])
@@ -21,9 +21,10 @@ public struct SocketAddress: Sendable, Hashable {
         self.storage = storage
     }
 
-    /// An address from a literal such as `127.0.0.1`, `::1` or `fe80::1%2`; `nil` if `literal` is none.
+    /// Creates an address from a literal such as `127.0.0.1`, `::1` or `fe80::1%2`; `nil` if `literal` is not an
+    /// address.
     ///
-    /// Asks no name server.
+    /// No host name is looked up.
     public init?(literal: String, port: UInt16) {
         let parts = literal.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
         guard let host = parts.first, !literal.utf8.contains(0) else { return nil }
@@ -42,8 +43,8 @@ public struct SocketAddress: Sendable, Hashable {
         storage = Self.ipv6Storage(ipv6, port: port, scope: scope)
     }
 
-    /// The address of a unix socket at `unixPath`; `nil` if the path is empty, has a zero byte, or is longer than the
-    /// system takes (107 bytes on Linux).
+    /// Creates the address of a unix socket at `unixPath`; `nil` if the path is empty, contains a zero byte, or is
+    /// longer than the limit of the system (107 bytes on Linux).
     public init?(unixPath: String) {
         let path = Array(unixPath.utf8)
         guard (1...Self.longestUnixPathBytes).contains(path.count), !path.contains(0) else { return nil }
@@ -88,7 +89,7 @@ public struct SocketAddress: Sendable, Hashable {
         }
     }
 
-    /// The same address with another port; unix addresses are returned as they are.
+    /// Returns the address with another port; the address of a unix socket is returned unchanged.
     public func withPort(_ port: UInt16) -> SocketAddress {
         switch storage {
         case .ipv4(let address, _): SocketAddress(storage: .ipv4(address, port: port))
@@ -100,7 +101,7 @@ public struct SocketAddress: Sendable, Hashable {
 }
 
 extension SocketAddress: CustomStringConvertible {
-    /// `127.0.0.1:80`, `[::1]:80`, the path of a unix socket, or that it has none.
+    /// Such as `127.0.0.1:80`, `[::1]:80`, or the path of a unix socket.
     public var description: String {
         switch storage {
         case .ipv4(_, let port): "\(host):\(port)"

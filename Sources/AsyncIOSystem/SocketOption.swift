@@ -11,34 +11,35 @@ public struct SocketOption: Sendable, Hashable {
         self.name = name
     }
 
-    /// Send small writes at once (TCP_NODELAY).
+    /// Sends small writes at once (TCP_NODELAY).
     public static let noDelay = SocketOption(level: CInt(IPPROTO_TCP), name: TCP_NODELAY)
-    /// Listen on a port that old connections still linger on (SO_REUSEADDR).
+    /// Allows to listen on a port with former connections in the state TIME_WAIT (SO_REUSEADDR).
     public static let reuseAddress = SocketOption(level: SOL_SOCKET, name: SO_REUSEADDR)
-    /// Several sockets listen on one port and share its connections (SO_REUSEPORT).
+    /// Allows several sockets to listen on one port and to share its connections (SO_REUSEPORT).
     public static let reusePort = SocketOption(level: SOL_SOCKET, name: SO_REUSEPORT)
-    /// An IPv6 socket takes no IPv4 connections (IPV6_V6ONLY).
+    /// Makes an IPv6 socket refuse IPv4 connections (IPV6_V6ONLY).
     public static let ipv6Only = SocketOption(level: CInt(IPPROTO_IPV6), name: IPV6_V6ONLY)
-    /// Bytes of the kernel's send buffer (SO_SNDBUF).
+    /// The size of the kernel's send buffer in bytes (SO_SNDBUF).
     public static let sendBufferBytes = SocketOption(level: SOL_SOCKET, name: SO_SNDBUF)
-    /// Bytes of the kernel's receive buffer (SO_RCVBUF).
+    /// The size of the kernel's receive buffer in bytes (SO_RCVBUF).
     public static let receiveBufferBytes = SocketOption(level: SOL_SOCKET, name: SO_RCVBUF)
 }
 
 extension Socket {
-    /// getsockopt(2).
+    /// Returns the value of an option. getsockopt(2).
     public func option(_ option: SocketOption) throws(Errno) -> Int {
         var value: CInt = 0
         _ = try valueOrErrno(aio_get_option(number, option.level, option.name, &value))
         return Int(value)
     }
 
-    /// setsockopt(2).
+    /// Sets the value of an option. setsockopt(2).
     public func setOption(_ option: SocketOption, to value: Int) throws(Errno) {
         _ = try valueOrErrno(aio_set_option(number, option.level, option.name, CInt(clamping: value)))
     }
 
-    /// Takes the error that waits on the socket, or `nil` (SO_ERROR). How a connect ended is told here.
+    /// Returns and clears the pending error of the socket; `nil` if there is none (SO_ERROR). The result of a connect
+    /// is reported here.
     public func pendingError() -> Errno? {
         var value: CInt = 0
         let result = aio_get_option(number, SOL_SOCKET, SO_ERROR, &value)

@@ -1,13 +1,13 @@
 import CAsyncIO
 public import SystemPackage
 
-/// Ends another thread's wait.
+/// Ends the wait of a loop in its back end, from any thread.
 ///
-/// `Sendable` and reference-counted: whoever may still wake holds a reference, and the last holder closes the
-/// descriptor. So a late wake-up never writes into a number that belongs to somebody else by then.
-/// It carries no data: what there is to do is kept elsewhere, and several wake-ups may become one.
+/// `Sendable` and reference-counted: each thread that may still call ``wake()`` has a reference, and the last release
+/// closes the descriptor. So a late wake-up never writes to another file that has got the same number. A wake-up
+/// carries no data, and several wake-ups may be merged into one.
 public final class Waker: Sendable {
-    /// Becomes readable at a wake-up; register it for reading, level-triggered.
+    /// The descriptor that becomes readable at a wake-up. Register it for reading, level-triggered.
     public let descriptor: FileDescriptor
     private let writeEnd: FileDescriptor
 
@@ -31,14 +31,14 @@ public final class Waker: Sendable {
     /// The descriptor that a signal handler writes eight bytes to.
     package var writeDescriptor: FileDescriptor { writeEnd }
 
-    /// Makes the descriptor readable. Any thread. A full descriptor is fine: a wake-up is there already.
+    /// Makes the descriptor readable. Any thread. If the descriptor is full, a wake-up is pending already.
     public func wake() {
         var one: UInt64 = 1
         Self.check(aio_write(writeEnd.rawValue, &one, 8), writeEnd)
     }
 
-    /// Somebody closed a descriptor that is not theirs. The loop could not be woken any more, and its number may be another
-    /// file's next time: nothing that follows would be right.
+    /// Traps if other code has closed the descriptor. The loop could not be woken any more, and the next write could
+    /// reach another file with the same number.
     @inline(__always)
     private static func check(_ result: Int, _ descriptor: FileDescriptor) {
         if result == -Int(Errno.badFileDescriptor.rawValue) { failClosed(descriptor) }
@@ -46,12 +46,12 @@ public final class Waker: Sendable {
 
     @inline(never)
     private static func failClosed(_ descriptor: FileDescriptor) -> Never {
-        fatalError("descriptor \(descriptor.rawValue) of an event loop was closed by somebody else")
+        fatalError("descriptor \(descriptor.rawValue) of an event loop was closed by code that does not own it")
     }
 
-    /// Takes all wake-ups that are there. The waiting thread.
+    /// Clears all wake-ups. On the thread that waits.
     ///
-    /// - Returns: why they could not be taken. That there are none is no error.
+    /// - Returns: the error if the descriptor cannot be read; `nil` also if there was no wake-up.
     @discardableResult
     public func drain() -> Errno? {
         var bytes: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)

@@ -8,9 +8,9 @@ enum { BLOCK_BYTES = 16 };
 typedef unsigned char block __attribute__((vector_size(BLOCK_BYTES)));
 typedef uint64_t words __attribute__((vector_size(BLOCK_BYTES)));
 
-// Looks for the first and the last byte of the pattern in 16 places at once, and compares what is between them where both
-// are. memmem(3) of the GNU C library takes five times as many instructions. What is compared in vain is bounded, and memmem does
-// the rest then, which is linear whatever the bytes are.
+// Searches for the first and the last byte of the pattern at 16 offsets at once, and compares the bytes in between
+// where both match. memmem(3) of the GNU C library takes five times as many instructions. The number of bytes that are
+// compared in vain is bounded; beyond that memmem continues, which is linear for any bytes.
 static const unsigned char *find(
     const unsigned char *bytes, size_t count, const unsigned char *pattern, size_t pattern_count) {
     if (pattern_count == 0) return bytes;

@@ -30,9 +30,9 @@ bool aio_condition_wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, 
     int64_t now = aio_monotonic_nanoseconds();
     if (deadline <= now) return false;
 #if defined(__APPLE__)
-    // No other clock than the calendar's there, but a relative wait.
-    int64_t rest = deadline - now;
-    struct timespec time = {.tv_sec = rest / 1000000000, .tv_nsec = rest % 1000000000};
+    // Darwin has no monotonic clock for conditions, but a relative wait.
+    int64_t remaining = deadline - now;
+    struct timespec time = {.tv_sec = remaining / 1000000000, .tv_nsec = remaining % 1000000000};
     return pthread_cond_timedwait_relative_np(condition, lock, &time) != ETIMEDOUT;
 #else
     struct timespec time = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000};

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// The size of the kernel's set of signals, which is a part of rt_sigaction(2).
+// The size of the kernel's signal set, a parameter of rt_sigaction(2).
 enum { SET_BYTES = 8 };
 #endif
 
@@ -28,7 +28,7 @@ int aio_disposition_exchange(int signal, const struct sigaction *action, struct 
 }
 
 int aio_disposition_restore(int signal, const struct aio_disposition *former) {
-    // First by the library, since a sanitizer keeps a record of its own.
+    // The C library is called first, because sanitizers intercept it and record the handler.
     if (sigaction(signal, &former->action, NULL) < 0) return -errno;
 #if defined(__linux__)
     if (former->is_exact) (void)syscall(SYS_rt_sigaction, signal, former->kernel, NULL, (size_t)SET_BYTES);

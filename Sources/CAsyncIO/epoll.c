@@ -53,7 +53,7 @@ int aio_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t 
         if (errno != ENOSYS && errno != EPERM) return -errno;
         __atomic_store_n(&lacks_nanoseconds, true, __ATOMIC_RELAXED);
     }
-    // Rounded up: a wait that ends before the deadline would make the loop spin until it.
+    // Rounded up, because after a wait that ends before the deadline the loop would spin until the deadline.
     int64_t milliseconds = nanoseconds / 1000000 + (nanoseconds % 1000000 != 0);
     return result(epoll_wait(epoll, events, capacity, milliseconds > INT_MAX ? INT_MAX : (int)milliseconds));
 }

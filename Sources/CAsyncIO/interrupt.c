@@ -14,12 +14,12 @@
 
 #include "disposition.h"
 
-// The process whose run it is; zero between two runs.
+// The process that runs a loop on its main thread; zero between two runs.
 static _Atomic pid_t owner;
 static _Atomic int descriptor;
 static _Atomic int count;
 static _Atomic int running_handlers;
-// What SIGINT did before the run.
+// The disposition of SIGINT before the run.
 static struct aio_disposition former;
 
 // Async-signal-safe.
@@ -33,7 +33,7 @@ static _Noreturn void end_process(void) {
     sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     raise(SIGINT);
-    // The first process of a container is not ended by a signal that it does not handle.
+    // A signal without a handler does not end the first process of a container (PID 1).
     _exit(128 + SIGINT);
 }
 
@@ -41,7 +41,7 @@ static void interrupted(int signal) {
     (void)signal;
     int saved = errno;
     atomic_fetch_add(&running_handlers, 1);
-    // Not ours: of a forked child before its exec, or come too late. Then the default counts.
+    // In a forked child before its exec, and after the run, the default action applies.
     if (atomic_load(&owner) != getpid() || atomic_fetch_add(&count, 1) > 0) end_process();
     uint64_t one = 1;
     ssize_t ignored = write(atomic_load(&descriptor), &one, sizeof one);
@@ -54,7 +54,7 @@ int aio_interrupt_catch(int fd) {
     struct sigaction found;
     if (sigaction(SIGINT, NULL, &found) < 0) return -errno;
     if ((found.sa_flags & SA_SIGINFO) != 0) return 0;
-    // A child that was forked within a run has its parent's handler, and knows what was there before.
+    // A child that was forked during a run inherits this handler, and `former` is valid in it.
     bool is_inherited = found.sa_handler == interrupted && atomic_load(&owner) != getpid();
     if (found.sa_handler != SIG_DFL && !is_inherited) return 0;
 
@@ -84,17 +84,17 @@ int aio_interrupt_release(void) {
     if (sigaction(SIGINT, NULL, &found) == 0 && found.sa_handler == interrupted) {
         aio_disposition_restore(SIGINT, &former);
     }
-    // A loop that has a handler of its own would restore this run's later.
+    // A loop that has replaced this handler must not restore it later.
     aio_signal_replace_former(SIGINT, interrupted, &former);
     atomic_store(&owner, 0);
-    // A handler on another thread may have seen the owner already; it is one write from its end.
+    // A handler on another thread may have read the owner before. It returns after one write.
     while (atomic_load(&running_handlers) > 0) sched_yield();
     return atomic_load(&count);
 }
 
 void aio_end_by_interrupt(void) {
-    // What print() holds back. Of other streams nothing, as by a signal: fflush(NULL) would wait for the lock of each, and a
-    // thread that reads one, such as standard input, holds it for as long as nothing comes.
+    // Flushes what print() has buffered. Other streams are not flushed, as after a signal: fflush(NULL) would wait for
+    // the lock of each, and a thread that reads from one, such as standard input, holds its lock.
     if (ftrylockfile(stdout) == 0) {
         fflush(stdout);
         funlockfile(stdout);

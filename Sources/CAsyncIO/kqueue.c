@@ -9,7 +9,7 @@
 int aio_kqueue_create(void) {
     int queue = kqueue();
     if (queue < 0) return -errno;
-    // A kqueue is not inherited by a child of fork, but is by exec.
+    // A kqueue is inherited across exec, but not across fork.
     if (fcntl(queue, F_SETFD, FD_CLOEXEC) < 0) {
         int error = errno;
         close(queue);
@@ -18,7 +18,7 @@ int aio_kqueue_create(void) {
     return queue;
 }
 
-// EV_RECEIPT: the answer to this very change comes back as an event with EV_ERROR, and no other event is taken.
+// EV_RECEIPT: the result of the change is returned as an event with EV_ERROR, and no other event is returned.
 static int change(int kqueue, int fd, bool writes, unsigned short flags) {
     struct kevent entry;
     EV_SET(&entry, (uintptr_t)fd, writes ? EVFILT_WRITE : EVFILT_READ, flags | EV_RECEIPT, 0, 0, 0);

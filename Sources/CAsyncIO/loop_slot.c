@@ -8,13 +8,13 @@
 #include <sys/syscall.h>
 #endif
 
-// initial-exec: one load relative to the thread pointer, as this is asked at every entry point.
+// initial-exec: one load relative to the thread pointer, because each entry point of the library reads it.
 static __thread void *loop_slot __attribute__((tls_model("initial-exec")));
 
 void *aio_loop_slot_get(void) { return loop_slot; }
 void aio_loop_slot_set(void *loop) { loop_slot = loop; }
 
-// The address of a thread-local, which costs nothing.
+// The address of a thread-local variable, which needs no system call.
 uintptr_t aio_thread_identity(void) { return (uintptr_t)&loop_slot; }
 
 bool aio_is_main_thread(void) {
@@ -62,7 +62,7 @@ void *aio_thread_context_get(void) { return context.value; }
 void aio_thread_context_set(void *value, void (*destroy)(void *)) {
     pthread_once(&context_once, make_context_key);
     context = (struct context){value, destroy};
-    // The key only makes the thread's end known; its value must not be NULL for that.
+    // The key only serves for its destructor at thread exit, which is called for values other than NULL.
     pthread_setspecific(context_key, &context);
 }
 
@@ -70,7 +70,7 @@ static uint32_t forks;
 
 uint32_t aio_fork_count(void) { return forks; }
 
-// The child has one thread, and only reads what is its own from then on.
+// The child has one thread, so no lock is needed.
 static void became_child(void) {
     loop_slot = NULL;
     forks++;

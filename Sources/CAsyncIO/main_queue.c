@@ -8,14 +8,14 @@
 #include <unistd.h>
 #endif
 
-// What CoreFoundation's run loop uses on Linux. Weak, so that a program without libdispatch still links.
+// The functions that CoreFoundation's run loop uses on Linux. Weak, so that programs without libdispatch link.
 #if defined(__linux__)
 extern int _dispatch_get_main_queue_handle_4CF(void) __attribute__((weak));
 extern void _dispatch_main_queue_callback_4CF(void *message) __attribute__((weak));
 
 int aio_main_queue_descriptor(void) {
     if (_dispatch_get_main_queue_handle_4CF == NULL || _dispatch_main_queue_callback_4CF == NULL) return -ENOENT;
-    // The first call creates the descriptor, and ends the process if it cannot.
+    // The first call creates the descriptor, and traps if that fails.
     static bool is_created;
     if (!is_created) {
         int probe = eventfd(0, EFD_CLOEXEC);

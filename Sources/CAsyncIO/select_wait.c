@@ -17,7 +17,7 @@ void aio_select_remove(fd_set *set, int fd) {
 bool aio_select_contains(const fd_set *set, int fd) { return fits(fd) && FD_ISSET(fd, set); }
 
 int aio_select_wait(int end, fd_set *readable, fd_set *writable, int64_t nanoseconds) {
-    // Without a signal mask: only because select(2) knows microseconds alone.
+    // pselect(2) without a signal mask, because select(2) has a resolution of microseconds.
     struct timespec timeout = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
     int ready = pselect(end, readable, writable, NULL, nanoseconds < 0 ? NULL : &timeout, NULL);
     return ready < 0 ? -errno : ready;

@@ -11,13 +11,13 @@
 
 #include "disposition.h"
 
-// The set of pending signals is kept here, in counters; the descriptors only wake. So a full descriptor loses nothing.
+// The pending signals are counted here; the descriptors only wake loops. So a full descriptor loses no signal.
 static _Atomic uint64_t counts[AIO_SIGNAL_LIMIT];
 
-// A list that only grows, since a trampoline may be on its way through it: as long as most loops ever caught signals at
-// the same time.
+// A list that only grows, because a trampoline may be reading it. Its length is the largest number of loops that have
+// caught signals at the same time.
 struct aio_signal_waker {
-    // Descriptor + 1, so that zero means free.
+    // The descriptor + 1; zero if the entry is free.
     _Atomic int descriptor;
     struct aio_signal_waker *next;
 };
@@ -28,7 +28,7 @@ static _Atomic pid_t owner;
 static struct aio_disposition former[AIO_SIGNAL_LIMIT];
 
 static void trampoline(int signal) {
-    // A forked child has the handler and the descriptors of its parent until it calls exec.
+    // A forked child inherits the handler and the descriptors of its parent until it calls exec.
     if (getpid() != atomic_load(&owner)) return;
     int saved = errno;
     atomic_fetch_add(&running_trampolines, 1);
@@ -37,7 +37,7 @@ static void trampoline(int signal) {
         int fd = atomic_load(&waker->descriptor) - 1;
         if (fd >= 0) {
             uint64_t one = 1;
-            // EAGAIN means that a wake-up is already there.
+            // EAGAIN means that a wake-up is pending already.
             ssize_t ignored = write(fd, &one, sizeof one);
             (void)ignored;
         }
@@ -59,7 +59,7 @@ int aio_signal_catch(int signal) {
     sigfillset(&action.sa_mask);
     struct aio_disposition found;
     int result = aio_disposition_exchange(signal, &action, &found);
-    // A forked child finds its parent's trampoline; what was there before it is known.
+    // A forked child inherits the trampoline, and `former` is valid in it.
     if (result == 0 && found.action.sa_handler != trampoline) former[signal] = found;
     return result;
 }
@@ -68,7 +68,7 @@ int aio_signal_restore(int signal) {
     if (signal <= 0 || signal >= AIO_SIGNAL_LIMIT) return -EINVAL;
     struct sigaction found;
     if (sigaction(signal, NULL, &found) < 0) return -errno;
-    // Somebody else has taken the signal since, and means to have it.
+    // Other code has installed a handler since, which stays.
     if (found.sa_handler != trampoline) return 0;
     return aio_disposition_restore(signal, &former[signal]);
 }
@@ -103,7 +103,7 @@ struct aio_signal_waker *aio_signal_waker_add(int fd) {
 
 void aio_signal_waker_remove(struct aio_signal_waker *waker) {
     atomic_store(&waker->descriptor, 0);
-    // A trampoline on another thread may have read the descriptor already; it is a few writes from its end.
+    // A trampoline on another thread may have read the descriptor before. It returns after a few writes.
     while (atomic_load(&running_trampolines) > 0) sched_yield();
 }
 
@@ -112,7 +112,7 @@ void aio_write_error(const void *bytes, size_t count) {
     sigemptyset(&pipe_signal);
     sigaddset(&pipe_signal, SIGPIPE);
     sigpending(&pending);
-    // One that waits already is somebody else's.
+    // A SIGPIPE that is pending already has another cause, and is not consumed here.
     int was_pending = sigismember(&pending, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe_signal, &former_mask);
     const char *rest = bytes;
@@ -124,7 +124,7 @@ void aio_write_error(const void *bytes, size_t count) {
         count -= (size_t)written;
     }
     sigpending(&pending);
-    // For a broken pipe the signal goes to the thread that wrote: it is taken here, while it is blocked.
+    // SIGPIPE is directed to the thread that wrote to the broken pipe. It is consumed here, while it is blocked.
     if (!was_pending && sigismember(&pending, SIGPIPE)) {
         int taken;
         sigwait(&pipe_signal, &taken);

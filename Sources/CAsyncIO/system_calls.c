@@ -7,7 +7,7 @@
 static int result(int value) { return value < 0 ? -errno : value; }
 
 #if !defined(__linux__)
-// Without the flags of socket(2) a descriptor leaks into a child that is forked between the two calls.
+// Darwin's socket(2) has no such flags: a child that is forked between the two calls inherits the descriptor.
 static int prepare(int fd) {
     if (fd < 0) return -errno;
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
@@ -25,7 +25,7 @@ static int prepare(int fd) {
 static int prepare_both(int descriptors[2]) {
     int first = prepare(descriptors[0]), second = prepare(descriptors[1]);
     if (first >= 0 && second >= 0) return 0;
-    // The one that failed is closed already.
+    // The descriptor that failed was closed by prepare().
     if (first >= 0) close(first);
     if (second >= 0) close(second);
     return first < 0 ? first : second;
@@ -72,7 +72,7 @@ int aio_pipe(int descriptors[2]) {
 }
 
 int aio_connect(int fd, const struct sockaddr_storage *address, socklen_t length) {
-    // An interrupted connect goes on by itself; calling it again would fail with EALREADY.
+    // An interrupted connect continues in the kernel; a second call would fail with EALREADY.
     int value = result(connect(fd, (const struct sockaddr *)address, length));
     return value == -EINTR ? -EINPROGRESS : value;
 }

@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-// Part of the runtime's binary interface: the compiler emits calls of it.
+// Part of the runtime's stable binary interface: the compiler emits calls to it.
 extern void *swift_task_getCurrent(void) __attribute__((swiftcall));
 
 void *aio_current_task(void) { return swift_task_getCurrent(); }
@@ -12,7 +12,7 @@ bool aio_validates_continuations(void) { return getenv("SWIFT_DEBUG_VALIDATE_UNC
 
 typedef void (*handler_function)(__attribute__((swift_context)) void *context) __attribute__((swiftcall));
 
-// Part of the binary interface, too: inlinable code of the standard library calls both.
+// Also part of the stable binary interface: inlinable code of the standard library calls both.
 extern void *swift_task_addCancellationHandler(handler_function function, void *context) __attribute__((swiftcall));
 extern void swift_task_removeCancellationHandler(void *handler) __attribute__((swiftcall));
 

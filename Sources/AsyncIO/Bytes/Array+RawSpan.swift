@@ -1,5 +1,5 @@
 extension Array where Element == UInt8 {
-    /// Creates an array with a copy of `bytes`: of what a `dataReceived` got, for one.
+    /// Creates an array with a copy of `bytes`, for example in `dataReceived`.
     ///
     /// ```swift
     /// func dataReceived(_ data: RawSpan) { received.append(Array(data)) }

@@ -1,11 +1,13 @@
-/// Lines, and frames whose length stands in front of them.
+/// Lines, and frames that begin with their length.
 extension ByteQueue {
-    /// Removes a line and returns it, as ``StreamReader/readLine(strippingNewline:)`` does; `nil` as long as none is complete.
+    /// Removes and returns the first line, as ``StreamReader/readLine(strippingNewline:)`` does; `nil` if no line is
+    /// complete.
     ///
-    /// After EOF, what is left is a last line without a newline. Bytes that are no UTF-8 are repaired, each by U+FFFD. What has
-    /// been searched for a newline is not searched again.
+    /// After EOF, the remaining bytes are a last line without a newline. Each byte that is not valid UTF-8 is replaced
+    /// by U+FFFD. Bytes that have been searched for a newline are not searched again.
     ///
-    /// Throws `.limitExceeded` for a line longer than `limitBytes`, 64 KiB by default; it is dropped, as far as it is there.
+    /// Throws `.limitExceeded` for a line longer than `limitBytes`, 64 KiB by default, and removes the bytes of the
+    /// line that are in the queue.
     public mutating func takeLine(
         strippingNewline: Bool = true, limitBytes: Int = EventLoop.defaultLineLimitBytes
     ) throws(EventLoopError) -> String? {
@@ -30,15 +32,15 @@ extension ByteQueue {
         return EventLoopError(.limitExceeded, "a line is longer than the limit of \(limitBytes) bytes")
     }
 
-    /// The first `byteCount` bytes, which are there, as text. What is no UTF-8 is repaired.
+    /// The first `byteCount` bytes as text, with invalid UTF-8 replaced. The queue must have as many.
     func text(_ byteCount: Int) -> String {
         String(decoding: UnsafeRawBufferPointer(rebasing: unsafeBytes[..<byteCount]), as: UTF8.self)
     }
 
-    /// Removes a frame, and the length in front of it, and returns the frame; `nil` as long as it is not complete.
+    /// Removes the first frame and its length, and returns the frame; `nil` if it is not complete.
     ///
-    /// Throws `.limitExceeded`, and removes nothing, for a frame longer than `limitBytes`, 64 KiB by default, and for one that does
-    /// not fit into the queue's own ``limitBytes``.
+    /// Throws `.limitExceeded`, and removes nothing, for a frame longer than `limitBytes`, 64 KiB by default, and for
+    /// one that does not fit into the ``limitBytes`` of the queue.
     public mutating func takeFrame(
         lengthPrefix: LengthPrefix = .uint32, limitBytes: Int = EventLoop.defaultLineLimitBytes
     ) throws(EventLoopError) -> [UInt8]? {
@@ -50,7 +52,7 @@ extension ByteQueue {
         return take(length)
     }
 
-    /// What the length in front of the next frame says; `nil` as long as that is not complete.
+    /// The length of the next frame; `nil` if the bytes of the length are not complete.
     func frameLength(_ prefix: LengthPrefix, limitBytes: Int) throws(EventLoopError) -> Int? {
         if count < prefix.byteCount { return nil }
         let length = prefix.length(unsafeBytes)

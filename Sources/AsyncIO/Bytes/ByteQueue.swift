@@ -1,6 +1,6 @@
-/// Bytes that have been received and not yet been parsed: appended at the back, consumed at the front.
+/// A queue of bytes that have been received but not parsed yet: appended at the back, consumed at the front.
 ///
-/// For protocols and parsers, which receive bytes in pieces of any size and need them message by message:
+/// Protocols and parsers use it because they receive bytes in pieces of any size and need whole messages:
 ///
 /// ```swift
 /// final class LineCounter: StreamProtocol {
@@ -17,8 +17,9 @@
 /// }
 /// ```
 ///
-/// A value: a copy shares its memory with the original until one of them changes. Appending and consuming take constant
-/// time per byte on average, whatever the sizes. An empty queue retains at most 64 KiB of memory, a new one none.
+/// The queue is a value: a copy shares its memory with the original until one of them changes. Appending and consuming
+/// take constant time per byte on average, for pieces of any size. An empty queue retains at most 64 KiB of memory, a
+/// new one none.
 public struct ByteQueue {
     static let smallestBytes = 512
     /// An empty queue releases memory that is larger.
@@ -29,31 +30,31 @@ public struct ByteQueue {
     private var memory: ByteMemory?
     private var start = 0
     private var end = 0
-    /// There is no newline within so many bytes from the front.
+    /// The number of bytes at the front that contain no newline, as far as was searched.
     var searchedBytes = 0
 
     /// Creates an empty queue.
     ///
-    /// - Parameter limitBytes: The most bytes that may be in it, 1 MiB by default. One `dataReceived` brings up to 256 KiB: add
-    ///   that to the longest message.
+    /// - Parameter limitBytes: The most bytes that may be in the queue, 1 MiB by default. One `dataReceived` brings up
+    ///   to 256 KiB: add that to the longest message.
     public init(limitBytes: Int = 1 << 20) {
         self.limitBytes = limitBytes
     }
 
-    /// How many bytes are in the queue.
+    /// The number of bytes in the queue.
     public var count: Int { end - start }
 
     public var isEmpty: Bool { start == end }
 
-    /// How much memory the queue owns, for tests.
+    /// The size of the memory that the queue owns, for tests.
     var memoryBytes: Int { memory?.byteCount ?? 0 }
 
     // MARK: Looking
 
-    /// The bytes that are in the queue, the first one first, where they are. They stay in the queue.
+    /// The bytes in the queue, in order and without a copy. They stay in the queue.
     ///
-    /// The queue cannot be changed as long as the span is in use. If the queue is a property of a class, pass the span on in the
-    /// same expression, or use ``withBytes(_:)``.
+    /// The queue cannot be changed as long as the span is in use. If the queue is a property of a class, use the span
+    /// within the same expression, or call ``withBytes(_:)``.
     public var bytes: RawSpan {
         @_lifetime(borrow self)
         get {
@@ -63,7 +64,7 @@ public struct ByteQueue {
         }
     }
 
-    /// Calls `body` with the bytes that are in the queue. As ``bytes``, for queues that are properties of classes.
+    /// Calls `body` with the bytes in the queue. Like ``bytes``, for queues that are properties of classes.
     public func withBytes<Result, Failure: Error>(
         _ body: (RawSpan) throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -76,7 +77,7 @@ public struct ByteQueue {
         return unsafeBytes[offset]
     }
 
-    /// What is there. Valid until the next change, as long as this value lives.
+    /// The bytes in the queue. Valid until the next change, as long as this value lives.
     var unsafeBytes: UnsafeRawBufferPointer {
         guard let memory else { return UnsafeRawBufferPointer(start: nil, count: 0) }
         return UnsafeRawBufferPointer(start: memory.base + start, count: end - start)
@@ -92,12 +93,12 @@ public struct ByteQueue {
         bytes.withUnsafeBytes { append($0) }
     }
 
-    /// As ``append(_:)-(RawSpan)``.
+    /// Appends a copy of `bytes`, like ``append(_:)-(RawSpan)``.
     public mutating func append(_ bytes: [UInt8]) throws(EventLoopError) {
         try append(bytes.span.bytes)
     }
 
-    /// Appends the UTF-8 bytes of `text`. As ``append(_:)-(RawSpan)``.
+    /// Appends the UTF-8 bytes of `text`, like ``append(_:)-(RawSpan)``.
     public mutating func append(_ text: String) throws(EventLoopError) {
         try append(text.utf8.span.bytes)
     }
@@ -108,7 +109,7 @@ public struct ByteQueue {
             "cannot append \(additionalBytes) bytes to the \(count) of a byte queue: its limit is \(limitBytes) bytes")
     }
 
-    /// Whatever the limit.
+    /// Appends a copy of `bytes`, even beyond the limit.
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
         if bytes.isEmpty { return }
         let room = makeRoom(bytes.count)
@@ -116,9 +117,9 @@ public struct ByteQueue {
         end += bytes.count
     }
 
-    /// Lends `receive` uninitialized memory for `byteCount` bytes, at least one, behind those that are there.
+    /// Lends `receive` uninitialized memory for `byteCount` bytes, at least one, at the back of the queue.
     ///
-    /// - Returns: What `receive` returns: how many bytes it put there; `nil` for none.
+    /// - Returns: The result of `receive`: the number of bytes that it wrote there, or `nil` for none.
     @inline(__always)
     mutating func fill(
         _ byteCount: Int, _ receive: (UnsafeMutableRawBufferPointer) throws -> Int?
@@ -128,7 +129,7 @@ public struct ByteQueue {
         return received
     }
 
-    /// Puts `bytes` in front of those that are there.
+    /// Inserts a copy of `bytes` at the front.
     mutating func prepend(_ bytes: UnsafeRawBufferPointer) {
         if bytes.isEmpty { return }
         searchedBytes = 0
@@ -155,7 +156,7 @@ public struct ByteQueue {
         return bytes
     }
 
-    /// Removes as many bytes as fit into `buffer`, and moves them to its beginning. How many.
+    /// Moves as many bytes as fit to the beginning of `buffer`, and returns their number.
     mutating func take(into buffer: UnsafeMutableRawBufferPointer) -> Int {
         let byteCount = min(buffer.count, count)
         if byteCount == 0 { return 0 }
@@ -181,22 +182,22 @@ public struct ByteQueue {
         mutating get { isKnownUniquelyReferenced(&memory) }
     }
 
-    /// Free memory behind what is there.
+    /// Free memory behind the bytes, with room for `byteCount` more.
     private mutating func makeRoom(_ byteCount: Int) -> UnsafeMutableRawBufferPointer {
         if !isUnique || memoryBytes - end < byteCount {
             if isUnique, start >= count, memoryBytes - count >= byteCount {
-                // As many bytes as this moves have been consumed before, at least.
+                // At least as many bytes as this moves have been consumed before.
                 memory!.base.copyMemory(from: memory!.base + start, byteCount: count)
                 (start, end) = (0, count)
             } else {
-                // As many bytes as this moves can be appended before the next move, at least.
+                // At least as many bytes as this moves can be appended before the next move.
                 move(toFrontGap: 0, room: max(byteCount, count))
             }
         }
         return UnsafeMutableRawBufferPointer(start: memory!.base + end, count: byteCount)
     }
 
-    /// Moves what is there to new memory.
+    /// Moves the bytes to new memory.
     private mutating func move(toFrontGap gap: Int, room: Int) {
         let bytes = unsafeBytes
         let larger = ByteMemory.allocate(max(Self.smallestBytes, gap + bytes.count + room).roundedUpToPowerOfTwo)
@@ -206,7 +207,7 @@ public struct ByteQueue {
     }
 }
 
-// SAFETY: memory is written only while one value has it; see `isUnique`.
+// SAFETY: memory is written only while a single value owns it; see `isUnique`.
 extension ByteQueue: @unchecked Sendable {}
 
 extension ByteQueue: CustomStringConvertible {
@@ -217,11 +218,11 @@ extension ByteQueue: CustomStringConvertible {
 /// Memory for bytes, uninitialized, in one allocation.
 private final class ByteMemory: ManagedBuffer<Int, UInt8> {
     static func allocate(_ byteCount: Int) -> ByteMemory {
-        // SAFETY: `create` makes an instance of the class that it is called on.
+        // SAFETY: `create` returns an instance of the class that it is called on.
         unsafeDowncast(create(minimumCapacity: byteCount) { _ in byteCount }, to: ByteMemory.self)
     }
 
-    /// Not `capacity`, which asks the allocator each time.
+    /// Stored, because `capacity` asks the allocator each time.
     var byteCount: Int { header }
 
     var base: UnsafeMutableRawPointer { withUnsafeMutablePointerToElements { UnsafeMutableRawPointer($0) } }

@@ -1,8 +1,8 @@
-/// How the length of a frame is written in front of it: an unsigned integer in network byte order (big-endian).
+/// The format of the length that precedes a frame: an unsigned integer in network byte order (big-endian).
 ///
-/// It counts the bytes of the frame, without its own.
+/// The length is the number of bytes of the frame, without its own.
 public struct LengthPrefix: Sendable, Hashable {
-    /// How many bytes the length takes.
+    /// The number of bytes of the length.
     public let byteCount: Int
 
     private init(byteCount: Int) {
@@ -18,7 +18,7 @@ public struct LengthPrefix: Sendable, Hashable {
     /// Eight bytes; frames of any length.
     public static let uint64 = LengthPrefix(byteCount: 8)
 
-    /// The bytes to write in front of a frame of `length` bytes.
+    /// Returns the bytes that precede a frame of `length` bytes.
     func encoded(_ length: Int) throws(EventLoopError) -> [UInt8] {
         if byteCount < 8, length >> (8 * byteCount) != 0 {
             throw EventLoopError(
@@ -28,7 +28,7 @@ public struct LengthPrefix: Sendable, Hashable {
         return withUnsafeBytes(of: bigEndian) { [UInt8]($0[(8 - byteCount)...]) }
     }
 
-    /// `bytes` with their number in front of them.
+    /// Returns the length of `bytes` followed by a copy of them.
     func frame(_ bytes: RawSpan) throws(EventLoopError) -> [UInt8] {
         let prefix = try encoded(bytes.byteCount)
         return bytes.withUnsafeBytes { bytes in
@@ -41,7 +41,7 @@ public struct LengthPrefix: Sendable, Hashable {
         }
     }
 
-    /// The length at the beginning of `bytes`, which is all there.
+    /// Returns the length at the beginning of `bytes`, which must be complete.
     func length(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         bytes[..<byteCount].reduce(0) { $0 << 8 | UInt64($1) }
     }

@@ -1,18 +1,18 @@
-/// Bytes that wait to be sent, in one piece of memory.
+/// A queue of bytes that wait to be sent, in one piece of memory.
 ///
-/// It exists only while something waits: an idle connection owns none. Its size is bounded by the water marks that the
-/// transport tells its writer.
+/// The memory exists only while bytes wait, so an idle connection owns none. The queue itself has no limit: the
+/// transport pauses its writer at the high-water mark.
 struct WriteQueue: ~Copyable {
     private static let smallestBytes = 4096
 
-    /// Stands in front of the bytes.
+    /// Precedes the bytes.
     private struct Header {
         var head = 0
         var tail = 0
         var capacity: Int
     }
 
-    /// `nil` while nothing waits. One word, since every connection has a queue.
+    /// `nil` while no bytes wait. One word, because every connection has a queue.
     private var memory: UnsafeMutablePointer<Header>?
 
     deinit {
@@ -29,13 +29,13 @@ struct WriteQueue: ~Copyable {
         get { memory == nil }
     }
 
-    /// The bytes, first one first. Valid until the next change.
+    /// The bytes in order. Valid until the next change.
     var bytes: UnsafeRawBufferPointer {
         guard let memory else { return UnsafeRawBufferPointer(start: nil, count: 0) }
         return UnsafeRawBufferPointer(start: Self.base(memory) + memory.pointee.head, count: count)
     }
 
-    /// Makes room for so many bytes, for appends that follow.
+    /// Makes room for so many bytes, which are appended next.
     mutating func reserve(_ additional: Int) {
         if additional > 0 { _ = makeRoom(for: additional) }
     }
@@ -53,14 +53,14 @@ struct WriteQueue: ~Copyable {
         if memory.pointee.head == memory.pointee.tail { removeAll() }
     }
 
-    /// Frees the memory too.
+    /// Removes all bytes, and frees the memory.
     mutating func removeAll() {
         memory?.deallocate()
         memory = nil
     }
 
-    /// The memory, with room behind the bytes. If it has to move them, then to the front, and into larger memory unless half of
-    /// this one is free: each byte moves a bounded number of times on average.
+    /// Returns the memory with room behind the bytes. If the bytes have to move, they move to the front of the same
+    /// memory if half of it is free, or else to larger memory: so each byte moves a bounded number of times on average.
     private mutating func makeRoom(for additional: Int) -> UnsafeMutablePointer<Header> {
         let count = self.count
         if let memory {

@@ -1,34 +1,37 @@
-/// How many bytes all connections of a loop together move in one iteration, and which of them wait for the next one.
+/// Limits how many bytes all connections of a loop together move in one iteration, and queues the connections that wait
+/// for the next one.
 ///
-/// Without it, an iteration lasts the longer the more connections have something to move, and timers, signals and new
-/// connections wait for all of them. A connection that finds nothing left is deferred: it runs before all others in one of
-/// the next iterations, first come, first served. Connections that moved much when they ran last (bulk) have a queue of
-/// their own, which comes last in an iteration and leaves half of the budget to the others; each iteration serves at least one
-/// of it. So a peer that sends little does not wait behind those that flood.
+/// Without it, each iteration would last longer the more connections have bytes to move, and timers, signals and new
+/// connections would wait for all of them. A connection that finds no budget left is deferred: it runs before all
+/// others in one of the next iterations, first come, first served. Connections that moved many bytes when they last ran
+/// are bulk connections and have a queue of their own. It runs at the end of an iteration and leaves half of the budget
+/// to the others; each iteration serves at least one connection of it. So a peer that sends little does not wait behind
+/// peers that flood.
 struct ByteBudget: ~Copyable {
-    /// Received and sent bytes together: well below a millisecond of the kernel's work.
+    /// Counts received and sent bytes. The kernel needs well below a millisecond for so many.
     static let bytesPerIteration = 2 << 20
-    /// What bulk connections leave to the others. Two of them, which echo 256 KiB each, run in one iteration: beside a hundred
-    /// peers that ping without a pause, one would get less than in a plain server that moves 64 KiB of each connection.
+    /// The bytes that bulk connections leave to the others. Two bulk connections that echo 256 KiB each run in one
+    /// iteration. With only one of them, a bulk connection beside a hundred peers that ping without a pause would be
+    /// slower than in a plain server that moves 64 KiB per connection.
     static let bytesReservedFromBulk = bytesPerIteration / 2
-    /// What a system call costs beside its bytes, counted as bytes.
+    /// The cost of a system call besides its bytes, counted as bytes.
     static let bytesPerCall = 1024
-    /// What accepting a connection costs, counted as bytes.
+    /// The cost of accepting a connection, counted as bytes.
     static let bytesPerAccept = 32 * 1024
-    /// By how much sends may exceed the budget, so that the answer to what was just received need not be stored.
+    /// By how much sends may exceed the budget, so that the answer to bytes that were just received need not be stored.
     static let mostOverdrawnBytes = 512 * 1024
-    /// What a deferred connection is charged in advance if its task is queued and has not run yet.
+    /// The bytes that a deferred connection is charged in advance if its task is queued and has not run yet.
     static let bytesPerGrant = 64 * 1024
-    /// So many bytes moved in one run make a connection bulk: 64 KiB that are echoed.
+    /// A connection that moves so many bytes in one run is bulk. Echoing 64 KiB moves as many.
     static let bulkBytes = 128 * 1024
 
     private(set) var bytesLeft = bytesPerIteration
     private var waiting = ReadyQueue(capacity: 16)
     private var waitingBulk = ReadyQueue(capacity: 16)
-    /// How many bulk connections, at the front of their queue, an earlier iteration has left there.
+    /// The number of bulk connections, at the front of their queue, that an earlier iteration has not served.
     private var deferredBulkCount = 0
 
-    /// Whether connections wait for the next iteration, which must not sleep then.
+    /// Whether connections wait for the next iteration. If so, it must not sleep.
     var hasDeferred: Bool { !waiting.isEmpty || !waitingBulk.isEmpty }
 
     /// Whether a receive may begin.
@@ -39,17 +42,18 @@ struct ByteBudget: ~Copyable {
     @inline(__always)
     var allowsSend: Bool { bytesLeft > -Self.mostOverdrawnBytes }
 
-    /// One call that moved `count` bytes.
+    /// Charges one call that moved `count` bytes.
     @inline(__always)
     mutating func use(_ count: Int) {
         bytesLeft &-= count &+ Self.bytesPerCall
     }
 
+    /// Charges the accepting of one connection.
     mutating func useForAccept() {
         bytesLeft -= Self.bytesPerAccept
     }
 
-    /// One iteration is over.
+    /// Begins the next iteration with a full budget.
     @inline(__always)
     mutating func renew() {
         bytesLeft = Self.bytesPerIteration
@@ -61,7 +65,7 @@ struct ByteBudget: ~Copyable {
         waiting.push(word)
     }
 
-    /// Queues a bulk connection for the end of this iteration or one of the next.
+    /// Queues a bulk connection for the last part of this iteration or of one of the next.
     mutating func queueBulk(_ word: LoopWord) {
         waitingBulk.push(word)
     }
@@ -72,13 +76,13 @@ struct ByteBudget: ~Copyable {
 
     var bulkCount: Int { waitingBulk.count }
 
-    /// The next one that is not bulk, if there is budget left.
+    /// Returns the next connection that is not bulk; `nil` if there is none or no budget is left.
     mutating func popWaiting() -> LoopWord? {
         waiting.isEmpty || bytesLeft <= 0 ? nil : waiting.pop()
     }
 
-    /// Returns the next bulk connection, and whether an earlier iteration has left it. The first one of an iteration needs no
-    /// budget, so that each iteration serves one.
+    /// Returns the next bulk connection, and whether an earlier iteration has deferred it. The first one of an
+    /// iteration needs no budget, so that each iteration serves one.
     mutating func popBulk(isFirst: Bool) -> (word: LoopWord, wasDeferred: Bool)? {
         if waitingBulk.isEmpty || !isFirst && bytesLeft <= Self.bytesReservedFromBulk { return nil }
         let wasDeferred = deferredBulkCount > 0
@@ -86,7 +90,8 @@ struct ByteBudget: ~Copyable {
         return (waitingBulk.pop(), wasDeferred)
     }
 
-    /// This iteration runs no more bulk connections. Not part of ``renew()``, which costs each iteration something.
+    /// Notes that this iteration runs no more bulk connections. Not a part of ``renew()``, which runs in every
+    /// iteration.
     mutating func leaveBulk() {
         deferredBulkCount = waitingBulk.count
     }

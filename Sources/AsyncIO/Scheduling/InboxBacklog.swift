@@ -1,10 +1,10 @@
-/// Submissions of other threads that the loop has taken from its inbox and not yet queued, first in, first out. The loop's
-/// thread only.
+/// Submissions of other threads that the loop has taken from its inbox but not queued yet, first in, first out. For the
+/// loop's thread only.
 ///
-/// The inbox is emptied in one step, so that no producer waits for the loop. One iteration queues a bounded portion of what
-/// was taken, so that timers, signals and connections run between the portions.
+/// The inbox is emptied in one step, so that no producer waits for the loop. One iteration queues a bounded number of
+/// submissions, so that timers, signals and connections run in between.
 struct InboxBacklog: ~Copyable {
-    /// A larger buffer, which a burst has left behind, is freed.
+    /// A larger buffer, which a burst of submissions has left, is freed.
     private static let mostRetainedWords = 1 << 16
 
     private var words: [UInt] = []
@@ -15,9 +15,9 @@ struct InboxBacklog: ~Copyable {
         get { next == words.count }
     }
 
-    /// Moves at most `limit` submissions to `ready`, and takes more from `inbox` when there are none left here.
+    /// Moves at most `limit` submissions to `ready`, and takes more from `inbox` when the backlog is empty.
     ///
-    /// - Returns: How many there were; less than `limit` only if nothing is left.
+    /// - Returns: The number of submissions; less than `limit` only if none is left.
     mutating func move(atMost limit: Int, from inbox: ThreadsafeInbox, to ready: inout ReadyQueue) -> Int {
         var moved = 0
         while moved < limit {

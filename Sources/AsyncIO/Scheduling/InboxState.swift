@@ -1,7 +1,7 @@
-/// The agreement between a loop that falls asleep and the threads that post to it: two flags, and what
-/// follows from those that a step found.
+/// The protocol between a loop that falls asleep and the threads that post to it: two flags, and the decisions that
+/// follow from them.
 ///
-/// Pure, so that a test can walk through every interleaving with these decisions. `ThreadsafeInbox` carries the steps out
+/// A pure value, so that a test can try every interleaving with these decisions. `ThreadsafeInbox` performs the steps
 /// with sequentially consistent read-modify-write operations.
 package struct InboxState: OptionSet, Hashable, Sendable {
     package var rawValue: UInt8
@@ -10,20 +10,20 @@ package struct InboxState: OptionSet, Hashable, Sendable {
         self.rawValue = rawValue
     }
 
-    /// Something was posted and not yet taken.
+    /// There are posts that the loop has not taken yet.
     package static let pending = InboxState(rawValue: 1)
-    /// The loop waits, or is about to.
+    /// The loop waits, or is about to wait.
     package static let asleep = InboxState(rawValue: 2)
 
-    /// What a post sets, after the entry is in the queue.
+    /// The flags that a post sets when its entry is in the queue.
     package static let posted: InboxState = .pending
 
-    /// Whether the post that found `self` must wake the loop: it sleeps, and nobody who came earlier has woken it.
+    /// Whether the post that found these flags must wake the loop: it sleeps, and no earlier post has woken it.
     package var mustBeWokenByPost: Bool {
         contains(.asleep) && !contains(.pending)
     }
 
-    /// Whether the loop that found `self` when it set `asleep` may wait.
+    /// Whether the loop, which found these flags when it set `asleep`, may wait.
     package var maySleep: Bool {
         !contains(.pending)
     }

@@ -1,17 +1,18 @@
-/// How much one connection may move in one tick while its task never has to wait: 256 KiB, or 16 small calls.
+/// Limits how many bytes one connection may move in one iteration while its task need not wait: 256 KiB, or 16 small
+/// calls.
 ///
-/// Without it, a peer that is as fast as the task keeps the loop's thread for itself: timers, signals and other
-/// connections would wait for as long as it likes.
+/// Without it, a peer that keeps up with the task would occupy the loop's thread, and timers, signals and other
+/// connections would wait.
 struct IterationShare {
     static let bytesPerIteration = 256 * 1024
-    /// What a call costs beside its bytes, counted as bytes.
+    /// The cost of a call besides its bytes, counted as bytes.
     private static let bytesPerCall = 16 * 1024
 
-    // In four bytes each, since every connection has two shares. That the number of a tick repeats is harmless.
+    // Four bytes each, because every connection has two shares. It is harmless that the number of an iteration repeats.
     private var tick: UInt32 = 0
     private var used: Int32 = 0
 
-    /// Whether something is left of it.
+    /// Whether the connection may move more bytes in the iteration `current`.
     @inline(__always)
     mutating func isLeft(in current: UInt64) -> Bool {
         let current = UInt32(truncatingIfNeeded: current)
@@ -22,7 +23,7 @@ struct IterationShare {
         return Int(used) < Self.bytesPerIteration
     }
 
-    /// One call that moves `count` bytes.
+    /// Charges one call that moves `count` bytes.
     @inline(__always)
     mutating func use(_ count: Int) {
         used &+= Int32(truncatingIfNeeded: max(min(count, Self.bytesPerIteration), Self.bytesPerCall))

@@ -1,21 +1,21 @@
-/// An entry of the ready queue and of the inbox: a machine word, three bits of which say what the others are.
+/// An entry of the ready queue and of the inbox: a machine word. Its lowest three bits are the kind of the others.
 struct LoopWord {
     enum Kind: UInt {
         /// A job of a task that prefers this loop. A pointer; jobs are aligned to 16 bytes.
         case taskJob = 0
         /// A job of an actor whose executor is this loop.
         case actorJob = 1
-        /// A callback, by name.
+        /// The identifier of a callback.
         case callback = 2
-        /// An event source with news, by name.
+        /// The identifier of an event source that is ready.
         case source = 3
-        /// A retained object, which the loop knows.
+        /// A retained ``LoopMessage``.
         case message = 4
-        /// The task of a waiter was cancelled. A name.
+        /// The identifier of a waiter whose task was cancelled.
         case cancelledWaiter = 5
-        /// The last user's reference to a source is gone. A name.
+        /// The identifier of a source whose last reference was released by the user.
         case abandonedSource = 6
-        /// A task that yielded: its continuation.
+        /// The continuation of a task that yielded.
         case continuation = 7
     }
 
@@ -35,14 +35,14 @@ struct LoopWord {
         bits = UInt(id.bits) << 3 | kind.rawValue
     }
 
-    /// What lets a task go on that suspends with `continuation`: its job, if `directly`, or the continuation.
+    /// Resumes a task that suspends with `continuation`: by its job, if `directly`, or by the continuation.
     ///
-    /// The job itself needs no look-up of the task's executor, which costs a lock and cold memory of the task. It is for tasks that
-    /// have suspended on the loop's thread and go on there without an isolation.
+    /// Running the job avoids the lookup of the task's executor, which costs a lock and cold memory of the task. It is
+    /// for tasks that have suspended on the loop's thread and continue there without an isolation.
     @inline(__always)
     init(resuming continuation: UnsafeContinuation<Void, Never>, directly: Bool) {
         // SAFETY: a continuation is one pointer to its task, and a task is its own job. Once the task has suspended,
-        // `resume()` only enqueues that job: the runtime ends the suspension when the job runs.
+        // `resume()` only enqueues that job; the suspension ends when the job runs.
         bits = unsafeBitCast(continuation, to: UInt.self) | (directly ? Kind.taskJob : .continuation).rawValue
     }
 

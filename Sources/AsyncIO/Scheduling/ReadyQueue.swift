@@ -1,4 +1,4 @@
-/// First in, first out: a ring of words that grows and never allocates otherwise.
+/// A first-in, first-out queue of words, in a ring that allocates only when it grows.
 struct ReadyQueue: ~Copyable {
     private var words: UnsafeMutablePointer<UInt>
     private var mask: Int
@@ -28,7 +28,7 @@ struct ReadyQueue: ~Copyable {
         tail &+= 1
     }
 
-    /// Only when not empty.
+    /// Removes and returns the first word. The queue must not be empty.
     @inline(__always)
     mutating func pop() -> LoopWord {
         let bits = words[head & mask]

@@ -1,4 +1,4 @@
-/// A reference that its owner lends without retaining it once more, where a call is made for every message.
+/// A strong reference that its owner can lend without a further retain and release, for calls per message.
 struct Retained<Object: AnyObject>: ~Copyable {
     private let reference: Unmanaged<Object>?
 
@@ -13,11 +13,11 @@ struct Retained<Object: AnyObject>: ~Copyable {
     @inline(__always)
     var object: Object? { reference?.takeUnretainedValue() }
 
-    /// The object, for as long as something else makes sure that it lives.
+    /// The object, unretained. Something else must keep it alive.
     @inline(__always)
     var unretained: Unmanaged<Object>? { reference }
 
-    /// The former object is released when this one is in place.
+    /// Replaces the object. The former one is released after that.
     mutating func replace(by object: Object?) {
         var former = Retained(object)
         swap(&self, &former)

@@ -1,9 +1,9 @@
-/// A growing array of places for `Element`, with constant-time insert and remove and without allocation in between.
+/// A growing array of slots for `Element`. Inserting and removing take constant time; only growing allocates.
 ///
-/// Freed places are reused last in, first out, since those are still in the cache.
+/// Free slots are reused last in, first out, because the last ones are still in the cache.
 struct Slab<Element>: ~Copyable {
-    /// Stands before each element. Whether a slot is in use is said here and not by an optional, whose copies and releases the
-    /// compiler leaves to the runtime.
+    /// Precedes each element. It records whether the slot is in use. An optional element would do that too, but the
+    /// compiler calls the runtime for its copies and releases.
     private struct Header {
         var generation: UInt32
         /// The next free slot, `none`, or `used`.
@@ -13,7 +13,7 @@ struct Slab<Element>: ~Copyable {
     private static var none: UInt32 { .max }
     private static var used: UInt32 { .max - 1 }
     private static var offset: Int { max(MemoryLayout<Header>.size, MemoryLayout<Element>.alignment) }
-    /// From one slot to the next.
+    /// The distance from one slot to the next, in bytes.
     private static var stride: Int {
         let alignment = max(MemoryLayout<Header>.alignment, MemoryLayout<Element>.alignment)
         return (offset + MemoryLayout<Element>.size + alignment - 1) / alignment * alignment
@@ -21,7 +21,7 @@ struct Slab<Element>: ~Copyable {
 
     private var memory: UnsafeMutableRawPointer
     private var capacity: Int
-    /// Places from here on were never used.
+    /// Slots from this index on were never used.
     private var untouched = 0
     private var firstFree = Self.none
     private(set) var count = 0
@@ -49,12 +49,12 @@ struct Slab<Element>: ~Copyable {
         return SlotID(slot: slot, generation: header.pointee.generation)
     }
 
-    /// Takes the element out; `nil` for a stale name.
+    /// Removes and returns the element; `nil` for a stale identifier.
     mutating func remove(_ id: SlotID) -> Element? {
         contains(id) ? take(id) : nil
     }
 
-    /// Takes an element out that the slab contains.
+    /// Removes and returns an element that the slab contains.
     @inline(__always)
     mutating func take(_ id: SlotID) -> Element {
         let element = element(Int(id.slot)).move()
@@ -73,13 +73,13 @@ struct Slab<Element>: ~Copyable {
         return header.generation == id.generation && header.nextFree == Self.used
     }
 
-    /// The element itself, to be used before the next insertion; `nil` for a stale name.
+    /// A pointer to the element, valid until the next insertion; `nil` for a stale identifier.
     @inline(__always)
     subscript(id: SlotID) -> UnsafeMutablePointer<Element>? {
         contains(id) ? element(Int(id.slot)) : nil
     }
 
-    /// As the subscript, without retaining an object.
+    /// As the subscript, for an object, which is not retained.
     @inline(__always)
     func unretained(_ id: SlotID) -> Unmanaged<Element>? where Element: AnyObject {
         guard let element = self[id] else { return nil }
@@ -87,7 +87,7 @@ struct Slab<Element>: ~Copyable {
         return UnsafeRawPointer(element).load(as: Unmanaged<Element>.self)
     }
 
-    /// The names of all elements, in no order.
+    /// The identifiers of all elements, in no particular order.
     var ids: [SlotID] {
         (0..<untouched).compactMap { slot in
             let header = header(slot).pointee
@@ -95,7 +95,8 @@ struct Slab<Element>: ~Copyable {
         }
     }
 
-    // SAFETY: `slot` is below `untouched` or being added, so its header is initialized; its element is while it is in use.
+    // SAFETY: `slot` is below `untouched` or being added, so its header is initialized. Its element is initialized
+    // while the slot is in use.
     @inline(__always)
     private func header(_ slot: Int) -> UnsafeMutablePointer<Header> {
         (memory + slot &* Self.stride).assumingMemoryBound(to: Header.self)

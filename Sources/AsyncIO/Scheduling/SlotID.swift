@@ -1,9 +1,9 @@
 import Synchronization
 
-/// Names an entry of a ``Slab``: its place, and how often the place was used before.
+/// Identifies an entry of a ``Slab``: the index of its slot, and how often the slot was used before (its generation).
 ///
-/// A name that outlived its entry finds another generation there and so finds nothing. 61 bits, so that a name fits
-/// into a ``LoopWord``.
+/// An identifier whose entry was removed is stale: the slot has another generation, so that a lookup finds nothing.
+/// 61 bits, so that an identifier fits into a ``LoopWord``.
 package struct SlotID: Hashable, Sendable {
     static let generationLimit: UInt32 = 1 << 29
 
@@ -23,7 +23,7 @@ package struct SlotID: Hashable, Sendable {
     package var bits: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
 }
 
-/// An optional name that one thread changes and other threads read.
+/// An optional identifier that one thread changes and other threads read.
 struct AtomicSlotID: ~Copyable {
     private let bits = Atomic<UInt64>(.max)
 
@@ -38,7 +38,7 @@ struct AtomicSlotID: ~Copyable {
     }
 }
 
-/// An optional name in eight bytes, where a plain optional takes nine and is stored in sixteen.
+/// An optional identifier in eight bytes. An `Optional` has a size of nine bytes and a stride of sixteen.
 struct StoredSlotID {
     fileprivate var bits: UInt64 = .max
 

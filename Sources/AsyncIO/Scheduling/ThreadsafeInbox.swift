@@ -2,11 +2,11 @@ import AsyncIOSystem
 import CAsyncIO
 import Synchronization
 
-/// What other threads send to a loop, first in, first out; `Sendable`.
+/// The words that other threads post to a loop, first in, first out. `Sendable`.
 ///
-/// Memory ordering: entries are published by the lock. The flags use sequentially consistent read-modify-write
-/// operations, because a poster writes the queue and then reads `asleep` while the loop writes `asleep` and then reads
-/// `pending`; with anything weaker both could miss the other.
+/// Memory ordering: the lock publishes the entries. The flags use sequentially consistent read-modify-write operations,
+/// because a producer writes the queue and then reads `asleep` while the loop writes `asleep` and then reads `pending`.
+/// With a weaker order both could miss the other's write.
 final class ThreadsafeInbox: Sendable {
     private struct Queue {
         var words: [UInt] = []
@@ -21,12 +21,12 @@ final class ThreadsafeInbox: Sendable {
         queue = Locked(Queue(waker: waker))
     }
 
-    /// What signal handlers wake the loop by, too. `nil` when the inbox is closed.
+    /// The waker of the loop, which signal handlers use too. `nil` when the inbox is closed.
     var waker: Waker? { queue.withLock { $0.waker } }
 
     /// Adds `word` and wakes the loop if it sleeps. Any thread.
     ///
-    /// - Returns: false when the inbox is closed; the word is then still the caller's.
+    /// - Returns: false when the inbox is closed; the caller then still owns the word.
     func post(_ word: LoopWord) -> Bool {
         let (accepted, waker): (Bool, Waker?) = queue.withLock { queue in
             if queue.isClosed { return (false, nil) }
@@ -37,18 +37,18 @@ final class ThreadsafeInbox: Sendable {
                 ).oldValue)
             return (true, found.mustBeWokenByPost ? queue.waker : nil)
         }
-        // Outside the lock, by a reference of our own: the loop may be closed meanwhile.
+        // Outside the lock, with a reference of its own, because the loop may be closed meanwhile.
         waker?.wake()
         return accepted
     }
 
-    /// Whether there is something to take. The loop's thread.
+    /// Whether there are posts to take. The loop's thread.
     @inline(__always)
     var hasPosts: Bool {
         InboxState(rawValue: flags.load(ordering: .relaxed)).contains(.pending)
     }
 
-    /// Takes all entries, leaving the emptied `spare` in their place. The loop's thread.
+    /// Moves all entries to `spare`, whose emptied memory becomes the queue's. The loop's thread.
     func take(into spare: inout [UInt]) {
         spare.removeAll(keepingCapacity: true)
         queue.withLock { queue in
@@ -57,33 +57,35 @@ final class ThreadsafeInbox: Sendable {
         }
     }
 
-    /// Announces a wait. False if something was posted: then the loop must not wait. The loop's thread.
+    /// Announces a wait. Returns false if there are posts; then the loop must not wait. The loop's thread.
     func prepareToSleep() -> Bool {
         let found = InboxState(
             rawValue: flags.bitwiseOr(InboxState.asleep.rawValue, ordering: .sequentiallyConsistent).oldValue)
         return found.maySleep
     }
 
-    /// The wait is over. The loop's thread.
+    /// Notes that the wait has ended. The loop's thread.
     func wokeUp() {
         flags.bitwiseAnd(~InboxState.asleep.rawValue, ordering: .sequentiallyConsistent)
     }
 
-    /// Refuses what comes from now on, if nothing is there to take. Whether it is closed.
+    /// Refuses further posts, if there are none to take.
+    ///
+    /// - Returns: whether the inbox is closed.
     func closeIfEmpty() -> Bool {
         let (isEmpty, waker): (Bool, Waker?) = queue.withLock { queue in
             guard queue.words.isEmpty else { return (false, nil) }
             queue.isClosed = true
             return (true, queue.waker.take())
         }
-        // Released outside the lock, as in `close()`.
+        // Released outside the lock, for the reason in `close()`.
         _ = waker
         return isEmpty
     }
 
-    /// Refuses what comes from now on. What was posted before can still be taken.
+    /// Refuses further posts. Earlier posts can still be taken.
     func close() {
-        // The waker is released outside the lock: its last reference closes a descriptor.
+        // The waker is released outside the lock, because its last reference closes a descriptor.
         let waker = queue.withLock { queue in
             queue.isClosed = true
             return queue.waker.take()

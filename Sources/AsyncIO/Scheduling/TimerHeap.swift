@@ -1,7 +1,8 @@
-/// The timers that wait for their time: a heap with four children per node, ordered by deadline and then by creation.
+/// The timers that are not due yet: a heap with four children per node, ordered by deadline and then by creation.
 ///
-/// Four children halve the depth of two, and the children of a node share a cache line or two. A cancelled timer's callback
-/// is freed at once, while its entry stays until it is due or until half of the heap is such entries. asyncio: `_scheduled`.
+/// With four children the heap is half as deep as with two, and the children of a node share a cache line or two. When
+/// a timer is cancelled, its callback is freed at once. Its entry is stale then: it stays until it is due or until half
+/// of the entries are stale. asyncio: `_scheduled`.
 struct TimerHeap: ~Copyable {
     struct Entry {
         var deadline: Int64
@@ -17,13 +18,13 @@ struct TimerHeap: ~Copyable {
     /// asyncio's `_MIN_SCHEDULED_TIMER_HANDLES`: smaller heaps are not worth a rebuild.
     private static let smallestCompacted = 100
 
-    // SAFETY: of `capacity` places, the first `count` are initialized; entries are trivial.
+    // SAFETY: of `capacity` entries, the first `count` are initialized; entries are trivial.
     private var entries: UnsafeMutablePointer<Entry>
     private var capacity = 64
     private var nextSequence: UInt64 = 0
     /// Entries whose timer was cancelled.
-    private var dead = 0
-    /// Entries, dead ones included.
+    private var staleCount = 0
+    /// All entries, including stale ones.
     private(set) var count = 0
 
     init() {
@@ -35,9 +36,9 @@ struct TimerHeap: ~Copyable {
     }
 
     @inline(__always)
-    var hasStaleEntries: Bool { dead > 0 }
+    var hasStaleEntries: Bool { staleCount > 0 }
 
-    /// The next entry, dead or alive.
+    /// The entry with the earliest deadline, which may be stale.
     @inline(__always)
     var first: Entry? { count > 0 ? entries[0] : nil }
 
@@ -55,13 +56,13 @@ struct TimerHeap: ~Copyable {
         if count > 0 { siftDown(from: 0, entries[count]) }
     }
 
-    /// The first entry was found dead and removed.
+    /// Notes that the first entry was stale and has been removed.
     mutating func discardedFirst() {
-        dead -= 1
+        staleCount -= 1
     }
 
-    /// Removes the entry of `name` if that is the last one of the array, as it often is for a timer that lives briefly: nothing
-    /// is below it.
+    /// Removes the entry of `id` if it is the last one of the array, which has no children. The entry of a short timer
+    /// often is.
     @inline(__always)
     mutating func removeIfLast(_ id: SlotID) -> Bool {
         guard count > 0, entries[count &- 1].id == id else { return false }
@@ -69,26 +70,27 @@ struct TimerHeap: ~Copyable {
         return true
     }
 
-    /// A timer was cancelled whose entry is still here. Rebuilds the heap when most of it is dead.
-    mutating func cancelled(isAlive: (SlotID) -> Bool) {
-        dead += 1
-        if count > Self.smallestCompacted, dead * 2 > count { compact(isAlive) }
+    /// Notes that a timer was cancelled whose entry is still in the heap. Rebuilds the heap when most entries are
+    /// stale.
+    mutating func cancelled(isPending: (SlotID) -> Bool) {
+        staleCount += 1
+        if count > Self.smallestCompacted, staleCount * 2 > count { compact(isPending) }
     }
 
     mutating func removeAll() {
         count = 0
-        dead = 0
+        staleCount = 0
     }
 
     @inline(never)
-    private mutating func compact(_ isAlive: (SlotID) -> Bool) {
-        var living = 0
-        for index in 0..<count where isAlive(entries[index].id) {
-            entries[living] = entries[index]
-            living += 1
+    private mutating func compact(_ isPending: (SlotID) -> Bool) {
+        var pendingCount = 0
+        for index in 0..<count where isPending(entries[index].id) {
+            entries[pendingCount] = entries[index]
+            pendingCount += 1
         }
-        count = living
-        dead = 0
+        count = pendingCount
+        staleCount = 0
         guard count > 1 else { return }
         for index in stride(from: (count - 2) / 4, through: 0, by: -1) { siftDown(from: index, entries[index]) }
     }
@@ -102,7 +104,7 @@ struct TimerHeap: ~Copyable {
         capacity *= 2
     }
 
-    /// Puts `entry` where it belongs, from a free place upwards.
+    /// Inserts `entry` at `start` or nearer to the root. The entry at `start` is free.
     @inline(__always)
     private func siftUp(from start: Int, _ entry: Entry) {
         var index = start
@@ -115,7 +117,7 @@ struct TimerHeap: ~Copyable {
         entries[index] = entry
     }
 
-    /// Puts `entry` where it belongs, from a free place downwards.
+    /// Inserts `entry` at `start` or farther from the root. The entry at `start` is free.
     private func siftDown(from start: Int, _ entry: Entry) {
         var index = start
         while true {

@@ -1,6 +1,6 @@
 import CAsyncIO
 
-/// A signal's number.
+/// The number of a signal, signal(7).
 public struct Signal: RawRepresentable, Sendable, Hashable {
     public var rawValue: CInt
 
@@ -10,15 +10,15 @@ public struct Signal: RawRepresentable, Sendable, Hashable {
 
     /// Ctrl-C (SIGINT).
     public static let interrupt = Signal(rawValue: SIGINT)
-    /// The polite request to end (SIGTERM).
+    /// A request to terminate (SIGTERM).
     public static let terminate = Signal(rawValue: SIGTERM)
-    /// The terminal is gone, or: read your configuration again (SIGHUP).
+    /// The terminal was closed. By convention a daemon reloads its configuration (SIGHUP).
     public static let hangup = Signal(rawValue: SIGHUP)
     public static let user1 = Signal(rawValue: SIGUSR1)
     public static let user2 = Signal(rawValue: SIGUSR2)
-    /// A child changed its state (SIGCHLD).
+    /// A child process changed its state (SIGCHLD).
     public static let child = Signal(rawValue: SIGCHLD)
-    /// The terminal's size changed (SIGWINCH).
+    /// The size of the terminal changed (SIGWINCH).
     public static let windowChange = Signal(rawValue: SIGWINCH)
 }
 

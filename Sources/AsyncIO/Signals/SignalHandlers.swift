@@ -4,10 +4,12 @@ import SystemPackage
 extension EventLoop {
     /// Calls `body` on the loop's thread after `signal` was delivered to the process. asyncio: `add_signal_handler`.
     ///
-    /// Any loop on any thread may have a handler for a signal, one each; a second call replaces the first. For more than
-    /// one, see ``signals(_:)``. Signals that come while one waits are one, as in POSIX. Nothing of Swift runs in the
-    /// signal handler itself. A signal that was ignored is caught too. Throws an `IOError` for a signal that cannot be
-    /// caught, `.closed`, `.wrongThread`. The loop's thread.
+    /// A loop has at most one handler for a signal; a second call replaces the first. Any number of loops, on any
+    /// threads, may have a handler for the same signal. For more than one receiver in a loop, see ``signals(_:)``. A
+    /// signal that is delivered again before its handler was called is merged with the first, as in POSIX. No Swift
+    /// code runs in the signal handler of the process. A signal that was ignored is caught too. Throws an `IOError` for
+    /// a signal that cannot be caught, `.closed`, `.wrongThread`.
+    /// - Thread: the loop's.
     public final func addSignalHandler(
         _ signal: Signal, fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Void
     ) throws {
@@ -17,8 +19,12 @@ extension EventLoop {
         try withSignalSource { source throws(IOError) in try source.setHandler(signal, body, site) }
     }
 
-    /// Ends the calls, and gives the signal its former disposition back when nobody wants it any more. Whether there
-    /// was a handler. asyncio: `remove_signal_handler`. The loop's thread.
+    /// Removes the handler of `signal`. asyncio: `remove_signal_handler`.
+    ///
+    /// The former disposition of the signal is restored when no handler and no sequence of any loop uses the signal.
+    ///
+    /// - Returns: whether there was a handler.
+    /// - Thread: the loop's.
     @discardableResult
     public final func removeSignalHandler(_ signal: Signal) -> Bool {
         requireOnLoop("removeSignalHandler")
@@ -27,11 +33,12 @@ extension EventLoop {
         return true
     }
 
-    /// The source that `body` adds something to. Made if there is none, and gone again if `body` throws.
+    /// Calls `body`, which adds a handler or a subscription, with the loop's source of signals. Creates the source if
+    /// there is none, and removes it if `body` throws.
     final func withSignalSource(_ body: (SignalSource) throws(IOError) -> Void) throws(IOError) {
         defer { removeUnusedSignalSource() }
         if let existing = signalSource { return try body(existing) }
-        // The loop's own descriptor, so that none has to be free.
+        // The loop's waker, so that no further descriptor is needed.
         guard let waker = inbox.waker else { return }
         let source = SignalSource(loop: self, waker: waker)
         core.pointee.signals = source

@@ -1,16 +1,16 @@
 import CAsyncIO
 import SystemPackage
 
-/// Which signals the process catches, and for how many loops. Any thread.
+/// The signals that the process catches, and for how many loops each. Any thread.
 enum SignalRegistry {
     private static let users = Locked<[Signal: Int]>([:])
 
-    /// Changes dispositions while no loop does.
+    /// Calls `body`, which changes dispositions, while no loop changes them.
     static func change<Result>(_ body: () -> Result) -> Result {
         users.withLock { _ in body() }
     }
 
-    /// A forked child begins anew: the handlers are its parent's.
+    /// Empties the registry in a forked child, whose handlers are those of its parent.
     static func claim() {
         users.withLock { users in
             if aio_signals_claim() { users = [:] }

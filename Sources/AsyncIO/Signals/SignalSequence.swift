@@ -1,7 +1,7 @@
 import AsyncIOSystem
 
 extension EventLoop {
-    /// The signals of `signals` that are delivered to the process from now on. asyncio has no such call.
+    /// Returns a sequence of those `signals` that are delivered to the process from now on. asyncio has no such call.
     ///
     /// ```swift
     /// for await signal in try loop.signals([.hangup, .terminate]) {
@@ -10,13 +10,15 @@ extension EventLoop {
     /// }
     /// ```
     ///
-    /// There may be any number of them at the same time, on any loops, and handlers of
-    /// ``addSignalHandler(_:fileID:line:_:)`` beside them: each gets every signal. One that comes again before it was taken is one, as
-    /// in POSIX; different signals come in the order in which the loop has seen them. The signals have their former
-    /// disposition again soon after the last copy of the sequence and of its iterator is gone, on whichever thread that is.
+    /// There may be any number of sequences at the same time, on any loops, and handlers of
+    /// ``addSignalHandler(_:fileID:line:_:)`` besides: each receives every signal. A signal that is delivered again
+    /// before the sequence returned it is merged with the first, as in POSIX. Different signals are returned in the
+    /// order in which the loop noticed them. The former dispositions are restored soon after the last copy of the
+    /// sequence and of its iterator was released, on any thread.
     ///
-    /// Throws an `IOError` for a signal that cannot be caught, and then catches none; `.invalidArgument` for an empty set;
-    /// `.closed`, `.wrongThread`. The loop's thread.
+    /// Throws an `IOError` for a signal that cannot be caught, and then catches none; `.invalidArgument` for an empty
+    /// set; `.closed`, `.wrongThread`.
+    /// - Thread: the loop's.
     public final func signals(_ signals: Set<Signal>) throws -> SignalSequence {
         guard isOnLoop else { throw EventLoopError.wrongThread("signals") }
         if isClosed { throw EventLoopError.closed }
@@ -28,17 +30,18 @@ extension EventLoop {
     }
 }
 
-/// Signals, as they come. See ``EventLoop/signals(_:)``.
+/// A sequence of the signals that are delivered to the process. See ``EventLoop/signals(_:)``.
 ///
-/// It ends, and throws nothing, when the task is cancelled and when the loop is closed. Any task may iterate; one that is
-/// not on the loop hops there for each signal. Several tasks at the same time share: each signal goes to one of them.
+/// The sequence ends without an error when the task is cancelled and when the loop is closed. Any task may iterate; a
+/// task that is not on the loop hops there for each signal. If several tasks iterate at the same time, each signal goes
+/// to one of them.
 public struct SignalSequence: AsyncSequence, Sendable {
     public typealias Element = Signal
     public typealias Failure = Never
 
     fileprivate let lifetime: SignalSubscriptionLifetime
 
-    /// Those that it was made for, by their numbers.
+    /// The signals of the sequence, in the order of their numbers.
     var signals: [Signal] { lifetime.signals }
 
     public func makeAsyncIterator() -> AsyncIterator {
@@ -50,7 +53,7 @@ public struct SignalSequence: AsyncSequence, Sendable {
 
         var signals: [Signal] { lifetime.signals }
 
-        /// Waits for the next signal; `nil` in a cancelled task, if none waits, and on a closed loop.
+        /// Waits for the next signal. Returns `nil` on a closed loop, and in a cancelled task if no signal is there.
         public mutating func next() async -> Signal? {
             await lifetime.next()
         }
@@ -61,7 +64,7 @@ public struct SignalSequence: AsyncSequence, Sendable {
     }
 }
 
-/// Ends a subscription that nobody holds any more. Any thread may be the last to drop it.
+/// Ends a subscription when the last reference to this object is released, on any thread.
 ///
 /// SAFETY: the subscription is used on the loop only.
 private final class SignalSubscriptionLifetime: @unchecked Sendable {

@@ -2,23 +2,24 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// What one loop does about signals. The trampoline wakes it by the loop's own waker; which signals came, their counters say.
+/// The signal handlers and subscriptions of one loop. The trampoline wakes the loop by its waker; the counters of the
+/// signals show which were delivered.
 ///
-/// A signal is kept in the registry from its first user here to its last: the handler, and the subscriptions.
+/// A signal is in the registry as long as the loop has a handler or a subscription for it.
 final class SignalSource: WakeUpObserver {
     private struct Handler {
         let call: () throws -> Void
         let site: CallSite
-        /// The signal's counter when it was handled last.
+        /// The value of the signal's counter when the handler was last called.
         var seen: UInt64
     }
 
-    /// Held for the trampoline, which writes to its descriptor until `stop()`.
+    /// Retained for the trampoline, which writes to its descriptor until `stop()`.
     private let waker: Waker
     private unowned let loop: EventLoop
     private var handlers: [Signal: Handler] = [:]
     private var subscriptions: [SignalSubscription] = []
-    /// `nil` after the end, or if there was no memory for one.
+    /// `nil` after `stop()`, or if there was no memory for a slot.
     private var wakerSlot: OpaquePointer?
 
     init(loop: EventLoop, waker: Waker) {
@@ -29,7 +30,8 @@ final class SignalSource: WakeUpObserver {
         wakerSlot = aio_signal_waker_add(waker.writeDescriptor.rawValue)
     }
 
-    /// Of a loop that was dropped without being closed: a trampoline must not write to the next owner of the descriptor.
+    /// Runs without `stop()` if the loop was released without `close()`. The trampoline must not write to a later
+    /// descriptor with the same number.
     deinit {
         stop()
         removeAll()
@@ -46,27 +48,28 @@ final class SignalSource: WakeUpObserver {
     func setHandler(
         _ signal: Signal, _ body: @escaping () throws -> Void, _ site: CallSite
     ) throws(IOError) {
-        // Taken first: what comes from here on, and what waits for a handler that is replaced, is the new one's.
+        // Read first: the new handler gets signals that are delivered from here on, and those that its predecessor has
+        // not handled.
         let seen = handlers[signal]?.seen ?? aio_signal_count(signal.rawValue)
         try retain(signal)
         let former = handlers.updateValue(Handler(call: body, site: site, seen: seen), forKey: signal)
-        // As in `removeHandler`.
+        // Released last, as in `removeHandler`.
         withExtendedLifetime(former) {}
     }
 
     func removeHandler(_ signal: Signal) -> Bool {
         guard let former = handlers.removeValue(forKey: signal) else { return false }
         release(signal)
-        // What it captured may use the loop when it is freed: only now, when all is done here.
+        // Released last, because objects that it captured may use the loop in their deinit.
         withExtendedLifetime(former) {}
         return true
     }
 
     // MARK: Subscriptions
 
-    /// All of its signals are caught, or none.
+    /// Adds `subscription`. Catches all of its signals, or throws and catches none.
     func add(_ subscription: SignalSubscription) throws(IOError) {
-        subscription.lookAway()
+        subscription.skipEarlierSignals()
         var retained: [Signal] = []
         for signal in subscription.signals {
             do {
@@ -106,23 +109,23 @@ final class SignalSource: WakeUpObserver {
         if !isWanted(signal) { SignalRegistry.release(signal) }
     }
 
-    /// No trampoline writes to the waker from here on.
+    /// Removes the waker from the trampoline, which does not write to it any more on return.
     func stop() {
         if let slot = wakerSlot.take() { aio_signal_waker_remove(slot) }
     }
 
-    // MARK: Its turn
+    // MARK: Wake-ups
 
     override var label: String { "the signal handlers" }
 
     override var origin: CallSite? { handlers.count == 1 ? handlers.first?.value.site : nil }
 
-    /// Calls the handlers of the signals that came. The loop has been woken.
+    /// Calls the handlers of signals that were delivered. Called when the loop was woken.
     override func check() {
-        for subscription in subscriptions { subscription.look() }
+        for subscription in subscriptions { subscription.collectSignals() }
         for signal in handlers.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
             let count = aio_signal_count(signal.rawValue)
-            // One of them may have removed it.
+            // A handler that was called before may have removed this one.
             guard let handler = handlers[signal], handler.seen != count else { continue }
             handlers[signal]?.seen = count
             do {

@@ -1,15 +1,16 @@
 import CAsyncIO
 
-/// What has come for one ``SignalSequence``, and who waits for it. The loop's thread only.
+/// The signals that were delivered for one ``SignalSequence``, and the tasks that wait for them. For the loop's thread
+/// only.
 ///
-/// It is bounded: a signal that comes again before it was taken is one.
+/// It is bounded: a signal that is delivered again before it was taken is merged with the first.
 final class SignalSubscription: EventSource {
     let signals: [Signal]
-    // SAFETY: used in the loop's own turns, and by a sequence, which holds the loop.
+    // SAFETY: used in callbacks of the loop, and by a sequence, which retains the loop.
     private unowned let loop: EventLoop
-    /// The signals' counters when they were looked at last.
+    /// The values of the signals' counters when they were last read.
     private var seen: [UInt64] = []
-    /// Each once, first come, first served: one that comes all the time holds up no other.
+    /// Signals that were not taken yet, each once, in order: a signal that is delivered continuously delays no other.
     private var arrived: [Signal] = []
     private var waiters: [WaiterToken] = []
 
@@ -22,13 +23,13 @@ final class SignalSubscription: EventSource {
 
     override var endedBy: EndingCause { .thread }
 
-    /// What came before is not for it.
-    func lookAway() {
+    /// Skips signals that were delivered before.
+    func skipEarlierSignals() {
         seen = signals.map { aio_signal_count($0.rawValue) }
     }
 
-    /// Takes note of what came since.
-    func look() {
+    /// Adds the signals that were delivered since the last call, and resumes waiting tasks.
+    func collectSignals() {
         for (index, signal) in signals.enumerated() {
             let count = aio_signal_count(signal.rawValue)
             if count == seen[index] { continue }
@@ -38,7 +39,7 @@ final class SignalSubscription: EventSource {
         wakeWaiters()
     }
 
-    /// The next signal. At home.
+    /// Waits for the next signal and returns it. On the loop.
     func next(_ record: TaskRecord?) async throws -> Signal {
         while arrived.isEmpty {
             if loop.isClosed { throw EventLoopError.closed }
@@ -46,7 +47,7 @@ final class SignalSubscription: EventSource {
             waiters.append(token)
             let outcome = await loop.suspend(token, record)
             waiters.removeAll { $0 == token }
-            // The signal that it was to be woken for is another one's now.
+            // Another task gets the signal that this one was to be resumed for.
             if outcome != .ready { wakeWaiters() }
             try loop.check(outcome)
         }
@@ -54,12 +55,12 @@ final class SignalSubscription: EventSource {
         return arrived.removeFirst()
     }
 
-    /// One task for each signal that is there; who finds nothing waits again.
+    /// Resumes one task for each signal. A task that finds no signal waits again.
     private func wakeWaiters() {
         for waiter in waiters.prefix(arrived.count) { loop.settle(waiter, .ready) }
     }
 
-    /// The last copy of the sequence is gone.
+    /// Called when the last copy of the sequence was released.
     override func abandoned() {
         end()
         loop.unregister(self)

@@ -1,7 +1,7 @@
-// What Swift cannot say by itself: thread-local storage, macros, calls that need _GNU_SOURCE, signal handlers.
+// Facilities that Swift cannot express: thread-local storage, macros, calls that need _GNU_SOURCE, signal handlers.
 //
-// System calls return the result or -errno, so that errno is read in one place, right behind the call.
-// No header here defines _GNU_SOURCE: that would change how other modules see the C library.
+// System calls return the result or -errno, so that errno is read in one place, immediately after the call.
+// No header here defines _GNU_SOURCE, because that would change the C library's declarations for other modules.
 #ifndef CASYNCIO_H
 #define CASYNCIO_H
 

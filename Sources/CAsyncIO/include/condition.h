@@ -1,4 +1,4 @@
-// A condition that a thread waits for, with a deadline on the monotonic clock.
+// A condition variable, with deadlines on the monotonic clock.
 #ifndef CASYNCIO_CONDITION_H
 #define CASYNCIO_CONDITION_H
 
@@ -12,7 +12,7 @@ void aio_condition_signal(pthread_cond_t *_Nonnull condition);
 void aio_condition_broadcast(pthread_cond_t *_Nonnull condition);
 void aio_condition_wait(pthread_cond_t *_Nonnull condition, pthread_mutex_t *_Nonnull lock);
 
-// Returns false once the deadline has passed. May return early, like every wait for a condition.
+// Returns false when the deadline has passed. May return early, like each wait for a condition variable.
 bool aio_condition_wait_until(pthread_cond_t *_Nonnull condition, pthread_mutex_t *_Nonnull lock,
                               int64_t deadline_nanoseconds);
 

@@ -1,12 +1,12 @@
-// Switches that the environment sets.
+// Settings in environment variables.
 #ifndef CASYNCIO_ENVIRONMENT_H
 #define CASYNCIO_ENVIRONMENT_H
 
 #include <stdbool.h>
 
-// Whether the variable is `1` or `true`. As every getenv, not while another thread changes the environment.
+// Whether the variable is `1` or `true`. Like getenv(3), not safe while another thread changes the environment.
 bool aio_environment_flag(const char *_Nonnull name);
-// The variable's number; zero if it is not set, or none.
+// The variable as a number; zero if it is not set or is not a number.
 int aio_environment_number(const char *_Nonnull name);
 
 #endif

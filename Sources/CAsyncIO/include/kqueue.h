@@ -15,7 +15,7 @@ int aio_kqueue_create(void);
 int aio_kqueue_add(int kqueue, int fd, bool writes, bool edge);
 int aio_kqueue_remove(int kqueue, int fd, bool writes);
 
-// Waits at most `nanoseconds` (negative: without end). Returns the number of events or -errno.
+// Waits at most `nanoseconds` (negative: without a limit). Returns the number of events or -errno.
 int aio_kqueue_wait(int kqueue, struct kevent *_Nonnull events, int capacity, int64_t nanoseconds);
 
 static inline int aio_kqueue_event_fd(const struct kevent *_Nonnull event) { return (int)event->ident; }

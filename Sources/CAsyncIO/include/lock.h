@@ -1,5 +1,6 @@
-// A plain lock. On Linux the standard library's Mutex hands itself over in the kernel (a futex with priority inheritance)
-// whenever it is contended: a flood of posts from eight threads takes twenty times as long with it.
+// A lock without priority inheritance. On Linux a contended Mutex of the standard library is passed from thread to
+// thread by the kernel (a futex with priority inheritance), so that many posts from eight threads take twenty times as
+// long.
 #ifndef CASYNCIO_LOCK_H
 #define CASYNCIO_LOCK_H
 

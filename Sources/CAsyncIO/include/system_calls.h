@@ -1,4 +1,4 @@
-// System calls of every Unix, returning the result or -errno.
+// System calls of every Unix. They return the result or -errno.
 #ifndef CASYNCIO_SYSTEM_CALLS_H
 #define CASYNCIO_SYSTEM_CALLS_H
 
@@ -17,14 +17,14 @@
 #include <time.h>
 #include <unistd.h>
 
-// MSG_DONTWAIT, so that a socket that somebody has made blocking cannot hold up a loop.
+// MSG_DONTWAIT, so that a socket that other code has made blocking cannot block a loop.
 #if defined(MSG_NOSIGNAL)
 #define AIO_SEND_FLAGS (MSG_NOSIGNAL | MSG_DONTWAIT)
 #else
 #define AIO_SEND_FLAGS MSG_DONTWAIT
 #endif
 
-// An interrupted call had no effect, so it is repeated here; nobody above sees EINTR.
+// An interrupted call had no effect, so it is repeated here. These functions never return -EINTR.
 static inline ssize_t aio_receive(int fd, void *_Nonnull buffer, size_t size) {
     ssize_t count;
     do {
@@ -42,7 +42,7 @@ static inline ssize_t aio_send(int fd, const void *_Nonnull bytes, size_t size) 
     return count < 0 ? -(ssize_t)errno : count;
 }
 
-// As aio_send, of several pieces: sendmsg(2), since writev(2) would raise SIGPIPE.
+// As aio_send, for several pieces. sendmsg(2), because writev(2) would raise SIGPIPE.
 static inline ssize_t aio_send_vector(int fd, const struct iovec *_Nonnull pieces, int count) {
     struct msghdr message = {0};
     message.msg_iov = (struct iovec *)pieces;
@@ -66,7 +66,7 @@ static inline int64_t aio_monotonic_resolution_nanoseconds(void) {
     return (int64_t)resolution.tv_sec * 1000000000 + resolution.tv_nsec;
 }
 
-// Each of these makes a descriptor that is non-blocking and closed on exec from its first moment.
+// Each of these creates a descriptor that is non-blocking and close-on-exec. On Linux both are set when it is created.
 int aio_socket(int family, int type, int protocol);
 int aio_accept(int fd, struct sockaddr_storage *_Nonnull address, socklen_t *_Nonnull length);
 int aio_socket_pair(int family, int type, int descriptors[_Nonnull 2]);
@@ -78,34 +78,34 @@ int aio_listen(int fd, int backlog);
 int aio_shutdown_write(int fd);
 int aio_shutdown_read(int fd);
 int aio_shutdown_both(int fd);
-// As `aio_receive` and `aio_send`, with the address of the other end. A length of zero: the kernel told none.
+// As `aio_receive` and `aio_send`, with the address of the peer. The length is zero if the kernel reports no address.
 ssize_t aio_receive_from(
     int fd, void *_Nonnull buffer, size_t size, struct sockaddr_storage *_Nonnull address, socklen_t *_Nonnull length);
 ssize_t aio_send_to(
     int fd, const void *_Nonnull bytes, size_t size, const struct sockaddr_storage *_Nonnull address, socklen_t length);
-// Whether calls on the file return instead of waiting: 0 or 1.
+// Whether the file is non-blocking: 0 or 1, or -errno.
 int aio_is_non_blocking(int fd);
 int aio_set_non_blocking(int fd, int on);
 int aio_set_close_on_exec(int fd);
-// EINTR counts as closed: on Linux the descriptor is gone, and closing it again could hit somebody else's.
+// EINTR counts as success: on Linux the descriptor is closed, and a second close could close another file.
 int aio_close(int fd);
-// 0, or -EBADF.
+// Returns 0, or -EBADF.
 int aio_check_open(int fd);
-// 0; -EBADF; -EPERM for a regular file or a directory, which are always ready.
+// Returns 0; -EBADF; -EPERM for a regular file or a directory, which are always ready.
 int aio_check_pollable(int fd);
-// What tells one open socket from all others (st_ino); 0 if the descriptor is not open.
+// Returns the number that identifies an open socket (st_ino); 0 if the descriptor is not open.
 uint64_t aio_file_number(int fd);
 int aio_local_address(int fd, struct sockaddr_storage *_Nonnull address, socklen_t *_Nonnull length);
 int aio_peer_address(int fd, struct sockaddr_storage *_Nonnull address, socklen_t *_Nonnull length);
 int aio_get_option(int fd, int level, int name, int *_Nonnull value);
 int aio_set_option(int fd, int level, int name, int value);
-// SO_LINGER with zero seconds: the close that follows resets the connection.
+// Sets SO_LINGER with zero seconds: closing the socket then resets the connection.
 int aio_set_reset_on_close(int fd);
 
 ssize_t aio_read(int fd, void *_Nonnull buffer, size_t size);
 ssize_t aio_write(int fd, const void *_Nonnull bytes, size_t size);
 
-// How many descriptors the process may have open (RLIMIT_NOFILE); -1 without a limit.
+// Returns how many descriptors the process may have open (RLIMIT_NOFILE); -1 without a limit.
 int64_t aio_descriptor_limit(void);
 
 #endif

@@ -1,8 +1,8 @@
-// A detached thread with a name and with every signal blocked, so that signals go to threads that expect them.
+// Detached threads with a name. They block all signals, so that signals are delivered to other threads.
 #ifndef CASYNCIO_THREADS_H
 #define CASYNCIO_THREADS_H
 
-// Returns 0 or -errno.
+// Starts a thread. Linux shows the first 15 bytes of the name. Returns 0 or -errno.
 int aio_thread_start(void (*_Nonnull body)(void *_Nonnull), void *_Nonnull argument, const char *_Nonnull name);
 
 #endif

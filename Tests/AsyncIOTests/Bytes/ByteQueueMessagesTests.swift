@@ -5,7 +5,7 @@ import Testing
 
 struct ByteQueueMessagesTests {
     @Test(arguments: [1, 2, 3, 7, 100])
-    func linesComeWhateverThePiecesAre(step: Int) throws {
+    func linesAreFoundInPiecesOfAnySize(step: Int) throws {
         let text = "first\r\n\nthe third line\nhalf"
         var queue = ByteQueue()
         var lines: [String] = []
@@ -19,7 +19,7 @@ struct ByteQueueMessagesTests {
         #expect(queue.take(queue.count) == Array("half".utf8))
     }
 
-    @Test func aLineMayKeepItsNewline() throws {
+    @Test func takeLineCanIncludeTheNewline() throws {
         var queue = ByteQueue()
         try queue.append("a\r\nb\n")
         #expect(try queue.takeLine(strippingNewline: false) == "a\r\n")
@@ -28,20 +28,20 @@ struct ByteQueueMessagesTests {
         #expect(try queue.takeLine() == "\u{FFFD}")
     }
 
-    @Test func aLineIsAsLongAsTheLimitAtMost() throws {
+    @Test func takeLineRejectsALineBeyondTheLimit() throws {
         var queue = ByteQueue()
         try queue.append("12345\n123456\nok\n")
         #expect(try queue.takeLine(limitBytes: 5) == "12345")
         #expect(code { _ = try queue.takeLine(limitBytes: 5) } == .limitExceeded)
         #expect(try queue.takeLine(limitBytes: 5) == "ok")
-        // Before its newline is there.
+        // Also before the newline has been received.
         try queue.append("123456")
         #expect(code { _ = try queue.takeLine(limitBytes: 5) } == .limitExceeded)
         #expect(queue.isEmpty)
     }
 
-    /// What was searched and consumed since is not searched again, and nothing is skipped.
-    @Test func consumingBetweenLinesIsTakenIntoAccount() throws {
+    /// The search for a newline resumes at the right byte after other bytes were consumed.
+    @Test func takeLineWorksAfterOtherBytesWereConsumed() throws {
         var queue = ByteQueue()
         try queue.append("0123456789")
         #expect(try queue.takeLine() == nil)
@@ -52,7 +52,7 @@ struct ByteQueueMessagesTests {
     }
 
     @Test(arguments: [LengthPrefix.uint8, .uint16, .uint32, .uint64], [1, 3, 1_000])
-    func framesComeWhateverThePiecesAre(prefix: LengthPrefix, step: Int) throws {
+    func framesAreFoundInPiecesOfAnySize(prefix: LengthPrefix, step: Int) throws {
         let frames = [0, 1, 200, 255].map { [UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: $0) }
         let bytes = try frames.flatMap { try prefix.frame($0.span.bytes) }
         var queue = ByteQueue()
@@ -65,13 +65,13 @@ struct ByteQueueMessagesTests {
         #expect(queue.isEmpty)
     }
 
-    @Test func aFrameThatCannotComeIsRefused() throws {
+    @Test func takeFrameRejectsAFrameThatCannotBecomeComplete() throws {
         var queue = ByteQueue(limitBytes: 1_000)
         try queue.append([0, 0, 1, 1])
         #expect(code { _ = try queue.takeFrame(limitBytes: 256) } == .limitExceeded)
         #expect(queue.count == 4)
         #expect(try queue.takeFrame(limitBytes: 257) == nil)
-        // 997 bytes and their length do not fit into the queue.
+        // 997 bytes and their length exceed the limit of the queue.
         var other = ByteQueue(limitBytes: 1_000)
         try other.append([0, 0, 3, 0xE5])
         #expect(code { _ = try other.takeFrame() } == .limitExceeded)
@@ -82,7 +82,7 @@ struct ByteQueueMessagesTests {
         #expect(code { _ = try LengthPrefix.uint8.frame(tooLong.span.bytes) } == .invalidArgument)
     }
 
-    /// As the documentation of `ByteQueue` shows it.
+    /// A protocol as in the documentation of `ByteQueue`.
     private final class Echo: StreamProtocol {
         private var input = ByteQueue()
         private var transport: StreamTransport?
@@ -98,7 +98,7 @@ struct ByteQueueMessagesTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func aProtocolEchoesFrames(backend: ScriptedBackend) async throws {
+    func protocolEchoesFrames(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (transport, peer) = try network.connect(Echo())
             await network.idle()

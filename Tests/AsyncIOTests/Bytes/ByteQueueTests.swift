@@ -3,9 +3,9 @@ import Testing
 @testable import AsyncIO
 
 struct ByteQueueTests {
-    /// Against an array that does the same in the simplest way, with copies that must not change.
+    /// Compares the queue with an array, and checks that copies do not change.
     @Test(arguments: 1...10)
-    func whateverIsAppendedComesOutInOrder(seed: UInt64) throws {
+    func bytesAreConsumedInTheOrderOfAppending(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         var queue = ByteQueue(limitBytes: 50_000)
         var model: [UInt8] = []
@@ -48,7 +48,7 @@ struct ByteQueueTests {
         #expect(queue.withBytes { Array($0) } == model)
     }
 
-    @Test func theLimitIsTheMostThatIsEverThere() throws {
+    @Test func appendRejectsBytesBeyondTheLimit() throws {
         var queue = ByteQueue(limitBytes: 10)
         try queue.append("12345678")
         #expect(code { try queue.append("abc") } == .limitExceeded)
@@ -62,13 +62,13 @@ struct ByteQueueTests {
         #expect(message.contains("its limit is 10 bytes"))
     }
 
-    @Test func itGivesItsMemoryBack() throws {
+    @Test func emptyQueueReleasesLargeMemory() throws {
         var queue = ByteQueue()
         #expect(queue.memoryBytes == 0)
         try queue.append("small")
         #expect(queue.memoryBytes == ByteQueue.smallestBytes)
         queue.consume(5)
-        // The next message needs no allocation.
+        // The memory is reused for the next message.
         #expect(queue.memoryBytes == ByteQueue.smallestBytes)
         try queue.append([UInt8](repeating: 1, count: 100_000))
         queue.consume(100_000)
@@ -78,8 +78,8 @@ struct ByteQueueTests {
         #expect(queue.memoryBytes == 0 && queue.isEmpty)
     }
 
-    /// A queue that never becomes empty moves each byte a bounded number of times: its memory does not grow.
-    @Test func whatIsConsumedInSmallPiecesDoesNotMakeItGrow() throws {
+    /// The memory of a queue that never becomes empty does not grow with the bytes that pass through it.
+    @Test func consumingSmallPiecesDoesNotGrowTheMemory() throws {
         var queue = ByteQueue()
         try queue.append([UInt8](repeating: 0, count: 900))
         for round in 0..<10_000 {
@@ -90,7 +90,7 @@ struct ByteQueueTests {
         #expect(queue[0] == UInt8(truncatingIfNeeded: 10_000 - 18))
     }
 
-    @Test func anEmptyPatternIsFoundWhereTheSearchBegins() throws {
+    @Test func emptyPatternIsFoundAtTheStartOfTheSearch() throws {
         var queue = ByteQueue()
         #expect(queue.firstOffset(of: []) == 0)
         #expect(queue.firstOffset(of: 1) == nil)
@@ -101,9 +101,9 @@ struct ByteQueueTests {
         #expect(queue.firstOffset(of: [], from: 6) == 6)
     }
 
-    /// Whatever the length of the pattern, where it lies, and how often it almost occurs.
+    /// For patterns of any length, at any offset, and with many partial matches.
     @Test(arguments: 1...8)
-    func aSearchFindsTheFirstMatch(seed: UInt64) throws {
+    func searchFindsTheFirstMatch(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         for _ in 0..<rounds(debug: 100, release: 1_000) {
             let letters = UInt8.random(in: 0...2, using: &random)
@@ -117,9 +117,9 @@ struct ByteQueueTests {
         }
     }
 
-    /// Bytes that almost match everywhere: a search that compares each place would take a million times a thousand
-    /// steps.
-    @Test func aSearchIsLinear() throws {
+    /// Bytes with a partial match at every offset: a search that compares the pattern at each offset would take a
+    /// thousand million steps.
+    @Test func searchTakesLinearTime() throws {
         var queue = ByteQueue(limitBytes: 2 << 20)
         try queue.append([UInt8](repeating: 0, count: 1 << 20))
         let almost = [0] + [UInt8](repeating: 0, count: 499) + [1] + [UInt8](repeating: 0, count: 500)
@@ -128,7 +128,7 @@ struct ByteQueueTests {
         #expect(queue.firstOffset(of: almost) == 1 << 20)
     }
 
-    @Test func aRawSpanBecomesAnArray() {
+    @Test func arrayCopiesARawSpan() {
         let bytes: [UInt8] = [1, 2, 3]
         #expect([UInt8](bytes.span.bytes) == bytes)
         #expect(Array(bytes.span.bytes.extracting(1..<3)) == [2, 3])

@@ -4,7 +4,7 @@ import Testing
 
 struct WriteQueueTests {
     // covers: 142
-    @Test func bytesComeOutAsTheyWentIn() {
+    @Test func writeQueueKeepsTheOrderOfBytes() {
         var queue = WriteQueue()
         #expect(queue.isEmpty == true)
         queue.append([1, 2, 3])
@@ -18,7 +18,7 @@ struct WriteQueueTests {
         #expect(queue.bytes.count == 0)
     }
 
-    @Test func anEmptyQueueOwnsNoMemory() {
+    @Test func emptyWriteQueueOwnsNoMemory() {
         var queue = WriteQueue()
         #expect(queue.bytes.baseAddress == nil)
         queue.append([1])
@@ -29,9 +29,9 @@ struct WriteQueueTests {
         #expect(queue.bytes.baseAddress == nil)
     }
 
-    /// Appends and removals of many sizes, against an array.
+    /// Compares appends and removals of many sizes with an array.
     // covers: 142
-    @Test(arguments: [1, 2, 3]) func nothingIsLostWhileItGrowsAndMoves(seed: UInt64) {
+    @Test(arguments: [1, 2, 3]) func writeQueueLosesNoByteWhenItGrowsOrMoves(seed: UInt64) {
         var random = seed
         func next(_ bound: Int) -> Int {
             random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407

@@ -149,7 +149,7 @@ struct EventLoopDescriptorsTests {
             thread.join()
         }
         let text = String(decoding: result.standardErrorContent, as: UTF8.self)
-        #expect(text.contains("of an event loop was closed by somebody else"))
+        #expect(text.contains("of an event loop was closed by code that does not own it"))
     }
 
     // covers: 299

@@ -4,7 +4,7 @@ import Testing
 
 @testable import AsyncIO
 
-/// Answers a name when the test says so, and a resolver that asks it.
+/// A name server that answers when the test allows it, and a resolver that asks it.
 final class NameServer: @unchecked Sendable {
     private struct State {
         var asked: [String] = []
@@ -20,8 +20,8 @@ final class NameServer: @unchecked Sendable {
     private var made: Resolver?
 
     /// - Parameters:
-    ///   - resolverLimit: What the resolver may have.
-    ///   - threadLimit: Threads that can be had.
+    ///   - resolverLimit: The thread limit of the resolver.
+    ///   - threadLimit: The number of threads that can be started.
     init(resolverLimit: Int = 4, threadLimit: Int = .max) {
         made = Resolver(
             threadLimit: resolverLimit,
@@ -37,14 +37,14 @@ final class NameServer: @unchecked Sendable {
             ask: { [unowned self] host, port in ask(host, port) })
     }
 
-    /// To be used while the name server is held: ``threadsEnd()`` ends a test.
+    /// The resolver. A test ends with ``threadsEnd()``, so that the name server outlives the threads.
     var resolver: Resolver { made! }
 
     static func addresses(_ port: UInt16) -> [SocketAddress] { [SocketAddress(literal: "192.0.2.1", port: port)!] }
 
-    /// In the order in which threads began to ask.
+    /// The names in the order in which threads have asked for them.
     var asked: [String] { with { $0.asked } }
-    /// Who asked.
+    /// The threads that have asked.
     var threads: Set<UInt> { with { $0.threads } }
 
     func answer(_ host: String) {
@@ -86,7 +86,7 @@ func expectAnswers(_ tasks: [Task<[SocketAddress], any Error>]) async throws {
     for task in tasks { #expect(try await task.value == NameServer.addresses(7)) }
 }
 
-/// By a task that the loop did not start.
+/// Looks `host` up in a task that the loop did not start.
 func otherLookUp(_ host: String, _ names: NameServer, on loop: EventLoop) -> Task<[SocketAddress], any Error> {
     Task(executorPreference: loop) { try await loop.resolve(host: host, port: 7, by: names.resolver) }
 }

@@ -4,11 +4,11 @@ import Testing
 
 @testable import AsyncIO
 
-/// How many names are looked up at a time.
+/// The limits of the resolver.
 struct ResolverLimitTests {
-    /// Names whose servers are silent, beside one that answers: the system's limit.
+    /// Names whose servers are silent, beside one that answers, with the default limit.
     // covers: 270, F59
-    @Test func aNameThatAnswersIsResolvedBesideFiftyHungOnes() async throws {
+    @Test func nameIsResolvedBesideFiftyHungLookups() async throws {
         let names = NameServer(resolverLimit: Resolver.defaultThreadLimit)
         names.answer("localhost")
         try await withLoop { loop in
@@ -19,7 +19,7 @@ struct ResolverLimitTests {
             #expect(began.duration(to: loop.now) < .seconds(1))
             #expect(names.resolver.workers.threadCount <= 51)
 
-            // Bounded, however many there are.
+            // The number of threads is bounded.
             let others = (50..<200).map { lookUp("hung\($0)", names, on: loop) }
             await loop.until { names.asked.count == 1 + 64 && names.resolver.waitingCount == 136 }
             #expect(names.resolver.workers.threadCount == 64)
@@ -30,7 +30,7 @@ struct ResolverLimitTests {
         await names.threadsEnd()
     }
 
-    /// As the clients of one forwarder do.
+    /// As with many clients of one forwarder.
     // covers: 270, 271, F59
     @Test func lookupsOfOneNameShareAThreadAndItsAnswer() async throws {
         let names = NameServer(resolverLimit: 2)
@@ -41,14 +41,14 @@ struct ResolverLimitTests {
             names.answer("other")
             try await expectAnswers([lookUp("other", names, on: loop)])
 
-            // Who gives up, the first one too, leaves the others waiting.
+            // Cancelled lookups, including the first one, leave the others waiting.
             for task in same[..<50] { task.cancel() }
             for task in same[..<50] { await #expect(throws: CancellationError.self) { try await task.value } }
             names.answer("hung")
             try await expectAnswers(Array(same[50...]))
             #expect(names.asked == ["hung", "other"])
 
-            // An answer is not kept.
+            // Answers are not cached.
             try await expectAnswers([lookUp("hung", names, on: loop)])
             #expect(names.asked == ["hung", "other", "hung"])
         }
@@ -56,7 +56,7 @@ struct ResolverLimitTests {
     }
 
     // covers: 271
-    @Test func aNameThatEverybodyGaveUpIsAskedOnceMoreOnlyAfterItsAnswer() async throws {
+    @Test func lookupJoinsAQuestionThatAllOthersAbandoned() async throws {
         let names = NameServer(resolverLimit: 2)
         try await withLoop { loop in
             let first = lookUp("hung", names, on: loop)
@@ -74,7 +74,7 @@ struct ResolverLimitTests {
     }
 
     // covers: 271, F59
-    @Test func lookupsOfOneNameAreBoundedToo() async throws {
+    @Test func lookupsOfOneNameAreBounded() async throws {
         let names = NameServer(resolverLimit: 1)
         try await withLoop { loop in
             let tasks = (0...Resolver.maxWaiting).map { _ in lookUp("hung", names, on: loop) }
@@ -91,7 +91,7 @@ struct ResolverLimitTests {
         await names.threadsEnd()
     }
 
-    /// Each of them was once counted among those that wait, for ever.
+    /// They were once counted as waiting until the process ended.
     // covers: 271, F59
     @Test func cancelledLookupsOfAHungNameAreNotCountedLater() async throws {
         let names = NameServer(resolverLimit: 1)
@@ -112,7 +112,7 @@ struct ResolverLimitTests {
     }
 
     // covers: 270
-    @Test func theLimitOfThreadsCanBeChangedAtAnyTime() async throws {
+    @Test func resolverThreadLimitCanBeChangedAtAnyTime() async throws {
         let names = NameServer(resolverLimit: 1)
         try await withLoop { loop in
             let tasks = (0..<6).map { lookUp("host\($0)", names, on: loop) }
@@ -121,7 +121,7 @@ struct ResolverLimitTests {
             await loop.until { names.asked.count == 3 && names.resolver.waitingCount == 3 }
             #expect(names.resolver.workers.threadCount == 3)
 
-            // Two of them end with their lookups, although others wait.
+            // Two threads end with their lookups, although others wait.
             names.resolver.threadLimit = 1
             names.answer("host0")
             names.answer("host1")
@@ -134,7 +134,7 @@ struct ResolverLimitTests {
         await names.threadsEnd()
     }
 
-    @Test func theLimitOfTheProcessIsSixtyFour() async {
+    @Test func threadLimitOfTheProcessIsSixtyFour() async {
         #expect(EventLoop.resolverThreadLimit == 64)
         await #expect(processExitsWith: .success) {
             EventLoop.resolverThreadLimit = 3

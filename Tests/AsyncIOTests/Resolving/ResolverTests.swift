@@ -23,9 +23,9 @@ struct ResolverTests {
         #expect(names.asked.isEmpty)
     }
 
-    /// Never cut short: another name would be asked for.
+    /// They are never truncated, which would make them other names.
     // covers: 274, F60
-    @Test func namesThatCannotBeAskedForAreRejectedWhole() async throws {
+    @Test func namesThatCannotBeLookedUpAreRejected() async throws {
         let names = NameServer()
         try await withLoop { loop in
             for count in [254, 255, 256, 300] {
@@ -36,7 +36,7 @@ struct ResolverTests {
                 #expect(error?.code == .unknownHost)
                 #expect(error?.description.contains("\(count) bytes") == true)
             }
-            // Two bytes each, in UTF-8.
+            // The first one has two bytes per character in UTF-8.
             for host in [String(repeating: "ü", count: 127), "localhost\0.example", "\0"] {
                 let code = await asyncCode { _ = try await loop.resolve(host: host, port: 7, by: names.resolver) }
                 #expect(code == .unknownHost)
@@ -54,14 +54,14 @@ struct ResolverTests {
     }
 
     // covers: 269
-    @Test func whatTheSystemKnows() async throws {
-        // Name servers that are silent are asked again and again, one after the other.
+    @Test func systemResolverKnowsLocalhost() async throws {
+        // The system asks silent name servers several times, one after the other.
         try await withLoop(.auto, LoopTestOptions(timeLimit: .seconds(300))) { loop in
             let addresses = try await loop.resolve(host: "localhost", port: 80)
             #expect(!addresses.isEmpty)
             #expect(addresses.allSatisfy { ["127.0.0.1:80", "[::1]:80"].contains($0.description) })
 
-            // By a name server, or by a machine that has none.
+            // The name server knows that there is no such host, or there is no name server.
             let error = await #expect(throws: EventLoopError.self) {
                 _ = try await loop.resolve(host: "no-such-host.invalid", port: 80)
             }
@@ -71,7 +71,7 @@ struct ResolverTests {
     }
 
     // covers: 269
-    @Test func aHostThatDoesNotExistIsNotAResolverThatFails() {
+    @Test func unknownHostAndFailedResolverAreDistinctErrors() {
         let unknown = SystemResolver.error("a.example", EAI_NONAME)
         #expect(unknown.code == .unknownHost)
         #expect(unknown.description == "cannot resolve 'a.example': \(String(cString: gai_strerror(EAI_NONAME)))")
@@ -83,14 +83,14 @@ struct ResolverTests {
     }
 
     // covers: 270, F59
-    @Test func aHungLookupHoldsUpNeitherOthersNorTheLoop() async throws {
+    @Test func hungLookupDelaysNeitherOthersNorTheLoop() async throws {
         let names = NameServer()
         try await withLoop { loop in
             let hung = lookUp("hung", names, on: loop)
             await loop.until { names.asked == ["hung"] }
             #expect(names.resolver.workers.threadCount == 1)
 
-            // One further thread is enough for names that are answered, one after the other.
+            // One further thread is enough for successive names that are answered.
             for index in 0..<20 {
                 names.answer("host\(index)")
                 let addresses = try await loop.resolve(host: "host\(index)", port: 7, by: names.resolver)
@@ -105,9 +105,8 @@ struct ResolverTests {
         await names.threadsEnd()
     }
 
-    /// The issue that this is for: one thread of its own, only while in use.
     // covers: 270
-    @Test func thereAreThreadsOnlyWhileThereIsWork() async throws {
+    @Test func threadsExistOnlyWhileThereAreLookups() async throws {
         let names = NameServer()
         #expect(names.resolver.workers.threadCount == 0)
         try await withLoop { loop in
@@ -147,7 +146,7 @@ struct ResolverTests {
     }
 
     // covers: 270
-    @Test func aThreadThatIsAboutToAskNeedsNoSecondOne() async throws {
+    @Test func noSecondThreadIsStartedWhileOneIsAboutToAsk() async throws {
         let resolver = Resolver(startThread: { _ in 0 }, ask: { _, port in .success(NameServer.addresses(port)) })
         try await withLoop { loop in
             let first = loop.createTask { try await loop.resolve(host: "a.example", port: 7, by: resolver) }
@@ -156,7 +155,7 @@ struct ResolverTests {
             await #expect(throws: CancellationError.self) { try await first.value }
             #expect(resolver.waitingCount == 0)
 
-            // The thread that was started for the first is slow to come.
+            // The thread that was started for the first lookup has not begun yet.
             let second = loop.createTask { try await loop.resolve(host: "b.example", port: 7, by: resolver) }
             await loop.until { resolver.waitingCount == 1 }
             #expect(resolver.workers.threadCount == 1)
@@ -166,9 +165,9 @@ struct ResolverTests {
         }
     }
 
-    /// Every interleaving that comes; the thread sanitizer looks on.
+    /// For the thread sanitizer, which observes many interleavings.
     // covers: 271
-    @Test func lookupsThatAreCancelledElsewhereEndOneWayOrTheOther() async throws {
+    @Test func lookupsThatAnotherThreadCancelsReturnOrThrow() async throws {
         let names = NameServer()
         names.answerAll()
         try await withLoop { loop in
@@ -186,7 +185,7 @@ struct ResolverTests {
     }
 
     // covers: 271, F59
-    @Test func cancelledLookupsThatWaitAreNeverAsked() async throws {
+    @Test func waitingLookupsThatAreCancelledAreNeverAsked() async throws {
         let names = NameServer()
         try await withLoop { loop in
             let running = (0..<names.resolver.threadLimit).map { lookUp("hung\($0)", names, on: loop) }
@@ -209,7 +208,7 @@ struct ResolverTests {
     }
 
     // covers: 271
-    @Test func aTaskThatIsCancelledAlreadyDoesNotAsk() async throws {
+    @Test func cancelledTaskDoesNotAsk() async throws {
         let names = NameServer()
         try await withLoop { loop in
             let task = lookUp("never", names, on: loop)
@@ -222,7 +221,7 @@ struct ResolverTests {
 
     // covers: 271, F59
     @Test(arguments: [true, false])
-    func cancellingALookupUnderWayFreesItsWaiterAtOnce(isTaskOfTheLoop: Bool) async throws {
+    func cancellingARunningLookupFreesItsWaiterAtOnce(isTaskOfTheLoop: Bool) async throws {
         let names = NameServer()
         try await withLoop { loop in
             let task = isTaskOfTheLoop ? lookUp("hung", names, on: loop) : otherLookUp("hung", names, on: loop)
@@ -232,7 +231,7 @@ struct ResolverTests {
             #expect(loop.statistics.waitingTasks == 0)
             #expect(names.resolver.workers.threadCount == 1)
 
-            // The late answer finds another task in the same place, and does not wake it.
+            // The late answer has a stale identifier, and does not resume the next task in the same slot.
             let next = lookUp("next", names, on: loop)
             await loop.until { names.asked == ["hung", "next"] && loop.statistics.waitingTasks == 1 }
             names.answer("hung")
@@ -263,7 +262,7 @@ struct ResolverTests {
                 #expect(loop.statistics.waitingTasks == most)
             }
 
-            // One that is given up makes room for another.
+            // Cancelling one allows another.
             tasks[most - 1].cancel()
             await #expect(throws: CancellationError.self) { try await tasks[most - 1].value }
             let accepted = lookUp("accepted", names, on: loop)
@@ -280,11 +279,11 @@ struct ResolverTests {
     }
 
     // covers: 272, F59
-    @Test func aClosedLoopIsFreedWhileItsLookupsHang() async throws {
+    @Test func closedLoopIsFreedWhileItsLookupsHang() async throws {
         let names = NameServer()
-        // It ends by looking whether anything still holds the loop.
+        // At the end, it checks that the loop has been released.
         let tasks = try await withLoopThread { loop in
-            // Not of `createTask`: those would keep the loop from closing.
+            // Not created by `createTask`, because the loop could not be closed then.
             let tasks = (0..<6).map { otherLookUp("hung\($0)", names, on: loop) }
             repeat {
                 loop.stop()
@@ -297,15 +296,15 @@ struct ResolverTests {
         for task in tasks { #expect(await asyncCode { _ = try await task.value } == .closed) }
         #expect(names.resolver.workers.threadCount == names.resolver.threadLimit)
 
-        // The answers find nobody.
+        // The answers are dropped.
         names.answerAll()
         await names.threadsEnd()
         #expect(names.asked.count == names.resolver.threadLimit)
     }
 
-    /// The last thread that could not be started fails all that wait; before, others take their lookups.
+    /// If no thread can be started, all waiting lookups fail.
     // covers: 269
-    @Test func aMissingThreadIsNotAnUnknownHost() async throws {
+    @Test func lookupWithoutAThreadIsNotAnUnknownHost() async throws {
         try await withLoop { loop in
             let resolver = Resolver(startThread: { _ in -EAGAIN }, ask: { _, _ in .success([]) })
             let error = await #expect(throws: EventLoopError.self) {
@@ -319,7 +318,7 @@ struct ResolverTests {
     }
 
     // covers: 270
-    @Test func oneThreadServesThoseThatGotNone() async throws {
+    @Test func oneThreadServesLookupsWhoseThreadsDidNotStart() async throws {
         let names = NameServer(threadLimit: 1)
         try await withLoop { loop in
             let tasks = (0..<3).map { lookUp("host\($0)", names, on: loop) }

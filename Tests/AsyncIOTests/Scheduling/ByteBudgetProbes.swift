@@ -1,6 +1,6 @@
 import AsyncIO
 
-/// Bytes by the iteration in which they came, and by connection.
+/// Counts received bytes by iteration and by connection.
 final class ByteTally {
     private let loop: EventLoop
     private(set) var byIteration: [Int: Int] = [:]
@@ -18,14 +18,14 @@ final class ByteTally {
     }
 }
 
-/// Looks at a number once per iteration; what it grew by may be of two of them, in part.
+/// Reads a number once per iteration. A difference may contain parts of two iterations.
 final class IterationProbe {
     private let loop: EventLoop
     private let measure: () -> Int
     private var last: Int
     private var handle: Handle?
     private(set) var largest = 0
-    /// Iterations in which it grew.
+    /// The number of iterations in which the number grew.
     private(set) var steps = 0
 
     init(_ loop: EventLoop, _ measure: @escaping () -> Int) {

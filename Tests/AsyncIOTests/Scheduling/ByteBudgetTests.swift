@@ -11,7 +11,7 @@ struct ByteBudgetTests {
 
     // covers: F17
     @Test(arguments: ScriptedBackend.allCases)
-    func manyConnectionsInPushStyleShareAnIteration(backend: ScriptedBackend) async throws {
+    func manyPushConnectionsShareAnIteration(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, patiently) { network in
             let tally = ByteTally(network.loop)
             let connections = try (0..<40).map { number in
@@ -76,7 +76,7 @@ struct ByteBudgetTests {
         }
     }
 
-    /// What protocols have queued while their peers were slow goes out in portions too.
+    /// Bytes that protocols have queued while their peers were slow are sent in portions too.
     // covers: F17
     @Test func manyWriteQueuesShareAnIteration() async throws {
         try await withScriptedNetwork(.readiness, patiently) { network in
@@ -98,7 +98,7 @@ struct ByteBudgetTests {
         }
     }
 
-    /// As many protocols that greet their clients at once: their writes do not exceed the budget without bound.
+    /// Many protocols that write at once, in callbacks, exceed the budget by a bounded number of bytes.
     // covers: F17
     @Test func writesOfManyCallbacksShareAnIteration() async throws {
         try await withScriptedNetwork(.readiness, patiently) { network in
@@ -174,7 +174,7 @@ struct ByteBudgetTests {
 
     // covers: F17
     @Test(arguments: ScriptedBackend.allCases)
-    func aTimerThatBecomesDueRunsBeforeAllConnectionsAreServed(backend: ScriptedBackend) async throws {
+    func dueTimerRunsBeforeAllConnectionsAreServed(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, patiently) { network in
             let tally = ByteTally(network.loop)
             var movedBefore: Int?
@@ -196,9 +196,9 @@ struct ByteBudgetTests {
         }
     }
 
-    /// Peers that always have more to send take turns, whatever takes their bytes.
+    /// Peers that always have more to send are served in order, by protocols and by tasks.
     // covers: F17
-    @Test func floodsAreServedInTurn() async throws {
+    @Test func floodsAreServedInOrder() async throws {
         try await withScriptedNetwork(.readiness, patiently) { network in
             let loop = network.loop
             let tally = ByteTally(loop)
@@ -234,9 +234,10 @@ struct ByteBudgetTests {
         }
     }
 
-    /// The job of an actor that lives on the loop is queued, not run at once: it must find bytes left all the same.
+    /// The job of an actor on the loop is queued and does not run at once. There must be budget left for it
+    /// nevertheless.
     // covers: F17
-    @Test func anActorIsServedBesideFloods() async throws {
+    @Test func actorIsServedBesideFloods() async throws {
         try await withScriptedNetwork(.readiness, patiently) { network in
             let loop = network.loop
             let tally = ByteTally(loop)
@@ -275,7 +276,7 @@ struct ByteBudgetTests {
 
     /// A connection that sends now and then does not wait behind those that always have more.
     // covers: F17
-    @Test func aPingDoesNotWaitForAllFloods() async throws {
+    @Test func pingDoesNotWaitForAllFloods() async throws {
         try await withScriptedNetwork(.readiness, patiently) { network in
             let loop = network.loop
             let flood = [UInt8](repeating: 7, count: 512 * 1024)
@@ -304,9 +305,9 @@ struct ByteBudgetTests {
         }
     }
 
-    /// What comes in the same iteration as a flood, but later, is served before it.
+    /// A connection that becomes ready in the same iteration as a flood, but later, is served before it.
     // covers: F17
-    @Test func floodsComeLastInAnIteration() async throws {
+    @Test func floodsRunLastInAnIteration() async throws {
         try await withScriptedNetwork(.readiness, patiently) { network in
             let flood = [UInt8](repeating: 8, count: 200_000)
             var order: [Int] = []
@@ -314,7 +315,7 @@ struct ByteBudgetTests {
                 try network.connect(Counting { _ in order.append(number) })
             }
             await network.idle()
-            // From now on the first two are known to move much.
+            // From now on the first two are bulk connections.
             for connection in connections[..<2] { connection.peer.sends(flood) }
             await network.idle()
             order = []
@@ -348,10 +349,10 @@ struct ByteBudgetTests {
         }
     }
 
-    /// Accepting many connections at once does not make a listener run after all others.
+    /// A listener that accepts many connections at once does not become a bulk connection.
     // covers: F17
     @Test(arguments: LoopKind.available)
-    func aListenerIsNeverBulk(kind: LoopKind) async throws {
+    func listenerIsNeverBulk(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let address = try #require(server.localAddresses.first)
@@ -372,7 +373,7 @@ struct ByteBudgetTests {
     }
 
     // covers: 36
-    @Test func aLoopClosesWhileConnectionsAreDeferred() async throws {
+    @Test func loopCanBeClosedWhileConnectionsAreDeferred() async throws {
         try await withScriptedNetworkThread(.readiness) { network in
             let loop = network.loop
             var served = 0
@@ -391,7 +392,8 @@ struct ByteBudgetTests {
     }
 }
 
-/// Sends as much as fits into each socket, then the end. How much that was, by the socket's place in the list.
+/// Sends as many bytes as fit into each socket, and shuts down its write side. Returns the numbers by the index of the
+/// socket.
 private func fillAndClose(_ sockets: [Socket]) -> [Int: Int] {
     let bytes = [UInt8](repeating: 9, count: 64 * 1024)
     var sent: [Int: Int] = [:]
@@ -402,7 +404,7 @@ private func fillAndClose(_ sockets: [Socket]) -> [Int: Int] {
     return sent
 }
 
-/// Counts what is delivered.
+/// Reports the number of received bytes.
 private final class Counting: StreamProtocol {
     private let received: (Int) -> Void
 

@@ -11,7 +11,7 @@ struct InboxBacklogTests {
 
     // covers: F17
     @Test(arguments: LoopKind.available)
-    func aBurstOfSubmissionsIsRunInPortionsAndInOrder(kind: LoopKind) async throws {
+    func burstOfSubmissionsRunsInPortionsAndInOrder(kind: LoopKind) async throws {
         try await withVirtualLoopThread(kind, patiently) { loop in
             let log = Log()
             try OtherThread.run { Self.submitBurst(to: loop, log) }
@@ -25,7 +25,7 @@ struct InboxBacklogTests {
 
     // covers: F17
     @Test(arguments: LoopKind.available)
-    func aTimerThatBecomesDueRunsBetweenTheSubmissions(kind: LoopKind) async throws {
+    func dueTimerRunsBetweenSubmissions(kind: LoopKind) async throws {
         try await withVirtualLoopThread(kind, patiently) { loop in
             let log = Log()
             var runBefore: Int?
@@ -41,9 +41,9 @@ struct InboxBacklogTests {
         }
     }
 
-    /// What comes while a portion runs is behind what was there.
+    /// Submissions that arrive while a portion runs are queued behind earlier ones.
     // covers: F17
-    @Test func submissionsDuringABurstKeepTheirPlace() async throws {
+    @Test func submissionsDuringABurstRunInOrder() async throws {
         try await withLoopThread(.auto, patiently) { loop in
             let log = Log()
             let late = OtherThread {
@@ -60,9 +60,9 @@ struct InboxBacklogTests {
         }
     }
 
-    /// Callbacks of one thread keep their order, on whatever way they came.
+    /// Callbacks of one thread run in order, through the inbox or without it.
     // covers: F17
-    @Test func theOwnersCallbackComesAfterABurstThatWasSubmittedBefore() async throws {
+    @Test func callbackOfTheOwnerRunsAfterAnEarlierBurst() async throws {
         try await withLoopThread { loop in
             let log = Log()
             Self.submitBurst(to: loop, log, stops: false)
@@ -77,7 +77,7 @@ struct InboxBacklogTests {
 
     // covers: 105, F33
     @Test(arguments: [true, false])
-    func submissionsThatWereNotRunAreReleasedOnce(closes: Bool) async throws {
+    func submissionsThatDidNotRunAreReleasedOnce(closes: Bool) async throws {
         let released = Counter()
         try await withLoopThread(.auto) { loop in
             let log = Log()
@@ -94,7 +94,7 @@ struct InboxBacklogTests {
             try loop.runForever()
             #expect(log.order.count < Self.most)
             if !closes {
-                // The next run goes on where the last one stopped.
+                // The next run continues where the last one has stopped.
                 try OtherThread.run { _ = try? loop.callSoonThreadsafe { loop.stop() } }
                 try loop.runForever()
                 #expect(log.order == Array(0..<Self.burst))

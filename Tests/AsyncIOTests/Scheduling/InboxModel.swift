@@ -1,8 +1,8 @@
 @testable import AsyncIO
 
-/// The sleep of a loop, as a graph of states: who may make which step next.
+/// A model of a loop that falls asleep while threads post: a graph of states, with the steps that are possible next.
 struct InboxModel: Hashable {
-    /// What the walk may break on purpose, to see that it notices.
+    /// The rules of the protocol. Tests break one of them to show that the search finds the problem.
     struct Rules {
         var maySleep: (InboxState) -> Bool
         var mustWake: (InboxState) -> Bool
@@ -19,22 +19,22 @@ struct InboxModel: Hashable {
     }
 
     enum Problem {
-        /// The loop waits without end, and something was posted.
+        /// The loop waits without a timeout although there is a post.
         case lostWakeUp
-        /// Everything was posted, and the loop does not go to sleep.
-        case neverRests
-        /// A post was accepted, and neither run nor dropped by the close.
+        /// There are no more posts, and the loop does not go to sleep.
+        case neverSleeps
+        /// A post was accepted, but neither run nor dropped by the close.
         case postForgotten
         /// One post was run twice.
         case runTwice
-        /// A post was run before an earlier one of the same poster.
+        /// A post was run before an earlier one of the same producer.
         case outOfOrder
     }
 
-    private enum Poster: Hashable {
-        /// Adds to the queue and sets the flag, under the lock.
+    private enum Producer: Hashable {
+        /// Appends to the queue and sets the flag, under the lock.
         case posts
-        /// Writes to the waker, outside of the lock.
+        /// Writes to the waker, outside the lock.
         case wakes
     }
 
@@ -43,11 +43,11 @@ struct InboxModel: Hashable {
         case waits(mayBlock: Bool)
         case wakesUp
         case takes
-        /// The iteration's portion of what was taken.
+        /// Runs the portion of an iteration of the posts that were taken.
         case runsPortion
-        /// Only where the rules cut the take in two.
+        /// Only if the rules split the take into two steps.
         case clearsPending
-        /// The waker's turn, which comes after the take.
+        /// Drains the waker, after the take.
         case drains
         case closesInbox
         case takesLast
@@ -57,22 +57,24 @@ struct InboxModel: Hashable {
     private var flags: InboxState = []
     private var isClosed = false
     private var queue: [Int] = []
-    /// Taken and not yet run.
+    /// Posts that were taken but not run yet.
     private var backlog: [Int] = []
     private var wakeIsThere = false
     private var loop = Loop.announcesSleep
-    private var posters: [Poster]
+    private var producers: [Producer]
     private var left: [Int]
-    /// Accepted, and neither run nor dropped.
+    /// Posts that were accepted, but neither run nor dropped yet.
     private var untaken: Set<Int> = []
     private var closes: Bool
-    /// What the last step did wrong.
+    /// The problem that the last step has caused.
     private var problem: Problem?
 
-    /// All states that can be reached, each once, and the first problem found.
-    static func explore(posters: Int, postsEach: Int, closes: Bool, rules: Rules) -> (states: Int, problem: Problem?) {
+    /// Visits all reachable states, each once, until it finds a problem.
+    static func explore(
+        producers: Int, postsEach: Int, closes: Bool, rules: Rules
+    ) -> (states: Int, problem: Problem?) {
         let start = InboxModel(
-            posters: Array(repeating: .posts, count: posters), left: Array(repeating: postsEach, count: posters),
+            producers: Array(repeating: .posts, count: producers), left: Array(repeating: postsEach, count: producers),
             closes: closes)
         var seen: Set<InboxModel> = [start]
         var open = [start]
@@ -87,28 +89,28 @@ struct InboxModel: Hashable {
     }
 
     private func problemNow(_ rules: Rules) -> Problem? {
-        let postersAreDone = left.allSatisfy { $0 == 0 } && !posters.contains(.wakes)
-        guard postersAreDone else { return nil }
+        let producersAreDone = left.allSatisfy { $0 == 0 } && !producers.contains(.wakes)
+        guard producersAreDone else { return nil }
         switch loop {
         case .waits(mayBlock: true) where !wakeIsThere:
             return untaken.isEmpty ? nil : .lostWakeUp
         case .closed:
             return untaken.isEmpty ? nil : .postForgotten
         case .announcesSleep where queue.isEmpty && backlog.isEmpty && !closes && !rules.maySleep(flags):
-            // Nobody posts any more, and there is nothing to take.
-            return .neverRests
+            // There are no further posts, and none to take.
+            return .neverSleeps
         default:
             return nil
         }
     }
 
     private func successors(_ rules: Rules) -> [InboxModel] {
-        loopSteps(rules) + posters.indices.compactMap { posterStep($0, rules) }
+        loopSteps(rules) + producers.indices.compactMap { producerStep($0, rules) }
     }
 
-    private func posterStep(_ index: Int, _ rules: Rules) -> InboxModel? {
+    private func producerStep(_ index: Int, _ rules: Rules) -> InboxModel? {
         var next = self
-        switch posters[index] {
+        switch producers[index] {
         case .posts:
             guard left[index] > 0 else { return nil }
             next.left[index] -= 1
@@ -118,10 +120,10 @@ struct InboxModel: Hashable {
             next.untaken.insert(post)
             let found = flags
             next.flags.formUnion(.posted)
-            if rules.mustWake(found) { next.posters[index] = .wakes }
+            if rules.mustWake(found) { next.producers[index] = .wakes }
         case .wakes:
             next.wakeIsThere = true
-            next.posters[index] = .posts
+            next.producers[index] = .posts
         }
         return next
     }
@@ -134,13 +136,13 @@ struct InboxModel: Hashable {
             next.flags.insert(.asleep)
             next.loop = .waits(mayBlock: rules.maySleep(found))
             guard closes else { return [next] }
-            // Or the owner closes it instead.
+            // The owner may close the loop instead.
             var closing = self
             closing.loop = .closesInbox
             return [next, closing]
         case .waits:
-            // A timer or a descriptor may end the wait at any time, so the step is always there; that the loop would
-            // hang without one is what `problemNow` sees.
+            // A timer or a descriptor may end the wait at any time, so this step is always possible. `problemNow`
+            // detects a loop that would hang without it.
             next.loop = .wakesUp
         case .wakesUp:
             next.flags.remove(.asleep)
@@ -161,10 +163,10 @@ struct InboxModel: Hashable {
             next.wakeIsThere = false
             next.loop = .runsPortion
         case .runsPortion:
-            // The smallest there is: one.
+            // The smallest portion, one post.
             if !backlog.isEmpty { next.run(next.backlog.removeFirst()) }
             next.loop = .announcesSleep
-            // The owner may close it instead.
+            // The owner may close the loop instead, with a backlog.
             guard !next.backlog.isEmpty, rules.sleepsOnlyWithoutBacklog else { return [next] }
             next.loop = .takes
             guard closes else { return [next] }
@@ -188,7 +190,7 @@ struct InboxModel: Hashable {
         return [next]
     }
 
-    /// Exchanges the buffers, as `ThreadsafeInbox.take(into:)` does.
+    /// Takes all posts, as `ThreadsafeInbox.take(into:)` does.
     private mutating func take() {
         backlog = queue
         queue = []
@@ -200,7 +202,7 @@ struct InboxModel: Hashable {
     }
 
     private mutating func run(_ post: Int) {
-        // The posts of one poster count down.
+        // The numbers of one producer's posts count down.
         if untaken.contains(where: { $0 / 100 == post / 100 && $0 > post }) { problem = .outOfOrder }
         if untaken.remove(post) == nil { problem = .runTwice }
     }

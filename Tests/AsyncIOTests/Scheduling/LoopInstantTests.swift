@@ -53,7 +53,7 @@ struct LoopInstantTests {
     }
 
     // covers: 54
-    @Test func theSystemsClockIsMonotonic() {
+    @Test func systemClockIsMonotonic() {
         var last = MonotonicClock.now
         for _ in 0..<10_000 {
             let now = MonotonicClock.now

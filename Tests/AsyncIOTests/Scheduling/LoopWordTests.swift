@@ -12,19 +12,19 @@ struct LoopWordTests {
     ]
 
     @Test(arguments: ids)
-    func aNameSurvivesItsBits(id: SlotID) {
+    func idIsRestoredFromItsBits(id: SlotID) {
         #expect(SlotID(bits: id.bits) == id)
         #expect(id.bits >> 61 == 0)
     }
 
     @Test(arguments: ids, [LoopWord.Kind.callback, .source, .cancelledWaiter, .abandonedSource])
-    func aWordKeepsItsKindAndItsName(id: SlotID, kind: LoopWord.Kind) {
+    func wordStoresItsKindAndItsID(id: SlotID, kind: LoopWord.Kind) {
         let word = LoopWord(bits: LoopWord(kind, id).bits)
         #expect(word.kind == kind)
         #expect(word.id == id)
     }
 
-    @Test func aMessageIsRetainedUntilItIsTaken() {
+    @Test func messageIsRetainedUntilItIsTaken() {
         final class Note: LoopMessage {
             let text = "hello"
         }
@@ -41,7 +41,7 @@ struct LoopWordTests {
         #expect(observed == nil)
     }
 
-    @Test func aJobAndAContinuationLeaveRoomForTheKind() async {
+    @Test func jobsAndContinuationsLeaveTheLowestThreeBitsFree() async {
         // The runtime aligns tasks to 16 bytes; the three bits of the kind rely on that.
         await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
             let word = LoopWord(resuming: continuation, directly: false)

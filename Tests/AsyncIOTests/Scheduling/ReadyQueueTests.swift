@@ -7,7 +7,7 @@ struct ReadyQueueTests {
         LoopWord(.callback, SlotID(slot: number, generation: 0))
     }
 
-    @Test func whatGoesInFirstComesOutFirst() {
+    @Test func wordsAreReturnedInTheOrderOfPushing() {
         var queue = ReadyQueue(capacity: 4)
         #expect(queue.count == 0)
         for number in 0..<3 as Range<UInt32> { queue.push(word(number)) }
@@ -16,7 +16,7 @@ struct ReadyQueueTests {
         #expect(queue.count == 0)
     }
 
-    @Test func theRingGrowsInTheMiddleOfItself() {
+    @Test func fullRingGrowsWithItsHeadInTheMiddle() {
         var queue = ReadyQueue(capacity: 4)
         // The head is not at the beginning of the memory when the ring is full.
         for number in 0..<3 as Range<UInt32> { queue.push(word(number)) }
@@ -27,7 +27,7 @@ struct ReadyQueueTests {
     }
 
     @Test(arguments: [1, 2, 3] as [UInt64])
-    func randomUseIsThatOfAnArray(seed: UInt64) {
+    func queueBehavesLikeAnArray(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var queue = ReadyQueue(capacity: 2)
         var model: [UInt32] = []

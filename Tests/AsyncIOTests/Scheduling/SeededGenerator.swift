@@ -1,4 +1,4 @@
-/// Random numbers that are the same in every run, so that a failure can be repeated: SplitMix64.
+/// A generator of the same random numbers in every run, so that a failure can be reproduced: SplitMix64.
 struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 

@@ -4,7 +4,7 @@ import Testing
 
 struct SlabTests {
     // covers: 44
-    @Test func aStaleNameFindsNothing() {
+    @Test func staleIDFindsNothing() {
         var slab = Slab<String>()
         let first = slab.insert("first")
         #expect(slab.contains(first) == true)
@@ -20,7 +20,7 @@ struct SlabTests {
         #expect(slab.count == 1)
     }
 
-    @Test func placesAreReusedLastInFirstOut() {
+    @Test func slotsAreReusedLastInFirstOut() {
         var slab = Slab<Int>(capacity: 1)
         let ids = (0..<5).map { slab.insert($0) }
         #expect(ids.map(\.slot) == [0, 1, 2, 3, 4])
@@ -31,7 +31,7 @@ struct SlabTests {
         #expect(slab.insert(8).slot == 5)
     }
 
-    @Test func aNameOfAPlaceThatWasNeverUsedFindsNothing() {
+    @Test func idOfAnUnusedSlotFindsNothing() {
         var slab = Slab<Int>()
         let id = SlotID(slot: .max, generation: 0)
         #expect(slab[id] == nil)
@@ -40,7 +40,7 @@ struct SlabTests {
         #expect(slab[SlotID(slot: 1, generation: 0)] == nil)
     }
 
-    @Test func anElementIsReleasedWhenItIsRemovedAndWithItsSlab() {
+    @Test func elementIsReleasedWhenItIsRemovedAndWithItsSlab() {
         final class Thing {}
         weak var removed: Thing?
         weak var left: Thing?
@@ -61,8 +61,8 @@ struct SlabTests {
         #expect(left == nil)
     }
 
-    @Test func anElementIsChangedInPlace() {
-        // One type whose optional needs a tag of its own, and one whose optional hides in spare bits.
+    @Test func elementIsChangedInPlace() {
+        // One type whose optional needs an extra byte, and one whose optional uses spare bits.
         var numbers = Slab<UInt64>()
         let number = numbers.insert(.max)
         numbers[number]?.pointee -= 1
@@ -74,7 +74,7 @@ struct SlabTests {
     }
 
     @Test(arguments: [1, 2, 3] as [UInt64])
-    func randomUseIsThatOfADictionary(seed: UInt64) {
+    func slabBehavesLikeADictionary(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var slab = Slab<Int>(capacity: 2)
         var model: [SlotID: Int] = [:]

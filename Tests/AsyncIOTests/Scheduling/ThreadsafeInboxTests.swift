@@ -4,9 +4,9 @@ import Foundation
 import Testing
 
 struct ThreadsafeInboxTests {
-    /// Whoever made a loop is its owner until the first run, which may begin on another thread at any moment.
+    /// The thread that created a loop owns it until the first run, which may begin on another thread at any moment.
     @Test(arguments: LoopKind.available)
-    func itsMakerMayPostWhileAnotherThreadBeginsTheFirstRun(kind: LoopKind) async throws {
+    func creatorMayPostWhileAnotherThreadBeginsTheFirstRun(kind: LoopKind) async throws {
         try await withLoopThread(kind, patiently) { _ in
             for _ in 0..<rounds(debug: 100, release: 500) {
                 let loop = try kind.makeLoop()
@@ -25,7 +25,7 @@ struct ThreadsafeInboxTests {
 
     // covers: 101, 102, 109
     @Test(arguments: LoopKind.available)
-    func eightThreadsLoseNothingAndKeepTheirOrder(kind: LoopKind) async throws {
+    func postsOfEightThreadsArriveOnceAndInOrder(kind: LoopKind) async throws {
         let posts = rounds(debug: 40_000, release: 400_000)
         try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             let tallies = (0..<8).map { _ in Tally() }
@@ -43,7 +43,7 @@ struct ThreadsafeInboxTests {
                         } catch {
                             disorder.refused.increment()
                         }
-                        // Now and then the loop has nothing to do and falls asleep.
+                        // Sometimes the loop has nothing to do and falls asleep.
                         if number % 1_000 == 999 { tally.hasCaughtUp.wait() }
                     }
                     finished.increment()
@@ -60,7 +60,7 @@ struct ThreadsafeInboxTests {
 
     // covers: 100, 106
     @Test(arguments: LoopKind.available)
-    func aThreadWakesALoopThatWouldSleepForEver(kind: LoopKind) async throws {
+    func postWakesALoopThatSleepsWithoutATimeout(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let thread = OtherThread {
                 _ = try? loop.callSoonThreadsafe { loop.stop() }
@@ -71,7 +71,7 @@ struct ThreadsafeInboxTests {
     }
 
     // covers: 110
-    @Test func whatIsPostedDuringOneSleepIsOneTick() async throws {
+    @Test func postsDuringOneSleepRunInOneIteration() async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var ticks: Set<Int> = []
             var order: [Int] = []
@@ -99,7 +99,7 @@ struct ThreadsafeInboxTests {
     }
 
     // covers: 44, 45
-    @Test func aPostedCallbackCanBeCancelledAndIsReleasedAtOnce() async throws {
+    @Test func postedCallbackIsReleasedAtOnceWhenItIsCancelled() async throws {
         try await withLoopThread { loop in
             weak var captured: Captured?
             var calls = 0
@@ -123,7 +123,7 @@ struct ThreadsafeInboxTests {
     }
 
     // covers: 105, F33
-    @Test func postsDuringACloseAreTakenOrRefused() async throws {
+    @Test func postsDuringCloseAreTakenOrRefused() async throws {
         for _ in 0..<rounds(debug: 50, release: 300) {
             let (made, released, strange) = (Counter(), Counter(), Counter())
             try await withLoopThread(.auto, patiently) { loop in
@@ -149,14 +149,14 @@ struct ThreadsafeInboxTests {
                 try loop.close()
                 for thread in threads { thread.join() }
             }
-            // Each closure was released, whether it was called, dropped or refused.
+            // Each closure was released, after it was called, dropped or refused.
             #expect(released.value == made.value)
             #expect(strange.value == 0)
         }
     }
 }
 
-/// What came from one thread. `received` belongs to the loop's.
+/// The posts of one thread. `received` is used on the loop's thread only.
 private final class Tally: @unchecked Sendable {
     var received = 0
     let hasCaughtUp = DispatchSemaphore(value: 0)

@@ -16,7 +16,7 @@ struct TimerHeapTests {
     }
 
     // covers: 48
-    @Test func theEarliestComesFirst() {
+    @Test func earliestDeadlineComesFirst() {
         var heap = TimerHeap()
         for (number, deadline) in ([50, 10, 40, -20, 30, .max, .min] as [Int64]).enumerated() {
             heap.insert(deadline: LoopInstant(nanoseconds: deadline), id: id(number))
@@ -32,7 +32,7 @@ struct TimerHeapTests {
     }
 
     // covers: 51
-    @Test func moreDeadEntriesThanLivingOnesAreSweptOut() {
+    @Test func heapIsRebuiltWhenMostEntriesAreStale() {
         var heap = TimerHeap()
         for number in 0..<1_000 {
             heap.insert(deadline: LoopInstant(nanoseconds: Int64(1_000 - number)), id: id(number))
@@ -46,14 +46,14 @@ struct TimerHeapTests {
         #expect(drain(&heap) == (501..<1_000).reversed().map(UInt32.init))
     }
 
-    @Test func aSmallHeapIsNotSwept() {
+    @Test func smallHeapIsNotRebuilt() {
         var heap = TimerHeap()
         for number in 0..<100 { heap.insert(deadline: LoopInstant(nanoseconds: 1), id: id(number)) }
         for _ in 0..<100 { heap.cancelled { _ in false } }
         #expect(heap.count == 100)
     }
 
-    @Test func sweepingMayLeaveOneOrNone() {
+    @Test func rebuiltHeapMayHaveOneEntryOrNone() {
         for survivors in 0...1 {
             var heap = TimerHeap()
             for number in 0..<101 { heap.insert(deadline: LoopInstant(nanoseconds: 1), id: id(number)) }
@@ -66,12 +66,13 @@ struct TimerHeapTests {
 
     // covers: 48, 51
     @Test(arguments: 1...8 as ClosedRange<UInt64>)
-    func randomUseIsThatOfASortedArray(seed: UInt64) {
+    func heapBehavesLikeASortedArray(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var heap = TimerHeap()
         var living: [(deadline: Int64, number: Int)] = []
         var alive: Set<UInt32> = []
-        // Few different deadlines, so that many are equal; many cancellations in some runs, so that sweeps happen.
+        // Few different deadlines, so that many are equal; many cancellations in some runs, so that the heap is
+        // rebuilt.
         let cancelling = Int(seed % 4)
         for number in 0..<4_000 {
             switch Int.random(in: 0..<(4 + cancelling), using: &generator) {

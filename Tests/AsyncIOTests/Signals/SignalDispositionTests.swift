@@ -5,9 +5,9 @@ import Foundation
 import Testing
 
 #if os(Linux)
-/// What a signal did before somebody caught it is what it does afterwards: handler, flags and mask, byte for byte.
+/// After a loop has caught a signal, its former disposition is restored: handler, flags and mask, byte for byte.
 extension SignalHandlersTests {
-    /// All that sigaction(2) says of a signal.
+    /// The whole disposition of a signal, as sigaction(2) returns it.
     private struct Disposition: Equatable {
         var handler: UInt
         var flags: CInt
@@ -18,13 +18,13 @@ extension SignalHandlersTests {
             let found = action(of: signal)
             handler = unsafeBitCast(found.__sigaction_handler.sa_handler, to: UInt.self)
             flags = found.sa_flags
-            // The kernel's set; the C library leaves the rest of its own undefined.
+            // The signal set of the kernel; the C library leaves the other bytes of its larger set undefined.
             mask = withUnsafeBytes(of: found.sa_mask) { Array($0.prefix(8)) }
             restorer = unsafeBitCast(found.sa_restorer, to: UInt.self)
         }
     }
 
-    /// What the signals of a test did before.
+    /// The former disposition of the signals of a test.
     enum Former: CInt, CaseIterable {
         case initial, ignored, handler, handlerWithInformation
 
@@ -52,14 +52,14 @@ extension SignalHandlersTests {
 
     // covers: 261
     @Test(arguments: Former.allCases)
-    func whatASignalDidBeforeIsRestoredByteForByte(former: Former) async throws {
+    func formerDispositionIsRestoredByteForByte(former: Former) async throws {
         let signals = former.signals
         defer { for signal in signals { resetDisposition(of: signal.rawValue) } }
         for signal in signals { former.set(for: signal.rawValue) }
         let before = signals.map { Disposition(of: $0.rawValue) }
         func during() -> Int { zip(signals, before).count { Disposition(of: $0.rawValue) != $1 } }
         try await withLoopThread(.auto, patiently) { loop in
-            // By the removal of handlers, of which one takes the place of another.
+            // Restored by removing handlers, one of which has replaced another.
             for signal in signals {
                 try loop.addSignalHandler(signal) {}
                 try loop.addSignalHandler(signal) {}
@@ -68,7 +68,7 @@ extension SignalHandlersTests {
             for signal in signals { loop.removeSignalHandler(signal) }
             #expect(during() == 0)
 
-            // By the end of a sequence, beside another loop.
+            // Restored by the release of a sequence, beside another loop.
             let other = try LoopKind.auto.makeLoop()
             try {
                 _ = try loop.signals(Set(signals))
@@ -78,14 +78,14 @@ extension SignalHandlersTests {
             loop.callSoon { loop.callSoon { loop.stop() } }
             try loop.runForever()
             #expect(during() == 1)
-            // By the close of a loop.
+            // Restored by closing a loop.
             try other.close()
             #expect(during() == 0)
             for signal in signals { try loop.addSignalHandler(signal) {} }
             try loop.close()
             #expect(during() == 0)
 
-            // By the end of a loop that nobody closed.
+            // Restored by the release of a loop that was not closed.
             do {
                 let dropped = try LoopKind.auto.makeLoop()
                 for signal in signals { try dropped.addSignalHandler(signal) {} }

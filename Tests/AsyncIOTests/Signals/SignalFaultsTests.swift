@@ -7,11 +7,11 @@ import Synchronization
 import SystemPackage
 import Testing
 
-/// What signals do to a process that is busy, forked, or shared with others.
+/// Signals in a process that is busy, has forked, or is shared with other libraries.
 extension SignalHandlersTests {
     // covers: 264, F41
     @Test(arguments: LoopKind.available)
-    func aFloodOfSignalsAndPostsHidesNoSignalAndHoldsUpNobody(kind: LoopKind) async throws {
+    func floodOfSignalsAndPostsDelaysNoOtherSignalOrTimer(kind: LoopKind) async throws {
         final class Seen: Sendable {
             let terminate = Atomic<Bool>(false)
             let timers = Atomic<Int>(0)
@@ -30,7 +30,7 @@ extension SignalHandlersTests {
                 unblock(SIGUSR1, SIGTERM)
                 let count = rounds(debug: 100_000, release: 100_000)
                 var sent = 0
-                // It goes on until the other signal was handled in spite of it, and some timers.
+                // The flood continues until the other signal was handled, and some timers.
                 while sent < count
                     || !seen.terminate.load(ordering: .relaxed) || seen.timers.load(ordering: .relaxed) < 5
                 {
@@ -52,8 +52,8 @@ extension SignalHandlersTests {
 
     // covers: 265, F42
     @Test(arguments: LoopKind.available)
-    func aSignalOfAForkedChildReachesNoHandlerOfItsParent(kind: LoopKind) async throws {
-        // Swift hides it, for good reasons; the child calls nothing but the kernel.
+    func signalOfAForkedChildCallsNoHandlerOfItsParent(kind: LoopKind) async throws {
+        // Swift does not import fork, for good reasons. The child makes system calls only.
         typealias Fork = @convention(c) () -> pid_t
         let fork = unsafeBitCast(try #require(dlsym(nil, "fork")), to: Fork.self)
         try await withLoopThread(kind, patiently) { loop in
@@ -65,7 +65,7 @@ extension SignalHandlersTests {
             let before = aio_signal_count(SIGUSR1)
             let status = try OtherThread.run { () -> CInt in
                 unblock(SIGUSR1)
-                // Called once before, so that the child need not look them up.
+                // Called once before, so that the child does not call the dynamic linker.
                 kill(getpid(), 0)
                 let child = fork()
                 if child == 0 {
@@ -76,13 +76,13 @@ extension SignalHandlersTests {
                 while waitpid(child, &status, 0) < 0, errno == EINTR {}
                 return status
             }
-            // The signal itself did not end it: it has the handler of its parent.
+            // The signal itself did not end the child, which has inherited the handler of its parent.
             #expect(status & 0x7f == SIGKILL)
             loop.callLater(after: .milliseconds(1)) { loop.stop() }
             try loop.runForever()
             #expect(calls == 0)
             #expect(aio_signal_count(SIGUSR1) == before)
-            // The parent's own still does.
+            // The parent still receives its own signals.
             kill(getpid(), SIGUSR1)
             try loop.runForever()
             #expect(calls == 1)
@@ -92,8 +92,8 @@ extension SignalHandlersTests {
 
     // covers: 261
     @Test(arguments: LoopKind.available)
-    func aSignalThatWasIgnoredIsCaughtAndIgnoredAgain(kind: LoopKind) async throws {
-        // As under nohup.
+    func ignoredSignalIsCaughtAndIgnoredAgain(kind: LoopKind) async throws {
+        // As nohup(1) does.
         signal(SIGHUP, SIG_IGN)
         defer { resetDisposition(of: SIGHUP) }
         try await withLoop(kind, patiently) { loop in
@@ -113,7 +113,7 @@ extension SignalHandlersTests {
 
     // covers: 261
     @Test(arguments: LoopKind.available)
-    func aDispositionThatSomebodyElseHasSetSinceIsLeftAlone(kind: LoopKind) async throws {
+    func dispositionThatOtherCodeHasSetIsNotChanged(kind: LoopKind) async throws {
         defer { resetDisposition(of: SIGUSR1) }
         try await withLoopThread(kind, patiently) { loop in
             try loop.addSignalHandler(.user1) {}
@@ -125,10 +125,10 @@ extension SignalHandlersTests {
     }
 
     // covers: 263
-    @Test func anyNumberOfLoopsCatchSignals() async {
+    @Test func anyNumberOfLoopsCanCatchSignals() async {
         await #expect(processExitsWith: .success) {
             try OtherThread.run {
-                // Twice: the second time with what the first has left.
+                // Twice: the second time with the state that the first has left.
                 for _ in 0..<2 {
                     let loops = try (0..<70).map { _ in try LoopKind.auto.makeLoop() }
                     var calls = 0
@@ -148,7 +148,7 @@ extension SignalHandlersTests {
     }
 
     // covers: 292
-    @Test func anErrorOfASignalHandlerIsReportedWithItsPlace() async throws {
+    @Test func errorOfASignalHandlerIsReportedWithItsCallSite() async throws {
         struct Failure: Error {}
         try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 1)) { loop in
             var reports: [ExceptionContext] = []
@@ -166,9 +166,9 @@ extension SignalHandlersTests {
         }
     }
 
-    /// System calls of the loop's thread are interrupted all the time.
+    /// The system calls of the loop's thread are interrupted continuously.
     @Test(arguments: LoopKind.available)
-    func signalsOnTheLoopsThreadCostNoByteAndEndNoWait(kind: LoopKind) async throws {
+    func signalsOnTheLoopsThreadLoseNoByteAndEndNoWait(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             try loop.addSignalHandler(.user2) {}
             unblock(SIGUSR2)
@@ -187,7 +187,7 @@ extension SignalHandlersTests {
                 #expect(try await reader.readExactly(bytes.count) == bytes)
                 try await writing.value
             }
-            // And while it sleeps.
+            // Also while the loop sleeps.
             let handled = aio_signal_count(SIGUSR2)
             let start = loop.now
             while aio_signal_count(SIGUSR2) < handled + 20 { try await loop.sleep(for: .milliseconds(1)) }
@@ -200,12 +200,12 @@ extension SignalHandlersTests {
     }
 
     // covers: 266
-    @Test func aBrokenPipeEndsNoProcess() async throws {
+    @Test func brokenPipeDoesNotEndTheProcess() async throws {
         await #expect(processExitsWith: .success) {
             signal(SIGPIPE, SIG_DFL)
             for kind in LoopKind.available {
                 try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
-                    // Where it would end the process.
+                    // Unblocked, so that the signal would end the process.
                     unblock(SIGPIPE)
                     let (near, far) = try Socket.pair()
                     let driver = try loop.makeStreamDriver(ByteChannel(near))
@@ -226,7 +226,7 @@ extension SignalHandlersTests {
                     pushed.write("x")
                     await loop.until { loop.statistics.sources == 0 }
 
-                    // A pipe: standard error, and nobody reads it.
+                    // Standard error is a pipe without a reader.
                     let pipe = Pipe()
                     dup2(pipe.fileHandleForWriting.fileDescriptor, STDERR_FILENO)
                     try pipe.fileHandleForReading.close()

@@ -5,12 +5,13 @@ import Foundation
 import SystemPackage
 import Testing
 
-/// Serial, since signals are the process's. The threads of loops block all signals, so another one takes them.
+/// Serialized, because signals belong to the process. The threads of loops block all signals, so another thread
+/// receives them.
 @Suite(.serialized)
 struct SignalHandlersTests {
     // covers: 256, 257, 263
     @Test(arguments: LoopKind.available)
-    func aSignalWakesTheLoopAndItsHandlerRunsThere(kind: LoopKind) async throws {
+    func signalWakesTheLoopAndItsHandlerRunsThere(kind: LoopKind) async throws {
         try await withLoopThread(kind, patiently) { loop in
             let home = currentThread()
             var calls = 0
@@ -21,7 +22,7 @@ struct SignalHandlersTests {
                 loop.stop()
             }
             for round in 1...20 {
-                // The loop sleeps without end when it comes.
+                // The loop sleeps without a timeout when the signal is delivered.
                 let thread = OtherThread { kill(getpid(), SIGUSR1) }
                 try loop.runForever()
                 thread.join()
@@ -36,7 +37,7 @@ struct SignalHandlersTests {
 
     // covers: 262
     @Test(arguments: LoopKind.available)
-    func aLoopThatWasDroppedUnclosedLeavesNoSignalCaught(kind: LoopKind) async throws {
+    func loopThatIsReleasedWithoutCloseRestoresSignals(kind: LoopKind) async throws {
         let before = disposition(of: SIGUSR1)
         try await withLoopThread { _ in
             weak var dropped: EventLoop?
@@ -47,14 +48,14 @@ struct SignalHandlersTests {
                 #expect(disposition(of: SIGUSR1) != before)
             }
             #expect(dropped == nil)
-            // Otherwise a signal would write to whoever gets the loop's descriptor next.
+            // Otherwise a signal would write to a later file with the number of the loop's descriptor.
             #expect(disposition(of: SIGUSR1) == before)
         }
     }
 
     // covers: 258
     @Test(arguments: LoopKind.available)
-    func aSignalThatWaitsIsTheNewHandlersWhenItIsReplaced(kind: LoopKind) async throws {
+    func pendingSignalIsHandledByTheNewHandlerWhenItIsReplaced(kind: LoopKind) async throws {
         try await withLoopThread(kind, patiently) { loop in
             var calls: [String] = []
             try loop.addSignalHandler(.user1) { calls.append("former") }
@@ -69,7 +70,7 @@ struct SignalHandlersTests {
 
     // covers: 264
     @Test(arguments: LoopKind.available)
-    func signalsThatComeBeforeTheLoopLooksAreOne(kind: LoopKind) async throws {
+    func signalsBeforeTheNextIterationAreMerged(kind: LoopKind) async throws {
         try await withLoopThread(kind, patiently) { loop in
             var calls: [String] = []
             try loop.addSignalHandler(.user1) { calls.append("user1") }
@@ -88,7 +89,7 @@ struct SignalHandlersTests {
 
     // covers: 263
     @Test(arguments: LoopKind.available)
-    func everyLoopWithAHandlerGetsTheSignal(kind: LoopKind) async throws {
+    func everyLoopWithAHandlerReceivesTheSignal(kind: LoopKind) async throws {
         try await withLoopThread(kind, patiently) { first in
             let ready = DispatchSemaphore(value: 0)
             let other = OtherThread {
@@ -113,7 +114,7 @@ struct SignalHandlersTests {
 
     // covers: 258, 261
     @Test(arguments: LoopKind.available)
-    func theLastHandlerCountsAndTheFormerDispositionComesBack(kind: LoopKind) async throws {
+    func lastHandlerIsUsedAndTheFormerDispositionIsRestored(kind: LoopKind) async throws {
         try await withLoopThread(kind, patiently) { loop in
             signal(SIGUSR1, SIG_IGN)
             defer { resetDisposition(of: SIGUSR1) }
@@ -131,7 +132,7 @@ struct SignalHandlersTests {
             loop.removeSignalHandler(.user1)
             #expect(disposition(of: SIGUSR1) == former)
 
-            // A close gives it back too.
+            // Closing the loop restores it too.
             try loop.addSignalHandler(.user1) {}
             #expect(disposition(of: SIGUSR1) != former)
             try loop.close()
@@ -141,7 +142,7 @@ struct SignalHandlersTests {
 
     // covers: 259, 260
     @Test(arguments: LoopKind.available)
-    func aSignalThatCannotBeCaughtIsRefusedAndLeavesNothing(kind: LoopKind) async throws {
+    func signalThatCannotBeCaughtIsRejectedWithoutAnEffect(kind: LoopKind) async throws {
         try await withLoopThread(kind, patiently) { loop in
             for number in [SIGKILL, SIGSTOP, 0, -1, 1_000] {
                 let error = #expect(throws: IOError.self) { try loop.addSignalHandler(Signal(rawValue: number)) {} }
@@ -154,9 +155,9 @@ struct SignalHandlersTests {
         }
     }
 
-    /// Otherwise other libraries' system calls would fail with `EINTR` for our signals.
+    /// Otherwise system calls of other libraries would fail with `EINTR` because of these signals.
     @Test(arguments: LoopKind.available)
-    func aSignalThatIsCaughtRestartsTheSystemCallThatItInterrupts(kind: LoopKind) async throws {
+    func caughtSignalRestartsTheInterruptedSystemCall(kind: LoopKind) async throws {
         try await withLoopThread(kind, patiently) { loop in
             try loop.addSignalHandler(.user1) {}
             #expect(action(of: SIGUSR1).sa_flags & SA_RESTART != 0)
@@ -166,7 +167,7 @@ struct SignalHandlersTests {
 
     // covers: 256
     @Test(arguments: LoopKind.available)
-    func anErrorOfAHandlerIsReported(kind: LoopKind) async throws {
+    func errorOfAHandlerIsReported(kind: LoopKind) async throws {
         struct Failure: Error {}
         try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(60), unhandledErrors: 1)) { loop in
             try loop.addSignalHandler(.user1) {
@@ -181,7 +182,7 @@ struct SignalHandlersTests {
 
     // covers: 262
     @Test(arguments: LoopKind.available)
-    func signalsDuringACloseHarmNobody(kind: LoopKind) async throws {
+    func signalsDuringCloseAreHarmless(kind: LoopKind) async throws {
         signal(SIGUSR2, SIG_IGN)
         defer { resetDisposition(of: SIGUSR2) }
         try await withLoopThread(kind, patiently) { _ in
@@ -199,7 +200,7 @@ struct SignalHandlersTests {
 
     // covers: 45
     @Test(arguments: LoopKind.available)
-    func aHandlerIsReleasedWhenItIsRemoved(kind: LoopKind) async throws {
+    func handlerIsReleasedWhenItIsRemoved(kind: LoopKind) async throws {
         final class Thing {}
         try await withLoopThread(kind, patiently) { loop in
             weak var captured: Thing?
@@ -215,7 +216,7 @@ struct SignalHandlersTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func whatAReplacedHandlerCapturedMayUseTheLoopWhenItIsFreed(kind: LoopKind) async throws {
+    func capturesOfAReplacedHandlerMayUseTheLoopInDeinit(kind: LoopKind) async throws {
         final class Last {
             let loop: EventLoop
             init(_ loop: EventLoop) { self.loop = loop }

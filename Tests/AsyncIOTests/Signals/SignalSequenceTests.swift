@@ -4,11 +4,11 @@ import CAsyncIO
 import Foundation
 import Testing
 
-/// One suite with the handlers' tests, since signals are the process's.
+/// In one suite with the tests of handlers, because signals belong to the process.
 extension SignalHandlersTests {
     // covers: 256, 261, 263
     @Test(arguments: LoopKind.available)
-    func everySequenceAndTheHandlerGetEachSignal(kind: LoopKind) async throws {
+    func everySequenceAndTheHandlerReceiveEachSignal(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let former = disposition(of: SIGUSR1)
             var handled = 0
@@ -23,7 +23,7 @@ extension SignalHandlersTests {
                     }
                     await loop.until { handled == round }
                 }
-                // The handler's end is not theirs.
+                // Removing the handler does not end the sequences.
                 loop.removeSignalHandler(.user1)
                 kill(getpid(), SIGUSR1)
                 for await signal in sequences[0] {
@@ -39,14 +39,14 @@ extension SignalHandlersTests {
 
     // covers: 264
     @Test(arguments: LoopKind.available)
-    func aSequenceKeepsEachSignalOnceAndInTurn(kind: LoopKind) async throws {
+    func sequenceStoresEachSignalOnceAndInOrder(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let sequence = try loop.signals([.user1, .user2, .windowChange])
             unblock(SIGUSR1, SIGUSR2, SIGWINCH)
             for _ in 0..<10 { pthread_kill(pthread_self(), SIGUSR2) }
             await loop.yield()
             await loop.yield()
-            // These come later, although their numbers are smaller or larger.
+            // These are returned later, although their numbers are smaller or larger.
             for _ in 0..<10 {
                 pthread_kill(pthread_self(), SIGUSR1)
                 pthread_kill(pthread_self(), SIGWINCH)
@@ -67,7 +67,7 @@ extension SignalHandlersTests {
 
     // covers: 264
     @Test(arguments: LoopKind.available)
-    func aSequenceGetsNothingThatCameBefore(kind: LoopKind) async throws {
+    func sequenceSkipsEarlierSignals(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             try loop.addSignalHandler(.user1) {}
             unblock(SIGUSR1)
@@ -85,7 +85,7 @@ extension SignalHandlersTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func severalTasksShareASequence(kind: LoopKind) async throws {
+    func severalTasksCanShareASequence(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let sequence = try loop.signals([.user1])
             var taken = 0
@@ -99,7 +99,7 @@ extension SignalHandlersTests {
                 kill(getpid(), SIGUSR1)
                 await loop.until { taken == round }
             }
-            // What was to wake one that is cancelled wakes another one.
+            // A signal that was to resume a cancelled task resumes another one.
             unblock(SIGUSR1)
             pthread_kill(pthread_self(), SIGUSR1)
             tasks[0].cancel()
@@ -112,7 +112,7 @@ extension SignalHandlersTests {
 
     // covers: 259, 260
     @Test(arguments: LoopKind.available)
-    func aSetWithASignalThatCannotBeCaughtCatchesNone(kind: LoopKind) async throws {
+    func setWithASignalThatCannotBeCaughtCatchesNone(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let former = disposition(of: SIGUSR1)
             for number in [SIGKILL, SIGSTOP, 0, -1, 65, 1_000] {
@@ -121,7 +121,7 @@ extension SignalHandlersTests {
             #expect(disposition(of: SIGUSR1) == former)
             #expect(code { _ = try loop.signals([]) } == .invalidArgument)
             #expect(loop.statistics.sources == 0)
-            // What a handler holds stays.
+            // A signal that a handler uses stays caught.
             try loop.addSignalHandler(.user1) {}
             #expect(throws: IOError.self) { _ = try loop.signals([.user1, Signal(rawValue: SIGKILL)]) }
             #expect(disposition(of: SIGUSR1) != former)
@@ -134,7 +134,7 @@ extension SignalHandlersTests {
 
     // covers: 261, 263
     @Test(arguments: LoopKind.available)
-    func aSequenceMayBeDroppedOnAnotherThread(kind: LoopKind) async throws {
+    func sequenceCanBeReleasedOnAnotherThread(kind: LoopKind) async throws {
         final class Box: @unchecked Sendable { var sequence: SignalSequence? }
         try await withLoop(kind, patiently) { loop in
             let former = disposition(of: SIGUSR1)
@@ -149,7 +149,7 @@ extension SignalHandlersTests {
 
     // covers: 262
     @Test(arguments: LoopKind.available)
-    func aCloseEndsTheSequencesAndATaskOfThePoolMayIterate(kind: LoopKind) async throws {
+    func closeEndsSequencesAndATaskOfThePoolCanIterate(kind: LoopKind) async throws {
         try await withLoopThread(kind, patiently) { loop in
             let former = disposition(of: SIGUSR2)
             let sequence = try loop.signals([.user2])
@@ -180,7 +180,7 @@ extension SignalHandlersTests {
 
     // covers: 262
     @Test(arguments: LoopKind.available)
-    func signalsDuringACloseHarmNoSequence(kind: LoopKind) async throws {
+    func signalsDuringCloseAreHarmlessForSequences(kind: LoopKind) async throws {
         signal(SIGUSR2, SIG_IGN)
         defer { resetDisposition(of: SIGUSR2) }
         try await withLoopThread(kind, patiently) { _ in

@@ -1,7 +1,8 @@
 import CAsyncIO
 import Foundation
 
-/// From here on, a signal that this thread sends to itself is delivered before the call returns.
+/// Unblocks `signals` for the calling thread: a signal that it sends to itself is then delivered before the call
+/// returns.
 func unblock(_ signals: CInt...) {
     var set = sigset_t()
     sigemptyset(&set)
@@ -9,20 +10,20 @@ func unblock(_ signals: CInt...) {
     pthread_sigmask(SIG_UNBLOCK, &set, nil)
 }
 
-/// What the process does about it.
+/// The disposition of `signal` in the process.
 func action(of signal: CInt) -> sigaction {
     var action = sigaction()
     sigaction(signal, nil, &action)
     return action
 }
 
-/// The address of its handler.
+/// The address of the handler of `signal`.
 func disposition(of signal: CInt) -> UInt {
     unsafeBitCast(action(of: signal).__sigaction_handler.sa_handler, to: UInt.self)
 }
 
-/// Gives `number` its default back. One that is still pending, for a thread that is in a handler, would end the
-/// process: to ignore them drops it.
+/// Restores the default disposition of the signal `number`. Ignores it first, which discards a pending signal: a thread
+/// may be in a handler and have one, which would end the process.
 func resetDisposition(of number: CInt) {
     signal(number, SIG_IGN)
     signal(number, SIG_DFL)

@@ -7,5 +7,5 @@ func task(_ loop: EventLoop, _ runner: Runner) async throws {
     try runner.close() // error: Runner.close blocks its thread; call it from a main() that is not async
     try loop.runForever() // error: runForever blocks its thread; call it from synchronous code
     try loop.runUntilComplete {} // error: runUntilComplete blocks its thread; call it from synchronous code
-    try loop.runBlocking {} // error: runBlocking blocks its thread; in a task, await createTaskThreadsafe
+    try loop.runBlocking {} // error: runBlocking blocks its thread; in a task, await the result of createTaskThreadsafe
 }
