@@ -129,7 +129,7 @@ def port_scanner():
         program.end(None)
         found = {int(line.split()[0]) for line in program.lines[:-1]}
         check(found.issuperset(ports), "not found:", set(ports) - found)
-        check(found.isdisjoint(silent_ports), "open, though nobody answers:", found & set(silent_ports))
+        check(found.isdisjoint(silent_ports), "open, although nothing responds:", found & set(silent_ports))
         counts = [int(word.split()[0]) for word in program.lines[-1].split(", ")]
         equal(sum(counts), last - first + 1, "ports")
         equal(counts[0], len(found), "open ports")
