@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own, so that peers and tools never become dependencies of the library.
+// A separate package, so that peers and tools never become dependencies of the library.
 
 let strict: [CSetting] = [
     .define("_GNU_SOURCE"),

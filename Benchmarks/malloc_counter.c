@@ -1,11 +1,11 @@
-// Counts a process's allocations where anyone can read them at any time: in the first 8 bytes of a shared file.
+// Counts the allocations of a process in the first 8 bytes of a shared file, where other processes can read them.
 //
 //     cc -shared -fPIC -O2 -o malloc_counter.so malloc_counter.c
 //     MALLOC_COUNTER_FILE=/tmp/count LD_PRELOAD=./malloc_counter.so some-server
 //
-// The file holds two 64-bit words in the machine's byte order: the number of calls, and a mark which says that the
-// counter is at work; without it, a count of zero proves nothing. Calls of forked children are counted too.
-// For glibc only, whose real functions have second names; elsewhere the loader refuses the library.
+// The file contains two 64-bit words in the machine's byte order: the number of calls, and a mark that the counter is
+// active; without the mark, a count of zero is meaningless. Calls of forked children are counted too. For glibc only,
+// whose real functions have second names; elsewhere the loader rejects the library.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -29,18 +29,18 @@ struct page {
 
 static const uint64_t AT_WORK = 0x746E756F63;  // "count"
 
-// Other libraries allocate before this one's constructor has run.
+// Other libraries allocate before the constructor of this one has run.
 static struct page early;
 static _Atomic(struct page *) page = &early;
 
 static void count(void) {
-    // Only the total matters, so no order with anything else is needed; the pointer's reader needs what it points to.
+    // Only the total matters, so no other ordering is needed, but the reader of the pointer needs what it points to.
     struct page *current = atomic_load_explicit(&page, memory_order_acquire);
     atomic_fetch_add_explicit(&current->calls, 1, memory_order_relaxed);
 }
 
 static void give_up(const char *sentence) {
-    // Not through stdio, which allocates. A server that runs uncounted would look free of allocations.
+    // Not with stdio, which allocates. A server that runs uncounted would appear to have no allocations.
     ssize_t ignored = write(STDERR_FILENO, sentence, strlen(sentence));
     (void)ignored;
     _exit(127);
@@ -56,7 +56,7 @@ __attribute__((constructor)) static void map_page(void) {
     struct page *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
     close(descriptor);
     if (shared == MAP_FAILED) give_up("malloc_counter: MALLOC_COUNTER_FILE cannot be mapped\n");
-    // Added, not stored: a child that executes another program goes on counting in the same file.
+    // Added, not stored, because a child that executes another program continues to count in the same file.
     atomic_fetch_add(&shared->calls, atomic_load(&early.calls));
     atomic_store(&shared->mark, AT_WORK);
     atomic_store_explicit(&page, shared, memory_order_release);
@@ -90,7 +90,7 @@ void *aligned_alloc(size_t alignment, size_t size) {
 int posix_memalign(void **block, size_t alignment, size_t size) {
     if (alignment % sizeof(void *) != 0 || alignment == 0 || (alignment & (alignment - 1)) != 0) return EINVAL;
     count();
-    // The standard leaves errno and the result alone on failure.
+    // According to the standard, errno and the result are unchanged on failure.
     int before = errno;
     void *allocated = __libc_memalign(alignment, size);
     errno = before;

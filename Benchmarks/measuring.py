@@ -1,4 +1,4 @@
-"""Runs one server and one load client, each on a CPU of its own, and reads what the kernel knows of the server."""
+"""Runs one server and one load client, each on a separate CPU, and reads the kernel's figures of the server."""
 
 import contextlib
 import dataclasses
@@ -18,10 +18,10 @@ import time
 import servers
 from servers import Trouble
 
-# Of programs that hang; on a busy machine they take long, but not as long.
+# Limits for programs that hang; on a busy machine a program takes long, but not that long.
 START_SECONDS = 60
 STOP_SECONDS = 60
-# Both processes are asleep before the server is looked at: the kernel updates its books when a thread stops running.
+# Both processes wait before the server is measured, because the kernel updates its figures when a thread stops running.
 SETTLE_SECONDS = 0.02
 
 
@@ -31,13 +31,13 @@ class Load:
     connections: int
     message_bytes: int
     in_flight: int = 1
-    # Further connections that send as fast as they can.
+    # Additional connections that send as fast as they can.
     floods: int = 0
 
 
 @contextlib.contextmanager
 def naming(what):
-    """Says of any trouble inside what was being measured."""
+    """Adds what was being measured to any error inside."""
     try:
         yield
     except Trouble as trouble:
@@ -45,7 +45,7 @@ def naming(what):
 
 
 def aligned(lines, names):
-    """The lines of a table of strings; the first `names` columns to the left, the figures to the right."""
+    """Returns the lines of a table; the first `names` columns are aligned left, the figures right."""
     widths = [max(map(len, column)) for column in zip(*lines)]
     for line in lines:
         cells = zip(line, widths)
@@ -55,12 +55,12 @@ def aligned(lines, names):
 
 
 def spread(ratios):
-    """How far ratios of the baseline to itself are from 1, in the middle."""
+    """The median distance from 1 of the baseline's ratios to itself."""
     return statistics.median(abs(ratio - 1) for ratio in ratios)
 
 
 def pin(position):
-    """For a child about to be executed: pins it to the first or second CPU that we may use."""
+    """Pins a child process, before it executes its program, to the first or second CPU that may be used."""
     cpus = sorted(os.sched_getaffinity(0))
     cpu = cpus[position % len(cpus)]
     return lambda: os.sched_setaffinity(0, {cpu})
@@ -72,7 +72,7 @@ def exit_on_termination():
 
 
 def report(main):
-    """Runs a script: trouble is a sentence and status 2."""
+    """Runs a script; an error is a message and status 2."""
     exit_on_termination()
     try:
         sys.exit(main())
@@ -84,7 +84,7 @@ def report(main):
 
 
 class Child:
-    """A process with pipes, ended with the `with` block whatever happens."""
+    """A process with pipes, which is always ended at the end of the `with` block."""
 
     def __init__(self, name, command, cpu, environment=None):
         self.name = name
@@ -100,7 +100,7 @@ class Child:
 
     def __exit__(self, kind, *_):
         try:
-            # After a failure only the end matters; a second complaint would hide the first.
+            # After a failure the process only has to end; a second error would hide the first one.
             self.end() if kind is None else self.process.kill()
         finally:
             if self.process.poll() is None:
@@ -122,8 +122,8 @@ class Child:
         line, deadline = b"", time.monotonic() + seconds
         while not line.endswith(b"\n"):
             if not select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
-                raise Trouble(f"{self.name} said nothing for {seconds:.0f} seconds")
-            # Byte by byte: nothing beyond the line is taken, and the lines are few and short.
+                raise Trouble(f"{self.name} printed nothing for {seconds:.0f} seconds")
+            # Byte by byte, so that nothing after the line is read; the lines are few and short.
             byte = self.process.stdout.read(1)
             if not byte:
                 raise Trouble(f"{self.name} ended early, with {self.wait()}")
@@ -132,7 +132,7 @@ class Child:
 
 
 class RunningServer(Child):
-    """A server that listens; ends with SIGTERM, to which it must answer with status 0."""
+    """A server that listens; SIGTERM ends it, and it must return status 0."""
 
     def __init__(self, server, environment=None):
         super().__init__(server.name, server.command, cpu=0, environment=environment)
@@ -153,7 +153,7 @@ class RunningServer(Child):
 
     def __exit__(self, kind, *_):
         if kind is not None and self.process.poll():
-            # The cause of what the client complained about.
+            # The cause of the client's error.
             print(f"{self.name} had ended by itself, with {self.process.returncode}", file=sys.stderr)
         super().__exit__(kind, *_)
 
@@ -173,7 +173,7 @@ class RunningServer(Child):
     def cpu_time(self):
         try:
             on_cpu = {thread: int(text.split()[0]) for thread, text in self._thread_files("schedstat")}
-            # The name, in brackets, may hold spaces and brackets; utime is the 12th field after it.
+            # The name, in brackets, may contain spaces and brackets; utime is the 12th field after it.
             stat = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         except FileNotFoundError as error:
             raise Trouble(f"the CPU time of {self.name} cannot be read: {error}") from None
@@ -186,18 +186,18 @@ class RunningServer(Child):
 
 @dataclasses.dataclass(frozen=True)
 class CPUTime:
-    """From the scheduler, per thread, exact; and user time, which most kernels sample with a tick of some ms."""
+    """The exact time per thread, from the scheduler; and user time, which most kernels sample every few ms."""
     nanoseconds: dict
     user_seconds: float
 
     def since(self, earlier):
-        """Microseconds (all, user). What a thread used that began and ended in between is not in the first."""
+        """Microseconds (all, user). The first does not include threads that began and ended in between."""
         total = sum(after - earlier.nanoseconds.get(thread, 0) for thread, after in self.nanoseconds.items())
         return total / 1e3, (self.user_seconds - earlier.user_seconds) * 1e6
 
 
 class LoadClient(Child):
-    """Opens its connections, warms up, and waits until it is told to send the messages that count."""
+    """Opens its connections, warms up, and waits for the request to send the counted messages."""
 
     def __init__(self, address, load, warm_up, messages=None, seconds=None, lock_step=None):
         command = [
@@ -242,7 +242,7 @@ class LoadClient(Child):
 
 
 def without_debug_information(program, folder):
-    """A copy, since valgrind cannot read the debug information of Swift 6.3."""
+    """Copies the program without debug information, because valgrind cannot read that of Swift 6.3."""
     copy = folder / pathlib.Path(program).name
     path = shutil.which(program)
     if path is None:
@@ -256,7 +256,7 @@ def without_debug_information(program, folder):
 
 
 class PreloadedLibrary:
-    """A C file of this folder, compiled into a library that is loaded before a server's own."""
+    """Compiles a C file of this folder into a library that is preloaded into a server."""
 
     def __init__(self, source, folder):
         self.path = (pathlib.Path(folder) / source).with_suffix(".so")
@@ -271,7 +271,7 @@ class PreloadedLibrary:
 
 
 class AllocationCounter:
-    """The file in which malloc_counter.c counts."""
+    """The file that contains the counters of malloc_counter.c."""
 
     MARK = 0x746E756F63
 

@@ -1,4 +1,4 @@
-"""The servers that are measured, and how what they need is built."""
+"""The servers that are measured, and how they are built."""
 
 import dataclasses
 import functools
@@ -15,27 +15,27 @@ BUILD_SECONDS = 1800
 BASELINE = "c"
 AGAIN = "c again"
 
-# One line per server; a peer is one more line here and one more placeholder below.
+# One line per server. A peer needs one more line here and one more placeholder below.
 SERVERS = {
     BASELINE: "{tools}/echo-c-epoll --listen {listen}",
     "aio protocol": "{aio} echo --listen {listen} --style protocol",
     "aio stream": "{aio} echo --listen {listen} --style stream",
     "nio handler": "{nio} --listen {listen} --style handler",
     "nio async": "{nio} --listen {listen} --style async",
-    # The baseline against itself: what this says apart from 1 is noise.
+    # The baseline against itself; its distance from 1 is noise.
     AGAIN: "{tools}/echo-c-epoll --listen {listen}",
 }
 
-# What a server costs is counted on these loops too, beside the one that it takes by itself.
+# The cost of a server is also counted on these loops, in addition to its default loop.
 OTHER_LOOPS = ["poll", "select"]
 
 
 class Trouble(Exception):
-    """Something that keeps us from measuring, as a sentence."""
+    """An error that prevents a measurement, as a message."""
 
 
 class Missing(Exception):
-    """A peer that this machine cannot have, as a sentence: a line in the report, not a failure."""
+    """A peer that is not available on this machine, as a message: a line in the report, not a failure."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ def aio():
 def byte_costs():
     """The folder of the program that makes each public call that moves bytes."""
     package = BENCHMARKS / "ByteCosts"
-    # SwiftPM plans again when the manifest is newer. Without that it does not notice a new file in the library.
+    # SwiftPM plans the build again if the manifest is newer; otherwise it does not notice a new file in the library.
     os.utime(package / "Package.swift")
     return _build(package)
 
@@ -107,19 +107,19 @@ def lateness():
     return _build(package) / "lateness"
 
 
-# What may stand in a command between braces. A value is made only when a command asks for it, and once; one that a
-# machine cannot have raises `Missing`.
+# The placeholders of a command. A value is created once, when a command needs it; one that is not available on this machine
+# raises `Missing`.
 PLACEHOLDERS = {
     "{tools}": tools,
     "{aio}": aio,
     "{nio}": nio,
-    # Not 127.0.0.1: a connection of another program, such as a port scanner's, would be counted; it costs 6 allocations.
+    # Not 127.0.0.1, where a connection of another program, such as a port scanner, would be counted; it costs 6 allocations.
     "{listen}": lambda: "127.92.17.3:0",
 }
 
 
 def resolve(name, command):
-    """A server that is ready to be started."""
+    """A server that can be started."""
     words = shlex.split(command)
     for placeholder, make in PLACEHOLDERS.items():
         if placeholder in command:
@@ -130,7 +130,7 @@ def resolve(name, command):
 
 
 def on_loops(name):
-    """A server of the table on its own loop and on the others, as pairs of NAME[, LOOP] and command."""
+    """A server of the table on its default loop and on the others, as pairs of NAME[, LOOP] and command."""
     command = SERVERS[name]
     return [(name, command)] + [(f"{name}, {loop}", f"{command} --loop {loop}") for loop in OTHER_LOOPS]
 
@@ -140,6 +140,6 @@ def parse_choice(text):
     name, equals, command = text.partition("=")
     if not equals:
         if name not in SERVERS:
-            raise Trouble(f"there is no server '{name}'; there are {', '.join(SERVERS)}, and NAME=COMMAND")
+            raise Trouble(f"there is no server '{name}'; the servers are {', '.join(SERVERS)}, and NAME=COMMAND")
         command = SERVERS[name]
     return name, command

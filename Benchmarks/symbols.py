@@ -1,4 +1,4 @@
-"""The public calls of the library, from the symbol graphs that the compiler makes of its modules."""
+"""The public calls of the library, from the symbol graphs of its modules."""
 
 import json
 import pathlib
@@ -9,7 +9,7 @@ import tempfile
 
 from servers import Trouble
 
-# Types that data comes in, or goes out in.
+# The types of data that a call takes or returns.
 DATA = re.compile(
     r"\b(UInt8|RawSpan|MutableRawSpan|OutputRawSpan|Span|MutableSpan|OutputSpan|UnsafeRawBufferPointer"
     r"|UnsafeMutableRawBufferPointer|String|Substring|Sequence|Collection|ByteQueue|StreamChunk)\b")
@@ -18,7 +18,7 @@ GRAPH_SECONDS = 300
 
 
 def _tool(name):
-    """A program of the toolchain that `swift` is from."""
+    """A program of the toolchain that contains `swift`."""
     path = shutil.which(name) or pathlib.Path(shutil.which("swift") or ".").resolve().parent / name
     if not pathlib.Path(path).exists():
         raise Trouble(f"there is no '{name}' beside 'swift'")
@@ -34,7 +34,7 @@ def _run(command):
 
 
 def _graphs(folder, modules):
-    """The symbols of each module that was built in `folder`; what AsyncIO re-exports is its own."""
+    """The symbols of each module that was built in `folder`; declarations that AsyncIO re-exports belong to it."""
     target = json.loads(_run(["swiftc", "-print-target-info"]))["target"]["triple"]
     flags = ["-I", str(folder / "Modules")]
     maps = [*folder.glob("CAsyncIO.build/**/module.modulemap"),
@@ -74,7 +74,7 @@ def call(symbol, ignored):
     if len(types) != len(labels):
         raise Trouble(f"the parameters of {path} cannot be read from the symbol graph")
     data = [kind for label, kind in zip(labels, types) if label not in ignored]
-    # Where a call was made is not shown: each call has it.
+    # The call site is not shown, because each call has it.
     shown = [f"{label}: {kind}" for label, kind in zip(labels, types) if label not in ("fileID", "line")]
     return f"{match.group(1)}({', '.join(shown)})", " ".join([*data, _text(signature.get("returns", []))])
 

@@ -1,13 +1,12 @@
 // Makes a server's waits the same in every run: once it is armed, a wait that finds nothing sleeps until the load
-// client has sent a whole round of messages and says so. How many messages one wait brings then depends on no
-// scheduler.
+// client has sent a whole round of messages. The number of messages per wait is then independent of the scheduler.
 //
 //     cc -shared -fPIC -O2 -o wait_gate.so wait_gate.c
 //     WAIT_GATE=/tmp/folder LD_PRELOAD=./wait_gate.so valgrind --tool=callgrind --collect-atstart=no some-server
 //
-// The folder holds two FIFOs. "idle": the server writes a byte before it sleeps. "go": the client writes a byte for
-// each sleep that is to end, 'g', or 'm' to collect costs until the next sleep; 'a' arms the gate, 'x' opens it for
-// good. For servers with one loop that waits by epoll_wait.
+// The folder contains two FIFOs. "idle": the server writes a byte before it sleeps. "go": the client writes a byte for
+// each sleep that must end, 'g', or 'm' to collect costs until the next sleep; 'a' arms the gate, 'x' opens it
+// permanently. For servers with one loop that waits with epoll_wait.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -36,7 +35,7 @@ static void give_up(const char *sentence) {
 static int open_fifo(const char *folder, const char *name) {
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    // For both directions, so that neither opening nor reading depends on the other side's being there.
+    // For both directions, so that neither opening nor reading depends on the other process.
     int descriptor = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (descriptor < 0) give_up("wait_gate: WAIT_GATE names no folder with the FIFOs 'idle' and 'go'\n");
     return descriptor;
@@ -67,9 +66,9 @@ int epoll_wait(int epoll, struct epoll_event *events, int capacity, int timeout)
     bool sleeps = count == 0 && timeout != 0;
     if (sleeps && armed) say_idle();
     while (sleeps) {
-        // Not yet armed, an event ends the sleep too.
+        // While the gate is not armed, an event ends the sleep too.
         struct pollfd sources[2] = {{.fd = go, .events = POLLIN}, {.fd = epoll, .events = POLLIN}};
-        // poll() and not read(), since a signal ends it even if its handler restarts calls.
+        // poll() instead of read(), because a signal ends it even if its handler restarts calls.
         int ready = poll(sources, armed ? 1 : 2, timeout);
         char byte = 0;
         if (ready > 0 && read(go, &byte, 1) == 1) {

@@ -14,9 +14,8 @@ LIMIT = 120
 
 # Folders whose comments are being rewritten.
 LATER = re.compile(
-    r"Sources/(AsyncIO/(Bytes|Clients|Drivers|Loops|Scheduling|Servers|Signals|Sockets|Transports|Watching)/"
-    r"|AsyncIO/Core/(EventLoop|EventSource|LoopCore|StreamDriver)\.swift|AsyncIOTesting/Scripted"
-    r"|AsyncIOSystem/|CAsyncIO/|Proactors/)")
+    r"Sources/(AsyncIO/(Clients|Drivers|Loops|Servers|Sockets|Transports|Watching)/"
+    r"|AsyncIO/Core/(EventLoop|EventSource|LoopCore|StreamDriver)\.swift|AsyncIOTesting/Scripted|Proactors/)")
 
 COMMENT = re.compile(r"^(?P<indent> *)(?P<marker>//[/!]?)(?P<space> *)(?P<text>.*)$")
 # Text that begins a new paragraph, or is not prose.

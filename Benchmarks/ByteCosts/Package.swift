@@ -1,8 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own: it compiles the library as a user's package does, so what is not specialized across modules
-// shows.
+// A separate package, which compiles the library like a user's package, so that the cost of missing specialization
+// across modules is visible.
 
 let package = Package(
     name: "byte-costs",

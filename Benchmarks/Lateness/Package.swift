@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// What Benchmarks/fairness runs beside the echo servers: a program that uses the library itself.
+// The program that Benchmarks/fairness runs in addition to the echo servers. It uses the library itself.
 
 let package = Package(
     name: "Lateness",

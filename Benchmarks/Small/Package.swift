@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own: it compiles the library as a user's package does, which `Benchmarks` need not wait for.
+// A separate package, which compiles the library like a user's package, without waiting for `Benchmarks`.
 
 let package = Package(
     name: "small-operations",

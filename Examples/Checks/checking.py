@@ -1,4 +1,4 @@
-"""Starts an example, reads what it prints, talks to it, and ends it by a signal."""
+"""Starts an example, reads its output, talks to it, and ends it with a signal."""
 
 import os
 import queue
@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 
-# What has not happened after so many seconds never happens, however busy the machine is.
+# The seconds after which an event counts as missing, however busy the machine is.
 PATIENCE = 60
 
 
@@ -27,7 +27,7 @@ def equal(found, expected, what):
 
 
 class Program:
-    """An example that runs. `lines` has what it printed so far, as far as it was asked for."""
+    """A running example. `lines` contains the output that was read so far."""
 
     binaries = None
 
@@ -35,7 +35,7 @@ class Program:
         self.name = name
         self.lines = []
         self._errors = tempfile.TemporaryFile()
-        # Into a pipe, the C library would write in blocks.
+        # The C library would write to a pipe in blocks.
         command = command or ["stdbuf", "-oL", os.path.join(self.binaries, name)]
         self._process = subprocess.Popen(
             [*command, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors)
@@ -63,7 +63,7 @@ class Program:
         return self._errors.read().decode()
 
     def line(self):
-        """The next line; None at the end."""
+        """Returns the next line; None at EOF."""
         try:
             line = self._queue.get(timeout=PATIENCE)
         except queue.Empty:
@@ -81,14 +81,14 @@ class Program:
                 return line
 
     def port(self):
-        """The port of the first line, "listening on HOST:PORT"."""
+        """Returns the port of the first line, "listening on HOST:PORT"."""
         return int(self.until("listening on ").rsplit(":", 1)[1])
 
     def send(self, number):
         self._process.send_signal(number)
 
     def end(self, number=signal.SIGINT, status=0):
-        """Ends it by a signal, or waits if that is None. Its status must be the expected one, and it must not complain."""
+        """Ends it with a signal, or waits if that is None. It must have the expected status and print no error."""
         if number is not None:
             self.send(number)
         try:
@@ -101,7 +101,7 @@ class Program:
         equal(found, status, f"status of {self.name}")
 
     def peak_kilobytes(self):
-        """The most memory that it has had at a time."""
+        """Returns its peak memory."""
         with open(f"/proc/{self._process.pid}/status", encoding="ascii") as status:
             return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
@@ -135,21 +135,21 @@ class Client:
 
 
 def run(*command, status=0, given=b""):
-    """What a command prints that is given some input."""
+    """Returns the output of a command for some input."""
     done = subprocess.run([*map(str, command)], input=given, capture_output=True, timeout=PATIENCE, check=False)
     equal(done.returncode, status, f"status of {' '.join(map(str, command))} ({done.stderr.decode().strip()})")
     return done.stdout
 
 
 class KeptPort:
-    """A port for a program that cannot choose one itself, which no other program gets while this one does not listen.
+    """Reserves a port for a program that cannot choose one itself; no other program gets it while this one does not listen.
 
-    A client that connects again and again would reach the server of another program otherwise."""
+    Otherwise, a client that connects repeatedly might reach the server of another program."""
 
     def __init__(self):
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
-        # Only now: before, the number could be another program's that has bound it and does not listen yet.
+        # Not earlier, because another program could have bound the number without listening yet.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.number = self._socket.getsockname()[1]
 

@@ -1,4 +1,4 @@
-"""The file server, with curl and with plain sockets."""
+"""Checks the file server, with curl and with plain sockets."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def file_server():
             pipelined(port)
             refused(port)
             slow(program, port, big)
-            # An idle connection does not keep the server.
+            # An idle connection does not prevent the server from ending.
             with Client(port) as idle:
                 idle.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
                 equal(idle.line(), "HTTP/1.1 200 OK", "status")
@@ -55,7 +55,7 @@ def with_curl(url, big):
 
 
 def pipelined(port):
-    """All requests at once, answers in their order; the last one asks for the end."""
+    """All requests at once, responses in order; the last request closes the connection."""
     with Client(port) as client:
         request = "{} {} HTTP/1.1\r\nHost: x\r\n{}\r\n"
         client.write(
@@ -68,7 +68,7 @@ def pipelined(port):
 
 
 def refused(port):
-    """What is no request is answered, and the connection closed."""
+    """An invalid request gets a response, and the connection is closed."""
     for request in (
         "nonsense\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/2.0\r\nHost: x\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
         "GET / HTTP/1.1\r\nHost x\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
@@ -81,7 +81,7 @@ def refused(port):
 
 
 def slow(program, port, big):
-    """Clients that do not read cost a piece of the file each, and hold up nobody."""
+    """Clients that do not read cost a piece of the file each, and do not delay others."""
     clients = [Client(port, receive_bytes=4096) for _ in range(50)]
     for client in clients:
         client.write("GET /big HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Runs every example and checks what it does: run.py BINARIES [WORD...], only those with a WORD in their name."""
+"""Runs the examples and checks what they do: run.py BINARIES [WORD...], only those with a WORD in their name."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ def echo(name):
         for client in clients:
             equal(client.read(len(data)) == data, True, "the echo")
 
-        # A client that does not read is not read from: its writes block, and the server does not grow.
+        # The server does not read from a client that does not read: its writes block, and the server does not grow.
         with Client(port) as deaf:
             deaf.socket.settimeout(1)
             sent = 0
@@ -33,7 +33,7 @@ def echo(name):
                 pass
             check(sent < 256 << 20, "the server reads from a client that does not read")
             check(program.peak_kilobytes() < 100_000, "memory:", program.peak_kilobytes())
-            # Open connections do not keep the server, not even the deaf one.
+            # Open connections do not prevent the server from ending, not even one that does not read.
             program.end(signal.SIGINT)
 
 
@@ -50,7 +50,7 @@ def chat():
             ann.write("hello\r\n")
             equal(bob.line(), "ann: hello", "message")
 
-            # Bob gets every line while the slow client reads none, until the server drops it.
+            # Bob gets every line while the slow client reads none, until the server disconnects it.
             number, is_gone = 0, False
             while not is_gone:
                 check(number < 1_000_000, "the slow client is kept")
@@ -93,7 +93,7 @@ def redis_client():
                 server.end(signal.SIGTERM)
                 client.until("no connection: ")
                 with Program("redis again", command=command) as again:
-                    # What was counted is gone with the first server.
+                    # The count is lost with the first server.
                     client.until("tick: 1")
                     client.until("tick: 2")
                     equal(run("redis-cli", "-p", port, "GET", "counter"), b"\n", "redis-cli")
@@ -102,7 +102,7 @@ def redis_client():
 
 
 def port_scanner():
-    # An address of its own: on 127.0.0.1, the scan would connect to the servers of all other programs and tests.
+    # A separate address, because on 127.0.0.1 the scan would connect to the servers of all other programs and tests.
     number = os.getpid()
     host = f"127.{64 + (number >> 16) % 64}.{number >> 8 & 255}.{number & 255}"
 
@@ -113,7 +113,7 @@ def port_scanner():
         return listener
 
     listeners = [listen(100) for _ in range(3)]
-    # A listener whose queue is full does not answer at all.
+    # A listener whose queue is full does not respond.
     silent = [listen(0) for _ in range(5)]
     fillers = []
     for listener in silent:
@@ -129,7 +129,7 @@ def port_scanner():
         program.end(None)
         found = {int(line.split()[0]) for line in program.lines[:-1]}
         check(found.issuperset(ports), "not found:", set(ports) - found)
-        check(found.isdisjoint(silent_ports), "open, though nobody answers:", found & set(silent_ports))
+        check(found.isdisjoint(silent_ports), "open, although nothing responds:", found & set(silent_ports))
         counts = [int(word.split()[0]) for word in program.lines[-1].split(", ")]
         equal(sum(counts), last - first + 1, "ports")
         equal(counts[0], len(found), "open ports")
@@ -159,7 +159,7 @@ def cron():
             program.send(signal.SIGHUP)
             program.until("the table is as before: ")
             program.until("tock")
-            # A command that is running when the daemon is asked to end may go on.
+            # A command that is running when the daemon shuts down may continue.
             flag = os.path.join(directory, "flag")
             os.mkfifo(flag)
             write(f"0.05 echo begun; cat {flag}; echo ended\n")

@@ -131,7 +131,7 @@ private struct ThreadedBody<Loop: EventLoop, Value: Sendable>: @unchecked Sendab
     let call: (Loop) throws -> Value
 }
 
-/// A loop on its way from the thread that made it to the one that runs it.
+/// A loop on its way from the thread that created it to the thread that runs it.
 private final class LoopHandover<Loop: EventLoop>: Sendable {
     private let loop: Mutex<Loop?>
 

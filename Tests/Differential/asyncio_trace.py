@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the scenarios of this directory on CPython's asyncio: what happens, in which tick, in which order?
+"""Runs the scenarios of this directory on CPython's asyncio, and records what happens in which iteration and order.
 
     asyncio_trace.py [WORD]...   the traces as JSON, {scenario: [line, ...]}; only of scenarios with a WORD in the name
     asyncio_trace.py --ours ...  the same on asyncio changed by the differences that are meant
@@ -37,7 +37,7 @@ def seconds(milliseconds):
 
 
 class VirtualSelector(selectors.DefaultSelector):
-    """Never sleeps. Where a selector would, somebody else acts or the clock moves to the end of the wait."""
+    """Never waits. Instead, another thread acts, or the clock advances to the end of the wait."""
 
     def __init__(self, loop):
         super().__init__()
@@ -49,7 +49,7 @@ class VirtualSelector(selectors.DefaultSelector):
         while True:
             events = super().select(0)
             if events or deadline is not None and loop.clock >= deadline:
-                # Which of two ready descriptors comes first is up to the kernel; a comparison needs one answer.
+                # The kernel decides which of two ready descriptors comes first; a comparison needs one order.
                 return sorted(events, key=lambda event: loop.rank.get(event[0].fd, -1))
             if loop.fell_asleep():
                 continue
@@ -60,7 +60,7 @@ class VirtualSelector(selectors.DefaultSelector):
 
 
 class TracedLoop(asyncio.SelectorEventLoop):
-    """asyncio's own loop with virtual time and counted ticks."""
+    """asyncio's own loop with virtual time and counted iterations."""
 
     def __init__(self):
         self.clock = Fraction(0)
@@ -95,7 +95,7 @@ class TracedLoop(asyncio.SelectorEventLoop):
 
 
 class OurLoop(TracedLoop):
-    """asyncio with the differences that are meant, one group of methods for each."""
+    """asyncio with the intended differences, one group of methods for each."""
 
     def __init__(self):
         self.owner = threading.get_ident()
@@ -129,8 +129,8 @@ class OurLoop(TracedLoop):
         heapq.heappush(self._scheduled, timer)
         return timer
 
-    # 3. What other threads post is taken once per tick before the wait, and once after it; between two runs, by the owner's
-    # own calls.
+    # 3. Submissions of other threads are taken once per iteration before the wait, and once after it; between two runs, by the
+    # owner's own calls.
 
     def call_soon(self, callback, *args, context=None):
         if not self.is_running():
@@ -164,7 +164,7 @@ class OurLoop(TracedLoop):
 
 
 class Thrown(Exception):
-    """The error of `throw`; any other is a mistake in a scenario or here."""
+    """The error of `throw`; any other error is a mistake in a scenario or in this script."""
 
 
 class Scenario:
@@ -238,7 +238,7 @@ class Scenario:
             else:
                 self.perform([op])
 
-    # What the loop tells.
+    # The loop's output.
 
     def failed(self, loop, context):
         error = context.get("exception")
@@ -371,7 +371,7 @@ class Scenario:
     def op_resolve(self, future):
         self.futures[future].set_result(None)
 
-    # Steps of tasks: those that may wait. Each answers what the task says when it goes on.
+    # Steps of tasks that may wait. Each returns what the task prints when it continues.
 
     async def step_yield(self):
         await asyncio.sleep(0)
@@ -419,7 +419,7 @@ def traces(scenarios, loop_type):
 
 
 def recordings():
-    """What the two files should hold: every trace of asyncio; of ours, those that differ."""
+    """Returns the contents of the two files: every trace of asyncio, and the traces of the library's loop that differ."""
     scenarios = load()
     asyncios, ours = traces(scenarios, TracedLoop), traces(scenarios, OurLoop)
     for name, scenario in scenarios.items():

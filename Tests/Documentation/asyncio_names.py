@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The public names of asyncio's loop interface, as CPython 3.11 has them; one per line, sorted.
+"""Lists the public names of asyncio's loop interface in CPython 3.11; one per line, sorted.
 
 usage: asyncio_names.py            print them
        asyncio_names.py --check    is asyncio-names.txt what this interpreter has? (only 3.11 can tell)
@@ -14,7 +14,7 @@ RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "asyncio-nam
 
 
 def classes():
-    """What the manual calls it -> the classes that have it. Not every interpreter has all of them."""
+    """The name in the manual -> the classes that have it. Not every interpreter has all of them."""
     return {
         "loop": [asyncio.AbstractEventLoop],
         "policy": [asyncio.AbstractEventLoopPolicy],
@@ -40,7 +40,7 @@ def classes():
     }
 
 
-# What a class has from the one that it extends is in that one's table.
+# Inherited names are in the table of the base class.
 EXTENDS = {
     "TimerHandle": ["Handle"],
     "Task": ["Future"],
@@ -50,11 +50,11 @@ EXTENDS = {
     "SubprocessTransport": ["Transport"],
     "SubprocessProtocol": ["Protocol"],
 }
-# What an interpreter on Linux does not have, or only on its instances.
+# Names that an interpreter on Linux lacks, or has only on instances.
 ELSEWHERE = {
     "asyncio.ProactorEventLoop", "asyncio.WindowsProactorEventLoopPolicy", "asyncio.WindowsSelectorEventLoopPolicy",
     "loop.slow_callback_duration",
-    # Public, but 3.11 does not list it in `__all__`.
+    # Public, although 3.11 does not list it in `__all__`.
     "asyncio.TaskGroup",
 }
 
@@ -79,7 +79,7 @@ def main():
             file.write("\n".join(names()) + "\n")
     elif sys.argv[1:] == ["--check"]:
         if sys.version_info[:2] != (3, 11):
-            print(f"asyncio_names: not compared; the names are 3.11's, this is {sys.version.split()[0]}")
+            print(f"asyncio_names: not compared, because the names are those of 3.11 and this is {sys.version.split()[0]}")
             return 0
         with open(RECORDED, encoding="utf-8") as file:
             recorded = set(file.read().split())

@@ -8,7 +8,7 @@ import re
 import sys
 
 RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "asyncio-names.txt")
-# The second column: links to symbols, or why there is none.
+# The second column: links to symbols, or the reason why there is none.
 HERE = re.compile(r"^(``[^`]+``(, ``[^`]+``)*|later: .+|–)$")
 
 

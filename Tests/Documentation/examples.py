@@ -39,7 +39,7 @@ class Example:
         self.name = f"{file.stem.replace('+', '-')}-{line}"
         self.text = text
         self.is_test = re.search(r"^import Testing$", text, re.M) is not None
-        # A line that ends with what it prints.
+        # A line that ends with its expected output.
         self.expected = re.findall(r"^.*\bprint\(.*\)\s*// (.+)$", text, re.M)
 
     @property
@@ -48,7 +48,7 @@ class Example:
 
 
 def blocks(file):
-    """The Swift blocks of a Markdown file, with their first lines' numbers."""
+    """Returns the Swift blocks of a Markdown file, with the numbers of their first lines."""
     lines, start, fence = file.read_text().splitlines(), None, None
     for number, line in enumerate(lines, 1):
         if start is None and re.match(r"\s*```swift", line):
@@ -104,7 +104,7 @@ let package = Package(
 
 
 def build(folder, found):
-    """True if everything was built without a warning. What is built already is built again: its warnings count too."""
+    """Returns true if everything was built without a warning. Everything is built again, so that all warnings are reported."""
     for path in list(folder.glob("Sources/*/*.swift")) + list(folder.glob("Tests/*/*.swift")):
         os.utime(path)
     command = ["swift", "build", "--package-path", str(folder)]
@@ -121,17 +121,17 @@ def build(folder, found):
 
 
 def any_port(folder):
-    """The environment in which a server does not get port 8888."""
+    """Returns an environment in which a server does not get port 8888."""
     library = folder / "any_port.so"
     if sys.platform == "linux" and not library.exists():
         source = ROOT / "Tests" / "UserPackages" / "any_port.c"
         subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    # stdbuf, by which lines come at once, preloads a library too.
+    # stdbuf, which makes output unbuffered, preloads a library too.
     return {**os.environ, "LD_PRELOAD": str(library)} if sys.platform == "linux" else os.environ
 
 
 def run(program, expected, environment):
-    """What is wrong with a run of the program, as a sentence, or None."""
+    """Returns what is wrong with a run of the program, as a message, or None."""
     process = subprocess.Popen(
         ["stdbuf", "-oL", str(program)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=environment)

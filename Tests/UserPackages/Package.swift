@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// What users' packages look like: none of the library's settings, built without a warning, and run.
+// Packages like those of users: without the library's settings, built without a warning, and run.
 let asyncIO: Target.Dependency = .product(name: "AsyncIO", package: "swift-asyncio")
 let fixtures: [(name: String, settings: [SwiftSetting])] = [
     ("plain", []),
@@ -9,7 +9,7 @@ let fixtures: [(name: String, settings: [SwiftSetting])] = [
         "main-actor-by-default",
         [.defaultIsolation(MainActor.self), .enableUpcomingFeature("NonisolatedNonsendingByDefault")]
     ),
-    // The compiler's defaults, beside the main actor as the isolation of everything.
+    // The compiler's default settings, with the main actor as the default isolation.
     ("main-actor-default-settings", [.defaultIsolation(MainActor.self)]),
     // One program, compiled with the language's defaults and with its upcoming features.
     ("default-settings", []),
@@ -31,7 +31,7 @@ let fixtures: [(name: String, settings: [SwiftSetting])] = [
         "loop-main-of-main-actor",
         [.defaultIsolation(MainActor.self), .enableUpcomingFeature("NonisolatedNonsendingByDefault")]
     ),
-    // The first example of README.md, to the letter. It serves until Ctrl-C, so scripts/user-packages starts it apart.
+    // The first example of README.md, unchanged. It serves until Ctrl-C, so scripts/user-packages starts it separately.
     ("readme", []),
 ]
 

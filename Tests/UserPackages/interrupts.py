@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Starts the fixture programs that Ctrl-C is sent to, and looks at what they say and how they end.
+"""Starts the programs that get Ctrl-C, and checks what they print and how they end.
 
 Usage: interrupts.py DIRECTORY_OF_THE_PROGRAMS
 """
@@ -12,7 +12,7 @@ import sys
 INTERRUPTED = -signal.SIGINT
 
 # covers: 30, 39
-# Arguments, Ctrl-Cs (one for each line "ready"), lines besides, how it ends, standard error.
+# Arguments, number of Ctrl-Cs (one for each line "ready"), other lines, how the program ends, standard error.
 CASES = [
     ("interrupts wait", 1, ["the main task cancelled", "the other task cancelled"], INTERRUPTED, ""),
     ("interrupts runner", 2, ["the main task cancelled", "caught: interrupted by Ctrl-C"] * 2 + ["then 3"], 0, ""),
@@ -38,12 +38,12 @@ CASES = [
 
 
 def default_interrupt():
-    # A script that runs in the background has it ignored, and its children inherit that.
+    # A script in the background ignores the signal, and its children inherit that.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def was_taken(pid):
-    """Whether no SIGINT waits for a thread of the process any more: a second one would be merged with it."""
+    """Whether no SIGINT is pending for a thread of the process; a second one would be merged with it."""
     if not os.path.exists(f"/proc/{pid}/status"):
         return True
     with open(f"/proc/{pid}/status") as status:
@@ -56,7 +56,7 @@ def run(directory, arguments, interrupts):
     process = subprocess.Popen(
         [os.path.join(directory, program), *rest], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=default_interrupt)
-    # A program that hangs is ended, which the comparison then shows.
+    # A program that hangs is ended, and the comparison shows that.
     signal.signal(signal.SIGALRM, lambda *_: process.kill())
     signal.alarm(60)
     lines = []
@@ -67,7 +67,7 @@ def run(directory, arguments, interrupts):
             continue
         process.send_signal(signal.SIGINT)
         sent += 1
-        # This one says "ready" but once: its loop never comes round.
+        # This program prints "ready" only once, because its loop is blocked.
         while arguments.endswith(" busy") and sent < interrupts:
             while not was_taken(process.pid):
                 pass

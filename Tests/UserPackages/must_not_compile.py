@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that the compiler refuses the marked lines of MustNotCompile, each with what its comment says, and no others.
+"""Checks that the compiler rejects the marked lines of MustNotCompile, each with the error of its comment, and no others.
 
 Usage: must_not_compile.py DIRECTORY_OF_THE_PROGRAMS DIRECTORY_OF_THE_CHECKOUTS
 """

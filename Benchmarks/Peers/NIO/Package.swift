@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// SwiftNIO as an echo server. A package of its own, built only when it is measured.
+// SwiftNIO as an echo server. It is a separate package, built only when it is measured.
 
 let package = Package(
     name: "NIO",

@@ -1,5 +1,5 @@
-// The measure of everything else here: a TCP echo server that does no more than the kernel asks for.
-// One thread, level-triggered epoll, one receive and one send per message.
+// The baseline of all measurements: a TCP echo server that does only what the kernel requires. One thread,
+// level-triggered epoll, one receive and one send per message.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
@@ -17,7 +17,8 @@ enum { RECEIVE_BUFFER_BYTES = 64 * 1024, EVENTS_PER_WAIT = 256, ACCEPTS_PER_EVEN
 
 struct connection {
     int descriptor;
-    // What the kernel did not take of the last receive. Nothing more is received meanwhile, so one buffer bounds it.
+    // The bytes of the last receive that the kernel did not accept. Nothing is received meanwhile, so one buffer is
+    // enough.
     char *pending;
     size_t pending_start;
     size_t pending_end;
@@ -27,7 +28,7 @@ struct server {
     int epoll;
     int listener;
     int termination;
-    // Descriptors or memory ran out: a level-triggered listener would be reported for ever.
+    // Set when descriptors or memory ran out, because a level-triggered listener would be reported forever.
     bool accepting_paused;
 };
 
@@ -47,14 +48,14 @@ static void pause_accepting(struct server *server, bool paused) {
 }
 
 static void close_connection(struct server *server, struct connection *connection) {
-    // Closing also ends the registration: the descriptor was never duplicated.
+    // Closing also ends the registration, because the descriptor was never duplicated.
     close(connection->descriptor);
     free(connection->pending);
     free(connection);
     pause_accepting(server, false);
 }
 
-/// How many bytes the kernel took, 0 if none fit now, -1 if the connection is gone.
+/// Returns the number of bytes that the kernel accepted, 0 if it would block, -1 if the connection has failed.
 static ssize_t send_some(int descriptor, const char *bytes, size_t count) {
     ssize_t sent;
     do sent = send(descriptor, bytes, count, MSG_NOSIGNAL);
@@ -73,7 +74,7 @@ static bool keep_remainder(struct server *server, struct connection *connection,
     return true;
 }
 
-/// False if the connection is over; so for `echo`.
+/// Returns false if the connection has ended; so does `echo`.
 static bool flush(struct server *server, struct connection *connection) {
     size_t left = connection->pending_end - connection->pending_start;
     ssize_t sent = send_some(connection->descriptor, connection->pending + connection->pending_start, left);
@@ -96,7 +97,7 @@ static bool echo(struct server *server, struct connection *connection) {
     return keep_remainder(server, connection, receive_buffer + sent, (size_t)(received - sent));
 }
 
-/// False if there was nothing to accept.
+/// Returns false if there was no connection to accept.
 static bool accept_one(struct server *server) {
     int descriptor = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (descriptor < 0) {
@@ -105,7 +106,7 @@ static bool accept_one(struct server *server) {
             pause_accepting(server, true);
             return false;
         }
-        // Whatever else accept reports belongs to the one connection that has just failed.
+        // Any other error of accept belongs to the one connection that has just failed.
         return errno != EAGAIN && errno != EWOULDBLOCK;
     }
     struct connection *connection = calloc(1, sizeof *connection);
@@ -132,7 +133,7 @@ static void serve(struct server *server) {
                 for (int tries = 0; tries < ACCEPTS_PER_EVENT && accept_one(server); tries++) {}
                 continue;
             }
-            // A connection is registered once and closed only here, so no later event of this batch can name it.
+            // A connection is registered once and closed only here, so no later event of this batch can refer to it.
             struct connection *connection = owner;
             bool alive = connection->pending != NULL ? flush(server, connection) : echo(server, connection);
             if (!alive) close_connection(server, connection);
@@ -152,7 +153,7 @@ static int open_listener(struct sockaddr_in *address) {
     return listener;
 }
 
-/// SIGTERM and SIGINT as a descriptor: no handler, so no race with the wait.
+/// Opens a descriptor for SIGTERM and SIGINT. Without a handler there is no race with the wait.
 static int open_termination(void) {
     sigset_t signals;
     sigemptyset(&signals);

@@ -1,13 +1,13 @@
-// Messages are overlapping windows into one pool of random bytes: making one costs a multiplication and checking one
-// a memcmp, so the client stays faster than the servers it measures.
+// Messages are overlapping windows into one pool of random bytes. Creating one costs a multiplication and checking one
+// a memcmp, so the client is faster than the servers that it measures.
 #include "content.h"
 
 #include <stdlib.h>
 
 #include "support.h"
 
-// As WINDOWS is prime and the steps are not multiples of it, two neighbouring messages of a connection, and the same
-// message of two connections, never begin at the same place.
+// WINDOWS is prime and the steps are not multiples of it, so two consecutive messages of a connection, and the same
+// message of two connections, never begin at the same offset.
 enum { WINDOWS = 65521, CONNECTION_STEP = 7919, MESSAGE_STEP = 31337 };
 
 static char *pool;

@@ -1,4 +1,4 @@
-// The bytes of a message: different for every connection and message, and known without being stored.
+// The bytes of a message, which differ for every connection and message and need not be stored.
 #pragma once
 
 #include <stddef.h>

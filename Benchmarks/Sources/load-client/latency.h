@@ -1,4 +1,4 @@
-// Latencies in a histogram of fixed size: a run may be as long as it likes.
+// Latencies in a histogram of fixed size, so that a run may have any length.
 #pragma once
 
 #include <stdint.h>

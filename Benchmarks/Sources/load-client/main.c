@@ -27,7 +27,7 @@ static const char usage[] =
     "Prints one line of JSON. Exits with 1 if a connection was lost or brought wrong bytes, with 2 if it could not\n"
     "run.\n";
 
-// Bounds that keep a mistyped option from taking the machine down.
+// Bounds that protect the machine from a mistyped option.
 enum {
     MOST_CONNECTIONS = 20000,
     MOST_IN_FLIGHT = 4096,
@@ -91,7 +91,7 @@ static void print_now(const char *text) {
     if (fputs(text, stdout) < 0 || fflush(stdout) != 0) fail_errno("cannot write to stdout");
 }
 
-/// False at the end of stdin.
+/// Returns false at the end of stdin.
 static bool wait_for_line(void) {
     char byte = 0;
     while (byte != '\n') {
@@ -102,7 +102,7 @@ static bool wait_for_line(void) {
     return true;
 }
 
-/// All at once, or round by round.
+/// Sends all messages at once, or round by round.
 static struct result run(const struct options *options, uint64_t messages, uint64_t nanoseconds, bool counted) {
     if (options->lock_step == NULL) return traffic_run(messages, nanoseconds, counted);
     struct result sum = {0, 0};
@@ -124,7 +124,7 @@ int main(int count, char **arguments) {
         if (!wait_for_line()) fail("stdin ended before the measured messages were asked for");
     }
     struct result result = run(&options, options.messages, options.nanoseconds, true);
-    // The server must be asleep, or the last round's costs are not all there.
+    // The server must be waiting, or the costs of the last round are incomplete.
     lock_step_wait();
     lock_step_end();
     traffic_expect_silence();

@@ -29,8 +29,8 @@ enum {
     OWN_DESCRIPTORS = 16,
 };
 
-// Positions in the stream of a connection. Message m occupies the bytes from m * message_bytes; always
-// received <= sent <= started * message_bytes.
+// Positions in the stream of a connection. Message m occupies the bytes from m * message_bytes, and always received <=
+// sent <= started * message_bytes.
 struct connection {
     int descriptor;  // -1 once lost
     bool waits_for_room;
@@ -38,7 +38,7 @@ struct connection {
     uint64_t started;  // in messages
     uint64_t sent;
     uint64_t received;
-    // When each message under way was started, by number modulo in_flight.
+    // The start time of each message in flight, by its number modulo in_flight.
     uint64_t *start_times;
 };
 
@@ -93,7 +93,7 @@ static void start_messages(struct connection *connection, uint64_t time) {
     }
 }
 
-/// Everything started and not yet sent, up to MESSAGES_PER_SEND messages, in one call.
+/// Sends everything that is started and not yet sent, up to MESSAGES_PER_SEND messages, in one call.
 static ssize_t send_started(struct connection *connection) {
     struct iovec parts[MESSAGES_PER_SEND];
     size_t count = 0;
@@ -125,7 +125,7 @@ static void flush(struct connection *connection) {
     wait_for_room(connection, false);
 }
 
-/// False if the bytes are not those that were sent; the connection is lost then.
+/// Returns false if the bytes are not those that were sent; the connection is then lost.
 static bool check(struct connection *connection, const char *bytes, size_t count, uint64_t time) {
     if (count > connection->sent - connection->received) {
         lose(connection, "the server sent back more bytes than it was sent");
@@ -236,7 +236,7 @@ int traffic_open_connection(void) {
     int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) fail_errno("socket failed");
     if (!set_no_delay(descriptor)) fail_errno("TCP_NODELAY failed");
-    // Also bounds a connect to a server that does not accept.
+    // Also limits a connect to a server that does not accept.
     struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
     if (setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0) {
         fail_errno("SO_SNDTIMEO failed");

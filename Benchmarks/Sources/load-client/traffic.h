@@ -1,4 +1,4 @@
-// The connections and what flows over them.
+// The connections and the messages on them.
 #pragma once
 
 #include <netinet/in.h>
@@ -9,30 +9,30 @@ struct load {
     struct sockaddr_in server;
     uint64_t connections;
     uint64_t message_bytes;
-    /// How many messages of one connection may be under way at once.
+    /// How many messages of one connection may be in flight.
     uint64_t in_flight;
-    /// Connections that send as fast as they can, beside the others.
+    /// The number of connections that send as fast as they can, in addition to the others.
     uint64_t floods;
 };
 
 struct result {
-    /// Messages that came back complete and correct.
+    /// The number of messages that came back complete and correct.
     uint64_t messages;
     uint64_t nanoseconds;
 };
 
-/// A connected, non-blocking socket; ends the program if there is none.
+/// Returns a connected, non-blocking socket, or ends the program.
 int traffic_open_connection(void);
 
 /// Opens all connections or ends the program.
 void traffic_connect(const struct load *load);
 
-/// Sends until `messages` have been started or `nanoseconds` have passed, then waits for what is still under way, so
-/// that nothing flows between two runs. `counted`: the server behind a gate collects its costs.
+/// Sends until `messages` have been started or `nanoseconds` have passed, then waits for the messages in flight, so
+/// that nothing is transferred between two runs. If `counted`, the server behind a gate collects its costs.
 struct result traffic_run(uint64_t messages, uint64_t nanoseconds, bool counted);
 
-/// Looks at every idle connection once: a server that sent too much, or hung up, is found out here.
+/// Checks every idle connection once, to detect a server that sent too much or has closed.
 void traffic_expect_silence(void);
 
-/// Connections that were lost or brought wrong bytes; each has been reported on stderr and is closed.
+/// The number of connections that were lost or returned wrong bytes. Each was reported on stderr and is closed.
 uint64_t traffic_errors(void);

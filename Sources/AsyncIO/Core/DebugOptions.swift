@@ -9,7 +9,7 @@ public struct DebugOptions: Sendable {
     /// Whether the loop checks for mistakes that take time to detect. asyncio: `get_debug`, `set_debug`.
     ///
     /// If so, it warns of callbacks, sources and steps of tasks that take long, of slow host name lookups, of
-    /// operations that are called off the loop, and of objects that are released without a close. Checks that cost
+    /// operations that are called outside the loop, and of objects that are released without a close. Checks that cost
     /// nothing are always on: calls on a wrong thread, and the call sites of callbacks.
     ///
     /// The default comes from the environment: true if `ASYNCIO_DEBUG` is `1` or `true`.

@@ -103,7 +103,7 @@ extension EventLoopError {
     static func wrongThread(_ function: StaticString) -> EventLoopError {
         EventLoopError(
             .wrongThread,
-            "\(function) was called off its loop's thread; call it in a task of the loop or in callSoonThreadsafe")
+            "\(function) was called outside its loop's thread; call it in a task of the loop or in callSoonThreadsafe")
     }
 
     /// - Parameter limit: The limit in words, such as `within 0.2 seconds`.

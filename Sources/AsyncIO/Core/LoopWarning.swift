@@ -6,7 +6,8 @@ public struct LoopWarning: Sendable {
 
         /// A callback, or a step of a task, blocked the loop for too long; see ``DebugOptions/slowCallbackDuration``.
         public static let slowCallback = Kind(name: "slow callback")
-        /// An operation was called off its loop, which costs two thread switches. Reported once per operation and loop.
+        /// An operation was called outside its loop, which costs two thread switches. Reported once per operation and
+        /// loop.
         public static let hop = Kind(name: "hop")
         /// A loop, or an object of a loop, was released without being closed. asyncio: `ResourceWarning`.
         public static let unclosed = Kind(name: "unclosed")

@@ -25,7 +25,7 @@ extension EventLoop {
         }
         warn(
             LoopWarning(
-                .hop, "\(function) was called off its loop's thread by \(who); the task hopped to the loop and back"))
+                .hop, "\(function) was called outside its loop's thread by \(who); the task hopped there and back"))
     }
 
     @inline(never)

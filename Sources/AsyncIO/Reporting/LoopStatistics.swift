@@ -14,8 +14,8 @@ public struct LoopStatistics: Sendable, Equatable {
     public var sources = 0
     /// The number of errors that went to the exception handler since the loop was created.
     public var unhandledErrors = 0
-    /// The number of operations that were called off the loop and hopped, since the loop was created. Each costs two
-    /// thread switches.
+    /// The number of operations that were called outside the loop and hopped, since the loop was created. Each costs
+    /// two thread switches.
     public var hops = 0
     /// The number of suspensions in operations of this loop, since it was created.
     public var suspensions = 0

@@ -200,7 +200,7 @@ public final class StreamWriter {
     /// If there is unread input, TCP sends an RST (RFC 2525, 2.17), which can destroy the last bytes that were written.
     /// To avoid that, read until EOF first, or use ``closeGracefully(within:discardingAtMost:)``.
     ///
-    /// - Thread: any; off the loop, the call is posted to it.
+    /// - Thread: any; off the loop, the call is submitted to it.
     public func close() {
         onLoop { $0.close() }
     }
@@ -213,26 +213,26 @@ public final class StreamWriter {
     /// Reads throw `.closed` from then on. A handler of
     /// ``EventLoop/startServer(host:port:options:limitBytes:fileID:line:_:)`` may return at once.
     ///
-    /// - Thread: any; off the loop, the call is posted to it.
+    /// - Thread: any; off the loop, the call is submitted to it.
     public func closeGracefully(within time: Duration = .seconds(5), discardingAtMost byteCount: Int = 1 << 20) {
         onLoop { $0.closeGracefully(within: time, discardingAtMost: byteCount) }
     }
 
     /// Closes the connection at once, and discards unsent bytes.
     ///
-    /// - Thread: any; off the loop, the call is posted to it.
+    /// - Thread: any; off the loop, the call is submitted to it.
     public func abort() {
         onLoop { $0.abort() }
     }
 
     /// Closes the connection at once with an RST, so that the peer gets an error instead of EOF.
     ///
-    /// - Thread: any; off the loop, the call is posted to it.
+    /// - Thread: any; off the loop, the call is submitted to it.
     public func reset() {
         onLoop { $0.reset() }
     }
 
-    /// Calls `body` now, or posts it to the loop if the caller is elsewhere.
+    /// Calls `body` now, or submits it to the loop if the caller is elsewhere.
     private func onLoop(_ body: @escaping @Sendable (StreamTransport) -> Void) {
         if loop.isOnLoop { return body(transport) }
         // SAFETY: used on the loop only.

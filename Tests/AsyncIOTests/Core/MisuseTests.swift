@@ -21,7 +21,7 @@ struct MisuseTests {
             }.join()
         }
         let text = String(decoding: result.standardErrorContent, as: UTF8.self)
-        #expect(text.contains("\(function) was called off its loop's thread; call it in a task of the loop"))
+        #expect(text.contains("\(function) was called outside its loop's thread; call it in a task of the loop"))
     }
 
     @Test func callOnAClosedLoopIsReportedByName() async throws {
@@ -55,7 +55,7 @@ struct MisuseTests {
             }
         }
         let text = String(decoding: result.standardErrorContent, as: UTF8.self)
-        #expect(text.contains("StreamTransport.write was called off its loop's thread"))
+        #expect(text.contains("StreamTransport.write was called outside its loop's thread"))
     }
 
     // covers: 294

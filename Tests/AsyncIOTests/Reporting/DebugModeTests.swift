@@ -202,7 +202,7 @@ struct DebugModeTests {
         let hops = warnings.of(.hop).map(\.message)
         #expect(
             hops == [
-                "sleep(until:) was called off its loop's thread by task 'stray'; the task hopped to the loop and back"
+                "sleep(until:) was called outside its loop's thread by task 'stray'; the task hopped there and back"
             ])
     }
 

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What several threads count.
+/// A counter for several threads.
 final class Counter: Sendable {
     private let atomic = Atomic<Int>(0)
 
@@ -9,7 +9,7 @@ final class Counter: Sendable {
     func increment() { atomic.add(1, ordering: .acquiringAndReleasing) }
 }
 
-/// Tells when it is released.
+/// Counts its release.
 final class Counted: Sendable {
     private let released: Counter
 

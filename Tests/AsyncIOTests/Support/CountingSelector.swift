@@ -17,23 +17,23 @@ final class CountingLoop: SelectorEventLoop, @unchecked Sendable {
     }
 }
 
-/// Passes everything on, counts the waits and the changes, and fails when it is told to.
+/// Forwards everything to another selector, counts waits and changes, and fails on request.
 final class CountingSelector: BaseSelector {
     private let selector: any BaseSelector
     private(set) var waits = 0
-    /// What was registered, in order: the loop's waker comes first.
+    /// The registered descriptors, in order; the loop's waker comes first.
     private(set) var registered: [FileDescriptor] = []
     /// Calls of `register`, `modify` and `unregister`.
     private(set) var changes = 0
-    /// What the next `register` or `modify` throws.
+    /// The error that the next `register` or `modify` throws.
     var nextChangeError: Errno?
-    /// Instead of the selector's own, for the loop to ask.
+    /// Replaces the selector's own limit.
     var limit: Int?
     /// Called before a registration.
     var willRegister: ((FileDescriptor, Interest) -> Void)?
-    /// How many events the loop had memory for, at each wait.
+    /// The number of events for which the loop had memory, at each wait.
     private(set) var eventCapacities: [Int] = []
-    /// What the next wait throws instead of waiting.
+    /// The error that the next wait throws instead of waiting.
     var nextError: Errno?
 
     init(_ selector: any BaseSelector) {

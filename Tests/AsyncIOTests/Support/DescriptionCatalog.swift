@@ -1,7 +1,7 @@
 import Foundation
 
-/// What `print` says of values of the public types, as text that can be compared: numbers that differ from run to run
-/// are replaced.
+/// The descriptions of values of the public types, as text that can be compared: numbers that differ between runs are
+/// replaced.
 struct DescriptionCatalog: Sendable {
     private var entries: [String: [String]] = [:]
 
@@ -20,7 +20,7 @@ struct DescriptionCatalog: Sendable {
 
     var types: Set<String> { Set(entries.keys) }
 
-    /// A type, and under it a line for each value.
+    /// Each type, followed by a line for each value.
     var text: String {
         entries.sorted { $0.key < $1.key }
             .map { "\($0.key)\n" + $0.value.map { "    \($0)\n" }.joined() }
@@ -32,8 +32,8 @@ struct DescriptionCatalog: Sendable {
     static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()
 
-    /// The public classes, structures, enumerations and actors of the library's modules, by their full names; those of
-    /// other systems are left out.
+    /// Returns the full names of the public classes, structures, enumerations and actors of the library's modules,
+    /// without those of other systems.
     static func publicTypes() throws -> Set<String> {
         var types: Set<String> = []
         for module in ["AsyncIO", "AsyncIOSystem", "Selectors", "Proactors", "AsyncIOTesting"] {

@@ -1,7 +1,6 @@
 import AsyncIO
 
-/// Connects to a server of the same loop that sends back what it gets, and ends both when `body` has ended. On the
-/// loop.
+/// Connects to a server of the same loop that echoes, calls `body`, and closes both. Called on the loop.
 func withEchoConnection<Result>(
     on loop: EventLoop, _ body: (StreamReader, StreamWriter) async throws -> Result
 ) async throws -> Result {
@@ -18,14 +17,15 @@ func withEchoConnection<Result>(
     return try await body(reader, writer)
 }
 
-/// Two connected streams of one loop: what is written to the first can be read from the second.
+/// Calls `body` with two connected streams of one loop. Bytes that are written to the first can be read from the
+/// second.
 func withStreamPair<Result>(
     on loop: EventLoop,
     _ body: (_ writer: StreamWriter, _ reader: StreamReader) async throws -> Result
 ) async throws -> Result {
     let accepted = Accepted()
     let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
-        // Kept by the test, which ends it.
+        // The test retains the stream and closes it.
         await withUnsafeContinuation { (ended: UnsafeContinuation<Void, Never>) in
             accepted.ended = ended
             accepted.writer = writer

@@ -1,6 +1,6 @@
 import AsyncIO
 
-/// The code of the loop's error that `body` throws; `nil` if it throws none, or another one.
+/// Returns the code of the loop's error that `body` throws; `nil` if it throws none, or another error.
 func code(_ body: () throws -> Void) -> EventLoopError.Code? {
     do {
         try body()
@@ -10,7 +10,7 @@ func code(_ body: () throws -> Void) -> EventLoopError.Code? {
     }
 }
 
-/// The same for async code.
+/// Does the same for async code.
 func asyncCode(_ body: () async throws -> Void) async -> EventLoopError.Code? {
     do {
         try await body()

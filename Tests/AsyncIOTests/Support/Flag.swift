@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What one thread sets and others look at.
+/// A flag that one thread sets and others read.
 final class Flag: Sendable {
     private let value = Atomic<Bool>(false)
 

@@ -3,18 +3,18 @@ import AsyncIOTesting
 import Foundation
 import SystemPackage
 
-/// One port number of several addresses, kept by sockets that do not listen: whoever connects there is refused.
+/// A port number of several addresses, kept by sockets that do not listen, so connections to it are refused.
 ///
-/// A port that was closed may be a neighbour's at once, and whoever listens on one address says nothing of the same
-/// number on another one. A server of the test's own may listen there, by this number and with SO_REUSEADDR: the port
-/// stays kept when it is closed.
+/// Another test may get a port at once after it is closed, and a server that listens on one address does not reserve
+/// the number on another address. The test's own server may listen on this number with SO_REUSEADDR; the port remains
+/// reserved when it is closed.
 struct KeptPort {
     let number: UInt16
     private let sockets: [Socket]
 
     init(_ hosts: String...) throws {
         var kept: [Socket]?
-        // The number that the first address got may be somebody's on the next one.
+        // Another program may use the number of the first address on the next one.
         for _ in 1..<100 where kept == nil {
             do { kept = try Self.bind(hosts) } catch Errno.addressInUse {}
         }
@@ -36,7 +36,7 @@ struct KeptPort {
                 if address.family == .ipv6 { try socket.setOption(.ipv6Only, to: 1) }
                 try socket.bind(to: address)
             }
-            // Only now: before, it would let the number be had beside a neighbour's server that does not listen yet.
+            // Not earlier: with the option, the number could be shared with another server that does not listen yet.
             for socket in sockets { try socket.setOption(.reuseAddress, to: 1) }
             return sockets
         } catch {
@@ -46,15 +46,16 @@ struct KeptPort {
     }
 }
 
-/// How many sockets of this process have `address` at one of their ends: what a test knows nothing of has leaked.
+/// Returns the number of sockets of this process that have `address` as local or peer address. Sockets that the test
+/// does not expect have leaked.
 ///
-/// Not asked of the kernel's table, which has other programs' sockets too, and for a moment what a child that another
-/// test is starting has duplicates of. Somebody must have the port: one that is free may be a neighbour's by now.
+/// The kernel's table is not used, because it contains other programs' sockets too, and for a moment the duplicates of
+/// a child process that another test is starting. The port must be in use, because another test may get a free port.
 func openSockets(at address: SocketAddress) throws -> Int {
     try openSockets { $0 == address }
 }
 
-/// How many sockets of this process have such an address at one of their ends.
+/// Returns the number of sockets of this process whose local or peer address matches.
 func openSockets(_ isMeant: (SocketAddress) -> Bool) throws -> Int {
     try FileManager.default.contentsOfDirectory(atPath: "/dev/fd").compactMap { CInt($0) }.count { number in
         let socket = Socket(number: number)

@@ -1,7 +1,7 @@
 import CAsyncIO
 import Foundation
 
-/// A thread beside the test's own.
+/// A thread besides the test's own.
 final class OtherThread: Sendable {
     private final class Body {
         let call: () -> Void
@@ -11,10 +11,10 @@ final class OtherThread: Sendable {
         }
     }
 
-    // SAFETY: after `init` only `join`, which is called at most once, and `deinit` touch it.
+    // SAFETY: after `init` it is accessed only by `join`, which is called at most once, and by `deinit`.
     private nonisolated(unsafe) var thread: pthread_t?
 
-    /// Starts it.
+    /// Starts the thread.
     init(_ body: sending @escaping () -> Void) {
         #if os(Linux)
         var thread = pthread_t()
@@ -41,13 +41,13 @@ final class OtherThread: Sendable {
         if let thread { pthread_detach(thread) }
     }
 
-    /// Blocks until it has ended: what its body captured, and what hung on the thread, is released then.
+    /// Blocks until the thread has ended; the captures of its body, and the thread's own objects, are then released.
     func join() {
         if let thread { pthread_join(thread, nil) }
         thread = nil
     }
 
-    /// Does `body` on another thread and waits for that.
+    /// Calls `body` on another thread and waits for it.
     static func run<Result>(_ body: @escaping () throws -> Result) throws -> Result {
         nonisolated(unsafe) var result: Swift.Result<Result, any Error>?
         nonisolated(unsafe) let body = body
@@ -56,9 +56,10 @@ final class OtherThread: Sendable {
     }
 }
 
-/// A number that names the calling thread for as long as it lives.
+/// Returns a number that identifies the calling thread as long as it exists.
 ///
-/// Never inlined: the optimiser takes the address of a thread-local for the same on both sides of an `await`.
+/// Never inlined, because the optimizer assumes that the address of a thread-local variable is the same before and
+/// after an `await`.
 @inline(never)
 func currentThread() -> UInt { aio_thread_identity() }
 

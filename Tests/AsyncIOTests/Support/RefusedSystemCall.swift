@@ -1,7 +1,7 @@
 #if os(Linux)
 import Foundation
 
-/// A system call that the kernel can be told to refuse, as older kernels and sandboxes do.
+/// A system call that the kernel can be made to reject, as older kernels and sandboxes do.
 enum RefusedSystemCall: String {
     case epollPwait2 = "epoll_pwait2"
     case ppoll
@@ -18,12 +18,13 @@ enum RefusedSystemCall: String {
         }
     }
 
-    /// Whether this process may do that at all: not where seccomp itself is refused.
+    /// Whether this process may do that: not if seccomp itself is rejected.
     static let isPossible = (try? OtherThread.run { epollPwait2.begin(ENOSYS) }) == true
 
-    /// From here on, for the calling thread and those that it starts. Whether that is so.
+    /// Rejects the call from now on, for the calling thread and the threads that it starts. Returns whether that
+    /// worked.
     func begin(_ error: CInt) -> Bool {
-        // A program of the kernel's packet filter: code, then how many steps to skip if so and if not, then the
+        // A program of the kernel's packet filter: code, the number of steps to skip if the condition is true or false,
         // operand.
         func step(_ code: UInt64, ifNot: UInt64 = 0, _ operand: UInt32) -> UInt64 {
             code | ifNot << 24 | UInt64(operand) << 32
@@ -48,8 +49,8 @@ enum RefusedSystemCall: String {
             return control(38, 1, nil, 0, 0) == 0 && control(22, 2, &program, 0, 0) == 0
         }
         guard isSet else { return false }
-        // With so many descriptors, or so many places for events, the kernel would say EINVAL. Older libraries lack one
-        // of them.
+        // With this number of descriptors or events, the kernel would return EINVAL. Older libraries lack one of the
+        // functions.
         typealias Call = @convention(c) (Int, Int, Int, Int, Int) -> CInt
         guard let call = dlsym(nil, rawValue) else { return true }
         return unsafeBitCast(call, to: Call.self)(0, -1, 0, 0, 0) == -1 && errno == error

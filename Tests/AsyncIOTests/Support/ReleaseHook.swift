@@ -1,9 +1,8 @@
 import AsyncIO
 
-/// Calls a function when it is released: what an object of the user's may do in its `deinit`.
+/// Calls a function when it is released, as an object of the user may do in its `deinit`.
 ///
-/// SAFETY: captured by closures that a loop holds, so it is released on the loop's thread, or by the last one who has
-/// the loop.
+/// SAFETY: closures of a loop capture it, so it is released on the loop's thread, or by the last owner of the loop.
 final class ReleaseHook: @unchecked Sendable {
     private let whenReleased: () -> Void
 
@@ -13,7 +12,7 @@ final class ReleaseHook: @unchecked Sendable {
 
     deinit { whenReleased() }
 
-    /// For the closures that are to hold it.
+    /// Called by closures so that they capture the object.
     func touch() {}
 }
 

@@ -4,11 +4,11 @@ import CAsyncIO
 import Foundation
 import SystemPackage
 
-/// Where a test's sockets meet.
+/// The address family of a test's sockets.
 enum SocketPlace: String, CaseIterable, Sendable {
     case ipv4, ipv6, unix
 
-    /// Whether the system has `::1`; containers often have not.
+    /// Whether the system has `::1`, which containers often lack.
     static let hasIPv6: Bool = {
         guard let address = SocketAddress(literal: "::1", port: 0), let socket = try? Socket.stream(for: address) else {
             return false
@@ -18,7 +18,7 @@ enum SocketPlace: String, CaseIterable, Sendable {
     }()
     static let available = allCases.filter { $0 != .ipv6 || hasIPv6 }
 
-    /// A listening socket, and its address.
+    /// Returns a listening socket, and its address.
     func listen(backlog: Int = 10) throws -> (socket: Socket, address: SocketAddress) {
         let address: SocketAddress
         switch self {
@@ -32,7 +32,7 @@ enum SocketPlace: String, CaseIterable, Sendable {
         return (socket, socket.localAddress!)
     }
 
-    /// A name that no file has.
+    /// Returns a path that no file has.
     static func newPath() -> String { "/tmp/asyncio-\(getpid())-\(UInt64.random(in: 0 ... .max)).socket" }
 }
 
@@ -44,7 +44,7 @@ extension SocketAddress {
 }
 
 extension EventLoop {
-    /// Two connected sockets, of a connection that was made for them.
+    /// Returns two connected sockets of a new connection.
     func connectedSockets(_ place: SocketPlace = .ipv4) async throws -> (client: Socket, server: Socket) {
         let (listener, address) = try place.listen()
         defer {
@@ -56,18 +56,18 @@ extension EventLoop {
         return (client, try await sockAccept(listener).socket)
     }
 
-    /// Lets the loop run until a task waits for `socket`, or what waits is gone.
+    /// Runs the loop until a task waits for `socket`, or the waiting task is gone.
     func untilWatched(_ count: Int = 1) async {
         await until { statistics.sources == count }
     }
 }
 
 extension Socket {
-    /// Whether no child gets it.
+    /// Whether no child process inherits the socket.
     var closesOnExec: Bool { fcntl(number, F_GETFD) & FD_CLOEXEC != 0 }
 }
 
-/// Two connected sockets, closed at the end.
+/// Calls `body` with two connected sockets, and closes them.
 func withSockets<Result>(_ body: (Socket, Socket) async throws -> Result) async throws -> Result {
     let (end, peer) = try Socket.pair()
     defer {
@@ -77,7 +77,7 @@ func withSockets<Result>(_ body: (Socket, Socket) async throws -> Result) async 
     return try await body(end, peer)
 }
 
-/// A loop in virtual time that the test runs itself, and two connected sockets, closed at the end.
+/// Calls `body` with a loop in virtual time, which the test runs itself, and two connected sockets, and closes them.
 func withVirtualPair(_ body: @escaping @Sendable (VirtualLoop, Socket, Socket) throws -> Void) async throws {
     try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
         let (end, peer) = try Socket.pair()
@@ -89,20 +89,20 @@ func withVirtualPair(_ body: @escaping @Sendable (VirtualLoop, Socket, Socket) t
     }
 }
 
-/// Makes the other end readable.
+/// Makes the peer readable.
 func sendByte(_ socket: Socket) {
     let sent = [UInt8(1)].withUnsafeBytes { socket.send($0) }
     guard case .bytes(1) = sent else { preconditionFailure("the socket takes nothing") }
 }
 
-/// Blocks until there is something to read, or somebody to accept: what was sent or connected a moment ago may be on
-/// its way.
+/// Blocks until there is something to read, or a connection to accept, because data or a connection may arrive with a
+/// delay.
 func waitUntilReadable(_ descriptor: FileDescriptor) {
     var entry = pollfd(fd: descriptor.rawValue, events: Int16(POLLIN), revents: 0)
     while poll(&entry, 1, -1) <= 0 {}
 }
 
-/// A listener whose queue is full, so that whoever connects to it has to wait.
+/// A listener whose queue is full, so that clients have to wait.
 final class FullListener {
     let socket: Socket
     let address: SocketAddress
@@ -110,17 +110,17 @@ final class FullListener {
 
     init() throws {
         (socket, address) = try SocketPlace.ipv4.listen(backlog: 0)
-        // One more than the queue holds; the last stays under way.
+        // One more than the queue has room for; the last connection remains pending.
         for _ in 0..<3 {
             let filler = try Socket.stream(.ipv4)
             fillers.append(filler)
             _ = try filler.connect(to: address)
         }
-        // On a busy machine who connects later may be first.
+        // On a busy machine a later client may be first.
         waitUntilReadable(socket.descriptor)
     }
 
-    /// From now on there is room for everybody: with room for one, whose turn comes would be the kernel's choice.
+    /// Makes room for all clients. With room for one, the kernel would choose which one.
     func makeRoom() throws {
         try socket.listen(backlog: 16)
         while let (accepted, _) = try socket.accept() { accepted.close() }
@@ -132,7 +132,7 @@ final class FullListener {
     }
 }
 
-/// Bytes whose order can be checked: no piece of a usual size repeats itself.
+/// Returns bytes whose order can be checked, because pieces of usual sizes do not repeat.
 func pattern(_ count: Int) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(count)

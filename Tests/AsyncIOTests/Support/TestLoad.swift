@@ -1,8 +1,8 @@
 import AsyncIOTesting
 import Foundation
 
-/// How much a test that looks for races does: less in debug builds, and a tenth of that under a sanitizer, where
-/// everything takes that much longer. `ASYNCIO_LOAD=full` or `light` overrides it.
+/// Returns the number of rounds of a test that looks for races: less in debug builds, and a tenth of that under a
+/// sanitizer, where everything takes longer. `ASYNCIO_LOAD=full` or `light` overrides it.
 func rounds(debug: Int, release: Int) -> Int {
     switch ProcessInfo.processInfo.environment["ASYNCIO_LOAD"] {
     case "full": return release
@@ -16,5 +16,5 @@ func rounds(debug: Int, release: Int) -> Int {
     #endif
 }
 
-/// For tests that need the pool's threads, which other tests keep busy for seconds under a sanitizer.
+/// For tests that need threads of the pool, which other tests occupy for seconds under a sanitizer.
 let patiently = LoopTestOptions(timeLimit: .seconds(60))

@@ -10,7 +10,7 @@ extension VirtualTimeLoop {
     }
 }
 
-/// As `withVirtualTimeLoop`, for tests that take the clock from the loop.
+/// Does what `withVirtualTimeLoop` does, for tests that get the clock from the loop.
 func withVirtualLoop<Value: Sendable>(
     _ kind: LoopKind = .auto, _ options: LoopTestOptions = LoopTestOptions(),
     _ body: sending @escaping (VirtualLoop) async throws -> Value
@@ -18,7 +18,7 @@ func withVirtualLoop<Value: Sendable>(
     try await withVirtualTimeLoop(kind, options) { loop, _ in try await body(loop) }
 }
 
-/// As `withVirtualTimeLoopThread`, for tests that take the clock from the loop.
+/// Does what `withVirtualTimeLoopThread` does, for tests that get the clock from the loop.
 func withVirtualLoopThread<Value: Sendable>(
     _ kind: LoopKind, _ options: LoopTestOptions, _ body: sending @escaping (VirtualLoop) throws -> Value
 ) async throws -> Value {

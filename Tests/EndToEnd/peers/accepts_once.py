@@ -1,4 +1,4 @@
-"""A target that has gone while one of its connections is open: accepts one, listens no more, and echoes on it.
+"""A target that stops listening while a connection is open: accepts one connection, and echoes on it.
 
 The first line is the port. The first answer comes after the listener is closed.
 """

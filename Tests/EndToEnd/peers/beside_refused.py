@@ -1,4 +1,4 @@
-"""Two clients of a forwarder whose target is `accepts_once.py`: the second one's connection ends, the first one's does not.
+"""Two clients of a forwarder whose target is `accepts_once.py`: the second connection ends, the first one does not.
 
 beside_refused.py PORT
 """

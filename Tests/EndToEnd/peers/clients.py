@@ -1,4 +1,4 @@
-"""Clients; the status says whether it went as it should: clients.py MODE PORT [ARGUMENT]..."""
+"""Clients of several kinds; the status is 0 on success: clients.py MODE PORT [ARGUMENT]..."""
 
 import hashlib
 import os
@@ -11,10 +11,10 @@ import time
 
 from common import CHUNK, MIB, PATIENCE, pattern, receive, receive_all, reset
 
-# How often the modes that reset do so: the race with the other side goes many ways.
+# How often the resetting modes do so, because the race with the other side has many outcomes.
 ROUNDS = 20
-# How long nobody takes anything from one who is said to be stuck: so many looks of 10 ms, since time also passes while a busy
-# machine lets nobody run.
+# How long a write must make no progress to count as stuck: a number of polls of 10 ms, because time also passes while a busy
+# machine runs neither side.
 LOOKS = 50
 
 
@@ -28,14 +28,14 @@ def wait_for_ever():
 
 
 def idle(port):
-    """Sends and receives a little, and stays."""
+    """Sends and receives a little, and keeps the connection open."""
     connection = connect(port)
     connection.sendall(b"hello")
     wait_for_ever()
 
 
 def never_read(port):
-    """Sends until nobody takes it any more, and stays."""
+    """Sends until the server reads no more, and keeps the connection open."""
     connection = connect(port)
     connection.setblocking(False)
     looks = 0
@@ -50,10 +50,10 @@ def never_read(port):
 
 
 def whole_answer(port, mib, clients=1):
-    """Half-closes after the request and expects everything that comes then."""
+    """Half-closes after the request and expects all data that follows."""
     wanted = pattern(int(mib) * MIB)
     results = []
-    # All are connected before the first asks: that they are open at once is not left to their threads.
+    # All are connected before the first request, so that they are certainly open at the same time.
     connected = threading.Barrier(int(clients))
 
     def ask():
@@ -73,7 +73,7 @@ def whole_answer(port, mib, clients=1):
 
 
 def send_after_end(port, mib, log):
-    """Waits for the end, then sends; the target's log says what came."""
+    """Waits for EOF, then sends; the target's log says what arrived."""
     data = pattern(int(mib) * MIB)
     with connect(port) as connection:
         if receive_all(connection):
@@ -106,7 +106,7 @@ def reset_while_sending(port):
         connection = connect(port)
         connection.settimeout(0.05)
         try:
-            # Up to 8 MiB, or until nobody takes it any more; much of it is still under way then.
+            # Up to 8 MiB, or until the server reads no more; much of it is still in flight then.
             for _ in range(1 + chunks * 6):
                 connection.send(bytes(CHUNK))
         except socket.timeout:
@@ -142,7 +142,7 @@ def receive_until_end(port):
 
 
 def beside_lookups(port, pid, gate):
-    """One connection is open; while fifty more wait for the resolver, it is answered, by the loop's one thread. The fifty need one
+    """One connection is open. While fifty more wait for the resolver, the loop's only thread serves it. The fifty need one
     further thread, since they ask for the same name.
 
     The resolver gives no answers as long as `gate` exists.

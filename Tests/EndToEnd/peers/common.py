@@ -1,4 +1,4 @@
-"""What targets and clients share."""
+"""Functions that targets and clients share."""
 
 import random
 import socket
@@ -6,17 +6,17 @@ import struct
 
 MIB = 1 << 20
 CHUNK = 1 << 16
-# Seconds; what has not come by then never comes.
+# The seconds after which data counts as missing.
 PATIENCE = 60
 
 
 def pattern(size):
-    """The same bytes on both sides, without a period that would hide a mix-up."""
+    """The same bytes on both sides, without a period that would hide a wrong order."""
     return random.Random(size).randbytes(size)
 
 
 def receive_all(connection):
-    """Everything up to the end."""
+    """Returns everything up to EOF."""
     pieces = []
     while piece := connection.recv(CHUNK):
         pieces.append(piece)
@@ -24,7 +24,7 @@ def receive_all(connection):
 
 
 def receive(connection, count):
-    """At least `count` bytes."""
+    """Returns at least `count` bytes."""
     received = 0
     while received < count:
         piece = connection.recv(CHUNK)
@@ -34,6 +34,6 @@ def receive(connection, count):
 
 
 def reset(connection):
-    """Breaks the connection off: the other side gets ECONNRESET."""
+    """Resets the connection: the other side gets ECONNRESET."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()

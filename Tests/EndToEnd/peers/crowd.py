@@ -10,8 +10,8 @@ import time
 
 from common import PATIENCE
 
-# Few enough for those that were left outside to fit in at once when the others are gone: a server that is full rests for
-# 100 ms before it accepts again, and clients that have left fill it once more if they are many.
+# Few enough that the waiting clients fit in at once when the others have gone: a full server backs off for 100 ms before it
+# accepts again, and many clients that have gone would fill it once more.
 CROWD = 80
 SECONDS = 3.0
 LOOK = 0.01
@@ -24,7 +24,8 @@ def connect():
 
 
 def ask(connection):
-    """Milliseconds until the answer, and whether it came. A look counts twice its time at most: the machine stood still then."""
+    """Returns the milliseconds until the response, and whether it came. A poll counts at most twice its time, because a busy
+    machine delays it."""
     spent, before = 0, time.monotonic()
     try:
         connection.sendall(b"ping")
@@ -42,7 +43,7 @@ def ask(connection):
 
 
 def traced():
-    """The server's accepts that have failed so far, and its waits."""
+    """Returns the number of the server's failed accepts so far, and of its waits."""
     with open(trace) as file:
         lines = file.readlines()
     failed = sum("EMFILE" in line for line in lines)
@@ -50,7 +51,7 @@ def traced():
 
 
 def stays_out():
-    """One of the crowd: the kernel takes the connection, whether or not the server does."""
+    """One client of the crowd: the kernel accepts the connection, whether or not the server does."""
     client = socket.socket()
     client.setblocking(False)
     client.connect_ex(("127.0.0.1", port))
@@ -73,7 +74,7 @@ took = time.monotonic() - begin
 
 for client in crowd:
     client.close()
-# A server that is full has the kernel's queue only: the answer is what counts.
+# With a full server the connection is only in the kernel's queue, so the response is what counts.
 recovered, recovery = False, 0
 while not recovered and recovery < PATIENCE * 1000:
     with connect() as newcomer:

@@ -1,4 +1,4 @@
-"""Keeps a port of 127.0.0.1 and ::1 on which nobody listens, until it is ended; the first line is the port.
+"""Reserves a port of 127.0.0.1 and ::1 without listening on it, until it is ended; the first line is the port.
 
 A freed port might be anybody's at once. This one can be listened on only by whoever knows it and sets SO_REUSEADDR, as servers do.
 """
@@ -9,7 +9,7 @@ import socket
 
 
 def held(family, address):
-    """A socket that has the address. It lets others have it too, but never listens itself."""
+    """Returns a socket that is bound to the address. Others may bind it too; this one never listens."""
     holder = socket.socket(family)
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

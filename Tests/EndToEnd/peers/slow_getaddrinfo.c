@@ -1,5 +1,5 @@
-// A resolver that takes its time: put in front by LD_PRELOAD, it answers for names that end in ".slow" with 127.0.0.1,
-// but not as long as the file exists that SLOW_GETADDRINFO_GATE names.
+// A slow resolver, for LD_PRELOAD: it resolves names that end in ".slow" to 127.0.0.1, but not while the file exists
+// that SLOW_GETADDRINFO_GATE names.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <netdb.h>

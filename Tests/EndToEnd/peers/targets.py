@@ -43,7 +43,7 @@ def reset_while_receiving(connection, _):
 
 
 def reset_while_sending(connection, _):
-    # A reset before the forwarder knows of its connection would be a failed connect, which it rightly reports.
+    # A reset before the forwarder has established its connection would be a failed connect, which it reports correctly.
     receive(connection, 1)
     connection.sendall(bytes(MIB))
     reset(connection)

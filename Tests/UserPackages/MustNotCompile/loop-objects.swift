@@ -1,6 +1,6 @@
 import AsyncIO
 
-// What belongs to a loop or to a thread is not `Sendable`, and the compiler says where to use it instead.
+// Objects that belong to a loop or to a thread are not `Sendable`, and the compiler says where to use them instead.
 func share(_ value: some Sendable) {}
 
 func shareLoopObjects(

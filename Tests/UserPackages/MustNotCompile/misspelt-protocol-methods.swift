@@ -1,6 +1,7 @@
 import AsyncIO
 
-// A method that would never be called: its requirement has no default implementation, so the conformance is refused.
+// Methods that would never be called. Their requirements have no default implementations, so the conformance is
+// rejected.
 final class AsyncMethod: StreamProtocol { // error: type 'AsyncMethod' does not conform to protocol 'StreamProtocol'
     func connectionMade(_ transport: StreamTransport) async {}
     func dataReceived(_ data: RawSpan) {}

@@ -1,6 +1,7 @@
 import AsyncIO
 
-// What blocks its thread cannot be called from a task: it would block the thread that the task needs to go on.
+// Functions that block their thread cannot be called in a task, because they would block the thread that the task
+// needs.
 func task(_ loop: EventLoop, _ runner: Runner) async throws {
     try run {} // error: run blocks its thread; call it from a main() that is not async
     try runner.run {} // error: Runner.run blocks its thread; call it from a main() that is not async

@@ -3,7 +3,7 @@
 #if __has_include(<valgrind/callgrind.h>)
 #include <valgrind/callgrind.h>
 #else
-// Built without valgrind's header, the program counts nothing; Benchmarks/bytes reports that.
+// Without valgrind's header, the program counts nothing; Benchmarks/bytes reports that.
 #define CALLGRIND_TOGGLE_COLLECT (void)0
 #define CALLGRIND_DUMP_STATS_AT(name) (void)(name)
 #endif

@@ -2,12 +2,12 @@ import AsyncIO
 import AsyncIOTesting
 import CCallgrind
 
-/// A public call, under the name that Benchmarks/bytes gives it, and how it is made.
+/// A public call, the name that Benchmarks/bytes uses for it, and how to make it.
 struct Call {
     let name: String
-    /// What happens apart from the call: the same call is measured in several ways.
+    /// The circumstances of the call, because the same call is measured in several ways.
     let variant: String
-    /// Whether it is made with several pieces; then `size` is their number.
+    /// Whether the call takes several pieces; `size` is then their number.
     let hasPieces: Bool
     private let body: @Sendable (Scene) async throws -> Void
 
@@ -23,7 +23,7 @@ struct Call {
 
     func measure() throws {
         let sizes = hasPieces ? Main.pieceCounts : Main.sizes
-        // The first time is for what happens once in a process.
+        // The first call is not counted, because it does what happens once in a process.
         for (size, isCounted) in [(sizes[0], false)] + sizes.map({ ($0, true) }) {
             let network = try ScriptedNetwork(.readiness)
             let (body, name) = (body, "\(name)|\(variant)|\(hasPieces ? "pieces" : "bytes")|\(size)")
@@ -36,7 +36,7 @@ struct Call {
     }
 }
 
-/// What a call is made with.
+/// The data of a call.
 final class Scene {
     let network: ScriptedNetwork
     let size: Int
@@ -62,7 +62,7 @@ final class Scene {
     func begin() { if isCounted { callgrind_toggle() } }
     func end() { if isCounted { callgrind_toggle() } }
 
-    /// Counts what `body` does.
+    /// Counts the instructions of `body`.
     func count(_ body: () async throws -> Void) async rethrows {
         begin()
         try await body()

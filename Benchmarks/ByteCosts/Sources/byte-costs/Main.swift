@@ -1,11 +1,11 @@
 import AsyncIO
 import AsyncIOTesting
 
-/// Makes each public call that moves bytes with messages of two sizes, or of two numbers of pieces, for callgrind to
+/// Makes each public call that moves bytes with messages of two sizes, or with two numbers of pieces, for callgrind to
 /// count.
 ///
-/// `byte-costs` makes all of them, `byte-costs NAME` those whose name contains NAME. What is not the call's own, such
-/// as making the message, is not counted. Benchmarks/bytes runs it.
+/// `byte-costs` makes all calls, `byte-costs NAME` those whose name contains NAME. Work outside of the call, such as
+/// creating the message, is not counted. Benchmarks/bytes runs the program.
 @main
 struct Main {
     static let sizes = [64 * 1024, 1024 * 1024]

@@ -1,7 +1,7 @@
 import AsyncIO
 import AsyncIOTesting
 
-/// A call with a byte queue, which holds a message of the size already; one line of text.
+/// A call of a byte queue that already contains a message of the size, which is one line of text.
 private func queues(_ name: String, _ body: @escaping @Sendable (inout ByteQueue, Scene) throws -> Int) -> Call {
     Call("ByteQueue." + name) { scene in
         var queue = ByteQueue(limitBytes: .max)
@@ -46,7 +46,7 @@ let memoryCalls = [
         return count
     },
     queues("subscript(_: Int)") { queue, scene in
-        // A parser that takes a message apart by this alone.
+        // A parser that takes a message apart with this call alone.
         var sum = 0
         scene.begin()
         for offset in stride(from: 0, to: scene.size, by: 1_000) { sum += Int(queue[offset]) }
@@ -82,7 +82,7 @@ let memoryCalls = [
         return (offset ?? 0) + 1
     },
     queues("firstOffset(of: [UInt8], from: Int)") { queue, scene in
-        // The last four bytes, which are there in part every 100 bytes.
+        // The last four bytes, of which a part occurs every 100 bytes.
         let pattern = Array(scene.line.suffix(4))
         scene.begin()
         let offset = queue.firstOffset(of: pattern)
@@ -117,7 +117,7 @@ private func withChunk(_ scene: Scene, _ body: (borrowing StreamChunk) -> Int) a
     await scene.network.idle()
 }
 
-/// What a test's peer does.
+/// A call of a test's peer.
 private func plays(_ name: String, _ body: @escaping @Sendable (ScriptedPeer, Scene) async throws -> Int) -> Call {
     Call("ScriptedPeer." + name) { scene in
         let (_, writer, peer) = try scene.network.openStreams()
@@ -162,7 +162,7 @@ let testingCalls = [
     },
 ]
 
-/// What the peer has taken in sends of 64 KiB.
+/// Reads the bytes that the peer has received in sends of 64 KiB.
 private func written(_ scene: Scene, _ read: (ScriptedPeer) -> Int) async throws {
     let (transport, peer) = try scene.network.connect(Quiet())
     await scene.network.idle()

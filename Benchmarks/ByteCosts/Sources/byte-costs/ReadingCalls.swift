@@ -1,12 +1,12 @@
 import AsyncIO
 import AsyncIOTesting
 
-/// What waits to be read.
+/// The bytes that wait to be read.
 private enum Content {
     case bytes, line, lineAndEnd, bytesAndEnd, frame
 }
 
-/// A call of a `StreamReader`: all has come before.
+/// A call of a `StreamReader`, when all bytes have arrived.
 private func reads(
     _ name: String, _ content: Content = .bytes, _ body: @escaping @Sendable (StreamReader, Scene) async throws -> Void
 ) -> Call {
@@ -27,7 +27,7 @@ private func reads(
     }
 }
 
-/// Reads of up to 64 KiB, until all is there.
+/// Reads up to 64 KiB at a time, until all bytes are read.
 private func repeats(_ scene: Scene, _ read: () async throws -> Int?) async throws {
     var count = 0
     scene.begin()
@@ -133,7 +133,7 @@ private protocol Counting: StreamProtocol {
     var count: Int { get }
 }
 
-/// Counts what it gets.
+/// Counts the received bytes.
 private final class Consumer: StreamProtocol, Counting {
     var count = 0
     func connectionMade(_ transport: StreamTransport) {}
@@ -141,7 +141,7 @@ private final class Consumer: StreamProtocol, Counting {
     func connectionLost(_ error: (any Error)?) {}
 }
 
-/// Counts what it gets, in memory of its own.
+/// Counts the received bytes, in memory of the protocol.
 private final class BufferedConsumer: BufferedStreamProtocol, Counting {
     private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
     var count = 0
@@ -154,7 +154,7 @@ private final class BufferedConsumer: BufferedStreamProtocol, Counting {
     func connectionLost(_ error: (any Error)?) {}
 }
 
-/// What is pushed to a protocol.
+/// A call that passes bytes to a protocol.
 private func receives(_ name: String, _ makeProtocol: @escaping @Sendable () -> any Counting) -> Call {
     Call(name) { scene in
         let consumer = makeProtocol()

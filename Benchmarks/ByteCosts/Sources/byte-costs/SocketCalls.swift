@@ -4,7 +4,7 @@ import SystemPackage
 
 private let pieceBytes = 32 * 1024
 
-/// A call with a raw socket: one end of a pair of real ones, which moves all bytes in pieces of 32 KiB. Nothing waits.
+/// A call with a raw socket of a real pair, which moves all bytes in pieces of 32 KiB. No call waits.
 private func moves(
     _ name: String, isDatagram: Bool = false, sends: Bool,
     _ body: @escaping @Sendable (SocketScene) async throws -> Int

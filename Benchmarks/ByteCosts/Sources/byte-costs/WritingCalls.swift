@@ -1,7 +1,7 @@
 import AsyncIO
 import AsyncIOTesting
 
-/// A call of a `StreamWriter`: the peer takes all at once.
+/// A call of a `StreamWriter`, whose peer accepts all bytes at once.
 private func writes(
     _ name: String, hasPieces: Bool = false, extraBytes: Int = 0,
     _ body: @escaping @Sendable (StreamWriter, Scene) async throws -> Void
@@ -78,8 +78,8 @@ let writerCalls = [
     },
 ]
 
-/// A call of a `StreamTransport`, whose bytes are sent at once, and whose bytes are queued and sent later in pieces of
-/// 64 KiB.
+/// A call of a `StreamTransport`, once with bytes that are sent at once, and once with bytes that are queued and sent
+/// later in pieces of 64 KiB.
 private func transportWrites(
     _ name: String, hasPieces: Bool = false, extraBytes: Int = 0,
     _ body: @escaping @Sendable (StreamTransport, Scene) async throws -> Void

@@ -1,10 +1,10 @@
 import AsyncIO
 import Foundation
 
-/// How late timers and a signal are while a loop is busy; one line of JSON.
+/// Measures how late timers and a signal are while a loop is busy, and prints one line of JSON.
 ///
 /// `lateness SCENARIO LOOP`: `submissions` is a burst of four million callbacks from another thread, `streams` are 800
-/// connections to each of which a task writes without a pause, `idle` is neither.
+/// connections whose tasks write without a pause, `idle` is neither.
 @main
 struct Lateness {
     static func main() throws {
@@ -25,7 +25,7 @@ struct Lateness {
         try loop.runForever()
         print(measurement.json)
         fflush(nil)
-        // The connections go with the process.
+        // The connections end with the process.
         exit(0)
     }
 }

@@ -9,7 +9,7 @@ final class Measurement {
     private var lateness: [Double] = []
     private let signalSent = SharedInstant()
     private var signalMilliseconds: Double?
-    /// What the scenario did meanwhile: callbacks, or bytes.
+    /// The work of the scenario meanwhile: callbacks, or bytes.
     private var work = 0
 
     init(_ loop: EventLoop) {
@@ -23,7 +23,7 @@ final class Measurement {
         setTimer(loop.now.advanced(by: Self.period))
     }
 
-    /// Forgets the timers that became due while the scenario held up the loop's thread on purpose.
+    /// Discards the timers that became due while the scenario blocked the loop's thread on purpose.
     func restart() {
         lateness = []
         callback?.cancel()
@@ -34,7 +34,9 @@ final class Measurement {
         work += amount
     }
 
-    /// Sends SIGTERM to this process. Any thread.
+    /// Sends SIGTERM to this process.
+    ///
+    /// - Thread: any.
     var sendSignal: @Sendable () -> Void {
         { [loop, signalSent] in
             signalSent.value = loop.now
@@ -69,7 +71,7 @@ final class Measurement {
     }
 }
 
-/// One thread sets it before it sends the signal, the signal's handler reads it.
+/// One thread sets it before it sends the signal, and the signal's handler reads it.
 private final class SharedInstant: @unchecked Sendable {
     private let lock = NSLock()
     private var instant = LoopInstant.distantFuture

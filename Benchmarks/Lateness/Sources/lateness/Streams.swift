@@ -1,12 +1,12 @@
 import AsyncIO
 import Foundation
 
-/// 800 connections to each of which a task writes without a pause; another thread discards what arrives.
+/// 800 connections, each with a task that writes without a pause; another thread discards what arrives.
 final class Streams {
     private static let count = 800
     private static let pieceBytes = 256 * 1024
     private static let seconds = 2.0
-    /// Peers have descriptors from here on: a select loop needs the low ones.
+    /// The lowest descriptor of a peer, because a select loop needs the low ones.
     private static let lowestPeer: CInt = 1_100
 
     private let loop: EventLoop
@@ -54,7 +54,7 @@ final class Streams {
     }
 }
 
-/// Receives for ever, and calls `sendSignal` once. On this thread, since there may be no CPU for a third one.
+/// Receives forever, and calls `sendSignal` once. It uses this thread, because there may be no CPU for a third one.
 private func discard(_ peers: [CInt], after seconds: Double, _ sendSignal: () -> Void) {
     var entries = peers.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
     let deadline = Date.now.addingTimeInterval(seconds)

@@ -1,7 +1,7 @@
 import AsyncIO
 import Foundation
 
-/// Four million callbacks that another thread submits while the loop's thread is held up.
+/// Four million callbacks that another thread submits while the loop's thread is blocked.
 final class Submissions {
     private static let burst = 4_000_000
 

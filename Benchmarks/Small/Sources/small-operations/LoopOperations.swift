@@ -1,7 +1,7 @@
 import AsyncIO
 
 extension Operation {
-    /// How many callbacks wait in one iteration.
+    /// The number of callbacks in one iteration.
     private static let batch = 1_000
 
     static let ofTheLoop = [
@@ -50,7 +50,7 @@ extension Operation {
                 await loop.yield()
             }
         },
-        // One iteration of the loop, which several of the others contain.
+        // One iteration of the loop, which several of the other operations include.
         Operation("yield") { loop, count in
             for _ in 0..<count { await loop.yield() }
         },

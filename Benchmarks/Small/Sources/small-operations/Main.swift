@@ -1,7 +1,7 @@
 import AsyncIO
 import Glibc
 
-/// `small-operations NAME COUNT [ROUNDS]`: performs an operation and prints the CPU time of each round, in ns per
+/// `small-operations NAME COUNT [ROUNDS]` performs an operation and prints the CPU time of each round, in ns per
 /// operation.
 @main
 struct Main {
@@ -28,7 +28,7 @@ struct Main {
 
     private static var names: String { Operation.all.map(\.name).joined(separator: ", ") }
 
-    /// Of all threads: what Swift's pool does for an operation counts.
+    /// The CPU time of all threads, because the threads of Swift's pool may work for an operation.
     private static func cpuNanoseconds() -> Int64 {
         var time = timespec()
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)

@@ -1,11 +1,11 @@
 import AsyncIO
 
-/// A small operation of the loop, or the same with what Swift itself has.
+/// A small operation of the loop, or its counterpart in Swift.
 ///
-/// An operation must not do more than its name says: the loop around it is part of what is counted.
+/// An operation must do no more than its name says, because the loop around it is counted too.
 struct Operation: Sendable {
     let name: String
-    /// Performs the operation so many times, in a task of the loop.
+    /// Performs the operation the given number of times, in a task of the loop.
     let run: @Sendable (EventLoop, Int) async throws -> Void
 
     init(_ name: String, _ run: @escaping @Sendable (EventLoop, Int) async throws -> Void) {
@@ -16,7 +16,7 @@ struct Operation: Sendable {
     static let all = ofTheLoop + ofSwift
 }
 
-/// What closures change: one reference, so that capturing it allocates nothing.
+/// The state that closures change: one reference, so that capturing it allocates nothing.
 final class Counter {
     var value = 0
 }

@@ -1,9 +1,9 @@
 import AsyncIO
 
 extension Operation {
-    /// The same with Swift's own tasks and continuations, on the loop where they can be had there.
+    /// The counterparts with Swift's own tasks and continuations, on the loop where that is possible.
     static let ofSwift = [
-        // The usual way to a time limit without a loop: the body races against a sleep.
+        // The usual time limit without a loop: the body races against a sleep.
         Operation("swift-group-race") { _, count in
             for number in 0..<count {
                 _ = try await withThrowingTaskGroup(of: Int.self) { group in

@@ -1,7 +1,7 @@
 import AsyncIO
 import Foundation
 
-// Foundation has a Stream, a Process and an Operation of its own; none of the library's names collide with them.
+// Foundation also has types named Stream, Process and Operation; the library's names do not collide with them.
 let encoded = try run {
     let loop = try getRunningLoop()
     let server = try await loop.startServer(host: "localhost", port: 0) { reader, writer in

@@ -3,7 +3,7 @@ import AsyncIO
 import NIOCore
 import NIOPosix
 
-// Both libraries have an EventLoop; in a file that imports both, the module's name says which one is meant.
+// Both libraries have an EventLoop. In a file that imports both, the module's name disambiguates.
 let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 let nioLoop: any NIOCore.EventLoop = group.next()
 
@@ -22,7 +22,7 @@ let sum = try run {
 }
 precondition(sum == 42)
 
-// The byte queue is not NIO's ByteBuffer, and each becomes an array by its own initializer.
+// The byte queue is not NIO's ByteBuffer, and each is converted to an array by its own initializer.
 var queue = ByteQueue()
 try queue.append(Array(buffer: ByteBuffer(string: "one\ntwo")))
 let line = try queue.takeLine()

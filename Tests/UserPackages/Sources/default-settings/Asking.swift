@@ -34,7 +34,7 @@ final class Client {
     }
 }
 
-/// The same question in each way that a program can ask it.
+/// Asks the same question in each way that a program can ask it.
 func ask(on loop: EventLoop, _ port: UInt16) async throws -> [[String]] {
     let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: port)
     let opened = try await ask(reader, writer, "hello")

@@ -1,6 +1,6 @@
 import AsyncIO
 
-// Handlers that give their streams to helpers, structs and classes.
+// Handlers that pass their streams to helpers, structs and classes.
 
 func echo(_ reader: StreamReader, _ writer: StreamWriter) async throws {
     while let line = try await reader.readLine() { try await answer(line, writer) }
@@ -79,7 +79,7 @@ final class Room {
     }
 }
 
-/// Each handler, and what it answers to one line.
+/// Returns a server for each handler, and what the handler answers to one line.
 func servers(on loop: EventLoop, _ room: Room) async throws -> [(server: Server, answers: [String])] {
     return [
         (
@@ -159,7 +159,7 @@ func servers(on loop: EventLoop, _ room: Room) async throws -> [(server: Server,
     ]
 }
 
-/// What two tasks of one connection share.
+/// The state that two tasks of one connection share.
 final class Lines {
     private var queue: [String] = []
     private var isAtEnd = false

@@ -1,6 +1,6 @@
 import AsyncIO
 
-// The same program as a package with default settings and as one with the upcoming features of Swift.
+// The same program, as a package with default settings and as one with the upcoming features of Swift.
 
 let kinds = try run { _ in LoopKind.available }
 for kind in kinds {
@@ -37,7 +37,7 @@ let isGone = try runner.run {
 try runner.close()
 precondition(first == 4 && isGone == "0 tasks")
 
-/// Several clients at a time.
+/// Several concurrent clients.
 func together(on loop: EventLoop) async throws {
     let room = Room()
     let server = try await room.open(on: loop)

@@ -6,13 +6,13 @@ import Glibc
 import Darwin
 #endif
 
-/// Writes a line at once, also to a pipe.
+/// Writes a line without buffering, also to a pipe.
 func say(_ line: String) {
     print(line)
     fflush(nil)
 }
 
-/// A copy of this process that does `body`. Swift's own name for it is unavailable.
+/// Forks this process, and calls `body` in the child. Swift's own name for the call is unavailable.
 func startChild(_ body: () -> Void) -> pid_t {
     typealias Fork = @convention(c) () -> pid_t
     let fork = unsafeBitCast(dlsym(nil, "fork"), to: Fork.self)
@@ -21,7 +21,7 @@ func startChild(_ body: () -> Void) -> pid_t {
     return child
 }
 
-/// A run on a thread of its own, to its end.
+/// Runs a loop on a separate thread, and waits until the run has ended.
 func runOnAnotherThread(_ body: @escaping @Sendable () async throws -> Void) {
     final class Body {
         let call: @Sendable () async throws -> Void
@@ -52,7 +52,7 @@ func runOnAnotherThread(_ body: @escaping @Sendable () async throws -> Void) {
     #endif
 }
 
-/// What sigaction(2) says of SIGINT: handler, flags and mask.
+/// The result of sigaction(2) for SIGINT: handler, flags and mask.
 struct InterruptDisposition: Equatable {
     private let handler: UInt
     private let flags: CInt
@@ -67,7 +67,7 @@ struct InterruptDisposition: Equatable {
         handler = unsafeBitCast(action.__sigaction_u.__sa_handler, to: UInt.self)
         #endif
         flags = action.sa_flags
-        // The kernel's set; the C library of Linux leaves the rest of its own undefined.
+        // The kernel's set. The C library of Linux leaves the rest of its set undefined.
         mask = withUnsafeBytes(of: &action.sa_mask) { Array($0.prefix(8)) }
     }
 }

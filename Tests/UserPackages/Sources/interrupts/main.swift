@@ -6,10 +6,10 @@ import Glibc
 import Darwin
 #endif
 
-// Ctrl-C on the main thread. interrupts.py starts this with a scenario's name, sends SIGINT when a line says "ready",
-// and looks at what it says and how it ends.
+// Ctrl-C on the main thread. interrupts.py starts this program with the name of a scenario, sends SIGINT when a line
+// says "ready", and checks the output and how the program ends.
 
-/// Waits for ever, and says when it is told to end.
+/// Waits forever, and prints a line when it is cancelled.
 nonisolated func waitForEnd(_ name: String) async throws {
     let loop = try getRunningLoop()
     do {
@@ -20,7 +20,7 @@ nonisolated func waitForEnd(_ name: String) async throws {
     }
 }
 
-/// Says "ready" when the loop is about to sleep.
+/// Prints "ready" when the loop is about to wait.
 nonisolated func sayReady() throws {
     let loop = try getRunningLoop()
     loop.callSoon { say("ready") }
@@ -29,7 +29,7 @@ nonisolated func sayReady() throws {
 struct OwnError: Error {}
 
 let scenarios: [String: () throws -> Void] = [
-    // The loop sleeps; a task beside the main one, and what is printed, come to their end before the process.
+    // The loop waits. A task besides the main task ends, and its output is printed, before the process ends.
     "wait": {
         try run {
             try getRunningLoop().createBackgroundTask { try await waitForEnd("the other task") }
@@ -38,7 +38,7 @@ let scenarios: [String: () throws -> Void] = [
         }
         print("not reached")
     },
-    // A runner tells it by its error and can be used again: two runs, one Ctrl-C each, then a third.
+    // A runner throws an error and remains usable: two runs, one Ctrl-C each, then a third run.
     "runner": {
         let runner = Runner()
         for _ in 0..<2 {
@@ -62,8 +62,8 @@ let scenarios: [String: () throws -> Void] = [
         }
         print(value)
     },
-    // It comes when the main task has its result already, but has not returned it: that is not taken for a cancelled
-    // one.
+    // The signal comes when the main task has a result but has not returned it. That does not count as a cancelled
+    // task.
     "too-late": {
         let runner = Runner()
         do {
@@ -92,7 +92,7 @@ let scenarios: [String: () throws -> Void] = [
             print("its own error")
         }
     },
-    // The loop sleeps, and would for ever.
+    // The loop would wait forever.
     "stubborn": {
         try run {
             let loop = try getRunningLoop()
@@ -102,7 +102,7 @@ let scenarios: [String: () throws -> Void] = [
             await Task { try? await loop.sleep(for: .seconds(3_600)) }.value
         }
     },
-    // The loop does not come round.
+    // A callback of the loop never returns.
     "busy": {
         try run {
             try getRunningLoop().callSoon {
@@ -135,7 +135,7 @@ let scenarios: [String: () throws -> Void] = [
             try await waitForEnd("the main task")
         }
     },
-    // A handler of the program's own gets the signal, as long as it is there.
+    // A handler of the program gets the signal as long as it is set.
     "handler": {
         try run {
             let loop = try getRunningLoop()
@@ -155,7 +155,7 @@ let scenarios: [String: () throws -> Void] = [
             try await waitForEnd("the main task")
         }
     },
-    // It outlives its run: what the signal did before the run is what it does when the handler is gone.
+    // The handler outlives its run. When it is removed, the signal has the disposition from before the run.
     "handler-outlives-run": {
         let runner = Runner()
         try runner.run { try getRunningLoop().addSignalHandler(.interrupt) {} }
@@ -163,7 +163,7 @@ let scenarios: [String: () throws -> Void] = [
         say("ready")
         while true { pause() }
     },
-    // Byte for byte: handler, flags and mask, after a run, and after a handler that outlived one.
+    // Exactly: handler, flags and mask, after a run, and after a handler that outlived a run.
     "restored": {
         let before = InterruptDisposition()
         let runner = Runner()

@@ -1,7 +1,7 @@
 import AsyncIO
 
-// Everything of this module is the main actor's, but for what conforms to a protocol of another one: hence the word
-// below. The loop serves the main thread.
+// Everything in this module is isolated to the main actor, except types that conform to a protocol of another module;
+// hence the keyword below. The loop runs on the main thread.
 var answered = 0
 
 @main struct Tool: EventLoopMain {

@@ -4,7 +4,7 @@ import Glibc
 import Darwin
 #endif
 
-/// Writes a line at once, also to a pipe.
+/// Writes a line without buffering, also to a pipe.
 func say(_ line: String) {
     print(line)
     fflush(nil)

@@ -4,7 +4,7 @@ struct Failure: Error, CustomStringConvertible {
     var description: String { "it does not work" }
 }
 
-// A command-line tool as interrupts.py starts it: with what it is to do as its argument.
+// A command-line tool, which interrupts.py starts with an argument that says what to do.
 @main struct Tool: EventLoopMain {
     static func main(on loop: EventLoop) async throws {
         precondition(loop.isOnLoop && runningLoop === loop)

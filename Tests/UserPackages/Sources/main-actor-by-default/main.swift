@@ -1,6 +1,6 @@
 import AsyncIO
 
-// Everything of this module is the main actor's unless it says otherwise; the loop runs on the main thread.
+// Everything in this module is isolated to the main actor unless declared otherwise; the loop runs on the main thread.
 var answered = 0
 
 func count() { answered += 1 }

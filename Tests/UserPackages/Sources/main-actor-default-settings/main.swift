@@ -1,6 +1,6 @@
 import AsyncIO
 
-// Everything of this module is the main actor's, its helpers too; the loop runs on the main thread.
+// Everything in this module is isolated to the main actor, including the helpers; the loop runs on the main thread.
 var served = 0
 
 func next(_ reader: StreamReader) async throws -> String? {

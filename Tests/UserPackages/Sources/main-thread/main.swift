@@ -28,15 +28,15 @@ try run {
     let isOnLoop = await isOnLoopThere(loop)
     precondition(isOnLoop, "the main actor's jobs run on the loop's thread, which is the main thread")
 
-    // From another thread, while the loop sleeps.
+    // From another thread, while the loop waits.
     await withCheckedContinuation { continuation in
         DispatchQueue.global().async { DispatchQueue.main.async { continuation.resume() } }
     }
-    // Out of the loop's tasks altogether.
+    // From a task outside of the loop.
     let value = await Task.detached { await Counter.increment() }.value
     precondition(value == 1001)
 
-    // From a task of a loop on another thread: here and back.
+    // From a task of a loop on another thread, which returns there.
     try await withCheckedThrowingContinuation { continuation in
         DispatchQueue.global().async {
             continuation.resume(
@@ -58,8 +58,8 @@ try run {
     let value = await Counter.increment()
     precondition(value == 1002)
 }
-// A loop has the descriptors that it needs from its creation on: its first run may come when select could watch no
-// others, and when the process can open no others.
+// A loop opens its descriptors when it is created. Its first run may come when select cannot watch other numbers, and
+// when the process cannot open any.
 #if os(Linux)
 var limit = rlimit()
 let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)

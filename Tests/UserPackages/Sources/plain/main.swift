@@ -1,6 +1,6 @@
 import AsyncIO
 
-// A server in both styles and its clients, with protocol classes and captures that are not Sendable.
+// A server in both styles and its clients, with protocol classes and captured objects that are not Sendable.
 final class Shout: StreamProtocol {
     var transport: StreamTransport?
     let totals: Totals

@@ -1,7 +1,7 @@
 import AsyncIO
 
-// What specification.md says of the main thread; the tests' process has none to lend. Places are those of "18.5.2.
-// Event loops".
+// The statements of Tests/Specification.md about the main thread, which the test process cannot use. The numbers are
+// those of "18.5.2. Event loops".
 
 func code(_ body: () throws -> Void) -> EventLoopError.Code? {
     do {
@@ -40,7 +40,7 @@ do {
     precondition(error.description == "there is no current event loop in thread 'main'")
 }
 
-// The loop is made by the policy's own two methods, which a subclass may have replaced; once only.
+// The policy's own two methods create the loop, once, and a subclass may override them.
 final class Hooked: DefaultEventLoopPolicy, @unchecked Sendable {
     nonisolated(unsafe) var calls: [String] = []
     override func newEventLoop() throws -> EventLoop {
@@ -58,20 +58,20 @@ let made = try getEventLoop()
 _ = try getEventLoop()
 precondition(hooked.calls == ["new", "set"])
 try made.close()
-// A closed loop is still the thread's, as in asyncio.
+// A closed loop remains the thread's loop, as in asyncio.
 let closed = try getEventLoop()
 precondition(closed === made)
 setEventLoop(nil)
 precondition(code { _ = try getEventLoop() } == .noCurrentLoop)
 precondition(hooked.calls == ["new", "set", "set"])
 
-// A subclass that keeps to itself what is set leaves the thread without a loop: it is never `nil` that comes back.
+// A subclass that ignores what is set leaves the thread without a loop; `getEventLoop` throws and never returns `nil`.
 final class Forgetful: DefaultEventLoopPolicy, @unchecked Sendable {
     override func setEventLoop(_ loop: EventLoop?) {}
 }
 precondition(code { _ = try Forgetful().getEventLoop() } == .noCurrentLoop)
 
-// Python 3.14's rule: none is made, not even here.
+// Python 3.14's rule: no loop is created, even on the main thread.
 let strict = StrictEventLoopPolicy()
 precondition(code { _ = try strict.getEventLoop() } == .noCurrentLoop)
 let given = try strict.newEventLoop()
@@ -96,7 +96,7 @@ setEventLoopPolicy(policy)
 let loop = try getEventLoop()
 precondition(policy.asked == 1)
 try loop.runUntilComplete {
-    // Inside of a loop the running one is returned, whatever the policy says.
+    // Within a running loop that loop is returned, whatever the policy returns.
     let running = try getEventLoop()
     precondition(running === loop)
 }
@@ -109,7 +109,7 @@ setEventLoopPolicy(nil)
 let restored = getEventLoopPolicy()
 precondition(restored !== policy && type(of: restored) == DefaultEventLoopPolicy.self)
 
-// run makes loops of its own; the thread has none afterwards, and none is made silently.
+// run creates its own loops. Afterwards the thread has no loop, and none is created silently.
 let ofRun = try run { ObjectIdentifier(try getEventLoop()) }
 precondition(ofRun != ObjectIdentifier(loop))
 precondition(code { _ = try getEventLoop() } == .noCurrentLoop)

@@ -1,6 +1,7 @@
 import AsyncIO
 
-// `run` cannot be called from an async function by its name; hidden in a synchronous one, it says so in words.
+// `run` cannot be called in an async function by its name. Hidden in a synchronous function, it throws an error with a
+// message.
 func hidden() throws { try run {} }
 
 func hiddenForever() throws {

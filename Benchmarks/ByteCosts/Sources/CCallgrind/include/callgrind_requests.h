@@ -1,8 +1,8 @@
-// Requests to valgrind's callgrind. They do nothing in a program that runs without it.
+// Requests to valgrind's callgrind, which have no effect in a program that runs without it.
 #pragma once
 
-// Begins to count instructions, or ends it. The counts are zero when the program begins.
+// Starts or stops counting instructions. The counts are zero when the program begins.
 void callgrind_toggle(void);
 
-// Writes what was counted into a file of its own, with `name` in it, and sets the counts to zero.
+// Writes the counts to a separate file with `name` in its name, and sets them to zero.
 void callgrind_dump(const char *_Nonnull name);

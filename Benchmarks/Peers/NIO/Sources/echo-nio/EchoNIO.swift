@@ -56,7 +56,7 @@ private func serveByHandlers(_ bootstrap: ServerBootstrap, _ host: String, _ por
     try await server.closeFuture.get()
 }
 
-/// Sends back what it gets. What a client does not read is bounded by its socket only, as in NIO's own example.
+/// Echoes what it receives. Only the socket bounds what a client does not read, as in NIO's own example.
 private final class EchoHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
