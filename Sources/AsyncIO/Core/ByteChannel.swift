@@ -21,15 +21,19 @@ package struct ByteChannel {
     var peerAddress: SocketAddress? { socket.peerAddress }
 
     @inline(__always)
-    func receive(into buffer: UnsafeMutableRawBufferPointer, on loop: EventLoop) -> IOResult {
-        loop.receiveNow(socket, into: buffer)
+    func receive(into buffer: UnsafeMutableRawBufferPointer, _ core: UnsafeMutablePointer<LoopCore>) -> IOResult {
+        core.receive(socket, into: buffer)
     }
 
     @inline(__always)
-    func send(_ bytes: UnsafeRawBufferPointer, on loop: EventLoop) -> IOResult { loop.sendNow(socket, bytes) }
+    func send(_ bytes: UnsafeRawBufferPointer, _ core: UnsafeMutablePointer<LoopCore>) -> IOResult {
+        core.send(socket, bytes)
+    }
 
     @inline(__always)
-    func send(_ pieces: UnsafeBufferPointer<iovec>, on loop: EventLoop) -> IOResult { loop.sendNow(socket, pieces) }
+    func send(_ pieces: UnsafeBufferPointer<iovec>, _ core: UnsafeMutablePointer<LoopCore>) -> IOResult {
+        core.send(socket, pieces)
+    }
 
     /// Sends EOF. A connection that is gone already has nothing to end.
     func shutdownWrite() {

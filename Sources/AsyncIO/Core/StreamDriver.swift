@@ -44,11 +44,11 @@ package class StreamDriver: EventSource {
         set { heldDelegate.replace(by: newValue) }
     }
 
-    /// Calls `body` with the delegate, if there is one. A delegate that is detached meanwhile lives until the iteration
+    /// Calls `body` with the delegate, or returns `none`. A delegate that is detached meanwhile lives until the iteration
     /// ends.
     @inline(__always)
-    final func withDelegate<Result>(_ body: (any StreamDriverDelegate) -> Result) -> Result? {
-        heldDelegate.withUnretained(body)
+    final func withDelegate<Result>(_ none: Result, _ body: (any StreamDriverDelegate) -> Result) -> Result {
+        heldDelegate.withUnretained(none, body)
     }
 
     // MARK: Moving bytes

@@ -72,10 +72,10 @@ struct RetainedDelegate: ~Copyable {
     @inline(__always)
     var isEmpty: Bool { words.object == nil }
 
-    /// Calls `body` with the delegate, which something else keeps alive meanwhile; not at all without a delegate.
+    /// Calls `body` with the delegate, which something else keeps alive meanwhile; returns `none` without a delegate.
     @inline(__always)
-    func withUnretained<Result>(_ body: (any StreamDriverDelegate) -> Result) -> Result? {
-        if isEmpty { return nil }
+    func withUnretained<Result>(_ none: Result, _ body: (any StreamDriverDelegate) -> Result) -> Result {
+        if isEmpty { return none }
         // SAFETY: the words are those of an existential. It is read where it stands, which does not retain it.
         return withUnsafePointer(to: words) {
             body(UnsafeRawPointer($0).assumingMemoryBound(to: (any StreamDriverDelegate).self).pointee)

@@ -32,7 +32,7 @@ final class ReadinessAcceptDriver: AcceptDriver {
         for _ in 0..<clientsPerIteration {
             guard isWatched, loop.core.pointee.budget.allowsReceive, let delegate else { break }
             do {
-                guard let (connection, peer) = try loop.acceptNow(socket) else {
+                guard let (connection, peer) = try loop.core.accept(socket) else {
                     delegate.acceptedAll()
                     break
                 }

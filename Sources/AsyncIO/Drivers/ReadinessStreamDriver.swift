@@ -58,7 +58,7 @@ package final class ReadinessStreamDriver: StreamDriver {
             if isPushing {
                 push()
             } else {
-                job = withDelegate { $0.becameReadable() } ?? nil
+                job = withDelegate(nil) { $0.becameReadable() }
                 if wasReadable && job == nil { ignoreRead() }
             }
         }
@@ -67,7 +67,7 @@ package final class ReadinessStreamDriver: StreamDriver {
                 ignoreWrite(reported)
             } else {
                 let isFirst = job == nil
-                let writerJob = withDelegate { $0.becameWritable(returningJob: isFirst) } ?? nil
+                let writerJob = withDelegate(nil) { $0.becameWritable(returningJob: isFirst) }
                 job = job ?? writerJob
             }
         }
@@ -119,7 +119,7 @@ package final class ReadinessStreamDriver: StreamDriver {
 
     /// One receive per run, so that one busy peer does not keep the others waiting.
     private func push() {
-        _ = withDelegate { delegate in
+        withDelegate(()) { delegate in
             if lendsMemory { pushIntoLentMemory(delegate) } else { push(to: delegate) }
         }
     }
@@ -127,7 +127,7 @@ package final class ReadinessStreamDriver: StreamDriver {
     @inline(__always)
     private func push(to delegate: any StreamDriverDelegate) {
         let buffer = loop.core.pointee.receiveBuffer.bytes
-        let result = channel.receive(into: buffer, on: loop)
+        let result = channel.receive(into: buffer, loop.core)
         if let count = pushed(result, room: buffer.count) {
             _ = delegate.received(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }
@@ -137,7 +137,7 @@ package final class ReadinessStreamDriver: StreamDriver {
     private func pushIntoLentMemory(_ delegate: any StreamDriverDelegate) {
         var result = IOResult.wouldBlock
         let wasLent = delegate.lend { memory in
-            result = channel.receive(into: memory, on: loop)
+            result = channel.receive(into: memory, loop.core)
             return pushed(result, room: memory.count) ?? 0
         }
         if wasLent { finishPush(result, delegate) } else { push(to: delegate) }
@@ -185,7 +185,7 @@ package final class ReadinessStreamDriver: StreamDriver {
             readAgain()
             return .wouldBlock
         }
-        let result = channel.receive(into: buffer, on: loop)
+        let result = channel.receive(into: buffer, loop.core)
         switch result {
         case .bytes(let count):
             known.useReadingShare(count)
@@ -235,14 +235,14 @@ package final class ReadinessStreamDriver: StreamDriver {
 
     package override func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         guard mayStartSending() else { return .wouldBlock }
-        let result = channel.send(bytes, on: loop)
+        let result = channel.send(bytes, loop.core)
         sent(result, of: bytes.count)
         return result
     }
 
     package override func send(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
         guard mayStartSending() else { return .wouldBlock }
-        let result = channel.send(pieces, on: loop)
+        let result = channel.send(pieces, loop.core)
         sent(result, of: pieces.byteCount)
         return result
     }

@@ -122,7 +122,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?
     ) async throws -> Bool {
         do throws(Errno) {
-            return try connectNow(socket, address)
+            return try core.connect(socket, to: address)
         } catch .alreadyInProcess {
             // An earlier call that was cancelled has begun the attempt.
             return false

@@ -76,7 +76,7 @@ extension EventLoop {
         return try await whenReady(socket, .read, "sockAccept", mayBlock: true) {
             while true {
                 do {
-                    return try acceptNow(socket)
+                    return try core.accept(socket)
                 } catch Errno.connectionAbort {
                     continue
                 } catch let error as Errno {

@@ -27,7 +27,7 @@ extension EventLoop {
             if capacity == 0 { return [] }
             var result = IOResult.wouldBlock
             let bytes = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
-                result = receiveNow(socket, into: UnsafeMutableRawBufferPointer(buffer))
+                result = core.receive(socket, into: UnsafeMutableRawBufferPointer(buffer))
                 if case .bytes(let received) = result { count = received }
             }
             return try received(result, socket).map { _ in bytes }
@@ -73,7 +73,7 @@ extension EventLoop {
         return try await whenReady(socket, .read, "sockRecvFrom", byteCount: \.bytes.count) {
             var received: (result: IOResult, peer: SocketAddress?) = (.wouldBlock, nil)
             let bytes = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
-                received = receiveFromNow(socket, into: UnsafeMutableRawBufferPointer(buffer))
+                received = core.receiveFrom(socket, into: UnsafeMutableRawBufferPointer(buffer))
                 if case .bytes(let filled) = received.result { count = min(filled, capacity) }
             }
             return try self.received(received.result, socket).map { _ in (bytes, received.peer) }
@@ -85,7 +85,7 @@ extension EventLoop {
         _ socket: Socket, into buffer: inout [UInt8]
     ) async throws -> (count: Int, peer: SocketAddress?) {
         try await whenReady(socket, .read, "sockRecvFrom", byteCount: \.count) {
-            let (result, peer) = buffer.withUnsafeMutableBytes { receiveFromNow(socket, into: $0) }
+            let (result, peer) = buffer.withUnsafeMutableBytes { core.receiveFrom(socket, into: $0) }
             return try received(result, socket).map { ($0, peer) }
         }
     }
@@ -95,14 +95,14 @@ extension EventLoop {
         _ socket: Socket, into buffer: UnsafeMutableRawBufferPointer
     ) async throws -> (count: Int, peer: SocketAddress?) {
         try await whenReady(socket, .read, "sockRecvFrom", byteCount: \.count) {
-            let (result, peer) = receiveFromNow(socket, into: buffer)
+            let (result, peer) = core.receiveFrom(socket, into: buffer)
             return try received(result, socket).map { ($0, peer) }
         }
     }
 
     private final func receive(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
         if buffer.isEmpty { return 0 }
-        return try received(receiveNow(socket, into: buffer), socket)
+        return try received(core.receive(socket, into: buffer), socket)
     }
 
     private final func received(_ result: IOResult, _ socket: Socket) throws -> Int? {

@@ -29,7 +29,7 @@ extension EventLoop {
     private final func sendPart(_ socket: Socket, _ bytes: RawSpan, _ sent: inout Int) throws -> Bool {
         if sent == bytes.byteCount { return true }
         let end = min(bytes.byteCount, sent + Self.mostBytesPerTick)
-        let result = bytes.withUnsafeBytes { sendNow(socket, UnsafeRawBufferPointer(rebasing: $0[sent..<end])) }
+        let result = bytes.withUnsafeBytes { core.send(socket, UnsafeRawBufferPointer(rebasing: $0[sent..<end])) }
         switch result {
         case .bytes(let count): sent += count
         case .wouldBlock: break
@@ -56,7 +56,7 @@ extension EventLoop {
     @discardableResult
     public final func sockSendTo(_ socket: Socket, _ bytes: RawSpan, to address: SocketAddress) async throws -> Int {
         try await whenReady(socket, .write, "sockSendTo", byteCount: \.self) {
-            switch bytes.withUnsafeBytes({ sendToNow(socket, $0, address) }) {
+            switch bytes.withUnsafeBytes({ core.sendTo(socket, $0, address) }) {
             case .bytes(let count): count
             case .wouldBlock: nil
             case .failed(let error): throw failure(error, "send to", socket, address)

@@ -51,22 +51,30 @@ extension StreamTransport {
         // The kernel may take megabytes at once, which is more than one connection's share.
         let piece = UnsafeRawBufferPointer(
             start: bytes.baseAddress, count: min(bytes.count, IterationShare.bytesPerIteration))
-        return try sendNow(byteCount: piece.count) { $0.send(piece) }
+        guard try maySend(piece.count) else { return nil }
+        return try sent(withDriver { $0.send(piece) })
     }
 
     /// As `sendNow(_:)`, of as many pieces as one system call takes.
     func sendNow(_ vector: WriteVector) throws -> Int? {
-        try sendNow(byteCount: vector.count) { driver in
-            vector.withNextPieces(atMostBytes: IterationShare.bytesPerIteration) { driver.send($0) }
-        }
+        guard try maySend(vector.count) else { return nil }
+        return try sent(
+            vector.withNextPieces(atMostBytes: IterationShare.bytesPerIteration) { pieces in
+                withDriver { $0.send(pieces) }
+            })
+    }
+
+    /// Whether a task may send now. Throws why nothing may be sent any more.
+    @inline(__always)
+    private func maySend(_ byteCount: Int) throws -> Bool {
+        guard state.acceptsWrites || unsentTurnBytes > 0 && state.letsWritesFinish else { throw endError }
+        // What was written before goes first.
+        return queue.isEmpty && withDriver { $0.grantsSend(of: byteCount) }
     }
 
     @inline(__always)
-    private func sendNow(byteCount: Int, _ send: (StreamDriver) -> IOResult) throws -> Int? {
-        guard state.acceptsWrites || unsentTurnBytes > 0 && state.letsWritesFinish else { throw endError }
-        // What was written before goes first.
-        guard queue.isEmpty, withDriver({ $0.grantsSend(of: byteCount) }) else { return nil }
-        switch withDriver(send) {
+    private func sent(_ result: IOResult) throws -> Int? {
+        switch result {
         case .bytes(let count):
             writtenBytes.store(writtenBytes.load(ordering: .relaxed) &+ count, ordering: .relaxed)
             return count
