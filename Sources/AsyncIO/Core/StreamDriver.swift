@@ -20,11 +20,12 @@ package class StreamDriver: EventSource {
         package static func < (first: Phase, second: Phase) -> Bool { first.rawValue < second.rawValue }
     }
 
-    package final let channel: ByteChannel
-    /// Retained until ``detachDelegate(_:)``.
-    @exclusivity(unchecked) private final var heldDelegate = RetainedDelegate(nil)
+    /// Retained until ``detachDelegate(on:)``. For calls that every message makes; it lives until the iteration ends even if it is
+    /// detached meanwhile.
+    @exclusivity(unchecked) private(set) final var heldDelegate = RetainedDelegate(nil)
     /// What is known of the descriptor's readiness.
     @exclusivity(unchecked) final var known = ReadinessState()
+    package final let channel: ByteChannel
     @exclusivity(unchecked) final var phase = Phase.open
     /// Push style: whether the delegate may lend memory to receive into.
     @exclusivity(unchecked) final var lendsMemory = false
@@ -42,13 +43,6 @@ package class StreamDriver: EventSource {
     package final var delegate: (any StreamDriverDelegate)? {
         get { heldDelegate.delegate }
         set { heldDelegate.replace(by: newValue) }
-    }
-
-    /// Calls `body` with the delegate, or returns `none`. A delegate that is detached meanwhile lives until the iteration
-    /// ends.
-    @inline(__always)
-    final func withDelegate<Result>(_ none: Result, _ body: (any StreamDriverDelegate) -> Result) -> Result {
-        heldDelegate.withUnretained(none, body)
     }
 
     // MARK: Moving bytes

@@ -36,6 +36,12 @@ package protocol StreamDriverDelegate: AnyObject {
 
     /// What the driver belongs to, for reports.
     var connection: ConnectionReport { get }
+
+    // As the functions above, of the object at an address; these have implementations already.
+    static func delegate(_ address: UnsafeRawPointer) -> any StreamDriverDelegate
+    static func becameReadable(_ address: UnsafeRawPointer) -> UnownedJob?
+    static func becameWritable(_ address: UnsafeRawPointer, returningJob: Bool) -> UnownedJob?
+    static func received(_ address: UnsafeRawPointer, _ bytes: UnsafeRawBufferPointer) -> Int
 }
 
 /// What reports say of a connection.
@@ -47,44 +53,69 @@ package struct ConnectionReport {
     package var isLeftOpen: Bool
 }
 
-/// A reference to a delegate that its owner uses without retaining it once more, since a call is made for every
-/// message.
+/// A reference to a delegate that its owner uses without retaining it once more, since a call is made for every message.
+///
+/// A call of an existential retains it. So it is kept as the object's address and its type, whose static functions take the address.
 struct RetainedDelegate: ~Copyable {
-    /// The two words of an existential, the first of which is the reference.
-    private let words: (object: UnsafeRawPointer?, witness: UnsafeRawPointer?)
+    private let object: Unmanaged<AnyObject>?
+    private let type: (any StreamDriverDelegate.Type)?
 
     init(_ delegate: (any StreamDriverDelegate)?) {
-        words = unsafeBitCast(delegate, to: (object: UnsafeRawPointer?, witness: UnsafeRawPointer?).self)
-        if let object = words.object { _ = Unmanaged<AnyObject>.fromOpaque(object).retain() }
+        object = delegate.map { Unmanaged.passRetained($0 as AnyObject) }
+        type = delegate.map { Swift.type(of: $0) }
     }
 
     deinit {
-        if let object = words.object { Unmanaged<AnyObject>.fromOpaque(object).release() }
+        object?.release()
     }
 
-    /// SAFETY: the object is retained here; the copy retains it once more.
     var delegate: (any StreamDriverDelegate)? {
-        withUnsafePointer(to: words) {
-            UnsafeRawPointer($0).assumingMemoryBound(to: (any StreamDriverDelegate)?.self).pointee
-        }
-    }
-
-    @inline(__always)
-    var isEmpty: Bool { words.object == nil }
-
-    /// Calls `body` with the delegate, which something else keeps alive meanwhile; returns `none` without a delegate.
-    @inline(__always)
-    func withUnretained<Result>(_ none: Result, _ body: (any StreamDriverDelegate) -> Result) -> Result {
-        if isEmpty { return none }
-        // SAFETY: the words are those of an existential. It is read where it stands, which does not retain it.
-        return withUnsafePointer(to: words) {
-            body(UnsafeRawPointer($0).assumingMemoryBound(to: (any StreamDriverDelegate).self).pointee)
-        }
+        guard let object, let type else { return nil }
+        return type.delegate(object.toOpaque())
     }
 
     /// The former delegate is released when this one is in place.
     mutating func replace(by delegate: (any StreamDriverDelegate)?) {
         var former = RetainedDelegate(delegate)
         swap(&self, &former)
+    }
+
+    // The calls of every message. A delegate that is detached by one of them lives until the iteration ends.
+
+    @inline(__always)
+    func becameReadable() -> UnownedJob? {
+        guard let object, let type else { return nil }
+        return type.becameReadable(object.toOpaque())
+    }
+
+    @inline(__always)
+    func becameWritable(returningJob: Bool) -> UnownedJob? {
+        guard let object, let type else { return nil }
+        return type.becameWritable(object.toOpaque(), returningJob: returningJob)
+    }
+
+    @inline(__always)
+    func received(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard let object, let type else { return bytes.count }
+        return type.received(object.toOpaque(), bytes)
+    }
+}
+
+/// SAFETY: the address is that of an object of the type itself, which is retained by a driver.
+extension StreamDriverDelegate {
+    package static func delegate(_ address: UnsafeRawPointer) -> any StreamDriverDelegate {
+        Unmanaged<Self>.fromOpaque(address).takeUnretainedValue()
+    }
+
+    package static func becameReadable(_ address: UnsafeRawPointer) -> UnownedJob? {
+        Unmanaged<Self>.fromOpaque(address)._withUnsafeGuaranteedRef { $0.becameReadable() }
+    }
+
+    package static func becameWritable(_ address: UnsafeRawPointer, returningJob: Bool) -> UnownedJob? {
+        Unmanaged<Self>.fromOpaque(address)._withUnsafeGuaranteedRef { $0.becameWritable(returningJob: returningJob) }
+    }
+
+    package static func received(_ address: UnsafeRawPointer, _ bytes: UnsafeRawBufferPointer) -> Int {
+        Unmanaged<Self>.fromOpaque(address)._withUnsafeGuaranteedRef { $0.received(bytes) }
     }
 }

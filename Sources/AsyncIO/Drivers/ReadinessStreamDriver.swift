@@ -58,7 +58,7 @@ package final class ReadinessStreamDriver: StreamDriver {
             if isPushing {
                 push()
             } else {
-                job = withDelegate(nil) { $0.becameReadable() }
+                job = heldDelegate.becameReadable()
                 if wasReadable && job == nil { ignoreRead() }
             }
         }
@@ -66,8 +66,7 @@ package final class ReadinessStreamDriver: StreamDriver {
             if known.becameWritable() {
                 ignoreWrite(reported)
             } else {
-                let isFirst = job == nil
-                let writerJob = withDelegate(nil) { $0.becameWritable(returningJob: isFirst) }
+                let writerJob = heldDelegate.becameWritable(returningJob: job == nil)
                 job = job ?? writerJob
             }
         }
@@ -119,28 +118,28 @@ package final class ReadinessStreamDriver: StreamDriver {
 
     /// One receive per run, so that one busy peer does not keep the others waiting.
     private func push() {
-        withDelegate(()) { delegate in
-            if lendsMemory { pushIntoLentMemory(delegate) } else { push(to: delegate) }
-        }
+        if lendsMemory { return pushIntoLentMemory() }
+        pushIntoOwnMemory()
     }
 
     @inline(__always)
-    private func push(to delegate: any StreamDriverDelegate) {
+    private func pushIntoOwnMemory() {
         let buffer = loop.core.pointee.receiveBuffer.bytes
         let result = channel.receive(into: buffer, loop.core)
         if let count = pushed(result, room: buffer.count) {
-            _ = delegate.received(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            _ = heldDelegate.received(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }
-        finishPush(result, delegate)
+        finishPush(result)
     }
 
-    private func pushIntoLentMemory(_ delegate: any StreamDriverDelegate) {
+    private func pushIntoLentMemory() {
+        guard let delegate else { return }
         var result = IOResult.wouldBlock
         let wasLent = delegate.lend { memory in
             result = channel.receive(into: memory, loop.core)
             return pushed(result, room: memory.count) ?? 0
         }
-        if wasLent { finishPush(result, delegate) } else { push(to: delegate) }
+        if wasLent { finishPush(result) } else { pushIntoOwnMemory() }
     }
 
     /// How many bytes a receive has brought, `nil` if none.
@@ -153,19 +152,19 @@ package final class ReadinessStreamDriver: StreamDriver {
     }
 
     @inline(__always)
-    private func finishPush(_ result: IOResult, _ delegate: any StreamDriverDelegate) {
+    private func finishPush(_ result: IOResult) {
         switch result {
         case .bytes(0):
             known.receivedEOF()
             ignoreRead()
-            delegate.receivedEOF()
+            delegate?.receivedEOF()
         case .bytes:
             if known.isReadable && isPushing { readAgain() }
         case .wouldBlock:
             known.receiveWouldBlock()
             becameUnready(.read)
         case .failed(let error):
-            delegate.failed(error, operation: "receive from")
+            delegate?.failed(error, operation: "receive from")
         }
     }
 

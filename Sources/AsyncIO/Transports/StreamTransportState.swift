@@ -60,8 +60,8 @@ package struct StreamTransportState: ~Copyable {
     package private(set) var writing = Writing.open
     package private(set) var life = Life.open
     package private(set) var isWriterPaused = false
-    /// How many more bytes `closeGracefully()` drops.
-    private var discardableBytes = 0
+    /// How many more bytes `closeGracefully()` drops. The largest number stands for any number.
+    private var discardableBytes: UInt32 = 0
 
     package init() {}
 
@@ -194,7 +194,7 @@ package struct StreamTransportState: ~Copyable {
         guard life == .open else { return [] }
         guard !reading.isOver else { return ended(queuedBytes: queuedBytes) }
         life = .lingering
-        discardableBytes = byteCount
+        discardableBytes = UInt32(clamping: byteCount)
         var actions: Actions = []
         // A task's connection, and one that was paused, has not delivered anything.
         if reading != .active {
@@ -211,7 +211,7 @@ package struct StreamTransportState: ~Copyable {
     /// `close()` does.
     package mutating func discarded(_ byteCount: Int, queuedBytes: Int) -> Actions {
         guard life == .lingering else { return [] }
-        discardableBytes -= min(discardableBytes, byteCount)
+        if discardableBytes < .max { discardableBytes -= min(discardableBytes, UInt32(clamping: byteCount)) }
         return discardableBytes > 0 ? [] : ended(queuedBytes: queuedBytes)
     }
 
