@@ -18,7 +18,8 @@ package import SystemPackage
 /// try loop.close()
 /// ```
 ///
-/// Use ``SelectorEventLoop`` or ``ProactorEventLoop``; both take a selector or proactor of your own.
+/// Create or derive from ``SelectorEventLoop`` or ``ProactorEventLoop``; both take a selector or proactor of your own.
+/// This class itself has no public initializer: it is `open` because its subclasses are.
 open class EventLoop: TaskExecutor, @unchecked Sendable {
     let core: UnsafeMutablePointer<LoopCore>
     let inbox: ThreadsafeInbox

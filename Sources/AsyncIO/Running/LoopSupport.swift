@@ -57,10 +57,7 @@ extension LoopKind {
     }
 
     private var family: LoopSupport.Family {
-        switch self {
-        case .auto, .epoll, .poll, .select, .kqueue: .readiness
-        case .ioUring, .iocp: .completion
-        }
+        self == .ioUring || self == .iocp ? .completion : .readiness
     }
 
     /// Why this version has no such loop on this system.
