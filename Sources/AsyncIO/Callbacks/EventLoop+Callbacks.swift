@@ -124,7 +124,7 @@ extension EventLoop {
         return core.pointee.callbacks.contains(id)
     }
 
-    /// Returns a stale name, for the handle of a callback that a closed loop does not accept.
+    /// Returns a stale id, for the handle of a callback that a closed loop does not accept.
     @inline(never)
     private final func staleID(_ function: StaticString) -> SlotID {
         reportUseAfterClose(function)
