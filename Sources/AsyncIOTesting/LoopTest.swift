@@ -101,6 +101,7 @@ public struct LoopTestOptions: Sendable {
     /// close in any case.
     public var mayLeaveWork: Bool
 
+    /// Creates options; the defaults suit most tests.
     public init(timeLimit: Duration = .seconds(30), unhandledErrors: Int = 0, mayLeaveWork: Bool = false) {
         self.timeLimit = timeLimit
         self.unhandledErrors = unhandledErrors

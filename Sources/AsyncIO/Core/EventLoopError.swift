@@ -6,6 +6,7 @@
 /// do { try loop.runForever() } catch let error as EventLoopError where error.code == .closed { ... }
 /// ```
 public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What failed. More codes may be added.
     public struct Code: Sendable, Hashable {
         fileprivate enum Value: Sendable, Hashable {
             case closed, alreadyRunning, anotherLoopRunning, notRunning, noCurrentLoop, stoppedBeforeCompletion
@@ -20,17 +21,21 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
 
         /// The loop, or the connection or server that was used, is closed.
         public static let closed = Code(.closed)
+        /// The loop is running.
         public static let alreadyRunning = Code(.alreadyRunning)
         /// This thread runs another loop.
         public static let anotherLoopRunning = Code(.anotherLoopRunning)
         /// This thread runs no loop.
         public static let notRunning = Code(.notRunning)
+        /// The thread has no current loop, and the policy creates none.
         public static let noCurrentLoop = Code(.noCurrentLoop)
         /// The loop was stopped before its main task, or the future that it ran for, was done.
         public static let stoppedBeforeCompletion = Code(.stoppedBeforeCompletion)
+        /// The call has to be made on the loop's thread.
         public static let wrongThread = Code(.wrongThread)
         /// Another task is already using this direction.
         public static let busy = Code(.busy)
+        /// A time limit has expired.
         public static let timedOut = Code(.timedOut)
         /// The loop already uses the descriptor: for a connection, for a server, or for itself.
         public static let descriptorInUse = Code(.descriptorInUse)
@@ -40,12 +45,15 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         public static let tasksAlive = Code(.tasksAlive)
         /// This system or back end does not support the operation.
         public static let unsupported = Code(.unsupported)
+        /// An argument is not allowed; the description says which one.
         public static let invalidArgument = Code(.invalidArgument)
         /// A blocking function was called in a task.
         public static let calledFromTask = Code(.calledFromTask)
+        /// The host does not exist, or has no address.
         public static let unknownHost = Code(.unknownHost)
         /// The peer sent more bytes than a limit allows.
         public static let limitExceeded = Code(.limitExceeded)
+        /// Too many lookups are waiting for a thread.
         public static let tooManyLookups = Code(.tooManyLookups)
         /// The resolver could not find out whether the host exists. A later attempt may succeed.
         public static let resolverFailed = Code(.resolverFailed)
@@ -56,6 +64,7 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         public static let abandoned = Code(.abandoned)
         /// An earlier write sent only a part of its bytes, so nothing more can be written to the connection.
         public static let incompleteWrite = Code(.incompleteWrite)
+        /// The runner is closed.
         public static let runnerClosed = Code(.runnerClosed)
         /// Ctrl-C ended the main task.
         public static let interrupted = Code(.interrupted)
@@ -66,6 +75,7 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
     /// A sentence that says what failed.
     public var description: String
 
+    /// Creates an error, for programs that report an error of the loop themselves.
     public init(_ code: Code, _ description: String) {
         self.code = code
         self.description = description

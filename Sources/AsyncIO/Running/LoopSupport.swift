@@ -10,7 +10,9 @@ public struct LoopSupport: Sendable, Hashable {
         case completion
     }
 
+    /// The kind of loop.
     public var kind: LoopKind
+    /// How loops of this kind perform input and output.
     public var family: Family
     /// Whether ``LoopKind/makeLoop(clock:fileID:line:)`` can create such a loop in this process.
     public var isAvailable: Bool
@@ -19,6 +21,7 @@ public struct LoopSupport: Sendable, Hashable {
     /// Why the kind is available or not, in a few words.
     public var reason: String
 
+    /// Creates a row of the table.
     public init(kind: LoopKind, family: Family, isAvailable: Bool, isDefault: Bool, reason: String) {
         self.kind = kind
         self.family = family

@@ -17,6 +17,7 @@ public struct LimitOverrunError: Error, Sendable, CustomStringConvertible {
     /// The number of bytes before the separator, or before the place where it may begin. They can be read with
     /// `readExactly`. asyncio: `consumed`.
     public var consumedBytes: Int
+    /// The limit of the reader, in bytes.
     public var limitBytes: Int
 
     public var description: String {

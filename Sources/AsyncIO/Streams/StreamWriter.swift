@@ -23,7 +23,9 @@ public final class StreamWriter {
     /// The loop that the connection belongs to.
     public var loop: EventLoop { transport.loop }
 
+    /// The local address of the connection, even after it was closed; `nil` if the system did not return one.
     public var localAddress: SocketAddress? { transport.localAddress }
+    /// The address of the peer, even after the connection was closed; `nil` if the system did not return one.
     public var peerAddress: SocketAddress? { transport.peerAddress }
 
     /// The number of bytes that the tasks' writes to this connection have sent so far, including those of incomplete
@@ -107,6 +109,7 @@ public final class StreamWriter {
         }
     }
 
+    /// Sends all of `bytes`; everything else is as in ``write(_:)-(RawSpan)``.
     public func write(_ bytes: [UInt8]) async throws {
         try await write(bytes.span.bytes)
     }

@@ -1,5 +1,6 @@
 /// A snapshot of a task that a loop started.
 public struct TaskInfo: Sendable, Identifiable, CustomStringConvertible {
+    /// What a task is doing.
     public enum State: Sendable, Hashable {
         /// The task has not run its first step.
         case created
@@ -13,7 +14,9 @@ public struct TaskInfo: Sendable, Identifiable, CustomStringConvertible {
 
     /// A number that the loop counts up from 1, in the order of creation.
     public let id: UInt64
+    /// The name that was given to `createTask`.
     public let name: String?
+    /// What the task was doing when the snapshot was taken.
     public let state: State
     /// Whether the loop has received a cancellation of the task.
     public let isCancelled: Bool
