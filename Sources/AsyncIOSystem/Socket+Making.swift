@@ -3,12 +3,9 @@ public import SystemPackage
 
 /// Creating sockets.
 extension Socket {
-    /// The type of a socket.
-    public enum Kind: Sendable, Hashable {
-        /// Bytes in order, on a connection (SOCK_STREAM).
-        case stream
-        /// Messages with boundaries (SOCK_DGRAM).
-        case datagram
+    /// The type of a socket. More types may be added.
+    public struct Kind: Sendable, Hashable, CustomStringConvertible {
+        let cType: CInt
 
         /// Bytes in order, on a connection (SOCK_STREAM).
         public static var stream: Kind { Kind(cType: CInt(SOCK_STREAM.rawValue)) }
