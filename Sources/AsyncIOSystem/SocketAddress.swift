@@ -2,7 +2,7 @@ import CAsyncIO
 
 /// The local address or the peer address of a socket.
 public struct SocketAddress: Sendable, Hashable {
-    /// What kind of network an address belongs to. More families may come.
+    /// The family of an address. Further families may be added.
     public struct Family: Sendable, Hashable, CustomStringConvertible {
         let cFamily: CInt
 

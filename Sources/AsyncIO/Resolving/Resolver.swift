@@ -66,9 +66,9 @@ final class Resolver: Sendable {
     }
 
     private struct State {
-        /// What waits for a thread or is being asked.
+        /// The questions that wait for a thread or are being asked.
         var questions: [Key: Question] = [:]
-        /// How many lookups share the question of an earlier one.
+        /// The number of lookups that share the question of an earlier one.
         var sharing = 0
     }
 
