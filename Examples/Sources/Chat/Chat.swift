@@ -63,7 +63,7 @@ final class Guest: StreamProtocol {
         do {
             try input.append(data)
             while let line = try input.takeLine(limitBytes: Self.longestLineBytes) { received(line) }
-        } catch  where error.code == .limitExceeded {
+        } catch {
             send("* this line is too long")
             transport?.closeGracefully()
         }

@@ -10,7 +10,7 @@ extension ByteQueue {
     /// line that are in the queue.
     public mutating func takeLine(
         strippingNewline: Bool = true, limitBytes: Int = EventLoop.defaultLineLimitBytes
-    ) throws(EventLoopError) -> String? {
+    ) throws(LimitOverrunError) -> String? {
         guard let newline = firstOffset(of: UInt8(ascii: "\n"), from: searchedBytes) else {
             searchedBytes = count
             if count > limitBytes { throw lineTooLong(count, limitBytes) }
@@ -27,9 +27,9 @@ extension ByteQueue {
         return line
     }
 
-    private mutating func lineTooLong(_ byteCount: Int, _ limitBytes: Int) -> EventLoopError {
+    private mutating func lineTooLong(_ byteCount: Int, _ limitBytes: Int) -> LimitOverrunError {
         consume(byteCount)
-        return EventLoopError(.limitExceeded, "a line is longer than the limit of \(limitBytes) bytes")
+        return LimitOverrunError("a line is longer than", limitBytes: limitBytes)
     }
 
     /// The first `byteCount` bytes as text, with invalid UTF-8 replaced. The queue must have as many.
@@ -43,7 +43,7 @@ extension ByteQueue {
     /// one that does not fit into the ``limitBytes`` of the queue.
     public mutating func takeFrame(
         lengthPrefix: LengthPrefix = .uint32, limitBytes: Int = EventLoop.defaultLineLimitBytes
-    ) throws(EventLoopError) -> [UInt8]? {
+    ) throws(LimitOverrunError) -> [UInt8]? {
         let limit = min(limitBytes, self.limitBytes - lengthPrefix.byteCount)
         guard let length = try frameLength(lengthPrefix, limitBytes: limit),
             count - lengthPrefix.byteCount >= length
@@ -57,8 +57,7 @@ extension ByteQueue {
         if count < prefix.byteCount { return nil }
         let length = prefix.length(unsafeBytes)
         if length > UInt64(max(0, limitBytes)) {
-            throw EventLoopError(
-                .limitExceeded, "a frame of \(length) bytes is longer than the limit of \(limitBytes) bytes")
+            throw LimitOverrunError("a frame of \(length) bytes is longer than", limitBytes: limitBytes)
         }
         return Int(length)
     }

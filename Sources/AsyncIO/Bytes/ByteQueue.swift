@@ -87,8 +87,8 @@ public struct ByteQueue {
 
     /// Appends a copy of `bytes`.
     ///
-    /// Throws `.limitExceeded`, and appends nothing, if the queue would hold more than ``limitBytes``.
-    public mutating func append(_ bytes: RawSpan) throws(EventLoopError) {
+    /// Throws a ``LimitOverrunError``, and appends nothing, if the queue would hold more than ``limitBytes``.
+    public mutating func append(_ bytes: RawSpan) throws(LimitOverrunError) {
         if bytes.byteCount > limitBytes - count { throw overrun(bytes.byteCount) }
         bytes.withUnsafeBytes { append($0) }
     }
@@ -103,10 +103,9 @@ public struct ByteQueue {
         try append(text.utf8.span.bytes)
     }
 
-    private func overrun(_ additionalBytes: Int) -> EventLoopError {
-        EventLoopError(
-            .limitExceeded,
-            "cannot append \(additionalBytes) bytes to the \(count) of a byte queue: its limit is \(limitBytes) bytes")
+    private func overrun(_ additionalBytes: Int) -> LimitOverrunError {
+        LimitOverrunError(
+            "\(additionalBytes) bytes appended to \(count) in a byte queue exceed", limitBytes: limitBytes)
     }
 
     /// Appends a copy of `bytes`, even beyond the limit.

@@ -11,15 +11,15 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         fileprivate enum Value: Sendable, Hashable {
             case closed, alreadyRunning, anotherLoopRunning, notRunning, noCurrentLoop, stoppedBeforeCompletion
             case wrongThread, busy, timedOut, descriptorInUse, tasksAlive, unsupported, invalidArgument, calledFromTask
-            case tooManyDescriptors, unknownHost, limitExceeded, tooManyLookups, resolverFailed
-            case invalidState, abandoned, incompleteWrite
+            case tooManyDescriptors, unknownHost, tooManyLookups, resolverFailed
+            case invalidState, brokenPromise, connectionClosed, connectionBroken, incompleteWrite
             case runnerClosed, interrupted
         }
 
         fileprivate var value: Value
         fileprivate init(_ value: Value) { self.value = value }
 
-        /// The loop, or the connection or server that was used, is closed.
+        /// The loop, or an object of it other than a connection, is closed.
         public static let closed = Code(.closed)
         /// The loop is running.
         public static let alreadyRunning = Code(.alreadyRunning)
@@ -61,7 +61,11 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         /// has ended. asyncio: `InvalidStateError`.
         public static let invalidState = Code(.invalidState)
         /// The promise was released without a result.
-        public static let abandoned = Code(.abandoned)
+        public static let brokenPromise = Code(.brokenPromise)
+        /// This side has closed the connection, or its write side.
+        public static let connectionClosed = Code(.connectionClosed)
+        /// The other side has ended the connection without an error of the system. With one, it is an ``IOError``.
+        public static let connectionBroken = Code(.connectionBroken)
         /// An earlier write sent only a part of its bytes, so nothing more can be written to the connection.
         public static let incompleteWrite = Code(.incompleteWrite)
         /// The runner is closed.
@@ -84,7 +88,7 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
 
 extension EventLoopError {
     static let closed = EventLoopError(.closed, "the event loop is closed")
-    static let transportClosed = EventLoopError(.closed, "the connection is closed")
+    static let transportClosed = EventLoopError(.connectionClosed, "the connection is closed")
 
     static func incompleteWrite(bytes: Int, peer: SocketAddress?) -> EventLoopError {
         let peer = peer.flatMap { $0.isUnnamed ? nil : " to \($0)" } ?? ""

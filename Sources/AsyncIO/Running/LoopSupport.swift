@@ -81,7 +81,7 @@ extension LoopKind {
         case .ioUring: "not on \(system): a system call of Linux"
         #endif
         case .iocp: "not on \(system): an interface of Windows"
-        case .auto, .poll, .select: "not on \(system)"
+        default: "not on \(system)"
         }
     }
 }

@@ -3,13 +3,13 @@ import Selectors
 
 /// Receiving on sockets of one's own.
 ///
-/// What holds for all raw operations: the socket stays yours. The system call is made at once, and only if it would block
-/// does the task wait; an operation that need not wait succeeds even in a cancelled task, but for
+/// What holds for all raw operations: the socket stays yours. The system call is made at once, and only if it would
+/// block does the task wait; an operation that need not wait succeeds even in a cancelled task, but for
 /// ``EventLoop/sockAccept(_:)``. One task per direction: another one gets `.busy`, also while a callback of
-/// ``EventLoop/addReader(_:fileID:line:_:)`` or `addWriter` has the direction; reading and writing go on independently. A
-/// cancelled operation has taken nothing, and the socket stays usable. ``EventLoop/sockClose(_:)`` ends waits with `.closed`. A
-/// blocking socket is refused with `.invalidArgument` where a call would block the loop, and in debug mode always. Any task;
-/// off the loop, it hops.
+/// ``EventLoop/addReader(_:fileID:line:_:)`` or `addWriter` has the direction; reading and writing go on independently.
+/// A cancelled operation has taken nothing, and the socket stays usable. ``EventLoop/sockClose(_:)`` ends waits with
+/// `.closed`. A blocking socket is refused with `.invalidArgument` where a call would block the loop, and in debug mode
+/// always. Any task; off the loop, it hops.
 ///
 /// They throw an `IOError` with the operation and the peer, `.descriptorInUse` if a transport owns the socket, `.busy`,
 /// `.closed`, `.invalidArgument`, `.unsupported` on a loop that watches no descriptors, and `CancellationError`.
@@ -17,10 +17,11 @@ extension EventLoop {
     /// How much is set aside for bytes that have not come yet. No datagram is longer.
     private static var mostBytesAtOnce: Int { 64 * 1024 }
 
-    /// Waits for bytes and returns what there is, at most `maxBytes`, and at most 64 KiB at a time. asyncio: `sock_recv`.
+    /// Waits for bytes and returns what there is, at most `maxBytes`, and at most 64 KiB at a time. asyncio:
+    /// `sock_recv`.
     ///
-    /// Empty at the end of a stream, and for an empty datagram. With a `maxBytes` of zero it is empty at once, and takes no
-    /// datagram.
+    /// Empty at the end of a stream, and for an empty datagram. With a `maxBytes` of zero it is empty at once, and
+    /// takes no datagram.
     public final func sockRecv(_ socket: Socket, maxBytes: Int) async throws -> [UInt8] {
         let capacity = try checkedCount(maxBytes)
         return try await whenReady(socket, .read, "sockRecv", byteCount: \.count) {
@@ -34,7 +35,8 @@ extension EventLoop {
         }
     }
 
-    /// Waits for bytes and moves as many into `buffer` as there are, from its beginning. How many. asyncio: `sock_recv_into`.
+    /// Waits for bytes and moves as many into `buffer` as there are, from its beginning. How many. asyncio:
+    /// `sock_recv_into`.
     ///
     /// 0 is the end of a stream, or an empty datagram. An empty buffer gives 0 at once, and takes no datagram.
     public final func sockRecv(_ socket: Socket, into buffer: inout [UInt8]) async throws -> Int {
@@ -64,8 +66,8 @@ extension EventLoop {
 
     /// Waits for a datagram; cuts it to `maxBytes`, at most 64 KiB. asyncio: `sock_recvfrom`.
     ///
-    /// The address is `nil` for a sender that has none, and on a stream. It waits also for `maxBytes` of 0, which takes a
-    /// datagram and leaves its bytes.
+    /// The address is `nil` for a sender that has none, and on a stream. It waits also for `maxBytes` of 0, which takes
+    /// a datagram and leaves its bytes.
     public final func sockRecvFrom(
         _ socket: Socket, maxBytes: Int
     ) async throws -> (bytes: [UInt8], peer: SocketAddress?) {

@@ -1,7 +1,8 @@
 public import AsyncIOSystem
 import Selectors
 
-/// Sending on sockets of one's own. What holds for all raw operations stands before ``EventLoop/sockRecv(_:maxBytes:)``.
+/// Sending on sockets of one's own. What holds for all raw operations stands before
+/// ``EventLoop/sockRecv(_:maxBytes:)``.
 extension EventLoop {
     /// No more than this is sent in one tick, however fast the peer is.
     private static var mostBytesPerTick: Int { 256 * 1024 }
@@ -17,7 +18,8 @@ extension EventLoop {
 
     /// Sends all of `bytes`, and counts them, so that the number is known after a cancellation or an error too.
     ///
-    /// - Parameter bytesSent: Set to the number of bytes that the kernel has taken: 0 at first, and `bytes.byteCount` at last.
+    /// - Parameter bytesSent: Set to the number of bytes that the kernel has taken: 0 at first, and `bytes.byteCount`
+    ///   at last.
     public final func sockSendAll(_ socket: Socket, _ bytes: RawSpan, bytesSent: inout Int) async throws {
         bytesSent = 0
         _ = try await whenReady(socket, .write, "sockSendAll", byteCount: \.self) {

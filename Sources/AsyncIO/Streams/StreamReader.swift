@@ -154,7 +154,7 @@ public final class StreamReader {
 
     /// Waits for EOF and returns all bytes before it. asyncio: `read(-1)`.
     ///
-    /// Throws `.limitExceeded` if there are more than `limitBytes` bytes. After an error or a cancellation, the next
+    /// Throws a ``LimitOverrunError`` if there are more than `limitBytes` bytes. After an error or a cancellation, the next
     /// read gets the bytes that arrived before.
     ///
     /// - Thread: any; off the loop, it hops.
@@ -167,7 +167,7 @@ public final class StreamReader {
         let bytes = try await collect(upTo: Self.sum(limitBytes, 1), record)
         if bytes.count > limitBytes {
             lookAhead.prepend(bytes[...])
-            throw EventLoopError(.limitExceeded, "the stream is longer than the limit of \(limitBytes) bytes")
+            throw LimitOverrunError("the stream is longer than", limitBytes: limitBytes)
         }
         return bytes
     }
@@ -221,7 +221,7 @@ public final class StreamReader {
 
     /// Waits for a line, like the standard library's `readLine`; returns `nil` at EOF. asyncio: `readline`.
     ///
-    /// The last line needs no newline. Bytes that are not UTF-8 are repaired, each with U+FFFD. Throws `.limitExceeded`
+    /// The last line needs no newline. Bytes that are not UTF-8 are repaired, each with U+FFFD. Throws a ``LimitOverrunError``
     /// for a line longer than ``limitBytes``, and discards the part of the line that was read, so the next call returns
     /// the rest of the line or the next line.
     ///
@@ -241,7 +241,7 @@ public final class StreamReader {
     }
 
     private func overrun(_ consumedBytes: Int) -> LimitOverrunError {
-        LimitOverrunError(consumedBytes: consumedBytes, limitBytes: limitBytes)
+        .separator(limitBytes: limitBytes, consumedBytes: consumedBytes)
     }
 
     // MARK: Receiving

@@ -103,7 +103,7 @@ extension StreamTransport {
         let followsEOF = state.life == .open && state.writing != .cutOff
         if hasReportedDrop && !followsEOF { return }
         hasReportedDrop = true
-        reportDrop(count, followsEOF ? EventLoopError(.closed, "writeEOF() was called") : endCause)
+        reportDrop(count, followsEOF ? EventLoopError(.connectionClosed, "writeEOF() was called") : endCause)
     }
 
     private func reportDrop(_ count: Int, _ cause: any Error) {
@@ -117,7 +117,10 @@ extension StreamTransport {
 
     /// What ended the connection.
     private var endCause: any Error {
-        if let ending { return EventLoopError(.closed, "\(ending) has ended the connection") }
+        if let ending {
+            return EventLoopError(
+                ending == .peerEOF ? .connectionBroken : .connectionClosed, "\(ending) has ended the connection")
+        }
         return state.writing == .cutOff ? endError : lossError ?? EventLoopError(.closed, "both sides sent EOF")
     }
 

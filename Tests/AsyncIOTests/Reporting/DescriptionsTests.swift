@@ -55,8 +55,9 @@ struct DescriptionsTests {
     private static let codes: [EventLoopError.Code] = [
         .closed, .alreadyRunning, .anotherLoopRunning, .notRunning, .noCurrentLoop, .stoppedBeforeCompletion,
         .wrongThread, .busy, .timedOut, .descriptorInUse, .tooManyDescriptors, .tasksAlive, .unsupported,
-        .invalidArgument, .calledFromTask, .unknownHost, .limitExceeded, .tooManyLookups, .resolverFailed,
-        .invalidState, .abandoned, .runnerClosed, .interrupted, .incompleteWrite,
+        .invalidArgument, .calledFromTask, .unknownHost, .tooManyLookups, .resolverFailed,
+        .invalidState, .brokenPromise, .connectionClosed, .connectionBroken, .runnerClosed, .interrupted,
+        .incompleteWrite,
     ]
 
     private static let site = CallSite(fileID: "App/main.swift", line: 7)
@@ -131,7 +132,7 @@ struct DescriptionsTests {
         catalog.add("ConnectError", ConnectError(host: "example.org", port: 80, attempts: []))
         catalog.add("IncompleteReadError", IncompleteReadError(partial: [1, 2], expectedBytes: 5))
         catalog.add("IncompleteReadError", IncompleteReadError(partial: [1, 2], expectedBytes: nil))
-        catalog.add("LimitOverrunError", LimitOverrunError(consumedBytes: 70_000, limitBytes: 65_536))
+        catalog.add("LimitOverrunError", LimitOverrunError.separator(limitBytes: 65_536, consumedBytes: 70_000))
     }
 
     private func addLoop(_ loop: SelectorEventLoop, to catalog: inout DescriptionCatalog) {

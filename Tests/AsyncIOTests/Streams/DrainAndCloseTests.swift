@@ -72,8 +72,8 @@ struct DrainAndCloseTests {
             await network.idle()
             writer.close()
             let error = await #expect(throws: EventLoopError.self) { try await draining.value }
-            #expect(error?.code == .closed)
-            #expect(await asyncCode { try await writer.drain() } == .closed)
+            #expect(error?.code == .connectionClosed)
+            #expect(await asyncCode { try await writer.drain() } == .connectionClosed)
             peer.unblocksWrites()
             await network.idle()
             #expect(peer.writtenText == "stuck")

@@ -150,8 +150,8 @@ struct StreamReaderTests {
             let (reader, writer, peer) = try network.openStreams(limitBytes: 5)
             peer.sends("12345\n123456\n1\n")
             #expect(try await reader.readLine() == "12345")
-            let error = await #expect(throws: EventLoopError.self) { try await reader.readLine() }
-            #expect(error?.code == .limitExceeded)
+            let error = await #expect(throws: LimitOverrunError.self) { try await reader.readLine() }
+            #expect(error?.limitBytes == 5)
             peer.sends("ok\n")
             // The part of the long line that was read is discarded; the following lines are intact.
             var lines: [String] = []
@@ -167,8 +167,8 @@ struct StreamReaderTests {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: 1_000)
             peer.sends([UInt8](repeating: UInt8(ascii: "x"), count: 100_000))
-            let error = await #expect(throws: EventLoopError.self) { try await reader.readLine() }
-            #expect(error?.code == .limitExceeded)
+            let error = await #expect(throws: LimitOverrunError.self) { try await reader.readLine() }
+            #expect(error?.limitBytes == 1_000)
             writer.abort()
         }
     }
@@ -316,7 +316,7 @@ struct StreamReaderTests {
                 await network.idle()
                 if abort { writer.abort() } else { writer.close() }
                 let error = await #expect(throws: EventLoopError.self) { try await read.value }
-                #expect(error?.code == .closed)
+                #expect(error?.code == .connectionClosed)
                 try await writer.waitClosed()
                 #expect(peer.wasClosed)
             }
@@ -336,7 +336,7 @@ struct StreamReaderTests {
             writer.close()
             await network.idle()
             let error = await #expect(throws: EventLoopError.self) { try await read.value }
-            #expect(error?.code == .closed)
+            #expect(error?.code == .connectionClosed)
             #expect(!peer.wasClosed)
             peer.unblocksWrites()
             try await writer.waitClosed()
@@ -357,7 +357,7 @@ struct StreamReaderTests {
             writer.transport.write("still sent")
             writer.close()
             let error = await #expect(throws: EventLoopError.self) { try await reader.read(upTo: 10) }
-            #expect(error?.code == .closed)
+            #expect(error?.code == .connectionClosed)
             if !endsBefore { peer.ends() }
             await network.idle()
             #expect(!peer.wasClosed)

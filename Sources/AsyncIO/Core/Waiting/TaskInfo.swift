@@ -3,13 +3,16 @@ public struct TaskInfo: Sendable, Identifiable, CustomStringConvertible {
     /// What a task is doing.
     public enum State: Sendable, Hashable {
         /// The task has not run its first step.
-        case created
+        public static var created: State { State(value: .created) }
         /// The task is running now.
-        case running
+        public static var running: State { State(value: .running) }
         /// The task waits in an operation of its loop.
-        case waiting
+        public static var waiting: State { State(value: .waiting) }
         /// The task is queued, or waits for something outside of its loop: another task, an actor, a continuation.
-        case suspended
+        public static var suspended: State { State(value: .suspended) }
+
+        /// The name of the constant, such as `waiting`.
+        public var description: String { "\(value)" }
     }
 
     /// A number that the loop counts up from 1, in the order of creation.
