@@ -105,7 +105,7 @@ public struct LoopTestOptions: Sendable {
     public init(timeLimit: Duration = .seconds(30), unhandledErrors: Int = 0, mayLeaveWork: Bool = false) {
         self.timeLimit = timeLimit
         self.unhandledErrors = unhandledErrors
-        self.mayLeaveWork = mayLeaveWork
+        self.allowsLeftoverWork = allowsLeftoverWork
     }
 }
 

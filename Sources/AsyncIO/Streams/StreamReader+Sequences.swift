@@ -61,7 +61,7 @@ extension StreamReader {
         }
 
         private static func next(of reader: StreamReader) async throws -> [UInt8]? {
-            let bytes = try await reader.read(upTo: .max)
+            let bytes = try await reader.read(maxBytes: .max)
             return bytes.isEmpty ? nil : bytes
         }
     }

@@ -130,7 +130,7 @@ public final class StreamReader {
                 }
             }
         }
-        return try await loop.hop { try await read(upTo: most) }
+        return try await loop.hop { try await read(maxBytes: most) }
     }
 
     // MARK: A number of bytes

@@ -49,6 +49,6 @@ extension StreamTransport {
             throw EventLoopError(
                 .invalidArgument, "write buffer limits must be 0 <= low <= high, not low \(low) and high \(high)")
         }
-        perform(state.changedWaterMarks(low: low, high: high, queuedBytes: writeBufferSize))
+        perform(state.changedWaterMarks(low: low, high: high, queuedBytes: writeBufferBytes))
     }
 }

@@ -74,7 +74,7 @@ extension StreamTransport {
         }
         queue.reserve(vector.count)
         vector.forEachRest { queue.append($0) }
-        if writeBufferSize > 0 { perform(state.queued(queuedBytes: writeBufferSize)) }
+        if writeBufferBytes > 0 { perform(state.queued(queuedBytes: writeBufferBytes)) }
     }
 
     private func write(_ bytes: UnsafeRawBufferPointer) {
@@ -94,7 +94,7 @@ extension StreamTransport {
             }
         }
         queue.append(UnsafeRawBufferPointer(rebasing: bytes[taken...]))
-        perform(state.queued(queuedBytes: writeBufferSize))
+        perform(state.queued(queuedBytes: writeBufferBytes))
     }
 
     /// A write that nobody can read any more. asyncio is silent about the first four.

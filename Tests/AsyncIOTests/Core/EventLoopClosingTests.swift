@@ -158,7 +158,7 @@ struct EventLoopClosingTests {
             init(_ loop: EventLoop) { self.loop = loop }
             deinit { loop.callSoon { Issue.record("called") } }
         }
-        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 1, mayLeaveWork: true)) { loop in
+        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 1, allowsLeftoverWork: true)) { loop in
             for _ in 0..<3 {
                 let object = Rescheduling(loop)
                 loop.callLater(after: .seconds(1)) { withExtendedLifetime(object) {} }
@@ -188,7 +188,7 @@ struct EventLoopClosingTests {
                             case .descriptor: try await selecting.waitReadable(.init(rawValue: pipe[0]))
                             case .read:
                                 let (reader, _) = try await listener.connect(loop)
-                                _ = try await reader.read(upTo: 1)
+                                _ = try await reader.read(maxBytes: 1)
                             }
                             note.texts.append("\(wait) ended")
                         } catch {
@@ -231,7 +231,7 @@ struct EventLoopClosingTests {
                     report.append("on the loop: \(loop.isOnLoop)")
                     await report.append(outcomeOf { try await loop.sleep(for: .seconds(1)) })
                     await report.append(outcomeOf { try await loop.sleep(for: .zero) })
-                    await report.append(outcomeOf { _ = try await streams.0.read(upTo: 1) })
+                    await report.append(outcomeOf { _ = try await streams.0.read(maxBytes: 1) })
                     await report.append(outcomeOf { try await streams.1.write("x") })
                     await report.append(outcomeOf { _ = try await loop.openConnection(host: "127.0.0.1", port: 1) })
                     await report.append(outcomeOf { try await loop.withDeadline(.distantFuture) {} })

@@ -146,7 +146,7 @@ struct DebugModeTests {
             try await withStreamPair(on: loop) { writer, reader in
                 nonisolated(unsafe) let reader = reader
                 let reading = loop.createTask(name: "reading") {
-                    let bytes = try await reader.read(upTo: 5)
+                    let bytes = try await reader.read(maxBytes: 5)
                     usleep(2_000)
                     return bytes.count
                 }
@@ -252,7 +252,7 @@ struct DebugModeTests {
     @Test(arguments: LoopKind.available)
     func connectionsAndServersThatTheLoopHasToCloseAreReported(kind: LoopKind) async throws {
         let warnings = Warnings()
-        let ports = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
+        let ports = try await withLoop(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             loop.debug.warningHandler = warnings.add
             loop.debug.isEnabled = true
             let line: UInt = #line + 1

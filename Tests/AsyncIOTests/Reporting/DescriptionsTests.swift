@@ -17,7 +17,7 @@ struct DescriptionsTests {
     @Test func everyPublicTypeHasADescription() async throws {
         let now = LoopInstant(nanoseconds: 12_345_678_901)
         let makeLoop = { try SelectorEventLoop(clock: VirtualClock(startingAt: now)) }
-        let catalog = try await withLoop(makeLoop: makeLoop, LoopTestOptions(mayLeaveWork: true)) { loop in
+        let catalog = try await withLoop(makeLoop: makeLoop, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             var catalog = DescriptionCatalog()
             addSystem(to: &catalog)
             addPollers(to: &catalog)

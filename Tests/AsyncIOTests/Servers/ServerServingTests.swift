@@ -77,7 +77,7 @@ struct ServerServingTests {
             serving.cancel()
             await #expect(throws: CancellationError.self) { try await serving.value }
             #expect(!server.isServing && server.connectionCount == 0)
-            #expect(try await reader.read(upTo: 1).isEmpty)
+            #expect(try await reader.read(maxBytes: 1).isEmpty)
             writer.close()
         }
     }
@@ -122,7 +122,7 @@ struct ServerServingTests {
             await loop.yield()
             draining.cancel()
             await #expect(throws: CancellationError.self) { try await draining.value }
-            #expect(try await reader.read(upTo: 1).isEmpty)
+            #expect(try await reader.read(maxBytes: 1).isEmpty)
             writer.close()
             await loop.until { server.connectionCount == 0 }
         }
@@ -177,7 +177,7 @@ struct ServerServingTests {
                 await #expect(throws: CancellationError.self) { try await serving.value }
             }
             #expect(!server.isServing && server.connectionCount == 0)
-            #expect(try await reader.read(upTo: 1).isEmpty)
+            #expect(try await reader.read(maxBytes: 1).isEmpty)
             writer.close()
         }
     }

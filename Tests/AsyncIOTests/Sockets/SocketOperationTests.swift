@@ -129,7 +129,7 @@ struct SocketOperationTests {
 
     @Test(arguments: LoopKind.available)
     func closingTheLoopEndsWhatWaits(kind: LoopKind) async throws {
-        try await withLoopThread(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
+        try await withLoopThread(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             let (end, peer) = try Socket.pair()
             nonisolated(unsafe) var codes: [EventLoopError.Code?] = []
             let task = Task(executorPreference: loop) {

@@ -20,7 +20,7 @@ struct ReadUntilTests {
             }
             #expect(try await reader.readUntil("\r\n\r\n") == Array("head\r\n\r\n".utf8))
             #expect(try await reader.readUntil("\r\n\r\n") == Array("\r\r\n\r\n".utf8))
-            #expect(try await reader.read(upTo: 1) == Array("b".utf8))
+            #expect(try await reader.read(maxBytes: 1) == Array("b".utf8))
             // The separator that ends first, however long it is.
             #expect(try await reader.readUntil(anyOf: [Array(";".utf8), Array("dy;".utf8)]) == Array("ody;".utf8))
             #expect(try await reader.readUntil(anyOf: [[UInt8(ascii: ";")], [UInt8(ascii: ",")]]) == Array("a,".utf8))
@@ -185,8 +185,8 @@ struct ReadUntilTests {
                     #expect(later?.errno == .connectionReset)
                 }
                 // The bytes are not lost with the connection.
-                #expect(try await reader.read(upTo: 5) == Array("ab".utf8))
-                await #expect(throws: IOError.self) { try await reader.read(upTo: 5) }
+                #expect(try await reader.read(maxBytes: 5) == Array("ab".utf8))
+                await #expect(throws: IOError.self) { try await reader.read(maxBytes: 5) }
             }
         }
     }

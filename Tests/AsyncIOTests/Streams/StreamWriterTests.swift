@@ -188,7 +188,7 @@ struct StreamWriterTests {
             #expect(try await reader.readLine() == nil)
             await network.idle()
             #expect(peer.wasClosed)
-            #expect(try await reader.read(upTo: 1).isEmpty)
+            #expect(try await reader.read(maxBytes: 1).isEmpty)
         }
     }
 

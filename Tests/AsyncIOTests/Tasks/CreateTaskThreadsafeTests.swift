@@ -82,7 +82,7 @@ struct CreateTaskThreadsafeTests {
     func tasksThatAreSubmittedDuringACloseEnd(kind: LoopKind) async throws {
         let (made, ended, released) = (Counter(), Counter(), Counter())
         for _ in 0..<rounds(debug: 20, release: 200) {
-            try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(60), mayLeaveWork: true)) { loop in
+            try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(60), allowsLeftoverWork: true)) { loop in
                 let group = DispatchGroup()
                 let started = Counter()
                 let threads = (0..<2).map { _ in

@@ -34,7 +34,7 @@ import Testing
             try await withLoop { loop in _ = loop.callLater(after: .seconds(3600)) {} }
         }
         #expect(failure?.description == "left behind: a timer scheduled at \(#fileID):\(line)")
-        try await withLoop(.auto, LoopTestOptions(mayLeaveWork: true)) { loop in
+        try await withLoop(.auto, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             _ = loop.callLater(after: .seconds(3600)) {}
         }
     }

@@ -67,7 +67,7 @@ struct DescriptorReadinessTests {
     }
 
     @Test func theSequenceEndsWithTheLoop() async throws {
-        try await withLoopThread(.auto, LoopTestOptions(mayLeaveWork: true)) { loop in
+        try await withLoopThread(.auto, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             let (end, peer) = try Socket.pair()
             nonisolated(unsafe) var hasEnded = false
             let task = Task(executorPreference: loop) {
