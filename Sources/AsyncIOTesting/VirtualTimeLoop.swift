@@ -19,7 +19,7 @@ public final class VirtualTimeLoop: SelectorEventLoop, @unchecked Sendable {
     public init(_ kind: LoopKind = .auto, fileID: StaticString = #fileID, line: UInt = #line) throws {
         virtualClock = VirtualClock()
         virtualSelector = VirtualTimeSelector(try kind.makeSelector(), clock: virtualClock)
-        try super.init(selector: virtualSelector, clock: virtualClock, fileID: fileID, line: line)
+        try super.init(selector: virtualSelector, clock: virtualClock)
     }
 }
 

@@ -35,8 +35,8 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Made with the loop, since actors ask for it on any thread.
     private final var serial: LoopSerialExecutor!
     let hasReportedUseAfterClose = Atomic<Bool>(false)
-    /// Where the loop was made, once that has succeeded.
-    final var origin: CallSite?
+    /// Whether all of the initializer has succeeded.
+    final var isCreated = false
 
     enum Status: UInt8, AtomicRepresentable {
         case idle, running, closed

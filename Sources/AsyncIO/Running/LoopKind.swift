@@ -43,7 +43,7 @@ public struct LoopKind: Sendable, Hashable, CaseIterable, RawRepresentable {
         clock: EventLoopClock = .system, fileID: StaticString = #fileID, line: UInt = #line
     ) throws -> EventLoop {
         do {
-            return try SelectorEventLoop(selector: makeSelector(), clock: clock, fileID: fileID, line: line)
+            return try SelectorEventLoop(selector: makeSelector(), clock: clock)
         } catch let error as Errno {
             throw IOError(error, operation: "create the selector of an event loop")
         }

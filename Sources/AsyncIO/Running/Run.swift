@@ -62,6 +62,6 @@ public func run<each Loop: EventLoop, Result>(
     _ body: sending @concurrent @escaping (repeat each Loop) async throws -> sending Result
 ) throws -> sending Result {
     try run(
-        isDebug: isDebug, loopFactory: { try kind.makeLoop(fileID: fileID, line: line) }, fileID: fileID, line: line,
+        isDebug: isDebug, loopFactory: { try kind.makeLoop() }, fileID: fileID, line: line,
         body)
 }

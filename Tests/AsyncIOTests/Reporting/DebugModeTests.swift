@@ -225,7 +225,7 @@ struct DebugModeTests {
 
     // covers: 298
     @Test(arguments: LoopKind.available)
-    func loopReleasedWithoutACloseIsReportedWithItsCallSite(kind: LoopKind) throws {
+    func loopReleasedWithoutACloseIsReportedWithItsName(kind: LoopKind) throws {
         let warnings = Warnings()
         let line: UInt = #line + 1
         do { try makeLoop(kind.makeLoop(), warnings) }
