@@ -82,7 +82,7 @@ def call(symbol, ignored):
 def calls_with_data(folder, modules, ignored):
     """The names of all public calls that take or return bytes, strings, spans, or sequences."""
     calls = set()
-    for symbol in _graphs(folder, modules):
+    for symbol in graphs(folder, modules):
         if KINDS.match(symbol["kind"]["identifier"]):
             name, types = call(symbol, ignored)
             if DATA.search(types):

@@ -6,8 +6,8 @@ extension ByteQueue {
     /// After EOF, the remaining bytes are a last line without a newline. Each byte that is not valid UTF-8 is replaced
     /// by U+FFFD. Bytes that have been searched for a newline are not searched again.
     ///
-    /// Throws `.limitExceeded` for a line longer than `limitBytes`, 64 KiB by default, and removes the bytes of the
-    /// line that are in the queue.
+    /// Throws a ``LimitOverrunError`` for a line longer than `limitBytes`, 64 KiB by default, and removes the bytes of
+    /// the line that are in the queue.
     public mutating func takeLine(
         strippingNewline: Bool = true, limitBytes: Int = EventLoop.defaultLineLimitBytes
     ) throws(LimitOverrunError) -> String? {
@@ -39,8 +39,8 @@ extension ByteQueue {
 
     /// Removes the first frame and its length, and returns the frame; `nil` if it is not complete.
     ///
-    /// Throws `.limitExceeded`, and removes nothing, for a frame longer than `limitBytes`, 64 KiB by default, and for
-    /// one that does not fit into the ``limitBytes`` of the queue.
+    /// Throws a ``LimitOverrunError``, and removes nothing, for a frame longer than `limitBytes`, 64 KiB by default,
+    /// and for one that does not fit into the ``limitBytes`` of the queue.
     public mutating func takeFrame(
         lengthPrefix: LengthPrefix = .uint32, limitBytes: Int = EventLoop.defaultLineLimitBytes
     ) throws(LimitOverrunError) -> [UInt8]? {
@@ -53,7 +53,7 @@ extension ByteQueue {
     }
 
     /// The length of the next frame; `nil` if the bytes of the length are not complete.
-    func frameLength(_ prefix: LengthPrefix, limitBytes: Int) throws(EventLoopError) -> Int? {
+    func frameLength(_ prefix: LengthPrefix, limitBytes: Int) throws(LimitOverrunError) -> Int? {
         if count < prefix.byteCount { return nil }
         let length = prefix.length(unsafeBytes)
         if length > UInt64(max(0, limitBytes)) {

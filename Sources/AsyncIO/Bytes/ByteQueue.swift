@@ -94,12 +94,12 @@ public struct ByteQueue {
     }
 
     /// Appends a copy of `bytes`, like ``append(_:)-(RawSpan)``.
-    public mutating func append(_ bytes: [UInt8]) throws(EventLoopError) {
+    public mutating func append(_ bytes: [UInt8]) throws(LimitOverrunError) {
         try append(bytes.span.bytes)
     }
 
     /// Appends the UTF-8 bytes of `text`, like ``append(_:)-(RawSpan)``.
-    public mutating func append(_ text: String) throws(EventLoopError) {
+    public mutating func append(_ text: String) throws(LimitOverrunError) {
         try append(text.utf8.span.bytes)
     }
 

@@ -26,7 +26,7 @@ public struct LoopClock: Clock {
     public var now: LoopInstant { loop.now }
 
     /// The smallest step of the loop's clock.
-    public var minimumResolution: Duration { loop.clockResolution }
+    public var minimumResolution: Duration { loop.clockSource.resolution }
 
     /// Suspends the task until `deadline`. Throws `CancellationError` when the task is cancelled. The tolerance is
     /// ignored, because timers fire as soon as they are due.

@@ -51,8 +51,6 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         public static let calledFromTask = Code(.calledFromTask)
         /// The host does not exist, or has no address.
         public static let unknownHost = Code(.unknownHost)
-        /// The peer sent more bytes than a limit allows.
-        public static let limitExceeded = Code(.limitExceeded)
         /// Too many lookups are waiting for a thread.
         public static let tooManyLookups = Code(.tooManyLookups)
         /// The resolver could not find out whether the host exists. A later attempt may succeed.

@@ -28,7 +28,7 @@ public struct LoopWarning: Sendable {
     public var duration: Duration?
 
     /// Creates a warning, for tests of a handler.
-    public init(_ kind: Kind, _ message: String, callSite: CallSite? = nil, duration: Duration? = nil) {
+    init(_ kind: Kind, _ message: String, callSite: CallSite? = nil, duration: Duration? = nil) {
         self.kind = kind
         self.message = message
         self.callSite = callSite

@@ -39,9 +39,7 @@ public struct LoopKind: Sendable, Hashable, CaseIterable, RawRepresentable {
     public static var available: [LoopKind] { DefaultSelector.candidates.compactMap { LoopKind(rawValue: $0.name) } }
 
     /// Creates a loop of this kind. Throws `.unsupported` if the system lacks it, and what the loop's `init` throws.
-    public func makeLoop(
-        clock: EventLoopClock = .system, fileID: StaticString = #fileID, line: UInt = #line
-    ) throws -> EventLoop {
+    public func makeLoop(clock: EventLoopClock = .system) throws -> EventLoop {
         do {
             return try SelectorEventLoop(selector: makeSelector(), clock: clock)
         } catch let error as Errno {

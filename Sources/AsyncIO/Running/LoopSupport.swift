@@ -14,21 +14,12 @@ public struct LoopSupport: Sendable, Hashable {
     public var kind: LoopKind
     /// How loops of this kind perform input and output.
     public var family: Family
-    /// Whether ``LoopKind/makeLoop(clock:fileID:line:)`` can create such a loop in this process.
+    /// Whether ``LoopKind/makeLoop(clock:)`` can create such a loop in this process.
     public var isAvailable: Bool
     /// Whether `LoopKind.auto` chooses this kind.
     public var isDefault: Bool
     /// Why the kind is available or not, in a few words.
     public var reason: String
-
-    /// Creates a row of the table.
-    public init(kind: LoopKind, family: Family, isAvailable: Bool, isDefault: Bool, reason: String) {
-        self.kind = kind
-        self.family = family
-        self.isAvailable = isAvailable
-        self.isDefault = isDefault
-        self.reason = reason
-    }
 }
 
 extension LoopKind {

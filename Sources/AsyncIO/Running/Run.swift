@@ -55,7 +55,7 @@ public func run<each Loop: EventLoop, Result>(
 /// ```
 ///
 /// Everything else is as in ``run(isDebug:loopFactory:fileID:line:_:)``. Also throws what
-/// ``LoopKind/makeLoop(clock:fileID:line:)`` throws.
+/// ``LoopKind/makeLoop(clock:)`` throws.
 @available(*, noasync, message: "run blocks its thread; call it from a main() that is not async")
 public func run<each Loop: EventLoop, Result>(
     on kind: LoopKind, isDebug: Bool? = nil, fileID: StaticString = #fileID, line: UInt = #line,

@@ -96,21 +96,3 @@ extension SocketAddress {
     /// Whether it says nothing: a unix socket that was not bound.
     var isUnnamed: Bool { family == .unix && host.isEmpty }
 }
-
-extension EventLoop {
-    /// Closes a socket that raw operations or watchers may be using. No function of asyncio's.
-    ///
-    /// Whoever waits for the socket, in an operation or in ``waitReadable(_:)``, gets `.closed` in the next tick;
-    /// readers and writers are removed; then the descriptor is freed. `Socket.close()` alone does not do that: the loop
-    /// does not hear of it, the waits go on until they are cancelled or until the number is used again, and with some
-    /// selectors what uses the number next is told of events that are not its own. Throws `.descriptorInUse` for a
-    /// socket that belongs to a transport, `.wrongThread`. The loop's thread.
-    public final func sockClose(_ socket: Socket) throws(EventLoopError) {
-        guard isOnLoop else { throw .wrongThread("sockClose") }
-        if let user = core.pointee.descriptors[socket.number] {
-            guard let watcher = user as? DescriptorWatcher else { throw .descriptorInUse(socket.descriptor, user) }
-            watcher.end()
-        }
-        closeSocket(socket)
-    }
-}

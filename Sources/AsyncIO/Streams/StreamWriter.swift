@@ -45,7 +45,7 @@ public final class StreamWriter {
     ///
     /// A write that fails after some of its bytes were sent is *incomplete*. The peer would take later bytes for the
     /// rest of it, so waiting writes and all later writes throw `.incompleteWrite`, and the connection can only be
-    /// reset: by ``close()``, ``closeGracefully(within:discardingAtMost:)``, by the return of its handler, or when its
+    /// reset: by ``close()``, ``closeGracefully(within:maxDiscardedBytes:)``, by the return of its handler, or when its
     /// streams are released. Reading continues until then.
     ///
     /// - Thread: any; off the loop, it hops.
@@ -201,7 +201,7 @@ public final class StreamWriter {
     /// connection is reset, so that the peer does not take half a message for a whole one.
     ///
     /// If there is unread input, TCP sends an RST (RFC 2525, 2.17), which can destroy the last bytes that were written.
-    /// To avoid that, read until EOF first, or use ``closeGracefully(within:discardingAtMost:)``.
+    /// To avoid that, read until EOF first, or use ``closeGracefully(within:maxDiscardedBytes:)``.
     ///
     /// - Thread: any; off the loop, the call is submitted to it.
     public func close() {
@@ -209,16 +209,16 @@ public final class StreamWriter {
     }
 
     /// Closes the connection with a lingering close: sends everything that was written, shuts down the write side,
-    /// discards input until the peer's EOF, within `time` and up to `byteCount` bytes, and then closes. It avoids the
-    /// RST that can destroy an unread response. It does not wait for the end; see ``waitClosed()`` and
-    /// ``StreamTransport/closeGracefully(within:discardingAtMost:)``.
+    /// discards input until the peer's EOF, within `time` and up to `maxDiscardedBytes` bytes, and then closes. It
+    /// avoids the RST that can destroy an unread response. It does not wait for the end; see ``waitClosed()`` and
+    /// ``StreamTransport/closeGracefully(within:maxDiscardedBytes:)``.
     ///
     /// Reads throw `.closed` from then on. A handler of
     /// ``EventLoop/startServer(host:port:options:limitBytes:fileID:line:_:)`` may return at once.
     ///
     /// - Thread: any; off the loop, the call is submitted to it.
-    public func closeGracefully(within time: Duration = .seconds(5), discardingAtMost byteCount: Int = 1 << 20) {
-        onLoop { $0.closeGracefully(within: time, discardingAtMost: byteCount) }
+    public func closeGracefully(within time: Duration = .seconds(5), maxDiscardedBytes: Int = 1 << 20) {
+        onLoop { $0.closeGracefully(within: time, maxDiscardedBytes: maxDiscardedBytes) }
     }
 
     /// Closes the connection at once, and discards unsent bytes.

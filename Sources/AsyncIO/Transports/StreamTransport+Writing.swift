@@ -89,7 +89,7 @@ extension StreamTransport {
             case .failed(let error): return failed(error, operation: "send to")
             }
             if taken == bytes.count {
-                if withDriver({ $0.unsentBytes }) > 0 { perform(state.queued(queuedBytes: writeBufferSize)) }
+                if withDriver({ $0.unsentBytes }) > 0 { perform(state.queued(queuedBytes: writeBufferBytes)) }
                 return
             }
         }
@@ -121,7 +121,8 @@ extension StreamTransport {
             return EventLoopError(
                 ending == .peerEOF ? .connectionBroken : .connectionClosed, "\(ending) has ended the connection")
         }
-        return state.writing == .cutOff ? endError : lossError ?? EventLoopError(.closed, "both sides sent EOF")
+        return state.writing == .cutOff
+            ? endError : lossError ?? EventLoopError(.connectionClosed, "both sides sent EOF")
     }
 
     func flushQueue() {

@@ -119,7 +119,7 @@ struct EventLoopClosingTests {
             let error = #expect(throws: EventLoopError.self) { try loop.close() }
             #expect(error?.code == .tasksAlive)
             #expect(error?.description.contains("3 of its tasks have not ended") == true)
-            #expect(loop.taskCount == 3)
+            #expect(loop.statistics.tasks == 3)
             loop.cancelAllTasks()
             for _ in 0..<2 {
                 loop.stop()
@@ -132,7 +132,7 @@ struct EventLoopClosingTests {
 
     // covers: 45, 60
     @Test func callbacksAndTimersAreDiscardedWithoutACall() async throws {
-        try await withLoopThread(.auto, LoopTestOptions(mayLeaveWork: true)) { loop in
+        try await withLoopThread(.auto, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             weak var captured: Ended?
             do {
                 let object = Ended()
@@ -169,7 +169,7 @@ struct EventLoopClosingTests {
 
     // covers: 32, 34
     @Test func closeResumesWaitingTasksWithClosed() async throws {
-        try await withLoopThread(.auto, LoopTestOptions(mayLeaveWork: true)) { loop in
+        try await withLoopThread(.auto, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             let ended = Ended()
             nonisolated(unsafe) let note = ended
             let parked = Parked()
@@ -214,7 +214,8 @@ struct EventLoopClosingTests {
 
     // covers: 32, 105, F34
     @Test func taskResumedAfterTheCloseEnds() async throws {
-        let report = try await withLoopThread(.auto, LoopTestOptions(timeLimit: .seconds(60), mayLeaveWork: true)) {
+        let report = try await withLoopThread(.auto, LoopTestOptions(timeLimit: .seconds(60), allowsLeftoverWork: true))
+        {
             loop in
             let parked = Parked()
             let outcome = DispatchSemaphore(value: 0)

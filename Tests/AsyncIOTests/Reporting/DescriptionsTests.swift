@@ -148,6 +148,8 @@ struct DescriptionsTests {
             catalog.add("SelectorEventLoop", closed)
         }
         catalog.add("LoopSerialExecutor", loop.serialExecutor)
+        catalog.add("SocketOperations", loop.sock)
+        catalog.add("Resolver", Resolver.shared)
         let handle = loop.callSoon(fileID: file, line: line) {}
         catalog.add("Handle", handle)
         handle.cancel()

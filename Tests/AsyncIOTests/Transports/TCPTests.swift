@@ -85,7 +85,7 @@ struct TCPTests {
             let (transport, _) = try await loop.createConnection(socket: near) { recorder }
             var isWritten = false
             let writing = loop.createTask {
-                try await loop.sockSendAll(far, sent)
+                try await loop.sock.sendAll(far, sent)
                 isWritten = true
             }
             for _ in 0..<3 {
@@ -216,7 +216,9 @@ struct TCPTests {
                     #expect(send(descriptor, text, text.utf8.count, flags) == text.utf8.count)
                 }
                 var text = ""
-                while !text.hasSuffix("bbb") { text += String(decoding: try await reader.read(maxBytes: 9), as: UTF8.self) }
+                while !text.hasSuffix("bbb") {
+                    text += String(decoding: try await reader.read(maxBytes: 9), as: UTF8.self)
+                }
                 try await writer.write(text)
             }
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)

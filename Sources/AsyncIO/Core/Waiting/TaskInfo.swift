@@ -1,7 +1,13 @@
 /// A snapshot of a task that a loop started.
 public struct TaskInfo: Sendable, Identifiable, CustomStringConvertible {
-    /// What a task is doing.
-    public enum State: Sendable, Hashable {
+    /// What a task does. More states may be added.
+    public struct State: Sendable, Hashable, CustomStringConvertible {
+        private enum Value {
+            case created, running, waiting, suspended
+        }
+
+        private let value: Value
+
         /// The task has not run its first step.
         public static var created: State { State(value: .created) }
         /// The task is running now.

@@ -5,15 +5,15 @@ import Selectors
 ///
 /// What holds for all raw operations: the socket stays yours. The system call is made at once, and only if it would
 /// block does the task wait; an operation that need not wait succeeds even in a cancelled task, but for
-/// ``EventLoop/sockAccept(_:)``. One task per direction: another one gets `.busy`, also while a callback of
+/// ``accept(_:)``. One task per direction: another one gets `.busy`, also while a callback of
 /// ``EventLoop/addReader(_:fileID:line:_:)`` or `addWriter` has the direction; reading and writing go on independently.
-/// A cancelled operation has taken nothing, and the socket stays usable. ``EventLoop/sockClose(_:)`` ends waits with
+/// A cancelled operation has taken nothing, and the socket stays usable. ``close(_:)`` ends waits with
 /// `.closed`. A blocking socket is refused with `.invalidArgument` where a call would block the loop, and in debug mode
 /// always. Any task; off the loop, it hops.
 ///
 /// They throw an `IOError` with the operation and the peer, `.descriptorInUse` if a transport owns the socket, `.busy`,
 /// `.closed`, `.invalidArgument`, `.unsupported` on a loop that watches no descriptors, and `CancellationError`.
-extension EventLoop {
+extension SocketOperations {
     /// How much is set aside for bytes that have not come yet. No datagram is longer.
     private static var mostBytesAtOnce: Int { 64 * 1024 }
 
@@ -22,13 +22,13 @@ extension EventLoop {
     ///
     /// Empty at the end of a stream, and for an empty datagram. With a `maxBytes` of zero it is empty at once, and
     /// takes no datagram.
-    public final func sockRecv(_ socket: Socket, maxBytes: Int) async throws -> [UInt8] {
+    public func recv(_ socket: Socket, maxBytes: Int) async throws -> [UInt8] {
         let capacity = try checkedCount(maxBytes)
-        return try await whenReady(socket, .read, "sockRecv", byteCount: \.count) {
+        return try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.count) {
             if capacity == 0 { return [] }
             var result = IOResult.wouldBlock
             let bytes = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
-                result = receiveNow(socket, into: UnsafeMutableRawBufferPointer(buffer))
+                result = loop.receiveNow(socket, into: UnsafeMutableRawBufferPointer(buffer))
                 if case .bytes(let received) = result { count = received }
             }
             return try received(result, socket).map { _ in bytes }
@@ -39,22 +39,22 @@ extension EventLoop {
     /// `sock_recv_into`.
     ///
     /// 0 is the end of a stream, or an empty datagram. An empty buffer gives 0 at once, and takes no datagram.
-    public final func sockRecv(_ socket: Socket, into buffer: inout [UInt8]) async throws -> Int {
-        try await whenReady(socket, .read, "sockRecv", byteCount: \.self) {
+    public func recv(_ socket: Socket, into buffer: inout [UInt8]) async throws -> Int {
+        try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.self) {
             try buffer.withUnsafeMutableBytes { try receive(socket, into: $0) }
         }
     }
 
-    /// As ``sockRecv(_:into:)`` of an array. The memory must stay as it is until this returns or throws.
-    public final func sockRecv(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) async throws -> Int {
-        try await whenReady(socket, .read, "sockRecv", byteCount: \.self) {
+    /// As ``recv(_:into:)`` of an array. The memory must stay as it is until this returns or throws.
+    public func recv(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) async throws -> Int {
+        try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.self) {
             try receive(socket, into: buffer)
         }
     }
 
-    /// As ``sockRecv(_:into:)`` of an array; appends to what is in `buffer`.
-    public final func sockRecv(_ socket: Socket, into buffer: inout OutputRawSpan) async throws -> Int {
-        try await whenReady(socket, .read, "sockRecv", byteCount: \.self) {
+    /// As ``recv(_:into:)`` of an array; appends to what is in `buffer`.
+    public func recv(_ socket: Socket, into buffer: inout OutputRawSpan) async throws -> Int {
+        try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.self) {
             try buffer.withUnsafeMutableBytes { bytes, count in
                 let free = UnsafeMutableRawBufferPointer(rebasing: bytes[count...])
                 let received = try receive(socket, into: free)
@@ -68,14 +68,14 @@ extension EventLoop {
     ///
     /// The address is `nil` for a sender that has none, and on a stream. It waits also for `maxBytes` of 0, which takes
     /// a datagram and leaves its bytes.
-    public final func sockRecvFrom(
+    public func recvFrom(
         _ socket: Socket, maxBytes: Int
     ) async throws -> (bytes: [UInt8], peer: SocketAddress?) {
         let capacity = try checkedCount(maxBytes)
-        return try await whenReady(socket, .read, "sockRecvFrom", byteCount: \.bytes.count) {
+        return try await loop.whenReady(socket, .read, "sock.recvFrom", byteCount: \.bytes.count) {
             var received: (result: IOResult, peer: SocketAddress?) = (.wouldBlock, nil)
             let bytes = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
-                received = receiveFromNow(socket, into: UnsafeMutableRawBufferPointer(buffer))
+                received = loop.receiveFromNow(socket, into: UnsafeMutableRawBufferPointer(buffer))
                 if case .bytes(let filled) = received.result { count = min(filled, capacity) }
             }
             return try self.received(received.result, socket).map { _ in (bytes, received.peer) }
@@ -83,39 +83,39 @@ extension EventLoop {
     }
 
     /// Waits for a datagram and moves as much of it into `buffer` as fits. asyncio: `sock_recvfrom_into`.
-    public final func sockRecvFrom(
+    public func recvFrom(
         _ socket: Socket, into buffer: inout [UInt8]
     ) async throws -> (count: Int, peer: SocketAddress?) {
-        try await whenReady(socket, .read, "sockRecvFrom", byteCount: \.count) {
-            let (result, peer) = buffer.withUnsafeMutableBytes { receiveFromNow(socket, into: $0) }
+        try await loop.whenReady(socket, .read, "sock.recvFrom", byteCount: \.count) {
+            let (result, peer) = buffer.withUnsafeMutableBytes { loop.receiveFromNow(socket, into: $0) }
             return try received(result, socket).map { ($0, peer) }
         }
     }
 
-    /// As ``sockRecvFrom(_:into:)`` of an array. The memory must stay as it is until this returns or throws.
-    public final func sockRecvFrom(
+    /// As ``recvFrom(_:into:)`` of an array. The memory must stay as it is until this returns or throws.
+    public func recvFrom(
         _ socket: Socket, into buffer: UnsafeMutableRawBufferPointer
     ) async throws -> (count: Int, peer: SocketAddress?) {
-        try await whenReady(socket, .read, "sockRecvFrom", byteCount: \.count) {
-            let (result, peer) = receiveFromNow(socket, into: buffer)
+        try await loop.whenReady(socket, .read, "sock.recvFrom", byteCount: \.count) {
+            let (result, peer) = loop.receiveFromNow(socket, into: buffer)
             return try received(result, socket).map { ($0, peer) }
         }
     }
 
-    private final func receive(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
+    private func receive(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
         if buffer.isEmpty { return 0 }
-        return try received(receiveNow(socket, into: buffer), socket)
+        return try received(loop.receiveNow(socket, into: buffer), socket)
     }
 
-    private final func received(_ result: IOResult, _ socket: Socket) throws -> Int? {
+    private func received(_ result: IOResult, _ socket: Socket) throws -> Int? {
         switch result {
         case .bytes(let count): count
         case .wouldBlock: nil
-        case .failed(let error): throw failure(error, "receive from", socket)
+        case .failed(let error): throw loop.failure(error, "receive from", socket)
         }
     }
 
-    private final func checkedCount(_ count: Int) throws -> Int {
+    private func checkedCount(_ count: Int) throws -> Int {
         if count < 0 { throw EventLoopError(.invalidArgument, "cannot receive \(count) bytes") }
         return min(count, Self.mostBytesAtOnce)
     }
