@@ -33,7 +33,7 @@ def _run(command):
         raise Trouble(f"{command[0]} failed: {detail}") from None
 
 
-def _graphs(folder, modules):
+def graphs(folder, modules):
     """The symbols of each module that was built in `folder`; declarations that AsyncIO re-exports belong to it."""
     target = json.loads(_run(["swiftc", "-print-target-info"]))["target"]["triple"]
     flags = ["-I", str(folder / "Modules")]
