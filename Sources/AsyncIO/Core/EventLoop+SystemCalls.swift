@@ -2,8 +2,8 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// The calls as the loop makes them. Those of every message go straight to C, since functions of other modules are not
-/// inlined.
+/// The system calls as the loop makes them. The calls for every message go directly to C, because functions of other
+/// modules are not inlined.
 extension EventLoop {
     @inline(__always)
     final func receiveNow(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
@@ -35,7 +35,7 @@ extension EventLoop {
         core.pointee.systemCalls?.sendTo(socket, bytes, address) ?? socket.sendTo(bytes, to: address)
     }
 
-    /// Returns whether the socket is connected; otherwise the attempt goes on.
+    /// Returns true if the socket is connected; otherwise the attempt continues.
     final func connectNow(_ socket: Socket, _ address: SocketAddress) throws(Errno) -> Bool {
         guard let calls = core.pointee.systemCalls else { return try socket.connect(to: address) }
         return try calls.connect(socket, to: address)
