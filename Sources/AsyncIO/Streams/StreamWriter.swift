@@ -39,9 +39,9 @@ public final class StreamWriter {
 
     /// Sends all of `bytes`, and returns when the kernel has accepted them. asyncio: `write` and `drain`.
     ///
-    /// Throws `CancellationError` in a cancelled task that would have to wait, and an `IOError` or `.closed` when the
-    /// connection has ended. ``bytesWritten`` says how many bytes were sent before. On a completion loop the function
-    /// returns when the bytes have been submitted.
+    /// Throws `CancellationError` in a cancelled task that would have to wait, and an `IOError` or `.connectionClosed`
+    /// when the connection has ended. ``bytesWritten`` says how many bytes were sent before. On a completion loop the
+    /// function returns when the bytes have been submitted.
     ///
     /// A write that fails after some of its bytes were sent is *incomplete*. The peer would take later bytes for the
     /// rest of it, so waiting writes and all later writes throw `.incompleteWrite`, and the connection can only be
@@ -197,8 +197,8 @@ public final class StreamWriter {
     /// ``waitClosed()``. Idempotent. asyncio: `close`.
     ///
     /// The current write of another task is completed, so that no message is truncated; writes that wait for it, reads
-    /// and `drain()` throw `.closed`. If the current write is cancelled, or an earlier one was incomplete, the
-    /// connection is reset, so that the peer does not take half a message for a whole one.
+    /// and `drain()` throw `.connectionClosed`. If the current write is cancelled, or an earlier one was incomplete,
+    /// the connection is reset, so that the peer does not take half a message for a whole one.
     ///
     /// If there is unread input, TCP sends an RST (RFC 2525, 2.17), which can destroy the last bytes that were written.
     /// To avoid that, read until EOF first, or use ``closeGracefully(within:maxDiscardedBytes:)``.
@@ -213,7 +213,7 @@ public final class StreamWriter {
     /// avoids the RST that can destroy an unread response. It does not wait for the end; see ``waitClosed()`` and
     /// ``StreamTransport/closeGracefully(within:maxDiscardedBytes:)``.
     ///
-    /// Reads throw `.closed` from then on. A handler of
+    /// Reads throw `.connectionClosed` from then on. A handler of
     /// ``EventLoop/startServer(host:port:options:limitBytes:fileID:line:_:)`` may return at once.
     ///
     /// - Thread: any; off the loop, the call is submitted to it.
