@@ -33,7 +33,7 @@ def _run(command):
         raise Trouble(f"{command[0]} failed: {detail}") from None
 
 
-def _graphs(folder, modules):
+def graphs(folder, modules):
     """The symbols of each module that was built in `folder`; declarations that AsyncIO re-exports belong to it."""
     target = json.loads(_run(["swiftc", "-print-target-info"]))["target"]["triple"]
     flags = ["-I", str(folder / "Modules")]
@@ -82,7 +82,7 @@ def call(symbol, ignored):
 def calls_with_data(folder, modules, ignored):
     """The names of all public calls that take or return bytes, strings, spans, or sequences."""
     calls = set()
-    for symbol in _graphs(folder, modules):
+    for symbol in graphs(folder, modules):
         if KINDS.match(symbol["kind"]["identifier"]):
             name, types = call(symbol, ignored)
             if DATA.search(types):

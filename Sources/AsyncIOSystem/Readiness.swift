@@ -1,4 +1,5 @@
-/// What a descriptor is ready for, as a wait reports it. ``Interest`` is what it is watched for.
+/// The operations that a descriptor is ready for, as a wait reports them. ``Interest`` is the set that it is watched
+/// for.
 @frozen
 public struct Readiness: OptionSet, Sendable, Hashable {
     public var rawValue: UInt8

@@ -3,19 +3,17 @@ public import SystemPackage
 
 /// Creating sockets.
 extension Socket {
-    /// The type of a socket.
-    public enum Kind: Sendable, Hashable {
-        /// Bytes in order, on a connection (SOCK_STREAM).
-        case stream
-        /// Messages with boundaries (SOCK_DGRAM).
-        case datagram
+    /// The type of a socket. More types may be added.
+    public struct Kind: Sendable, Hashable, CustomStringConvertible {
+        let cType: CInt
 
-        var cType: CInt {
-            switch self {
-            case .stream: CInt(SOCK_STREAM.rawValue)
-            case .datagram: CInt(SOCK_DGRAM.rawValue)
-            }
-        }
+        /// Bytes in order, on a connection (SOCK_STREAM).
+        public static var stream: Kind { Kind(cType: CInt(SOCK_STREAM.rawValue)) }
+        /// Messages with boundaries (SOCK_DGRAM).
+        public static var datagram: Kind { Kind(cType: CInt(SOCK_DGRAM.rawValue)) }
+
+        /// The name of the constant, such as `stream`.
+        public var description: String { self == .stream ? "stream" : "datagram" }
     }
 
     /// Creates a socket for connections: TCP, or a unix socket. socket(2).

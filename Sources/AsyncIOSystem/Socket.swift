@@ -43,7 +43,7 @@ public struct Socket: Sendable, Hashable {
 
     /// Closes the descriptor. Call it once, because the number may be in use again immediately. close(2).
     ///
-    /// A loop that watches the socket does not notice: see `EventLoop.sockClose(_:)`.
+    /// A loop that watches the socket does not notice: see `EventLoop.sock.close(_:)`.
     public func close() {
         _ = aio_close(number)
     }

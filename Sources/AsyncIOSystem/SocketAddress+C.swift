@@ -79,13 +79,3 @@ extension SocketAddress {
     static let longestUnixPathBytes =
         MemoryLayout<sockaddr_un>.size - (MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2) - 1
 }
-
-extension SocketAddress.Family {
-    var cFamily: CInt {
-        switch self {
-        case .ipv4: AF_INET
-        case .ipv6: AF_INET6
-        case .unix: AF_UNIX
-        }
-    }
-}

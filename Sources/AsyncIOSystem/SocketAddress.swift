@@ -2,8 +2,25 @@ import CAsyncIO
 
 /// The local address or the peer address of a socket.
 public struct SocketAddress: Sendable, Hashable {
-    public enum Family: Sendable, Hashable {
-        case ipv4, ipv6, unix
+    /// The family of an address. Further families may be added.
+    public struct Family: Sendable, Hashable, CustomStringConvertible {
+        let cFamily: CInt
+
+        /// AF_INET.
+        public static var ipv4: Family { Family(cFamily: AF_INET) }
+        /// AF_INET6.
+        public static var ipv6: Family { Family(cFamily: AF_INET6) }
+        /// AF_UNIX.
+        public static var unix: Family { Family(cFamily: AF_UNIX) }
+
+        /// The name of the constant, such as `ipv4`.
+        public var description: String {
+            switch self {
+            case .ipv4: "ipv4"
+            case .ipv6: "ipv6"
+            default: "unix"
+            }
+        }
     }
 
     enum Storage: Sendable, Hashable {

@@ -62,7 +62,7 @@ struct LeakCheck {
         if !loop.isClosed {
             try finish(loop)
             let statistics = loop.statistics
-            if !options.mayLeaveWork, !statistics.isQuiet {
+            if !options.allowsLeftoverWork, !statistics.isQuiet {
                 problems.append("left behind: \(loop.pendingWork.summary)")
             }
             if statistics.tasks > 0 {
@@ -84,7 +84,7 @@ struct LeakCheck {
     /// Runs iterations until no work is left, or nothing happens any more.
     private func finish(_ loop: EventLoop) throws {
         for _ in 0..<Self.closingTicks where !loop.statistics.isQuiet { try runOnce(loop) }
-        if options.mayLeaveWork { return }
+        if options.allowsLeftoverWork { return }
         var progress = Progress(of: loop)
         var lastChange = EventLoopClock.system.now
         while !loop.statistics.isQuiet {

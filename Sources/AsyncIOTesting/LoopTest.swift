@@ -99,12 +99,13 @@ public struct LoopTestOptions: Sendable {
     public var unhandledErrors: Int
     /// Whether callbacks, timers, tasks and connections may remain when the body ends. They must be gone after the
     /// close in any case.
-    public var mayLeaveWork: Bool
+    public var allowsLeftoverWork: Bool
 
-    public init(timeLimit: Duration = .seconds(30), unhandledErrors: Int = 0, mayLeaveWork: Bool = false) {
+    /// Creates options; the defaults suit most tests.
+    public init(timeLimit: Duration = .seconds(30), unhandledErrors: Int = 0, allowsLeftoverWork: Bool = false) {
         self.timeLimit = timeLimit
         self.unhandledErrors = unhandledErrors
-        self.mayLeaveWork = mayLeaveWork
+        self.allowsLeftoverWork = allowsLeftoverWork
     }
 }
 

@@ -6,6 +6,7 @@ import Synchronization
 public final class VirtualClock: EventLoopClock, @unchecked Sendable {
     private let nanoseconds: Atomic<Int64>
 
+    /// Creates a clock that stands at `start`.
     public init(startingAt start: LoopInstant = LoopInstant(nanoseconds: 0)) {
         nanoseconds = Atomic(start.nanoseconds)
     }

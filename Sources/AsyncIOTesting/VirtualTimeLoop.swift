@@ -16,10 +16,10 @@ public final class VirtualTimeLoop: SelectorEventLoop, @unchecked Sendable {
     /// Creates a loop over the selector of the given kind of loop, on a clock that begins at zero.
     ///
     /// Throws as `LoopKind.makeLoop` does.
-    public init(_ kind: LoopKind = .auto, fileID: StaticString = #fileID, line: UInt = #line) throws {
+    public init(_ kind: LoopKind = .auto) throws {
         virtualClock = VirtualClock()
         virtualSelector = VirtualTimeSelector(try kind.makeSelector(), clock: virtualClock)
-        try super.init(selector: virtualSelector, clock: virtualClock, fileID: fileID, line: line)
+        try super.init(selector: virtualSelector, clock: virtualClock)
     }
 }
 

@@ -2,7 +2,6 @@ public import AsyncIOSystem
 public import SystemPackage
 
 /// How often a selector reports that a descriptor is ready.
-@frozen
 public enum Trigger: Sendable, Hashable {
     /// Every wait reports the descriptor for as long as it is ready.
     case level

@@ -1,7 +1,6 @@
 public import AsyncIOSystem
 
 /// One event of a wait: a descriptor is ready.
-@frozen
 public struct ReadyEvent: Sendable, Hashable {
     /// The token of the registration.
     public var token: UInt64

@@ -1,7 +1,6 @@
 public import SystemPackage
 
 /// One registration of a selector. Python: `SelectorKey`.
-@frozen
 public struct SelectorKey: Sendable, Hashable {
     /// The registered descriptor. Python: `fd`.
     public var descriptor: FileDescriptor

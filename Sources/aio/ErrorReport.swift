@@ -27,7 +27,9 @@ final class ErrorReport {
 
     /// Reports an uncaught error, unless it is how a connection ended.
     func add(_ context: ExceptionContext) {
-        if context.transport != nil, let error = context.error, error.isEndOfConnection { return }
+        if context.transport != nil, let error = context.error, error.isConnectionClosed || error is CancellationError {
+            return
+        }
         var context = context
         // Call sites in the sources of this tool do not help its users.
         (context.origin, context.callSite) = (nil, nil)
@@ -51,15 +53,5 @@ final class ErrorReport {
 
     private func summarize(_ message: String, _ count: Int) {
         complain("\(message) (\(count) more)")
-    }
-}
-
-extension Error {
-    /// Whether the error says how a connection ended: reset, timed out, closed by this program.
-    fileprivate var isEndOfConnection: Bool {
-        switch self {
-        case let error as EventLoopError: error.code == .closed
-        default: self is IOError || self is CancellationError
-        }
     }
 }

@@ -63,7 +63,7 @@ final class Guest: StreamProtocol {
         do {
             try input.append(data)
             while let line = try input.takeLine(limitBytes: Self.longestLineBytes) { received(line) }
-        } catch  where error.code == .limitExceeded {
+        } catch {
             send("* this line is too long")
             transport?.closeGracefully()
         }
@@ -83,7 +83,7 @@ final class Guest: StreamProtocol {
     func send(_ line: String) {
         guard let transport, !transport.isClosing else { return }
         transport.write(line + "\n")
-        if transport.writeBufferSize > Self.mostUnsentBytes {
+        if transport.writeBufferBytes > Self.mostUnsentBytes {
             print("\(name) is too slow")
             transport.abort()
         }

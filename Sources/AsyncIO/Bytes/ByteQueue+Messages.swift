@@ -6,11 +6,11 @@ extension ByteQueue {
     /// After EOF, the remaining bytes are a last line without a newline. Each byte that is not valid UTF-8 is replaced
     /// by U+FFFD. Bytes that have been searched for a newline are not searched again.
     ///
-    /// Throws `.limitExceeded` for a line longer than `limitBytes`, 64 KiB by default, and removes the bytes of the
-    /// line that are in the queue.
+    /// Throws a ``LimitOverrunError`` for a line longer than `limitBytes`, 64 KiB by default, and removes the bytes of
+    /// the line that are in the queue.
     public mutating func takeLine(
         strippingNewline: Bool = true, limitBytes: Int = EventLoop.defaultLineLimitBytes
-    ) throws(EventLoopError) -> String? {
+    ) throws(LimitOverrunError) -> String? {
         guard let newline = firstOffset(of: UInt8(ascii: "\n"), from: searchedBytes) else {
             searchedBytes = count
             if count > limitBytes { throw lineTooLong(count, limitBytes) }
@@ -27,9 +27,9 @@ extension ByteQueue {
         return line
     }
 
-    private mutating func lineTooLong(_ byteCount: Int, _ limitBytes: Int) -> EventLoopError {
+    private mutating func lineTooLong(_ byteCount: Int, _ limitBytes: Int) -> LimitOverrunError {
         consume(byteCount)
-        return EventLoopError(.limitExceeded, "a line is longer than the limit of \(limitBytes) bytes")
+        return LimitOverrunError("a line is longer than", limitBytes: limitBytes)
     }
 
     /// The first `byteCount` bytes as text, with invalid UTF-8 replaced. The queue must have as many.
@@ -39,11 +39,11 @@ extension ByteQueue {
 
     /// Removes the first frame and its length, and returns the frame; `nil` if it is not complete.
     ///
-    /// Throws `.limitExceeded`, and removes nothing, for a frame longer than `limitBytes`, 64 KiB by default, and for
-    /// one that does not fit into the ``limitBytes`` of the queue.
+    /// Throws a ``LimitOverrunError``, and removes nothing, for a frame longer than `limitBytes`, 64 KiB by default,
+    /// and for one that does not fit into the ``limitBytes`` of the queue.
     public mutating func takeFrame(
         lengthPrefix: LengthPrefix = .uint32, limitBytes: Int = EventLoop.defaultLineLimitBytes
-    ) throws(EventLoopError) -> [UInt8]? {
+    ) throws(LimitOverrunError) -> [UInt8]? {
         let limit = min(limitBytes, self.limitBytes - lengthPrefix.byteCount)
         guard let length = try frameLength(lengthPrefix, limitBytes: limit),
             count - lengthPrefix.byteCount >= length
@@ -53,12 +53,11 @@ extension ByteQueue {
     }
 
     /// The length of the next frame; `nil` if the bytes of the length are not complete.
-    func frameLength(_ prefix: LengthPrefix, limitBytes: Int) throws(EventLoopError) -> Int? {
+    func frameLength(_ prefix: LengthPrefix, limitBytes: Int) throws(LimitOverrunError) -> Int? {
         if count < prefix.byteCount { return nil }
         let length = prefix.length(unsafeBytes)
         if length > UInt64(max(0, limitBytes)) {
-            throw EventLoopError(
-                .limitExceeded, "a frame of \(length) bytes is longer than the limit of \(limitBytes) bytes")
+            throw LimitOverrunError("a frame of \(length) bytes is longer than", limitBytes: limitBytes)
         }
         return Int(length)
     }

@@ -87,26 +87,25 @@ public struct ByteQueue {
 
     /// Appends a copy of `bytes`.
     ///
-    /// Throws `.limitExceeded`, and appends nothing, if the queue would hold more than ``limitBytes``.
-    public mutating func append(_ bytes: RawSpan) throws(EventLoopError) {
+    /// Throws a ``LimitOverrunError``, and appends nothing, if the queue would hold more than ``limitBytes``.
+    public mutating func append(_ bytes: RawSpan) throws(LimitOverrunError) {
         if bytes.byteCount > limitBytes - count { throw overrun(bytes.byteCount) }
         bytes.withUnsafeBytes { append($0) }
     }
 
     /// Appends a copy of `bytes`, like ``append(_:)-(RawSpan)``.
-    public mutating func append(_ bytes: [UInt8]) throws(EventLoopError) {
+    public mutating func append(_ bytes: [UInt8]) throws(LimitOverrunError) {
         try append(bytes.span.bytes)
     }
 
     /// Appends the UTF-8 bytes of `text`, like ``append(_:)-(RawSpan)``.
-    public mutating func append(_ text: String) throws(EventLoopError) {
+    public mutating func append(_ text: String) throws(LimitOverrunError) {
         try append(text.utf8.span.bytes)
     }
 
-    private func overrun(_ additionalBytes: Int) -> EventLoopError {
-        EventLoopError(
-            .limitExceeded,
-            "cannot append \(additionalBytes) bytes to the \(count) of a byte queue: its limit is \(limitBytes) bytes")
+    private func overrun(_ additionalBytes: Int) -> LimitOverrunError {
+        LimitOverrunError(
+            "\(additionalBytes) bytes appended to \(count) in a byte queue exceed", limitBytes: limitBytes)
     }
 
     /// Appends a copy of `bytes`, even beyond the limit.

@@ -65,8 +65,8 @@ extension EventLoop {
 
     /// Schedules `body` to run when the loop's clock has reached `deadline`, never earlier. asyncio: `call_at`.
     ///
-    /// asyncio also runs timers that are due within one ``clockResolution``. Here deadlines and waits have nanosecond
-    /// precision, or a wait is rounded up, so the loop does not spin before a deadline either.
+    /// asyncio also runs timers that are due within one ``EventLoopClock/resolution``. Here deadlines and waits have
+    /// nanosecond precision, or a wait is rounded up, so the loop does not spin before a deadline either.
     ///
     /// - Thread: the loop's.
     @discardableResult
@@ -93,9 +93,6 @@ extension EventLoop {
     ///
     /// - Thread: any.
     public final var now: LoopInstant { clockSource.now }
-
-    /// The smallest step of the loop's clock.
-    public final var clockResolution: Duration { clockSource.resolution }
 
     /// - Parameter callback: A timer.
     @inline(__always)
@@ -124,7 +121,7 @@ extension EventLoop {
         return core.pointee.callbacks.contains(id)
     }
 
-    /// Returns a stale name, for the handle of a callback that a closed loop does not accept.
+    /// Returns a stale id, for the handle of a callback that a closed loop does not accept.
     @inline(never)
     private final func staleID(_ function: StaticString) -> SlotID {
         reportUseAfterClose(function)

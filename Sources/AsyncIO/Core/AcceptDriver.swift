@@ -7,12 +7,12 @@ package import SystemPackage
 package class AcceptDriver: EventSource {
     package final let socket: Socket
     final unowned let loop: EventLoop
-    /// How many clients an iteration accepts at most. A flood of connections leaves time for those that are open.
+    /// The most clients that one iteration accepts, so that a flood of connections leaves time for those that are open.
     final let clientsPerIteration: Int
-    /// What the clients are reported to. It owns the driver and closes it.
+    /// The object that the clients are reported to. It owns the driver and closes it.
     package final weak var delegate: (any AcceptDriverDelegate)?
 
-    /// Owns the socket. It is not listening yet, but it is closed with the loop.
+    /// Takes ownership of the socket, which is not listening yet, and is closed with the loop.
     package init(_ socket: Socket, on loop: EventLoop, clientsPerIteration: Int) {
         self.socket = socket
         self.loop = loop
@@ -26,7 +26,7 @@ package class AcceptDriver: EventSource {
     /// Accepts clients from the next iteration on.
     package func start() throws(Errno) {}
 
-    /// Accepts nobody until the next `start()`; who connects waits in the kernel's queue.
+    /// Accepts no clients until the next `start()`. New clients wait in the kernel's queue.
     package func stop() {}
 
     /// Ends the driver and closes the socket. Called once.
@@ -47,18 +47,18 @@ package class AcceptDriver: EventSource {
     package final override func loopClosed() { delegate?.loopClosed() }
 }
 
-/// What an accept driver reports to: a listener.
+/// The object that an accept driver reports to: a listener.
 package protocol AcceptDriverDelegate: AnyObject {
-    /// A client was accepted, whose socket belongs to the delegate. Returns whether to go on.
+    /// Called when a client was accepted, whose socket then belongs to the delegate. Returns whether to continue.
     func accepted(_ connection: Socket, from peer: SocketAddress?) -> Bool
 
-    /// No client waits any more.
+    /// Called when no client is waiting any more.
     func acceptedAll()
 
-    /// accept(2) failed. Returns whether to go on.
+    /// Called when accept(2) failed. Returns whether to continue.
     func acceptFailed(_ error: Errno) -> Bool
 
-    /// The loop has closed a descriptor, which the delegate waited for.
+    /// Called when the loop has closed a descriptor, if the delegate waited for that.
     func descriptorWasClosed()
 
     func close()

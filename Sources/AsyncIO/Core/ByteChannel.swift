@@ -2,10 +2,10 @@ package import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// A descriptor, which system calls move its bytes, and what ending means for it.
+/// A descriptor with the system calls that move its bytes, and the operations that end it.
 ///
-/// What is above a driver knows no kind of descriptor, and a driver asks its channel: so another kind is another case
-/// here. Today there is one, a connected stream socket.
+/// The layers above a driver do not depend on the kind of descriptor, and a driver asks its channel, so another kind is
+/// another case here. Today there is one kind, a connected stream socket.
 package struct ByteChannel {
     package let socket: Socket
 
@@ -35,12 +35,12 @@ package struct ByteChannel {
         core.send(socket, pieces)
     }
 
-    /// Sends EOF. A connection that is gone already has nothing to end.
+    /// Sends EOF. Has no effect on a connection that has already ended.
     func shutdownWrite() {
         try? socket.shutdownWrite()
     }
 
-    /// Makes the close reset the connection, so that the peer does not take a part for the whole.
+    /// Makes the close reset the connection, so that the peer does not take a part of the data for the whole.
     func resetOnClose() {
         socket.resetOnClose()
     }

@@ -1,9 +1,12 @@
 /// The call site of a callback, a task or an object, for reports. It has no cost at run time, because the compiler
 /// fills it in.
 public struct CallSite: Sendable, CustomStringConvertible {
+    /// The file, as `Module/File.swift`.
     public var fileID: StaticString
+    /// The line, from 1 on.
     public var line: UInt
 
+    /// Creates a call site, usually from `#fileID` and `#line`.
     public init(fileID: StaticString, line: UInt) {
         self.fileID = fileID
         self.line = line

@@ -18,7 +18,8 @@ package import SystemPackage
 /// try loop.close()
 /// ```
 ///
-/// Use ``SelectorEventLoop`` or ``ProactorEventLoop``; both take a selector or proactor of your own.
+/// Create or derive from ``SelectorEventLoop`` or ``ProactorEventLoop``; both take a selector or proactor of your own.
+/// This class itself has no public initializer: it is `open` because its subclasses are.
 open class EventLoop: TaskExecutor, @unchecked Sendable {
     let core: UnsafeMutablePointer<LoopCore>
     let inbox: ThreadsafeInbox
@@ -34,8 +35,8 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Made with the loop, since actors ask for it on any thread.
     private final var serial: LoopSerialExecutor!
     let hasReportedUseAfterClose = Atomic<Bool>(false)
-    /// Where the loop was made, once that has succeeded.
-    final var origin: CallSite?
+    /// Whether all of the initializer has succeeded.
+    final var isCreated = false
 
     enum Status: UInt8, AtomicRepresentable {
         case idle, running, closed

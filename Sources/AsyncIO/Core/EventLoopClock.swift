@@ -2,6 +2,7 @@ public import AsyncIOSystem
 
 /// The clock that a loop reads. Override it to control the time in tests.
 open class EventLoopClock: @unchecked Sendable {
+    /// Creates a clock that reads the system's monotonic clock, for subclasses that override ``now``.
     public init() {}
 
     /// The current instant. It never decreases.
@@ -18,11 +19,14 @@ open class EventLoopClock: @unchecked Sendable {
 
 /// A loop's clock as a `Clock` of Swift. `Task.sleep(for: .seconds(1), clock: loop.clock)` waits on the loop's timers.
 public struct LoopClock: Clock {
+    /// The loop whose clock this is.
     public let loop: EventLoop
 
+    /// The current instant of the loop's clock.
     public var now: LoopInstant { loop.now }
 
-    public var minimumResolution: Duration { loop.clockResolution }
+    /// The smallest step of the loop's clock.
+    public var minimumResolution: Duration { loop.clockSource.resolution }
 
     /// Suspends the task until `deadline`. Throws `CancellationError` when the task is cancelled. The tolerance is
     /// ignored, because timers fire as soon as they are due.

@@ -6,31 +6,36 @@
 /// do { try loop.runForever() } catch let error as EventLoopError where error.code == .closed { ... }
 /// ```
 public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What failed. More codes may be added.
     public struct Code: Sendable, Hashable {
         fileprivate enum Value: Sendable, Hashable {
             case closed, alreadyRunning, anotherLoopRunning, notRunning, noCurrentLoop, stoppedBeforeCompletion
             case wrongThread, busy, timedOut, descriptorInUse, tasksAlive, unsupported, invalidArgument, calledFromTask
-            case tooManyDescriptors, unknownHost, limitExceeded, tooManyLookups, resolverFailed
-            case invalidState, abandoned, incompleteWrite
+            case tooManyDescriptors, unknownHost, tooManyLookups, resolverFailed
+            case invalidState, brokenPromise, connectionClosed, connectionBroken, incompleteWrite
             case runnerClosed, interrupted
         }
 
         fileprivate var value: Value
         fileprivate init(_ value: Value) { self.value = value }
 
-        /// The loop, or the connection or server that was used, is closed.
+        /// The loop, or an object of it other than a connection, is closed.
         public static let closed = Code(.closed)
+        /// The loop is running.
         public static let alreadyRunning = Code(.alreadyRunning)
         /// This thread runs another loop.
         public static let anotherLoopRunning = Code(.anotherLoopRunning)
         /// This thread runs no loop.
         public static let notRunning = Code(.notRunning)
+        /// The thread has no current loop, and the policy creates none.
         public static let noCurrentLoop = Code(.noCurrentLoop)
         /// The loop was stopped before its main task, or the future that it ran for, was done.
         public static let stoppedBeforeCompletion = Code(.stoppedBeforeCompletion)
+        /// The call has to be made on the loop's thread.
         public static let wrongThread = Code(.wrongThread)
         /// Another task is already using this direction.
         public static let busy = Code(.busy)
+        /// A time limit has expired.
         public static let timedOut = Code(.timedOut)
         /// The loop already uses the descriptor: for a connection, for a server, or for itself.
         public static let descriptorInUse = Code(.descriptorInUse)
@@ -40,12 +45,13 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         public static let tasksAlive = Code(.tasksAlive)
         /// This system or back end does not support the operation.
         public static let unsupported = Code(.unsupported)
+        /// An argument is not allowed; the description says which one.
         public static let invalidArgument = Code(.invalidArgument)
         /// A blocking function was called in a task.
         public static let calledFromTask = Code(.calledFromTask)
+        /// The host does not exist, or has no address.
         public static let unknownHost = Code(.unknownHost)
-        /// The peer sent more bytes than a limit allows.
-        public static let limitExceeded = Code(.limitExceeded)
+        /// Too many lookups are waiting for a thread.
         public static let tooManyLookups = Code(.tooManyLookups)
         /// The resolver could not find out whether the host exists. A later attempt may succeed.
         public static let resolverFailed = Code(.resolverFailed)
@@ -53,9 +59,14 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         /// has ended. asyncio: `InvalidStateError`.
         public static let invalidState = Code(.invalidState)
         /// The promise was released without a result.
-        public static let abandoned = Code(.abandoned)
+        public static let brokenPromise = Code(.brokenPromise)
+        /// This side has closed the connection, or its write side.
+        public static let connectionClosed = Code(.connectionClosed)
+        /// The other side has ended the connection without an error of the system. With one, it is an ``IOError``.
+        public static let connectionBroken = Code(.connectionBroken)
         /// An earlier write sent only a part of its bytes, so nothing more can be written to the connection.
         public static let incompleteWrite = Code(.incompleteWrite)
+        /// The runner is closed.
         public static let runnerClosed = Code(.runnerClosed)
         /// Ctrl-C ended the main task.
         public static let interrupted = Code(.interrupted)
@@ -66,6 +77,7 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
     /// A sentence that says what failed.
     public var description: String
 
+    /// Creates an error, for programs that report an error of the loop themselves.
     public init(_ code: Code, _ description: String) {
         self.code = code
         self.description = description
@@ -74,7 +86,7 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
 
 extension EventLoopError {
     static let closed = EventLoopError(.closed, "the event loop is closed")
-    static let transportClosed = EventLoopError(.closed, "the connection is closed")
+    static let transportClosed = EventLoopError(.connectionClosed, "the connection is closed")
 
     static func incompleteWrite(bytes: Int, peer: SocketAddress?) -> EventLoopError {
         let peer = peer.flatMap { $0.isUnnamed ? nil : " to \($0)" } ?? ""

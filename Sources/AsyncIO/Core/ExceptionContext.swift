@@ -17,6 +17,7 @@ public struct ExceptionContext {
     public var task: String?
     /// The type of the future, such as `Future<Int>`. The future itself no longer exists.
     public var future: String?
+    /// The protocol of the connection.
     public var `protocol`: AnyObject?
     /// The `StreamTransport` of the connection. A higher folder defines that type and sets this property.
     var transportObject: AnyObject?
@@ -27,6 +28,7 @@ public struct ExceptionContext {
     /// Whether the message names the error already, so that the description does not repeat it.
     var messageContainsError = false
 
+    /// Creates a context, for ``EventLoop/callExceptionHandler(_:)``.
     public init(
         message: String, error: (any Error)? = nil, callSite: CallSite? = nil, origin: CallSite? = nil,
         task: String? = nil, future: String? = nil, protocol: AnyObject? = nil,

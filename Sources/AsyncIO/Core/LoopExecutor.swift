@@ -16,15 +16,20 @@ public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
     /// The loop, for the description.
     var owner: EventLoop { loop }
 
+    /// Queues a job of an actor on the loop.
+    ///
+    /// - Thread: any.
     public func enqueue(_ job: consuming ExecutorJob) {
         loop.enqueue(LoopWord(.actorJob, job: UnownedJob(job)))
     }
 
+    /// Traps with a message if the caller is not on the loop's thread.
     public func checkIsolated() {
         // Not a precondition, because a release build would trap without the message.
         if !loop.isOnLoop { fatalError("this code must run on its event loop's thread") }
     }
 
+    /// Whether the caller is on the loop's thread.
     public func isIsolatingCurrentContext() -> Bool? {
         loop.isOnLoop
     }

@@ -18,14 +18,17 @@ public struct LoopWarning: Sendable {
         public static let slowLookup = Kind(name: "slow lookup")
     }
 
+    /// The kind of the warning.
     public var kind: Kind
+    /// The warning in words.
     public var message: String
     /// Where the callback was scheduled, or the object was created.
     public var callSite: CallSite?
     /// How long the callback or the lookup took.
     public var duration: Duration?
 
-    public init(_ kind: Kind, _ message: String, callSite: CallSite? = nil, duration: Duration? = nil) {
+    /// Creates a warning, for tests of a handler.
+    init(_ kind: Kind, _ message: String, callSite: CallSite? = nil, duration: Duration? = nil) {
         self.kind = kind
         self.message = message
         self.callSite = callSite

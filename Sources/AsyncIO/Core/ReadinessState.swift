@@ -1,41 +1,42 @@
 import Selectors
 
-/// What is known of a descriptor's readiness, what a selector has to watch for, and how much may still be moved in an
-/// iteration.
+/// The known readiness of a descriptor, the interest that a selector has to watch, and the number of bytes that may
+/// still be moved in an iteration.
 ///
-/// Pure: its functions are events and questions, and return what the caller has to do. Streams, datagrams and pipes use
-/// it.
+/// It is a pure state machine: its functions are events and questions, and return what the caller has to do. Streams,
+/// datagrams and pipes use it.
 ///
-/// A selector that reports edges reports readiness once, so it must be remembered until a call would block. A selector
-/// that reports levels would report again and again what nobody wants to know now: bytes that nobody reads, room that
-/// nobody fills. So the interest is narrowed by an event that brings nothing new, and widened when a call would block.
-/// Neither happens while one message follows the other. In both cases this holds: what is not watched is ready, as far
-/// as is known here.
+/// An edge-triggered selector reports readiness once, so it must be remembered until a call would block. A
+/// level-triggered selector would repeatedly report readiness that is not needed: unread bytes without a reader, or
+/// free space without a writer. Therefore an event that brings nothing new narrows the interest, and a call that would
+/// block widens it. Neither happens while one message follows another. In both cases, a direction that is not watched
+/// counts as ready.
 ///
-/// A receive that fills less than the buffer has emptied the descriptor, which saves the call that would find that out.
-/// Not so after a hang-up was reported, since the EOF that follows the bytes has no event of its own any more, nor
+/// A receive that does not fill its buffer has emptied the descriptor, which saves the call that would find that out.
+/// This does not hold after a hang-up was reported, because the EOF after the bytes has no event of its own, nor after
+/// urgent data was reported, because a receive stops before it.
 /// after urgent data was reported, since a receive stops in front of it.
 struct ReadinessState {
-    /// Whether a receive may bring something.
+    /// Whether a receive may return bytes.
     private(set) var isReadable = true
-    /// Whether a send may be taken.
+    /// Whether a send may be accepted.
     private(set) var isWritable = true
     /// Whether a short receive may leave bytes behind, or EOF, that no further event reports.
     private var mustReadOn = false
-    /// What the selector watches for.
+    /// The interest that the selector watches.
     private(set) var interest: Interest = []
     private var readingShare = IterationShare()
     private var writingShare = IterationShare()
 
     // MARK: Watching
 
-    /// The selector watches for `interest`, and reports what is ready by an event.
+    /// The selector watches `interest`, and reports existing readiness with an event.
     @inline(__always)
     mutating func watched(for interest: Interest) {
         self.interest = interest
     }
 
-    /// The descriptor has just been registered for reading. Nothing is known to be there.
+    /// The descriptor has just been registered. Nothing is known to be readable.
     mutating func registered(for interest: Interest) {
         self.interest = interest
         isReadable = false
@@ -49,14 +50,14 @@ struct ReadinessState {
         if !readiness.isDisjoint(with: [.hangup, .urgent]) { mustReadOn = true }
     }
 
-    /// Returns whether that was known already.
+    /// Returns whether the descriptor was known to be readable.
     @inline(__always)
     mutating func becameReadable() -> Bool {
         defer { isReadable = true }
         return isReadable
     }
 
-    /// Returns whether that was known already.
+    /// Returns whether the descriptor was known to be writable.
     @inline(__always)
     mutating func becameWritable() -> Bool {
         defer { isWritable = true }
@@ -65,7 +66,7 @@ struct ReadinessState {
 
     // MARK: Results of calls
 
-    /// A receive into `room` bytes brought `count`. Returns whether it has emptied the descriptor.
+    /// A receive with room for `room` bytes returned `count`. Returns whether it has emptied the descriptor.
     @inline(__always)
     mutating func received(_ count: Int, room: Int) -> Bool {
         if count > 0 && count < room && !mustReadOn { isReadable = false }
@@ -82,7 +83,7 @@ struct ReadinessState {
         isReadable = false
     }
 
-    /// A send would block, or was taken in part.
+    /// A send would block, or sent only a part of its bytes.
     @inline(__always)
     mutating func sendWouldBlock() {
         isWritable = false

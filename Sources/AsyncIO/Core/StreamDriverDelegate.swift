@@ -1,40 +1,40 @@
 package import SystemPackage
 
-/// What a stream driver reports to: a transport, or a filter that stands between the driver and a transport.
+/// The object that a stream driver reports to: a transport, or a filter between the driver and a transport.
 ///
 /// - Thread: the loop's.
 package protocol StreamDriverDelegate: AnyObject {
-    /// Pull style: a receive may go on. Returns the job of the task that waits for that.
+    /// Pull style: a receive may continue. Returns the job of the task that waits for that.
     func becameReadable() -> UnownedJob?
 
-    /// A send may go on. Returns the job of the task that waits for that if `returningJob`, and queues it otherwise.
+    /// A send may continue. Returns the job of the task that waits for that if `returningJob`, and queues it otherwise.
     func becameWritable(returningJob: Bool) -> UnownedJob?
 
     /// Push style: bytes were received. Returns how many of them were taken: fewer if the consumer paused in between.
     func received(_ bytes: UnsafeRawBufferPointer) -> Int
 
-    /// Push style: calls `receive`, once, with memory that the consumer lends, and delivers as many bytes as it
-    /// returns. Returns false if the consumer lends none, because it takes bytes by `received(_:)`.
+    /// Push style: calls `receive` once with memory of the consumer, and delivers as many bytes as it returns. Returns
+    /// false if the consumer has no such memory, because it gets bytes through `received(_:)`.
     func lend(_ receive: (UnsafeMutableRawBufferPointer) -> Int) -> Bool
 
     /// Push style: EOF was received.
     func receivedEOF()
 
-    /// Some of the bytes that the driver had taken were sent.
+    /// Some of the bytes that the driver had accepted were sent.
     func flushed()
 
     /// A call of the driver failed, which ends the connection.
     ///
-    /// - Parameter operation: What was tried, as a verb, such as `receive from`.
+    /// - Parameter operation: The operation that failed, as a verb, such as `receive from`.
     func failed(_ error: Errno, operation: String)
 
-    /// The user's last reference is gone.
+    /// The user has released the last reference.
     func abandoned()
 
     /// The loop was closed.
     func loopClosed()
 
-    /// What the driver belongs to, for reports.
+    /// The connection of the driver, for reports.
     var connection: ConnectionReport { get }
 
     // As the functions above, of the object at an address; these have implementations already.
@@ -44,7 +44,7 @@ package protocol StreamDriverDelegate: AnyObject {
     static func received(_ address: UnsafeRawPointer, _ bytes: UnsafeRawBufferPointer) -> Int
 }
 
-/// What reports say of a connection.
+/// The description of a connection in reports.
 package struct ConnectionReport {
     package var label: String
     /// The call that opened the connection, or created its server.
@@ -74,7 +74,7 @@ struct RetainedDelegate: ~Copyable {
         return type.delegate(object.toOpaque())
     }
 
-    /// The former delegate is released when this one is in place.
+    /// Replaces the delegate. The former delegate is released after the new one is set.
     mutating func replace(by delegate: (any StreamDriverDelegate)?) {
         var former = RetainedDelegate(delegate)
         swap(&self, &former)

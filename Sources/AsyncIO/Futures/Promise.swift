@@ -12,7 +12,7 @@ import Synchronization
 ///
 /// A promise has one outcome. It reaches the future in an iteration of the loop, also when it is set on the loop's
 /// thread. A future that is already done by then does not change. A promise that is released without an outcome fails
-/// its future with `.abandoned`, so that no task waits forever.
+/// its future with `.brokenPromise`, so that no task waits forever.
 public final class Promise<Value>: Sendable {
     // SAFETY: only the loop's thread accesses the future, when a message arrives there.
     private let future: UncheckedSendable<Future<Value>>
@@ -28,7 +28,7 @@ public final class Promise<Value>: Sendable {
 
     deinit {
         if isSettled.load(ordering: .relaxed) { return }
-        let error = EventLoopError(.abandoned, "the promise was released without a result")
+        let error = EventLoopError(.brokenPromise, "the promise was released without a result")
         _ = loop.post(PromisedOutcome(future.value, .failed(error)))
     }
 

@@ -20,15 +20,14 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     ///
     /// Throws an `IOError` if the loop's own descriptors cannot be created or watched.
     public init(
-        proactor: any BaseProactor, clock: EventLoopClock = .system,
-        fileID: StaticString = #fileID, line: UInt = #line
+        proactor: any BaseProactor, clock: EventLoopClock = .system
     ) throws {
         self.proactor = proactor
         events.reserveCapacity(Self.reservedEvents)
         let waker = try EventLoop.makeWaker()
         super.init(clock: clock, waker: waker)
         try watchInternals(waker)
-        origin = CallSite(fileID: fileID, line: line)
+        isCreated = true
     }
 
     /// The type's name without `Proactor`, in lower case; another name as it is.

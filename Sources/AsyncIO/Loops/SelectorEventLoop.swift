@@ -17,8 +17,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     /// The selector is the loop's from then on. Throws an `IOError` if the system lets no selector or waker be made,
     /// `.tooManyDescriptors` if the number of a descriptor that the loop needs for itself is too high for the selector.
     public init(
-        selector: (any BaseSelector)? = nil, clock: EventLoopClock = .system,
-        fileID: StaticString = #fileID, line: UInt = #line
+        selector: (any BaseSelector)? = nil, clock: EventLoopClock = .system
     ) throws {
         self.selector = try selector ?? EventLoop.makeSelector()
         isEdgeTriggered = self.selector.supportsEdgeTrigger
@@ -27,7 +26,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         let waker = try EventLoop.makeWaker()
         super.init(clock: clock, waker: waker)
         try watchInternals(waker)
-        origin = CallSite(fileID: fileID, line: line)
+        isCreated = true
         self.selector.closedDescriptorHandler = { [unowned self] descriptor in
             // In the middle of a wait; the handler of warnings is the user's.
             callSoon { [unowned self] in warnOfClosedDescriptor(descriptor) }

@@ -35,7 +35,7 @@ extension EventLoop {
                 .closedDescriptor,
                 "Descriptor \(descriptor.rawValue) was closed while the loop watched it, and a duplicate of it is open; "
                     + "the loop registered its other descriptors again. "
-                    + "Call removeReader and removeWriter, or sockClose, before closing a descriptor"))
+                    + "Call removeReader and removeWriter, or sock.close, before closing a descriptor"))
     }
 
     /// Warns of a slow lookup in debug mode. asyncio: `_getaddrinfo_debug`.
@@ -60,7 +60,7 @@ extension EventLoop {
 
     /// Called by `deinit`, when nothing else references the loop.
     final func warnIfUnclosed() {
-        guard core.pointee.debug.isOn, let origin, !isClosed else { return }
-        warn(LoopWarning(.unclosed, "an event loop was released without close()", callSite: origin))
+        guard core.pointee.debug.isOn, isCreated, !isClosed else { return }
+        warn(LoopWarning(.unclosed, "\(self) was released without close()"))
     }
 }

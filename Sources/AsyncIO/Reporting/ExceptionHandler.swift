@@ -3,6 +3,7 @@ import Synchronization
 
 /// Handling of uncaught errors. Errors of callbacks and protocols never stop the loop.
 extension EventLoop {
+    /// Handles an uncaught error of a loop. An error that the handler throws goes to the default handler.
     public typealias ExceptionHandler = (EventLoop, ExceptionContext) throws -> Void
 
     /// The handler of uncaught errors; `nil` means the default handler, which writes to standard error.

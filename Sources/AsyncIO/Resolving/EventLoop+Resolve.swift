@@ -4,26 +4,11 @@ extension EventLoop {
     /// Returns the addresses of a host, in the order that the system prefers. asyncio: `getaddrinfo`.
     ///
     /// A literal address needs no lookup. A host of `nil` or `""` means all interfaces. A lookup blocks a thread of its
-    /// own, see ``resolverThreadLimit``, never the loop. Cancelling withdraws a lookup that has not begun, and abandons
-    /// one that has. Throws `.unknownHost` if there is no such host, `.resolverFailed` if no name server could answer,
-    /// both with the reason; `.tooManyLookups` when 1,000 lookups are waiting; `.closed`; `CancellationError`.
+    /// own, see ``Resolver/threadLimit``, never the loop. Cancelling withdraws a lookup that has not begun, and
+    /// abandons one that has. Throws `.unknownHost` if there is no such host, `.resolverFailed` if no name server could
+    /// answer, both with the reason; `.tooManyLookups` when 1,000 lookups are waiting; `.closed`; `CancellationError`.
     public final func resolve(host: String?, port: UInt16) async throws -> [SocketAddress] {
         try await resolve(host: host, port: port, by: .shared)
-    }
-
-    /// The most host names that the process looks up at a time, each on its own thread; 64 by default.
-    ///
-    /// The system's resolver, getaddrinfo(3), blocks its thread until it has an answer: half a minute for a name whose
-    /// servers are silent. With that many such names at a time, further lookups wait. Lookups of the same name share a
-    /// thread. Threads are started when they are needed and end when no lookup waits. A new limit holds at once; above
-    /// a lower limit, a thread ends with its lookup. Traps below 1.
-    /// - Thread: any.
-    public static var resolverThreadLimit: Int {
-        get { Resolver.shared.threadLimit }
-        set {
-            precondition(newValue > 0, "EventLoop.resolverThreadLimit must be positive, not \(newValue)")
-            Resolver.shared.threadLimit = newValue
-        }
     }
 
     /// As `resolve(host:port:)`, with the resolver of the caller's choice.
@@ -46,4 +31,26 @@ extension EventLoop {
             return try lookup.answer.get()
         }
     }
+}
+
+extension Resolver {
+    /// The most host names that the process looks up at a time, each on its own thread; 64 by default.
+    ///
+    /// The system's resolver, getaddrinfo(3), blocks its thread until it has an answer: half a minute for a name whose
+    /// servers are silent. With that many such names at a time, further lookups wait. Lookups of the same name share a
+    /// thread. Threads are started when they are needed and end when no lookup waits. A new limit holds at once; above
+    /// a lower limit, a thread ends with its lookup. Traps below 1.
+    /// - Thread: any.
+    public static var threadLimit: Int {
+        get { shared.threadLimit }
+        set {
+            precondition(newValue > 0, "Resolver.threadLimit must be positive, not \(newValue)")
+            shared.threadLimit = newValue
+        }
+    }
+}
+
+extension Resolver: CustomStringConvertible {
+    /// Such as `<Resolver of up to 64 threads>`.
+    public var description: String { "<Resolver of up to \(threadLimit) threads>" }
 }

@@ -5,7 +5,7 @@ import SystemPackage
 ///
 /// Lookups of the same name and port share a thread and an answer: many clients of one target whose name servers are
 /// silent need one thread. An answer is not cached.
-final class Resolver: Sendable {
+public final class Resolver: Sendable {
     /// Blocks its thread until the answer is known.
     typealias Ask = @Sendable (_ host: String, _ port: UInt16) -> Result<[SocketAddress], EventLoopError>
 
@@ -66,9 +66,9 @@ final class Resolver: Sendable {
     }
 
     private struct State {
-        /// What waits for a thread or is being asked.
+        /// The questions that wait for a thread or are being asked.
         var questions: [Key: Question] = [:]
-        /// How many lookups share the question of an earlier one.
+        /// The number of lookups that share the question of an earlier one.
         var sharing = 0
     }
 

@@ -38,10 +38,12 @@ open class DefaultEventLoopPolicy: EventLoopPolicy, @unchecked Sendable {
         return try loopOfThread()
     }
 
+    /// Sets the calling thread's loop; `nil` removes it. The former loop is not closed.
     open func setEventLoop(_ loop: EventLoop?) {
         ThreadContext.current[self] = ThreadContext.Entry(policy: self, loop: loop)
     }
 
+    /// Creates a loop with the loop factory, without setting it.
     open func newEventLoop() throws -> EventLoop {
         try loopFactory?() ?? LoopKind.auto.makeLoop()
     }

@@ -21,6 +21,7 @@ public protocol EventLoopMain: SendableMetatype {
 }
 
 extension EventLoopMain {
+    /// Creates the program's loop through the process's policy.
     public static func makeLoop() throws -> EventLoop { try newEventLoop() }
 
     /// Starts the program.

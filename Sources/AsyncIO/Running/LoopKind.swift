@@ -2,23 +2,46 @@ import AsyncIOSystem
 package import Selectors
 import SystemPackage
 
-/// A kind of event loop, named after its back end.
-public enum LoopKind: String, Sendable, CaseIterable {
+/// A kind of event loop, named after its back end. More kinds may be added.
+public struct LoopKind: Sendable, Hashable, CaseIterable, RawRepresentable {
+    /// The name on the command line, such as `io_uring`.
+    public let rawValue: String
+
+    private init(_ name: String) {
+        rawValue = name
+    }
+
+    /// The kind with this name; `nil` if this version knows none.
+    public init?(rawValue: String) {
+        guard let kind = Self.allCases.first(where: { $0.rawValue == rawValue }) else { return nil }
+        self = kind
+    }
+
     /// The best kind that this system allows.
-    case auto
-    case epoll, poll, select, kqueue
-    case ioUring = "io_uring"
-    case iocp
+    public static let auto = LoopKind("auto")
+    /// Readiness by epoll(7), of Linux.
+    public static let epoll = LoopKind("epoll")
+    /// Readiness by poll(2).
+    public static let poll = LoopKind("poll")
+    /// Readiness by select(2).
+    public static let select = LoopKind("select")
+    /// Readiness by kqueue(2), of macOS and the BSDs.
+    public static let kqueue = LoopKind("kqueue")
+    /// Completion by io_uring(7), of Linux.
+    public static let ioUring = LoopKind("io_uring")
+    /// Completion by I/O completion ports, of Windows.
+    public static let iocp = LoopKind("iocp")
+
+    /// The kinds that this version knows by name, `auto` first.
+    public static let allCases: [LoopKind] = [.auto, .epoll, .poll, .select, .kqueue, .ioUring, .iocp]
 
     /// The kinds that this system and this version support, best first.
     public static var available: [LoopKind] { DefaultSelector.candidates.compactMap { LoopKind(rawValue: $0.name) } }
 
     /// Creates a loop of this kind. Throws `.unsupported` if the system lacks it, and what the loop's `init` throws.
-    public func makeLoop(
-        clock: EventLoopClock = .system, fileID: StaticString = #fileID, line: UInt = #line
-    ) throws -> EventLoop {
+    public func makeLoop(clock: EventLoopClock = .system) throws -> EventLoop {
         do {
-            return try SelectorEventLoop(selector: makeSelector(), clock: clock, fileID: fileID, line: line)
+            return try SelectorEventLoop(selector: makeSelector(), clock: clock)
         } catch let error as Errno {
             throw IOError(error, operation: "create the selector of an event loop")
         }

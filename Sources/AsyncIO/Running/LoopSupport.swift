@@ -10,22 +10,16 @@ public struct LoopSupport: Sendable, Hashable {
         case completion
     }
 
+    /// The kind of loop.
     public var kind: LoopKind
+    /// How loops of this kind perform input and output.
     public var family: Family
-    /// Whether ``LoopKind/makeLoop(clock:fileID:line:)`` can create such a loop in this process.
+    /// Whether ``LoopKind/makeLoop(clock:)`` can create such a loop in this process.
     public var isAvailable: Bool
     /// Whether `LoopKind.auto` chooses this kind.
     public var isDefault: Bool
     /// Why the kind is available or not, in a few words.
     public var reason: String
-
-    public init(kind: LoopKind, family: Family, isAvailable: Bool, isDefault: Bool, reason: String) {
-        self.kind = kind
-        self.family = family
-        self.isAvailable = isAvailable
-        self.isDefault = isDefault
-        self.reason = reason
-    }
 }
 
 extension LoopKind {
@@ -57,10 +51,7 @@ extension LoopKind {
     }
 
     private var family: LoopSupport.Family {
-        switch self {
-        case .auto, .epoll, .poll, .select, .kqueue: .readiness
-        case .ioUring, .iocp: .completion
-        }
+        self == .ioUring || self == .iocp ? .completion : .readiness
     }
 
     /// Why this version has no such loop on this system.
@@ -81,7 +72,7 @@ extension LoopKind {
         case .ioUring: "not on \(system): a system call of Linux"
         #endif
         case .iocp: "not on \(system): an interface of Windows"
-        case .auto, .poll, .select: "not on \(system)"
+        default: "not on \(system)"
         }
     }
 }

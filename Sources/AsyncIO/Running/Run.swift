@@ -55,13 +55,13 @@ public func run<each Loop: EventLoop, Result>(
 /// ```
 ///
 /// Everything else is as in ``run(isDebug:loopFactory:fileID:line:_:)``. Also throws what
-/// ``LoopKind/makeLoop(clock:fileID:line:)`` throws.
+/// ``LoopKind/makeLoop(clock:)`` throws.
 @available(*, noasync, message: "run blocks its thread; call it from a main() that is not async")
 public func run<each Loop: EventLoop, Result>(
     on kind: LoopKind, isDebug: Bool? = nil, fileID: StaticString = #fileID, line: UInt = #line,
     _ body: sending @concurrent @escaping (repeat each Loop) async throws -> sending Result
 ) throws -> sending Result {
     try run(
-        isDebug: isDebug, loopFactory: { try kind.makeLoop(fileID: fileID, line: line) }, fileID: fileID, line: line,
+        isDebug: isDebug, loopFactory: { try kind.makeLoop() }, fileID: fileID, line: line,
         body)
 }

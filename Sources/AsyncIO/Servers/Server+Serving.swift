@@ -4,9 +4,10 @@ public import AsyncIOSystem
 extension Server {
     /// Accepts connections until the server is closed. asyncio: `serve_forever`.
     ///
-    /// Returns when somebody has called ``close()`` and the last connection has ended. When its task is cancelled, it closes
-    /// the server, gives its connections `grace` to end, aborts those that do not, and throws `CancellationError`. (asyncio
-    /// waits for them without a bound.) Throws `.busy` while another task is in it, `.closed`, `.wrongThread`.
+    /// Returns when somebody has called ``close()`` and the last connection has ended. When its task is cancelled, it
+    /// closes the server, gives its connections `grace` to end, aborts those that do not, and throws
+    /// `CancellationError`. (asyncio waits for them without a bound.) Throws `.busy` while another task is in it,
+    /// `.closed`, `.wrongThread`.
     public func serveForever(shutDownWithin grace: Duration = .seconds(1)) async throws {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.serveForever") }
         if isServedForever {
@@ -23,8 +24,8 @@ extension Server {
         }
     }
 
-    /// Calls `body`, then closes the server, gives its connections `grace` to end and aborts those that do not; also when
-    /// `body` throws or its task is cancelled. asyncio: `async with server`.
+    /// Calls `body`, then closes the server, gives its connections `grace` to end and aborts those that do not; also
+    /// when `body` throws or its task is cancelled. asyncio: `async with server`.
     public func withServing<Result>(
         shutDownWithin grace: Duration = .seconds(1), _ body: @concurrent () async throws -> Result
     ) async throws -> Result {

@@ -2,8 +2,8 @@ public import AsyncIOSystem
 
 /// How a server listens.
 public struct ServerOptions: Sendable {
-    /// Connections that the kernel keeps waiting, and the most that are accepted in one tick, which are never more than 64.
-    /// asyncio: 100.
+    /// Connections that the kernel keeps waiting, and the most that are accepted in one tick, which are never more than
+    /// 64. asyncio: 100.
     public var backlog = 100
     /// Listen although old connections linger on the port (SO_REUSEADDR). asyncio: on, on Unix.
     public var reuseAddress = true

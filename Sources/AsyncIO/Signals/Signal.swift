@@ -14,7 +14,9 @@ public struct Signal: RawRepresentable, Sendable, Hashable {
     public static let terminate = Signal(rawValue: SIGTERM)
     /// The terminal was closed. By convention a daemon reloads its configuration (SIGHUP).
     public static let hangup = Signal(rawValue: SIGHUP)
+    /// For use by programs (SIGUSR1).
     public static let user1 = Signal(rawValue: SIGUSR1)
+    /// For use by programs (SIGUSR2).
     public static let user2 = Signal(rawValue: SIGUSR2)
     /// A child process changed its state (SIGCHLD).
     public static let child = Signal(rawValue: SIGCHLD)

@@ -7,10 +7,12 @@ extension EventLoop {
     /// Calls `attempt` until it is not `nil`, and waits for the socket in between.
     ///
     /// The direction is the task's from its first wait to its end. A cancelled one has made no call since the last that
-    /// would have blocked. A task that never has to wait lets others have their turn when it has had its share of a tick.
+    /// would have blocked. A task that never has to wait lets others have their turn when it has had its share of a
+    /// tick.
     ///
     /// - Parameters:
-    ///   - mayBlock: Whether `attempt` would wait on a blocking socket, which is refused then; in debug mode it always is.
+    ///   - mayBlock: Whether `attempt` would wait on a blocking socket, which is refused then; in debug mode it always
+    ///     is.
     ///   - byteCount: What `attempt` has moved, for the share.
     final nonisolated(nonsending) func whenReady<Result>(
         _ socket: Socket, _ direction: Interest, _ function: StaticString, mayBlock: Bool = false,
@@ -93,22 +95,4 @@ extension EventLoop {
 extension SocketAddress {
     /// Whether it says nothing: a unix socket that was not bound.
     var isUnnamed: Bool { family == .unix && host.isEmpty }
-}
-
-extension EventLoop {
-    /// Closes a socket that raw operations or watchers may be using. No function of asyncio's.
-    ///
-    /// Whoever waits for the socket, in an operation or in ``waitReadable(_:)``, gets `.closed` in the next tick; readers and
-    /// writers are removed; then the descriptor is freed. `Socket.close()` alone does not do that: the loop does not hear of
-    /// it, the waits go on until they are cancelled or until the number is used again, and with some selectors what uses
-    /// the number next is told of events that are not its own. Throws `.descriptorInUse` for a socket that belongs to a
-    /// transport, `.wrongThread`. The loop's thread.
-    public final func sockClose(_ socket: Socket) throws(EventLoopError) {
-        guard isOnLoop else { throw .wrongThread("sockClose") }
-        if let user = core.pointee.descriptors[socket.number] {
-            guard let watcher = user as? DescriptorWatcher else { throw .descriptorInUse(socket.descriptor, user) }
-            watcher.end()
-        }
-        closeSocket(socket)
-    }
 }

@@ -45,7 +45,7 @@ final class LookAhead {
 
     /// Takes the next line; returns `nil` if its newline has not arrived. Throws as
     /// ``StreamReader/readLine(strippingNewline:)`` does.
-    func takeLine(strippingNewline: Bool, limitBytes: Int) throws(EventLoopError) -> String? {
+    func takeLine(strippingNewline: Bool, limitBytes: Int) throws(LimitOverrunError) -> String? {
         try queue.takeLine(strippingNewline: strippingNewline, limitBytes: limitBytes)
     }
 

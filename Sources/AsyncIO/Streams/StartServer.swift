@@ -212,7 +212,8 @@ extension StreamTransport {
     @inline(never)
     fileprivate func handlerFailed(_ error: any Error) {
         // Bytes that were written before this program closed the connection are still being sent.
-        if error.isEnd(of: self) { return close() }
+        // An error of another connection is reported, because this one is open.
+        if error.isConnectionClosed, state.isClosing { return close() }
         // With EOF, unless that discards bytes or a write was incomplete.
         if error is CancellationError { return abort() }
         reset()
@@ -220,16 +221,5 @@ extension StreamTransport {
             ExceptionContext(
                 message: "The handler of a connection failed; the connection is reset", error: error, origin: origin,
                 transport: self))
-    }
-}
-
-extension Error {
-    /// Whether the error only says that the peer or this program has ended the connection.
-    fileprivate func isEnd(of transport: StreamTransport) -> Bool {
-        switch self {
-        case let error as EventLoopError: transport.isClosing && transport.lossError == nil && error.code == .closed
-        case let error as IOError: error == transport.lossError as? IOError
-        default: false
-        }
     }
 }

@@ -10,16 +10,3 @@ public struct IncompleteReadError: Error, Sendable, CustomStringConvertible {
         return "the stream ended after \(partial.count) of \(expectedBytes) expected bytes"
     }
 }
-
-/// An error of a read that found no separator within the limit. The bytes can still be read. asyncio:
-/// `LimitOverrunError`.
-public struct LimitOverrunError: Error, Sendable, CustomStringConvertible {
-    /// The number of bytes before the separator, or before the place where it may begin. They can be read with
-    /// `readExactly`. asyncio: `consumed`.
-    public var consumedBytes: Int
-    public var limitBytes: Int
-
-    public var description: String {
-        "no separator within the limit of \(limitBytes) bytes; the first \(consumedBytes) bytes contain none"
-    }
-}

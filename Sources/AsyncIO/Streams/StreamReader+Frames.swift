@@ -3,9 +3,9 @@ extension StreamReader {
     /// Waits for a frame and returns it without its length prefix; returns `nil` at EOF between two frames.
     ///
     /// Throws an ``IncompleteReadError`` with the bytes that arrived if EOF comes within a frame or its length, and
-    /// `.limitExceeded` for a frame longer than `limitBytes`, which can still be read after its length. After another
-    /// error or a cancellation, the next read gets the bytes that arrived before. asyncio: `readexactly` of the length,
-    /// and then of the frame.
+    /// a ``LimitOverrunError`` for a frame longer than `limitBytes`, which can still be read after its length. After
+    /// another error or a cancellation, the next read gets the bytes that arrived before. asyncio: `readexactly` of the
+    /// length, and then of the frame.
     ///
     /// - Parameter limitBytes: The longest frame; `nil` means ``limitBytes`` of the reader.
     /// - Thread: any; off the loop, it hops.

@@ -11,7 +11,7 @@ extension StreamReader {
     /// ended. Bytes that are not UTF-8 are repaired; for the bytes themselves, see ``readUntil(_:)-([UInt8])``.
     public var lines: Lines { Lines(reader: self) }
 
-    /// The received bytes in pieces of at least one byte and at most 64 KiB, as ``read(upTo:)`` returns them.
+    /// The received bytes in pieces of at least one byte and at most 64 KiB, as ``read(maxBytes:)`` returns them.
     ///
     /// The sequence ends at EOF. A later iteration continues where an earlier one ended.
     public var chunks: Chunks { Chunks(reader: self) }
@@ -61,7 +61,7 @@ extension StreamReader {
         }
 
         private static func next(of reader: StreamReader) async throws -> [UInt8]? {
-            let bytes = try await reader.read(upTo: .max)
+            let bytes = try await reader.read(maxBytes: .max)
             return bytes.isEmpty ? nil : bytes
         }
     }

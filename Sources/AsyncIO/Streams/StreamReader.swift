@@ -53,8 +53,8 @@ public final class StreamReader {
     /// It is false until a read has reached EOF. A connection that was lost does not reach EOF.
     ///
     /// - Thread: the loop's.
-    public var atEOF: Bool {
-        loop.requireOnLoop("StreamReader.atEOF")
+    public var isAtEOF: Bool {
+        loop.requireOnLoop("StreamReader.isAtEOF")
         return transport.state.reading == .atEOF && !hasLookAhead
     }
 
@@ -109,15 +109,15 @@ public final class StreamReader {
         return try await loop.hop { try await read(hasRoom: hasRoom, attempt) }
     }
 
-    /// Waits for bytes and returns those that have arrived, at most `maximumBytes` and at most 64 KiB; returns an empty
+    /// Waits for bytes and returns those that have arrived, at most `maxBytes` and at most 64 KiB; returns an empty
     /// array at EOF. asyncio: `read(n)`.
     ///
     /// A negative number is an error, and does not mean "all" as in asyncio; see ``readAll(limitBytes:)``.
     ///
     /// - Thread: any; off the loop, it hops.
-    public func read(upTo maximumBytes: Int) async throws -> [UInt8] {
-        try checkCount(maximumBytes)
-        let most = min(maximumBytes, Self.chunkBytes)
+    public func read(maxBytes: Int) async throws -> [UInt8] {
+        try checkCount(maxBytes)
+        let most = min(maxBytes, Self.chunkBytes)
         if transport.isOnLoop {
             if let bytes = try takeNow(most) { return bytes }
             let (isHome, record) = transport.unretainedHomeRecord(&binding, #isolation)
@@ -130,7 +130,7 @@ public final class StreamReader {
                 }
             }
         }
-        return try await loop.hop { try await read(upTo: most) }
+        return try await loop.hop { try await read(maxBytes: most) }
     }
 
     // MARK: A number of bytes
@@ -154,8 +154,8 @@ public final class StreamReader {
 
     /// Waits for EOF and returns all bytes before it. asyncio: `read(-1)`.
     ///
-    /// Throws `.limitExceeded` if there are more than `limitBytes` bytes. After an error or a cancellation, the next
-    /// read gets the bytes that arrived before.
+    /// Throws a ``LimitOverrunError`` if there are more than `limitBytes` bytes. After an error or a cancellation, the
+    /// next read gets the bytes that arrived before.
     ///
     /// - Thread: any; off the loop, it hops.
     public func readAll(limitBytes: Int) async throws -> [UInt8] {
@@ -167,7 +167,7 @@ public final class StreamReader {
         let bytes = try await collect(upTo: Self.sum(limitBytes, 1), record)
         if bytes.count > limitBytes {
             lookAhead.prepend(bytes[...])
-            throw EventLoopError(.limitExceeded, "the stream is longer than the limit of \(limitBytes) bytes")
+            throw LimitOverrunError("the stream is longer than", limitBytes: limitBytes)
         }
         return bytes
     }
@@ -221,9 +221,9 @@ public final class StreamReader {
 
     /// Waits for a line, like the standard library's `readLine`; returns `nil` at EOF. asyncio: `readline`.
     ///
-    /// The last line needs no newline. Bytes that are not UTF-8 are repaired, each with U+FFFD. Throws `.limitExceeded`
-    /// for a line longer than ``limitBytes``, and discards the part of the line that was read, so the next call returns
-    /// the rest of the line or the next line.
+    /// The last line needs no newline. Bytes that are not UTF-8 are repaired, each with U+FFFD. Throws a
+    /// ``LimitOverrunError`` for a line longer than ``limitBytes``, and discards the part of the line that was read, so
+    /// the next call returns the rest of the line or the next line.
     ///
     /// - Thread: any; off the loop, it hops.
     public func readLine(strippingNewline: Bool = true) async throws -> String? {
@@ -241,7 +241,7 @@ public final class StreamReader {
     }
 
     private func overrun(_ consumedBytes: Int) -> LimitOverrunError {
-        LimitOverrunError(consumedBytes: consumedBytes, limitBytes: limitBytes)
+        .separator(limitBytes: limitBytes, consumedBytes: consumedBytes)
     }
 
     // MARK: Receiving

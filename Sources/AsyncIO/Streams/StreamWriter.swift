@@ -23,7 +23,9 @@ public final class StreamWriter {
     /// The loop that the connection belongs to.
     public var loop: EventLoop { transport.loop }
 
+    /// The local address of the connection, even after it was closed; `nil` if the system did not return one.
     public var localAddress: SocketAddress? { transport.localAddress }
+    /// The address of the peer, even after the connection was closed; `nil` if the system did not return one.
     public var peerAddress: SocketAddress? { transport.peerAddress }
 
     /// The number of bytes that the tasks' writes to this connection have sent so far, including those of incomplete
@@ -37,13 +39,13 @@ public final class StreamWriter {
 
     /// Sends all of `bytes`, and returns when the kernel has accepted them. asyncio: `write` and `drain`.
     ///
-    /// Throws `CancellationError` in a cancelled task that would have to wait, and an `IOError` or `.closed` when the
-    /// connection has ended. ``bytesWritten`` says how many bytes were sent before. On a completion loop the function
-    /// returns when the bytes have been submitted.
+    /// Throws `CancellationError` in a cancelled task that would have to wait, and an `IOError` or `.connectionClosed`
+    /// when the connection has ended. ``bytesWritten`` says how many bytes were sent before. On a completion loop the
+    /// function returns when the bytes have been submitted.
     ///
     /// A write that fails after some of its bytes were sent is *incomplete*. The peer would take later bytes for the
     /// rest of it, so waiting writes and all later writes throw `.incompleteWrite`, and the connection can only be
-    /// reset: by ``close()``, ``closeGracefully(within:discardingAtMost:)``, by the return of its handler, or when its
+    /// reset: by ``close()``, ``closeGracefully(within:maxDiscardedBytes:)``, by the return of its handler, or when its
     /// streams are released. Reading continues until then.
     ///
     /// - Thread: any; off the loop, it hops.
@@ -107,6 +109,7 @@ public final class StreamWriter {
         }
     }
 
+    /// Sends all of `bytes`; everything else is as in ``write(_:)-(RawSpan)``.
     public func write(_ bytes: [UInt8]) async throws {
         try await write(bytes.span.bytes)
     }
@@ -194,11 +197,11 @@ public final class StreamWriter {
     /// ``waitClosed()``. Idempotent. asyncio: `close`.
     ///
     /// The current write of another task is completed, so that no message is truncated; writes that wait for it, reads
-    /// and `drain()` throw `.closed`. If the current write is cancelled, or an earlier one was incomplete, the
-    /// connection is reset, so that the peer does not take half a message for a whole one.
+    /// and `drain()` throw `.connectionClosed`. If the current write is cancelled, or an earlier one was incomplete,
+    /// the connection is reset, so that the peer does not take half a message for a whole one.
     ///
     /// If there is unread input, TCP sends an RST (RFC 2525, 2.17), which can destroy the last bytes that were written.
-    /// To avoid that, read until EOF first, or use ``closeGracefully(within:discardingAtMost:)``.
+    /// To avoid that, read until EOF first, or use ``closeGracefully(within:maxDiscardedBytes:)``.
     ///
     /// - Thread: any; off the loop, the call is submitted to it.
     public func close() {
@@ -206,16 +209,16 @@ public final class StreamWriter {
     }
 
     /// Closes the connection with a lingering close: sends everything that was written, shuts down the write side,
-    /// discards input until the peer's EOF, within `time` and up to `byteCount` bytes, and then closes. It avoids the
-    /// RST that can destroy an unread response. It does not wait for the end; see ``waitClosed()`` and
-    /// ``StreamTransport/closeGracefully(within:discardingAtMost:)``.
+    /// discards input until the peer's EOF, within `time` and up to `maxDiscardedBytes` bytes, and then closes. It
+    /// avoids the RST that can destroy an unread response. It does not wait for the end; see ``waitClosed()`` and
+    /// ``StreamTransport/closeGracefully(within:maxDiscardedBytes:)``.
     ///
-    /// Reads throw `.closed` from then on. A handler of
+    /// Reads throw `.connectionClosed` from then on. A handler of
     /// ``EventLoop/startServer(host:port:options:limitBytes:fileID:line:_:)`` may return at once.
     ///
     /// - Thread: any; off the loop, the call is submitted to it.
-    public func closeGracefully(within time: Duration = .seconds(5), discardingAtMost byteCount: Int = 1 << 20) {
-        onLoop { $0.closeGracefully(within: time, discardingAtMost: byteCount) }
+    public func closeGracefully(within time: Duration = .seconds(5), maxDiscardedBytes: Int = 1 << 20) {
+        onLoop { $0.closeGracefully(within: time, maxDiscardedBytes: maxDiscardedBytes) }
     }
 
     /// Closes the connection at once, and discards unsent bytes.

@@ -176,14 +176,6 @@ extension EventLoop {
         for record in core.pointee.tasks.records { record.requestCancel() }
     }
 
-    /// The number of tasks that have not ended.
-    ///
-    /// - Thread: the loop's.
-    public final var taskCount: Int {
-        requireOnLoop("taskCount")
-        return core.pointee.tasks.count
-    }
-
     /// Cancels all tasks and runs until the last one has ended. Meanwhile no client is accepted, and tasks that are
     /// started are cancelled too, so that a client that reconnects forever cannot keep the loop running.
     final func drainTasks() throws {

@@ -1,11 +1,11 @@
 import CAsyncIO
 
-/// A value under a lock that does not hand itself over: see `lock.h`.
+/// A value under a lock without priority inheritance, see `lock.h`.
 ///
-/// Not the standard library's `Mutex`: on Linux that one makes a flood of posts twenty times as slow, and the thread
-/// sanitizer does not understand it.
+/// It replaces the `Mutex` of the standard library, which makes many posts from several threads twenty times as slow on
+/// Linux, and which the thread sanitizer does not support.
 ///
-/// SAFETY: `value` is touched between `aio_lock` and `aio_unlock` only.
+/// SAFETY: `value` is used only between `aio_lock` and `aio_unlock`.
 struct Locked<Value>: ~Copyable, @unchecked Sendable {
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let value: UnsafeMutablePointer<Value>

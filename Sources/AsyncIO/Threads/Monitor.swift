@@ -1,9 +1,9 @@
 import AsyncIOSystem
 import CAsyncIO
 
-/// A value under a lock, and a condition: a thread can wait until another one has changed the value.
+/// A value under a lock, with a condition variable: a thread can wait until another one has changed the value.
 ///
-/// SAFETY: `value` is touched between `aio_lock` and `aio_unlock` only.
+/// SAFETY: `value` is used only between `aio_lock` and `aio_unlock`, or while a wait holds the lock.
 struct Monitor<Value>: ~Copyable, @unchecked Sendable {
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let changed: UnsafeMutablePointer<pthread_cond_t>
@@ -33,15 +33,15 @@ struct Monitor<Value>: ~Copyable, @unchecked Sendable {
         return body(&value.pointee)
     }
 
-    /// Lets one waiting thread look at the value again.
+    /// Makes one waiting thread check the value again.
     borrowing func signal() { aio_condition_signal(changed) }
 
-    /// Lets all waiting threads look at the value again.
+    /// Makes all waiting threads check the value again.
     borrowing func broadcast() { aio_condition_broadcast(changed) }
 
     /// Calls `body` under the lock, and after each signal once more, until it returns a result.
     ///
-    /// - Parameter body: Its second parameter says that the deadline has passed: it is the last call.
+    /// - Parameter body: Its second parameter is true if the deadline has passed. Then this is the last call.
     /// - Returns: `nil` if the last call returned no result.
     borrowing func wait<Result>(until deadline: LoopInstant, _ body: (inout Value, Bool) -> Result?) -> Result? {
         aio_lock(lock)

@@ -8,14 +8,14 @@ import SystemPackage
 /// do for ``idleDuration``. Each use has an instance of its own, with its own limit: host names whose servers are
 /// silent delay no other work. Items begin in the order in which they were submitted.
 ///
-/// A running thread holds the instance; one that nobody else holds ends with its last thread.
+/// Each thread retains the instance until the thread ends.
 final class WorkerThreads: Sendable {
     /// Starts a thread that calls ``run()``. Returns 0 or `-errno`.
     typealias StartThread = @Sendable (WorkerThreads) -> CInt
 
     private struct State {
         var threadLimit: Int
-        /// What no thread has begun.
+        /// The items that no thread has begun, in order.
         var waiting: [any WorkItem] = []
         /// Threads that were started and have not decided to end.
         var threads = 0
@@ -114,7 +114,7 @@ final class WorkerThreads: Sendable {
     /// Threads that have not ended. Any thread, for reports.
     var threadCount: Int { state.withLock { $0.threads } }
 
-    /// What a thread does from its start to its end.
+    /// Performs items until the thread is to end. Called by each thread as its only function.
     func run() {
         while case .perform(let item) = next() {
             item.perform()

@@ -16,13 +16,13 @@
 ///
 /// These four have no default implementation, so the compiler refuses a misspelt one.
 ///
-/// On a readiness loop the kernel writes into the lent memory; a completion loop copies, since the memory must not move while
-/// the kernel has it.
+/// On a readiness loop the kernel writes into the lent memory; a completion loop copies, since the memory must not move
+/// while the kernel has it.
 public protocol BufferedStreamProtocol: StreamProtocol {
     /// Calls `receive`, once, with the memory that the next bytes are to go to. asyncio: `get_buffer`.
     ///
-    /// The memory is lent for the time of that call. Lending none, or an empty piece, ends the connection with a report.
-    /// The hint is a good size; any other will do.
+    /// The memory is lent for the time of that call. Lending none, or an empty piece, ends the connection with a
+    /// report. The hint is a good size; any other will do.
     func withReadBuffer(sizeHintBytes: Int, _ receive: (UnsafeMutableRawBufferPointer) -> Void) throws
 
     /// The first `byteCount` bytes of the memory that was lent last are new. Never 0. asyncio: `buffer_updated`.

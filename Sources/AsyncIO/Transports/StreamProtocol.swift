@@ -1,8 +1,8 @@
 /// What a connection's bytes and events are told to: the push style. asyncio: `Protocol`.
 ///
 /// A plain class, not `Sendable`: all its methods are called on the loop's thread. `connectionMade` comes first,
-/// `connectionLost` exactly once and last. An error that one of them throws goes to the loop's exception handler and aborts
-/// this connection only.
+/// `connectionLost` exactly once and last. An error that one of them throws goes to the loop's exception handler and
+/// aborts this connection only.
 ///
 /// ```swift
 /// final class Echo: StreamProtocol {
@@ -13,9 +13,9 @@
 /// }
 /// ```
 ///
-/// `connectionMade`, `dataReceived` and `connectionLost` have no default implementation: the compiler refuses a class that
-/// misspells one of them, declares it `async` or gives it other parameters. The other methods have one, so a misspelt
-/// `eofReceived`, `pauseWriting` or `resumeWriting` compiles and is never called.
+/// `connectionMade`, `dataReceived` and `connectionLost` have no default implementation: the compiler refuses a class
+/// that misspells one of them, declares it `async` or gives it other parameters. The other methods have one, so a
+/// misspelt `eofReceived`, `pauseWriting` or `resumeWriting` compiles and is never called.
 public protocol StreamProtocol: AnyObject {
     /// The connection is there. Data comes from the next tick on. Required.
     func connectionMade(_ transport: StreamTransport) throws

@@ -11,6 +11,6 @@ extension StreamTransport {
     /// Returns ``writeBufferLimits``. asyncio: `get_write_buffer_limits`.
     public func getWriteBufferLimits() -> (lowBytes: Int, highBytes: Int) { writeBufferLimits }
 
-    /// Returns ``writeBufferSize``, in bytes. asyncio: `get_write_buffer_size`.
-    public func getWriteBufferSize() -> Int { writeBufferSize }
+    /// Returns ``writeBufferBytes``, in bytes. asyncio: `get_write_buffer_size`.
+    public func getWriteBufferSize() -> Int { writeBufferBytes }
 }

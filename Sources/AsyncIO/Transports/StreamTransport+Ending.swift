@@ -5,7 +5,7 @@ import SystemPackage
 extension StreamTransport {
     /// How long nothing at all may go out. The kernel gives up on its own closed connections in a similar time.
     private static let stallLimit = Duration.seconds(60)
-    /// How long it may take in all when nobody holds the streams, as ``closeGracefully(within:discardingAtMost:)`` by
+    /// How long it may take in all when nobody holds the streams, as ``closeGracefully(within:maxDiscardedBytes:)`` by
     /// default.
     private static let abandonedLimit = Duration.seconds(5)
 

@@ -20,8 +20,8 @@ extension StreamTransport {
     }
 
     /// Bytes that were written and that the kernel has not taken. asyncio: `get_write_buffer_size`.
-    public var writeBufferSize: Int {
-        loop.requireOnLoop("StreamTransport.writeBufferSize")
+    public var writeBufferBytes: Int {
+        loop.requireOnLoop("StreamTransport.writeBufferBytes")
         return queue.count + withDriver { $0.unsentBytes }
     }
 
@@ -49,6 +49,6 @@ extension StreamTransport {
             throw EventLoopError(
                 .invalidArgument, "write buffer limits must be 0 <= low <= high, not low \(low) and high \(high)")
         }
-        perform(state.changedWaterMarks(low: low, high: high, queuedBytes: writeBufferSize))
+        perform(state.changedWaterMarks(low: low, high: high, queuedBytes: writeBufferBytes))
     }
 }

@@ -6,13 +6,13 @@ extension StreamTransport {
     ///
     /// After a plain ``close()`` with input that nobody has read, TCP sends a reset, which may overtake the response on
     /// its way (RFC 2525, 2.17). This function avoids that if the peer sends EOF within `time` and after no more than
-    /// `byteCount` bytes. When the time is over, the connection is aborted with what is still queued, so that a peer
+    /// `maxDiscardedBytes` bytes. When the time is over, the connection is aborted with what is still queued, so that a peer
     /// that does not read cannot hold it. If a write was cut off, the connection is reset at once.
     ///
     /// The protocol receives no data any more, and is notified of the end of the connection as after `close()`.
     ///
     /// - Thread: the loop's.
-    public func closeGracefully(within time: Duration = .seconds(5), discardingAtMost byteCount: Int = 1 << 20) {
+    public func closeGracefully(within time: Duration = .seconds(5), maxDiscardedBytes: Int = 1 << 20) {
         loop.requireOnLoop("StreamTransport.closeGracefully")
         guard state.life == .open else { return }
         if state.writing == .cutOff { return reset() }
@@ -20,7 +20,7 @@ extension StreamTransport {
         endsNow(by: .closeGracefully)
         // The timer bounds what follows the discarding too.
         closingTimer = loop.callLater(after: time) { [weak self] in self?.abort() }.id
-        perform(state.closedGracefully(queuedBytes: outstandingBytes, discardingAtMost: byteCount))
+        perform(state.closedGracefully(queuedBytes: outstandingBytes, maxDiscardedBytes: maxDiscardedBytes))
         wakeTasks()
     }
 }

@@ -4,7 +4,7 @@ extension StreamTransport {
     func waitUntilFlushed(_ record: TaskRecord?) async throws {
         while true {
             if state.isClosing { throw endError }
-            if writeBufferSize == 0 { return }
+            if writeBufferBytes == 0 { return }
             try await waitUntilWritable(record)
         }
     }

@@ -74,7 +74,7 @@ extension StreamTransport {
         }
         queue.reserve(vector.count)
         vector.forEachRest { queue.append($0) }
-        if writeBufferSize > 0 { perform(state.queued(queuedBytes: writeBufferSize)) }
+        if writeBufferBytes > 0 { perform(state.queued(queuedBytes: writeBufferBytes)) }
     }
 
     private func write(_ bytes: UnsafeRawBufferPointer) {
@@ -89,12 +89,12 @@ extension StreamTransport {
             case .failed(let error): return failed(error, operation: "send to")
             }
             if taken == bytes.count {
-                if withDriver({ $0.unsentBytes }) > 0 { perform(state.queued(queuedBytes: writeBufferSize)) }
+                if withDriver({ $0.unsentBytes }) > 0 { perform(state.queued(queuedBytes: writeBufferBytes)) }
                 return
             }
         }
         queue.append(UnsafeRawBufferPointer(rebasing: bytes[taken...]))
-        perform(state.queued(queuedBytes: writeBufferSize))
+        perform(state.queued(queuedBytes: writeBufferBytes))
     }
 
     /// A write that nobody can read any more. asyncio is silent about the first four.
@@ -103,7 +103,7 @@ extension StreamTransport {
         let followsEOF = state.life == .open && state.writing != .cutOff
         if hasReportedDrop && !followsEOF { return }
         hasReportedDrop = true
-        reportDrop(count, followsEOF ? EventLoopError(.closed, "writeEOF() was called") : endCause)
+        reportDrop(count, followsEOF ? EventLoopError(.connectionClosed, "writeEOF() was called") : endCause)
     }
 
     private func reportDrop(_ count: Int, _ cause: any Error) {
@@ -117,8 +117,12 @@ extension StreamTransport {
 
     /// What ended the connection.
     private var endCause: any Error {
-        if let ending { return EventLoopError(.closed, "\(ending) has ended the connection") }
-        return state.writing == .cutOff ? endError : lossError ?? EventLoopError(.closed, "both sides sent EOF")
+        if let ending {
+            return EventLoopError(
+                ending == .peerEOF ? .connectionBroken : .connectionClosed, "\(ending) has ended the connection")
+        }
+        return state.writing == .cutOff
+            ? endError : lossError ?? EventLoopError(.connectionClosed, "both sides sent EOF")
     }
 
     func flushQueue() {

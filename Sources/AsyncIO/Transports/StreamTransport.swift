@@ -270,9 +270,9 @@ public final class StreamTransport {
     /// What a task is writing is sent too, see ``StreamWriter/close()``; reading ends at once.
     ///
     /// A peer that does not read keeps it waiting: when nothing could be sent for a minute, the rest is dropped and the
-    /// connection is reset, with an `IOError`. ``closeGracefully(within:discardingAtMost:)``, ``abort()`` and
+    /// connection is reset, with an `IOError`. ``closeGracefully(within:maxDiscardedBytes:)``, ``abort()`` and
     /// `Server.drain` have bounds of the caller's. Input that nobody has read costs the peer what is still on its way:
-    /// see ``closeGracefully(within:discardingAtMost:)``.
+    /// see ``closeGracefully(within:maxDiscardedBytes:)``.
     ///
     /// If a write was cut off, see ``StreamWriter/write(_:)-(RawSpan)``, the connection is reset.
     public func close() {
@@ -457,6 +457,6 @@ extension StreamTransport: CustomStringConvertible {
         if state.reading == .atEOF { text += ", EOF received" }
         if state.reading == .paused { text += ", reading paused" }
         if state.writing != .open { text += ", write side shut down" }
-        return text + ", write buffer \(writeBufferSize) bytes"
+        return text + ", write buffer \(writeBufferBytes) bytes"
     }
 }

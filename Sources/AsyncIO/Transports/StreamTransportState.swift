@@ -190,7 +190,7 @@ package struct StreamTransportState: ~Copyable {
 
     /// `closeGracefully()`: EOF is sent as soon as the queue is flushed, and bytes are received and dropped until the
     /// peer's EOF.
-    package mutating func closedGracefully(queuedBytes: Int, discardingAtMost byteCount: Int) -> Actions {
+    package mutating func closedGracefully(queuedBytes: Int, maxDiscardedBytes byteCount: Int) -> Actions {
         guard life == .open else { return [] }
         guard !reading.isOver else { return ended(queuedBytes: queuedBytes) }
         life = .lingering

@@ -1,5 +1,5 @@
-/// The task that waits to read from a connection, or to write to it; or none. It fits into one word, because every connection
-/// has two.
+/// The task that waits to read from a connection, or to write to it; or none. It fits into one word, because every
+/// connection has two.
 struct StreamWaiter {
     /// 0 for none, the address of a task's record, or a token, shifted by one bit, with 1 in the lowest bit.
     private var bits: UInt64 = 0

@@ -3,8 +3,8 @@ public import SystemPackage
 
 /// The socket of a transport or of a server, for its options. asyncio: `TransportSocket`.
 ///
-/// It neither sends nor receives, which would be behind its owner's back, and does not outlive its owner's use of the socket:
-/// the number may belong to somebody else then. The loop's thread.
+/// It neither sends nor receives, which would be behind its owner's back, and does not outlive its owner's use of the
+/// socket: the number may belong to somebody else then. The loop's thread.
 public struct TransportSocket {
     let owner: any SocketOwner
 

@@ -44,7 +44,7 @@ extension StreamTransport {
     var cutOffBytes: Int { progress?.sentBytes ?? 0 }
 
     /// How many bytes must be sent before the connection may end in order.
-    var outstandingBytes: Int { writeBufferSize + unsentTurnBytes }
+    var outstandingBytes: Int { writeBufferBytes + unsentTurnBytes }
 
     /// Begins a write while no other task is writing.
     func takeTurn() {

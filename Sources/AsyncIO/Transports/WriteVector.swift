@@ -2,8 +2,8 @@ import CAsyncIO
 
 /// The pieces of one vectored write, and how far they have been sent.
 ///
-/// The kernel takes them from where they are. It takes a limited number of them and of bytes per call, and may stop in the
-/// middle of a piece.
+/// The kernel takes them from where they are. It takes a limited number of them and of bytes per call, and may stop in
+/// the middle of a piece.
 struct WriteVector {
     /// Pieces per system call. The kernel would take 1,024; a call of 64 is not slower per byte.
     static let mostPieces = 64
@@ -47,8 +47,8 @@ struct WriteVector {
         withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.mostPieces) { vector in
             var (index, offset, count, room) = (index, offset, 0, atMostBytes)
             while index < pieces.count, count < vector.count, room > 0 {
-                // SAFETY: the memory of an array of bytes does not move as long as the array lives, which is until `body` has
-                // returned; and the kernel only reads it.
+                // SAFETY: the memory of an array of bytes does not move as long as the array lives, which is until
+                // `body` has returned; and the kernel only reads it.
                 let bytes = pieces[index].withUnsafeBytes { UnsafeMutableRawBufferPointer(mutating: $0) }
                 let length = min(bytes.count - offset, room)
                 if length > 0 {

@@ -50,8 +50,8 @@ extension EventLoop {
     /// Suspends the task until the next wait that finds `descriptor` readable, also if it is readable now.
     ///
     /// One task at a time: a second one gets `.busy`, also while there is a reader. Do not close the descriptor
-    /// meanwhile, unless by ``sockClose(_:)``. Throws `CancellationError`, and what ``addReader(_:fileID:line:_:)``
-    /// throws. Any task; off the loop, it hops.
+    /// meanwhile, unless by ``SocketOperations/close(_:)``. Throws `CancellationError`, and what
+    /// ``addReader(_:fileID:line:_:)`` throws. Any task; off the loop, it hops.
     public final func waitReadable(_ descriptor: FileDescriptor) async throws {
         _ = try await wait(for: .read, descriptor, "waitReadable")
     }
@@ -69,9 +69,9 @@ extension EventLoop {
     ///
     /// Each element says for which of the directions it is. It is asked for with `next()`, and only then is the
     /// descriptor watched: nothing is collected, and a consumer that leaves bytes where they are is told of them again
-    /// when it asks again. Ends when the task is cancelled, when the loop is closed, and with ``sockClose(_:)``. One
-    /// consumer at a time: another one gets `.busy`. `next()` throws what ``addReader(_:fileID:line:_:)`` throws. Any
-    /// task.
+    /// when it asks again. Ends when the task is cancelled, when the loop is closed, and with
+    /// ``SocketOperations/close(_:)``. One consumer at a time: another one gets `.busy`. `next()` throws what
+    /// ``addReader(_:fileID:line:_:)`` throws. Any task.
     public final func readiness(of descriptor: FileDescriptor, for directions: Interest) -> DescriptorReadiness {
         DescriptorReadiness(loop: self, descriptor: descriptor, directions: directions)
     }

@@ -32,11 +32,11 @@ struct ByteQueueMessagesTests {
         var queue = ByteQueue()
         try queue.append("12345\n123456\nok\n")
         #expect(try queue.takeLine(limitBytes: 5) == "12345")
-        #expect(code { _ = try queue.takeLine(limitBytes: 5) } == .limitExceeded)
+        #expect(throws: LimitOverrunError.self) { _ = try queue.takeLine(limitBytes: 5) }
         #expect(try queue.takeLine(limitBytes: 5) == "ok")
         // Also before the newline has been received.
         try queue.append("123456")
-        #expect(code { _ = try queue.takeLine(limitBytes: 5) } == .limitExceeded)
+        #expect(throws: LimitOverrunError.self) { _ = try queue.takeLine(limitBytes: 5) }
         #expect(queue.isEmpty)
     }
 
@@ -68,16 +68,16 @@ struct ByteQueueMessagesTests {
     @Test func takeFrameRejectsAFrameThatCannotBecomeComplete() throws {
         var queue = ByteQueue(limitBytes: 1_000)
         try queue.append([0, 0, 1, 1])
-        #expect(code { _ = try queue.takeFrame(limitBytes: 256) } == .limitExceeded)
+        #expect(throws: LimitOverrunError.self) { _ = try queue.takeFrame(limitBytes: 256) }
         #expect(queue.count == 4)
         #expect(try queue.takeFrame(limitBytes: 257) == nil)
         // 997 bytes and their length exceed the limit of the queue.
         var other = ByteQueue(limitBytes: 1_000)
         try other.append([0, 0, 3, 0xE5])
-        #expect(code { _ = try other.takeFrame() } == .limitExceeded)
+        #expect(throws: LimitOverrunError.self) { _ = try other.takeFrame() }
         var huge = ByteQueue()
         try huge.append([UInt8](repeating: 0xFF, count: 8))
-        #expect(code { _ = try huge.takeFrame(lengthPrefix: .uint64, limitBytes: .max) } == .limitExceeded)
+        #expect(throws: LimitOverrunError.self) { _ = try huge.takeFrame(lengthPrefix: .uint64, limitBytes: .max) }
         let tooLong = [UInt8](repeating: 0, count: 256)
         #expect(code { _ = try LengthPrefix.uint8.frame(tooLong.span.bytes) } == .invalidArgument)
     }

@@ -118,7 +118,7 @@ struct RepeatingTimerTests {
 
     // covers: 57, 60
     @Test func closingTheLoopCancelsTheTimer() async throws {
-        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 1, mayLeaveWork: true)) { loop in
+        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 1, allowsLeftoverWork: true)) { loop in
             weak var captured: Captured?
             let timer = {
                 let object = Captured()

@@ -135,13 +135,13 @@ struct CancelledCallerTests {
         try await withLoop(kind) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let client = try Socket.stream(.ipv4)
-            try await loop.sockConnect(client, to: address)
+            try await loop.sock.connect(client, to: address)
             waitUntilReadable(listener.descriptor)
-            let task = loop.createTask { _ = try await loop.sockAccept(listener) }
+            let task = loop.createTask { _ = try await loop.sock.accept(listener) }
             task.cancel()
             await #expect(throws: CancellationError.self) { try await task.value }
             // The client is still waiting.
-            let accepted = try await loop.sockAccept(listener)
+            let accepted = try await loop.sock.accept(listener)
             #expect(accepted.peer == client.localAddress)
             for socket in [accepted.socket, client, listener] { socket.close() }
         }

@@ -63,8 +63,8 @@ struct GivenSocketTests {
             #expect(transport.peerAddress == client.localAddress)
             #expect(transport.localAddress == client.peerAddress)
             #expect(try transport.socket.option(.noDelay) != 0)
-            try await loop.sockSendAll(client, [1, 2, 3])
-            #expect(try await loop.sockRecv(client, maxBytes: 10) == [1, 2, 3])
+            try await loop.sock.sendAll(client, [1, 2, 3])
+            #expect(try await loop.sock.recv(client, maxBytes: 10) == [1, 2, 3])
             client.close()
             await loop.until { transport.socket.descriptor == nil }
         }
@@ -90,9 +90,9 @@ struct GivenSocketTests {
                 let (next, other) = try Socket.pair()
                 for _ in 0..<3 { await loop.yield() }
                 sendByte(other)
-                #expect(try await loop.sockRecv(next, maxBytes: 1) == [1])
+                #expect(try await loop.sock.recv(next, maxBytes: 1) == [1])
                 // EOF, because the socket that was passed is closed.
-                #expect(try await loop.sockRecv(far, maxBytes: 1).isEmpty)
+                #expect(try await loop.sock.recv(far, maxBytes: 1).isEmpty)
                 for socket in [far, next, other] { socket.close() }
             }
         }

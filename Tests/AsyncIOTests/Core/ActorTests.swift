@@ -68,7 +68,7 @@ private actor BusyActor {
 
     func sleep(on loop: EventLoop) async throws { try await loop.sleep(for: .milliseconds(1)) }
 
-    func read(_ reader: sending StreamReader) async throws -> [UInt8] { try await reader.read(upTo: 1) }
+    func read(_ reader: sending StreamReader) async throws -> [UInt8] { try await reader.read(maxBytes: 1) }
 }
 
 private actor ExclusiveActor {

@@ -119,7 +119,7 @@ struct EventLoopClosingTests {
             let error = #expect(throws: EventLoopError.self) { try loop.close() }
             #expect(error?.code == .tasksAlive)
             #expect(error?.description.contains("3 of its tasks have not ended") == true)
-            #expect(loop.taskCount == 3)
+            #expect(loop.statistics.tasks == 3)
             loop.cancelAllTasks()
             for _ in 0..<2 {
                 loop.stop()
@@ -132,7 +132,7 @@ struct EventLoopClosingTests {
 
     // covers: 45, 60
     @Test func callbacksAndTimersAreDiscardedWithoutACall() async throws {
-        try await withLoopThread(.auto, LoopTestOptions(mayLeaveWork: true)) { loop in
+        try await withLoopThread(.auto, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             weak var captured: Ended?
             do {
                 let object = Ended()
@@ -158,7 +158,7 @@ struct EventLoopClosingTests {
             init(_ loop: EventLoop) { self.loop = loop }
             deinit { loop.callSoon { Issue.record("called") } }
         }
-        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 1, mayLeaveWork: true)) { loop in
+        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 1, allowsLeftoverWork: true)) { loop in
             for _ in 0..<3 {
                 let object = Rescheduling(loop)
                 loop.callLater(after: .seconds(1)) { withExtendedLifetime(object) {} }
@@ -169,7 +169,7 @@ struct EventLoopClosingTests {
 
     // covers: 32, 34
     @Test func closeResumesWaitingTasksWithClosed() async throws {
-        try await withLoopThread(.auto, LoopTestOptions(mayLeaveWork: true)) { loop in
+        try await withLoopThread(.auto, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             let ended = Ended()
             nonisolated(unsafe) let note = ended
             let parked = Parked()
@@ -188,7 +188,7 @@ struct EventLoopClosingTests {
                             case .descriptor: try await selecting.waitReadable(.init(rawValue: pipe[0]))
                             case .read:
                                 let (reader, _) = try await listener.connect(loop)
-                                _ = try await reader.read(upTo: 1)
+                                _ = try await reader.read(maxBytes: 1)
                             }
                             note.texts.append("\(wait) ended")
                         } catch {
@@ -214,7 +214,8 @@ struct EventLoopClosingTests {
 
     // covers: 32, 105, F34
     @Test func taskResumedAfterTheCloseEnds() async throws {
-        let report = try await withLoopThread(.auto, LoopTestOptions(timeLimit: .seconds(60), mayLeaveWork: true)) {
+        let report = try await withLoopThread(.auto, LoopTestOptions(timeLimit: .seconds(60), allowsLeftoverWork: true))
+        {
             loop in
             let parked = Parked()
             let outcome = DispatchSemaphore(value: 0)
@@ -231,7 +232,7 @@ struct EventLoopClosingTests {
                     report.append("on the loop: \(loop.isOnLoop)")
                     await report.append(outcomeOf { try await loop.sleep(for: .seconds(1)) })
                     await report.append(outcomeOf { try await loop.sleep(for: .zero) })
-                    await report.append(outcomeOf { _ = try await streams.0.read(upTo: 1) })
+                    await report.append(outcomeOf { _ = try await streams.0.read(maxBytes: 1) })
                     await report.append(outcomeOf { try await streams.1.write("x") })
                     await report.append(outcomeOf { _ = try await loop.openConnection(host: "127.0.0.1", port: 1) })
                     await report.append(outcomeOf { try await loop.withDeadline(.distantFuture) {} })

@@ -135,14 +135,14 @@ struct EventLoopRunningTests {
             }
             #expect(error == .stoppedBeforeCompletion)
             #expect(steps == ["begun"])
-            #expect(loop.taskCount == 1)
+            #expect(loop.statistics.tasks == 1)
             loop.callLater(after: .milliseconds(10)) {
                 note("stopped")
                 loop.stop()
             }
             try loop.runForever()
             #expect(steps == ["begun", "ended", "stopped"])
-            #expect(loop.taskCount == 0)
+            #expect(loop.statistics.tasks == 0)
         }
     }
 
@@ -160,7 +160,7 @@ struct EventLoopRunningTests {
                 #expect(code { try other.runUntilComplete {} } == .anotherLoopRunning)
                 #expect(code { try run {} } == .anotherLoopRunning)
                 #expect(runningLoop === loop)
-                #expect(other.taskCount == 0)
+                #expect(other.statistics.tasks == 0)
                 loop.callSoon {
                     calls.append("later")
                     loop.stop()
@@ -271,7 +271,7 @@ struct EventLoopRunningTests {
             #expect(reports.isEmpty)
             loop.stop()
             try loop.runForever()
-            #expect(loop.taskCount == 0)
+            #expect(loop.statistics.tasks == 0)
             #expect(reports.map(\.message) == ["Task exception was never retrieved"])
             #expect(reports.first?.error is Failure)
             #expect(reports.first?.task == "main")
@@ -286,10 +286,10 @@ struct EventLoopRunningTests {
         try await withLoopThread(makeLoop: CountingLoop.init, LoopTestOptions(unhandledErrors: 1)) { loop in
             loop.counter.nextError = .noMemory
             #expect(throws: IOError.self) { try loop.runUntilComplete { throw Failure() } }
-            #expect(loop.taskCount == 1)
+            #expect(loop.statistics.tasks == 1)
             loop.stop()
             try loop.runForever()
-            #expect(loop.taskCount == 0)
+            #expect(loop.statistics.tasks == 0)
         }
     }
 

@@ -7,7 +7,7 @@ import Testing
 struct ReentrantCloseTests {
     @Test(arguments: LoopKind.available)
     func objectsReleasedInACloseMayUseTheLoop(kind: LoopKind) async throws {
-        try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1, mayLeaveWork: true)) { loop in
+        try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1, allowsLeftoverWork: true)) { loop in
             let (end, peer) = try Socket.pair()
             let (pushed, pushedPeer) = try Socket.pair()
             let released = Counter()

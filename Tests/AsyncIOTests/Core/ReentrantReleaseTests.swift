@@ -161,7 +161,7 @@ struct ReentrantReleaseTests {
             try loop.runForever()
             #expect(calls == 1)
             // Removing the reader sets it again, and closing the socket removes both.
-            try watch { try? watch { try? loop.sockClose(end) } }
+            try watch { try? watch { try? loop.sock.close(end) } }
             #expect(loop.removeReader(descriptor))
             #expect(released == 2)
             #expect(loop.removeReader(descriptor))

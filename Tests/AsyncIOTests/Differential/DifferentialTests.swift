@@ -22,6 +22,6 @@ struct DifferentialTests {
 
     private func errorsOf(_ scenario: Scenario) -> LoopTestOptions {
         let errors = scenario.expected?.count { $0.contains(" error ") } ?? 0
-        return LoopTestOptions(unhandledErrors: errors, mayLeaveWork: true)
+        return LoopTestOptions(unhandledErrors: errors, allowsLeftoverWork: true)
     }
 }

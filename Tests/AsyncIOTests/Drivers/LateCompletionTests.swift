@@ -93,7 +93,7 @@ struct LateCompletionTests {
     @Test func closingTheLoopClosesSocketsWhoseOperationsAreUnderWay() async throws {
         let ended = Kept()
         let living = Kept()
-        try await withScriptedNetwork(.completion, LoopTestOptions(mayLeaveWork: true)) { network in
+        try await withScriptedNetwork(.completion, LoopTestOptions(allowsLeftoverWork: true)) { network in
             for kept in [ended, living] {
                 let (transport, peer) = try network.connect(Recorder())
                 await network.idle()

@@ -78,7 +78,7 @@ struct FutureWaitingTests {
     // covers: 32, 34
     @Test(arguments: LoopKind.available)
     func closingTheLoopEndsWaitsForFutures(kind: LoopKind) async throws {
-        try await withLoopThread(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
+        try await withLoopThread(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             let future: Future<Int> = loop.createFuture()
             nonisolated(unsafe) let shared = future
             var outcome: EventLoopError.Code?

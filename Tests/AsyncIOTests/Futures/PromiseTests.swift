@@ -82,7 +82,7 @@ struct PromiseTests {
             let tasks = (0..<2).map { _ in loop.createTask { await asyncCode { _ = try await future.value } } }
             await loop.yield()
             try OtherThread.run { holder.promise = nil }
-            for task in tasks { #expect(await task.value == .abandoned) }
+            for task in tasks { #expect(await task.value == .brokenPromise) }
             // A promise that has a result may be released.
             let second: Future<Int> = loop.createFuture()
             try second.makePromise().setResult(1)

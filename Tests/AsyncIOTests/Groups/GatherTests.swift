@@ -39,7 +39,7 @@ struct GatherTests {
             #expect(try await gather([loop.createTask { 5 }]) == [5])
             #expect(loop.now.nanoseconds == 7_000_000_000)
             let none = try await gather(each: [Int]()) { $0 }
-            #expect(none.isEmpty && loop.taskCount == 1)
+            #expect(none.isEmpty && loop.statistics.tasks == 1)
         }
     }
 

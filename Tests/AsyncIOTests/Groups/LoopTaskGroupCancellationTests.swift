@@ -241,7 +241,7 @@ struct LoopTaskGroupCancellationTests {
                 case .success(let value): #expect(value == tick && !childFails)
                 case .failure(let error): #expect(error is CancellationError || (childFails && error is Failure))
                 }
-                #expect(living == 0 && loop.taskCount == 1)
+                #expect(living == 0 && loop.statistics.tasks == 1)
             }
         }
     }

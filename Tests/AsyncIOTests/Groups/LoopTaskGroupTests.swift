@@ -33,7 +33,7 @@ struct LoopTaskGroupTests {
             #expect(value == 21)
             #expect(steps == ["body", "quick", "slow", "grandchild"])
             #expect(loop.now.nanoseconds == 3_000_000_000)
-            #expect(loop.taskCount == 1)
+            #expect(loop.statistics.tasks == 1)
         }
     }
 
@@ -85,7 +85,7 @@ struct LoopTaskGroupTests {
             #expect(reports.count == 2)
             #expect(reports.allSatisfy { $0.hasPrefix("Another task of a failed task group failed") })
             // The caller itself was not cancelled.
-            #expect(!Task.isCancelled && loop.taskCount == 1)
+            #expect(!Task.isCancelled && loop.statistics.tasks == 1)
             loop.setExceptionHandler(nil)
         }
     }

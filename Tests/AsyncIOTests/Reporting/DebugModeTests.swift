@@ -146,7 +146,7 @@ struct DebugModeTests {
             try await withStreamPair(on: loop) { writer, reader in
                 nonisolated(unsafe) let reader = reader
                 let reading = loop.createTask(name: "reading") {
-                    let bytes = try await reader.read(upTo: 5)
+                    let bytes = try await reader.read(maxBytes: 5)
                     usleep(2_000)
                     return bytes.count
                 }
@@ -225,15 +225,12 @@ struct DebugModeTests {
 
     // covers: 298
     @Test(arguments: LoopKind.available)
-    func loopReleasedWithoutACloseIsReportedWithItsCallSite(kind: LoopKind) throws {
+    func loopReleasedWithoutACloseIsReportedWithItsName(kind: LoopKind) throws {
         let warnings = Warnings()
-        let line: UInt = #line + 1
         do { try makeLoop(kind.makeLoop(), warnings) }
         #expect(warnings.all.map(\.kind) == [.unclosed])
-        #expect(warnings.all.first?.callSite?.line == line)
         #expect(
-            warnings.all.first?.description.hasPrefix("an event loop was released without close() (created at ") == true
-        )
+            warnings.all.first?.description == "<SelectorEventLoop \(kind), idle, debug> was released without close()")
 
         // No warning if the loop was closed, or debug mode is off.
         let closed = try kind.makeLoop()
@@ -252,7 +249,7 @@ struct DebugModeTests {
     @Test(arguments: LoopKind.available)
     func connectionsAndServersThatTheLoopHasToCloseAreReported(kind: LoopKind) async throws {
         let warnings = Warnings()
-        let ports = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
+        let ports = try await withLoop(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             loop.debug.warningHandler = warnings.add
             loop.debug.isEnabled = true
             let line: UInt = #line + 1
@@ -312,7 +309,7 @@ struct DebugModeTests {
         #expect(warnings.contains { $0.hasPrefix("asyncio: warning: Executing a callback took ") })
         #expect(
             warnings.contains {
-                $0.hasPrefix("asyncio: warning: an event loop was released without close() (created at ")
+                $0.hasPrefix("asyncio: warning: <SelectorEventLoop ") && $0.hasSuffix(" was released without close()")
             })
     }
 }

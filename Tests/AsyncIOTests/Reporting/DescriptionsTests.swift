@@ -17,7 +17,7 @@ struct DescriptionsTests {
     @Test func everyPublicTypeHasADescription() async throws {
         let now = LoopInstant(nanoseconds: 12_345_678_901)
         let makeLoop = { try SelectorEventLoop(clock: VirtualClock(startingAt: now)) }
-        let catalog = try await withLoop(makeLoop: makeLoop, LoopTestOptions(mayLeaveWork: true)) { loop in
+        let catalog = try await withLoop(makeLoop: makeLoop, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             var catalog = DescriptionCatalog()
             addSystem(to: &catalog)
             addPollers(to: &catalog)
@@ -55,8 +55,9 @@ struct DescriptionsTests {
     private static let codes: [EventLoopError.Code] = [
         .closed, .alreadyRunning, .anotherLoopRunning, .notRunning, .noCurrentLoop, .stoppedBeforeCompletion,
         .wrongThread, .busy, .timedOut, .descriptorInUse, .tooManyDescriptors, .tasksAlive, .unsupported,
-        .invalidArgument, .calledFromTask, .unknownHost, .limitExceeded, .tooManyLookups, .resolverFailed,
-        .invalidState, .abandoned, .runnerClosed, .interrupted, .incompleteWrite,
+        .invalidArgument, .calledFromTask, .unknownHost, .tooManyLookups, .resolverFailed,
+        .invalidState, .brokenPromise, .connectionClosed, .connectionBroken, .runnerClosed, .interrupted,
+        .incompleteWrite,
     ]
 
     private static let site = CallSite(fileID: "App/main.swift", line: 7)
@@ -131,7 +132,7 @@ struct DescriptionsTests {
         catalog.add("ConnectError", ConnectError(host: "example.org", port: 80, attempts: []))
         catalog.add("IncompleteReadError", IncompleteReadError(partial: [1, 2], expectedBytes: 5))
         catalog.add("IncompleteReadError", IncompleteReadError(partial: [1, 2], expectedBytes: nil))
-        catalog.add("LimitOverrunError", LimitOverrunError(consumedBytes: 70_000, limitBytes: 65_536))
+        catalog.add("LimitOverrunError", LimitOverrunError.separator(limitBytes: 65_536, consumedBytes: 70_000))
     }
 
     private func addLoop(_ loop: SelectorEventLoop, to catalog: inout DescriptionCatalog) {
@@ -147,6 +148,8 @@ struct DescriptionsTests {
             catalog.add("SelectorEventLoop", closed)
         }
         catalog.add("LoopSerialExecutor", loop.serialExecutor)
+        catalog.add("SocketOperations", loop.sock)
+        catalog.add("Resolver", Resolver.shared)
         let handle = loop.callSoon(fileID: file, line: line) {}
         catalog.add("Handle", handle)
         handle.cancel()

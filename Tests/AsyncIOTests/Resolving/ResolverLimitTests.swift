@@ -135,11 +135,11 @@ struct ResolverLimitTests {
     }
 
     @Test func threadLimitOfTheProcessIsSixtyFour() async {
-        #expect(EventLoop.resolverThreadLimit == 64)
+        #expect(Resolver.threadLimit == 64)
         await #expect(processExitsWith: .success) {
-            EventLoop.resolverThreadLimit = 3
-            guard EventLoop.resolverThreadLimit == 3, Resolver.shared.threadLimit == 3 else { exit(2) }
+            Resolver.threadLimit = 3
+            guard Resolver.threadLimit == 3, Resolver.shared.threadLimit == 3 else { exit(2) }
         }
-        await #expect(processExitsWith: .failure) { EventLoop.resolverThreadLimit = 0 }
+        await #expect(processExitsWith: .failure) { Resolver.threadLimit = 0 }
     }
 }

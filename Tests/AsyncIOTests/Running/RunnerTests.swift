@@ -233,7 +233,7 @@ struct RunnerTests {
                 }
             }
             #expect(error == .stoppedBeforeCompletion)
-            #expect(loop.taskCount == 1)
+            #expect(loop.statistics.tasks == 1)
             try runner.close()
             #expect(reports.count == 1)
             #expect(

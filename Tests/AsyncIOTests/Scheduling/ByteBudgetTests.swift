@@ -157,9 +157,9 @@ struct ByteBudgetTests {
                 peers.append(far)
                 tasks.append(
                     loop.createTask {
-                        defer { try? loop.sockClose(near) }
+                        defer { try? loop.sock.close(near) }
                         var buffer = [UInt8](repeating: 0, count: 100_000)
-                        while case let count = try await loop.sockRecv(near, into: &buffer), count > 0 {
+                        while case let count = try await loop.sock.recv(near, into: &buffer), count > 0 {
                             tally.add(count, of: number)
                         }
                     })

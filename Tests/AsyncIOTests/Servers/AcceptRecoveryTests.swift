@@ -30,7 +30,7 @@ struct AcceptRecoveryTests {
                 }
             case .rawSocket:
                 let socket = try Socket.stream(.ipv4)
-                return { try loop.sockClose(socket) }
+                return { try loop.sock.close(socket) }
             case .server:
                 let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
                 return { server.close() }
@@ -109,7 +109,7 @@ struct AcceptRecoveryTests {
             #expect(loop.core.pointee.lackingDescriptors.count == 1)
             server.close()
             #expect(loop.core.pointee.lackingDescriptors.isEmpty)
-            try loop.sockClose(client)
+            try loop.sock.close(client)
         }
     }
 }

@@ -49,7 +49,7 @@ struct ServerEndingTests {
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             await loop.until { recorder.transport != nil }
             recorder.transport?.write("bye")
-            recorder.transport?.closeGracefully(within: time, discardingAtMost: .min)
+            recorder.transport?.closeGracefully(within: time, maxDiscardedBytes: .min)
             #expect(try await reader.readToEnd() == Array("bye".utf8))
             writer.close()
             await loop.until { recorder.transport == nil }

@@ -32,7 +32,7 @@ struct ServerServingTests {
     // covers: 36
     @Test(arguments: LoopKind.available)
     func serverThatNeverStartedEndsWithItsLoop(kind: LoopKind) async throws {
-        let file = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
+        let file = try await withLoop(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             var options = ServerOptions()
             options.startsServing = false
             let server = try await loop.createServer(host: "127.0.0.1", port: 0, options: options) { EchoProtocol() }
@@ -77,7 +77,7 @@ struct ServerServingTests {
             serving.cancel()
             await #expect(throws: CancellationError.self) { try await serving.value }
             #expect(!server.isServing && server.connectionCount == 0)
-            #expect(try await reader.read(upTo: 1).isEmpty)
+            #expect(try await reader.read(maxBytes: 1).isEmpty)
             writer.close()
         }
     }
@@ -122,7 +122,7 @@ struct ServerServingTests {
             await loop.yield()
             draining.cancel()
             await #expect(throws: CancellationError.self) { try await draining.value }
-            #expect(try await reader.read(upTo: 1).isEmpty)
+            #expect(try await reader.read(maxBytes: 1).isEmpty)
             writer.close()
             await loop.until { server.connectionCount == 0 }
         }
@@ -177,7 +177,7 @@ struct ServerServingTests {
                 await #expect(throws: CancellationError.self) { try await serving.value }
             }
             #expect(!server.isServing && server.connectionCount == 0)
-            #expect(try await reader.read(upTo: 1).isEmpty)
+            #expect(try await reader.read(maxBytes: 1).isEmpty)
             writer.close()
         }
     }
@@ -202,7 +202,7 @@ struct ServerServingTests {
             }
             // The kernel completes the connection to the socket that listens already; no program accepts it.
             let client = try Socket.stream(.ipv4)
-            try await loop.sockConnect(client, to: server.localAddresses[0])
+            try await loop.sock.connect(client, to: server.localAddresses[0])
             for _ in 0..<20 { await loop.yield() }
             #expect(server.acceptedCount == 0)
             #expect(code { try loop.addReader(first.descriptor) {} } == .descriptorInUse)

@@ -84,7 +84,7 @@ struct ServerTests {
             server.close()
             if aborts { server.abortClients() } else { server.closeClients() }
             try await server.waitClosed()
-            for reader in readers { #expect(try await reader.read(upTo: 1).isEmpty) }
+            for reader in readers { #expect(try await reader.read(maxBytes: 1).isEmpty) }
         }
     }
 
@@ -156,7 +156,7 @@ struct ServerTests {
             var report = ""
             loop.setExceptionHandler { _, context in report = "\(context)" }
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
-            #expect(try await reader.read(upTo: 1).isEmpty)
+            #expect(try await reader.read(maxBytes: 1).isEmpty)
             #expect(report.contains("127.0.0.1:\(writer.localAddress?.port ?? 0)"))
             #expect(report.contains("ExampleError"))
             fails = false
@@ -226,7 +226,7 @@ struct ServerTests {
     func closingTheLoopClosesItsServers(kind: LoopKind) async throws {
         let kept = try KeptPort("127.0.0.1")
         defer { kept.close() }
-        let address = try await withLoop(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
+        let address = try await withLoop(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: kept.number) { EchoProtocol() }
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             try await writer.write("x")

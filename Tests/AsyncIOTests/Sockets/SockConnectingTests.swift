@@ -14,21 +14,21 @@ struct SockConnectingTests {
             let (listener, address) = try place.listen()
             let client = try Socket.stream(address.family)
             // It has to wait for a client.
-            let accepting = loop.createTask { try await loop.sockAccept(listener).socket }
+            let accepting = loop.createTask { try await loop.sock.accept(listener).socket }
             await loop.untilWatched()
-            try await loop.sockConnect(client, to: address)
+            try await loop.sock.connect(client, to: address)
             let server = try await accepting.value
             #expect(try server.isNonBlocking() && server.closesOnExec)
             #expect(client.peerAddress == address)
 
-            try await loop.sockSendAll(client, pattern(1000))
-            #expect(try await loop.sockRecv(server, maxBytes: 600) == Array(pattern(1000)[..<600]))
+            try await loop.sock.sendAll(client, pattern(1000))
+            #expect(try await loop.sock.recv(server, maxBytes: 600) == Array(pattern(1000)[..<600]))
             var buffer = [UInt8](repeating: 0, count: 600)
-            #expect(try await loop.sockRecv(server, into: &buffer) == 400)
+            #expect(try await loop.sock.recv(server, into: &buffer) == 400)
             #expect(Array(buffer[..<400]) == Array(pattern(1000)[600...]))
             client.close()
-            #expect(try await loop.sockRecv(server, maxBytes: 600).isEmpty)
-            #expect(try await loop.sockRecv(server, into: &buffer) == 0)
+            #expect(try await loop.sock.recv(server, maxBytes: 600).isEmpty)
+            #expect(try await loop.sock.recv(server, into: &buffer) == 0)
             server.close()
             listener.close()
             address.unlinkFile()
@@ -43,7 +43,7 @@ struct SockConnectingTests {
             defer { kept.close() }
             let address = try #require(SocketAddress(literal: host, port: kept.number))
             let socket = try Socket.stream(address.family)
-            let error = await #expect(throws: IOError.self) { try await loop.sockConnect(socket, to: address) }
+            let error = await #expect(throws: IOError.self) { try await loop.sock.connect(socket, to: address) }
             #expect(error?.errno == .connectionRefused)
             #expect(error?.description == "cannot connect to \(address): \(Errno.connectionRefused)")
             #expect(loop.statistics.sources == 0)
@@ -57,7 +57,7 @@ struct SockConnectingTests {
             let path = SocketPlace.newPath()
             let socket = try Socket.stream(.unix)
             let address = try #require(SocketAddress(unixPath: path))
-            let error = await #expect(throws: IOError.self) { try await loop.sockConnect(socket, to: address) }
+            let error = await #expect(throws: IOError.self) { try await loop.sock.connect(socket, to: address) }
             #expect(error?.errno == .noSuchFileOrDirectory)
             #expect(error?.description.contains(path) == true)
             socket.close()
@@ -75,24 +75,24 @@ struct SockConnectingTests {
             let (listener, address) = try SocketPlace.ipv4.listen()
             let port = try #require(address.port)
             let client = try Socket.stream(.ipv4)
-            try await loop.sockConnect(client, host: "localhost", port: port)
+            try await loop.sock.connect(client, host: "localhost", port: port)
             #expect(client.peerAddress == address)
             client.close()
 
             let ipv6 = try Socket.stream(.ipv6)
             let mismatch = await #expect(throws: EventLoopError.self) {
-                try await loop.sockConnect(ipv6, host: "127.0.0.1", port: port)
+                try await loop.sock.connect(ipv6, host: "127.0.0.1", port: port)
             }
             #expect(mismatch?.code == .unknownHost)
             #expect(mismatch?.description == "the host '127.0.0.1' has no IPv6 address")
             // An address is not looked up, and not changed: the kernel says what is wrong with it.
-            await #expect(throws: IOError.self) { try await loop.sockConnect(ipv6, to: .init(unixPath: "/x")!) }
-            #expect(await asyncCode { try await loop.sockConnect(ipv6, host: "", port: port) } == .invalidArgument)
+            await #expect(throws: IOError.self) { try await loop.sock.connect(ipv6, to: .init(unixPath: "/x")!) }
+            #expect(await asyncCode { try await loop.sock.connect(ipv6, host: "", port: port) } == .invalidArgument)
             ipv6.close()
 
             let unix = try Socket.stream(.unix)
             #expect(
-                await asyncCode { try await loop.sockConnect(unix, host: "localhost", port: 1) } == .invalidArgument)
+                await asyncCode { try await loop.sock.connect(unix, host: "localhost", port: 1) } == .invalidArgument)
             unix.close()
             listener.close()
         }
@@ -105,10 +105,10 @@ struct SockConnectingTests {
             let (sender, receiver) = (try Socket.datagram(.ipv4), try Socket.datagram(.ipv4))
             try receiver.bind(to: SocketAddress(literal: "127.0.0.1", port: 0)!)
             let address = try #require(receiver.localAddress)
-            try await loop.sockConnect(sender, host: "localhost", port: address.port!)
+            try await loop.sock.connect(sender, host: "localhost", port: address.port!)
             #expect(sender.peerAddress == address)
-            try await loop.sockSendAll(sender, [7])
-            #expect(try await loop.sockRecv(receiver, maxBytes: 10) == [7])
+            try await loop.sock.sendAll(sender, [7])
+            #expect(try await loop.sock.recv(receiver, maxBytes: 10) == [7])
             sender.close()
             receiver.close()
         }
@@ -121,7 +121,7 @@ struct SockConnectingTests {
             let full = try FullListener()
             defer { full.close() }
             let socket = try Socket.stream(for: full.address)
-            let connecting = loop.createTask { try await loop.sockConnect(socket, to: full.address) }
+            let connecting = loop.createTask { try await loop.sock.connect(socket, to: full.address) }
             await loop.untilWatched()
             try socket.shutdown()
             _ = socket.pendingError()
@@ -140,7 +140,7 @@ struct SockConnectingTests {
             let full = try FullListener()
             let socket = try Socket.stream(.ipv4)
             for _ in 0..<3 {
-                let task = loop.createTask { try await loop.sockConnect(socket, to: full.address) }
+                let task = loop.createTask { try await loop.sock.connect(socket, to: full.address) }
                 await loop.untilWatched()
                 task.cancel()
                 await #expect(throws: CancellationError.self) { try await task.value }
@@ -149,11 +149,11 @@ struct SockConnectingTests {
                 #expect(try socket.option(.receiveBufferBytes) > 0)
             }
             // The attempt has gone on; a new call for the same address joins it.
-            let joined = loop.createTask { try await loop.sockConnect(socket, to: full.address) }
+            let joined = loop.createTask { try await loop.sock.connect(socket, to: full.address) }
             await loop.untilWatched()
             try full.makeRoom()
             let another = try Socket.stream(.ipv4)
-            try await loop.sockConnect(another, to: full.address)
+            try await loop.sock.connect(another, to: full.address)
             #expect(another.peerAddress == full.address)
             try full.makeRoom()
             try await joined.value
@@ -184,7 +184,7 @@ struct SockConnectingTests {
             }
             for round in 0..<rounds(debug: 100, release: 1_000) {
                 let socket = try Socket.stream(.ipv4)
-                let own = loop.createTask { try await loop.sockConnect(socket, to: full.address) }
+                let own = loop.createTask { try await loop.sock.connect(socket, to: full.address) }
                 let theirs = loop.createTask {
                     _ = try await loop.openConnection(host: "127.0.0.1", port: full.address.port!)
                 }
@@ -209,12 +209,12 @@ struct SockConnectingTests {
         try await withLoop(kind) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             for round in 0..<rounds(debug: 50, release: 500) {
-                let task = loop.createTask { try await loop.sockAccept(listener).socket }
+                let task = loop.createTask { try await loop.sock.accept(listener).socket }
                 await loop.untilWatched()
                 let client = try Socket.stream(.ipv4)
                 // The client comes before the cancellation, in the same tick, or after it.
                 if round % 3 == 0 { task.cancel() }
-                try await loop.sockConnect(client, to: address)
+                try await loop.sock.connect(client, to: address)
                 if round % 3 == 1 { task.cancel() }
                 let server: Socket
                 do {
@@ -222,7 +222,7 @@ struct SockConnectingTests {
                 } catch {
                     #expect(error is CancellationError)
                     #expect(loop.statistics.sources == 0)
-                    server = try await loop.sockAccept(listener).socket
+                    server = try await loop.sock.accept(listener).socket
                 }
                 #expect(server.peerAddress == client.localAddress)
                 client.close()
@@ -242,23 +242,23 @@ struct SockConnectingTests {
             try listener.setNonBlocking(false)
             try socket.setNonBlocking(false)
             // These would wait in the kernel.
-            #expect(await asyncCode { _ = try await loop.sockAccept(listener) } == .invalidArgument)
-            let elsewhere = Task.detached { await asyncCode { _ = try await loop.sockAccept(listener) } }
+            #expect(await asyncCode { _ = try await loop.sock.accept(listener) } == .invalidArgument)
+            let elsewhere = Task.detached { await asyncCode { _ = try await loop.sock.accept(listener) } }
             #expect(await elsewhere.value == .invalidArgument)
-            #expect(await asyncCode { try await loop.sockConnect(socket, to: address) } == .invalidArgument)
+            #expect(await asyncCode { try await loop.sock.connect(socket, to: address) } == .invalidArgument)
             let (end, peer) = try Socket.pair()
             try end.setNonBlocking(false)
             // These ask not to: they work.
-            let receiving = loop.createTask { try await loop.sockRecv(end, maxBytes: 10) }
+            let receiving = loop.createTask { try await loop.sock.recv(end, maxBytes: 10) }
             await loop.untilWatched()
-            try await loop.sockSendAll(peer, [7])
+            try await loop.sock.sendAll(peer, [7])
             #expect(try await receiving.value == [7])
             // In debug mode it is a mistake in any case.
             loop.debug.isEnabled = true
-            #expect(await asyncCode { _ = try await loop.sockRecv(end, maxBytes: 10) } == .invalidArgument)
-            #expect(await asyncCode { _ = try await loop.sockRecvFrom(end, maxBytes: 10) } == .invalidArgument)
-            #expect(await asyncCode { try await loop.sockSendAll(end, [1]) } == .invalidArgument)
-            try await loop.sockSendAll(peer, [7])
+            #expect(await asyncCode { _ = try await loop.sock.recv(end, maxBytes: 10) } == .invalidArgument)
+            #expect(await asyncCode { _ = try await loop.sock.recvFrom(end, maxBytes: 10) } == .invalidArgument)
+            #expect(await asyncCode { try await loop.sock.sendAll(end, [1]) } == .invalidArgument)
+            try await loop.sock.sendAll(peer, [7])
             for socket in [end, peer, listener, socket] { socket.close() }
         }
     }

@@ -19,7 +19,7 @@ struct SockTransferTests {
             let sent = pattern(3_000_000)
             let sending = [client, server].map { socket in
                 loop.createTask {
-                    try await loop.sockSendAll(socket, sent)
+                    try await loop.sock.sendAll(socket, sent)
                     try socket.shutdownWrite()
                 }
             }
@@ -31,10 +31,10 @@ struct SockTransferTests {
                     while true {
                         let count: Int
                         if round % 2 == 0 {
-                            count = try await loop.sockRecv(socket, into: &buffer)
+                            count = try await loop.sock.recv(socket, into: &buffer)
                             received += buffer[..<count]
                         } else {
-                            let bytes = try await loop.sockRecv(socket, maxBytes: 10_000)
+                            let bytes = try await loop.sock.recv(socket, maxBytes: 10_000)
                             count = bytes.count
                             received += bytes
                         }
@@ -55,10 +55,10 @@ struct SockTransferTests {
     @Test func bytesAreMovedIntoMemoryOfEveryShape() async throws {
         try await withLoop { loop in
             try await withSockets { end, peer in
-                try await loop.sockSendAll(peer, [1, 2, 3, 4, 5, 6])
+                try await loop.sock.sendAll(peer, [1, 2, 3, 4, 5, 6])
                 let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 2, alignment: 1)
                 defer { memory.deallocate() }
-                #expect(try await loop.sockRecv(end, into: memory) == 2)
+                #expect(try await loop.sock.recv(end, into: memory) == 2)
                 #expect(Array(memory) == [1, 2])
                 let more = UnsafeMutableRawBufferPointer.allocate(byteCount: 10, alignment: 1)
                 defer { more.deallocate() }
@@ -71,7 +71,7 @@ struct SockTransferTests {
     private func fill(_ memory: UnsafeMutableRawBufferPointer, from socket: Socket, _ loop: EventLoop) async throws {
         var span = OutputRawSpan(buffer: memory, initializedCount: 0)
         span.append(9, as: UInt8.self)
-        let count = try await loop.sockRecv(socket, into: &span)
+        let count = try await loop.sock.recv(socket, into: &span)
         #expect(count == 4)
         #expect(span.byteCount == 5)
         _ = span.finalize(for: memory)
@@ -84,27 +84,27 @@ struct SockTransferTests {
             let (first, second) = (try Socket.datagram(.ipv4), try Socket.datagram(.ipv4))
             for socket in [first, second] { try socket.bind(to: SocketAddress(literal: "127.0.0.1", port: 0)!) }
             let (firstAddress, secondAddress) = (first.localAddress!, second.localAddress!)
-            let receiving = loop.createTask { try await loop.sockRecvFrom(second, maxBytes: 100) }
+            let receiving = loop.createTask { try await loop.sock.recvFrom(second, maxBytes: 100) }
             await loop.untilWatched()
-            #expect(try await loop.sockSendTo(first, [1, 2, 3], to: secondAddress) == 3)
+            #expect(try await loop.sock.sendTo(first, [1, 2, 3], to: secondAddress) == 3)
             let (bytes, peer) = try await receiving.value
             #expect(bytes == [1, 2, 3])
             #expect(peer == firstAddress)
 
             var buffer = [UInt8](repeating: 0, count: 2)
-            try await loop.sockSendTo(second, [4, 5, 6], to: firstAddress)
+            try await loop.sock.sendTo(second, [4, 5, 6], to: firstAddress)
             // What does not fit is lost.
-            let (count, sender) = try await loop.sockRecvFrom(first, into: &buffer)
+            let (count, sender) = try await loop.sock.recvFrom(first, into: &buffer)
             #expect(count == 2)
             #expect(buffer == [4, 5])
             #expect(sender == secondAddress)
 
             // An empty datagram is one, and not the end of anything.
-            #expect(try await loop.sockSendTo(first, [], to: secondAddress) == 0)
-            #expect(try await loop.sockSendTo(first, [7], to: secondAddress) == 1)
-            let empty = try await loop.sockRecvFrom(second, maxBytes: 10)
+            #expect(try await loop.sock.sendTo(first, [], to: secondAddress) == 0)
+            #expect(try await loop.sock.sendTo(first, [7], to: secondAddress) == 1)
+            let empty = try await loop.sock.recvFrom(second, maxBytes: 10)
             #expect(empty.bytes.isEmpty && empty.peer == firstAddress)
-            #expect(try await loop.sockRecv(second, maxBytes: 10) == [7])
+            #expect(try await loop.sock.recv(second, maxBytes: 10) == [7])
             first.close()
             second.close()
         }
@@ -119,16 +119,16 @@ struct SockTransferTests {
             let (sender, receiver) = (try Socket.datagram(.unix), try Socket.datagram(.unix))
             try receiver.bind(to: address)
             // Connected, so that the sender is told of room by its own socket.
-            try await loop.sockConnect(sender, to: address)
+            try await loop.sock.connect(sender, to: address)
             let count = 1_000
             let sending = loop.createTask {
                 for number in 0..<count {
-                    try await loop.sockSendTo(sender, pattern(number % 200 + 1), to: address)
+                    try await loop.sock.sendTo(sender, pattern(number % 200 + 1), to: address)
                 }
             }
             await loop.untilWatched()
             for number in 0..<count {
-                #expect(try await loop.sockRecv(receiver, maxBytes: 1_000) == pattern(number % 200 + 1))
+                #expect(try await loop.sock.recv(receiver, maxBytes: 1_000) == pattern(number % 200 + 1))
             }
             try await sending.value
             sender.close()
@@ -145,14 +145,14 @@ struct SockTransferTests {
                 var nothing: [UInt8] = []
                 // With nothing there, and with something there.
                 for _ in 0..<2 {
-                    #expect(try await loop.sockRecv(end, maxBytes: 0).isEmpty)
-                    #expect(try await loop.sockRecv(end, into: &nothing) == 0)
-                    try await loop.sockSendAll(peer, [])
+                    #expect(try await loop.sock.recv(end, maxBytes: 0).isEmpty)
+                    #expect(try await loop.sock.recv(end, into: &nothing) == 0)
+                    try await loop.sock.sendAll(peer, [])
                     #expect(loop.statistics.sources == 0)
-                    try await loop.sockSendAll(peer, [1])
+                    try await loop.sock.sendAll(peer, [1])
                 }
-                #expect(try await loop.sockRecv(end, maxBytes: 10) == [1, 1])
-                #expect(await asyncCode { _ = try await loop.sockRecv(end, maxBytes: -1) } == .invalidArgument)
+                #expect(try await loop.sock.recv(end, maxBytes: 10) == [1, 1])
+                #expect(await asyncCode { _ = try await loop.sock.recv(end, maxBytes: -1) } == .invalidArgument)
             }
         }
     }
@@ -162,24 +162,24 @@ struct SockTransferTests {
     func aSecondTaskForTheSameDirectionIsTurnedAwayAndTheFirstGoesOn(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
-                let first = loop.createTask { try await loop.sockRecv(end, maxBytes: 10) }
+                let first = loop.createTask { try await loop.sock.recv(end, maxBytes: 10) }
                 await loop.untilWatched()
-                let error = await #expect(throws: EventLoopError.self) { try await loop.sockRecv(end, maxBytes: 10) }
+                let error = await #expect(throws: EventLoopError.self) { try await loop.sock.recv(end, maxBytes: 10) }
                 #expect(error?.code == .busy)
                 #expect(error?.description == "another task is already waiting to use descriptor \(end.number)")
                 #expect(await asyncCode { try await loop.waitReadable(end.descriptor) } == .busy)
                 // The other direction is free.
-                try await loop.sockSendAll(end, [5])
-                try await loop.sockSendAll(peer, [6])
+                try await loop.sock.sendAll(end, [5])
+                try await loop.sock.sendAll(peer, [6])
                 #expect(try await first.value == [6])
-                #expect(try await loop.sockRecv(peer, maxBytes: 10) == [5])
+                #expect(try await loop.sock.recv(peer, maxBytes: 10) == [5])
 
                 let large = pattern(5_000_000)
-                let writing = loop.createTask { try await loop.sockSendAll(end, large) }
+                let writing = loop.createTask { try await loop.sock.sendAll(end, large) }
                 await loop.untilWatched()
-                #expect(await asyncCode { try await loop.sockSendAll(end, [1]) } == .busy)
+                #expect(await asyncCode { try await loop.sock.sendAll(end, [1]) } == .busy)
                 var received: [UInt8] = []
-                while received.count < large.count { received += try await loop.sockRecv(peer, maxBytes: 65_536) }
+                while received.count < large.count { received += try await loop.sock.recv(peer, maxBytes: 65_536) }
                 try await writing.value
                 #expect(received == large)
             }
@@ -192,9 +192,9 @@ struct SockTransferTests {
             let (client, server) = try await loop.connectedSockets()
             var sent = 0
             let sending = loop.createTask {
-                try await loop.sockSendAll(client, pattern(8_000_000), bytesSent: &sent)
+                try await loop.sock.sendAll(client, pattern(8_000_000), bytesSent: &sent)
             }
-            let receiving = loop.createTask { try await loop.sockRecv(client, maxBytes: 10) }
+            let receiving = loop.createTask { try await loop.sock.recv(client, maxBytes: 10) }
             await loop.until { loop.statistics.waitingTasks >= 2 }
             await loop.yield()
             server.resetOnClose()
@@ -219,8 +219,8 @@ struct SockTransferTests {
                 }
                 loop.callSoon { tick() }
                 for _ in 0..<200 {
-                    try await loop.sockSendAll(peer, [1])
-                    _ = try await loop.sockRecv(end, maxBytes: 1)
+                    try await loop.sock.sendAll(peer, [1])
+                    _ = try await loop.sock.recv(end, maxBytes: 1)
                 }
                 // Sixteen calls of one socket a tick.
                 #expect(ticks >= 200 / 16)
@@ -235,12 +235,12 @@ struct SockTransferTests {
         try await withLoop(.auto, patiently) { loop in
             let (client, server) = try await loop.connectedSockets()
             let sent = pattern(1_000_000)
-            let sending = Task.detached { try await loop.sockSendAll(client, sent) }
+            let sending = Task.detached { try await loop.sock.sendAll(client, sent) }
             let receiving = Task.detached {
                 var received: [UInt8] = []
                 var buffer = [UInt8](repeating: 0, count: 65_536)
                 while received.count < sent.count {
-                    let count = try await loop.sockRecv(server, into: &buffer)
+                    let count = try await loop.sock.recv(server, into: &buffer)
                     received += buffer[..<count]
                 }
                 return received

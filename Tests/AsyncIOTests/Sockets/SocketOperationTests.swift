@@ -17,11 +17,11 @@ struct SocketOperationTests {
                 for round in 0..<rounds(debug: 100, release: 1_000) {
                     let task =
                         round % 4 == 3
-                        ? Task(executorPreference: loop) { try await loop.sockRecv(end, maxBytes: 1) }
-                        : loop.createTask { try await loop.sockRecv(end, maxBytes: 1) }
+                        ? Task(executorPreference: loop) { try await loop.sock.recv(end, maxBytes: 1) }
+                        : loop.createTask { try await loop.sock.recv(end, maxBytes: 1) }
                     await loop.untilWatched()
                     if round % 2 == 0 { task.cancel() }
-                    try await loop.sockSendAll(peer, [next])
+                    try await loop.sock.sendAll(peer, [next])
                     next &+= 1
                     // The cancellation races with the byte that is there.
                     if round % 2 == 1 { task.cancel() }
@@ -30,7 +30,7 @@ struct SocketOperationTests {
                     } catch {
                         #expect(error is CancellationError)
                         #expect(loop.statistics.sources == 0)
-                        #expect(try await loop.sockRecv(end, maxBytes: 1) == [expected])
+                        #expect(try await loop.sock.recv(end, maxBytes: 1) == [expected])
                     }
                     expected &+= 1
                 }
@@ -45,7 +45,7 @@ struct SocketOperationTests {
             try await withSockets { end, peer in
                 let bytes = pattern(5_000_000)
                 var written = -1
-                let task = loop.createTask { try await loop.sockSendAll(end, bytes, bytesSent: &written) }
+                let task = loop.createTask { try await loop.sock.sendAll(end, bytes, bytesSent: &written) }
                 await loop.untilWatched()
                 await loop.yield()
                 task.cancel()
@@ -55,7 +55,7 @@ struct SocketOperationTests {
                 // Nothing follows: what is sent next comes right behind.
                 try end.shutdownWrite()
                 var received: [UInt8] = []
-                while case let more = try await loop.sockRecv(peer, maxBytes: 65_536), !more.isEmpty {
+                while case let more = try await loop.sock.recv(peer, maxBytes: 65_536), !more.isEmpty {
                     received += more
                 }
                 #expect(received == Array(bytes[..<written]))
@@ -67,10 +67,10 @@ struct SocketOperationTests {
         try await withLoop { loop in
             try await withSockets { end, peer in
                 let task = loop.createTask {
-                    try await loop.sockSendAll(peer, [1, 2])
-                    let bytes = try await loop.sockRecv(end, maxBytes: 10)
+                    try await loop.sock.sendAll(peer, [1, 2])
+                    let bytes = try await loop.sock.recv(end, maxBytes: 10)
                     do {
-                        _ = try await loop.sockRecv(end, maxBytes: 10)
+                        _ = try await loop.sock.recv(end, maxBytes: 10)
                         Issue.record("it has waited for nothing")
                     } catch {
                         #expect(error is CancellationError)
@@ -89,10 +89,10 @@ struct SocketOperationTests {
     func closingASocketEndsWhatWaitsForIt(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (end, peer) = try Socket.pair()
-            let receiving = loop.createTask { _ = try await loop.sockRecv(end, maxBytes: 10) }
-            let sending = loop.createTask { try await loop.sockSendAll(end, pattern(5_000_000)) }
+            let receiving = loop.createTask { _ = try await loop.sock.recv(end, maxBytes: 10) }
+            let sending = loop.createTask { try await loop.sock.sendAll(end, pattern(5_000_000)) }
             await loop.until { loop.statistics.waitingTasks >= 2 }
-            try loop.sockClose(end)
+            try loop.sock.close(end)
             // The number is somebody else's at once; what is left of the operations never looks at it.
             let (again, third) = try Socket.pair()
             await loop.yield()
@@ -103,16 +103,16 @@ struct SocketOperationTests {
             #expect(received?.description == "the socket was closed")
             let sent = await #expect(throws: EventLoopError.self) { try await sending.value }
             #expect(sent?.code == .closed)
-            for socket in [again, third, peer] { try loop.sockClose(socket) }
+            for socket in [again, third, peer] { try loop.sock.close(socket) }
 
             let full = try FullListener()
             let socket = try Socket.stream(.ipv4)
-            let connecting = loop.createTask { try await loop.sockConnect(socket, to: full.address) }
+            let connecting = loop.createTask { try await loop.sock.connect(socket, to: full.address) }
             let accepting = try SocketPlace.ipv4.listen()
-            let accept = loop.createTask { _ = try await loop.sockAccept(accepting.socket) }
+            let accept = loop.createTask { _ = try await loop.sock.accept(accepting.socket) }
             await loop.untilWatched(2)
-            try loop.sockClose(socket)
-            try loop.sockClose(accepting.socket)
+            try loop.sock.close(socket)
+            try loop.sock.close(accepting.socket)
             #expect(await asyncCode { try await connecting.value } == .closed)
             #expect(await asyncCode { try await accept.value } == .closed)
             full.close()
@@ -120,7 +120,7 @@ struct SocketOperationTests {
             // Callbacks go with it.
             let (watched, other) = try Socket.pair()
             try loop.addReader(watched.descriptor) {}
-            try loop.sockClose(watched)
+            try loop.sock.close(watched)
             #expect(!loop.removeReader(watched.descriptor))
             #expect(loop.statistics.sources == 0)
             other.close()
@@ -129,12 +129,12 @@ struct SocketOperationTests {
 
     @Test(arguments: LoopKind.available)
     func closingTheLoopEndsWhatWaits(kind: LoopKind) async throws {
-        try await withLoopThread(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
+        try await withLoopThread(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             let (end, peer) = try Socket.pair()
             nonisolated(unsafe) var codes: [EventLoopError.Code?] = []
             let task = Task(executorPreference: loop) {
-                codes.append(await asyncCode { _ = try await loop.sockRecv(end, maxBytes: 1) })
-                codes.append(await asyncCode { _ = try await loop.sockRecv(end, maxBytes: 1) })
+                codes.append(await asyncCode { _ = try await loop.sock.recv(end, maxBytes: 1) })
+                codes.append(await asyncCode { _ = try await loop.sock.recv(end, maxBytes: 1) })
             }
             for _ in 0..<3 {
                 loop.stop()
@@ -153,15 +153,15 @@ struct SocketOperationTests {
     func aDescriptorThatIsNotOpenOrNoSocketIsAnError(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let none = Socket(number: 60_001)
-            let error = await #expect(throws: IOError.self) { try await loop.sockRecv(none, maxBytes: 1) }
+            let error = await #expect(throws: IOError.self) { try await loop.sock.recv(none, maxBytes: 1) }
             #expect(error?.description == "cannot receive from socket 60001: \(Errno.badFileDescriptor)")
-            await #expect(throws: IOError.self) { try await loop.sockAccept(none) }
-            await #expect(throws: IOError.self) { try await loop.sockSendAll(none, [1]) }
+            await #expect(throws: IOError.self) { try await loop.sock.accept(none) }
+            await #expect(throws: IOError.self) { try await loop.sock.sendAll(none, [1]) }
             #expect(
-                await asyncCode { _ = try await loop.sockRecv(Socket(number: -1), maxBytes: 1) } == .invalidArgument)
+                await asyncCode { _ = try await loop.sock.recv(Socket(number: -1), maxBytes: 1) } == .invalidArgument)
             let file = try FileDescriptor.open(#filePath, .readOnly)
             let notSocket = await #expect(throws: IOError.self) {
-                try await loop.sockRecv(Socket(number: file.rawValue), maxBytes: 1)
+                try await loop.sock.recv(Socket(number: file.rawValue), maxBytes: 1)
             }
             #expect(notSocket?.errno == .notSocket)
             #expect(throws: Errno.notSocket) { try Socket(adopting: file) }
@@ -178,9 +178,9 @@ struct SocketOperationTests {
                 #expect(try adopted.isNonBlocking())
                 #expect(adopted.family == .unix)
                 try adopted.shutdownRead()
-                #expect(try await loop.sockRecv(adopted, maxBytes: 1).isEmpty)
+                #expect(try await loop.sock.recv(adopted, maxBytes: 1).isEmpty)
                 try peer.shutdown()
-                #expect(try await loop.sockRecv(peer, maxBytes: 1).isEmpty)
+                #expect(try await loop.sock.recv(peer, maxBytes: 1).isEmpty)
             }
         }
     }
@@ -205,24 +205,24 @@ struct SocketOperationTests {
                 }
             }
             let sent = pattern(300_000)
-            let sending = loop.createTask { try await loop.sockSendAll(client, sent) }
+            let sending = loop.createTask { try await loop.sock.sendAll(client, sent) }
             var received: [UInt8] = []
-            while received.count < sent.count { received += try await loop.sockRecv(server, maxBytes: 10_000) }
+            while received.count < sent.count { received += try await loop.sock.recv(server, maxBytes: 10_000) }
             try await sending.value
             #expect(received == sent)
 
             let (listener, address) = try SocketPlace.ipv4.listen()
             for _ in 0..<20 {
                 let socket = try Socket.stream(.ipv4)
-                try await loop.sockConnect(socket, to: address)
-                try await loop.sockAccept(listener).socket.close()
+                try await loop.sock.connect(socket, to: address)
+                try await loop.sock.accept(listener).socket.close()
                 socket.close()
             }
             let (first, second) = (try Socket.datagram(.ipv4), try Socket.datagram(.ipv4))
             try second.bind(to: SocketAddress(literal: "127.0.0.1", port: 0)!)
             for number in 0..<20 {
-                try await loop.sockSendTo(first, [UInt8(number)], to: second.localAddress!)
-                #expect(try await loop.sockRecvFrom(second, maxBytes: 10).bytes == [UInt8(number)])
+                try await loop.sock.sendTo(first, [UInt8(number)], to: second.localAddress!)
+                #expect(try await loop.sock.recvFrom(second, maxBytes: 10).bytes == [UInt8(number)])
             }
             #expect(faults.keys.count == SocketCall.allCases.count)
             for socket in [client, server, listener, first, second] { socket.close() }
@@ -239,12 +239,12 @@ struct SocketOperationTests {
             try second.bind(to: SocketAddress(literal: "127.0.0.1", port: 0)!)
             var server: Socket?
             let operations: [(SocketCall, () async throws -> Void)] = [
-                (.connect, { try await loop.sockConnect(client, to: address) }),
-                (.accept, { server = try await loop.sockAccept(listener).socket }),
-                (.send, { try await loop.sockSendAll(client, [1, 2, 3]) }),
-                (.receive, { try await expect([1, 2, 3]) { try await loop.sockRecv(server!, maxBytes: 10) } }),
-                (.sendTo, { try await loop.sockSendTo(first, [4], to: second.localAddress!) }),
-                (.receiveFrom, { try await expect([4]) { try await loop.sockRecvFrom(second, maxBytes: 10).bytes } }),
+                (.connect, { try await loop.sock.connect(client, to: address) }),
+                (.accept, { server = try await loop.sock.accept(listener).socket }),
+                (.send, { try await loop.sock.sendAll(client, [1, 2, 3]) }),
+                (.receive, { try await expect([1, 2, 3]) { try await loop.sock.recv(server!, maxBytes: 10) } }),
+                (.sendTo, { try await loop.sock.sendTo(first, [4], to: second.localAddress!) }),
+                (.receiveFrom, { try await expect([4]) { try await loop.sock.recvFrom(second, maxBytes: 10).bytes } }),
             ]
             for (name, operation) in operations {
                 if name == call {
@@ -275,14 +275,14 @@ struct SocketOperationTests {
         try await withLoop { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let client = try Socket.stream(.ipv4)
-            try await loop.sockConnect(client, to: address)
+            try await loop.sock.connect(client, to: address)
             var aborted = 0
             loop.injectFaults { call in
                 guard call == .accept, aborted < 3 else { return nil }
                 aborted += 1
                 return .fails(.connectionAbort)
             }
-            let (server, peer) = try await loop.sockAccept(listener)
+            let (server, peer) = try await loop.sock.accept(listener)
             #expect(aborted == 3)
             #expect(peer == client.localAddress)
             for socket in [server, client, listener] { socket.close() }

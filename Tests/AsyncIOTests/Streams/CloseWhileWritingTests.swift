@@ -21,14 +21,14 @@ struct CloseWhileWritingTests {
             writer.close()
             #expect(writer.isClosing)
             // Other operations are not waited for, and no later write overtakes.
-            #expect(await asyncCode { _ = try await reading.value } == .closed)
+            #expect(await asyncCode { _ = try await reading.value } == .connectionClosed)
             let refused = network.loop.createTask { try await writer.write("refused") }
             for task in [next, refused] {
                 let error = await #expect(throws: EventLoopError.self) { try await task.value }
-                #expect(error?.code == .closed)
+                #expect(error?.code == .connectionClosed)
             }
-            for other in others { #expect(await asyncCode { try await other.value } == .closed) }
-            #expect(await asyncCode { try await writer.drain() } == .closed)
+            for other in others { #expect(await asyncCode { try await other.value } == .connectionClosed) }
+            #expect(await asyncCode { try await writer.drain() } == .connectionClosed)
             var isClosed = false
             let closing = network.loop.createTask {
                 try await writer.waitClosed()
@@ -85,7 +85,7 @@ struct CloseWhileWritingTests {
             }
             let error = await #expect(throws: (any Error).self) { try await writing.value }
             switch end {
-            case .abort, .reset: #expect((error as? EventLoopError)?.code == .closed)
+            case .abort, .reset: #expect((error as? EventLoopError)?.code == .connectionClosed)
             case .cancellation: #expect(error is CancellationError)
             case .loss: #expect((error as? IOError)?.errno == .connectionReset)
             }
@@ -115,7 +115,7 @@ struct CloseWhileWritingTests {
             } else {
                 try await network.loop.sleep(for: .milliseconds(2))
                 let error = await #expect(throws: EventLoopError.self) { try await writing.value }
-                #expect(error?.code == .closed)
+                #expect(error?.code == .connectionClosed)
             }
             await network.idle()
             #expect(peer.wasClosed)
@@ -164,7 +164,7 @@ struct CloseWhileWritingTests {
             peer.unblocksWrites()
             for task in [writing, second, ending] { try await task.value }
             let error = await #expect(throws: EventLoopError.self) { try await late.value }
-            #expect(error?.code == .closed)
+            #expect(error?.code == .connectionClosed)
             await network.idle()
             #expect(peer.written == Self.message + Array("second".utf8))
             #expect(peer.wasShutDown && !peer.wasClosed)

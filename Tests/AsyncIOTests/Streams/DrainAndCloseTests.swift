@@ -72,8 +72,8 @@ struct DrainAndCloseTests {
             await network.idle()
             writer.close()
             let error = await #expect(throws: EventLoopError.self) { try await draining.value }
-            #expect(error?.code == .closed)
-            #expect(await asyncCode { try await writer.drain() } == .closed)
+            #expect(error?.code == .connectionClosed)
+            #expect(await asyncCode { try await writer.drain() } == .connectionClosed)
             peer.unblocksWrites()
             await network.idle()
             #expect(peer.writtenText == "stuck")
@@ -119,7 +119,7 @@ struct DrainAndCloseTests {
     @Test func waitClosedWaitsForThePendingCompletion() async throws {
         try await withScriptedNetwork(.completion) { network in
             let (reader, writer, peer) = try network.openStreams()
-            let reading = network.loop.createTask { try await reader.read(upTo: 5) }
+            let reading = network.loop.createTask { try await reader.read(maxBytes: 5) }
             await network.idle()
             peer.completesLate()
             writer.close()
@@ -145,7 +145,7 @@ struct DrainAndCloseTests {
             let waiting = network.loop.createTask { try await writer.waitClosed() }
             await network.idle()
             peer.resets()
-            await #expect(throws: IOError.self) { try await reader.read(upTo: 5) }
+            await #expect(throws: IOError.self) { try await reader.read(maxBytes: 5) }
             let error = await #expect(throws: IOError.self) { try await waiting.value }
             #expect(error?.errno == .connectionReset)
             for _ in 0..<2 {

@@ -22,7 +22,7 @@ struct ReadChunkTests {
                 let isEnd = try await reader.readChunk() == nil
                 #expect(isEnd)
             }
-            #expect(reader.atEOF)
+            #expect(reader.isAtEOF)
             writer.close()
         }
     }

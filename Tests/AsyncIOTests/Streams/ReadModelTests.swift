@@ -79,7 +79,7 @@ struct ReadModelTests {
                 guard case .piece(let piece) = outcome else { break }
                 left = left.dropFirst(piece.count)
             }
-            #expect(reader.atEOF)
+            #expect(reader.isAtEOF)
             await feeding.value
             writer.close()
         }

@@ -154,14 +154,14 @@ struct StreamConnectionTests {
             var read = 0
             var most = 0
             while true {
-                let bytes = try await reader.read(upTo: 64 * 1024)
+                let bytes = try await reader.read(maxBytes: 64 * 1024)
                 if bytes.isEmpty { break }
                 let offset = read % piece.count
                 try #require(bytes == Array(twice[offset..<(offset + bytes.count)]))
                 read += bytes.count
                 await loop.yield()
                 most = max(most, written - read)
-                #expect(writer.transport.writeBufferSize == 0)
+                #expect(writer.transport.writeBufferBytes == 0)
             }
             try await writing.value
             #expect(read == total)

@@ -12,13 +12,13 @@ struct StreamReaderTests {
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("hello world")
             peer.ends()
-            #expect(try await reader.read(upTo: 5) == Array("hello".utf8))
+            #expect(try await reader.read(maxBytes: 5) == Array("hello".utf8))
             var buffer = [UInt8](repeating: 0, count: 100)
             #expect(try await reader.read(into: &buffer) == 6)
             #expect(buffer.starts(with: " world".utf8))
             for _ in 0..<3 {
                 #expect(try await reader.read(into: &buffer) == nil)
-                #expect(try await reader.read(upTo: 5).isEmpty)
+                #expect(try await reader.read(maxBytes: 5).isEmpty)
                 #expect(try await reader.readLine() == nil)
             }
             writer.close()
@@ -91,9 +91,9 @@ struct StreamReaderTests {
             peer.sends("abc")
             var empty: [UInt8] = []
             #expect(try await reader.read(into: &empty) == 0)
-            #expect(try await reader.read(upTo: 0).isEmpty)
+            #expect(try await reader.read(maxBytes: 0).isEmpty)
             #expect(try await reader.readExactly(0).isEmpty)
-            let read = await #expect(throws: EventLoopError.self) { try await reader.read(upTo: -1) }
+            let read = await #expect(throws: EventLoopError.self) { try await reader.read(maxBytes: -1) }
             #expect(read?.code == .invalidArgument)
             let exact = await #expect(throws: EventLoopError.self) { try await reader.readExactly(-1) }
             #expect(exact?.code == .invalidArgument)
@@ -138,7 +138,7 @@ struct StreamReaderTests {
             let error = await #expect(throws: IncompleteReadError.self) { try await reader.readExactly(5) }
             #expect(error?.partial == Array("abc".utf8))
             #expect(error?.expectedBytes == 5)
-            #expect(try await reader.read(upTo: 5).isEmpty)
+            #expect(try await reader.read(maxBytes: 5).isEmpty)
             writer.close()
         }
     }
@@ -150,8 +150,8 @@ struct StreamReaderTests {
             let (reader, writer, peer) = try network.openStreams(limitBytes: 5)
             peer.sends("12345\n123456\n1\n")
             #expect(try await reader.readLine() == "12345")
-            let error = await #expect(throws: EventLoopError.self) { try await reader.readLine() }
-            #expect(error?.code == .limitExceeded)
+            let error = await #expect(throws: LimitOverrunError.self) { try await reader.readLine() }
+            #expect(error?.limitBytes == 5)
             peer.sends("ok\n")
             // The part of the long line that was read is discarded; the following lines are intact.
             var lines: [String] = []
@@ -167,8 +167,8 @@ struct StreamReaderTests {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams(limitBytes: 1_000)
             peer.sends([UInt8](repeating: UInt8(ascii: "x"), count: 100_000))
-            let error = await #expect(throws: EventLoopError.self) { try await reader.readLine() }
-            #expect(error?.code == .limitExceeded)
+            let error = await #expect(throws: LimitOverrunError.self) { try await reader.readLine() }
+            #expect(error?.limitBytes == 1_000)
             writer.abort()
         }
     }
@@ -180,7 +180,7 @@ struct StreamReaderTests {
             let (reader, writer, peer) = try network.openStreams(limitBytes: .max)
             peer.sends("line\nabc")
             #expect(try await reader.readLine() == "line")
-            #expect(try await reader.read(upTo: .max) == Array("abc".utf8))
+            #expect(try await reader.read(maxBytes: .max) == Array("abc".utf8))
             peer.sends("de")
             peer.ends()
             // A size that a peer announces.
@@ -214,7 +214,7 @@ struct StreamReaderTests {
     func cancelledReadTakesNothing(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
-            let read = network.loop.createTask { try await reader.read(upTo: 10) }
+            let read = network.loop.createTask { try await reader.read(maxBytes: 10) }
             await network.idle()
             read.cancel()
             await #expect(throws: CancellationError.self) { try await read.value }
@@ -243,12 +243,12 @@ struct StreamReaderTests {
     func cancellationInTheIterationOfTheBytesLosesNone(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
-            let read = network.loop.createTask { try await reader.read(upTo: 10) }
+            let read = network.loop.createTask { try await reader.read(maxBytes: 10) }
             await network.idle()
             peer.sends("bytes")
             read.cancel()
             let first = (try? await read.value) ?? []
-            let rest = first.isEmpty ? try await reader.read(upTo: 10) : []
+            let rest = first.isEmpty ? try await reader.read(maxBytes: 10) : []
             #expect(first + rest == Array("bytes".utf8))
             writer.close()
         }
@@ -262,7 +262,7 @@ struct StreamReaderTests {
             peer.sends("half a ")
             let first = network.loop.createTask { try await reader.readLine() }
             await network.idle()
-            await expectBusy { _ = try await reader.read(upTo: 3) }
+            await expectBusy { _ = try await reader.read(maxBytes: 3) }
             await expectBusy { _ = try await reader.readExactly(3) }
             await expectBusy { _ = try await reader.readLine() }
             peer.sends("line\n")
@@ -279,9 +279,9 @@ struct StreamReaderTests {
             await network.idle()
             peer.sends("data")
             peer.resets()
-            #expect(try await reader.read(upTo: 100) == Array("data".utf8))
+            #expect(try await reader.read(maxBytes: 100) == Array("data".utf8))
             for _ in 0..<2 {
-                let error = await #expect(throws: IOError.self) { try await reader.read(upTo: 100) }
+                let error = await #expect(throws: IOError.self) { try await reader.read(maxBytes: 100) }
                 #expect(error?.errno == .connectionReset)
             }
             let error = await #expect(throws: IOError.self) { try await writer.write("x") }
@@ -301,8 +301,8 @@ struct StreamReaderTests {
             await network.idle()
             peer.resets()
             await #expect(throws: IOError.self) { try await read.value }
-            #expect(try await reader.read(upTo: 5) == Array("ab".utf8))
-            await #expect(throws: IOError.self) { try await reader.read(upTo: 5) }
+            #expect(try await reader.read(maxBytes: 5) == Array("ab".utf8))
+            await #expect(throws: IOError.self) { try await reader.read(maxBytes: 5) }
         }
     }
 
@@ -312,11 +312,11 @@ struct StreamReaderTests {
         for abort in [false, true] {
             try await withScriptedNetwork(backend) { network in
                 let (reader, writer, peer) = try network.openStreams()
-                let read = network.loop.createTask { try await reader.read(upTo: 10) }
+                let read = network.loop.createTask { try await reader.read(maxBytes: 10) }
                 await network.idle()
                 if abort { writer.abort() } else { writer.close() }
                 let error = await #expect(throws: EventLoopError.self) { try await read.value }
-                #expect(error?.code == .closed)
+                #expect(error?.code == .connectionClosed)
                 try await writer.waitClosed()
                 #expect(peer.wasClosed)
             }
@@ -331,12 +331,12 @@ struct StreamReaderTests {
             await network.idle()
             peer.blocksWrites()
             writer.transport.write("stuck")
-            let read = network.loop.createTask { try await reader.read(upTo: 10) }
+            let read = network.loop.createTask { try await reader.read(maxBytes: 10) }
             await network.idle()
             writer.close()
             await network.idle()
             let error = await #expect(throws: EventLoopError.self) { try await read.value }
-            #expect(error?.code == .closed)
+            #expect(error?.code == .connectionClosed)
             #expect(!peer.wasClosed)
             peer.unblocksWrites()
             try await writer.waitClosed()
@@ -356,8 +356,8 @@ struct StreamReaderTests {
             await network.idle()
             writer.transport.write("still sent")
             writer.close()
-            let error = await #expect(throws: EventLoopError.self) { try await reader.read(upTo: 10) }
-            #expect(error?.code == .closed)
+            let error = await #expect(throws: EventLoopError.self) { try await reader.read(maxBytes: 10) }
+            #expect(error?.code == .connectionClosed)
             if !endsBefore { peer.ends() }
             await network.idle()
             #expect(!peer.wasClosed)

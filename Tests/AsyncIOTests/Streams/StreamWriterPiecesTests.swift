@@ -113,7 +113,7 @@ struct StreamWriterPiecesTests {
             #expect(peer.written == Self.head + Self.body)
             #expect(peer.wasClosed)
             let code = await asyncCode { try await writer.write(contentsOf: [Self.head, Self.body]) }
-            #expect(code == .closed)
+            #expect(code == .connectionClosed)
             #expect(writer.bytesWritten == peer.written.count)
         }
     }

@@ -150,10 +150,10 @@ struct StreamWriterTests {
             await network.idle()
             #expect(peer.wasShutDown && !peer.wasClosed)
             let ended = await #expect(throws: EventLoopError.self) { try await writer.write("more") }
-            #expect(ended?.code == .closed)
+            #expect(ended?.code == .connectionClosed)
             writer.close()
             let closed = await #expect(throws: EventLoopError.self) { try await writer.write("more") }
-            #expect(closed?.code == .closed)
+            #expect(closed?.code == .connectionClosed)
             try await writer.writeEOF()
             #expect(peer.writtenText == "request")
         }
@@ -188,7 +188,7 @@ struct StreamWriterTests {
             #expect(try await reader.readLine() == nil)
             await network.idle()
             #expect(peer.wasClosed)
-            #expect(try await reader.read(upTo: 1).isEmpty)
+            #expect(try await reader.read(maxBytes: 1).isEmpty)
         }
     }
 

@@ -6,7 +6,7 @@ func withEchoConnection<Result>(
 ) async throws -> Result {
     let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
         while true {
-            let bytes = try await reader.read(upTo: 65536)
+            let bytes = try await reader.read(maxBytes: 65536)
             if bytes.isEmpty { return }
             try await writer.write(bytes)
         }

@@ -52,8 +52,8 @@ extension EventLoop {
             address.unlinkFile()
         }
         let client = try Socket.stream(address.family)
-        try await sockConnect(client, to: address)
-        return (client, try await sockAccept(listener).socket)
+        try await sock.connect(client, to: address)
+        return (client, try await sock.accept(listener).socket)
     }
 
     /// Runs the loop until a task waits for `socket`, or the waiting task is gone.

@@ -56,7 +56,7 @@ struct CancellationTests {
                 let canceller = Canceller()
                 defer { canceller.end() }
                 let waits: [() async throws -> Void] = [
-                    { _ = try await reader.read(upTo: 16) },
+                    { _ = try await reader.read(maxBytes: 16) },
                     { try await loop.sleep(for: .seconds(3_600)) },
                     { try await loop.waitReadable(silent) },
                 ]
@@ -70,7 +70,7 @@ struct CancellationTests {
                     }
                 }
                 try await writer.write("still there")
-                #expect(try await reader.read(upTo: 16) == Array("still there".utf8))
+                #expect(try await reader.read(maxBytes: 16) == Array("still there".utf8))
                 withExtendedLifetime(pipe) {}
             }
         }
@@ -91,7 +91,7 @@ struct CancellationTests {
                 let canceller = Canceller()
                 defer { canceller.end() }
                 for round in 0..<count {
-                    let task = kind.start(on: loop) { try await reader.read(upTo: 16) }
+                    let task = kind.start(on: loop) { try await reader.read(maxBytes: 16) }
                     if moment == .beforeTheTaskBegins {
                         task.cancel()
                     } else {
@@ -109,7 +109,7 @@ struct CancellationTests {
                     do { received += try await task.value } catch is CancellationError { cancelled += 1 }
                 }
                 // The stream is still usable.
-                while received.count < count { received += try await reader.read(upTo: 4096) }
+                while received.count < count { received += try await reader.read(maxBytes: 4096) }
                 return (received, cancelled)
             }
         }
@@ -168,9 +168,9 @@ struct CancellationTests {
     func secondReaderIsRejectedAndTheFirstContinues(loopKind: LoopKind) async throws {
         try await withLoop(loopKind) { loop in
             try await withStreamPair(on: loop) { writer, reader in
-                let task = loop.createTask { try await reader.read(upTo: 16) }
+                let task = loop.createTask { try await reader.read(maxBytes: 16) }
                 await loop.yield()
-                #expect(await asyncCode { _ = try await reader.read(upTo: 16) } == .busy)
+                #expect(await asyncCode { _ = try await reader.read(maxBytes: 16) } == .busy)
                 try await writer.write("x")
                 let bytes = try await task.value
                 #expect(bytes == [UInt8(ascii: "x")])
@@ -214,7 +214,7 @@ struct CancellationTests {
                 // These bytes arrive and nothing else, and no EOF.
                 #expect(await asyncCode { try await writer.writeEOF() } == .incompleteWrite)
                 var received = 0
-                while received < written { received += try await reader.read(upTo: 1_000_000).count }
+                while received < written { received += try await reader.read(maxBytes: 1_000_000).count }
                 #expect(received == written)
                 writer.close()
             }

@@ -164,11 +164,11 @@ struct CreateTaskTests {
     @Test(arguments: LoopKind.available)
     func taskCountIncludesTasksUntilTheyEnd(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
-            let before = loop.taskCount
+            let before = loop.statistics.tasks
             let tasks = (0..<10).map { number in loop.createTask { await loop.yield() } }
-            #expect(loop.taskCount == before + 10)
+            #expect(loop.statistics.tasks == before + 10)
             for task in tasks { await task.value }
-            #expect(loop.taskCount == before)
+            #expect(loop.statistics.tasks == before)
         }
     }
 
@@ -197,7 +197,7 @@ struct CreateTaskTests {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports: [ExceptionContext] = []
             loop.setExceptionHandler { _, context in reports.append(context) }
-            let before = loop.taskCount
+            let before = loop.statistics.tasks
             loop.createBackgroundTask(name: "worker") {
                 await loop.yield()
                 throw Failure()
@@ -206,8 +206,8 @@ struct CreateTaskTests {
             // Neither a cancellation nor an end without an error is reported.
             loop.createBackgroundTask { throw CancellationError() }
             loop.createBackgroundTask { await loop.yield() }
-            #expect(loop.taskCount == before + 3)
-            while loop.taskCount > before { await loop.yield() }
+            #expect(loop.statistics.tasks == before + 3)
+            while loop.statistics.tasks > before { await loop.yield() }
             try #require(reports.count == 2)
             #expect(reports.map(\.task) == [nil, "worker"])
             #expect(reports.allSatisfy { $0.message == "Task exception was never retrieved" && $0.error is Failure })
@@ -235,7 +235,7 @@ struct CreateTaskTests {
             }
             #expect(code { try loop.close() } == .tasksAlive)
             loop.cancelAllTasks()
-            while loop.taskCount > 0 {
+            while loop.statistics.tasks > 0 {
                 loop.stop()
                 try loop.runForever()
             }

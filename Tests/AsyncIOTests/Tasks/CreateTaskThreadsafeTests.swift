@@ -27,19 +27,19 @@ struct CreateTaskThreadsafeTests {
     @Test(arguments: LoopKind.available)
     func submittedTaskCanBeCancelledOnEitherThread(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
-            let before = loop.taskCount
+            let before = loop.statistics.tasks
             let tasks = try OtherThread.run {
                 (0..<2).map { _ in loop.createTaskThreadsafe { try await loop.sleep(for: .seconds(3600)) } }
             }
             while loop.statistics.waitingTasks < 2 { await loop.yield() }
-            #expect(loop.taskCount == before + 2)
+            #expect(loop.statistics.tasks == before + 2)
             OtherThread { tasks[0].cancel() }.join()
             await #expect(throws: CancellationError.self) { try await tasks[0].value }
-            #expect(loop.taskCount == before + 1)
+            #expect(loop.statistics.tasks == before + 1)
             // Cancelled on the loop, whose own test task would be cancelled too.
             tasks[1].cancel()
             await #expect(throws: CancellationError.self) { try await tasks[1].value }
-            #expect(loop.taskCount == before)
+            #expect(loop.statistics.tasks == before)
         }
     }
 
@@ -66,10 +66,10 @@ struct CreateTaskThreadsafeTests {
                 loop.stop()
                 try loop.runForever()
             }
-            #expect(loop.taskCount == 1)
+            #expect(loop.statistics.tasks == 1)
             #expect(code { try loop.close() } == .tasksAlive)
             loop.cancelAllTasks()
-            while loop.taskCount > 0 {
+            while loop.statistics.tasks > 0 {
                 loop.stop()
                 try loop.runForever()
             }
@@ -82,7 +82,7 @@ struct CreateTaskThreadsafeTests {
     func tasksThatAreSubmittedDuringACloseEnd(kind: LoopKind) async throws {
         let (made, ended, released) = (Counter(), Counter(), Counter())
         for _ in 0..<rounds(debug: 20, release: 200) {
-            try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(60), mayLeaveWork: true)) { loop in
+            try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(60), allowsLeftoverWork: true)) { loop in
                 let group = DispatchGroup()
                 let started = Counter()
                 let threads = (0..<2).map { _ in

@@ -41,7 +41,7 @@ struct RunBlockingTests {
             }
             // All tasks have begun before this one, and are cancelled.
             let all = try loop.runBlocking {
-                while loop.taskCount > 2 { await loop.yield() }
+                while loop.statistics.tasks > 2 { await loop.yield() }
                 isEnded.finish()
                 return await ended.reduce(into: [Bool]()) { $0.append($1) }
             }
@@ -67,7 +67,7 @@ struct RunBlockingTests {
             }
             try run { loop.statistics.waitingTasks == 0 }
             loop.cancelAllTasks()
-            try run { loop.taskCount > 0 }
+            try run { loop.statistics.tasks > 0 }
             thread.join()
             #expect(wasCancelled)
         }
@@ -86,7 +86,7 @@ struct RunBlockingTests {
             nonisolated(unsafe) let note: (EventLoopError.Code?) -> Void = { refused.append($0) }
             try loop.runUntilComplete { note(Self.refusal(of: loop)) }
             #expect(refused == [.wrongThread, .anotherLoopRunning, .wrongThread])
-            #expect(loop.taskCount == 0)
+            #expect(loop.statistics.tasks == 0)
             try other.close()
             #expect(code { try other.runBlocking {} } == .closed)
         }
@@ -107,7 +107,7 @@ struct RunBlockingTests {
     // covers: 105, 107
     @Test(arguments: LoopKind.available)
     func runBlockingThrowsClosedIfTheLoopIsClosedFirst(kind: LoopKind) async throws {
-        try await withLoopThread(kind, LoopTestOptions(mayLeaveWork: true)) { loop in
+        try await withLoopThread(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             for _ in 0..<50 {
                 let loop = try kind.makeLoop()
                 nonisolated(unsafe) var outcome: EventLoopError.Code?

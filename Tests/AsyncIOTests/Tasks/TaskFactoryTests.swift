@@ -54,14 +54,14 @@ struct TaskFactoryTests {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             weak var captured: Thing?
             loop.setTaskFactory { _, _, _ in throw Failure() }
-            let before = loop.taskCount
+            let before = loop.statistics.tasks
             let task = {
                 let thing = Thing()
                 captured = thing
                 return loop.createTask { () async throws in withExtendedLifetime(thing) {} }
             }()
             #expect(captured == nil)
-            #expect(loop.taskCount == before)
+            #expect(loop.statistics.tasks == before)
             await #expect(throws: Failure.self) { try await task.value }
 
             // No error of this task would be seen.
@@ -117,7 +117,7 @@ struct TaskFactoryTests {
             loop.setTaskFactory(nil)
             let value = try loop.runUntilComplete { 2 }
             #expect(value == 2)
-            #expect(loop.taskCount == 0)
+            #expect(loop.statistics.tasks == 0)
         }
     }
 

@@ -4,10 +4,10 @@ import Testing
 
 @testable import AsyncIOTesting
 
-/// The test kit itself: a check that finds nothing would make every other test worthless.
+/// Tests of the test kit itself, because a check that finds nothing would make every other test worthless.
 @Suite struct LoopTestTests {
     @Test(arguments: LoopKind.available)
-    func theBodysValueComesBack(kind: LoopKind) async throws {
+    func withLoopReturnsTheValueOfItsBody(kind: LoopKind) async throws {
         let value = try await withLoop(kind) { loop in
             try await loop.sleep(for: .milliseconds(1))
             #expect(loop.isOnLoop)
@@ -22,24 +22,24 @@ import Testing
         #expect(other == 6)
     }
 
-    @Test func theBodysErrorComesBack() async {
+    @Test func withLoopThrowsTheErrorOfItsBody() async {
         await #expect(throws: ExampleError.self) { try await withLoop { _ in throw ExampleError() } }
         await #expect(throws: ExampleError.self) { try await withLoopThread { _ in throw ExampleError() } }
     }
 
-    @Test func whatIsLeftBehindIsFound() async throws {
-        // Within an expectation all lines are that of its beginning.
+    @Test func leakCheckFindsWorkThatIsLeftBehind() async throws {
+        // Within an expectation, all lines are the line where it begins.
         let line: UInt = #line + 1
         let failure = await #expect(throws: LoopTestFailure.self) {
             try await withLoop { loop in _ = loop.callLater(after: .seconds(3600)) {} }
         }
         #expect(failure?.description == "left behind: a timer scheduled at \(#fileID):\(line)")
-        try await withLoop(.auto, LoopTestOptions(mayLeaveWork: true)) { loop in
+        try await withLoop(.auto, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             _ = loop.callLater(after: .seconds(3600)) {}
         }
     }
 
-    @Test func aTaskThatDoesNotEndIsFound() async throws {
+    @Test func leakCheckFindsATaskThatDoesNotEnd() async throws {
         let line: UInt = #line + 1
         let failure = await #expect(throws: LoopTestFailure.self) {
             try await withLoop { loop in
@@ -49,7 +49,7 @@ import Testing
         #expect(failure?.description == "left behind: task worker waiting, created at \(#fileID):\(line)")
     }
 
-    @Test func everythingThatIsLeftBehindIsNamedOnceWithItsCallSite() async throws {
+    @Test func leftoversAreNamedOnceWithTheirCallSites() async throws {
         let (near, far) = try Socket.pair()
         let line: UInt = #line + 1
         let failure = await #expect(throws: LoopTestFailure.self) {
@@ -71,8 +71,8 @@ import Testing
         far.close()
     }
 
-    /// In iterations: the time depends on what else the machine does.
-    @Test func whatOnlyTheProgramCouldEndIsNotWaitedFor() async throws {
+    /// Measured in iterations, because the time depends on the machine's load.
+    @Test func leakCheckDoesNotWaitForWorkThatOnlyTheProgramCouldEnd() async throws {
         let clock = CountingClock()
         await #expect(throws: LoopTestFailure.self) {
             let makeLoop = { try SelectorEventLoop(clock: clock) }
@@ -80,7 +80,7 @@ import Testing
                 _ = loop.callLater(after: .seconds(3600)) {}
             }
         }
-        // Each iteration with a timer asks for the time, and there are a thousand that do not wait.
+        // Each iteration with a timer reads the clock, and a thousand iterations do not wait.
         #expect(clock.reads.value < 5_000)
     }
 
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func anUnexpectedErrorIsFound() async throws {
+    @Test func leakCheckFindsAnUnexpectedError() async throws {
         let failure = await #expect(throws: LoopTestFailure.self) {
             try await withLoop { loop in _ = loop.callSoon { throw ExampleError() } }
         }
@@ -106,7 +106,7 @@ import Testing
         }
     }
 
-    @Test func aLoopThatIsKeptIsFound() async throws {
+    @Test func leakCheckFindsARetainedLoop() async throws {
         let box = Box()
         let failure = await #expect(throws: LoopTestFailure.self) {
             try await withLoop { loop in box.loop = loop }
@@ -114,7 +114,7 @@ import Testing
         #expect(failure?.description == "the loop is still retained after its close")
     }
 
-    @Test func theTimeLimitEndsATestThatHangs() async throws {
+    @Test func timeLimitEndsATestThatHangs() async throws {
         let options = LoopTestOptions(timeLimit: .milliseconds(50))
         let failure = await #expect(throws: LoopTestFailure.self) {
             try await withLoop(.auto, options) { loop in try await loop.sleep(for: .seconds(3600)) }
@@ -122,8 +122,8 @@ import Testing
         #expect(failure?.description.hasPrefix("the test takes longer than ") == true)
     }
 
-    /// What a test that hangs is told beside its limit, which may pass before its loop has begun.
-    @Test func whatALoopWaitsForIsSaid() async throws {
+    /// The description of a hanging test, in addition to its time limit, which may expire before its loop has begun.
+    @Test func hangingLoopIsDescribed() async throws {
         let line: UInt = #line + 2
         let text = try await withLoop { loop in
             let sleeping = loop.createTask { try await loop.sleep(for: .seconds(3600)) }

@@ -8,14 +8,14 @@ import Testing
 @testable import AsyncIOTesting
 
 struct ScriptedPeerTests {
-    /// Its number may be the next connection's, on the same proactor.
-    @Test func thePeerOfAClosedSocketLeavesTheNextOwnerOfItsNumberAlone() throws {
+    /// The next connection on the same proactor may get the number.
+    @Test func peerOfAClosedSocketDoesNotAffectTheNextOwnerOfItsNumber() throws {
         let proactor = ScriptedProactor(clock: VirtualClock())
         proactor.carriesOutOperations = false
         let (near, far) = try Socket.pair()
         let (next, nextFar) = try Socket.pair()
         let peer = ScriptedPeer(near, far: far, .proactor(proactor))
-        // Closes it and takes its number in one step: another test may be opening files.
+        // Closes the socket and reuses its number in one step, because another test may be opening files.
         #expect(dup2(next.number, near.number) == near.number)
         #expect(peer.wasClosed)
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 8, alignment: 1)

@@ -6,7 +6,7 @@ import Testing
 /// The loop of `AsyncIOTesting` whose clock jumps to the next timer, over real sockets.
 @Suite struct VirtualTimeLoopTests {
     @Test(arguments: LoopKind.available)
-    func anHourPassesAtOnceWhenNothingIsReady(kind: LoopKind) async throws {
+    func virtualHourPassesAtOnceWhenNothingIsReady(kind: LoopKind) async throws {
         let start = ContinuousClock.now
         try await withVirtualTimeLoop(kind) { loop, clock in
             #expect(clock.now == LoopInstant(nanoseconds: 0))
@@ -18,7 +18,7 @@ import Testing
     }
 
     @Test(arguments: LoopKind.available)
-    func noTimePassesWhileSocketsOfTheLoopTalk(kind: LoopKind) async throws {
+    func noTimePassesWhileSocketsOfTheLoopAreReady(kind: LoopKind) async throws {
         try await withVirtualTimeLoop(kind) { loop, clock in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 while let line = try await reader.readLine() { try await writer.write(line + "\n") }
@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test(arguments: LoopKind.available)
-    func aPeerThatIsSilentRunsIntoTheTimeLimitExactly(kind: LoopKind) async throws {
+    func silentPeerHitsTheTimeLimitExactly(kind: LoopKind) async throws {
         try await withVirtualTimeLoop(kind) { loop, clock in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
                 await #expect(throws: EventLoopError.self) {
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test func aTestMayMoveTheClock() async throws {
+    @Test func testMayAdvanceTheClock() async throws {
         let order = try await withVirtualTimeLoopThread { loop, clock in
             var order: [String] = []
             loop.callLater(after: .seconds(2)) {
@@ -74,7 +74,7 @@ import Testing
     }
 
     @Test(arguments: LoopKind.available)
-    func bytesThatComeWithinTheSettlingTimePrecedeATimer(kind: LoopKind) async throws {
+    func bytesWithinTheSettlingTimePrecedeATimer(kind: LoopKind) async throws {
         try await withVirtualTimeLoop(kind) { loop, clock in
             loop.virtualSelector.settlingTime = .seconds(20)
             let (near, far) = try Socket.pair()
@@ -90,14 +90,14 @@ import Testing
         }
     }
 
-    @Test func anotherThreadIsWaitedForWhenThereIsNoTimer() async throws {
+    @Test func loopWithoutATimerWaitsForAnotherThread() async throws {
         let value = try await withVirtualTimeLoop { loop, _ in
             await Task.detached { 7 }.value
         }
         #expect(value == 7)
     }
 
-    @Test func theLimitOfTheWrappedSelectorIsPassedOn() throws {
+    @Test func limitOfTheWrappedSelectorIsForwarded() throws {
         let clock = VirtualClock()
         for kind in LoopKind.available {
             let plain = try kind.makeSelector()

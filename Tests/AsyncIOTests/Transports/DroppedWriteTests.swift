@@ -112,7 +112,7 @@ struct DroppedWriteTests {
             transport.write("dropped")
             #expect(
                 contexts.first?.message == "a write of 7 bytes from \(local) to \(server.address) was discarded")
-            #expect((contexts.first?.error as? EventLoopError)?.code == .closed)
+            #expect((contexts.first?.error as? EventLoopError)?.code == .connectionClosed)
             #expect(contexts.first?.transport === transport && contexts.first?.protocol === recorder)
             contexts = []
             await loop.until { server.connectionCount == 0 }

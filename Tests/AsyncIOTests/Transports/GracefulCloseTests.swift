@@ -46,7 +46,7 @@ struct GracefulCloseTests {
             let (transport, peer) = try network.connect(recorder)
             await network.idle()
             transport.write("answer")
-            transport.closeGracefully(discardingAtMost: 1_000)
+            transport.closeGracefully(maxDiscardedBytes: 1_000)
             peer.sends([UInt8](repeating: 1, count: 999))
             await network.idle()
             #expect(!peer.wasClosed)
@@ -70,7 +70,7 @@ struct GracefulCloseTests {
             await network.idle()
             if behaviour != .keepsSilent { peer.blocksWrites() }
             transport.write("answer")
-            transport.closeGracefully(within: .seconds(3), discardingAtMost: 10)
+            transport.closeGracefully(within: .seconds(3), maxDiscardedBytes: 10)
             if behaviour == .sendsTooMuchAndDoesNotRead { peer.sends("12345678901") }
             try await network.loop.sleep(for: .milliseconds(2_999))
             #expect(!peer.wasClosed)
@@ -78,7 +78,7 @@ struct GracefulCloseTests {
             await network.idle()
             #expect(peer.wasClosed)
             #expect(recorder.events == [.made, .lost(nil)])
-            #expect(transport.writeBufferSize == 0)
+            #expect(transport.writeBufferBytes == 0)
         }
     }
 
@@ -98,7 +98,7 @@ struct GracefulCloseTests {
             }
             await network.idle()
             #expect(peer.wasShutDown && !peer.wasClosed)
-            await #expect(throws: EventLoopError.self) { try await reader.read(upTo: 1) }
+            await #expect(throws: EventLoopError.self) { try await reader.read(maxBytes: 1) }
             peer.ends()
             await network.idle()
             #expect(peer.wasClosed && peer.writtenText == "answer")
@@ -158,7 +158,7 @@ struct GracefulCloseTests {
                     guard event == .made else { return }
                     transport.pauseReading()
                     transport.write(answer)
-                    transport.closeGracefully(within: .seconds(25), discardingAtMost: 64 << 20)
+                    transport.closeGracefully(within: .seconds(25), maxDiscardedBytes: 64 << 20)
                 }
                 return recorder
             }
@@ -182,7 +182,7 @@ struct GracefulCloseTests {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
                 try await writer.write("no\n")
-                writer.closeGracefully(within: .seconds(25), discardingAtMost: 64 << 20)
+                writer.closeGracefully(within: .seconds(25), maxDiscardedBytes: 64 << 20)
             }
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             for _ in 0..<100 { try await writer.write([UInt8](repeating: 1, count: 50_000)) }

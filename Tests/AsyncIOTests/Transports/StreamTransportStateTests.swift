@@ -132,7 +132,7 @@ struct StreamTransportStateTests {
     @Test func aGracefulCloseEndsOurDirectionAndReadsOn() {
         var state = StreamTransportState()
         _ = state.started()
-        #expect(state.closedGracefully(queuedBytes: 5, discardingAtMost: 10) == [])
+        #expect(state.closedGracefully(queuedBytes: 5, maxDiscardedBytes: 10) == [])
         #expect(state.isClosing && state.acceptsInput && !state.acceptsWrites)
         #expect(state.closed(queuedBytes: 5) == [])
         #expect(state.pausedReading() == [])
@@ -147,7 +147,7 @@ struct StreamTransportStateTests {
         var state = StreamTransportState()
         _ = state.started()
         _ = state.pausedReading()
-        #expect(state.closedGracefully(queuedBytes: 0, discardingAtMost: 10) == [.startReading, .shutdownWrite])
+        #expect(state.closedGracefully(queuedBytes: 0, maxDiscardedBytes: 10) == [.startReading, .shutdownWrite])
         #expect(state.discarded(10, queuedBytes: 0) == [.stopReading, .lose])
         #expect(state.discarded(1, queuedBytes: 0) == [])
     }
@@ -156,7 +156,7 @@ struct StreamTransportStateTests {
     @Test func aPeerThatEndsBeforeTheQueueIsFlushedStillGetsIt() {
         var state = StreamTransportState()
         _ = state.started()
-        _ = state.closedGracefully(queuedBytes: 5, discardingAtMost: 10)
+        _ = state.closedGracefully(queuedBytes: 5, maxDiscardedBytes: 10)
         #expect(state.receivedEnd(staysOpen: false, queuedBytes: 5) == .stopReading)
         #expect(state.flushed(queuedBytes: 1) == [])
         #expect(state.flushed(queuedBytes: 0) == [.shutdownWrite, .lose])

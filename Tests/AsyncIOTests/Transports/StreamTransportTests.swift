@@ -164,7 +164,7 @@ struct StreamTransportTests {
         ]
         for action in actions {
             for index in 0..<6 {
-                try await withScriptedNetwork(backend, LoopTestOptions(mayLeaveWork: true)) { network in
+                try await withScriptedNetwork(backend, LoopTestOptions(allowsLeftoverWork: true)) { network in
                     let recorder = Recorder()
                     var count = 0
                     recorder.reaction = { _, transport in
@@ -198,7 +198,7 @@ struct StreamTransportTests {
     @Test(arguments: ScriptedBackend.allCases)
     func closingTheLoopClosesTheSocketsAndCallsNobody(backend: ScriptedBackend) async throws {
         let kept = Kept()
-        try await withScriptedNetwork(backend, LoopTestOptions(mayLeaveWork: true)) { network in
+        try await withScriptedNetwork(backend, LoopTestOptions(allowsLeftoverWork: true)) { network in
             let recorder = Recorder()
             recorder.reaction = { event, _ in kept.events.append(event) }
             let (transport, peer) = try network.connect(recorder)
@@ -223,7 +223,7 @@ struct StreamTransportTests {
             peer.resets()
             await network.idle()
             #expect(transport.localAddress == address)
-            #expect(transport.isClosing && !transport.isReading && transport.writeBufferSize == 0)
+            #expect(transport.isClosing && !transport.isReading && transport.writeBufferBytes == 0)
         }
     }
 }

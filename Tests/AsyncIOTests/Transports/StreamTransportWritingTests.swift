@@ -19,7 +19,7 @@ struct StreamTransportWritingTests {
             await network.idle()
             #expect(peer.writtenText == "hello world")
             #expect(peer.sends == [4, 4, 3] || peer.sends == [4, 2, 4, 1])
-            #expect(transport.writeBufferSize == 0)
+            #expect(transport.writeBufferBytes == 0)
             transport.close()
         }
     }
@@ -39,13 +39,13 @@ struct StreamTransportWritingTests {
             }
             transport.write("def")
             await network.idle()
-            #expect(transport.writeBufferSize == 6)
+            #expect(transport.writeBufferBytes == 6)
             #expect(peer.written.isEmpty)
             peer.takes(atMost: 1)
             peer.unblocksWrites()
             await network.idle()
             #expect(peer.writtenText == "abcdef")
-            #expect(transport.writeBufferSize == 0)
+            #expect(transport.writeBufferBytes == 0)
             transport.close()
         }
     }
@@ -126,7 +126,7 @@ struct StreamTransportWritingTests {
             transport.write([UInt8](repeating: 7, count: 200_000))
             await network.idle()
             transport.abort()
-            #expect(transport.writeBufferSize == 0)
+            #expect(transport.writeBufferBytes == 0)
             await network.idle()
             #expect(peer.written.isEmpty)
             #expect(recorder.eventsWithoutData == [.made, .paused, .lost(nil)])
@@ -141,7 +141,7 @@ struct StreamTransportWritingTests {
             let recorder = Recorder()
             var sizes: [Int] = []
             recorder.reaction = { event, transport in
-                if event == .paused || event == .resumed { sizes.append(transport.writeBufferSize) }
+                if event == .paused || event == .resumed { sizes.append(transport.writeBufferBytes) }
             }
             let (transport, peer) = try network.connect(recorder)
             try transport.setWriteBufferLimits(lowBytes: 50, highBytes: 100)
@@ -177,7 +177,7 @@ struct StreamTransportWritingTests {
             try await withScriptedNetwork(backend) { network in
                 let recorder = Recorder()
                 var size: Int?
-                recorder.reaction = { event, transport in if event == .resumed { size = transport.writeBufferSize } }
+                recorder.reaction = { event, transport in if event == .resumed { size = transport.writeBufferBytes } }
                 let (transport, peer) = try network.connect(recorder)
                 try transport.setWriteBufferLimits(lowBytes: 50, highBytes: 100)
                 peer.blocksWrites()
@@ -215,8 +215,8 @@ struct StreamTransportWritingTests {
                     write(transport)
                     await network.idle()
                 }
-                #expect(transport.writeBufferSize > 64 * 1024)
-                #expect(transport.writeBufferSize <= 64 * 1024 + chunk.count)
+                #expect(transport.writeBufferBytes > 64 * 1024)
+                #expect(transport.writeBufferBytes <= 64 * 1024 + chunk.count)
                 peer.unblocksWrites()
                 await network.idle()
                 #expect(mayWrite)
@@ -261,11 +261,11 @@ struct StreamTransportWritingTests {
             peer.blocksWrites()
             transport.write([UInt8](repeating: 2, count: 1 << 20))
             await network.idle()
-            #expect(transport.writeBufferSize >= 1 << 20)
+            #expect(transport.writeBufferBytes >= 1 << 20)
             peer.resets()
             await network.idle()
             #expect(recorder.events == [.made, .paused, .lost(.io(.connectionReset))])
-            #expect(transport.writeBufferSize == 0)
+            #expect(transport.writeBufferBytes == 0)
             #expect(peer.wasClosed)
             transport.write("no-op")
             transport.abort()
@@ -310,7 +310,7 @@ struct StreamTransportWritingTests {
             await network.idle()
             #expect(recorder.events == [.made, .data("question"), .lost(.io(.brokenPipe))])
             #expect(peer.written.isEmpty && peer.wasClosed)
-            #expect(transport.isClosing && transport.writeBufferSize == 0)
+            #expect(transport.isClosing && transport.writeBufferBytes == 0)
         }
     }
 

@@ -85,7 +85,7 @@ struct TCPTests {
             let (transport, _) = try await loop.createConnection(socket: near) { recorder }
             var isWritten = false
             let writing = loop.createTask {
-                try await loop.sockSendAll(far, sent)
+                try await loop.sock.sendAll(far, sent)
                 isWritten = true
             }
             for _ in 0..<3 {
@@ -148,11 +148,11 @@ struct TCPTests {
             let transport = try #require(recorder.transport)
             // More than the kernel's buffers hold.
             transport.write([UInt8](repeating: 1, count: 32 << 20))
-            #expect(transport.writeBufferSize > 1 << 20)
+            #expect(transport.writeBufferBytes > 1 << 20)
             writer.reset()
             await loop.until { recorder.transport == nil }
             #expect(recorder.eventsWithoutData == [.made, .paused, .lost(.io(.connectionReset))])
-            #expect(transport.writeBufferSize == 0)
+            #expect(transport.writeBufferBytes == 0)
             transport.write("dropped and reported")
             server.close()
             try await server.waitClosed()
@@ -216,7 +216,9 @@ struct TCPTests {
                     #expect(send(descriptor, text, text.utf8.count, flags) == text.utf8.count)
                 }
                 var text = ""
-                while !text.hasSuffix("bbb") { text += String(decoding: try await reader.read(upTo: 9), as: UTF8.self) }
+                while !text.hasSuffix("bbb") {
+                    text += String(decoding: try await reader.read(maxBytes: 9), as: UTF8.self)
+                }
                 try await writer.write(text)
             }
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)

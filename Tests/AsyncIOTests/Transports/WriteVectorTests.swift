@@ -69,7 +69,7 @@ struct WriteVectorTests {
             transport.write(contentsOf: Self.pieces)
             await network.idle()
             #expect(recorder.eventsWithoutData.filter { $0 != .paused } == [.made, .lost(.io(.connectionReset))])
-            #expect(transport.writeBufferSize == 0)
+            #expect(transport.writeBufferBytes == 0)
         }
     }
 

@@ -18,7 +18,7 @@ struct DescriptorReadinessTests {
                 #expect(try await iterator.next() == .read)
                 #expect(loop.statistics.sources == 0)
                 #expect(try await iterator.next() == .read)
-                let bytes = try await loop.sockRecv(end, maxBytes: 10)
+                let bytes = try await loop.sock.recv(end, maxBytes: 10)
                 #expect(bytes == [1])
                 let task = loop.createTask {
                     var iterator = moments
@@ -32,7 +32,7 @@ struct DescriptorReadinessTests {
 
                 var both = loop.readiness(of: end.descriptor, for: [.read, .write]).makeAsyncIterator()
                 #expect(try await both.next() == [.read, .write])
-                _ = try await loop.sockRecv(end, maxBytes: 10)
+                _ = try await loop.sock.recv(end, maxBytes: 10)
                 #expect(try await both.next() == .write)
                 var none = loop.readiness(of: end.descriptor, for: []).makeAsyncIterator()
                 #expect(await asyncCode { _ = try await none.next() } == .invalidArgument)
@@ -49,7 +49,7 @@ struct DescriptorReadinessTests {
                     var count = 0
                     for try await _ in loop.readiness(of: end.descriptor, for: .read) {
                         count += 1
-                        _ = try await loop.sockRecv(end, maxBytes: 10)
+                        _ = try await loop.sock.recv(end, maxBytes: 10)
                     }
                     return count
                 }
@@ -57,7 +57,7 @@ struct DescriptorReadinessTests {
                 sendByte(peer)
                 await loop.yield()
                 await loop.yield()
-                if isCancelled { task.cancel() } else { try loop.sockClose(end) }
+                if isCancelled { task.cancel() } else { try loop.sock.close(end) }
                 #expect(try await task.value == 1)
                 #expect(loop.statistics.sources == 0)
                 if isCancelled { end.close() }
@@ -67,7 +67,7 @@ struct DescriptorReadinessTests {
     }
 
     @Test func theSequenceEndsWithTheLoop() async throws {
-        try await withLoopThread(.auto, LoopTestOptions(mayLeaveWork: true)) { loop in
+        try await withLoopThread(.auto, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             let (end, peer) = try Socket.pair()
             nonisolated(unsafe) var hasEnded = false
             let task = Task(executorPreference: loop) {

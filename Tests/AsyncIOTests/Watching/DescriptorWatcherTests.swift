@@ -68,9 +68,9 @@ struct DescriptorWatcherTests {
                 #expect(code { try loop.addReader(descriptor) {} } == .descriptorInUse)
                 #expect(code { try loop.addWriter(descriptor) {} } == .descriptorInUse)
                 #expect(await asyncCode { try await loop.waitReadable(descriptor) } == .descriptorInUse)
-                #expect(await asyncCode { _ = try await loop.sockRecv(socket, maxBytes: 1) } == .descriptorInUse)
-                #expect(await asyncCode { _ = try await loop.sockAccept(socket) } == .descriptorInUse)
-                #expect(code { try loop.sockClose(socket) } == .descriptorInUse)
+                #expect(await asyncCode { _ = try await loop.sock.recv(socket, maxBytes: 1) } == .descriptorInUse)
+                #expect(await asyncCode { _ = try await loop.sock.accept(socket) } == .descriptorInUse)
+                #expect(code { try loop.sock.close(socket) } == .descriptorInUse)
                 #expect(!loop.removeReader(descriptor))
             }
         }

@@ -67,8 +67,8 @@ let readerCalls = [
         while !span.isFull { _ = try await reader.read(into: &span) }
         scene.end()
     },
-    reads("read(upTo: Int)") { reader, scene in
-        try await repeats(scene) { try await reader.read(upTo: .max).count }
+    reads("read(maxBytes: Int)") { reader, scene in
+        try await repeats(scene) { try await reader.read(maxBytes: .max).count }
     },
     reads("readChunk()") { reader, scene in
         try await repeats(scene) {

@@ -1,19 +1,31 @@
 /// A snapshot of a task that a loop started.
 public struct TaskInfo: Sendable, Identifiable, CustomStringConvertible {
-    public enum State: Sendable, Hashable {
+    /// What a task does. More states may be added.
+    public struct State: Sendable, Hashable, CustomStringConvertible {
+        private enum Value {
+            case created, running, waiting, suspended
+        }
+
+        private let value: Value
+
         /// The task has not run its first step.
-        case created
+        public static var created: State { State(value: .created) }
         /// The task is running now.
-        case running
+        public static var running: State { State(value: .running) }
         /// The task waits in an operation of its loop.
-        case waiting
+        public static var waiting: State { State(value: .waiting) }
         /// The task is queued, or waits for something outside of its loop: another task, an actor, a continuation.
-        case suspended
+        public static var suspended: State { State(value: .suspended) }
+
+        /// The name of the constant, such as `waiting`.
+        public var description: String { "\(value)" }
     }
 
     /// A number that the loop counts up from 1, in the order of creation.
     public let id: UInt64
+    /// The name that was given to `createTask`.
     public let name: String?
+    /// What the task was doing when the snapshot was taken.
     public let state: State
     /// Whether the loop has received a cancellation of the task.
     public let isCancelled: Bool

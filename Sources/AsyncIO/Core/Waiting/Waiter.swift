@@ -15,7 +15,7 @@ struct Waiter {
     var outcome = Outcome.pending
 }
 
-/// The name of a waiter. It is `Sendable`: it may travel to another thread and return late; a stale name has no effect.
+/// The id of a waiter. It is `Sendable`: it may travel to another thread and return late; a stale id has no effect.
 typealias WaiterToken = SlotID
 
 /// A task that has suspended in an operation of its loop, or none.

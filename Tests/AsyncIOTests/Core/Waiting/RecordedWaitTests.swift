@@ -9,7 +9,7 @@ struct RecordedWaitTests {
     func readingTaskIsListedAsWaiting(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
-            let reading = network.loop.createTask(name: "reading") { try await reader.read(upTo: 10) }
+            let reading = network.loop.createTask(name: "reading") { try await reader.read(maxBytes: 10) }
             await network.idle()
             #expect(network.loop.statistics.waitingTasks == 1)
             #expect(network.loop.tasks.first { $0.name == "reading" }?.state == .waiting)
@@ -25,14 +25,14 @@ struct RecordedWaitTests {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             for _ in 0..<3 {
-                let reading = network.loop.createTask { try await reader.read(upTo: 10) }
+                let reading = network.loop.createTask { try await reader.read(maxBytes: 10) }
                 await network.idle()
                 reading.cancel()
                 await #expect(throws: CancellationError.self) { try await reading.value }
             }
             peer.sends("kept")
             await network.idle()
-            #expect(try await reader.read(upTo: 10) == Array("kept".utf8))
+            #expect(try await reader.read(maxBytes: 10) == Array("kept".utf8))
             writer.close()
         }
     }
@@ -45,7 +45,7 @@ struct RecordedWaitTests {
             let before = network.loop.statistics.suspensions
             let reading = network.loop.createTask {
                 var bytes: [UInt8] = []
-                for _ in 0..<3 { bytes += try await reader.read(upTo: 10) }
+                for _ in 0..<3 { bytes += try await reader.read(maxBytes: 10) }
                 return bytes
             }
             for text in ["a", "b", "c"] {
@@ -93,7 +93,7 @@ private actor ReadingActor {
     }
 
     func read() async throws -> Int {
-        let count = try await reader.read(upTo: 10).count
+        let count = try await reader.read(maxBytes: 10).count
         preconditionIsolated()
         reads += 1
         return count

@@ -13,7 +13,7 @@ let encoded = try run {
     let (reader, writer) = try await loop.openConnection(host: server.localAddresses[0].host, port: port)
     try await writer.write("hi\n")
     try await writer.writeEOF()
-    let answer = try await reader.read(upTo: 1000)
+    let answer = try await reader.read(maxBytes: 1000)
     writer.close()
     server.close()
     try await server.waitClosed()

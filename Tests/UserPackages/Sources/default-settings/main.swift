@@ -62,6 +62,6 @@ func together(on loop: EventLoop) async throws {
 
 func described(_ loop: EventLoop) async -> String {
     await loop.yield()
-    return "\(loop.taskCount - 2) tasks"
+    return "\(loop.statistics.tasks - 2) tasks"
 }
 print("ok: default settings")

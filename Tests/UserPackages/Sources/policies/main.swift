@@ -114,3 +114,11 @@ let ofRun = try run { ObjectIdentifier(try getEventLoop()) }
 precondition(ofRun != ObjectIdentifier(loop))
 precondition(code { _ = try getEventLoop() } == .noCurrentLoop)
 print("ok: policies")
+
+// A loop class may be derived from in another package, and a policy may create its loops.
+final class NamedLoop: SelectorEventLoop, @unchecked Sendable {
+    override var backendName: String { "named" }
+}
+setEventLoopPolicy(DefaultEventLoopPolicy(loopFactory: { try NamedLoop() }))
+try run { loop in precondition(loop is NamedLoop && "\(loop)" == "<NamedLoop named, running>") }
+setEventLoopPolicy(nil)

@@ -1,0 +1,28 @@
+/// More bytes came than a limit allows. asyncio: `LimitOverrunError`, and the `ValueError` of `readline`.
+public struct LimitOverrunError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The limit.
+    public var limitBytes: Int
+    /// How many bytes can be read, by `readExactly`, before the separator of `readUntil` is reached, or may be; 0 for
+    /// the other functions. asyncio: `consumed`.
+    public var consumedBytes: Int
+    /// What was longer than the limit.
+    private let subject: String
+
+    init(_ subject: String, limitBytes: Int, consumedBytes: Int = 0) {
+        self.subject = subject
+        self.limitBytes = limitBytes
+        self.consumedBytes = consumedBytes
+    }
+
+    /// One sentence, such as `a line is longer than the limit of 65536 bytes`.
+    public var description: String {
+        let limit = "\(subject) the limit of \(limitBytes) bytes"
+        return consumedBytes > 0 ? "\(limit); the first \(consumedBytes) bytes contain none" : limit
+    }
+}
+
+extension LimitOverrunError {
+    static func separator(limitBytes: Int, consumedBytes: Int) -> LimitOverrunError {
+        LimitOverrunError("no separator within", limitBytes: limitBytes, consumedBytes: consumedBytes)
+    }
+}

@@ -1,0 +1,74 @@
+public import AsyncIOSystem
+import Selectors
+
+/// Sending on sockets of one's own. What holds for all raw operations stands before
+/// ``recv(_:maxBytes:)``.
+extension SocketOperations {
+    /// No more than this is sent in one tick, however fast the peer is.
+    private static var mostBytesPerTick: Int { 256 * 1024 }
+
+    /// Sends all of `bytes`; returns when the kernel has taken them. asyncio: `sock_sendall`.
+    ///
+    /// When it is cancelled or fails, some of the bytes may have been sent:
+    /// ``sendAll(_:_:bytesSent:)-(_,RawSpan,_)`` says how many. What is sent next comes right behind them.
+    public func sendAll(_ socket: Socket, _ bytes: RawSpan) async throws {
+        var sent = 0
+        try await sendAll(socket, bytes, bytesSent: &sent)
+    }
+
+    /// Sends all of `bytes`, and counts them, so that the number is known after a cancellation or an error too.
+    ///
+    /// - Parameter bytesSent: Set to the number of bytes that the kernel has taken: 0 at first, and `bytes.byteCount`
+    ///   at last.
+    public func sendAll(_ socket: Socket, _ bytes: RawSpan, bytesSent: inout Int) async throws {
+        bytesSent = 0
+        _ = try await loop.whenReady(socket, .write, "sock.sendAll", byteCount: \.self) {
+            try sendPart(socket, bytes, &bytesSent) ? bytes.byteCount : nil
+        }
+    }
+
+    /// Whether that was the last part. The others are followed by a wait, be it only for the next tick.
+    private func sendPart(_ socket: Socket, _ bytes: RawSpan, _ sent: inout Int) throws -> Bool {
+        if sent == bytes.byteCount { return true }
+        let end = min(bytes.byteCount, sent + Self.mostBytesPerTick)
+        let result = bytes.withUnsafeBytes { loop.core.send(socket, UnsafeRawBufferPointer(rebasing: $0[sent..<end])) }
+        switch result {
+        case .bytes(let count): sent += count
+        case .wouldBlock: break
+        case .failed(let error): throw loop.failure(error, "send to", socket)
+        }
+        return sent == bytes.byteCount
+    }
+
+    /// As ``sendAll(_:_:)`` of a span.
+    public func sendAll(_ socket: Socket, _ bytes: [UInt8]) async throws {
+        try await sendAll(socket, bytes.span.bytes)
+    }
+
+    /// As ``sendAll(_:_:bytesSent:)-(_,RawSpan,_)``.
+    public func sendAll(_ socket: Socket, _ bytes: [UInt8], bytesSent: inout Int) async throws {
+        try await sendAll(socket, bytes.span.bytes, bytesSent: &bytesSent)
+    }
+
+    /// Sends one datagram, whole or not at all; waits while the socket's buffer is full. asyncio: `sock_sendto`.
+    ///
+    /// An empty one is a datagram too.
+    ///
+    /// - Returns: The bytes that were sent.
+    @discardableResult
+    public func sendTo(_ socket: Socket, _ bytes: RawSpan, to address: SocketAddress) async throws -> Int {
+        try await loop.whenReady(socket, .write, "sock.sendTo", byteCount: \.self) {
+            switch bytes.withUnsafeBytes({ loop.core.sendTo(socket, $0, address) }) {
+            case .bytes(let count): count
+            case .wouldBlock: nil
+            case .failed(let error): throw loop.failure(error, "send to", socket, address)
+            }
+        }
+    }
+
+    /// As ``sendTo(_:_:to:)`` of a span.
+    @discardableResult
+    public func sendTo(_ socket: Socket, _ bytes: [UInt8], to address: SocketAddress) async throws -> Int {
+        try await sendTo(socket, bytes.span.bytes, to: address)
+    }
+}
