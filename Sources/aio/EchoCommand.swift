@@ -17,12 +17,12 @@ struct EchoCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The address to listen on; without a host, all interfaces. (default: \(defaultEndpoint))",
+            "The address to listen on; without a host, all interfaces. (default: \(defaultAddress))",
             valueName: "host:port"),
-        transform: Endpoint.init(parsing:))
-    var listen = defaultEndpoint
+        transform: HostAndPort.init(parsing:))
+    var listen = defaultAddress
 
-    private static let defaultEndpoint = Endpoint(host: "127.0.0.1", port: 8888)
+    private static let defaultAddress = HostAndPort(host: "127.0.0.1", port: 8888)
 
     @OptionGroup var loop: LoopOption
 
@@ -40,12 +40,12 @@ struct EchoCommand: ParsableCommand {
 enum EchoStyle: String, ExpressibleByArgument, CaseIterable {
     case `protocol`, stream
 
-    func startServer(_ loop: EventLoop, _ endpoint: Endpoint, _ totals: Totals) async throws -> Server {
+    func startServer(_ loop: EventLoop, _ address: HostAndPort, _ totals: Totals) async throws -> Server {
         switch self {
         case .protocol:
-            try await loop.createServer(host: endpoint.host, port: endpoint.port) { EchoProtocol(totals) }
+            try await loop.createServer(host: address.host, port: address.port) { EchoProtocol(totals) }
         case .stream:
-            try await loop.startServer(host: endpoint.host, port: endpoint.port) { reader, writer in
+            try await loop.startServer(host: address.host, port: address.port) { reader, writer in
                 try await echo(reader, writer, totals)
             }
         }

@@ -18,13 +18,13 @@ struct ForwardCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp("The address to listen on; without a host, all interfaces.", valueName: "host:port"),
-        transform: Endpoint.init(parsing:))
-    var listen: Endpoint
+        transform: HostAndPort.init(parsing:))
+    var listen: HostAndPort
 
     @Option(
         help: ArgumentHelp("The address to connect to, once for each client.", valueName: "host:port"),
-        transform: Endpoint.init(parsingTarget:))
-    var to: Endpoint
+        transform: HostAndPort.init(parsingTarget:))
+    var to: HostAndPort
 
     @OptionGroup var loop: LoopOption
 

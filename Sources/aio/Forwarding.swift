@@ -7,12 +7,12 @@ struct Streams {
 }
 
 /// Serves one client: connects to the target and forwards bytes until both sides have sent EOF.
-func forward(_ client: Streams, to endpoint: Endpoint, _ totals: Totals, _ report: ErrorReport) async throws {
+func forward(_ client: Streams, to address: HostAndPort, _ totals: Totals, _ report: ErrorReport) async throws {
     totals.connectionBegan()
     defer { totals.connectionEnded() }
     let target: Streams
     do {
-        let (reader, writer) = try await client.reader.loop.openConnection(host: endpoint.host, port: endpoint.port)
+        let (reader, writer) = try await client.reader.loop.openConnection(host: address.host, port: address.port)
         target = Streams(reader: reader, writer: writer)
     } catch let error as CancellationError {
         throw error

@@ -21,7 +21,8 @@ import Foundation
 
     func start(on loop: EventLoop, port: UInt16) async throws -> Server {
         // The limit applies to the head of a request.
-        try await loop.startServer(host: "127.0.0.1", port: port, limitBytes: 8 * 1024) { reader, writer in
+        try await loop.startServer(host: "127.0.0.1", port: port, options: ServerOptions(limitBytes: 8 * 1024)) {
+            reader, writer in
             do {
                 try await serve(reader, writer)
             } catch let error as EventLoopError where error.code == .timedOut {

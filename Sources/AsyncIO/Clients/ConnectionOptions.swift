@@ -2,11 +2,23 @@ public import AsyncIOSystem
 
 /// How a client connects.
 public struct ConnectionOptions: Sendable {
-    /// The address of this end; port 0 lets the system choose. Addresses of the host of another family are not tried.
-    /// asyncio: `local_addr`.
+    /// The local address of the connection, or `nil`, the default, to let the system choose. Port 0 lets the system
+    /// choose the port. Addresses of another family are not tried. Not for sockets that exist already. asyncio:
+    /// `local_addr`.
     public var localAddress: SocketAddress?
+    /// The options of the socket, which are set before it connects: TCP_NODELAY by default, as in asyncio. A unix
+    /// socket gets no options of TCP.
+    public var socketOptions: [SocketOption: Int]
+    /// The length of the longest line that a reader of `openConnection` or `withConnection` accepts, 64 KiB by default.
+    /// Must be positive. asyncio: `limit`.
+    public var limitBytes: Int
 
-    public init(localAddress: SocketAddress? = nil) {
+    public init(
+        localAddress: SocketAddress? = nil, socketOptions: [SocketOption: Int] = [.noDelay: 1],
+        limitBytes: Int = EventLoop.defaultLineLimitBytes
+    ) {
         self.localAddress = localAddress
+        self.socketOptions = socketOptions
+        self.limitBytes = limitBytes
     }
 }

@@ -2,17 +2,17 @@ public import AsyncIOSystem
 import Selectors
 import SystemPackage
 
-/// None of a host's addresses could be connected to: one reason for each.
+/// A client could connect to no address of an endpoint. Contains the reason for each address.
 public struct ConnectError: Error, Sendable, CustomStringConvertible {
-    public var host: String
-    public var port: UInt16
-    /// In the order in which they were tried.
+    /// What the client was to connect to.
+    public var endpoint: Endpoint
+    /// The failures, in the order in which the addresses were tried.
     public var attempts: [IOError]
 
     public var description: String {
         if attempts.count == 1 { return attempts[0].description }
         let reasons = attempts.map { "\($0.address?.description ?? "?") (\($0.errno))" }.joined(separator: ", ")
-        return "cannot connect to \(host):\(port): \(attempts.isEmpty ? "the host has no address" : "tried \(reasons)")"
+        return "cannot connect to \(endpoint): \(attempts.isEmpty ? "the host has no address" : "tried \(reasons)")"
     }
 }
 
@@ -27,25 +27,43 @@ extension IOError {
 }
 
 extension EventLoop {
-    /// Connects to a TCP server; the connection's data goes to a protocol. asyncio: `create_connection`.
+    /// Connects to an endpoint; a protocol receives the connection's data. asyncio: `create_connection`.
     ///
-    /// The addresses of `host` are tried in order. Returns when the protocol has been told of the connection. On the
-    /// loop; elsewhere it throws `.wrongThread`, since the factory is called on the loop's thread. Throws a
-    /// ``ConnectError``, or what ``resolve(host:port:)`` throws. A cancelled task gets a `CancellationError` and no
-    /// connection: what was opened is closed, also when the cancellation comes while the protocol is notified. There is
-    /// no time limit but the system's, which is minutes: use ``withTimeout(_:fileID:line:_:)``.
+    /// The addresses of the endpoint are tried in order. The function returns when `connectionMade` of the protocol has
+    /// returned. There is no time limit but the system's, which is minutes; use ``withTimeout(_:fileID:line:_:)``.
+    ///
+    /// A connected socket becomes the connection, and belongs to this call from the start; see ``Endpoint/socket(_:)``.
+    /// It may have been accepted elsewhere, by another process or another listener: this is asyncio's
+    /// `connect_accepted_socket` too.
+    ///
+    /// Throws a ``ConnectError`` if no address accepts the connection, `.invalidArgument` for an endpoint that no client
+    /// can connect to, such as all interfaces or several sockets, and what ``resolve(host:port:)`` and `makeProtocol`
+    /// throw. For a given socket it throws `.invalidArgument` unless it is a stream socket, an `IOError` unless it is
+    /// connected, and `.descriptorInUse`. A cancelled task gets a `CancellationError` and no connection: what was opened
+    /// is closed, also if the cancellation comes while `connectionMade` runs.
+    ///
+    /// - Thread: the loop's; elsewhere it throws `.wrongThread`, because it calls `makeProtocol` on the loop's thread.
     public final func createConnection<Protocol: StreamProtocol>(
-        host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
+        to endpoint: Endpoint, options: ConnectionOptions = ConnectionOptions(),
         fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol
     ) async throws -> sending (transport: StreamTransport, protocol: Protocol) {
-        guard isOnLoop else { throw EventLoopError.wrongThread("createConnection") }
-        let made = try await atHome { _ in
-            let (driver, peer) = try await connect(host: host, port: port, options: options)
+        try checkOnLoop("createConnection", owning: endpoint)
+        let made = try await atHome(owning: endpoint) {
+            let (driver, peer) = try await connect(to: endpoint, options: options)
             return UncheckedSendable(
                 value: try await begin(driver, peer: peer, CallSite(fileID: fileID, line: line), makeProtocol))
         }
         nonisolated(unsafe) let value = made.value
         return value
+    }
+
+    /// Connects to a host; everything else is as in ``createConnection(to:options:fileID:line:_:)``.
+    public final func createConnection<Protocol: StreamProtocol>(
+        host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
+        fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol
+    ) async throws -> sending (transport: StreamTransport, protocol: Protocol) {
+        try await createConnection(
+            to: .host(host, port: port), options: options, fileID: fileID, line: line, makeProtocol)
     }
 
     /// Makes the protocol of a connection and tells it. Owns the driver. At home.
@@ -71,25 +89,26 @@ extension EventLoop {
         return (transport, consumer)
     }
 
-    /// The driver of a connected socket, and whom it is connected to. At home.
+    /// Returns the driver of a new connection and the address of its peer, which is `nil` for a given socket. Owns the
+    /// sockets of the endpoint. At home.
     final func connect(
-        host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(), by resolver: Resolver = .shared
-    ) async throws -> (StreamDriver, SocketAddress) {
+        to endpoint: Endpoint, options: ConnectionOptions = ConnectionOptions(), by resolver: Resolver = .shared
+    ) async throws -> (StreamDriver, SocketAddress?) {
+        if !endpoint.sockets.isEmpty { return (try adopt(endpoint, options), nil) }
         if isClosed { throw EventLoopError.closed }
         try Task.checkCancellation()
-        // For a server it means all interfaces; a client would connect to whatever listens on its own machine.
-        if host.isEmpty { throw EventLoopError(.invalidArgument, "the name of the host to connect to is empty") }
+        try endpoint.checkForClient()
         var attempts: [IOError] = []
-        for address in try await resolve(host: host, port: port, by: resolver) {
+        for address in try await addresses(of: endpoint, by: resolver) {
             do {
-                return (try await connect(to: address, from: options.localAddress), address)
+                return (try await connect(to: address, options), address)
             } catch let error as IOError {
                 attempts.append(error)
             } catch let error as Errno {
                 attempts.append(.connecting(error, to: address))
             }
         }
-        throw ConnectError(host: host, port: port, attempts: attempts)
+        throw ConnectError(endpoint: endpoint, attempts: attempts)
     }
 }
 
@@ -98,15 +117,24 @@ extension EventLoop {
     ///
     /// Throws an `Errno`, an `IOError`, `CancellationError`, `.tooManyDescriptors` or `.closed`, with the socket
     /// closed.
-    fileprivate final func connect(to address: SocketAddress, from local: SocketAddress?) async throws -> StreamDriver {
+    fileprivate final func connect(
+        to address: SocketAddress, _ options: ConnectionOptions
+    ) async throws -> StreamDriver {
         let socket = try Socket.stream(for: address)
         var belongsToDriver = false
         do {
             try checkRoom(for: socket.descriptor)
-            if let local { try bind(socket, to: local, for: address) }
+            if let local = options.localAddress { try bind(socket, to: local, for: address) }
+            // Before it connects, because the sizes of buffers count from the first packet on.
+            for (option, value) in options.socketOptions.applicable(to: address.family) {
+                do {
+                    try socket.setOption(option, to: value)
+                } catch {
+                    throw IOError(error, operation: "set \(option) of a connection to", address: address)
+                }
+            }
             return try await connect(socket, to: address, "createConnection") {
                 try Task.checkCancellation()
-                try socket.setOption(.noDelay, to: 1)
                 belongsToDriver = true
                 return try makeStreamDriver(ByteChannel(socket))
             }

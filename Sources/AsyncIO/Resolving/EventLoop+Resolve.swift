@@ -31,6 +31,21 @@ extension EventLoop {
             return try lookup.answer.get()
         }
     }
+
+    /// Returns the addresses of an endpoint in order, each once. An endpoint of sockets has none here.
+    final func addresses(of endpoint: Endpoint, by resolver: Resolver) async throws -> [SocketAddress] {
+        var addresses: [SocketAddress] = []
+        func add(_ more: [SocketAddress]) {
+            for address in more where !addresses.contains(address) { addresses.append(address) }
+        }
+        switch endpoint.storage {
+        case .hosts(let names, let port):
+            for name in names { add(try await resolve(host: name, port: port, by: resolver)) }
+        case .addresses(let given): add(given)
+        case .sockets: break
+        }
+        return addresses
+    }
 }
 
 extension Resolver {

@@ -1,77 +1,43 @@
-public import AsyncIOSystem
-import SystemPackage
+import AsyncIOSystem
 
 extension EventLoop {
-    /// Listens for TCP connections; each gets a protocol of its own. asyncio: `create_server`.
+    /// Listens on an endpoint; each accepted connection gets a protocol of its own. asyncio: `create_server`.
     ///
     /// ```swift
-    /// let server = try await loop.createServer(host: "127.0.0.1", port: 8888) { Echo() }
+    /// let server = try await loop.createServer(on: .allInterfaces(port: 8888)) { Echo() }
     /// ```
     ///
-    /// Every address of `host` is listened on; `nil` or `""` means all interfaces, those of IPv4 and of IPv6 by a
-    /// socket each. Of a name's addresses, and of all interfaces, those are left out whose family the system does not
-    /// have; an address that is written out has to be had. Port 0 lets the system choose one, the same for all
-    /// addresses; see ``Server/localAddresses``. On the loop; elsewhere it throws `.wrongThread`, since the factory is
-    /// called on the loop's thread. Throws an `IOError` that names the address, `CancellationError` in a cancelled
-    /// task, or what ``resolve(host:port:)`` throws; what was opened before the error is closed.
+    /// The server listens on every address of the endpoint. If the system does not have the family of an address, the
+    /// address is skipped, unless it is written out. With port 0 the system chooses one port for all addresses; see
+    /// ``Server/localAddresses``. Given sockets belong to this call from the start; see ``Endpoint/sockets(_:)``.
+    ///
+    /// Throws an `IOError` that names the address, `.invalidArgument` for an endpoint that no server can listen on,
+    /// `.descriptorInUse`, `CancellationError` in a cancelled task, and what ``resolve(host:port:)`` throws. What was
+    /// opened before the error is closed.
+    ///
+    /// - Thread: the loop's; elsewhere it throws `.wrongThread`, because `makeProtocol` is called on the loop's thread.
+    public final func createServer(
+        on endpoint: Endpoint, options: ServerOptions = ServerOptions(),
+        fileID: StaticString = #fileID, line: UInt = #line,
+        _ makeProtocol: @escaping () throws -> any StreamProtocol
+    ) async throws -> sending Server {
+        try checkOnLoop("createServer", owning: endpoint)
+        nonisolated(unsafe) let server = try await atHome(owning: endpoint) {
+            try await listen(
+                on: endpoint, options: options, origin: CallSite(fileID: fileID, line: line), Self.serve(makeProtocol))
+        }
+        return server
+    }
+
+    /// Listens on a host, or on all interfaces if `host` is `nil` or empty; everything else is as in
+    /// ``createServer(on:options:fileID:line:_:)``.
     public final func createServer(
         host: String? = nil, port: UInt16, options: ServerOptions = ServerOptions(),
         fileID: StaticString = #fileID, line: UInt = #line,
         _ makeProtocol: @escaping () throws -> any StreamProtocol
     ) async throws -> sending Server {
         try await createServer(
-            listed: [host], port: port, options, CallSite(fileID: fileID, line: line), makeProtocol)
-    }
-
-    /// As `createServer` of a host, on every address of several hosts, each address once. Throws `.invalidArgument` for
-    /// none.
-    public final func createServer(
-        hosts: [String], port: UInt16, options: ServerOptions = ServerOptions(),
-        fileID: StaticString = #fileID, line: UInt = #line,
-        _ makeProtocol: @escaping () throws -> any StreamProtocol
-    ) async throws -> sending Server {
-        try await createServer(
-            listed: hosts, port: port, options, CallSite(fileID: fileID, line: line), makeProtocol)
-    }
-
-    private final func createServer(
-        listed hosts: [String?], port: UInt16, _ options: ServerOptions, _ origin: CallSite,
-        _ makeProtocol: @escaping () throws -> any StreamProtocol
-    ) async throws -> sending Server {
-        guard isOnLoop else { throw EventLoopError.wrongThread("createServer") }
-        nonisolated(unsafe) let server = try await listen(
-            hosts: hosts, port: port, options: options, origin: origin, Self.serve(makeProtocol))
-        return server
-    }
-
-    /// Serves on sockets that were bound elsewhere, such as those of a service manager. asyncio:
-    /// `create_server(sock=)`.
-    ///
-    /// They may listen already. They belong to this call, which makes them non-blocking: the server closes them, and so
-    /// does an error; do not close them. Only `.descriptorInUse`, for one that this loop uses already, leaves that one
-    /// alone. Throws `.invalidArgument` unless they are stream sockets, each given once, and as `createServer` of a
-    /// host.
-    public final func createServer(
-        sockets: [Socket], options: ServerOptions = ServerOptions(),
-        fileID: StaticString = #fileID, line: UInt = #line,
-        _ makeProtocol: @escaping () throws -> any StreamProtocol
-    ) async throws -> sending Server {
-        guard isOnLoop else {
-            for socket in Set(sockets) { socket.close() }
-            throw EventLoopError.wrongThread("createServer")
-        }
-        nonisolated(unsafe) let server = try listen(
-            sockets: sockets, options: options, origin: CallSite(fileID: fileID, line: line), Self.serve(makeProtocol))
-        return server
-    }
-
-    /// As `createServer` of several sockets.
-    public final func createServer(
-        socket: Socket, options: ServerOptions = ServerOptions(),
-        fileID: StaticString = #fileID, line: UInt = #line,
-        _ makeProtocol: @escaping () throws -> any StreamProtocol
-    ) async throws -> sending Server {
-        try await createServer(sockets: [socket], options: options, fileID: fileID, line: line, makeProtocol)
+            on: .host(host ?? "", port: port), options: options, fileID: fileID, line: line, makeProtocol)
     }
 
     private static func serve(_ makeProtocol: @escaping () throws -> any StreamProtocol) -> Accepted {

@@ -22,7 +22,7 @@ final class Listener {
     let driver: AcceptDriver
     private unowned let loop: EventLoop
     private let backlog: Int
-    private let connectionOptions: [SocketOption: Int]
+    private let socketOptions: [SocketOption: Int]
     private var failuresInARow = 0
     /// Retains the server and, through it, this listener until the close.
     private var accepted: ((StreamDriver, SocketAddress?) throws -> Void)?
@@ -42,9 +42,7 @@ final class Listener {
         self.origin = origin
         backlog = options.backlog
         localAddress = socket.localAddress
-        // Unix sockets have no options of TCP.
-        let isTCP = localAddress?.family != .unix
-        connectionOptions = options.connectionOptions.filter { isTCP || $0.key.level != SocketOption.noDelay.level }
+        socketOptions = options.socketOptions.applicable(to: localAddress?.family)
         driver = loop.makeAcceptDriver(
             socket, clientsPerIteration: min(max(1, backlog), Self.mostClientsPerIteration))
         driver.delegate = self
@@ -70,7 +68,7 @@ final class Listener {
     private func take(_ connection: Socket, _ peer: SocketAddress?) {
         do {
             // The peer may have reset the connection already: then there is nobody to serve.
-            for (option, value) in connectionOptions { try connection.setOption(option, to: value) }
+            for (option, value) in socketOptions { try connection.setOption(option, to: value) }
         } catch {
             connection.close()
             return

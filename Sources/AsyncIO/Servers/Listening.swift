@@ -9,91 +9,49 @@ extension EventLoop {
     /// Ports that are tried when the system chooses one: another address may have it in use.
     private static var mostPorts: Int { 16 }
 
-    /// Listens on every address of the hosts, each once; `nil` is all interfaces.
+    /// Listens on an endpoint. Owns its sockets. At home.
     final func listen(
-        hosts: [String?], port: UInt16, options: ServerOptions, origin: CallSite, by resolver: Resolver = .shared,
+        on endpoint: Endpoint, options: ServerOptions, origin: CallSite, by resolver: Resolver = .shared,
         _ accepted: @escaping Accepted
     ) async throws -> Server {
-        if isClosed { throw EventLoopError.closed }
-        if hosts.isEmpty { throw EventLoopError(.invalidArgument, "the list of hosts to listen on is empty") }
-        return try await atHome { _ in
-            // What the caller has written out is meant; of a name's addresses those that the system has.
-            let required = hosts.compactMap { host in host.flatMap { SocketAddress(literal: $0, port: port) } }
-            var addresses: [SocketAddress] = []
-            for host in hosts {
-                for address in try await resolve(host: host, port: port, by: resolver)
-                where !addresses.contains(address) {
-                    addresses.append(address)
-                }
-            }
-            // The caller would not get the server that it has to close.
-            try Task.checkCancellation()
-            for _ in 1..<Self.mostPorts where port == 0 && addresses.count > 1 {
-                do {
-                    return try serve(on: addresses, required: required, options, origin, accepted)
-                } catch let error as IOError where error.errno == .addressInUse {
-                    // The port that the first address got is another program's on the next one.
-                }
-            }
-            return try serve(on: addresses, required: required, options, origin, accepted)
-        }
-    }
-
-    /// Serves on sockets that were made elsewhere, and closes them if it throws.
-    final func listen(
-        sockets: [Socket], options: ServerOptions, origin: CallSite, _ accepted: @escaping Accepted
-    ) throws -> Server {
-        // Each once: it has one owner, who closes it.
-        let distinct = Set(sockets)
-        var remaining = distinct.count == sockets.count ? sockets[...] : Array(distinct)[...]
-        var server: Server?
         do {
             if isClosed { throw EventLoopError.closed }
-            if sockets.isEmpty { throw EventLoopError(.invalidArgument, "the list of sockets to listen on is empty") }
-            if distinct.count != sockets.count {
-                throw EventLoopError(.invalidArgument, "the list of sockets to listen on contains a socket twice")
-            }
-            let made = Server(loop: self, origin: origin)
-            server = made
-            while let socket = remaining.popFirst() {
-                try take(socket)
-                add(socket, to: made, options, accepted)
-            }
-            if options.startsServing { try made.startServing() }
-            return made
+            try endpoint.checkForServer()
         } catch {
-            for socket in remaining { closeSocket(socket) }
-            server?.close()
+            discard(endpoint.sockets)
             throw error
         }
+        if !endpoint.sockets.isEmpty {
+            let sockets = try take(endpoint.sockets)
+            return try serve(on: sockets, options, origin, accepted)
+        }
+        let addresses = try await addresses(of: endpoint, by: resolver)
+        // The caller would not get the server that it has to close.
+        try Task.checkCancellation()
+        let required = endpoint.literalAddresses
+        let choosesPort = addresses.contains { $0.port == 0 }
+        for _ in 1..<Self.mostPorts where choosesPort && addresses.count > 1 {
+            do {
+                return try serve(on: try bind(to: addresses, required: required, options), options, origin, accepted)
+            } catch let error as IOError where error.errno == .addressInUse {
+                // The port that the first address got is in use on the next one.
+            }
+        }
+        return try serve(on: try bind(to: addresses, required: required, options), options, origin, accepted)
     }
-}
 
-extension EventLoop {
-    fileprivate final func serve(
-        on addresses: [SocketAddress], required: [SocketAddress], _ options: ServerOptions, _ origin: CallSite,
-        _ accepted: @escaping Accepted
+    /// Creates the server of bound sockets, and closes them if it throws.
+    private final func serve(
+        on sockets: [Socket], _ options: ServerOptions, _ origin: CallSite, _ accepted: @escaping Accepted
     ) throws -> Server {
         let server = Server(loop: self, origin: origin)
-        do {
-            var port: UInt16?
-            var lastSkipped: IOError?
-            for address in addresses {
-                // What the system chose for the first address holds for the others.
-                let place = address.port == 0 ? address.withPort(port ?? 0) : address
-                let socket: Socket
-                do {
-                    socket = try bind(to: place, options)
-                } catch let error as IOError
-                    where Self.mayBeMissing(address, error.errno) && !required.contains(address)
-                {
-                    lastSkipped = error
-                    continue
-                }
-                port = port ?? socket.localAddress?.port
-                add(socket, to: server, options, accepted)
+        for socket in sockets {
+            let listener = Listener(loop: self, socket: socket, options: options, origin: server.origin) {
+                [unowned self] driver, peer in try accepted(self, server, driver, peer)
             }
-            if server.listeners.isEmpty, let lastSkipped { throw lastSkipped }
+            server.add(listener)
+        }
+        do {
             if options.startsServing { try server.startServing() }
         } catch {
             server.close()
@@ -102,18 +60,51 @@ extension EventLoop {
         return server
     }
 
+    /// Takes over the sockets of an endpoint, and closes all of them if it throws.
+    private final func take(_ sockets: [Socket]) throws -> [Socket] {
+        for (index, socket) in sockets.enumerated() {
+            do {
+                try take(socket)
+            } catch {
+                // This one is closed, or another object of the loop has it.
+                discard(sockets[..<index] + sockets[(index + 1)...])
+                throw error
+            }
+        }
+        return sockets
+    }
+
+    /// Returns a socket for each address, but for those whose family the system does not have.
+    private final func bind(
+        to addresses: [SocketAddress], required: [SocketAddress], _ options: ServerOptions
+    ) throws -> [Socket] {
+        var sockets: [Socket] = []
+        var chosenPort: UInt16?
+        var lastSkipped: IOError?
+        do {
+            for address in addresses {
+                do {
+                    // What the system chose for the first address holds for the others.
+                    let socket = try bind(to: address.port == 0 ? address.withPort(chosenPort ?? 0) : address, options)
+                    sockets.append(socket)
+                    if address.port == 0 { chosenPort = chosenPort ?? socket.localAddress?.port }
+                } catch let error as IOError
+                    where Self.mayBeMissing(address, error.errno) && !required.contains(address)
+                {
+                    lastSkipped = error
+                }
+            }
+            if sockets.isEmpty, let lastSkipped { throw lastSkipped }
+        } catch {
+            for socket in sockets { closeSocket(socket) }
+            throw error
+        }
+        return sockets
+    }
+
     /// The system may lack an address family, or IPv6 is compiled in but switched off: the other addresses will do.
     private static func mayBeMissing(_ address: SocketAddress, _ error: Errno) -> Bool {
         error == .addressFamilyNotSupported || (address.family == .ipv6 && error == .addressNotAvailable)
-    }
-
-    fileprivate final func add(
-        _ socket: Socket, to server: Server, _ options: ServerOptions, _ accepted: @escaping Accepted
-    ) {
-        let listener = Listener(loop: self, socket: socket, options: options, origin: server.origin) {
-            [unowned self] driver, peer in try accepted(self, server, driver, peer)
-        }
-        server.add(listener)
     }
 
     private final func bind(to address: SocketAddress, _ options: ServerOptions) throws -> Socket {

@@ -2,17 +2,34 @@ public import AsyncIOSystem
 
 /// How a server listens.
 public struct ServerOptions: Sendable {
-    /// Connections that the kernel keeps waiting, and the most that are accepted in one tick, which are never more than
-    /// 64. asyncio: 100.
-    public var backlog = 100
-    /// Listen although old connections linger on the port (SO_REUSEADDR). asyncio: on, on Unix.
-    public var reuseAddress = true
-    /// Share the port with other sockets that ask for it too (SO_REUSEPORT).
-    public var reusePort = false
-    /// Options for each accepted socket. asyncio sets TCP_NODELAY too.
-    public var connectionOptions: [SocketOption: Int] = [.noDelay: 1]
-    /// Accept connections at once, or only after ``Server/startServing()``. asyncio: `start_serving`.
-    public var startsServing = true
+    /// The number of connections that may wait in the kernel. One iteration accepts at most that many, and at most 64.
+    /// 100 by default, as in asyncio.
+    public var backlog: Int
+    /// Whether to listen although old connections linger on the port (SO_REUSEADDR). `true` by default, as in asyncio.
+    /// Not for sockets that exist already.
+    public var reuseAddress: Bool
+    /// Whether to share the port with other sockets that ask for it too (SO_REUSEPORT). `false` by default. Not for
+    /// sockets that exist already.
+    public var reusePort: Bool
+    /// The options of each accepted socket: TCP_NODELAY by default, as in asyncio. A unix socket gets no options of TCP.
+    public var socketOptions: [SocketOption: Int]
+    /// The length of the longest line that a reader of `startServer` accepts, 64 KiB by default. Must be positive.
+    /// asyncio: `limit`.
+    public var limitBytes: Int
+    /// Whether to accept connections at once, or only after ``Server/startServing()``. `true` by default. asyncio:
+    /// `start_serving`.
+    public var startsServing: Bool
 
-    public init() {}
+    public init(
+        backlog: Int = 100, reuseAddress: Bool = true, reusePort: Bool = false,
+        socketOptions: [SocketOption: Int] = [.noDelay: 1], limitBytes: Int = EventLoop.defaultLineLimitBytes,
+        startsServing: Bool = true
+    ) {
+        self.backlog = backlog
+        self.reuseAddress = reuseAddress
+        self.reusePort = reusePort
+        self.socketOptions = socketOptions
+        self.limitBytes = limitBytes
+        self.startsServing = startsServing
+    }
 }

@@ -1,63 +1,48 @@
-public import AsyncIOSystem
+import AsyncIOSystem
 
 extension EventLoop {
-    /// The default of `limitBytes`, the length of the longest line that a reader accepts: 64 KiB, as in asyncio.
+    /// The default of ``ConnectionOptions/limitBytes`` and ``ServerOptions/limitBytes``, the length of the longest line
+    /// that a reader accepts: 64 KiB, as in asyncio.
     public static let defaultLineLimitBytes = 64 * 1024
 
-    /// Connects to a TCP server, for a task that reads and writes. asyncio: `open_connection`.
+    /// Connects to an endpoint, for a task that reads and writes. asyncio: `open_connection`.
     ///
     /// ```swift
-    /// let (reader, writer) = try await loop.openConnection(host: "localhost", port: 7)
+    /// let (reader, writer) = try await loop.openConnection(to: .hosts(["a.example", "b.example"], port: 7))
     /// try await writer.write("hello\n")
     /// print(try await reader.readLine() ?? "")
     /// writer.close()
     /// ```
     ///
     /// A task of another loop or of the thread pool may use the streams too, at the cost of hops. Throws as
-    /// ``createConnection(host:port:options:fileID:line:_:)`` does, and `.invalidArgument` for a limit that is not
-    /// positive.
+    /// ``createConnection(to:options:fileID:line:_:)`` does, and `.invalidArgument` for a limit that is not positive.
     ///
     /// The connection ends when it is closed, or when its streams are released. In the latter case, unsent bytes have
     /// five seconds to be sent; after that the connection is reset. See also
-    /// ``withConnection(host:port:options:limitBytes:fileID:line:_:)``.
+    /// ``withConnection(to:options:fileID:line:_:)``.
     ///
     /// - Thread: any; off the loop, it hops.
     public final func openConnection(
-        host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
-        limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID, line: UInt = #line
+        to endpoint: Endpoint, options: ConnectionOptions = ConnectionOptions(),
+        fileID: StaticString = #fileID, line: UInt = #line
     ) async throws -> sending (reader: StreamReader, writer: StreamWriter) {
-        try checkLineLimit(limitBytes)
-        let streams = try await atHome { _ in
-            let (driver, peer) = try await connect(host: host, port: port, options: options)
-            return makeStreams(driver, peer: peer, limitBytes, CallSite(fileID: fileID, line: line))
+        try checkLineLimit(options.limitBytes, owning: endpoint)
+        let streams = try await atHome(owning: endpoint) {
+            let (driver, peer) = try await connect(to: endpoint, options: options)
+            return makeStreams(driver, peer: peer, options.limitBytes, CallSite(fileID: fileID, line: line))
         }
         nonisolated(unsafe) let value = streams.value
         return value
     }
 
-    /// Takes over a connected socket, for a task that reads and writes. asyncio: `open_connection(sock=)`.
-    ///
-    /// The socket belongs to this call and then to the connection, as in ``createConnection(socket:fileID:line:_:)``.
-    /// Throws as that function does, and `.invalidArgument` for a limit that is not positive.
+    /// Connects to a host; everything else is as in ``openConnection(to:options:fileID:line:)``.
     ///
     /// - Thread: any; off the loop, it hops.
     public final func openConnection(
-        socket: Socket, limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID,
-        line: UInt = #line
+        host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
+        fileID: StaticString = #fileID, line: UInt = #line
     ) async throws -> sending (reader: StreamReader, writer: StreamWriter) {
-        var wasTaken = false
-        do {
-            try checkLineLimit(limitBytes)
-            let streams = try await atHome { _ in
-                wasTaken = true
-                return makeStreams(try adopt(socket), peer: nil, limitBytes, CallSite(fileID: fileID, line: line))
-            }
-            nonisolated(unsafe) let value = streams.value
-            return value
-        } catch {
-            if !wasTaken { socket.close() }
-            throw error
-        }
+        try await openConnection(to: .host(host, port: port), options: options, fileID: fileID, line: line)
     }
 
     private final func makeStreams(
@@ -67,10 +52,10 @@ extension EventLoop {
         return UncheckedSendable(value: transport.makeStreams(limitBytes: limitBytes))
     }
 
-    /// Connects to a TCP server, calls `body`, and returns when the connection has ended.
+    /// Connects to an endpoint, calls `body`, and returns when the connection has ended.
     ///
     /// ```swift
-    /// let answer = try await loop.withConnection(host: "localhost", port: 7) { reader, writer in
+    /// let answer = try await loop.withConnection(to: .host("localhost", port: 7)) { reader, writer in
     ///     try await writer.write("hello\n")
     ///     return try await reader.readLine()
     /// }
@@ -82,28 +67,23 @@ extension EventLoop {
     /// of its bytes, the connection is reset, so that the peer does not take the part for the whole. A cancelled task
     /// does not wait: unsent bytes are sent while the loop runs, and if there are some, a `CancellationError` is thrown
     /// instead of the result. For input that was not read, see ``StreamWriter/close()``. Also throws as
-    /// ``openConnection(host:port:options:limitBytes:fileID:line:)`` does.
+    /// ``openConnection(to:options:fileID:line:)`` does.
     public final func withConnection<Result>(
-        host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
-        limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID, line: UInt = #line,
+        to endpoint: Endpoint, options: ConnectionOptions = ConnectionOptions(),
+        fileID: StaticString = #fileID, line: UInt = #line,
         _ body: @concurrent (sending StreamReader, sending StreamWriter) async throws -> Result
     ) async throws -> Result {
-        let (reader, writer) = try await openConnection(
-            host: host, port: port, options: options, limitBytes: limitBytes, fileID: fileID, line: line)
+        let (reader, writer) = try await openConnection(to: endpoint, options: options, fileID: fileID, line: line)
         return try await withStreams(reader, writer, body)
     }
 
-    /// Takes over a connected socket, calls `body`, and returns when the connection has ended.
-    ///
-    /// Everything else is as in `withConnection` with a host. Throws as
-    /// ``openConnection(socket:limitBytes:fileID:line:)`` does.
+    /// Connects to a host; everything else is as in ``withConnection(to:options:fileID:line:_:)``.
     public final func withConnection<Result>(
-        socket: Socket, limitBytes: Int = defaultLineLimitBytes, fileID: StaticString = #fileID,
-        line: UInt = #line, _ body: @concurrent (sending StreamReader, sending StreamWriter) async throws -> Result
+        host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
+        fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: @concurrent (sending StreamReader, sending StreamWriter) async throws -> Result
     ) async throws -> Result {
-        let (reader, writer) = try await openConnection(
-            socket: socket, limitBytes: limitBytes, fileID: fileID, line: line)
-        return try await withStreams(reader, writer, body)
+        try await withConnection(to: .host(host, port: port), options: options, fileID: fileID, line: line, body)
     }
 
     private final func withStreams<Result>(
@@ -123,11 +103,12 @@ extension EventLoop {
         return result
     }
 
-    /// Throws `.invalidArgument` unless the limit is positive. asyncio checks it in `StreamReader.__init__`.
-    final func checkLineLimit(_ limitBytes: Int) throws(EventLoopError) {
-        if limitBytes <= 0 {
-            throw EventLoopError(.invalidArgument, "limitBytes must be positive, not \(limitBytes)")
-        }
+    /// Throws `.invalidArgument` unless the limit is positive, and closes the sockets of the endpoint then. asyncio
+    /// checks the limit in `StreamReader.__init__`.
+    final func checkLineLimit(_ limitBytes: Int, owning endpoint: Endpoint) throws(EventLoopError) {
+        if limitBytes > 0 { return }
+        discard(endpoint.sockets)
+        throw EventLoopError(.invalidArgument, "limitBytes must be positive, not \(limitBytes)")
     }
 }
 

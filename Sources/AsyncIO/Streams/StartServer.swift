@@ -1,11 +1,11 @@
-public import AsyncIOSystem
+import AsyncIOSystem
 
 extension EventLoop {
-    /// Listens for TCP connections, and handles each one in a separate task on the loop's thread. asyncio:
+    /// Listens on an endpoint, and handles each accepted connection in a separate task on the loop's thread. asyncio:
     /// `start_server`.
     ///
     /// ```swift
-    /// let server = try await loop.startServer(host: "127.0.0.1", port: 8888) { reader, writer in
+    /// let server = try await loop.startServer(on: .allInterfaces(port: 8888)) { reader, writer in
     ///     while let line = try await reader.readLine() { try await writer.write(line + "\n") }
     /// }
     /// ```
@@ -16,77 +16,34 @@ extension EventLoop {
     /// reset, so that the peer does not take a part of a response for the whole, and the error goes to the exception
     /// handler. Not reported are a `CancellationError`, and errors that only say that the peer or this program has
     /// ended the connection. The handler may capture objects that are not `Sendable`. Throws as
-    /// ``createServer(host:port:options:fileID:line:_:)`` does, and `.invalidArgument` for a limit that is not
-    /// positive.
+    /// ``createServer(on:options:fileID:line:_:)`` does, and `.invalidArgument` for a limit that is not positive.
+    ///
+    /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
+    public final func startServer(
+        on endpoint: Endpoint, options: ServerOptions = ServerOptions(),
+        fileID: StaticString = #fileID, line: UInt = #line,
+        _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
+    ) async throws -> sending Server {
+        try checkOnLoop("startServer", owning: endpoint)
+        try checkLineLimit(options.limitBytes, owning: endpoint)
+        nonisolated(unsafe) let server = try await atHome(owning: endpoint) {
+            try await listen(
+                on: endpoint, options: options, origin: CallSite(fileID: fileID, line: line),
+                Self.serve(options.limitBytes, handle))
+        }
+        return server
+    }
+
+    /// Listens on a host, or on all interfaces if `host` is `nil` or empty; everything else is as in
+    /// ``startServer(on:options:fileID:line:_:)``.
     ///
     /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
     public final func startServer(
         host: String? = nil, port: UInt16, options: ServerOptions = ServerOptions(),
-        limitBytes: Int = defaultLineLimitBytes,
         fileID: StaticString = #fileID, line: UInt = #line,
         _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
     ) async throws -> sending Server {
-        try await startServer(
-            listed: [host], port: port, options, limitBytes, CallSite(fileID: fileID, line: line), handle)
-    }
-
-    /// Listens on every address of several hosts, each address once; everything else is as in `startServer` with one
-    /// host. Throws `.invalidArgument` if there are no hosts.
-    ///
-    /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
-    public final func startServer(
-        hosts: [String], port: UInt16, options: ServerOptions = ServerOptions(),
-        limitBytes: Int = defaultLineLimitBytes,
-        fileID: StaticString = #fileID, line: UInt = #line,
-        _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
-    ) async throws -> sending Server {
-        try await startServer(
-            listed: hosts, port: port, options, limitBytes, CallSite(fileID: fileID, line: line), handle)
-    }
-
-    private final func startServer(
-        listed hosts: [String?], port: UInt16, _ options: ServerOptions, _ limitBytes: Int, _ origin: CallSite,
-        _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
-    ) async throws -> sending Server {
-        guard isOnLoop else { throw EventLoopError.wrongThread("startServer") }
-        try checkLineLimit(limitBytes)
-        nonisolated(unsafe) let server = try await listen(
-            hosts: hosts, port: port, options: options, origin: origin, Self.serve(limitBytes, handle))
-        return server
-    }
-
-    /// Serves on sockets that were bound elsewhere, for example by a service manager. asyncio: `start_server(sock=)`.
-    ///
-    /// The sockets belong to this call, even if it throws, as in ``createServer(sockets:options:fileID:line:_:)``.
-    /// Throws as that function does, and as `startServer` with a host does.
-    ///
-    /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
-    public final func startServer(
-        sockets: [Socket], options: ServerOptions = ServerOptions(), limitBytes: Int = defaultLineLimitBytes,
-        fileID: StaticString = #fileID, line: UInt = #line,
-        _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
-    ) async throws -> sending Server {
-        do {
-            guard isOnLoop else { throw EventLoopError.wrongThread("startServer") }
-            try checkLineLimit(limitBytes)
-        } catch {
-            for socket in Set(sockets) { socket.close() }
-            throw error
-        }
-        nonisolated(unsafe) let server = try listen(
-            sockets: sockets, options: options, origin: CallSite(fileID: fileID, line: line),
-            Self.serve(limitBytes, handle))
-        return server
-    }
-
-    /// Serves on one socket; everything else is as in `startServer` with several sockets.
-    public final func startServer(
-        socket: Socket, options: ServerOptions = ServerOptions(), limitBytes: Int = defaultLineLimitBytes,
-        fileID: StaticString = #fileID, line: UInt = #line,
-        _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
-    ) async throws -> sending Server {
-        try await startServer(
-            sockets: [socket], options: options, limitBytes: limitBytes, fileID: fileID, line: line, handle)
+        try await startServer(on: .host(host ?? "", port: port), options: options, fileID: fileID, line: line, handle)
     }
 
     /// Returns a function that starts a task for each connection.

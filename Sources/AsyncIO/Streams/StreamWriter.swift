@@ -213,8 +213,8 @@ public final class StreamWriter {
     /// avoids the RST that can destroy an unread response. It does not wait for the end; see ``waitClosed()`` and
     /// ``StreamTransport/closeGracefully(within:maxDiscardedBytes:)``.
     ///
-    /// Reads throw `.connectionClosed` from then on. A handler of
-    /// ``EventLoop/startServer(host:port:options:limitBytes:fileID:line:_:)`` may return at once.
+    /// Reads throw `.connectionClosed` from then on. A handler of ``EventLoop/startServer(on:options:fileID:line:_:)``
+    /// may return at once.
     ///
     /// - Thread: any; off the loop, the call is submitted to it.
     public func closeGracefully(within time: Duration = .seconds(5), maxDiscardedBytes: Int = 1 << 20) {

@@ -8,8 +8,7 @@ import Testing
 struct CancelledCallerTests {
     /// The functions that take over a socket.
     enum Taker: CaseIterable {
-        case createConnection, connectAcceptedSocket, openConnection, withConnection, createServer,
-            createServerOfSeveral
+        case createConnection, openConnection, withConnection, createServer, createServerOfSeveral
         case startServer, startServerOfSeveral
 
         var isServer: Bool {
@@ -21,17 +20,16 @@ struct CancelledCallerTests {
 
         func take(_ socket: Socket, _ loop: EventLoop) async throws {
             switch self {
-            case .createConnection: _ = try await loop.createConnection(socket: socket) { Recorder() }
-            case .connectAcceptedSocket: _ = try await loop.connectAcceptedSocket(socket) { Recorder() }
-            case .openConnection: _ = try await loop.openConnection(socket: socket)
+            case .createConnection: _ = try await loop.createConnection(to: .socket(socket)) { Recorder() }
+            case .openConnection: _ = try await loop.openConnection(to: .socket(socket))
             case .withConnection:
-                let _: Void = try await loop.withConnection(socket: socket) { _, _ in
+                let _: Void = try await loop.withConnection(to: .socket(socket)) { _, _ in
                     Issue.record("the body was called")
                 }
-            case .createServer: _ = try await loop.createServer(socket: socket) { Recorder() }
-            case .createServerOfSeveral: _ = try await loop.createServer(sockets: [socket]) { Recorder() }
-            case .startServer: _ = try await loop.startServer(socket: socket) { _, _ in }
-            case .startServerOfSeveral: _ = try await loop.startServer(sockets: [socket]) { _, _ in }
+            case .createServer: _ = try await loop.createServer(on: .socket(socket)) { Recorder() }
+            case .createServerOfSeveral: _ = try await loop.createServer(on: .sockets([socket])) { Recorder() }
+            case .startServer: _ = try await loop.startServer(on: .socket(socket)) { _, _ in }
+            case .startServerOfSeveral: _ = try await loop.startServer(on: .sockets([socket])) { _, _ in }
             }
         }
     }
@@ -57,7 +55,7 @@ struct CancelledCallerTests {
     func cancelledCallLeavesASocketInUseOpen(kind: LoopKind, taker: Taker) async throws {
         try await withLoop(kind) { loop in
             let (given, peer) = try Self.pair()
-            let (transport, _) = try await loop.createConnection(socket: given) { Recorder() }
+            let (transport, _) = try await loop.createConnection(to: .socket(given)) { Recorder() }
             let file = OpenFile(given.descriptor)
             let task = loop.createTask { try await taker.take(given, loop) }
             task.cancel()
@@ -83,9 +81,9 @@ struct CancelledCallerTests {
                     Issue.record("the body was called")
                 }
             case .createServer: _ = try await loop.createServer(host: host, port: 0) { Recorder() }
-            case .createServerOfHosts: _ = try await loop.createServer(hosts: [host], port: 0) { Recorder() }
+            case .createServerOfHosts: _ = try await loop.createServer(on: .hosts([host], port: 0)) { Recorder() }
             case .startServer: _ = try await loop.startServer(host: host, port: 0) { _, _ in }
-            case .startServerOfHosts: _ = try await loop.startServer(hosts: [host], port: 0) { _, _ in }
+            case .startServerOfHosts: _ = try await loop.startServer(on: .hosts([host], port: 0)) { _, _ in }
             }
         }
     }

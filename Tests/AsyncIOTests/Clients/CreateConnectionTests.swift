@@ -107,7 +107,7 @@ struct CreateConnectionTests {
             let port = kept.number
             let error = await #expect(throws: ConnectError.self) {
                 _ = try await loop.connect(
-                    host: "name.example", port: port, by: Self.resolver(["127.0.0.1", "127.0.0.3", "127.0.0.2"]))
+                    to: .host("name.example", port: port), by: Self.resolver(["127.0.0.1", "127.0.0.3", "127.0.0.2"]))
             }
             #expect(error?.attempts.map(\.address?.host) == ["127.0.0.1", "127.0.0.3", "127.0.0.2"])
             #expect(error?.attempts.allSatisfy { $0.errno == .connectionRefused } == true)
@@ -116,9 +116,9 @@ struct CreateConnectionTests {
 
             let server = try await loop.createServer(host: "127.0.0.3", port: port) { EchoProtocol() }
             let (driver, peer) = try await loop.connect(
-                host: "name.example", port: port,
+                to: .host("name.example", port: port),
                 by: Self.resolver(["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"]))
-            #expect(peer.host == "127.0.0.3")
+            #expect(peer?.host == "127.0.0.3")
             driver.close()
             await loop.until { server.acceptedCount == 1 && server.connectionCount == 0 }
             server.close()
@@ -150,11 +150,11 @@ struct CreateConnectionTests {
 
             // Addresses of the other family cannot be reached from this one.
             let (driver, peer) = try await loop.connect(
-                host: "name.example", port: server.port, options: options, by: Self.resolver(["::1", "127.0.0.1"]))
-            #expect(peer.host == "127.0.0.1" && driver.channel.localAddress?.host == "127.0.0.5")
+                to: .host("name.example", port: server.port), options: options, by: Self.resolver(["::1", "127.0.0.1"]))
+            #expect(peer?.host == "127.0.0.1" && driver.channel.localAddress?.host == "127.0.0.5")
             driver.close()
             let other = await #expect(throws: ConnectError.self) {
-                _ = try await loop.connect(host: "::1", port: server.port, options: options)
+                _ = try await loop.connect(to: .host("::1", port: server.port), options: options)
             }
             #expect(other?.attempts.map(\.errno) == [.addressFamilyNotSupported])
 

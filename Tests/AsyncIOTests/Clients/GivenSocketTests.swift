@@ -19,7 +19,7 @@ struct GivenSocketTests {
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let socket = Self.plainSocket()
             _ = try socket.connect(to: server.localAddresses[0])
-            let (transport, recorder) = try await loop.createConnection(socket: socket) { Recorder() }
+            let (transport, recorder) = try await loop.createConnection(to: .socket(socket)) { Recorder() }
             #expect(recorder.events == [.made])
             #expect(transport.peerAddress == server.localAddresses[0])
             #expect(try socket.isNonBlocking() && socket.closesOnExec)
@@ -28,7 +28,7 @@ struct GivenSocketTests {
             await loop.until { recorder.received.count == 5 }
             // The connection is not affected.
             #expect(
-                await asyncCode { _ = try await loop.createConnection(socket: socket) { Recorder() } }
+                await asyncCode { _ = try await loop.createConnection(to: .socket(socket)) { Recorder() } }
                     == .descriptorInUse)
             transport.write(" again")
             await loop.until { recorder.received.count == 11 }
@@ -44,8 +44,8 @@ struct GivenSocketTests {
     func acceptedSocketBecomesAConnection(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
-            let (_, accepted) = try await loop.connectAcceptedSocket(near) { Recorder() }
-            let (client, recorder) = try await loop.connectAcceptedSocket(far) { BufferedRecorder() }
+            let (_, accepted) = try await loop.createConnection(to: .socket(near)) { Recorder() }
+            let (client, recorder) = try await loop.createConnection(to: .socket(far)) { BufferedRecorder() }
             accepted.transport?.write("over a unix socket")
             accepted.transport?.close()
             await loop.until { recorder.transport == nil }
@@ -59,7 +59,7 @@ struct GivenSocketTests {
     func socketAcceptedByAListenerBecomesAConnection(kind: LoopKind, place: SocketPlace) async throws {
         try await withLoop(kind) { loop in
             let (client, accepted) = try await loop.connectedSockets(place)
-            let (transport, _) = try await loop.connectAcceptedSocket(accepted) { EchoProtocol() }
+            let (transport, _) = try await loop.createConnection(to: .socket(accepted)) { EchoProtocol() }
             #expect(transport.peerAddress == client.localAddress)
             #expect(transport.localAddress == client.peerAddress)
             #expect(try transport.socket.option(.noDelay) != 0)
@@ -79,7 +79,7 @@ struct GivenSocketTests {
                 let (near, far) = try Socket.pair()
                 let recorder = Recorder()
                 let connecting = loop.createTask {
-                    _ = try await loop.createConnection(socket: near) { recorder }
+                    _ = try await loop.createConnection(to: .socket(near)) { recorder }
                 }
                 // Before the first step of the task, or while it waits for `connectionMade`.
                 if isUnderWay { await loop.yield() }
@@ -106,14 +106,14 @@ struct GivenSocketTests {
             let datagram = Socket(number: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
             try datagram.bind(to: address)
             #expect(
-                await asyncCode { _ = try await loop.createConnection(socket: datagram) { Recorder() } }
+                await asyncCode { _ = try await loop.createConnection(to: .socket(datagram)) { Recorder() } }
                     == .invalidArgument)
 
             let unconnected = Self.plainSocket()
             try unconnected.bind(to: address)
             let unconnectedFile = OpenFile(unconnected.descriptor)
             let error = await #expect(throws: IOError.self) {
-                _ = try await loop.createConnection(socket: unconnected) { Recorder() }
+                _ = try await loop.createConnection(to: .socket(unconnected)) { Recorder() }
             }
             #expect(error?.errno == .socketNotConnected)
             #expect(unconnectedFile.wasClosed)
@@ -121,7 +121,7 @@ struct GivenSocketTests {
             let (near, far) = try Socket.pair()
             let nearFile = OpenFile(near.descriptor)
             await #expect(throws: Recorder.ExampleError.self) {
-                _ = try await loop.createConnection(socket: near) { () throws -> Recorder in
+                _ = try await loop.createConnection(to: .socket(near)) { () throws -> Recorder in
                     throw Recorder.ExampleError()
                 }
             }
@@ -129,7 +129,7 @@ struct GivenSocketTests {
             far.close()
 
             await #expect(throws: IOError.self) {
-                _ = try await loop.createConnection(socket: Socket(number: -1)) { Recorder() }
+                _ = try await loop.createConnection(to: .socket(Socket(number: -1))) { Recorder() }
             }
         }
     }
@@ -148,9 +148,10 @@ struct GivenSocketTests {
                 let listening = Self.plainSocket()
                 let files = [OpenFile(given.descriptor), OpenFile(listening.descriptor)]
                 #expect(
-                    await asyncCode { _ = try await loop.createConnection(socket: given) { Recorder() } } == .closed)
+                    await asyncCode { _ = try await loop.createConnection(to: .socket(given)) { Recorder() } }
+                        == .closed)
                 #expect(
-                    await asyncCode { _ = try await loop.createServer(socket: listening) { EchoProtocol() } }
+                    await asyncCode { _ = try await loop.createServer(on: .socket(listening)) { EchoProtocol() } }
                         == .closed)
                 for file in files { #expect(file.wasClosed) }
                 far.close()
@@ -169,7 +170,7 @@ struct GivenSocketTests {
             for socket in sockets { try socket.bind(to: address) }
             let files = sockets.map { OpenFile($0.descriptor) }
             try sockets[0].listen(backlog: 1)
-            let server = try await loop.createServer(sockets: sockets) { EchoProtocol() }
+            let server = try await loop.createServer(on: .sockets(sockets)) { EchoProtocol() }
             #expect(server.localAddresses.count == 2 && server.isServing)
             for address in server.localAddresses {
                 let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: address.port!)
@@ -179,12 +180,13 @@ struct GivenSocketTests {
             }
             await loop.until { server.connectionCount == 0 }
             #expect(
-                await asyncCode { _ = try await loop.createServer(socket: sockets[0]) { EchoProtocol() } }
+                await asyncCode { _ = try await loop.createServer(on: .socket(sockets[0])) { EchoProtocol() } }
                     == .descriptorInUse)
             server.close()
             #expect(files.allSatisfy { $0.wasClosed })
             #expect(
-                await asyncCode { _ = try await loop.createServer(sockets: []) { EchoProtocol() } } == .invalidArgument)
+                await asyncCode { _ = try await loop.createServer(on: .sockets([])) { EchoProtocol() } }
+                    == .invalidArgument)
         }
     }
 
@@ -203,7 +205,7 @@ struct GivenSocketTests {
             }
             let files = [twice, once].map { OpenFile($0.descriptor) }
             let code = await asyncCode {
-                let server = try await loop.createServer(sockets: [twice, once, twice], options: options) {
+                let server = try await loop.createServer(on: .sockets([twice, once, twice]), options: options) {
                     EchoProtocol()
                 }
                 server.close()
@@ -224,7 +226,7 @@ struct GivenSocketTests {
             options.startsServing = rests
             let socket = Self.plainSocket()
             try socket.bind(to: address)
-            let server = try await loop.createServer(socket: socket, options: options) { EchoProtocol() }
+            let server = try await loop.createServer(on: .socket(socket), options: options) { EchoProtocol() }
             if rests {
                 var fails = true
                 loop.replaceAccept { accept throws(Errno) in
@@ -239,7 +241,7 @@ struct GivenSocketTests {
                 await loop.until { loop.statistics.unhandledErrors == 1 }
             }
             #expect(
-                await asyncCode { _ = try await loop.createServer(socket: socket) { EchoProtocol() } }
+                await asyncCode { _ = try await loop.createServer(on: .socket(socket)) { EchoProtocol() } }
                     == .descriptorInUse)
             #expect(code { try loop.addReader(socket.descriptor) {} } == .descriptorInUse)
             if !rests {
@@ -263,7 +265,7 @@ struct GivenSocketTests {
             let bad = Socket(number: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
             let files = [good[0], bad, good[1]].map { OpenFile($0.descriptor) }
             let code = await asyncCode {
-                _ = try await loop.createServer(sockets: [good[0], bad, good[1]]) { EchoProtocol() }
+                _ = try await loop.createServer(on: .sockets([good[0], bad, good[1]])) { EchoProtocol() }
             }
             #expect(code == .invalidArgument)
             #expect(files.allSatisfy { $0.wasClosed })

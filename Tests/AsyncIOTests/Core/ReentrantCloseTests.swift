@@ -46,7 +46,8 @@ struct ReentrantCloseTests {
             func serve(_ factory: @escaping () -> Void, _ last: @escaping () -> Void) throws {
                 loop.createBackgroundTask {
                     defer { loop.stop() }
-                    transport = try await loop.createConnection(socket: pushed) { LastWord { _ in last() } }.transport
+                    transport = try await loop.createConnection(to: .socket(pushed)) { LastWord { _ in last() } }
+                        .transport
                     _ = try await loop.createServer(host: "127.0.0.1", port: 0) {
                         factory()
                         return EchoProtocol()

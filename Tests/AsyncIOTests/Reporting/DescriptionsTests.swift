@@ -127,9 +127,10 @@ struct DescriptionsTests {
         ]
         for error in errors { catalog.add("EventLoopError", error) }
         let refused = IOError(.connectionRefused, operation: "connect to", address: Self.ipv4)
-        catalog.add("ConnectError", ConnectError(host: "example.org", port: 80, attempts: [refused]))
-        catalog.add("ConnectError", ConnectError(host: "example.org", port: 80, attempts: [refused, refused]))
-        catalog.add("ConnectError", ConnectError(host: "example.org", port: 80, attempts: []))
+        catalog.add("ConnectError", ConnectError(endpoint: .host("example.org", port: 80), attempts: [refused]))
+        catalog.add(
+            "ConnectError", ConnectError(endpoint: .host("example.org", port: 80), attempts: [refused, refused]))
+        catalog.add("ConnectError", ConnectError(endpoint: .host("example.org", port: 80), attempts: []))
         catalog.add("IncompleteReadError", IncompleteReadError(partial: [1, 2], expectedBytes: 5))
         catalog.add("IncompleteReadError", IncompleteReadError(partial: [1, 2], expectedBytes: nil))
         catalog.add("LimitOverrunError", LimitOverrunError.separator(limitBytes: 65_536, consumedBytes: 70_000))
@@ -240,6 +241,10 @@ struct DescriptionsTests {
     }
 
     private func addConnections(_ loop: SelectorEventLoop, to catalog: inout DescriptionCatalog) async throws {
+        let hosts = ["example.org", "::1", ""]
+        catalog.add("Endpoint", Endpoint.hosts(hosts, port: 80), Endpoint.address(Self.ipv4))
+        catalog.add("Endpoint", Endpoint.sockets([Socket(number: 7), Socket(number: 8)]))
+        catalog.add("Endpoint", Endpoint.hosts([], port: 80), Endpoint.addresses([]), Endpoint.sockets([]))
         catalog.add("ServerOptions", ServerOptions())
         catalog.add("ConnectionOptions", ConnectionOptions())
         let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }

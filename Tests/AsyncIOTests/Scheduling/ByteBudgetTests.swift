@@ -125,12 +125,12 @@ struct ByteBudgetTests {
                 let (near, far) = try Socket.pair()
                 peers.append(far)
                 if pushes {
-                    let (transport, _) = try await loop.createConnection(socket: near) {
+                    let (transport, _) = try await loop.createConnection(to: .socket(near)) {
                         Counting { tally.add($0, of: number) }
                     }
                     transports.append(transport)
                 } else {
-                    let (reader, _) = try await loop.openConnection(socket: near)
+                    let (reader, _) = try await loop.openConnection(to: .socket(near))
                     _ = loop.createTask {
                         for try await chunk in reader.chunks { tally.add(chunk.count, of: number) }
                     }

@@ -16,14 +16,14 @@ struct AcceptRecoveryTests {
             switch self {
             case .transport:
                 let (near, far) = try Socket.pair()
-                let (transport, _) = try await loop.createConnection(socket: near) { Recorder() }
+                let (transport, _) = try await loop.createConnection(to: .socket(near)) { Recorder() }
                 return {
                     transport.abort()
                     far.close()
                 }
             case .stream:
                 let (near, far) = try Socket.pair()
-                let (_, writer) = try await loop.openConnection(socket: near)
+                let (_, writer) = try await loop.openConnection(to: .socket(near))
                 return {
                     writer.close()
                     far.close()
@@ -36,7 +36,7 @@ struct AcceptRecoveryTests {
                 return { server.close() }
             case .socketThatIsRefused:
                 let socket = try Socket.datagram(.ipv4)
-                return { _ = try? await loop.createConnection(socket: socket) { Recorder() } }
+                return { _ = try? await loop.createConnection(to: .socket(socket)) { Recorder() } }
             }
         }
     }

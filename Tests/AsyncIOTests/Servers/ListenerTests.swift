@@ -187,14 +187,15 @@ struct ListenerTests {
     func burstOfConnectionsIsAcceptedInSeveralIterations(kind: LoopKind, backlog: Int) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
-            let (transport, other) = try await loop.createConnection(socket: near) { Recorder() }
+            let (transport, other) = try await loop.createConnection(to: .socket(near)) { Recorder() }
             var options = ServerOptions()
             options.backlog = backlog
             let (listener, address) = try SocketPlace.unix.listen()
             var ticks: [Int] = []
             var received: [Int] = []
             let site = CallSite(fileID: #fileID, line: #line)
-            let server = try loop.listen(sockets: [listener], options: options, origin: site) { loop, _, driver, _ in
+            let server = try await loop.listen(on: .socket(listener), options: options, origin: site) {
+                loop, _, driver, _ in
                 ticks.append(loop.statistics.ticks)
                 received.append(other.received.count)
                 driver.close()

@@ -10,7 +10,7 @@ struct ListeningTests {
     @Test(arguments: LoopKind.available)
     func serverListensOnSeveralHostsOnceEachOnOnePort(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
-            let server = try await loop.createServer(hosts: ["127.0.0.1", "127.0.0.2", "127.0.0.1"], port: 0) {
+            let server = try await loop.createServer(on: .hosts(["127.0.0.1", "127.0.0.2", "127.0.0.1"], port: 0)) {
                 EchoProtocol()
             }
             #expect(server.localAddresses.map(\.host) == ["127.0.0.1", "127.0.0.2"])
@@ -22,7 +22,7 @@ struct ListeningTests {
             await loop.until { server.acceptedCount == 2 && server.connectionCount == 0 }
             server.close()
             #expect(
-                await asyncCode { _ = try await loop.createServer(hosts: [], port: 0) { EchoProtocol() } }
+                await asyncCode { _ = try await loop.createServer(on: .hosts([], port: 0)) { EchoProtocol() } }
                     == .invalidArgument)
         }
     }
@@ -72,12 +72,12 @@ struct ListeningTests {
             let keptAddress = try #require(SocketAddress(literal: "127.0.0.1", port: port))
             let first = try await loop.createServer(host: "127.0.0.2", port: port) { EchoProtocol() }
             let error = await #expect(throws: IOError.self) {
-                _ = try await loop.createServer(hosts: ["127.0.0.1", "127.0.0.2"], port: port) { EchoProtocol() }
+                _ = try await loop.createServer(on: .hosts(["127.0.0.1", "127.0.0.2"], port: port)) { EchoProtocol() }
             }
             #expect(error?.errno == .addressInUse && error?.address == first.localAddresses[0])
             #expect(try openSockets(at: keptAddress) == 1)
             let unavailable = await #expect(throws: IOError.self) {
-                _ = try await loop.createServer(hosts: ["127.0.0.1", "192.0.2.1"], port: port) { EchoProtocol() }
+                _ = try await loop.createServer(on: .hosts(["127.0.0.1", "192.0.2.1"], port: port)) { EchoProtocol() }
             }
             #expect(unavailable?.errno == .addressNotAvailable)
             #expect(try openSockets(at: keptAddress) == 1)
@@ -96,7 +96,7 @@ struct ListeningTests {
             }
             let error = await #expect(throws: IOError.self) {
                 let server = try await loop.listen(
-                    hosts: ["name.example"], port: 0, options: ServerOptions(),
+                    on: .hosts(["name.example"], port: 0), options: ServerOptions(),
                     origin: CallSite(fileID: #fileID, line: #line), by: resolver
                 ) { _, _, driver, _ in driver.close() }
                 server.close()
@@ -111,7 +111,7 @@ struct ListeningTests {
     func explicitAddressIsNeverSkipped(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let error = await #expect(throws: IOError.self) {
-                let server = try await loop.createServer(hosts: ["127.0.0.1", "2001:db8::1"], port: 0) {
+                let server = try await loop.createServer(on: .hosts(["127.0.0.1", "2001:db8::1"], port: 0)) {
                     EchoProtocol()
                 }
                 server.close()
@@ -128,7 +128,7 @@ struct ListeningTests {
         }
         try await withLoop { loop in
             let server = try await loop.listen(
-                hosts: ["name.example", "127.0.0.3"], port: 0, options: ServerOptions(),
+                on: .hosts(["name.example", "127.0.0.3"], port: 0), options: ServerOptions(),
                 origin: CallSite(fileID: #fileID, line: #line), by: resolver
             ) { _, _, driver, _ in driver.close() }
             #expect(server.localAddresses.map(\.host) == ["127.0.0.1", "127.0.0.3"])
@@ -176,6 +176,6 @@ struct ListeningTests {
         let options = ServerOptions()
         #expect(options.backlog == 100)
         #expect(options.reuseAddress && !options.reusePort && options.startsServing)
-        #expect(options.connectionOptions == [.noDelay: 1])
+        #expect(options.socketOptions == [.noDelay: 1])
     }
 }

@@ -194,7 +194,7 @@ struct ServerServingTests {
             try rival.listen(backlog: 1)
             var options = ServerOptions()
             options.startsServing = false
-            let server = try await loop.createServer(sockets: [first, second], options: options) { EchoProtocol() }
+            let server = try await loop.createServer(on: .sockets([first, second]), options: options) { EchoProtocol() }
             for _ in 0..<2 {
                 let error = #expect(throws: IOError.self) { try server.startServing() }
                 #expect(error?.errno == .addressInUse && error?.address == server.localAddresses[1])

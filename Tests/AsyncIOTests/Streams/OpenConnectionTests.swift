@@ -33,10 +33,10 @@ struct OpenConnectionTests {
     func connectedSocketBecomesStreams(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
-            let (reader, writer) = try await loop.openConnection(socket: near)
+            let (reader, writer) = try await loop.openConnection(to: .socket(near))
             // The connection is not affected.
-            #expect(await asyncCode { _ = try await loop.openConnection(socket: near) } == .descriptorInUse)
-            let answer = try await loop.withConnection(socket: far) { itsReader, itsWriter in
+            #expect(await asyncCode { _ = try await loop.openConnection(to: .socket(near)) } == .descriptorInUse)
+            let answer = try await loop.withConnection(to: .socket(far)) { itsReader, itsWriter in
                 try await writer.write("question\n")
                 let line = try await itsReader.readLine()
                 try await itsWriter.write("answer")
@@ -55,9 +55,10 @@ struct OpenConnectionTests {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             try await Task.detached {
-                try await loop.withConnection(socket: near) { _, writer in try await writer.write("from elsewhere") }
+                try await loop.withConnection(to: .socket(near)) { _, writer in try await writer.write("from elsewhere")
+                }
             }.value
-            let (reader, writer) = try await loop.openConnection(socket: far)
+            let (reader, writer) = try await loop.openConnection(to: .socket(far))
             #expect(try await reader.readToEnd() == Array("from elsewhere".utf8))
             writer.close()
         }
@@ -69,16 +70,24 @@ struct OpenConnectionTests {
         try await withLoop(kind) { loop in
             let unconnected = try Socket.stream(.ipv4)
             let unconnectedFile = OpenFile(unconnected.descriptor)
-            let error = await #expect(throws: IOError.self) { _ = try await loop.openConnection(socket: unconnected) }
+            let error = await #expect(throws: IOError.self) {
+                _ = try await loop.openConnection(to: .socket(unconnected))
+            }
             #expect(error?.errno == .socketNotConnected)
             #expect(unconnectedFile.wasClosed)
 
             let (near, far) = try Socket.pair()
             let files = [near, far].map { OpenFile($0.descriptor) }
             #expect(
-                await asyncCode { _ = try await loop.openConnection(socket: near, limitBytes: 0) } == .invalidArgument)
+                await asyncCode {
+                    _ = try await loop.openConnection(to: .socket(near), options: ConnectionOptions(limitBytes: 0))
+                } == .invalidArgument)
             #expect(
-                await asyncCode { try await loop.withConnection(socket: far, limitBytes: -1) { _, _ in } }
+                await asyncCode {
+                    try await loop.withConnection(to: .socket(far), options: ConnectionOptions(limitBytes: -1)) {
+                        _, _ in
+                    }
+                }
                     == .invalidArgument)
             for file in files { #expect(file.wasClosed) }
             #expect(loop.statistics.sources == 0)
@@ -93,7 +102,7 @@ struct OpenConnectionTests {
         let (near, far) = try Socket.pair()
         defer { far.close() }
         let file = OpenFile(near.descriptor)
-        #expect(await asyncCode { _ = try await loop.openConnection(socket: near) } == .closed)
+        #expect(await asyncCode { _ = try await loop.openConnection(to: .socket(near)) } == .closed)
         #expect(file.wasClosed)
     }
 }

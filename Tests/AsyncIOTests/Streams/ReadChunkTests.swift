@@ -262,7 +262,7 @@ extension EventLoop {
     fileprivate func withSocketPair(_ body: (StreamReader, Socket) async throws -> Void) async throws {
         let (near, far) = try Socket.pair()
         defer { far.close() }
-        let (reader, writer) = try await openConnection(socket: near)
+        let (reader, writer) = try await openConnection(to: .socket(near))
         try await body(reader, far)
         writer.close()
         try await writer.waitClosed()

@@ -10,7 +10,7 @@ struct StartServerTests {
     func startServerListensOnSeveralHostsOnceEachOnOnePort(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.1"]
-            let server = try await loop.startServer(hosts: hosts, port: 0) { _, writer in
+            let server = try await loop.startServer(on: .hosts(hosts, port: 0)) { _, writer in
                 try await writer.write("hello")
             }
             #expect(server.localAddresses.map(\.host) == ["127.0.0.1", "127.0.0.2"])
@@ -19,7 +19,8 @@ struct StartServerTests {
             server.close()
             try await server.waitClosed()
             #expect(
-                await asyncCode { _ = try await loop.startServer(hosts: [], port: 0) { _, _ in } } == .invalidArgument)
+                await asyncCode { _ = try await loop.startServer(on: .hosts([], port: 0)) { _, _ in } }
+                    == .invalidArgument)
         }
     }
 
@@ -31,11 +32,12 @@ struct StartServerTests {
             let files = sockets.map { OpenFile($0.descriptor) }
             let hello = { (_: StreamReader, writer: StreamWriter) in try await writer.write("hello") }
             let servers = [
-                try await loop.startServer(sockets: Array(sockets[..<2]), hello),
-                try await loop.startServer(socket: sockets[2], hello),
+                try await loop.startServer(on: .sockets(Array(sockets[..<2])), hello),
+                try await loop.startServer(on: .socket(sockets[2]), hello),
             ]
             for address in servers.flatMap(\.localAddresses) { try await expectHello(from: address, loop) }
-            #expect(await asyncCode { _ = try await loop.startServer(socket: sockets[0], hello) } == .descriptorInUse)
+            #expect(
+                await asyncCode { _ = try await loop.startServer(on: .socket(sockets[0]), hello) } == .descriptorInUse)
             for server in servers {
                 server.close()
                 try await server.waitClosed()
@@ -52,17 +54,21 @@ struct StartServerTests {
             let files = sockets.map { OpenFile($0.descriptor) }
             let twice = [sockets[0], sockets[1], sockets[0]]
             #expect(
-                await asyncCode { _ = try await loop.startServer(sockets: twice) { _, _ in } } == .invalidArgument)
+                await asyncCode { _ = try await loop.startServer(on: .sockets(twice)) { _, _ in } } == .invalidArgument)
             #expect(
-                await asyncCode { _ = try await loop.startServer(socket: sockets[2], limitBytes: 0) { _, _ in } }
+                await asyncCode {
+                    _ = try await loop.startServer(on: .socket(sockets[2]), options: ServerOptions(limitBytes: 0)) {
+                        _, _ in
+                    }
+                }
                     == .invalidArgument)
             #expect(
-                await asyncCode { _ = try await loop.startServer(sockets: []) { _, _ in } } == .invalidArgument)
+                await asyncCode { _ = try await loop.startServer(on: .sockets([])) { _, _ in } } == .invalidArgument)
             for file in files { #expect(file.wasClosed) }
             let elsewhere = try SocketPlace.ipv4.listen().socket
             let file = OpenFile(elsewhere.descriptor)
             let refused = await Task.detached {
-                await asyncCode { _ = try await loop.startServer(socket: elsewhere) { _, _ in } }
+                await asyncCode { _ = try await loop.startServer(on: .socket(elsewhere)) { _, _ in } }
             }.value
             #expect(refused == .wrongThread)
             #expect(file.wasClosed)

@@ -12,15 +12,20 @@ struct StreamConnectionTests {
         try await withLoop(kind) { loop in
             for limit in [0, -1, .min] {
                 let opened = await asyncCode {
-                    _ = try await loop.openConnection(host: "127.0.0.1", port: 1, limitBytes: limit)
+                    _ = try await loop.openConnection(
+                        host: "127.0.0.1", port: 1, options: ConnectionOptions(limitBytes: limit))
                 }
                 #expect(opened == .invalidArgument)
                 let scoped = await asyncCode {
-                    try await loop.withConnection(host: "127.0.0.1", port: 1, limitBytes: limit) { _, _ in }
+                    try await loop.withConnection(
+                        host: "127.0.0.1", port: 1, options: ConnectionOptions(limitBytes: limit)
+                    ) { _, _ in }
                 }
                 #expect(scoped == .invalidArgument)
                 let started = await asyncCode {
-                    _ = try await loop.startServer(host: "127.0.0.1", port: 0, limitBytes: limit) { _, _ in }
+                    _ = try await loop.startServer(
+                        host: "127.0.0.1", port: 0, options: ServerOptions(limitBytes: limit)
+                    ) { _, _ in }
                 }
                 #expect(started == .invalidArgument)
             }
@@ -40,7 +45,8 @@ struct StreamConnectionTests {
                 try await loop.withConnection(host: "127.0.0.1", port: port) { reader, _ in reader.limitBytes })
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: port)
             limits.append(reader.limitBytes)
-            let (own, ownWriter) = try await loop.openConnection(host: "127.0.0.1", port: port, limitBytes: 7)
+            let (own, ownWriter) = try await loop.openConnection(
+                host: "127.0.0.1", port: port, options: ConnectionOptions(limitBytes: 7))
             #expect(own.limitBytes == 7)
             await loop.until { limits.count == 5 }
             #expect(limits == [Int](repeating: 65_536, count: 5))

@@ -79,7 +79,7 @@ import Testing
             loop.virtualSelector.settlingTime = .seconds(20)
             let (near, far) = try Socket.pair()
             defer { far.close() }
-            let (reader, writer) = try await loop.openConnection(socket: near)
+            let (reader, writer) = try await loop.openConnection(to: .socket(near))
             let timer = loop.callLater(after: .milliseconds(1)) { Issue.record("the clock moved") }
             let sender = OtherThread { sendByte(far) }
             #expect(try await reader.readExactly(1) == [1])

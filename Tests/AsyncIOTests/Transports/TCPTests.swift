@@ -64,7 +64,7 @@ struct TCPTests {
             recorder.reaction = { event, _ in
                 if event == .made { loop.callSoon { scheduled = recorder.events } }
             }
-            let (transport, _) = try await loop.createConnection(socket: near) { recorder }
+            let (transport, _) = try await loop.createConnection(to: .socket(near)) { recorder }
             await loop.until { recorder.received == [1] }
             #expect(scheduled == [.made])
             transport.close()
@@ -82,7 +82,7 @@ struct TCPTests {
             let sent = pattern(4 << 20)
             let recorder = Recorder()
             recorder.reaction = { event, transport in if event == .made { transport.pauseReading() } }
-            let (transport, _) = try await loop.createConnection(socket: near) { recorder }
+            let (transport, _) = try await loop.createConnection(to: .socket(near)) { recorder }
             var isWritten = false
             let writing = loop.createTask {
                 try await loop.sock.sendAll(far, sent)

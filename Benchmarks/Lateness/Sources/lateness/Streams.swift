@@ -45,7 +45,7 @@ final class Streams {
 
     private func write(to socket: Socket, _ measurement: Measurement) {
         _ = loop.createTask { [loop, piece] in
-            let (_, writer) = try await loop.openConnection(socket: socket)
+            let (_, writer) = try await loop.openConnection(to: .socket(socket))
             while true {
                 try await writer.write(piece)
                 measurement.count(piece.count)

@@ -2,7 +2,7 @@ import ArgumentParser
 import AsyncIO
 
 /// A host and a port as written on the command line: `HOST:PORT`, `[IPv6]:PORT`, or `:PORT`.
-struct Endpoint: Sendable, Hashable {
+struct HostAndPort: Sendable, Hashable {
     /// A name or a literal address without brackets. An empty host means all interfaces.
     var host: String
     var port: UInt16
@@ -58,7 +58,7 @@ struct Endpoint: Sendable, Hashable {
     }
 }
 
-extension Endpoint: CustomStringConvertible {
+extension HostAndPort: CustomStringConvertible {
     var description: String {
         host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }

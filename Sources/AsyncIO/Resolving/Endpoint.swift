@@ -1,0 +1,132 @@
+public import AsyncIOSystem
+
+/// What a client connects to, or what a server listens on.
+///
+/// ```swift
+/// let (reader, writer) = try await loop.openConnection(to: .address(address))
+/// let server = try await loop.startServer(on: .hosts(["127.0.0.1", "::1"], port: 8080)) { reader, writer in
+///     try await writer.write("hello\n")
+/// }
+/// ```
+///
+/// To create an endpoint looks up no name and opens no socket. More kinds of endpoints may come.
+public struct Endpoint: Sendable {
+    enum Storage: Sendable {
+        /// An empty name means all interfaces.
+        case hosts([String], port: UInt16)
+        case addresses([SocketAddress])
+        case sockets([Socket])
+    }
+
+    let storage: Storage
+
+    /// Returns the endpoint of a host, which is a name or a literal address.
+    ///
+    /// A client tries the addresses of the host in order; a server listens on all of them. An empty name is
+    /// ``allInterfaces(port:)``. Port 0, for servers, lets the system choose a port.
+    public static func host(_ name: String, port: UInt16) -> Endpoint { hosts([name], port: port) }
+
+    /// Returns the endpoint of several hosts: the addresses of the first one, then those of the second one, and so on,
+    /// each address once.
+    ///
+    /// All names are looked up before the first address is used.
+    public static func hosts(_ names: [String], port: UInt16) -> Endpoint {
+        Endpoint(storage: .hosts(names, port: port))
+    }
+
+    /// Returns the endpoint of all interfaces of this machine, those of IPv4 and those of IPv6. For servers only.
+    public static func allInterfaces(port: UInt16) -> Endpoint { host("", port: port) }
+
+    /// Returns the endpoint of an address, which needs no lookup.
+    public static func address(_ address: SocketAddress) -> Endpoint { addresses([address]) }
+
+    /// Returns the endpoint of several addresses, each used once. A client tries them in order; a server listens on all
+    /// of them.
+    public static func addresses(_ addresses: [SocketAddress]) -> Endpoint {
+        Endpoint(storage: .addresses(addresses))
+    }
+
+    /// Returns the endpoint of a stream socket that exists already: for a client a connected one, for a server one that
+    /// is bound and may listen already. asyncio: `sock`.
+    ///
+    /// The socket belongs to the call that it is passed to, which makes it non-blocking. The connection or the server
+    /// closes it, and so does the call if it throws; do not close it, and do not use the endpoint again. Only if this
+    /// loop uses the socket already, which is `.descriptorInUse`, the call leaves it open.
+    public static func socket(_ socket: Socket) -> Endpoint { sockets([socket]) }
+
+    /// Returns the endpoint of several sockets of a server, such as those of a service manager. Each socket may be
+    /// given once. Everything else is as for ``socket(_:)``.
+    public static func sockets(_ sockets: [Socket]) -> Endpoint { Endpoint(storage: .sockets(sockets)) }
+}
+
+extension Endpoint: CustomStringConvertible {
+    /// Such as `example.org:80`, `[::1]:80`, `port 80 on all interfaces` or `socket 7`; several are separated by
+    /// commas.
+    public var description: String {
+        switch storage {
+        case .hosts(let names, let port):
+            names.isEmpty ? "no host" : names.map { Self.describe($0, port) }.joined(separator: ", ")
+        case .addresses(let addresses):
+            addresses.isEmpty ? "no address" : addresses.map(\.description).joined(separator: ", ")
+        case .sockets(let sockets):
+            sockets.isEmpty ? "no socket" : sockets.map { "socket \($0.number)" }.joined(separator: ", ")
+        }
+    }
+
+    private static func describe(_ host: String, _ port: UInt16) -> String {
+        if host.isEmpty { return "port \(port) on all interfaces" }
+        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
+}
+
+extension Endpoint {
+    /// The sockets that belong to the call that the endpoint is passed to.
+    var sockets: [Socket] {
+        if case .sockets(let sockets) = storage { sockets } else { [] }
+    }
+
+    /// The addresses that the program wrote out, rather than the name of a host that has them.
+    var literalAddresses: [SocketAddress] {
+        switch storage {
+        case .hosts(let names, let port): names.compactMap { SocketAddress(literal: $0, port: port) }
+        case .addresses(let addresses): addresses
+        case .sockets: []
+        }
+    }
+
+    /// Throws `.invalidArgument` if no client can connect to the endpoint.
+    func checkForClient() throws(EventLoopError) {
+        try checkNotEmpty("connect to")
+        switch storage {
+        case .hosts(let names, _) where names.contains(""):
+            // A client would connect to whatever listens on its own machine.
+            throw EventLoopError(
+                .invalidArgument,
+                "cannot connect to \(self): all interfaces are for servers, and a client needs the name of a host")
+        case .sockets(let sockets) where sockets.count > 1:
+            throw EventLoopError(
+                .invalidArgument, "cannot connect with \(self): a client needs one socket, not \(sockets.count)")
+        default: break
+        }
+    }
+
+    /// Throws `.invalidArgument` if no server can listen on the endpoint.
+    func checkForServer() throws(EventLoopError) {
+        try checkNotEmpty("listen on")
+        // Each has one owner, which closes it.
+        if case .sockets(let sockets) = storage, Set(sockets).count != sockets.count {
+            throw EventLoopError(.invalidArgument, "the list of sockets to listen on contains a socket twice")
+        }
+    }
+
+    private func checkNotEmpty(_ purpose: String) throws(EventLoopError) {
+        let kind: String
+        switch storage {
+        case .hosts([], _): kind = "hosts"
+        case .addresses([]): kind = "addresses"
+        case .sockets([]): kind = "sockets"
+        default: return
+        }
+        throw EventLoopError(.invalidArgument, "the list of \(kind) to \(purpose) is empty")
+    }
+}

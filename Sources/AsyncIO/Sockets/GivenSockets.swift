@@ -1,0 +1,72 @@
+import AsyncIOSystem
+import CAsyncIO
+import SystemPackage
+
+/// Sockets that other code has created.
+extension EventLoop {
+    /// Calls `body` where the task can wait. `body` owns the sockets of the endpoint; if it cannot be called, they are
+    /// closed.
+    final nonisolated(nonsending) func atHome<Result>(
+        owning endpoint: Endpoint, _ function: StaticString = #function,
+        _ body: nonisolated(nonsending) () async throws -> Result
+    ) async throws -> Result {
+        var isOwned = false
+        do {
+            return try await atHome(function) { _ in
+                isOwned = true
+                return try await body()
+            }
+        } catch {
+            if !isOwned { discard(endpoint.sockets) }
+            throw error
+        }
+    }
+
+    /// Throws `.wrongThread` outside the loop's thread, and closes the sockets of the endpoint then.
+    final func checkOnLoop(_ function: StaticString, owning endpoint: Endpoint) throws(EventLoopError) {
+        if isOnLoop { return }
+        discard(endpoint.sockets)
+        throw .wrongThread(function)
+    }
+
+    /// Closes sockets that a call has failed to take over, except those that this loop uses.
+    final func discard(_ sockets: some Sequence<Socket>) {
+        for socket in Set(sockets) {
+            if isClosed || !isOnLoop {
+                // The loop's tables must not be read here.
+                socket.close()
+            } else if core.pointee.descriptors[socket.number] == nil {
+                closeSocket(socket)
+            }
+        }
+    }
+
+    /// Makes a stream socket that was created elsewhere fit for this loop. Closes it if it throws, as in a cancelled task.
+    final func take(_ socket: Socket) throws {
+        if isClosed {
+            // First: a task that hopped too late is on another thread, where the loop's tables must not be read.
+            socket.close()
+            throw EventLoopError.closed
+        }
+        if let user = core.pointee.descriptors[socket.number] {
+            throw EventLoopError.descriptorInUse(socket.descriptor, user)
+        }
+        do {
+            try Task.checkCancellation()
+            let type: Int
+            do {
+                type = try socket.option(SocketOption(level: SOL_SOCKET, name: SO_TYPE))
+                _ = try Socket(adopting: socket.descriptor)
+            } catch {
+                throw IOError(error, operation: "take over descriptor \(socket.number)")
+            }
+            if type != Int(SOCK_STREAM.rawValue) {
+                throw EventLoopError(.invalidArgument, "descriptor \(socket.number) is not a stream socket")
+            }
+            try checkRoom(for: socket.descriptor)
+        } catch {
+            closeSocket(socket)
+            throw error
+        }
+    }
+}

@@ -1,0 +1,8 @@
+import AsyncIOSystem
+
+extension [SocketOption: Int] {
+    /// Returns the options that a socket of a family has: a unix socket has none of TCP.
+    func applicable(to family: SocketAddress.Family?) -> Self {
+        family == .unix ? filter { $0.key.level != SocketOption.noDelay.level } : self
+    }
+}
