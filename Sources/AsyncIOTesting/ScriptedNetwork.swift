@@ -10,6 +10,13 @@ public enum ScriptedBackend: String, Sendable, CaseIterable {
     case readiness
     /// A `ProactorEventLoop` on a ``ScriptedProactor``.
     case completion
+    /// ``readiness``, and every connection passes a ``PassThroughFilter``.
+    case filteredReadiness
+    /// ``completion``, and every connection passes a ``PassThroughFilter``.
+    case filteredCompletion
+
+    /// Whether a write returns when up to 64 KiB of it are not sent, because they belong to the proactor or are encoded.
+    public var retainsSentBytes: Bool { self != .readiness }
 }
 
 /// A loop whose connections the test plays.
@@ -36,19 +43,23 @@ public final class ScriptedNetwork {
 
     public init(_ backend: ScriptedBackend) throws {
         switch backend {
-        case .readiness:
+        case .readiness, .filteredReadiness:
             let selector = ScriptedSelector(clock: clock)
             selector.watchesRealDescriptors = true
             poller = .selector(selector)
             loop = try SelectorEventLoop(selector: selector, clock: clock)
             loop.replaceSystemCalls(by: calls)
-        case .completion:
+        case .completion, .filteredCompletion:
             let proactor = ScriptedProactor(clock: clock)
             poller = .proactor(proactor)
             loop = try ProactorEventLoop(proactor: proactor, clock: clock)
             proactor.changed = { [calls, unowned proactor] in
                 for peer in calls.peers { peer.carryOut(proactor) }
             }
+        }
+        switch backend {
+        case .readiness, .completion: break
+        case .filteredReadiness, .filteredCompletion: loop.filterConnections { PassThroughFilter() }
         }
     }
 
@@ -110,7 +121,7 @@ public final class ScriptedNetwork {
         case .proactor(let proactor): proactor.script(near.descriptor)
         }
         calls.add(peer)
-        return (try loop.makeStreamDriver(ByteChannel(near)), peer)
+        return (try loop.openStreamDriver(ByteChannel(near)), peer)
     }
 }
 

@@ -136,7 +136,7 @@ extension EventLoop {
             return try await connect(socket, to: address, "createConnection") {
                 try Task.checkCancellation()
                 belongsToDriver = true
-                return try makeStreamDriver(ByteChannel(socket))
+                return try openStreamDriver(ByteChannel(socket))
             }
         } catch {
             if !belongsToDriver { closeSocket(socket) }

@@ -12,6 +12,8 @@ struct LoopCore: ~Copyable {
     var descriptors = DescriptorTable()
     /// Listeners that ran out of descriptors, or of low ones.
     var lackingDescriptors: [EventSource] = []
+    /// Creates the filter that a test puts into every connection.
+    var makeFilter: (() -> any StreamFilter)?
     /// What a test calls instead of the system.
     var systemCalls: (any SystemCalls)?
     /// Those of them that the loop needs for itself.

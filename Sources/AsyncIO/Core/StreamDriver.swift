@@ -30,7 +30,7 @@ package class StreamDriver: EventSource {
     /// Push style: whether the delegate may lend memory to receive into.
     @exclusivity(unchecked) final var lendsMemory = false
     /// Whether the peer will read a reset instead of EOF.
-    final private(set) var resetsOnClose = false
+    private final var isReset = false
     /// Tasks that wait until the descriptor is closed.
     private final var closeWaiters: [WaiterToken] = []
 
@@ -99,9 +99,12 @@ package class StreamDriver: EventSource {
     /// The close of the descriptor, by whatever way, resets the connection from now on.
     package func resetOnClose() {
         if phase == .closed { return }
-        resetsOnClose = true
+        isReset = true
         channel.resetOnClose()
     }
+
+    /// Whether the peer will read a reset instead of EOF.
+    package var resetsOnClose: Bool { isReset }
 
     /// Closes the descriptor, once, and resumes those who wait for that.
     final func closeChannel(on loop: EventLoop) {
@@ -114,7 +117,7 @@ package class StreamDriver: EventSource {
     }
 
     /// Suspends until the descriptor is closed. The task is on its loop.
-    final func waitUntilClosed(on loop: EventLoop, _ record: TaskRecord?) async throws {
+    func waitUntilClosed(on loop: EventLoop, _ record: TaskRecord?) async throws {
         if phase == .closed { return }
         if loop.isClosed { throw EventLoopError.closed }
         let token = loop.makeWaiter()
@@ -130,6 +133,9 @@ package class StreamDriver: EventSource {
         loop.releaseLater(delegate)
         self.delegate = nil
     }
+
+    /// The identifier of the driver that has the descriptor: this one, or the one below all filters.
+    package var rootID: SlotID? { id }
 
     // MARK: Reports and the loop
 

@@ -28,6 +28,12 @@ package protocol StreamDriverDelegate: AnyObject {
     /// - Parameter operation: The operation that failed, as a verb, such as `receive from`.
     func failed(_ error: Errno, operation: String)
 
+    /// A filter has failed, which ends the connection.
+    func ended(with error: any Error)
+
+    /// A filter was removed; `driver`, the one below it, takes its place.
+    func replaceDriver(by driver: StreamDriver)
+
     /// The user has released the last reference.
     func abandoned()
 

@@ -74,7 +74,7 @@ final class Listener {
             return
         }
         do {
-            let driver = try loop.makeStreamDriver(ByteChannel(connection))
+            let driver = try loop.openStreamDriver(ByteChannel(connection))
             do {
                 try accepted?(driver, peer)
             } catch {

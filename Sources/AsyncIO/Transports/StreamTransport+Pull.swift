@@ -33,7 +33,8 @@ extension StreamTransport {
             if count == 0 { pulledEnd() }
             return count
         case .wouldBlock:
-            return nil
+            // A filter may have ended the connection.
+            return state.isLost ? try receiveAfterEnd() : nil
         case .failed(let error):
             failed(error, operation: "receive from")
             return try receiveAfterEnd()
@@ -78,7 +79,9 @@ extension StreamTransport {
         case .bytes(let count):
             writtenBytes.store(writtenBytes.load(ordering: .relaxed) &+ count, ordering: .relaxed)
             return count
-        case .wouldBlock: return nil
+        case .wouldBlock:
+            if state.isLost { throw endError }
+            return nil
         case .failed(let error):
             failed(error, operation: "send to")
             throw endError

@@ -68,7 +68,9 @@ extension StreamTransport {
             case .bytes(let count):
                 vector.advance(by: count)
                 isShort = count < offered
-            case .wouldBlock: isShort = true
+            case .wouldBlock:
+                if state.isLost { return }
+                isShort = true
             case .failed(let error): return failed(error, operation: "send to")
             }
         }
@@ -85,7 +87,8 @@ extension StreamTransport {
         if queue.isEmpty {
             switch withDriver({ $0.send(bytes) }) {
             case .bytes(let count): taken = count
-            case .wouldBlock: break
+            // A filter may have ended the connection.
+            case .wouldBlock: if state.isLost { return }
             case .failed(let error): return failed(error, operation: "send to")
             }
             if taken == bytes.count {

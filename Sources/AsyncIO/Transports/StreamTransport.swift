@@ -38,6 +38,8 @@ public final class StreamTransport {
     /// Whether a write that was dropped has been reported.
     var hasReportedDrop = false
     private let connectionOrigin: ConnectionOrigin?
+    /// The source that the last release of the streams, on any thread, is reported to.
+    private let sourceID: StoredSlotID
     /// Why the connection was lost; `nil` for a clean end.
     @exclusivity(unchecked) private(set) var lossError: (any Error)?
     /// Bounds a close that waits for the peer to take what is left.
@@ -59,6 +61,7 @@ public final class StreamTransport {
         localAddress = driver.channel.localAddress
         connectionOrigin = origin
         heldDriver = Retained(driver)
+        sourceID = StoredSlotID(driver.rootID)
         driver.delegate = self
         driver.lendsMemory = bufferedConsumer != nil
         origin.owner?.connectionBegan()
@@ -76,6 +79,7 @@ public final class StreamTransport {
         localAddress = driver.channel.localAddress
         connectionOrigin = origin.map { ConnectionOrigin($0) }
         heldDriver = Retained(driver)
+        sourceID = StoredSlotID(driver.rootID)
         driver.delegate = self
         driver.lendsMemory = bufferedConsumer != nil
     }
@@ -87,6 +91,14 @@ public final class StreamTransport {
     var driver: StreamDriver {
         // The transport always has one.
         heldDriver.object.unsafelyUnwrapped
+    }
+
+    /// Makes another driver move the bytes, which has the same channel.
+    package func replaceDriver(by driver: StreamDriver) {
+        loop.releaseLater(self.driver)
+        heldDriver.replace(by: driver)
+        driver.delegate = self
+        driver.lendsMemory = bufferedConsumer != nil
     }
 
     /// Calls `body` with the driver, without retaining it. A driver that is replaced meanwhile lives until the
@@ -336,7 +348,7 @@ public final class StreamTransport {
     /// - Thread: any.
     func releaseStreams() {
         guard streamCount.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
-        if let id = driver.id { loop.abandonSource(id) }
+        if let id = sourceID.id { loop.abandonSource(id) }
     }
 
     /// The last reference of a task's reader and writer is gone.

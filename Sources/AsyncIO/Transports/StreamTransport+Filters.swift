@@ -1,0 +1,60 @@
+/// Filters between a connection and its descriptor.
+extension StreamTransport {
+    /// Puts `filter` between the connection and its descriptor, above filters that are there already.
+    ///
+    /// Waits until everything that was written before is sent, which the filter does not encode, and until the filter is
+    /// established. Received bytes that the consumer has not read are decoded, but for those that a `StreamReader` looks ahead at:
+    /// read them before. Throws what the filter throws, `.timedOut` as an `IOError` after its ``StreamFilter/establishmentTimeout``,
+    /// and why the connection has ended. In a cancelled task it throws `CancellationError`, and the connection is aborted if the
+    /// filter was not established.
+    ///
+    /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
+    public func addFilter(_ filter: any StreamFilter) async throws {
+        guard loop.isOnLoop else { throw EventLoopError.wrongThread("StreamTransport.addFilter") }
+        try await loop.atHome { record in
+            try await beginTurn(record)
+            defer { endTurn() }
+            try await waitUntilFlushed(record)
+            if state.life != .open { throw endError }
+            let base = driver
+            base.stopReading()
+            let filtered = FilterStreamDriver(over: base, filter, on: loop)
+            replaceDriver(by: filtered)
+            do {
+                try await filtered.start(record)
+            } catch {
+                // The peer and this side no longer agree on the encoding.
+                if state.life == .open { end(with: error) }
+                throw error
+            }
+            if isReceiving { filtered.startReading() }
+        }
+    }
+
+    /// Removes the filter that was added last, after everything that was written before is sent.
+    ///
+    /// The filter finishes its bytes. What it has received and not consumed is received without it. Throws `.invalidArgument` if
+    /// there is no filter, and why the connection has ended.
+    ///
+    /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
+    public func removeFilter() async throws {
+        guard loop.isOnLoop else { throw EventLoopError.wrongThread("StreamTransport.removeFilter") }
+        try await loop.atHome { record in
+            try await beginTurn(record)
+            defer { endTurn() }
+            try await waitUntilFlushed(record)
+            if state.life != .open { throw endError }
+            guard let filtered = driver as? FilterStreamDriver else {
+                throw EventLoopError(.invalidArgument, "the connection has no filter to remove")
+            }
+            filtered.removeFilter()
+        }
+    }
+
+    package func ended(with error: any Error) {
+        end(with: error)
+    }
+
+    /// Whether the driver is to deliver what is received.
+    private var isReceiving: Bool { state.reading == .active && (isPush || state.life == .lingering) }
+}
