@@ -30,8 +30,12 @@ package final class FilterStreamDriver: StreamDriver {
     private var isPushing = false
     /// Whether the filter has more decoded bytes than had room.
     private var hasMore = false
+    /// The same for encoded bytes.
+    private var hasMoreToSend = false
     private var isBaseAtEOF = false
     private var isAtEOF = false
+    /// The bytes of replies that were appended since the output was last sent completely.
+    private var replyBytes = 0
     /// Whether decoding waits until replies are sent.
     private var waitsForReplies = false
     private var finishing = Finishing.no
@@ -115,7 +119,8 @@ package final class FilterStreamDriver: StreamDriver {
         while !isEstablished, failure == nil {
             switch decodeMore(into: memory) {
             case .bytes(let count): decoded.append(UnsafeRawBufferPointer(rebasing: memory[..<count]))
-            case .wouldBlock, .filterFailed: return
+            case .wouldBlock: if !isEstablished { return }
+            case .filterFailed: return
             case .failed(let error): return failed(error, operation: "establish the connection to")
             case .endOfFile: return failed(.connectionReset, operation: "establish the connection to")
             }
@@ -149,7 +154,7 @@ package final class FilterStreamDriver: StreamDriver {
         while true {
             if failure != nil { return .filterFailed }
             if isAtEOF { return .endOfFile }
-            if output.count >= Self.mostReplyBytes {
+            if replyBytes >= Self.mostReplyBytes {
                 waitsForReplies = true
                 return .wouldBlock
             }
@@ -244,6 +249,7 @@ package final class FilterStreamDriver: StreamDriver {
     private func send(replies: UnsafeMutableRawBufferPointer, _ count: Int) {
         if count == 0 { return }
         output.append(UnsafeRawBufferPointer(rebasing: replies[..<count]))
+        replyBytes += count
         flush()
     }
 
@@ -330,53 +336,62 @@ package final class FilterStreamDriver: StreamDriver {
 
     package override func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         if !isEstablished || failure != nil || !output.isEmpty { return .wouldBlock }
-        guard let filter else { return base.send(bytes) }
-        let size = ChunkPool.Size.medium
-        let room = loop.chunkPool.take(size)
-        defer { loop.chunkPool.put(room, size) }
-        let memory = UnsafeMutableRawBufferPointer(start: room, count: size.byteCount)
+        if filter == nil { return base.send(bytes) }
         var taken = 0
-        var needsRoom = false
-        while taken < bytes.count || needsRoom, output.isEmpty {
-            var encoded = OutputRawSpan(buffer: memory, initializedCount: 0)
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[taken...])
-            let result: StreamFilterResult
-            do {
-                result = try filter.encode(rest.bytes, into: &encoded)
-            } catch {
-                fail(error)
-                return .wouldBlock
-            }
-            needsRoom = result.needsRoom
-            let consumed = min(max(0, result.consumedBytes), rest.count)
+        repeat {
+            guard let consumed = encode(UnsafeRawBufferPointer(rebasing: bytes[taken...])) else { return .wouldBlock }
             taken += consumed
-            if encoded.byteCount == 0, consumed == 0 {
-                // No progress with an empty output would be none for ever.
-                fail(EventLoopError(.invalidArgument, "a stream filter encodes nothing of \(rest.count) bytes"))
-                return .wouldBlock
-            }
-            output.append(UnsafeRawBufferPointer(start: room, count: encoded.byteCount))
             flush()
-        }
+        } while taken < bytes.count && output.isEmpty && !hasMoreToSend
         return taken == 0 && !bytes.isEmpty ? .wouldBlock : .bytes(taken)
     }
 
-    package override var unsentBytes: Int { phase == .open ? output.count + base.unsentBytes : 0 }
-
-    /// Sends what is encoded.
-    private func flush() {
-        while !output.isEmpty {
-            let bytes = output.bytes
-            switch base.send(bytes) {
-            case .bytes(let count):
-                output.removeFirst(count)
-                if count < bytes.count { return }
-            case .wouldBlock: return
-            case .failed(let error):
-                output.removeAll()
-                return failed(error, operation: "send to")
+    /// Calls the filter, and appends what it has encoded to the output. Returns how many bytes it has consumed, `nil` if it has
+    /// failed.
+    private func encode(_ bytes: UnsafeRawBufferPointer) -> Int? {
+        guard let filter else { return nil }
+        let size = ChunkPool.Size.medium
+        let room = loop.chunkPool.take(size)
+        defer { loop.chunkPool.put(room, size) }
+        var encoded = OutputRawSpan(
+            buffer: UnsafeMutableRawBufferPointer(start: room, count: size.byteCount), initializedCount: 0)
+        do {
+            let result = try filter.encode(bytes.bytes, into: &encoded)
+            let consumed = min(max(0, result.consumedBytes), bytes.count)
+            hasMoreToSend = result.needsRoom
+            if encoded.byteCount == 0, consumed == 0, hasMoreToSend || !bytes.isEmpty {
+                // Without progress now there would be none later.
+                throw EventLoopError(.invalidArgument, "a stream filter encodes nothing of \(bytes.count) bytes")
             }
+            output.append(UnsafeRawBufferPointer(start: room, count: encoded.byteCount))
+            return consumed
+        } catch {
+            fail(error)
+            return nil
         }
+    }
+
+    package override var unsentBytes: Int {
+        phase == .open ? output.count + base.unsentBytes + (hasMoreToSend ? 1 : 0) : 0
+    }
+
+    /// Sends what is encoded, and lets the filter encode what it has retained.
+    private func flush() {
+        repeat {
+            while !output.isEmpty {
+                let bytes = output.bytes
+                switch base.send(bytes) {
+                case .bytes(let count):
+                    output.removeFirst(count)
+                    if count < bytes.count { return }
+                case .wouldBlock: return
+                case .failed(let error):
+                    output.removeAll()
+                    return failed(error, operation: "send to")
+                }
+            }
+        } while hasMoreToSend && failure == nil && encode(UnsafeRawBufferPointer(start: nil, count: 0)) != nil
+        replyBytes = 0
         if base.unsentBytes == 0 { finishIfFlushed() }
     }
 
@@ -474,6 +489,7 @@ package final class FilterStreamDriver: StreamDriver {
         appendEnd()
         filter = nil
         hasMore = false
+        hasMoreToSend = false
         flush()
         unlinkIfIdle()
     }
@@ -503,8 +519,13 @@ extension FilterStreamDriver: StreamDriverDelegate {
     }
 
     package func becameWritable(returningJob: Bool) -> UnownedJob? {
+        let unsent = output.count
         flush()
-        guard phase == .open, output.isEmpty else { return nil }
+        guard phase == .open else { return nil }
+        if !output.isEmpty {
+            if output.count < unsent { delegate?.flushed() }
+            return nil
+        }
         if waitsForReplies {
             waitsForReplies = false
             if isEstablished { readAgain() } else { establish() }

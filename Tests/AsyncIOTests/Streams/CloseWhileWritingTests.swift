@@ -56,7 +56,7 @@ struct CloseWhileWritingTests {
             let writing = network.loop.createTask { try await writer.write(Self.message) }
             await network.idle()
             writer.close()
-            peer.takes(atMost: 100_000)
+            peer.takes(atMost: 40_000)
             peer.unblocksWrites()
             try await writing.value
             try await writer.waitClosed()
@@ -102,7 +102,7 @@ struct CloseWhileWritingTests {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer, writing) = try await writeToASlowPeer(network)
             writer.transport.closeGracefully(within: .seconds(3))
-            peer.takes(atMost: 100_000)
+            peer.takes(atMost: 40_000)
             try await network.loop.sleep(for: .milliseconds(2_999))
             #expect(!peer.wasShutDown)
             if isInTime {
@@ -160,7 +160,7 @@ struct CloseWhileWritingTests {
             cancelled.cancel()
             await #expect(throws: CancellationError.self) { try await cancelled.value }
             #expect(!peer.wasShutDown)
-            peer.takes(atMost: 100_000)
+            peer.takes(atMost: 40_000)
             peer.unblocksWrites()
             for task in [writing, second, ending] { try await task.value }
             let error = await #expect(throws: EventLoopError.self) { try await late.value }
@@ -245,7 +245,7 @@ struct CloseWhileWritingTests {
     ) async throws -> (StreamReader, StreamWriter, ScriptedPeer, Task<Void, any Error>) {
         let (reader, writer, peer) = try network.openStreams()
         await network.idle()
-        peer.takes(atMost: 100_000)
+        peer.takes(atMost: 40_000)
         let writing = network.loop.createTask(eagerStart: true) { try await writer.write(Self.message) }
         peer.blocksWrites()
         await network.idle()

@@ -69,7 +69,7 @@ struct CutOffWriteTests {
             await network.idle()
             let before = writer.bytesWritten
             #expect(before == 5)
-            peer.takes(atMost: 100_000)
+            peer.takes(atMost: 40_000)
             network.loop.callSoon { peer.blocksWrites() }
             let code = await asyncCode {
                 try await withTimeout(.milliseconds(200)) { try await writer.write(Self.message) }
@@ -89,7 +89,7 @@ struct CutOffWriteTests {
         try await withScriptedNetwork(backend, patiently) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
-            peer.takes(atMost: 100_000)
+            peer.takes(atMost: 40_000)
             nonisolated(unsafe) let shared = writer
             let writing = Task.detached {
                 do { try await shared.write(Self.message) } catch { return (error, shared.bytesWritten) }
@@ -184,7 +184,7 @@ struct CutOffWriteTests {
                 let (reader, writer, peer) = try network.openStreams()
                 ending.peer = peer
                 ending.driver = writer.transport.driver
-                peer.takes(atMost: 100_000)
+                peer.takes(atMost: 40_000)
                 network.loop.callSoon { peer.blocksWrites() }
                 try? await withTimeout(.milliseconds(200)) { try await writer.write(Self.message) }
                 switch end {
@@ -311,7 +311,7 @@ struct CutOffWriteTests {
     ) async throws -> (StreamReader, StreamWriter, ScriptedPeer, Task<Void, any Error>) {
         let (reader, writer, peer) = try network.openStreams()
         await network.idle()
-        peer.takes(atMost: 100_000)
+        peer.takes(atMost: 40_000)
         let writing = network.loop.createTask(eagerStart: true) { try await writer.write(Self.message) }
         peer.blocksWrites()
         await network.idle()

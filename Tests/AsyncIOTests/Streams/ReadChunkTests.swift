@@ -52,7 +52,8 @@ struct ReadChunkTests {
         }
     }
 
-    @Test(arguments: ScriptedBackend.allCases)
+    // Filters take buffers of the same pool, so they are left out.
+    @Test(arguments: [ScriptedBackend.readiness, .completion])
     func waitingReadUsesNoBufferAndAChunkReturnsItsBuffer(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let pool = network.loop.chunkPool

@@ -39,7 +39,7 @@ struct StreamWriterTests {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
-            peer.takes(atMost: 100_000)
+            peer.takes(atMost: 40_000)
             let writing = network.loop.createTask { try await writer.write(Self.much) }
             network.whenIdle {}
             peer.blocksWrites()
@@ -63,7 +63,7 @@ struct StreamWriterTests {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
-            peer.takes(atMost: 100_000)
+            peer.takes(atMost: 40_000)
             let writing = network.loop.createTask(eagerStart: true) { try await writer.write(Self.much) }
             peer.blocksWrites()
             await network.idle()

@@ -99,7 +99,7 @@ struct StreamTransportReadingTests {
             let recorder = Recorder()
             recorder.staysOpen = true
             let (transport, peer) = try network.connect(recorder)
-            peer.takes(atMost: 70_000)
+            peer.takes(atMost: 40_000)
             peer.sends("question")
             peer.ends()
             await network.idle()
