@@ -14,7 +14,7 @@ LIMIT = 120
 
 # Folders whose comments are being rewritten.
 LATER = re.compile(
-    r"Sources/(AsyncIO/(Clients|Drivers|Loops|Servers|Sockets|Transports|Watching)/"
+    r"Sources/(AsyncIO/(Clients|Drivers|Loops|Servers|Sockets|Watching)/"
     r"|AsyncIO/Core/(EventLoop|EventSource|LoopCore|StreamDriver)\.swift|AsyncIOTesting/Scripted|Proactors/)")
 
 COMMENT = re.compile(r"^(?P<indent> *)(?P<marker>//[/!]?)(?P<space> *)(?P<text>.*)$")

@@ -1,4 +1,4 @@
-/// The state of the serialized writes of tasks. An object only while a write waits, so that an idle connection has
+/// The state of the serialized writes of tasks. There is an object only while a write waits, so an idle connection has
 /// none.
 enum WriteTurn {
     /// No task is writing.
@@ -43,7 +43,7 @@ extension StreamTransport {
     /// How many bytes of the write that was cut off were sent.
     var cutOffBytes: Int { progress?.sentBytes ?? 0 }
 
-    /// How many bytes must be sent before the connection may end in order.
+    /// How many bytes must be sent before an orderly end of the connection.
     var outstandingBytes: Int { writeBufferBytes + unsentTurnBytes }
 
     /// Begins a write while no other task is writing.
@@ -59,7 +59,8 @@ extension StreamTransport {
         return progress
     }
 
-    /// Waits until the tasks before this one have written. They hand the turn over, so that no later task comes first.
+    /// Waits until the tasks before this one have written. Each passes the right to write to the next, so that no later
+    /// task overtakes it.
     ///
     /// - Thread: the loop's, in a task that is on its loop.
     func beginTurn(_ record: TaskRecord?) async throws {
@@ -83,7 +84,7 @@ extension StreamTransport {
         progress.unsentBytes = unsentBytes
     }
 
-    /// Ends the current write, lets the next task write, and ends the connection if that waited for the write.
+    /// Ends the current write and lets the next task write. Ends the connection if its end has waited for the write.
     func endTurn() {
         if let progress {
             if progress.sentBytes > 0, progress.unsentBytes > 0, !state.isLost { return cutOff(progress) }
