@@ -15,7 +15,7 @@ LIMIT = 120
 # Folders whose comments are being rewritten.
 LATER = re.compile(
     r"Sources/(AsyncIO/(Clients|Servers)/"
-    r"|AsyncIO/Core/(EventLoop|EventSource|LoopCore|StreamDriver)\.swift|AsyncIOTesting/Scripted)")
+    r"|AsyncIOTesting/Scripted)")
 
 COMMENT = re.compile(r"^(?P<indent> *)(?P<marker>//[/!]?)(?P<space> *)(?P<text>.*)$")
 # Text that begins a new paragraph, or is not prose.
