@@ -5,13 +5,13 @@ import SystemPackage
 /// Sockets that other code has created.
 extension EventLoop {
     /// Calls `body` on the loop. `body` owns the sockets of the endpoint; if it cannot be called, they are closed.
-    final nonisolated(nonsending) func atHome<Result>(
+    final nonisolated(nonsending) func withAffinity<Result>(
         owning endpoint: Endpoint, _ function: StaticString = #function,
         _ body: nonisolated(nonsending) () async throws -> Result
     ) async throws -> Result {
         var isOwned = false
         do {
-            return try await atHome(function) { _ in
+            return try await withAffinity(function) { _ in
                 isOwned = true
                 return try await body()
             }

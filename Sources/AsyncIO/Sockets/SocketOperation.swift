@@ -36,7 +36,7 @@ extension EventLoop {
             // Reserved before the task may hop, so that nothing comes between the parts of a message.
             held = try hold(socket, direction, function)
         }
-        return try await atHome { record in
+        return try await withAffinity { record in
             let watcher = try held ?? hold(socket, direction, function)
             defer { watcher.release(direction) }
             try watcher.checkNotEnded()

@@ -65,7 +65,7 @@ extension EventLoop {
     final nonisolated(nonsending) func connect<Result>(
         _ socket: Socket, to address: SocketAddress, _ function: StaticString, whenConnected: () throws -> Result
     ) async throws -> Result {
-        try await atHome { record in
+        try await withAffinity { record in
             let watcher = try watcher(of: socket.descriptor, function)
             try watcher.hold(.write)
             defer { watcher.release(.write) }

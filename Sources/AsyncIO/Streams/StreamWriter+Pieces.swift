@@ -49,7 +49,7 @@ extension StreamWriter {
     func write(pieces: [[UInt8]]) async throws {
         var unsent = WriteVector(pieces)
         if unsent.count <= WriteVector.joinedBytes { return try await write(unsent.joined.span.bytes) }
-        try await loop.atHome("write(contentsOf:)") { record in
+        try await loop.withAffinity("write(contentsOf:)") { record in
             try await transport.beginTurn(record)
             defer { transport.endTurn() }
             while unsent.count > 0 {

@@ -86,8 +86,8 @@ public final class StreamWriter {
     func goOn(_ allBytes: RawSpan, _ start: Start) async throws {
         let bytes = allBytes.extracting(start.sent...)
         guard loop.isOnLoop else { return try await hop(bytes, hasTurn: false) }
-        let (isHome, record) = loop.homeRecord(&binding, #isolation)
-        guard isHome else { return try await hop(bytes, hasTurn: start.hasTurn) }
+        let (hasAffinity, record) = loop.affinityRecord(&binding, #isolation)
+        guard hasAffinity else { return try await hop(bytes, hasTurn: start.hasTurn) }
         try await sendRest(bytes, hasTurn: start.hasTurn, record)
     }
 
@@ -129,7 +129,7 @@ public final class StreamWriter {
     ///
     /// - Thread: any; off the loop, it hops.
     public func drain() async throws {
-        try await loop.atHome { record in
+        try await loop.withAffinity { record in
             try await transport.beginTurn(record)
             defer { transport.endTurn() }
             try await transport.waitUntilFlushed(record)
@@ -150,7 +150,7 @@ public final class StreamWriter {
     ///
     /// - Thread: any; off the loop, it hops.
     public func writeEOF() async throws {
-        try await loop.atHome { record in
+        try await loop.withAffinity { record in
             // The write side has been shut down already.
             guard transport.state.acceptsWrites || transport.state.writing == .cutOff else { return }
             try await transport.beginTurn(record)
@@ -176,13 +176,13 @@ public final class StreamWriter {
     ///
     /// - Thread: any; off the loop, it hops.
     public func waitClosed() async throws {
-        try await loop.atHome { record in try await transport.waitClosed(record) }
+        try await loop.withAffinity { record in try await transport.waitClosed(record) }
     }
 
     /// Closes the connection at the end of a scope and waits. Throws only errors that occur during this call, because
     /// the scope has thrown earlier ones. A cancelled task does not wait.
     func closeAndWait() async throws {
-        try await loop.atHome { record in
+        try await loop.withAffinity { record in
             let wasLost = transport.lossError != nil
             transport.close()
             do {

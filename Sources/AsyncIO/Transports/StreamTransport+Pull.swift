@@ -12,11 +12,11 @@ extension StreamTransport {
 
     /// Calls the loop's function of the same name without retaining the loop.
     @inline(__always)
-    func unretainedHomeRecord(
+    func unretainedAffinityRecord(
         _ binding: inout TaskBinding, _ isolation: (any Actor)?
-    ) -> (isHome: Bool, record: Unmanaged<TaskRecord>?) {
+    ) -> (hasAffinity: Bool, record: Unmanaged<TaskRecord>?) {
         // SAFETY: as above.
-        Unmanaged.passUnretained(loop)._withUnsafeGuaranteedRef { $0.unretainedHomeRecord(&binding, isolation) }
+        Unmanaged.passUnretained(loop)._withUnsafeGuaranteedRef { $0.unretainedAffinityRecord(&binding, isolation) }
     }
 
     /// Whether a receive is known to return nothing now, so that a task that reads must wait.

@@ -89,7 +89,7 @@ extension EventLoop {
     final nonisolated(nonsending) func wait(
         for directions: Interest, _ descriptor: FileDescriptor, _ function: StaticString
     ) async throws -> Readiness {
-        try await atHome(function) { record in
+        try await withAffinity(function) { record in
             let watcher = try watcher(of: descriptor, function)
             try watcher.hold(directions)
             defer { watcher.release(directions) }
