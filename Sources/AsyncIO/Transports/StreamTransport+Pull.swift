@@ -67,7 +67,7 @@ extension StreamTransport {
     /// Whether a task may send now. Throws the reason if nothing may be sent any more.
     @inline(__always)
     private func maySend(_ byteCount: Int) throws -> Bool {
-        guard state.acceptsWrites || unsentTurnBytes > 0 && state.letsWritesFinish else { throw endError }
+        guard state.acceptsWrites || unsentBytesOfWrite > 0 && state.letsWritesFinish else { throw endError }
         // What was written before is sent first.
         return queue.isEmpty && withDriver { $0.grantsSend(of: byteCount) }
     }

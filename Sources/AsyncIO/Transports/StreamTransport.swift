@@ -26,7 +26,7 @@ public final class StreamTransport {
     /// The number of bytes that tasks' writes have sent. Only the loop's thread changes it; other threads may read it.
     let writtenBytes = Atomic<Int>(0)
     @exclusivity(unchecked) var queue = WriteQueue()
-    @exclusivity(unchecked) var turn = WriteTurn.free
+    @exclusivity(unchecked) var currentWrite = SerializedWrite.idle
     @exclusivity(unchecked) var writeWaiter = StreamWaiter()
 
     /// The local address when the connection was established. asyncio: `get_extra_info("sockname")`.
@@ -414,7 +414,7 @@ public final class StreamTransport {
     func wakeTasks() {
         readWaiter.end(on: loop)
         writeWaiter.end(on: loop)
-        closeLine()
+        endWriteWaits()
     }
 
     private func finish() {
