@@ -75,8 +75,8 @@ package class EventSource {
     /// do.
     package func completed(_ completion: OperationCompletion) {}
 
-    /// Called at the end of an iteration in which the source was passed to `queueAtEndOfTick`.
-    package func endOfTick() {}
+    /// Called at the end of an iteration in which the source was passed to `queueAtEndOfIteration`.
+    package func endOfIteration() {}
 
     /// Called when the user has released the last reference.
     package func abandoned() {}
@@ -161,9 +161,9 @@ extension EventLoop {
         if source.isBulk { core.pointee.budget.queueBulk(word) } else { core.pointee.ready.push(word) }
     }
 
-    /// Calls `endOfTick()` of `source` at the end of this iteration.
-    package final func queueAtEndOfTick(_ source: EventSource) {
-        core.pointee.endOfTick.append(source)
+    /// Calls `endOfIteration()` of `source` at the end of this iteration.
+    package final func queueAtEndOfIteration(_ source: EventSource) {
+        core.pointee.endOfIteration.append(source)
     }
 
     /// Closes a socket. Listeners that ran out of descriptors accept again.

@@ -44,8 +44,8 @@ struct LoopCore: ~Copyable {
     var exceptionHandler: EventLoop.ExceptionHandler?
     var debug = DebugMode()
     /// Sources to call after this iteration, and the other buffer for that.
-    var endOfTick: [EventSource] = []
-    var endOfTickSpare: [EventSource] = []
+    var endOfIteration: [EventSource] = []
+    var endOfIterationSpare: [EventSource] = []
     var signals: WakeUpObserver?
     /// Set while a run on the main thread catches Ctrl-C.
     var interrupt: WakeUpObserver?

@@ -66,7 +66,7 @@ package final class CompletionStreamDriver: StreamDriver {
         return job
     }
 
-    package override func endOfTick() {
+    package override func endOfIteration() {
         isFlushQueued = false
         submitSend()
         if let error = sendFailure { delegate?.failed(error, operation: "send to") }
@@ -158,7 +158,7 @@ package final class CompletionStreamDriver: StreamDriver {
         if count < bytes.count { isWriterBlocked = true }
         if sendOperation == nil && !isFlushQueued {
             isFlushQueued = true
-            loop.queueAtEndOfTick(self)
+            loop.queueAtEndOfIteration(self)
         }
         return .bytes(count)
     }
