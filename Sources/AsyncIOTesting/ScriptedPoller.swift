@@ -90,7 +90,7 @@ public class ScriptedPoller {
     }
 
     /// Waits as described above and returns the events of what is not scripted.
-    final func rest(timeoutNanoseconds: Int64?, hasEvents: Bool) throws(Errno) -> [ReadyEvent] {
+    final func waitForEvents(timeoutNanoseconds: Int64?, hasEvents: Bool) throws(Errno) -> [ReadyEvent] {
         waits.append(timeoutNanoseconds)
         let ready = try poll(for: 0)
         if !ready.isEmpty || hasEvents || timeoutNanoseconds.map({ $0 <= 0 }) == true { return ready }

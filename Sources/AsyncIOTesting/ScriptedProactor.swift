@@ -99,7 +99,7 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
     public func wait(timeoutNanoseconds: Int64?, into events: inout [Completion]) throws(Errno) {
         real.begin(on: self)
         let hasEvents = !completions.isEmpty || real.hasCompletions
-        for event in try rest(timeoutNanoseconds: timeoutNanoseconds, hasEvents: hasEvents) {
+        for event in try waitForEvents(timeoutNanoseconds: timeoutNanoseconds, hasEvents: hasEvents) {
             // The waker is named 0, the others by their numbers; standard input is never watched here.
             if event.token != 0 {
                 real.becameReady(CInt(event.token), event.readiness, on: self)

@@ -131,7 +131,7 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     }
 
     public func wait(timeoutNanoseconds: Int64?, into events: inout [ReadyEvent]) throws(Errno) {
-        events += try rest(timeoutNanoseconds: timeoutNanoseconds, hasEvents: !told.isEmpty)
+        events += try waitForEvents(timeoutNanoseconds: timeoutNanoseconds, hasEvents: !told.isEmpty)
         events += told
         told.removeAll()
     }
