@@ -163,7 +163,7 @@ public final class ScriptedPeer {
 
     private func goOn(_ readiness: Readiness) {
         switch poller {
-        case .selector(let selector): if !wasClosed { selector.tell(near, readiness) }
+        case .selector(let selector): if !wasClosed { selector.report(near, readiness) }
         case .proactor(let proactor): carryOut(proactor)
         }
     }

@@ -8,7 +8,7 @@ public import SystemPackage
 /// let selector = ScriptedSelector(clock: clock)
 /// let loop = try SelectorEventLoop(selector: selector, clock: clock)
 /// try loop.addReader(descriptor) { print("readable") }
-/// selector.whenIdle { selector.tell(descriptor, .read) }
+/// selector.whenIdle { selector.report(descriptor, .read) }
 /// ```
 ///
 /// Descriptors need not exist. Only the loop's waker is watched for real, unless ``watchesRealDescriptors`` is set. See
@@ -38,7 +38,7 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     /// What the next `register` or `modify` fails with.
     public var nextError: Errno?
 
-    private var told: [ReadyEvent] = []
+    private var reported: [ReadyEvent] = []
     /// The readiness that was not reported because the descriptor was not watched for it.
     private var unwatched: [FileDescriptor: Readiness] = [:]
 
@@ -51,23 +51,23 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     ///
     /// Nothing happens if the descriptor is not registered. If it is not watched for one of the directions, that one is
     /// reported when it is watched.
-    public func tell(_ descriptor: FileDescriptor, _ readiness: Readiness) {
+    public func report(_ descriptor: FileDescriptor, _ readiness: Readiness) {
         guard let registration = registrations[descriptor] else { return }
         let ignored = Readiness([.read, .write]).subtracting(Readiness(registration.interest))
         unwatched[descriptor, default: []].formUnion(readiness.intersection(ignored))
         let readiness = readiness.subtracting(ignored)
         if readiness.isEmpty { return }
         // Both directions of one descriptor come as one event.
-        if let index = told.firstIndex(where: { $0.token == registration.token }) {
-            told[index].readiness.formUnion(readiness)
+        if let index = reported.firstIndex(where: { $0.token == registration.token }) {
+            reported[index].readiness.formUnion(readiness)
         } else {
-            tell(ReadyEvent(token: registration.token, readiness: readiness))
+            report(ReadyEvent(token: registration.token, readiness: readiness))
         }
     }
 
     /// Reports an event as it is, even of a registration that has ended.
-    public func tell(_ event: ReadyEvent) {
-        told.append(event)
+    public func report(_ event: ReadyEvent) {
+        reported.append(event)
     }
 
     public var supportsEdgeTrigger: Bool { true }
@@ -111,7 +111,7 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
             }
         }
         registrations[descriptor] = Registration(interest: interest, trigger: trigger, token: token)
-        if let readiness = unwatched.removeValue(forKey: descriptor) { tell(descriptor, readiness) }
+        if let readiness = unwatched.removeValue(forKey: descriptor) { report(descriptor, readiness) }
     }
 
     public func unregister(_ descriptor: FileDescriptor) throws(Errno) {
@@ -119,7 +119,7 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
         calls.append(.unregister(descriptor))
         unwatched[descriptor] = nil
         guard let registration = forget(descriptor) else { throw .noSuchFileOrDirectory }
-        told.removeAll { $0.token == registration.token }
+        reported.removeAll { $0.token == registration.token }
         if isReal(descriptor) { try openSystem().unregister(descriptor) }
     }
 
@@ -131,8 +131,8 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     }
 
     public func wait(timeoutNanoseconds: Int64?, into events: inout [ReadyEvent]) throws(Errno) {
-        events += try waitForEvents(timeoutNanoseconds: timeoutNanoseconds, hasEvents: !told.isEmpty)
-        events += told
-        told.removeAll()
+        events += try waitForEvents(timeoutNanoseconds: timeoutNanoseconds, hasEvents: !reported.isEmpty)
+        events += reported
+        reported.removeAll()
     }
 }

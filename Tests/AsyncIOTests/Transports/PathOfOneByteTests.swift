@@ -49,7 +49,7 @@ struct PathOfOneByteTests {
         try await withScriptedConnection { _, selector, near, far in
             for _ in 0..<3 {
                 #expect(withUnsafeBytes(of: UInt8(1)) { far.send($0) } == .bytes(1))
-                await selector.tells(near, .read)
+                await selector.reports(near, .read)
             }
             var echo = [UInt8](repeating: 0, count: 10)
             #expect(echo.withUnsafeMutableBytes { far.receive(into: $0) } == .bytes(3))
@@ -71,15 +71,15 @@ struct PathOfOneByteTests {
                     if case .bytes(let count) = memory.withUnsafeMutableBytes({ far.receive(into: $0) }) {
                         received += count
                     } else {
-                        await selector.tells(near, .write)
+                        await selector.reports(near, .write)
                     }
                 }
             }
             // With other news it costs nothing.
-            await selector.tells(near, [.read, .write])
+            await selector.reports(near, [.read, .write])
             #expect(selector.calls.count == 2)
-            await selector.tells(near, .write)
-            await selector.tells(near, .write)
+            await selector.reports(near, .write)
+            await selector.reports(near, .write)
         } registrations: { near in
             [
                 .register(near, [.read], .edge), .modify(near, [.read, .write], .edge), .modify(near, [.read], .edge),
@@ -126,10 +126,10 @@ struct PathOfOneByteTests {
 }
 
 extension ScriptedSelector {
-    /// Tells `readiness`, and returns when all that follows has happened.
-    fileprivate func tells(_ descriptor: FileDescriptor, _ readiness: Readiness) async {
+    /// Reports `readiness`, and returns when everything that follows from it has happened.
+    fileprivate func reports(_ descriptor: FileDescriptor, _ readiness: Readiness) async {
         await withUnsafeContinuation { continuation in
-            tell(descriptor, readiness)
+            report(descriptor, readiness)
             whenIdle { continuation.resume() }
         }
     }
