@@ -40,7 +40,9 @@ class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
     @usableFromInline
     final func findCaller(_ isolation: (any Actor)?) -> Bool {
         if !loop.allowsAffinity(of: isolation) { return false }
-        guard let caller = loop.core.pointee.runningTasks.unretained(.current) else { return loop.currentTaskHasAffinity }
+        guard let caller = loop.core.pointee.runningTasks.unretained(.current) else {
+            return loop.currentTaskHasAffinity
+        }
         self.caller = caller
         omitHandler()
         return true
