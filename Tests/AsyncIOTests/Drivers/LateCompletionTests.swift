@@ -4,9 +4,9 @@ import Testing
 
 @testable import AsyncIO
 
-/// The memory of an operation belongs to the kernel until its completion, whatever happens to the connection.
+/// The memory of an operation belongs to the kernel until its completion, even if the connection is closed meanwhile.
 ///
-/// A buffer that was freed too early shows under the address sanitizer: the late completion writes into it.
+/// The address sanitizer detects a buffer that was freed too early, because the late completion writes into it.
 struct LateCompletionTests {
     // covers: 139, 141
     @Test(arguments: [false, true])

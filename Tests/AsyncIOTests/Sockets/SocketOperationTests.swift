@@ -5,7 +5,7 @@ import Testing
 
 @testable import AsyncIO
 
-/// What ends an operation before its time: cancellation, closing, errors of the system.
+/// Operations that end early: cancellation, closing, errors of the system.
 struct SocketOperationTests {
     // covers: 128
     @Test(arguments: LoopKind.available)
@@ -23,7 +23,7 @@ struct SocketOperationTests {
                     if round % 2 == 0 { task.cancel() }
                     try await loop.sock.sendAll(peer, [next])
                     next &+= 1
-                    // The cancellation races with the byte that is there.
+                    // The cancellation races with a byte that has arrived.
                     if round % 2 == 1 { task.cancel() }
                     do {
                         #expect(try await task.value == [expected])
@@ -52,7 +52,7 @@ struct SocketOperationTests {
                 await #expect(throws: CancellationError.self) { try await task.value }
                 #expect(written > 0 && written < bytes.count)
                 #expect(loop.statistics.sources == 0)
-                // Nothing follows: what is sent next comes right behind.
+                // Nothing follows by itself. What is sent next follows directly.
                 try end.shutdownWrite()
                 var received: [UInt8] = []
                 while case let more = try await loop.sock.recv(peer, maxBytes: 65_536), !more.isEmpty {
@@ -93,7 +93,7 @@ struct SocketOperationTests {
             let sending = loop.createTask { try await loop.sock.sendAll(end, pattern(5_000_000)) }
             await loop.until { loop.statistics.waitingTasks >= 2 }
             try loop.sock.close(end)
-            // The number is somebody else's at once; what is left of the operations never looks at it.
+            // The number belongs to another file at once, which the ended operations never use.
             let (again, third) = try Socket.pair()
             await loop.yield()
             await loop.yield()
@@ -117,7 +117,7 @@ struct SocketOperationTests {
             #expect(await asyncCode { try await accept.value } == .closed)
             full.close()
 
-            // Callbacks go with it.
+            // Callbacks are removed too.
             let (watched, other) = try Socket.pair()
             try loop.addReader(watched.descriptor) {}
             try loop.sock.close(watched)

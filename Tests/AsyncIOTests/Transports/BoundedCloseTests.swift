@@ -4,13 +4,13 @@ import Testing
 
 @testable import AsyncIO
 
-/// No peer keeps a connection that this side has closed, or that nobody here holds any more.
+/// No peer can hold a connection that this side has closed, or whose streams were released.
 struct BoundedCloseTests {
     enum Before: CaseIterable {
         case nothing, close, transportClose
     }
 
-    /// Nobody could abort it.
+    /// No code could abort the connection any more.
     // covers: 36, F12
     @Test(arguments: ScriptedBackend.allCases, Before.allCases)
     func droppedStreamsWithUnsentBytesAreResetAfterFiveSeconds(backend: ScriptedBackend, before: Before) async throws {
@@ -52,7 +52,7 @@ struct BoundedCloseTests {
         }
     }
 
-    /// A graceful close has a bound of its own, which also holds when the streams are dropped.
+    /// A graceful close has its own bound, which also applies when the streams are released.
     // covers: F12
     @Test(arguments: ScriptedBackend.allCases)
     func aGracefulCloseHasTheBoundItWasGiven(backend: ScriptedBackend) async throws {
@@ -137,7 +137,7 @@ struct BoundedCloseTests {
         }
     }
 
-    /// More than a completion driver takes over.
+    /// More bytes than a completion driver buffers.
     private static let message = pattern(300_000)
 
     private func writeAndDropStreams(
@@ -163,7 +163,7 @@ struct BoundedCloseTests {
         return (peer, writer.transport.driver)
     }
 
-    /// The peer's kernel takes a little.
+    /// Lets the peer's kernel accept a few bytes.
     private func takeSome(_ peer: ScriptedPeer, _ network: ScriptedNetwork) async {
         let before = peer.written.count
         peer.unblocksWrites()

@@ -2,7 +2,7 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// Protocols that lend memory: the same on readiness and on completion.
+/// Protocols that lend memory, with the same results on readiness and on completion.
 struct BufferedStreamProtocolTests {
     private static let bytes = (0..<600_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
 
@@ -24,7 +24,7 @@ struct BufferedStreamProtocolTests {
         }
     }
 
-    /// The kernel writes there itself: there is no buffer of the loop's in between.
+    /// The kernel writes into the lent memory; the loop's buffer is not used.
     // covers: 157
     @Test func aReadinessLoopReceivesIntoTheLentMemoryItself() async throws {
         try await withScriptedNetwork(.readiness) { network in
@@ -104,7 +104,7 @@ struct BufferedStreamProtocolTests {
             let bytes = Self.bytes
             peer.sends(bytes)
             await network.idle()
-            // The plain protocol took what the loop gave it in one piece, the last one the rest.
+            // The plain protocol received one piece of the loop's, and the last protocol the rest.
             #expect(lender.received.count == 10 && !plain.received.isEmpty)
             #expect(lender.received + plain.received + last.received == bytes)
             #expect(transport.protocol === last)
@@ -119,7 +119,7 @@ struct BufferedStreamProtocolTests {
         }
     }
 
-    /// The bytes are in the memory of the one that lent it, so it is that one that is told.
+    /// The bytes are in the memory of the former protocol, so that protocol is notified.
     // covers: 158
     @Test(arguments: ScriptedBackend.allCases, [false, true])
     func aProtocolThatIsExchangedWhileItLendsStillGetsWhatItLentFor(
@@ -145,7 +145,7 @@ struct BufferedStreamProtocolTests {
         }
     }
 
-    /// A plain protocol that does something when it has got data.
+    /// A plain protocol that calls a closure when it has received data.
     private final class Passing: StreamProtocol {
         private(set) var received: [UInt8] = []
         var passOn = {}

@@ -4,9 +4,9 @@ import Testing
 
 @testable import AsyncIO
 
-/// Writes that come after the end of their connection.
+/// Writes after the end of their connection.
 struct DroppedWriteTests {
-    /// What ends the connection, and what a report says of it.
+    /// What ends the connection, and how a report describes it.
     enum End: CaseIterable {
         case close, closeWithBytesLeft, closeGracefully, abort, reset, peerEOF, bothEOF, loss, protocolError
 
@@ -65,7 +65,7 @@ struct DroppedWriteTests {
             #expect(reports.first?.contains(end.text) == true, "\(reports)")
             for _ in 0..<10 { transport.write(contentsOf: [[1], [2]]) }
             await network.idle()
-            // Nor after the end is complete.
+            // Nor when the connection has ended completely.
             peer.unblocksWrites()
             peer.ends()
             await network.idle()
@@ -120,7 +120,7 @@ struct DroppedWriteTests {
         }
     }
 
-    /// It has freed its connections and calls nobody.
+    /// The loop has freed its connections and calls no user code.
     // covers: 34, 146
     @Test(arguments: ScriptedBackend.allCases)
     func nothingIsReportedAfterTheLoopWasClosed(backend: ScriptedBackend) async throws {

@@ -146,7 +146,7 @@ struct GracefulCloseTests {
         }
     }
 
-    /// With `close()` instead the client reads a reset.
+    /// With `close()` instead, the client would read a reset.
     // covers: F12
     @Test(arguments: LoopKind.available)
     func aClientThatKeepsSendingGetsTheWholeAnswer(kind: LoopKind) async throws {
@@ -175,7 +175,7 @@ struct GracefulCloseTests {
         }
     }
 
-    /// What closes the connection at the handler's end comes too late to cut the answer off.
+    /// The close at the end of the handler comes too late to cut off the response.
     // covers: F12
     @Test(arguments: LoopKind.available)
     func aHandlerMayEndRightAfterAGracefulClose(kind: LoopKind) async throws {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import AsyncIO
 
-/// What a message costs on readiness: the table "the path of one byte" of ARCHITECTURE.md.
+/// The system calls of a message on a selector loop: the table "the path of one byte" of ARCHITECTURE.md.
 struct PathOfOneByteTests {
     @Test(arguments: [false, true])
     func aMessageCostsOneWaitOneReceiveAndOneSend(pushes: Bool) async throws {
@@ -33,7 +33,7 @@ struct PathOfOneByteTests {
             let suspensions = network.loop.statistics.suspensions
             peer.sends("message")
             await network.idle()
-            // One more, in which the loop came to rest.
+            // One more wait, in which the loop became idle.
             #expect(network.waitCount - waits == 2)
             #expect(peer.receives - receives == 1)
             #expect(peer.sends.count - sends == 1)
@@ -58,8 +58,8 @@ struct PathOfOneByteTests {
         }
     }
 
-    /// For writing it is registered when a send blocks, and no more when an event tells only that the socket is
-    /// writable still.
+    /// It is registered for writing when a send would block, and no longer when an event reports only that the socket
+    /// is still writable.
     @Test func aConnectionIsRegisteredForWritingWhenASendBlocks() async throws {
         try await withScriptedConnection { transport, selector, near, far in
             let message = [UInt8](repeating: 7, count: 4 << 20)
@@ -75,7 +75,7 @@ struct PathOfOneByteTests {
                     }
                 }
             }
-            // With other news it costs nothing.
+            // Together with another event it costs nothing.
             await selector.reports(near, [.read, .write])
             #expect(selector.calls.count == 2)
             await selector.reports(near, .write)
@@ -88,7 +88,7 @@ struct PathOfOneByteTests {
         }
     }
 
-    /// Plays the selector of an echo server's connection, and compares what was registered, without the waker.
+    /// Scripts the selector of an echo server's connection, and compares the registrations, without the waker's.
     private func withScriptedConnection(
         _ body:
             @escaping @Sendable (

@@ -2,7 +2,7 @@ import Testing
 
 @testable import AsyncIO
 
-/// The pure machine: what follows from which event.
+/// The pure state machine: which actions follow from which events.
 struct StreamTransportStateTests {
     // covers: 148
     @Test func writingPausesStrictlyAboveTheHighMarkAndResumesAtTheLowOne() {
@@ -162,7 +162,7 @@ struct StreamTransportStateTests {
         #expect(state.flushed(queuedBytes: 0) == [.shutdownWrite, .lose])
     }
 
-    /// Every sequence of four events, from the beginning and when reading, against what must hold in all of them.
+    /// Every sequence of four events, from the beginning and while reading, fulfils the invariants.
     // covers: 138, 140, 148, 151, 153
     @Test func whateverHappensTheActionsFitTogether() {
         let count = Event.allCases.count
@@ -187,7 +187,7 @@ private enum Event: CaseIterable {
     case writesMuch, flushesSome, flushesAll, writeEOF, close, fail
 }
 
-/// Steps through the machine as a transport does, and keeps what it was told to do.
+/// Passes events to the state machine as a transport does, and records the actions.
 private struct Walk: ~Copyable {
     private var state = StreamTransportState()
     private var queuedBytes = 0

@@ -4,7 +4,7 @@ import Testing
 
 @testable import AsyncIO
 
-/// The life of a connection in push style: the same on readiness and on completion.
+/// The life of a connection in push style, with the same results on readiness and on completion.
 struct StreamTransportTests {
     // covers: 138, 139
     @Test(arguments: ScriptedBackend.allCases)
@@ -104,7 +104,7 @@ struct StreamTransportTests {
     // covers: 156, 168, F19
     @Test(arguments: ScriptedBackend.allCases, Recorder.Method.allCases)
     func aMethodThatThrowsEndsItsConnectionOnly(backend: ScriptedBackend, method: Recorder.Method) async throws {
-        // The write after `connectionMade` has failed is dropped.
+        // The write after `connectionMade` has failed is discarded.
         let options = LoopTestOptions(unhandledErrors: method == .connectionMade ? 2 : 1)
         try await withScriptedNetwork(backend, options) { network in
             let failing = Recorder()
@@ -228,7 +228,7 @@ struct StreamTransportTests {
     }
 }
 
-/// What a test looks at when its loop is closed already.
+/// Objects that a test inspects after its loop was closed.
 final class Kept: @unchecked Sendable {
     var events: [Recorder.Event] = []
     var peer: ScriptedPeer?

@@ -3,7 +3,7 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// What happens to bytes on their way out: the same on readiness and on completion.
+/// Writing, with the same results on readiness and on completion.
 struct StreamTransportWritingTests {
     // covers: 142
     @Test(arguments: ScriptedBackend.allCases)
@@ -13,7 +13,7 @@ struct StreamTransportWritingTests {
             peer.takes(atMost: 4)
             await network.idle()
             transport.write("hello ")
-            // At once; on completion at the end of the tick.
+            // Sent at once on readiness, and at the end of the iteration on completion.
             #expect(peer.sends == (backend == .readiness ? [4] : []))
             transport.write("world")
             await network.idle()
@@ -34,7 +34,7 @@ struct StreamTransportWritingTests {
             var bytes: [UInt8] = Array("abc".utf8)
             bytes.withUnsafeMutableBytes { memory in
                 transport.write(UnsafeRawBufferPointer(memory).bytes)
-                // The memory is the caller's again.
+                // The memory belongs to the caller again.
                 memory.copyBytes(from: "xyz".utf8)
             }
             transport.write("def")
@@ -151,7 +151,7 @@ struct StreamTransportWritingTests {
             await network.idle()
             #expect(recorder.events == [.made])
             transport.write([2])
-            // At once, not in the next tick.
+            // At once, not in the next iteration.
             #expect(recorder.events == [.made, .paused])
             transport.write([3, 4])
             #expect(sizes == [101])
@@ -162,7 +162,7 @@ struct StreamTransportWritingTests {
             await network.idle()
             peer.unblocksWrites()
             await network.idle()
-            // 103 bytes less 52 are one too many.
+            // 103 minus 52 bytes are one too many.
             #expect(recorder.events == [.made, .paused, .resumed])
             #expect(sizes.last.map { $0 <= 50 } == true)
             #expect(peer.written.count == 103)
@@ -314,7 +314,7 @@ struct StreamTransportWritingTests {
         }
     }
 
-    /// A write between two runs is not in any tick, whose end would send it.
+    /// A write between two runs is outside of any iteration, so the end of an iteration cannot send it.
     // covers: 142
     @Test(arguments: ScriptedBackend.allCases)
     func aWriteOutsideOfATickIsSent(backend: ScriptedBackend) async throws {
@@ -324,7 +324,7 @@ struct StreamTransportWritingTests {
             try network.loop.runForever()
             transport.write("between two runs")
             network.whenIdle {
-                // The loop would wait now, perhaps for ever.
+                // The loop would wait now, perhaps without end.
                 #expect(peer.writtenText == "between two runs")
                 network.loop.stop()
             }

@@ -6,7 +6,7 @@ import Testing
 
 @testable import AsyncIO
 
-/// Connections of the real kernel, on every loop of this system.
+/// Connections over the real kernel, on every loop of this system.
 struct TCPTests {
     private static let megabyte = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 / 251) }
 
@@ -52,7 +52,7 @@ struct TCPTests {
         }
     }
 
-    /// The data is there before the protocol is.
+    /// The data arrives before the protocol exists.
     // covers: 138
     @Test(arguments: LoopKind.available)
     func whatConnectionMadeSchedulesComesBeforeTheData(kind: LoopKind) async throws {
@@ -77,7 +77,7 @@ struct TCPTests {
     func aWriterStandsStillWhileTheProtocolPausesReading(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
-            // What the kernel keeps in between is a small part of what is sent.
+            // The kernel buffers only a small part of what is sent.
             try far.setOption(.sendBufferBytes, to: 64 * 1024)
             let sent = pattern(4 << 20)
             let recorder = Recorder()
@@ -146,7 +146,7 @@ struct TCPTests {
             let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             await loop.until { recorder.transport != nil }
             let transport = try #require(recorder.transport)
-            // More than the kernel's buffers hold.
+            // More bytes than the kernel's buffers hold.
             transport.write([UInt8](repeating: 1, count: 32 << 20))
             #expect(transport.writeBufferBytes > 1 << 20)
             writer.reset()
@@ -197,14 +197,14 @@ struct TCPTests {
                 #expect(try await reader.readToEnd() == Array("x".utf8))
             }
             await loop.until { server.connectionCount == 0 }
-            // Only the listener itself.
+            // Only the listening socket is left.
             #expect(try openSockets(at: server.address) == 1)
             server.close()
             try await server.waitClosed()
         }
     }
 
-    /// A receive stops in front of urgent data; what is behind it has no event of its own.
+    /// A receive stops before urgent data, and the bytes after it have no event of their own.
     @Test(arguments: LoopKind.available)
     func bytesBehindUrgentDataAreNotForgotten(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
@@ -266,7 +266,7 @@ struct TCPTests {
                     try await writer.write("hello\n")
                     #expect(try await reader.readLine() == "hello")
                 }
-                // Some are dropped without being closed.
+                // Some are released without being closed.
                 if round.isMultiple(of: 2) { writer.close() }
             }
             await loop.until { server.connectionCount == 0 }
@@ -302,7 +302,7 @@ struct TCPTests {
 
     @Test(arguments: LoopKind.available)
     func streamsWorkFromATaskOfThePool(kind: LoopKind) async throws {
-        // The pool is busy with other tests.
+        // Other tests use the thread pool too.
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60))) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let port = server.port

@@ -6,7 +6,7 @@ import Testing
 @testable import AsyncIO
 
 struct WriteVectorTests {
-    /// Pieces of all kinds of sizes, many of them empty.
+    /// Pieces of many sizes, many of them empty.
     private static let pieces: [[UInt8]] = (0..<3_000).map { index in
         [UInt8](repeating: UInt8(truncatingIfNeeded: index), count: index % 3 == 0 ? 0 : index % 251)
     }
@@ -47,7 +47,7 @@ struct WriteVectorTests {
             transport.close()
             await network.idle()
             #expect(peer.written == Array(Self.pieces.joined()) + Array(Self.pieces[..<30].joined()))
-            // More pieces than one call takes, and none of it was joined first.
+            // More pieces than one call accepts, and none of them was joined before.
             if backend == .readiness {
                 #expect(peer.vectors.first == WriteVector.mostPieces)
                 if most == nil { #expect(peer.vectors.count == (2_000 + 63) / 64) }
@@ -73,7 +73,7 @@ struct WriteVectorTests {
         }
     }
 
-    /// More pieces and more bytes than the kernel takes at once.
+    /// More pieces and more bytes than the kernel accepts at once.
     // covers: 144
     @Test(arguments: LoopKind.available)
     func theKernelTakesAThousandPiecesInOrder(kind: LoopKind) async throws {

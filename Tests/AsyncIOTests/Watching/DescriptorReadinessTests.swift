@@ -25,7 +25,7 @@ struct DescriptorReadinessTests {
                     return try await iterator.next()
                 }
                 await loop.until { loop.statistics.sources > 0 }
-                // One consumer at a time.
+                // Only one consumer may wait.
                 #expect(await asyncCode { _ = try await iterator.next() } == .busy)
                 sendByte(peer)
                 #expect(try await task.value == .read)

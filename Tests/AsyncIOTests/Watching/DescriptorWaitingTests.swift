@@ -30,7 +30,7 @@ struct DescriptorWaitingTests {
                 await loop.yield()
                 #expect(code { try loop.addReader(end.descriptor) {} } == .busy)
                 #expect(await asyncCode { try await loop.waitReadable(end.descriptor) } == .busy)
-                // It is not the callback's to remove.
+                // A task cannot be removed as if it were a callback.
                 #expect(!loop.removeReader(end.descriptor))
                 sendByte(peer)
                 try await task.value

@@ -7,7 +7,7 @@ import Testing
 
 @testable import AsyncIO
 
-/// What can be watched, and what happens to descriptors under their watchers.
+/// Which descriptors can be watched, and what happens to watchers when descriptors are closed.
 struct DescriptorWatcherTests {
     // covers: 120
     @Test(arguments: LoopKind.available)
@@ -106,7 +106,7 @@ struct DescriptorWatcherTests {
             #expect(error?.errno == .noSpace)
             #expect(loop.statistics.sources == 0)
             try loop.addReader(descriptor) {}
-            // What was there stays.
+            // The former registration stays.
             selector.nextError = .noMemory
             #expect(throws: IOError.self) { try loop.addWriter(descriptor) {} }
             #expect(selector.registrations[descriptor]?.interest == .read)
@@ -131,7 +131,7 @@ struct DescriptorWatcherTests {
                     try loop.addReader(end.descriptor) { calls += 1 }
                     try loop.addWriter(end.descriptor) { calls += 1 }
                     sendByte(peer)
-                    // In either order: the second is a mistake that must harm nobody else.
+                    // In both orders. The second order is a mistake, which must not harm others.
                     if round % 2 == 0 {
                         loop.removeReader(end.descriptor)
                         loop.removeWriter(end.descriptor)
@@ -165,7 +165,7 @@ struct DescriptorWatcherTests {
             captured = nil
             let waiting = loop.createTask { try await loop.waitWritable(peer.descriptor) }
             end.close()
-            // The lowest number is the next one's, unless another test was faster.
+            // The lowest number is the next one, unless another test was faster.
             let (again, third) = try Socket.pair()
             if again.number == end.number {
                 let driver = try loop.makeStreamDriver(ByteChannel(again))
@@ -188,7 +188,7 @@ struct DescriptorWatcherTests {
             try await withSockets { end, peer in
                 let (other, otherPeer) = try Socket.pair()
                 try loop.addReader(other.descriptor) {}
-                // Another file under the same number: the kernel's watch is gone.
+                // Another file has the same number, so the kernel's registration is gone.
                 #expect(dup2(end.number, other.number) == other.number)
                 var reads = 0
                 var writes = 0
@@ -205,7 +205,7 @@ struct DescriptorWatcherTests {
     }
 }
 
-/// A loop on a selector that the test plays.
+/// Runs a loop with a selector that the test controls.
 private func withScriptedSelector(
     _ body: @escaping @Sendable (SelectorEventLoop, ScriptedSelector) async throws -> Void
 ) async throws {

@@ -4,7 +4,7 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// Beyond what the scenarios of Tests/Differential compare with asyncio.
+/// Readers and writers, beyond the scenarios that Tests/Differential compares with asyncio.
 struct EventLoopReadersTests {
     // covers: 112, 113
     @Test(arguments: LoopKind.available)
@@ -18,7 +18,7 @@ struct EventLoopReadersTests {
                 #expect(reads == 0)
                 sendByte(peer)
                 await loop.until { reads > 0 }
-                // Nobody has read: it goes on, once a tick.
+                // The bytes were not read, so the calls continue, one per iteration.
                 for _ in 0..<3 { await loop.yield() }
                 #expect(reads == 4)
                 #expect(loop.removeReader(end.descriptor))
@@ -84,7 +84,7 @@ struct EventLoopReadersTests {
                 #expect(loop.removeReader(end.descriptor))
                 let read = reads
                 await loop.until { writes > written + 1 }
-                // Readable is not writable's business.
+                // Readable is not writable.
                 #expect(reads == read)
                 #expect(loop.removeWriter(end.descriptor))
                 #expect(!loop.removeWriter(end.descriptor))
@@ -98,7 +98,7 @@ struct EventLoopReadersTests {
         try await withLoop(kind) { loop in
             let (end, peer) = try Socket.pair()
             var (reads, writes) = (0, 0)
-            // Without room, so that neither is ready.
+            // There is no room, so that neither is ready.
             pattern(1 << 16).withUnsafeBytes { bytes in
                 while case .bytes = end.send(bytes) {}
             }
@@ -108,7 +108,7 @@ struct EventLoopReadersTests {
             #expect(reads == 0 && writes == 0)
             peer.close()
             await loop.until { reads > 1 && writes > 1 }
-            // Nobody is called for an error that nobody asked for.
+            // No callback is called for an error without a watch.
             #expect(loop.removeReader(end.descriptor))
             #expect(loop.removeWriter(end.descriptor))
             let calls = reads + writes
@@ -156,7 +156,7 @@ struct EventLoopReadersTests {
     }
 
     // covers: 117
-    /// In asyncio the reader and the writer are handles of their own, and a replaced one's handle is cancelled.
+    /// In asyncio the reader and the writer have their own handles, and a replaced callback's handle is cancelled.
     @Test func aReaderThatReplacesTheWriterOfItsEventKeepsBothFromRunning() async throws {
         try await withVirtualPair { loop, end, peer in
             var calls: [String] = []
