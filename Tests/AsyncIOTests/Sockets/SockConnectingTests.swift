@@ -37,7 +37,7 @@ struct SockConnectingTests {
 
     // covers: 125
     @Test(arguments: LoopKind.available, ["127.0.0.1", "::1"])
-    func aRefusedConnectNamesTheAddressAndLeavesTheSocketToItsOwner(kind: LoopKind, host: String) async throws {
+    func refusedConnectNamesTheAddressAndLeavesTheSocketOpen(kind: LoopKind, host: String) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort(host)
             defer { kept.close() }
@@ -52,7 +52,7 @@ struct SockConnectingTests {
         }
     }
 
-    @Test func aUnixPathThatIsNoSocketsIsNamedInTheError() async throws {
+    @Test func errorNamesAUnixPathWithoutASocket() async throws {
         try await withLoop { loop in
             let path = SocketPlace.newPath()
             let socket = try Socket.stream(.unix)
@@ -70,7 +70,7 @@ struct SockConnectingTests {
 
     // covers: 126
     @Test(arguments: LoopKind.available)
-    func aHostIsResolvedForTheSocketsOwnFamily(kind: LoopKind) async throws {
+    func hostIsResolvedForTheFamilyOfTheSocket(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let port = try #require(address.port)
@@ -100,7 +100,7 @@ struct SockConnectingTests {
 
     // covers: 126
     @Test(arguments: LoopKind.available)
-    func aHostIsResolvedForASocketOfDatagramsToo(kind: LoopKind) async throws {
+    func hostIsResolvedForADatagramSocketToo(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let (sender, receiver) = (try Socket.datagram(.ipv4), try Socket.datagram(.ipv4))
             try receiver.bind(to: SocketAddress(literal: "127.0.0.1", port: 0)!)
@@ -116,7 +116,7 @@ struct SockConnectingTests {
 
     /// Otherwise the socket would be reported writable in each iteration, and never connected.
     @Test(arguments: LoopKind.available)
-    func anAttemptThatWasEndedBehindItsBackBeginsAnew(kind: LoopKind) async throws {
+    func connectStartsAgainAfterAnExternalShutdown(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let full = try FullListener()
             defer { full.close() }
@@ -134,7 +134,7 @@ struct SockConnectingTests {
 
     // covers: 131, F21
     @Test(arguments: LoopKind.available)
-    func aCancelledConnectLeavesTheSocketToItsOwnerAndTheAddressUsable(kind: LoopKind) async throws {
+    func cancelledConnectLeavesTheSocketOpenAndTheAddressUsable(kind: LoopKind) async throws {
         // The kernel retries a full listener after 1, 3, 7, 15 seconds.
         try await withLoop(kind, patiently) { loop in
             let full = try FullListener()
@@ -164,7 +164,7 @@ struct SockConnectingTests {
     }
 
     // covers: F21
-    @Test func cancelledConnectsCloseNobodyElsesDescriptors() async throws {
+    @Test func cancelledConnectsCloseNoForeignDescriptors() async throws {
         try await withLoop(.auto, patiently) { loop in
             let full = try FullListener()
             let isDone = Flag()
@@ -205,7 +205,7 @@ struct SockConnectingTests {
 
     // covers: 130
     @Test(arguments: LoopKind.available)
-    func aCancelledAcceptHasAcceptedNobody(kind: LoopKind) async throws {
+    func cancelledAcceptHasAcceptedNoClient(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             for round in 0..<rounds(debug: 50, release: 500) {
@@ -235,7 +235,7 @@ struct SockConnectingTests {
 
     // covers: 124
     @Test(arguments: LoopKind.available)
-    func aBlockingSocketCannotHoldUpTheLoop(kind: LoopKind) async throws {
+    func blockingSocketIsRejectedBeforeItBlocksTheLoop(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let socket = try Socket.stream(.ipv4)

@@ -9,7 +9,7 @@ import Testing
 struct SockTransferTests {
     // covers: 127, 134
     @Test(arguments: LoopKind.available)
-    func megabytesGoBothWaysThroughSlowPeersInOrder(kind: LoopKind) async throws {
+    func megabytesPassSlowPeersInOrderInBothDirections(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let (client, server) = try await loop.connectedSockets()
             for socket in [client, server] {
@@ -52,7 +52,7 @@ struct SockTransferTests {
         }
     }
 
-    @Test func bytesAreMovedIntoMemoryOfEveryShape() async throws {
+    @Test func bytesAreReceivedIntoEveryKindOfMemory() async throws {
         try await withLoop { loop in
             try await withSockets { end, peer in
                 try await loop.sock.sendAll(peer, [1, 2, 3, 4, 5, 6])
@@ -79,7 +79,7 @@ struct SockTransferTests {
 
     // covers: 135
     @Test(arguments: LoopKind.available)
-    func datagramsTellTheirSizesAndSenders(kind: LoopKind) async throws {
+    func datagramsHaveSizesAndSenders(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (first, second) = (try Socket.datagram(.ipv4), try Socket.datagram(.ipv4))
             for socket in [first, second] { try socket.bind(to: SocketAddress(literal: "127.0.0.1", port: 0)!) }
@@ -112,7 +112,7 @@ struct SockTransferTests {
 
     // covers: 135
     @Test(arguments: LoopKind.available)
-    func aDatagramWaitsForRoom(kind: LoopKind) async throws {
+    func datagramWaitsForRoom(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             // The queue of a unix receiver is limited.
             let address = try #require(SocketAddress(unixPath: SocketPlace.newPath()))
@@ -139,7 +139,7 @@ struct SockTransferTests {
 
     // covers: 136
     @Test(arguments: LoopKind.available)
-    func nothingIsReadAndWrittenAtOnceAndIsNoEnd(kind: LoopKind) async throws {
+    func emptyReadsAndWritesReturnAtOnceWithoutMeaningEOF(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var nothing: [UInt8] = []
@@ -159,7 +159,7 @@ struct SockTransferTests {
 
     // covers: 133, F70
     @Test(arguments: LoopKind.available)
-    func aSecondTaskForTheSameDirectionIsTurnedAwayAndTheFirstGoesOn(kind: LoopKind) async throws {
+    func secondTaskForTheSameDirectionIsRejectedAndTheFirstContinues(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 let first = loop.createTask { try await loop.sock.recv(end, maxBytes: 10) }
@@ -187,7 +187,7 @@ struct SockTransferTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aResetByThePeerIsAnErrorWithBytesAndReason(kind: LoopKind) async throws {
+    func resetByThePeerFailsWithItsReason(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (client, server) = try await loop.connectedSockets()
             var sent = 0
@@ -209,7 +209,7 @@ struct SockTransferTests {
         }
     }
 
-    @Test func aTaskThatNeverHasToWaitDoesNotKeepTheLoopForItself() async throws {
+    @Test func taskThatNeverHasToWaitLetsOthersRun() async throws {
         try await withLoop { loop in
             try await withSockets { end, peer in
                 var ticks = 0
@@ -231,7 +231,7 @@ struct SockTransferTests {
         }
     }
 
-    @Test func aTaskOfThePoolUsesSocketsOfTheLoop() async throws {
+    @Test func taskOfTheThreadPoolUsesSocketsOfTheLoop() async throws {
         try await withLoop(.auto, patiently) { loop in
             let (client, server) = try await loop.connectedSockets()
             let sent = pattern(1_000_000)

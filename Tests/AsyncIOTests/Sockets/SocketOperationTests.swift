@@ -9,7 +9,7 @@ import Testing
 struct SocketOperationTests {
     // covers: 128
     @Test(arguments: LoopKind.available)
-    func aCancelledReceiveHasTakenNothing(kind: LoopKind) async throws {
+    func cancelledReceiveHasConsumedNothing(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var next: UInt8 = 0
@@ -40,7 +40,7 @@ struct SocketOperationTests {
 
     // covers: 129
     @Test(arguments: LoopKind.available)
-    func aCancelledSendStopsAndSaysHowMuchWentOut(kind: LoopKind) async throws {
+    func cancelledSendStopsAndReportsTheBytesSent(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 let bytes = pattern(5_000_000)
@@ -63,7 +63,7 @@ struct SocketOperationTests {
         }
     }
 
-    @Test func anOperationThatNeedNotWaitSucceedsInACancelledTask() async throws {
+    @Test func operationThatNeedNotWaitSucceedsInACancelledTask() async throws {
         try await withLoop { loop in
             try await withSockets { end, peer in
                 let task = loop.createTask {
@@ -86,7 +86,7 @@ struct SocketOperationTests {
 
     // covers: 132, F70
     @Test(arguments: LoopKind.available)
-    func closingASocketEndsWhatWaitsForIt(kind: LoopKind) async throws {
+    func closingASocketEndsTheWaitsForIt(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (end, peer) = try Socket.pair()
             let receiving = loop.createTask { _ = try await loop.sock.recv(end, maxBytes: 10) }
@@ -128,7 +128,7 @@ struct SocketOperationTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func closingTheLoopEndsWhatWaits(kind: LoopKind) async throws {
+    func closingTheLoopEndsPendingOperations(kind: LoopKind) async throws {
         try await withLoopThread(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             let (end, peer) = try Socket.pair()
             nonisolated(unsafe) var codes: [EventLoopError.Code?] = []
@@ -150,7 +150,7 @@ struct SocketOperationTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aDescriptorThatIsNotOpenOrNoSocketIsAnError(kind: LoopKind) async throws {
+    func operationRejectsAClosedDescriptorAndANonSocket(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let none = Socket(number: 60_001)
             let error = await #expect(throws: IOError.self) { try await loop.sock.recv(none, maxBytes: 1) }
@@ -170,7 +170,7 @@ struct SocketOperationTests {
         }
     }
 
-    @Test func anAdoptedSocketIsNonBlocking() async throws {
+    @Test func adoptedSocketIsNonBlocking() async throws {
         try await withLoop { loop in
             try await withSockets { end, peer in
                 try end.setNonBlocking(false)
@@ -231,7 +231,7 @@ struct SocketOperationTests {
 
     // covers: F66
     @Test(arguments: SocketCall.allCases)
-    func aFailedCallIsReportedOnceAndLeavesTheSocketUsable(call: SocketCall) async throws {
+    func failedCallThrowsOnceAndLeavesTheSocketUsable(call: SocketCall) async throws {
         try await withLoop { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let client = try Socket.stream(.ipv4)
@@ -271,7 +271,7 @@ struct SocketOperationTests {
         #expect(bytes == expected)
     }
 
-    @Test func aClientThatHasGoneIsPassedOver() async throws {
+    @Test func acceptSkipsAClientThatHasDisconnected() async throws {
         try await withLoop { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let client = try Socket.stream(.ipv4)

@@ -13,7 +13,7 @@ struct BoundedCloseTests {
     /// No code could abort the connection any more.
     // covers: 36, F12
     @Test(arguments: ScriptedBackend.allCases, Before.allCases)
-    func droppedStreamsWithUnsentBytesAreResetAfterFiveSeconds(backend: ScriptedBackend, before: Before) async throws {
+    func releasedStreamsWithUnsentBytesAreResetAfterFiveSeconds(backend: ScriptedBackend, before: Before) async throws {
         try await withScriptedNetwork(backend) { network in
             let (peer, driver) = try await writeAndDropStreams(network, before)
             try await network.loop.sleep(for: .milliseconds(4_999))
@@ -27,7 +27,7 @@ struct BoundedCloseTests {
 
     // covers: 36
     @Test(arguments: ScriptedBackend.allCases)
-    func aPeerThatTrickleReadsDoesNotKeepDroppedStreams(backend: ScriptedBackend) async throws {
+    func slowlyReadingPeerCannotHoldReleasedStreams(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (peer, driver) = try await writeAndDropStreams(network, .nothing)
             peer.takes(atMost: 10)
@@ -41,7 +41,7 @@ struct BoundedCloseTests {
 
     // covers: 36
     @Test(arguments: ScriptedBackend.allCases)
-    func droppedStreamsWhoseBytesGoOutInTimeEndInOrder(backend: ScriptedBackend) async throws {
+    func releasedStreamsWhoseBytesAreSentInTimeEndInOrder(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (peer, driver) = try await writeAndDropStreams(network, .nothing)
             try await network.loop.sleep(for: .milliseconds(4_900))
@@ -55,7 +55,7 @@ struct BoundedCloseTests {
     /// A graceful close has its own bound, which also applies when the streams are released.
     // covers: F12
     @Test(arguments: ScriptedBackend.allCases)
-    func aGracefulCloseHasTheBoundItWasGiven(backend: ScriptedBackend) async throws {
+    func gracefulCloseEndsAfterItsOwnTimeLimit(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (peer, driver) = try await writeAndDropStreams(network) { $0.closeGracefully(within: .seconds(9)) }
             try await network.loop.sleep(for: .milliseconds(8_999))
@@ -72,7 +72,7 @@ struct BoundedCloseTests {
 
     // covers: 141, F12
     @Test(arguments: ScriptedBackend.allCases, End.allCases)
-    func aPeerThatTakesNothingForAMinuteIsReset(backend: ScriptedBackend, end: End) async throws {
+    func peerThatReadsNothingForAMinuteIsReset(backend: ScriptedBackend, end: End) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -94,7 +94,7 @@ struct BoundedCloseTests {
 
     // covers: 141
     @Test(arguments: ScriptedBackend.allCases)
-    func aPeerThatTakesSomethingNowAndThenGetsItAll(backend: ScriptedBackend) async throws {
+    func peerThatReadsSlowlyReceivesEverything(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -119,7 +119,7 @@ struct BoundedCloseTests {
 
     // covers: 132, 141
     @Test(arguments: ScriptedBackend.allCases)
-    func aWriteThatTheCloseWaitsForFailsWithIt(backend: ScriptedBackend) async throws {
+    func pendingWriteFailsWhenTheCloseGivesUp(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()

@@ -8,7 +8,7 @@ struct BufferedStreamProtocolTests {
 
     // covers: 157
     @Test(arguments: ScriptedBackend.allCases, [7, 1_000, 100_000, 1 << 20])
-    func bytesComeIntoTheLentMemoryInOrder(backend: ScriptedBackend, bufferBytes: Int) async throws {
+    func bytesAreReceivedIntoTheLentMemoryInOrder(backend: ScriptedBackend, bufferBytes: Int) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = BufferedRecorder(bufferBytes: bufferBytes)
             let (_, peer) = try network.connect(recorder)
@@ -26,7 +26,7 @@ struct BufferedStreamProtocolTests {
 
     /// The kernel writes into the lent memory; the loop's buffer is not used.
     // covers: 157
-    @Test func aReadinessLoopReceivesIntoTheLentMemoryItself() async throws {
+    @Test func selectorLoopReceivesStraightIntoTheLentMemory() async throws {
         try await withScriptedNetwork(.readiness) { network in
             let recorder = BufferedRecorder(bufferBytes: 100)
             var receivesBefore = 0
@@ -49,7 +49,7 @@ struct BufferedStreamProtocolTests {
 
     // covers: 156, 157, F19
     @Test(arguments: ScriptedBackend.allCases, Fault.allCases)
-    func aFaultOfTheProtocolEndsItsConnectionWithOneReport(backend: ScriptedBackend, fault: Fault) async throws {
+    func faultOfTheProtocolEndsItsConnectionWithOneReport(backend: ScriptedBackend, fault: Fault) async throws {
         try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 1)) { network in
             let recorder = BufferedRecorder()
             let other = BufferedRecorder()
@@ -93,7 +93,7 @@ struct BufferedStreamProtocolTests {
 
     // covers: 158
     @Test(arguments: ScriptedBackend.allCases)
-    func aProtocolCanBeExchangedForOneOfTheOtherKindWhileDataComes(backend: ScriptedBackend) async throws {
+    func protocolCanBeReplacedByTheOtherKindWhileDataArrives(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let lender = BufferedRecorder(bufferBytes: 10)
             let plain = Passing()
@@ -122,7 +122,7 @@ struct BufferedStreamProtocolTests {
     /// The bytes are in the memory of the former protocol, so that protocol is notified.
     // covers: 158
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func aProtocolThatIsExchangedWhileItLendsStillGetsWhatItLentFor(
+    func replacedBufferedProtocolStillGetsItsBytes(
         backend: ScriptedBackend, lendsFirst: Bool
     ) async throws {
         try await withScriptedNetwork(backend) { network in
@@ -161,7 +161,7 @@ struct BufferedStreamProtocolTests {
 
     // covers: 151, 157
     @Test(arguments: ScriptedBackend.allCases)
-    func pausingBetweenTwoPiecesKeepsTheRest(backend: ScriptedBackend) async throws {
+    func pausingBetweenTwoPiecesRetainsTheRest(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = BufferedRecorder(bufferBytes: 10)
             recorder.reaction = { $0.pauseReading() }
@@ -186,7 +186,7 @@ struct BufferedStreamProtocolTests {
 
     // covers: 141, 150
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func endingFromWithinEndsAtOnce(backend: ScriptedBackend, whenLending: Bool) async throws {
+    func endingWithinAMethodEndsAtOnce(backend: ScriptedBackend, whenLending: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = BufferedRecorder(bufferBytes: 4)
             if whenLending {
@@ -207,7 +207,7 @@ struct BufferedStreamProtocolTests {
 
     // covers: 157
     @Test(arguments: LoopKind.available)
-    func aMegabyteComesFromTheKernel(kind: LoopKind) async throws {
+    func bufferedProtocolReceivesAMegabyteFromTheKernel(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
                 try await writer.write(Self.bytes)

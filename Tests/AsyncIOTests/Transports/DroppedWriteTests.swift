@@ -26,7 +26,7 @@ struct DroppedWriteTests {
 
     // covers: 146
     @Test(arguments: ScriptedBackend.allCases, End.allCases)
-    func theFirstOneIsReportedOncePerConnection(backend: ScriptedBackend, end: End) async throws {
+    func firstDroppedWriteIsReportedOncePerConnection(backend: ScriptedBackend, end: End) async throws {
         let options = LoopTestOptions(unhandledErrors: end == .protocolError ? 2 : 1)
         try await withScriptedNetwork(backend, options) { network in
             var reports: [String] = []
@@ -77,7 +77,7 @@ struct DroppedWriteTests {
 
     // covers: 146, 147
     @Test(arguments: ScriptedBackend.allCases)
-    func whatIsWrittenBeforeTheProtocolKnowsOfTheLossIsNotReported(backend: ScriptedBackend) async throws {
+    func writeBeforeConnectionLostIsNotReported(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 1)) { network in
             let recorder = Recorder()
             recorder.reaction = { event, transport in
@@ -99,7 +99,7 @@ struct DroppedWriteTests {
 
     // covers: 146
     @Test(arguments: LoopKind.available)
-    func theReportNamesBothAddresses(kind: LoopKind) async throws {
+    func reportContainsBothAddresses(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var contexts: [ExceptionContext] = []
             loop.setExceptionHandler { _, context in contexts.append(context) }

@@ -8,7 +8,7 @@ import Testing
 /// The system calls of a message on a selector loop: the table "the path of one byte" of ARCHITECTURE.md.
 struct PathOfOneByteTests {
     @Test(arguments: [false, true])
-    func aMessageCostsOneWaitOneReceiveAndOneSend(pushes: Bool) async throws {
+    func messageCostsOneWaitOneReceiveAndOneSend(pushes: Bool) async throws {
         try await withScriptedNetwork(.readiness) { network in
             let peer: ScriptedPeer
             var serving: Task<Void, any Error>?
@@ -45,7 +45,7 @@ struct PathOfOneByteTests {
         }
     }
 
-    @Test func aConnectionIsRegisteredOnce() async throws {
+    @Test func connectionIsRegisteredOnce() async throws {
         try await withScriptedConnection { _, selector, near, far in
             for _ in 0..<3 {
                 #expect(withUnsafeBytes(of: UInt8(1)) { far.send($0) } == .bytes(1))
@@ -60,7 +60,7 @@ struct PathOfOneByteTests {
 
     /// It is registered for writing when a send would block, and no longer when an event reports only that the socket
     /// is still writable.
-    @Test func aConnectionIsRegisteredForWritingWhenASendBlocks() async throws {
+    @Test func connectionIsRegisteredForWritingWhenASendBlocks() async throws {
         try await withScriptedConnection { transport, selector, near, far in
             let message = [UInt8](repeating: 7, count: 4 << 20)
             var memory = message

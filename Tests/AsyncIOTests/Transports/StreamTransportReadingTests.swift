@@ -7,7 +7,7 @@ import Testing
 struct StreamTransportReadingTests {
     // covers: 151
     @Test(arguments: ScriptedBackend.allCases)
-    func whatComesWhileReadingIsPausedIsDeliveredAfterwards(backend: ScriptedBackend) async throws {
+    func bytesThatArriveWhileReadingIsPausedAreDeliveredLater(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -58,7 +58,7 @@ struct StreamTransportReadingTests {
 
     // covers: 61, 155, F5
     @Test(arguments: ScriptedBackend.allCases)
-    func aPeerThatHangsUpWhileReadingIsPausedDoesNotMakeTheLoopSpin(backend: ScriptedBackend) async throws {
+    func hangUpWhileReadingIsPausedDoesNotMakeTheLoopSpin(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -81,7 +81,7 @@ struct StreamTransportReadingTests {
     /// The buffer is as large as asyncio's `max_size`. On completion each connection has its own buffer, which is
     /// smaller.
     @Test(arguments: ScriptedBackend.allCases)
-    func aPieceIsAsLargeAsTheBuffer(backend: ScriptedBackend) async throws {
+    func pieceIsAsLargeAsTheBuffer(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -95,7 +95,7 @@ struct StreamTransportReadingTests {
 
     // covers: 152, 154, F13
     @Test(arguments: ScriptedBackend.allCases)
-    func afterThePeersEndWeMayGoOnWriting(backend: ScriptedBackend) async throws {
+    func writingMayContinueAfterThePeersEOF(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             recorder.staysOpen = true
@@ -120,7 +120,7 @@ struct StreamTransportReadingTests {
 
     // covers: 152
     @Test(arguments: ScriptedBackend.allCases)
-    func thePeersEndClosesAfterWhatWaits(backend: ScriptedBackend) async throws {
+    func peersEOFClosesAfterTheWriteBufferIsFlushed(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -140,7 +140,7 @@ struct StreamTransportReadingTests {
 
     // covers: 153, 154
     @Test(arguments: ScriptedBackend.allCases)
-    func ourEndFollowsWhatWaitsAndReadingGoesOn(backend: ScriptedBackend) async throws {
+    func writeEOFFollowsTheWriteBufferAndReadingContinues(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             recorder.staysOpen = true
@@ -171,7 +171,7 @@ struct StreamTransportReadingTests {
 
     // covers: 154
     @Test(arguments: ScriptedBackend.allCases)
-    func ourEndAfterThePeersEndsTheConnection(backend: ScriptedBackend) async throws {
+    func writeEOFAfterThePeersEOFEndsTheConnection(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             recorder.staysOpen = true
@@ -189,7 +189,7 @@ struct StreamTransportReadingTests {
 
     // covers: 146, 153
     @Test(arguments: ScriptedBackend.allCases)
-    func writesAfterOurEndAreReported(backend: ScriptedBackend) async throws {
+    func writesAfterWriteEOFAreReported(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 2)) { network in
             let (transport, peer) = try network.connect(Recorder())
             await network.idle()

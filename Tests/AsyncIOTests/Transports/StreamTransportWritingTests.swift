@@ -7,7 +7,7 @@ import Testing
 struct StreamTransportWritingTests {
     // covers: 142
     @Test(arguments: ScriptedBackend.allCases)
-    func aShortWriteGoesOnWhereItEnded(backend: ScriptedBackend) async throws {
+    func shortWriteContinuesWhereItEnded(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (transport, peer) = try network.connect(Recorder())
             peer.takes(atMost: 4)
@@ -26,7 +26,7 @@ struct StreamTransportWritingTests {
 
     // covers: 142, 145
     @Test(arguments: ScriptedBackend.allCases)
-    func whatCannotBeSentWaitsInOrder(backend: ScriptedBackend) async throws {
+    func bytesThatCannotBeSentAreBufferedInOrder(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (transport, peer) = try network.connect(Recorder())
             peer.blocksWrites()
@@ -52,7 +52,7 @@ struct StreamTransportWritingTests {
 
     // covers: 142
     @Test(arguments: ScriptedBackend.allCases)
-    func aMegabyteArrivesWhateverTheKernelTakes(backend: ScriptedBackend) async throws {
+    func megabyteArrivesHoweverManyBytesTheKernelAccepts(backend: ScriptedBackend) async throws {
         let bytes = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
         for most in [nil, 65_536, 9_999] {
             try await withScriptedNetwork(backend) { network in
@@ -72,7 +72,7 @@ struct StreamTransportWritingTests {
 
     // covers: 143, F8
     @Test(arguments: ScriptedBackend.allCases)
-    func emptyWritesAreNothing(backend: ScriptedBackend) async throws {
+    func emptyWritesHaveNoEffect(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -92,7 +92,7 @@ struct StreamTransportWritingTests {
 
     // covers: 141
     @Test(arguments: ScriptedBackend.allCases)
-    func closeSendsWhatWaitsFirst(backend: ScriptedBackend) async throws {
+    func closeFlushesTheWriteBufferFirst(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -117,7 +117,7 @@ struct StreamTransportWritingTests {
 
     // covers: 141
     @Test(arguments: ScriptedBackend.allCases)
-    func abortDropsWhatWaits(backend: ScriptedBackend) async throws {
+    func abortDiscardsTheWriteBuffer(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -136,7 +136,7 @@ struct StreamTransportWritingTests {
 
     // covers: 148
     @Test(arguments: ScriptedBackend.allCases)
-    func pauseComesAboveTheHighMarkAndResumeAtTheLowOne(backend: ScriptedBackend) async throws {
+    func writingPausesAboveTheHighMarkAndResumesAtTheLowMark(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             var sizes: [Int] = []
@@ -172,7 +172,7 @@ struct StreamTransportWritingTests {
 
     // covers: 148
     @Test(arguments: ScriptedBackend.allCases)
-    func resumeComesExactlyAtTheLowMark(backend: ScriptedBackend) async throws {
+    func writingResumesExactlyAtTheLowMark(backend: ScriptedBackend) async throws {
         for (taken, sizeAtResume) in [(51, 50), (50, 1)] {
             try await withScriptedNetwork(backend) { network in
                 let recorder = Recorder()
@@ -194,7 +194,7 @@ struct StreamTransportWritingTests {
 
     // covers: 148, F7
     @Test(arguments: ScriptedBackend.allCases)
-    func everyWayOfWritingIsHeldBack(backend: ScriptedBackend) async throws {
+    func everyKindOfWriteIsSubjectToBackPressure(backend: ScriptedBackend) async throws {
         let chunk = [UInt8](repeating: 1, count: 10_000)
         let text = String(repeating: "x", count: 10_000)
         let ways: [@Sendable (StreamTransport) -> Void] = [
@@ -251,7 +251,7 @@ struct StreamTransportWritingTests {
 
     // covers: F10
     @Test(arguments: ScriptedBackend.allCases)
-    func aResetWithAMegabyteWaitingLosesTheConnectionOnce(backend: ScriptedBackend) async throws {
+    func resetWithABufferedMegabyteLosesTheConnectionOnce(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 1)) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -274,7 +274,7 @@ struct StreamTransportWritingTests {
 
     // covers: 147
     @Test(arguments: ScriptedBackend.allCases)
-    func aWriteThatFindsTheResetFirstLosesTheConnectionOnce(backend: ScriptedBackend) async throws {
+    func writeThatFindsTheResetFirstLosesTheConnectionOnce(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -291,7 +291,7 @@ struct StreamTransportWritingTests {
 
     // covers: 147, 150
     @Test(arguments: ScriptedBackend.allCases)
-    func anAnswerThatFailsWithinTheReadingPathEndsTheConnectionOnce(backend: ScriptedBackend) async throws {
+    func writeThatFailsWithinDataReceivedEndsTheConnectionOnce(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -317,7 +317,7 @@ struct StreamTransportWritingTests {
     /// A write between two runs is outside of any iteration, so the end of an iteration cannot send it.
     // covers: 142
     @Test(arguments: ScriptedBackend.allCases)
-    func aWriteOutsideOfATickIsSent(backend: ScriptedBackend) async throws {
+    func writeOutsideOfAnIterationIsSent(backend: ScriptedBackend) async throws {
         try await withScriptedNetworkThread(backend) { network in
             let (transport, peer) = try network.connect(Recorder())
             network.whenIdle { network.loop.stop() }

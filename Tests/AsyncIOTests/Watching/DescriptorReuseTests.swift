@@ -9,7 +9,7 @@ import Testing
 struct DescriptorReuseTests {
     // covers: 119
     @Test(arguments: LoopKind.available)
-    func whatIsRemovedAndClosedInATickNeverReachesTheNextOwnerOfTheNumber(kind: LoopKind) async throws {
+    func closedDescriptorsEventNeverReachesTheNextOwnerOfItsNumber(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             for _ in 0..<50 {
                 let (first, firstPeer) = try Socket.pair()
@@ -50,7 +50,7 @@ struct DescriptorReuseTests {
     /// The number of the socket that has not run yet belongs to a silent socket by then, which has a reader.
     // covers: 19, F3
     @Test(arguments: LoopKind.available)
-    func anEventOfTheFormerOwnerNeverReachesTheReaderOfTheNextOne(kind: LoopKind) async throws {
+    func eventOfTheFormerOwnerNeverReachesTheReaderOfTheNextOne(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             for _ in 0..<20 {
                 let pairs = [try Socket.pair(), try Socket.pair(), try Socket.pair()]

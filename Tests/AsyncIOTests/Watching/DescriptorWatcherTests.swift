@@ -11,7 +11,7 @@ import Testing
 struct DescriptorWatcherTests {
     // covers: 120
     @Test(arguments: LoopKind.available)
-    func whatIsNoDescriptorIsRefusedAndLeavesNothing(kind: LoopKind) async throws {
+    func watchingRejectsInvalidAndClosedDescriptors(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             for number: CInt in [-1, .min] {
                 let descriptor = FileDescriptor(rawValue: number)
@@ -40,7 +40,7 @@ struct DescriptorWatcherTests {
 
     // covers: 120
     @Test(arguments: LoopKind.available)
-    func aRegularFileIsReadyOrRefusedByTheSelector(kind: LoopKind) async throws {
+    func regularFileIsReadyOrRejectedByTheSelector(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let file = try FileDescriptor.open(#filePath, .readOnly)
             if kind == .epoll {
@@ -60,7 +60,7 @@ struct DescriptorWatcherTests {
 
     // covers: 118
     @Test(arguments: LoopKind.available)
-    func aDescriptorOfATransportIsNotToBeWatched(kind: LoopKind) async throws {
+    func addReaderRejectsTheDescriptorOfATransport(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             try await withStreamPair(on: loop) { writer, _ in
                 let socket = writer.transport.driver.channel.socket
@@ -78,7 +78,7 @@ struct DescriptorWatcherTests {
 
     // covers: 118
     @Test(arguments: LoopKind.available)
-    func aRefusalToWatchNamesWhoHasTheDescriptor(kind: LoopKind) async throws {
+    func descriptorInUseErrorNamesTheUser(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             func refusal(_ socket: TransportSocket) throws -> String? {
                 let descriptor = try #require(socket.descriptor)
@@ -98,7 +98,7 @@ struct DescriptorWatcherTests {
         }
     }
 
-    @Test func aSelectorThatRefusesLeavesNothing() async throws {
+    @Test func failedRegistrationLeavesNothing() async throws {
         try await withScriptedSelector { loop, selector in
             let descriptor = FileDescriptor(rawValue: 900)
             selector.nextError = .noSpace
@@ -122,7 +122,7 @@ struct DescriptorWatcherTests {
 
     // covers: 121
     @Test(arguments: LoopKind.available)
-    func manyAreWatchedClosedAndRemovedInOneTick(kind: LoopKind) async throws {
+    func manyDescriptorsAreWatchedClosedAndRemovedInOneIteration(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var calls = 0
             for round in 0..<20 {
@@ -155,7 +155,7 @@ struct DescriptorWatcherTests {
     }
 
     // covers: 121
-    @Test func aTransportOnTheNumberOfASocketThatWasClosedUnderItsWatchersEndsThem() async throws {
+    @Test func transportEndsStaleWatchersOfItsNumber() async throws {
         try await withLoop(.auto) { loop in
             let (end, peer) = try Socket.pair()
             final class Captured {}
@@ -183,7 +183,7 @@ struct DescriptorWatcherTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aDescriptorThatWasClosedAndOpenedAgainUnderItsReaderCanBeWatchedAnew(kind: LoopKind) async throws {
+    func reopenedDescriptorCanBeWatchedAnew(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 let (other, otherPeer) = try Socket.pair()

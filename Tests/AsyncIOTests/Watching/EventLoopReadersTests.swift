@@ -8,7 +8,7 @@ import Testing
 struct EventLoopReadersTests {
     // covers: 112, 113
     @Test(arguments: LoopKind.available)
-    func callbacksAreCalledInEachTickInWhichTheDescriptorIsReadyUntilTheyAreRemoved(kind: LoopKind) async throws {
+    func callbacksRunInEachIterationInWhichTheDescriptorIsReady(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var reads = 0
@@ -39,7 +39,7 @@ struct EventLoopReadersTests {
 
     // covers: 114
     @Test(arguments: LoopKind.available)
-    func aSecondCallbackReplacesTheFirstWhichIsNotCalledAnyMore(kind: LoopKind) async throws {
+    func secondCallbackReplacesTheFirst(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var calls: [String] = []
@@ -66,7 +66,7 @@ struct EventLoopReadersTests {
 
     // covers: 115, 122
     @Test(arguments: LoopKind.available)
-    func theReaderAndTheWriterOfADescriptorAreIndependent(kind: LoopKind) async throws {
+    func readerAndWriterOfADescriptorAreIndependent(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var reads = 0
@@ -94,7 +94,7 @@ struct EventLoopReadersTests {
 
     // covers: 22
     @Test(arguments: LoopKind.available)
-    func aHangUpCallsTheReaderAndTheWriterUntilTheyAreRemoved(kind: LoopKind) async throws {
+    func hangUpCallsTheReaderAndTheWriterUntilTheyAreRemoved(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (end, peer) = try Socket.pair()
             var (reads, writes) = (0, 0)
@@ -120,7 +120,7 @@ struct EventLoopReadersTests {
 
     // covers: 116
     @Test(arguments: LoopKind.available)
-    func removingSaysWhetherThereWasSomething(kind: LoopKind) async throws {
+    func removingReturnsWhetherThereWasACallback(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try withSockets { end, _ in
                 #expect(!loop.removeReader(end.descriptor))
@@ -141,7 +141,7 @@ struct EventLoopReadersTests {
 
     // covers: 116
     @Test(arguments: LoopKind.available)
-    func aClosedLoopHasNothingToRemove(kind: LoopKind) async throws {
+    func closedLoopHasNothingToRemove(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let (end, peer) = try Socket.pair()
             try loop.addReader(end.descriptor) {}
@@ -157,7 +157,7 @@ struct EventLoopReadersTests {
 
     // covers: 117
     /// In asyncio the reader and the writer have their own handles, and a replaced callback's handle is cancelled.
-    @Test func aReaderThatReplacesTheWriterOfItsEventKeepsBothFromRunning() async throws {
+    @Test func readerThatReplacesTheWriterPreventsBothFromRunning() async throws {
         try await withVirtualPair { loop, end, peer in
             var calls: [String] = []
             try loop.addReader(end.descriptor) {
@@ -177,7 +177,7 @@ struct EventLoopReadersTests {
     }
 
     // covers: 117
-    @Test func aReaderThatRemovesTheWriterOfItsEventKeepsItFromRunning() async throws {
+    @Test func readerThatRemovesTheWriterPreventsItFromRunning() async throws {
         try await withVirtualPair { loop, end, peer in
             var calls: [String] = []
             try loop.addWriter(end.descriptor) { calls.append("writer") }
