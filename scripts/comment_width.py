@@ -13,9 +13,7 @@ from pathlib import Path
 LIMIT = 120
 
 # Folders whose comments are being rewritten.
-LATER = re.compile(
-    r"Sources/(AsyncIO/(Clients|Drivers|Loops|Servers|Sockets|Transports|Watching)/"
-    r"|AsyncIO/Core/(EventLoop|EventSource|LoopCore|StreamDriver)\.swift|AsyncIOTesting/Scripted|Proactors/)")
+LATER = re.compile(r"Sources/AsyncIO/(Clients|Servers)/")
 
 COMMENT = re.compile(r"^(?P<indent> *)(?P<marker>//[/!]?)(?P<space> *)(?P<text>.*)$")
 # Text that begins a new paragraph, or is not prose.

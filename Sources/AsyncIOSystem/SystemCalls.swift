@@ -1,9 +1,9 @@
 package import CAsyncIO
 package import SystemPackage
 
-/// The system calls that loops make on sockets. A test replaces them, to play a kernel that fails or that is slow.
+/// The system calls that loops make on sockets. A test replaces them to simulate a kernel that fails or is slow.
 ///
-/// Each function makes the call of its name unless a type has one of its own.
+/// By default each function makes the system call of its name.
 package protocol SystemCalls: AnyObject {
     func receive(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) -> IOResult
 
@@ -17,10 +17,10 @@ package protocol SystemCalls: AnyObject {
 
     func sendTo(_ socket: Socket, _ bytes: UnsafeRawBufferPointer, _ address: SocketAddress) -> IOResult
 
-    /// Returns whether the socket is connected; otherwise the attempt goes on.
+    /// Returns whether the socket is connected; otherwise the attempt continues.
     func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool
 
-    /// Returns the next client; `nil` if none waits.
+    /// Returns the next client, or `nil` if none is waiting.
     func accept(_ socket: Socket) throws(Errno) -> (socket: Socket, peer: SocketAddress?)?
 }
 
@@ -54,6 +54,6 @@ extension SystemCalls {
 
 /// A back end that makes system calls itself, so that a test can replace those too.
 package protocol MakesSystemCalls: AnyObject {
-    /// `nil` are the system's own.
+    /// The replaced calls; `nil` if there are none.
     var systemCalls: (any SystemCalls)? { get set }
 }

@@ -27,3 +27,7 @@ extension OutputRawSpan {
         return StreamFilterResult(consumedBytes: count, needsRoom: count < input.byteCount)
     }
 }
+
+extension PassThroughFilter: CustomStringConvertible {
+    public var description: String { "<PassThroughFilter>" }
+}

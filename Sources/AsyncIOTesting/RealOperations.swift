@@ -4,13 +4,13 @@ import Proactors
 import Selectors
 import SystemPackage
 
-/// Carries out the operations of a ``ScriptedProactor`` that no test plays: it makes the system's call, and again
-/// whenever a selector reports that the descriptor is ready.
+/// Carries out the operations of a ``ScriptedProactor`` that the test does not control: it makes the system call, and
+/// repeats it whenever a selector reports that the descriptor is ready.
 final class RealOperations {
     private struct Pending {
         let token: UInt64
         let operation: ProactorOperation
-        /// Whether a connection is being established, so that an event tells how that went.
+        /// Whether a connection is being established, so that the next event reports the result.
         var isConnecting = false
 
         var interest: Interest {
@@ -22,13 +22,13 @@ final class RealOperations {
         }
     }
 
-    /// Tests replace the system's calls.
+    /// The calls with which a test has replaced the system's.
     var calls: (any SystemCalls)?
-    /// Submitted since the last wait.
+    /// The operations that were submitted since the last wait.
     private var submitted: [Pending] = []
     private var pending: [Pending] = []
     private var completions: [Completion] = []
-    /// What the selector watches.
+    /// The interest that the selector watches, by descriptor.
     private var watched: [CInt: Interest] = [:]
 
     private final class SystemsOwn: SystemCalls {}
@@ -64,12 +64,12 @@ final class RealOperations {
             return false
         }
         completions.append(Completion(token: token, result: -Int(Errno.canceled.rawValue)))
-        // At once, since the descriptor may be closed before the next wait.
+        // Done at once, because the descriptor may be closed before the next wait.
         watch(operation.descriptor, on: poller)
         return true
     }
 
-    /// Begins what was submitted.
+    /// Begins the operations that were submitted.
     func begin(on poller: ScriptedPoller) {
         let begun = submitted
         submitted = []
@@ -81,7 +81,7 @@ final class RealOperations {
         }
     }
 
-    /// The selector has reported readiness of a descriptor.
+    /// Handles the readiness of a descriptor, which the selector has reported.
     func becameReady(_ descriptor: CInt, _ readiness: Readiness, on poller: ScriptedPoller) {
         let candidates = pending.filter {
             $0.operation.descriptor == descriptor && !$0.interest.isDisjoint(with: Interest(readiness))
@@ -113,7 +113,7 @@ final class RealOperations {
         }
     }
 
-    /// Makes the call. Returns whether the operation has had its last completion.
+    /// Makes the system call. Returns whether this was the operation's last completion.
     private func attempt(_ pending: Pending) -> Bool {
         let operation = pending.operation
         let socket = Socket(number: operation.descriptor)
@@ -155,7 +155,7 @@ final class RealOperations {
 
     // MARK: The selector
 
-    /// Watches a descriptor for what its operations wait for.
+    /// Watches a descriptor for the events that its operations wait for.
     private func watch(_ descriptor: CInt, on poller: ScriptedPoller) {
         let wanted = pending.reduce(into: Interest()) { wanted, pending in
             if pending.operation.descriptor == descriptor { wanted.formUnion(pending.interest) }

@@ -4,7 +4,7 @@ import CAsyncIO
 import Selectors
 public import SystemPackage
 
-/// The two kinds of loops, for tests that must give the same on both.
+/// The two kinds of loops, for tests that must have the same result on both.
 public enum ScriptedBackend: String, Sendable, CaseIterable {
     /// A `SelectorEventLoop` on a ``ScriptedSelector``.
     case readiness
@@ -19,7 +19,7 @@ public enum ScriptedBackend: String, Sendable, CaseIterable {
     public var retainsSentBytes: Bool { self != .readiness }
 }
 
-/// A loop whose connections the test plays.
+/// A loop whose connections the test scripts.
 ///
 /// ```swift
 /// @Test(arguments: ScriptedBackend.allCases)
@@ -34,7 +34,9 @@ public enum ScriptedBackend: String, Sendable, CaseIterable {
 /// }
 /// ```
 ///
-/// Nothing here waits for real time; see ``ScriptedPoller``. The loop's thread only.
+/// Nothing waits for real time; see ``ScriptedPoller``.
+///
+/// - Thread: the loop's.
 public final class ScriptedNetwork {
     public let loop: EventLoop
     public let clock = VirtualClock()
@@ -63,7 +65,7 @@ public final class ScriptedNetwork {
         }
     }
 
-    /// A new connection that `consumer` is the protocol of. It hears of it in the next tick.
+    /// Opens a connection whose protocol is `consumer`. The protocol is notified in the next iteration.
     public func connect(_ consumer: any StreamProtocol) throws -> (transport: StreamTransport, peer: ScriptedPeer) {
         let (driver, peer) = try openSocket()
         let transport = StreamTransport(loop: loop, driver: driver, consumer: consumer, peerAddress: nil)
@@ -71,7 +73,7 @@ public final class ScriptedNetwork {
         return (transport, peer)
     }
 
-    /// A new connection for a task.
+    /// Opens a connection for a task.
     public func openStreams(
         limitBytes: Int = EventLoop.defaultLineLimitBytes
     ) throws -> (reader: StreamReader, writer: StreamWriter, peer: ScriptedPeer) {
@@ -81,15 +83,15 @@ public final class ScriptedNetwork {
         return (reader, writer, peer)
     }
 
-    /// Returns when the loop would wait for more than it was told: all that follows from what was done has happened.
-    /// Timers are not waited for. A task of the loop.
+    /// Returns when the loop would wait, because everything that follows from the events so far has happened. Timers
+    /// are not waited for. Call it in a task of the loop.
     public func idle() async {
         await withUnsafeContinuation { continuation in
             whenIdle { continuation.resume() }
         }
     }
 
-    /// As ``ScriptedPoller/whenIdle(_:)``.
+    /// Does what ``ScriptedPoller/whenIdle(_:)`` does.
     public func whenIdle(_ step: @escaping () -> Void) {
         switch poller {
         case .selector(let selector): selector.whenIdle(step)
@@ -97,7 +99,7 @@ public final class ScriptedNetwork {
         }
     }
 
-    /// How often the loop has waited so far.
+    /// The number of waits of the loop so far.
     public var waitCount: Int {
         switch poller {
         case .selector(let selector): selector.waits.count
@@ -105,7 +107,7 @@ public final class ScriptedNetwork {
         }
     }
 
-    /// The next registration or submission fails.
+    /// Makes the next registration or submission fail.
     public func failsNextSubmission(with error: Errno) {
         switch poller {
         case .selector(let selector): selector.nextError = error
@@ -125,9 +127,9 @@ public final class ScriptedNetwork {
     }
 }
 
-/// The system's calls, except on the descriptors of scripted peers.
+/// The system's own calls, except on the descriptors of scripted peers.
 private final class ScriptedCalls: SystemCalls {
-    /// The peers of open connections, which play their part also when the test has no reference to them.
+    /// The peers of open connections, which stay active even if the test has no reference to them.
     private(set) var peers: [ScriptedPeer] = []
 
     func add(_ peer: ScriptedPeer) {
@@ -135,7 +137,7 @@ private final class ScriptedCalls: SystemCalls {
         peers.append(peer)
     }
 
-    /// The number may be that of a later connection, whose peer comes last.
+    /// Returns the peer of a socket. The number may be that of a later connection, whose peer comes last.
     private func peer(of socket: Socket) -> ScriptedPeer? {
         peers.last { $0.descriptor == socket.descriptor && !$0.wasClosed }
     }
@@ -153,7 +155,7 @@ private final class ScriptedCalls: SystemCalls {
     }
 }
 
-/// Calls a test's `body` with a scripted loop that it runs itself, on a thread of its own. See `withLoopThread`.
+/// Calls a test's `body` on a thread of its own, with a scripted loop that `body` runs itself. See `withLoopThread`.
 public func withScriptedNetworkThread<Value: Sendable>(
     _ backend: ScriptedBackend, _ options: LoopTestOptions = LoopTestOptions(),
     _ body: sending @escaping (ScriptedNetwork) throws -> Value
@@ -163,7 +165,7 @@ public func withScriptedNetworkThread<Value: Sendable>(
     return try await withLoopThread(makeLoop: makeLoop, options) { _ in try body(place.take()) }
 }
 
-/// Runs a test's `body` as a task of a scripted loop and proves that it left nothing behind. See `withLoop`.
+/// Runs a test's `body` as a task of a scripted loop, and checks that it leaves nothing behind. See `withLoop`.
 public func withScriptedNetwork<Value: Sendable>(
     _ backend: ScriptedBackend, _ options: LoopTestOptions = LoopTestOptions(),
     _ body: sending @concurrent @escaping (ScriptedNetwork) async throws -> Value
@@ -173,7 +175,7 @@ public func withScriptedNetwork<Value: Sendable>(
     return try await withLoop(makeLoop: makeLoop, options) { _ in try await body(place.take()) }
 }
 
-/// From the making of the loop to the body, which comes later.
+/// Passes the network from where its loop is created to the body.
 private final class NetworkPlace: @unchecked Sendable {
     private var network: ScriptedNetwork?
 
@@ -184,7 +186,7 @@ private final class NetworkPlace: @unchecked Sendable {
     }
 
     func take() -> ScriptedNetwork {
-        // Set by `makeLoop`, which comes first.
+        // Set by `makeLoop`, which is called first.
         network.take()!
     }
 }

@@ -4,12 +4,13 @@ import Proactors
 import Selectors
 public import SystemPackage
 
-/// The other end of a scripted connection, and the kernel in between: what it sends, and how much it takes.
+/// The peer of a scripted connection, and the kernel in between: what the peer sends, and how many bytes the kernel
+/// accepts.
 ///
-/// The words are those of a peer; the loop sees readiness or completions, depending on its kind. The socket itself is a
-/// real one, which is closed and shut down by the loop, so leaks and errors of ownership show.
+/// The functions are named after what a peer does. The loop sees readiness or completions, depending on its kind. The
+/// socket is a real one, which the loop shuts down and closes, so leaks and errors of ownership are found.
 public final class ScriptedPeer {
-    /// What waits to be received.
+    /// Something that has arrived and was not received.
     private enum Arrival {
         case bytes(ByteQueue)
         case end
@@ -18,13 +19,13 @@ public final class ScriptedPeer {
 
     /// All bytes that the loop's side has sent, as long as ``retainsWritten`` was true.
     public private(set) var written: [UInt8] = []
-    /// Whether the bytes that come are appended to ``written``. False for a test that moves very much.
+    /// Whether received bytes are appended to ``written``. Set it to false in a test that moves very many bytes.
     public var retainsWritten = true
-    /// How often the loop's side has asked for bytes, answers of "not now" included.
+    /// The number of receives of the loop's side, including those that would block.
     public private(set) var receives = 0
-    /// How many bytes each send took.
+    /// The number of bytes that each send accepted.
     public private(set) var sends: [Int] = []
-    /// How many pieces each vectored send had. A completion loop makes none.
+    /// The number of pieces of each vectored send. A proactor loop makes none.
     public private(set) var vectors: [Int] = []
 
     private var arrivals: [Arrival] = []
@@ -52,7 +53,7 @@ public final class ScriptedPeer {
         self.poller = poller
     }
 
-    /// That of the loop's side.
+    /// The descriptor of the loop's side.
     var descriptor: FileDescriptor { near }
 
     deinit {
@@ -61,10 +62,10 @@ public final class ScriptedPeer {
 
     // MARK: What the peer and the kernel do
 
-    /// Bytes arrive.
+    /// Makes bytes arrive.
     public func sends(_ bytes: [UInt8]) {
         if case .bytes(var waiting)? = arrivals.last {
-            // Out of the array, so that its memory is not copied.
+            // Removed from the array first, so that its memory is not copied.
             arrivals.removeLast()
             append(bytes, to: &waiting)
         } else {
@@ -83,41 +84,41 @@ public final class ScriptedPeer {
         arrivals.append(.bytes(waiting))
     }
 
-    /// The UTF-8 bytes of `text` arrive.
+    /// Makes the UTF-8 bytes of `text` arrive.
     public func sends(_ text: String) {
         sends(Array(text.utf8))
     }
 
-    /// The end of the peer's bytes arrives.
+    /// Makes the peer's EOF arrive.
     public func ends() {
         arrivals.append(.end)
         goOn([.read, .hangup])
     }
 
-    /// A reset arrives: after the bytes that wait already, both directions fail.
+    /// Makes a reset arrive: both directions fail, reading after the bytes that have already arrived.
     public func resets() {
         arrivals.append(.failure(.connectionReset))
         sendFailure = .connectionReset
         goOn([.read, .write, .hangup])
     }
 
-    /// The next receive fails, and the one after it goes on as if nothing had been.
+    /// Makes the next receive fail. The one after it works as if nothing had happened.
     public func failsNextReceive(with error: Errno) {
         nextReceiveFailure = error
         goOn(.read)
     }
 
-    /// The next send fails, and the one after it goes on as if nothing had been.
+    /// Makes the next send fail. The one after it works as if nothing had happened.
     public func failsNextSend(with error: Errno) {
         nextSendFailure = error
     }
 
-    /// Each send takes no more than so many bytes; `nil` is all.
+    /// Makes each send accept at most `bytes` bytes, or all of them for `nil`.
     public func takes(atMost bytes: Int?) {
         mostBytesPerSend = bytes
     }
 
-    /// The kernel's send buffer is full until ``unblocksWrites()``.
+    /// Makes the kernel's send buffer full until ``unblocksWrites()``.
     public func blocksWrites() {
         isBlocked = true
     }
@@ -127,14 +128,15 @@ public final class ScriptedPeer {
         goOn(.write)
     }
 
-    /// Completions stay away until ``completesNow()``, also those of cancelled operations. Nothing to a readiness loop.
+    /// Delays completions until ``completesNow()``, including those of cancelled operations. Has no effect on a
+    /// selector loop.
     public func completesLate() {
         isLate = true
         if case .proactor(let proactor) = poller { proactor.cancelsAtOnce = false }
     }
 
-    /// The operations that were held up complete: a receive with what has arrived, be it cancelled, and else as
-    /// cancelled.
+    /// Completes the operations that were delayed: a receive with the bytes that have arrived, even if it was
+    /// cancelled, and other cancelled operations with `ECANCELED`.
     public func completesNow() {
         isLate = false
         guard case .proactor(let proactor) = poller else { return }
@@ -150,7 +152,7 @@ public final class ScriptedPeer {
     /// `written` as text.
     public var writtenText: String { String(decoding: written, as: UTF8.self) }
 
-    /// Whether the loop's side has ended its writing direction, or closed the socket.
+    /// Whether the loop's side has shut down its write side, or closed the socket.
     public var wasShutDown: Bool {
         var byte: UInt8 = 0
         return withUnsafeMutableBytes(of: &byte) { far.receive(into: $0) } != .wouldBlock
@@ -163,12 +165,12 @@ public final class ScriptedPeer {
 
     private func goOn(_ readiness: Readiness) {
         switch poller {
-        case .selector(let selector): if !wasClosed { selector.tell(near, readiness) }
+        case .selector(let selector): if !wasClosed { selector.report(near, readiness) }
         case .proactor(let proactor): carryOut(proactor)
         }
     }
 
-    /// Completes the operations of this connection that can be.
+    /// Completes the operations of this connection that can complete.
     func carryOut(_ proactor: ScriptedProactor) {
         if isLate { return }
         for operation in proactor.operations where isMine(operation) {
@@ -189,7 +191,7 @@ public final class ScriptedPeer {
         }
     }
 
-    /// After the close, the number may be that of the next connection.
+    /// Whether an operation is one of this connection. After the close, the number may be that of the next connection.
     private func isMine(_ operation: ScriptedProactor.Operation) -> Bool {
         operation.operation.descriptor == near.rawValue && !wasClosed
     }
@@ -214,8 +216,8 @@ public final class ScriptedPeer {
         give(byteCount: bytes.count) { taken in written += UnsafeRawBufferPointer(rebasing: bytes[..<taken]) }
     }
 
-    /// What a send of `byteCount` bytes does. Calls `retain` with how many of them it takes, if they are to be
-    /// retained.
+    /// Returns the result of a send of `byteCount` bytes. Calls `retain` with the number of bytes that the send
+    /// accepts, if they are to be retained.
     private func give(byteCount: Int, _ retain: (Int) -> Void) -> IOResult {
         if let sendFailure { return .failed(sendFailure) }
         if isBlocked { return .wouldBlock }
@@ -227,11 +229,11 @@ public final class ScriptedPeer {
     }
 }
 
-/// What a readiness loop calls instead of the system.
+/// The functions that a selector loop calls instead of the system.
 extension ScriptedPeer {
     func send(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
         vectors.append(pieces.count)
-        // One send, which a limit may cut off within any piece.
+        // One send, which a limit may end within any piece.
         let offered = pieces.reduce(0) { $0 + $1.iov_len }
         let result = give(byteCount: offered) { taken in
             var taken = taken
@@ -252,7 +254,7 @@ extension ScriptedPeer {
         followed(give(bytes), bytes.count)
     }
 
-    /// After a short send the kernel reports when there is room again.
+    /// Reports room after a short send, as the kernel does.
     private func followed(_ result: IOResult, _ offered: Int) -> IOResult {
         if case .bytes(let count) = result, count < offered { goOn(.write) }
         return result

@@ -2,36 +2,37 @@ import AsyncIO
 import Selectors
 import SystemPackage
 
-/// How ``ScriptedSelector`` and ``ScriptedProactor`` wait: with a virtual clock never for the time that passes outside.
+/// The waits of ``ScriptedSelector`` and ``ScriptedProactor``, which take no real time if the loop has a virtual clock.
 ///
 /// When the loop would wait, the first of these that is possible happens, and the wait returns:
 /// 1. events that the test has reported, and those of real descriptors, are delivered;
 /// 2. the next step of the script runs (``whenIdle(_:)``);
 /// 3. the clock moves to the loop's next timer;
-/// 4. there is none, so only another thread can go on: its post is waited for, but no longer than ``patience``. Then
-///    the wait fails with `EDEADLK`, which ends the run, so that a test never hangs.
+/// 4. if there is no timer, only another thread can continue. The loop waits for that thread's wake-up, but no longer
+///    than ``patience``. Then the wait fails with `EDEADLK`, which ends the run, so that a test never hangs.
 ///
-/// Without a virtual clock, the third and the fourth are replaced by a wait in real time.
+/// Without a virtual clock, steps 3 and 4 are replaced by a wait in real time.
 ///
 /// - Thread: the loop's, as for every selector and proactor.
 public class ScriptedPoller {
-    /// A loop that waits more often than this does not end.
+    /// The number of waits after which the loop is assumed never to end.
     private static let mostWaits = 1_000_000
-    /// How long, in real time, no real descriptor has to be ready before the clock moves.
+    /// How long, in real time, no real descriptor must be ready before the clock moves.
     private static let settlingNanoseconds: Int64 = 1_000_000
 
     /// The clock of the loop; `nil` for the system's.
     let virtualClock: VirtualClock?
-    /// The time-outs of all waits so far, in nanoseconds; `nil` is without end.
+    /// The time-outs of all waits so far, in nanoseconds; `nil` for a wait without a limit.
     public private(set) var waits: [Int64?] = []
-    /// How long another thread may take, in real time: it may be the pool's, which other tests keep busy.
+    /// How long another thread may take, in real time. It may be one of the thread pool, which other tests use too.
     public var patience = Duration.seconds(60)
 
     private var steps: [() -> Void] = []
-    /// Watches what is not scripted: the loop's waker, since other threads are real, and real descriptors.
+    /// The selector that watches what is not scripted: real descriptors, and the loop's waker, because other threads
+    /// are real.
     private(set) final var system: (any BaseSelector)?
     private(set) final var waker: FileDescriptor?
-    /// How many real descriptors are watched beside the waker.
+    /// The number of real descriptors that are watched, not counting the waker.
     final var realDescriptors = 0
 
     /// The descriptors of scripted peers.
@@ -41,7 +42,7 @@ public class ScriptedPoller {
         virtualClock = clock
     }
 
-    /// The test plays what happens on `descriptor` until it is closed.
+    /// Lets the test script what happens on `descriptor`, until it is closed.
     final func script(_ descriptor: FileDescriptor) {
         scripted[descriptor] = OpenFile(descriptor)
     }
@@ -49,7 +50,7 @@ public class ScriptedPoller {
     final func isScripted(_ descriptor: FileDescriptor) -> Bool {
         guard let file = scripted[descriptor] else { return false }
         if !file.wasClosed { return true }
-        // The number may be another file's by now.
+        // The number may belong to another file by now.
         scripted[descriptor] = nil
         return false
     }
@@ -60,16 +61,18 @@ public class ScriptedPoller {
         return virtualClock
     }
 
-    /// Runs `step` when the loop would wait, has nothing else to do, and all earlier steps have run. One step a wait.
+    /// Runs `step` when the loop would wait, has nothing else to do, and all earlier steps have run. Each wait runs one
+    /// step.
     public final func whenIdle(_ step: @escaping () -> Void) {
         steps.append(step)
     }
 
-    /// Frees the kernel's side.
+    /// Frees the kernel's resources.
     public func close() {
         system?.close()
         system = nil
-        // Steps that were not run are released when the list is empty: what they captured may add one.
+        // Steps that were not run are released after the list was emptied, because releasing what they captured may add
+        // one.
         let dropped = steps
         steps = []
         withExtendedLifetime(dropped) {}
@@ -81,7 +84,7 @@ public class ScriptedPoller {
         return system
     }
 
-    /// The first descriptor that a loop watches is its waker's.
+    /// Watches the loop's waker, which is the first descriptor that a loop watches.
     final func watchWaker(_ descriptor: FileDescriptor, token: UInt64) throws(Errno) {
         let selector = try DefaultSelector.make()
         try selector.register(descriptor, interest: .read, trigger: .level, token: token)
@@ -90,7 +93,7 @@ public class ScriptedPoller {
     }
 
     /// Waits as described above and returns the events of what is not scripted.
-    final func rest(timeoutNanoseconds: Int64?, hasEvents: Bool) throws(Errno) -> [ReadyEvent] {
+    final func waitForEvents(timeoutNanoseconds: Int64?, hasEvents: Bool) throws(Errno) -> [ReadyEvent] {
         waits.append(timeoutNanoseconds)
         let ready = try poll(for: 0)
         if !ready.isEmpty || hasEvents || timeoutNanoseconds.map({ $0 <= 0 }) == true { return ready }
@@ -101,8 +104,8 @@ public class ScriptedPoller {
         guard let virtualClock else { return try poll(for: timeoutNanoseconds) }
         if waits.count > Self.mostWaits { throw .deadlock }
         if let timeoutNanoseconds {
-            // What one socket of the loop sends to another is usually there at once, but the kernel does not promise
-            // it.
+            // Bytes that one socket of the loop sends to another usually arrive at once, but the kernel does not
+            // promise that.
             let late = realDescriptors > 0 ? try poll(for: Self.settlingNanoseconds) : []
             if late.isEmpty { virtualClock.advance(by: .nanoseconds(timeoutNanoseconds)) }
             return late

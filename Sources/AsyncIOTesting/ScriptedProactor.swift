@@ -3,14 +3,14 @@ public import Proactors
 import Selectors
 public import SystemPackage
 
-/// A proactor that the test plays: it completes what the test completes, and carries out for real what no test plays.
+/// A proactor that the test controls: it completes what the test completes, and carries out all other operations.
 ///
-/// Operations on the descriptors of a ``ScriptedPeer`` are the test's, and so are all operations if
-/// ``carriesOutOperations`` is not set. The others are carried out with the system's own calls, as soon as a selector
-/// reports that they would not block: so this is a complete proactor, only not a fast one. See ``ScriptedPoller`` for
-/// how it waits.
+/// The test controls the operations on the descriptors of a ``ScriptedPeer``, or all operations if
+/// ``carriesOutOperations`` is false. The others are carried out with the system's own calls, as soon as a selector
+/// reports that they would not block. So this is a complete proactor, although not a fast one. ``ScriptedPoller``
+/// documents how it waits.
 public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCalls {
-    /// What was submitted and has not completed.
+    /// An operation that was submitted and has not completed.
     public struct Operation {
         public var token: UInt64
         public var operation: ProactorOperation
@@ -20,20 +20,20 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
 
     /// Whether operations on descriptors that no ``ScriptedPeer`` owns are carried out.
     public var carriesOutOperations = true
-    /// The scripted operations in progress, oldest first, without the one of the loop's waker.
+    /// The scripted operations in progress, oldest first, without that of the loop's waker.
     public private(set) var operations: [Operation] = []
-    /// Whether an operation ends at once when it is cancelled. Otherwise it stays until the test completes it.
+    /// Whether an operation completes at once when it is cancelled. Otherwise it stays until the test completes it.
     public var cancelsAtOnce = true
-    /// What the next submission fails with.
+    /// The error of the next submission.
     public var nextError: Errno?
 
-    /// Called after each submission and each cancellation that stays.
+    /// Called after each submission, and after each cancellation that does not complete at once.
     var changed: (() -> Void)?
     private var wakerToken: UInt64?
     private var completions: [Completion] = []
     private let real = RealOperations()
 
-    /// Creates a proactor for a loop with the same clock; `nil` is the system's clock, and waits in real time.
+    /// Creates a proactor for a loop with the same clock. `nil` means the system's clock, and waits in real time.
     public override init(clock: VirtualClock?) {
         super.init(clock: clock)
     }
@@ -43,8 +43,8 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
         set { real.calls = newValue }
     }
 
-    /// Completes an operation in the loop's next wait, with its result or with a negated `errno`. Whether it was in
-    /// progress.
+    /// Completes an operation in the loop's next wait, with its result or with a negated `errno`. Returns whether it
+    /// was in progress.
     @discardableResult
     public func complete(_ token: UInt64, result: Int) -> Bool {
         guard let index = operations.firstIndex(where: { $0.token == token }) else { return false }
@@ -53,7 +53,7 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
         return true
     }
 
-    /// Completes a receive with bytes, as many of them as fit. Returns how many that were.
+    /// Completes a receive with as many of the bytes as fit. Returns their number.
     @discardableResult
     public func complete(_ token: UInt64, receiving bytes: [UInt8]) -> Int {
         guard let operation = operations.first(where: { $0.token == token })?.operation, operation.kind == .receive
@@ -99,8 +99,9 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
     public func wait(timeoutNanoseconds: Int64?, into events: inout [Completion]) throws(Errno) {
         real.begin(on: self)
         let hasEvents = !completions.isEmpty || real.hasCompletions
-        for event in try rest(timeoutNanoseconds: timeoutNanoseconds, hasEvents: hasEvents) {
-            // The waker is named 0, the others by their numbers; standard input is never watched here.
+        for event in try waitForEvents(timeoutNanoseconds: timeoutNanoseconds, hasEvents: hasEvents) {
+            // The waker's token is 0, and that of any other descriptor is its number. Standard input is never watched
+            // here.
             if event.token != 0 {
                 real.becameReady(CInt(event.token), event.readiness, on: self)
             } else if let token = wakerToken.take() {
@@ -114,6 +115,9 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
 
     public override func close() {
         real.removeAll()
+        real.calls = nil
+        // It retains the peers, which retain this object.
+        changed = nil
         super.close()
     }
 }

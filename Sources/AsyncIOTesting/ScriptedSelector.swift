@@ -1,27 +1,27 @@
 public import Selectors
 public import SystemPackage
 
-/// A selector that the test plays: it reports what it was told to report.
+/// A selector that the test controls: it reports the events that the test passes to it.
 ///
 /// ```swift
 /// let clock = VirtualClock()
 /// let selector = ScriptedSelector(clock: clock)
 /// let loop = try SelectorEventLoop(selector: selector, clock: clock)
 /// try loop.addReader(descriptor) { print("readable") }
-/// selector.whenIdle { selector.tell(descriptor, .read) }
+/// selector.whenIdle { selector.report(descriptor, .read) }
 /// ```
 ///
-/// Descriptors need not exist. Only the loop's waker is watched for real, unless ``watchesRealDescriptors`` is set. See
-/// ``ScriptedPoller`` for how it waits.
+/// Descriptors need not exist. Only the loop's waker is really watched, unless ``watchesRealDescriptors`` is set.
+/// ``ScriptedPoller`` documents how it waits.
 public final class ScriptedSelector: ScriptedPoller, BaseSelector {
-    /// What was registered.
+    /// A registration.
     public struct Registration: Sendable, Hashable {
         public var interest: Interest
         public var trigger: Trigger
         public var token: UInt64
     }
 
-    /// A call of the loop's, other than `wait`.
+    /// A call by the loop, other than `wait`.
     public enum Call: Sendable, Hashable {
         case register(FileDescriptor, Interest, Trigger)
         case modify(FileDescriptor, Interest, Trigger)
@@ -31,43 +31,43 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     /// Whether the system watches the descriptors that no ``ScriptedPeer`` owns. Set it before the first of them is
     /// registered.
     public var watchesRealDescriptors = false
-    /// What is registered now, without the loop's waker.
+    /// The current registrations, without that of the loop's waker.
     public private(set) var registrations: [FileDescriptor: Registration] = [:]
     /// All calls so far, without those for the loop's waker.
     public private(set) var calls: [Call] = []
-    /// What the next `register` or `modify` fails with.
+    /// The error of the next `register` or `modify`.
     public var nextError: Errno?
 
-    private var told: [ReadyEvent] = []
+    private var reported: [ReadyEvent] = []
     /// The readiness that was not reported because the descriptor was not watched for it.
     private var unwatched: [FileDescriptor: Readiness] = [:]
 
-    /// Creates a selector for a loop with the same clock; `nil` is the system's clock, and waits in real time.
+    /// Creates a selector for a loop with the same clock. `nil` means the system's clock, and waits in real time.
     public override init(clock: VirtualClock?) {
         super.init(clock: clock)
     }
 
     /// Reports to the loop in its next wait that `descriptor` is ready.
     ///
-    /// Nothing happens if the descriptor is not registered. If it is not watched for one of the directions, that one is
-    /// reported when it is watched.
-    public func tell(_ descriptor: FileDescriptor, _ readiness: Readiness) {
+    /// Has no effect if the descriptor is not registered. A direction that it is not watched for is reported when it is
+    /// watched for it.
+    public func report(_ descriptor: FileDescriptor, _ readiness: Readiness) {
         guard let registration = registrations[descriptor] else { return }
         let ignored = Readiness([.read, .write]).subtracting(Readiness(registration.interest))
         unwatched[descriptor, default: []].formUnion(readiness.intersection(ignored))
         let readiness = readiness.subtracting(ignored)
         if readiness.isEmpty { return }
-        // Both directions of one descriptor come as one event.
-        if let index = told.firstIndex(where: { $0.token == registration.token }) {
-            told[index].readiness.formUnion(readiness)
+        // Both directions of one descriptor are one event.
+        if let index = reported.firstIndex(where: { $0.token == registration.token }) {
+            reported[index].readiness.formUnion(readiness)
         } else {
-            tell(ReadyEvent(token: registration.token, readiness: readiness))
+            report(ReadyEvent(token: registration.token, readiness: readiness))
         }
     }
 
     /// Reports an event as it is, even of a registration that has ended.
-    public func tell(_ event: ReadyEvent) {
-        told.append(event)
+    public func report(_ event: ReadyEvent) {
+        reported.append(event)
     }
 
     public var supportsEdgeTrigger: Bool { true }
@@ -111,7 +111,7 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
             }
         }
         registrations[descriptor] = Registration(interest: interest, trigger: trigger, token: token)
-        if let readiness = unwatched.removeValue(forKey: descriptor) { tell(descriptor, readiness) }
+        if let readiness = unwatched.removeValue(forKey: descriptor) { report(descriptor, readiness) }
     }
 
     public func unregister(_ descriptor: FileDescriptor) throws(Errno) {
@@ -119,7 +119,7 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
         calls.append(.unregister(descriptor))
         unwatched[descriptor] = nil
         guard let registration = forget(descriptor) else { throw .noSuchFileOrDirectory }
-        told.removeAll { $0.token == registration.token }
+        reported.removeAll { $0.token == registration.token }
         if isReal(descriptor) { try openSystem().unregister(descriptor) }
     }
 
@@ -131,8 +131,8 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
     }
 
     public func wait(timeoutNanoseconds: Int64?, into events: inout [ReadyEvent]) throws(Errno) {
-        events += try rest(timeoutNanoseconds: timeoutNanoseconds, hasEvents: !told.isEmpty)
-        events += told
-        told.removeAll()
+        events += try waitForEvents(timeoutNanoseconds: timeoutNanoseconds, hasEvents: !reported.isEmpty)
+        events += reported
+        reported.removeAll()
     }
 }

@@ -3,7 +3,7 @@ public import SystemPackage
 
 /// Carries out operations and reports when they have completed. asyncio: the proactor of `ProactorEventLoop`.
 ///
-/// The rules that every proactor keeps:
+/// Every proactor obeys these rules:
 /// - Each operation has exactly one last completion, also when it was cancelled: with `ECANCELED`, or with its real
 ///   result if that came first. An operation of kind `accept` has completions before that, with ``Completion/hasMore``.
 /// - Until its last completion the memory of an operation belongs to the proactor.

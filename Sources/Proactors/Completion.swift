@@ -1,11 +1,11 @@
-/// What an operation has resulted in.
+/// The result of an operation.
 @frozen
 public struct Completion: Sendable, Hashable {
-    /// The token of the submission.
+    /// The token that was given to `submit`.
     public var token: UInt64
-    /// The result, or a negated `errno`.
+    /// A count, a descriptor or a `Readiness`, or a negated `errno`.
     public var result: Int
-    /// Whether the operation goes on and completes again.
+    /// Whether the operation continues and will complete again.
     public var hasMore: Bool
 
     @inlinable

@@ -1,39 +1,39 @@
 public import AsyncIOSystem
 public import SystemPackage
 
-/// An operation that a proactor is asked to carry out.
+/// An operation that a proactor carries out.
 ///
-/// The memory that it names belongs to the submitter and must stay as it is until the last completion has arrived, also
+/// The memory of the operation belongs to the submitter. It must stay valid until the last completion has arrived, also
 /// after a cancellation. The proactor copies an address.
 public struct ProactorOperation {
     /// What an operation does.
     ///
-    /// Later versions add kinds. A proactor refuses a kind that it does not know with `EOPNOTSUPP`.
+    /// Later versions will add kinds. A proactor rejects a kind that it does not know with `EOPNOTSUPP`.
     public struct Kind: Hashable, Sendable {
         fileprivate let number: UInt8
 
-        /// Accepts the clients of a listening socket. Completes with the descriptor of a client, which is non-blocking
-        /// and closed on exec, for one client after the other until it is cancelled or fails. accept4(2).
+        /// Accepts the clients of a listening socket. Completes once for each client, with its descriptor, which is
+        /// non-blocking and closed on exec, until it is cancelled or fails. accept4(2).
         public static let accept = Kind(number: 0)
         /// Connects a socket. Completes with 0. connect(2).
         public static let connect = Kind(number: 1)
         /// Receives from a stream socket. Completes with the number of bytes, which is 0 at EOF. recv(2).
         public static let receive = Kind(number: 2)
-        /// Sends on a stream socket. Completes with the number of bytes, which may be less than all. send(2).
+        /// Sends on a stream socket. Completes with the number of bytes that were sent, which may be less than all.
+        /// send(2).
         public static let send = Kind(number: 3)
-        /// Completes once, when a descriptor is ready, at once if it is ready already. The result is the raw value of a
-        /// `Readiness`. poll(2).
+        /// Completes once, as soon as a descriptor is ready. The result is the raw value of a `Readiness`. poll(2).
         public static let poll = Kind(number: 4)
     }
 
     public let kind: Kind
     /// The descriptor concerned.
     public let descriptor: CInt
-    /// Where received bytes go; or the bytes to send, which are only read.
+    /// The memory for received bytes, or the bytes to send, which the proactor only reads.
     public let memory: UnsafeMutableRawBufferPointer
     /// The address to connect to; `nil` for operations of another kind.
     public let address: SocketAddress?
-    /// What to poll for; empty for operations of another kind.
+    /// The events to poll for; empty for operations of another kind.
     public let interest: Interest
 
     private init(

@@ -1,7 +1,7 @@
 package import AsyncIOSystem
 package import SystemPackage
 
-/// Accepts the clients of a listening socket: the part that differs between readiness and completion.
+/// Accepts the clients of a listening socket. This is the part that differs between readiness and completion.
 ///
 /// - Thread: the loop's.
 package class AcceptDriver: EventSource {
@@ -12,7 +12,7 @@ package class AcceptDriver: EventSource {
     /// The object that the clients are reported to. It owns the driver and closes it.
     package final weak var delegate: (any AcceptDriverDelegate)?
 
-    /// Takes ownership of the socket, which is not listening yet, and is closed with the loop.
+    /// Creates a driver that owns the socket, which is not listening yet and is closed with the loop.
     package init(_ socket: Socket, on loop: EventLoop, clientsPerIteration: Int) {
         self.socket = socket
         self.loop = loop

@@ -48,6 +48,8 @@ extension EventLoop {
         releaseReleased()
         core.pointee.internalSources = 0
         core.pointee.mainQueue = nil
+        core.pointee.systemCalls = nil
+        core.pointee.makeFilter = nil
         // Detached first, because objects that they captured may set them again when they are released.
         let exceptionHandler = core.pointee.exceptionHandler.take()
         let taskFactory = core.pointee.taskFactory.take()

@@ -23,7 +23,7 @@ extension EventLoop {
 
         // A backlog makes `ready` non-empty. Bytes that were written between two runs are sent at the end of this
         // iteration.
-        if core.pointee.ready.isEmpty && !core.pointee.isStopping && core.pointee.endOfTick.isEmpty
+        if core.pointee.ready.isEmpty && !core.pointee.isStopping && core.pointee.endOfIteration.isEmpty
             && !core.pointee.budget.hasDeferred
         {
             let timeout = timeUntilNextTimer()
@@ -55,7 +55,7 @@ extension EventLoop {
         }
 
         core.pointee.budget.renew()
-        if !core.pointee.endOfTick.isEmpty { flushEndOfTick() }
+        if !core.pointee.endOfIteration.isEmpty { flushEndOfIteration() }
         if !core.pointee.released.isEmpty { releaseReleased() }
     }
 
@@ -152,9 +152,9 @@ extension EventLoop {
     /// Submits the writes that drivers collected in this iteration. The two arrays alternate, so no iteration
     /// allocates.
     @inline(never)
-    private final func flushEndOfTick() {
-        swap(&core.pointee.endOfTick, &core.pointee.endOfTickSpare)
-        for source in core.pointee.endOfTickSpare { source.endOfTick() }
-        core.pointee.endOfTickSpare.removeAll(keepingCapacity: true)
+    private final func flushEndOfIteration() {
+        swap(&core.pointee.endOfIteration, &core.pointee.endOfIterationSpare)
+        for source in core.pointee.endOfIterationSpare { source.endOfIteration() }
+        core.pointee.endOfIterationSpare.removeAll(keepingCapacity: true)
     }
 }

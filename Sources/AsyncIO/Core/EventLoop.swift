@@ -7,9 +7,9 @@ package import SystemPackage
 /// A thread's event loop: it waits for input and output, and runs callbacks and Swift tasks. asyncio:
 /// `AbstractEventLoop`.
 ///
-/// The loop is the `TaskExecutor` of its tasks: what they do between two `await`s happens on the loop's own thread. The
-/// reference is `Sendable`; the methods say which of them may be called on other threads. "The loop's thread" is the
-/// thread that runs it; before the first run, the thread that made it.
+/// The loop is the `TaskExecutor` of its tasks, so they run on the loop's thread between two `await`s. The reference is
+/// `Sendable`. The thread on which each method may be called is documented as `Thread`. "The loop's" thread is the one
+/// that runs it; before the first run, it is the one that created it.
 ///
 /// ```swift
 /// let loop = try SelectorEventLoop()
@@ -18,8 +18,8 @@ package import SystemPackage
 /// try loop.close()
 /// ```
 ///
-/// Create or derive from ``SelectorEventLoop`` or ``ProactorEventLoop``; both take a selector or proactor of your own.
-/// This class itself has no public initializer: it is `open` because its subclasses are.
+/// Create a ``SelectorEventLoop`` or a ``ProactorEventLoop``, or derive from one of them. Both accept a selector or
+/// proactor of your own. This class itself has no public initializer; it is `open` because its subclasses are.
 open class EventLoop: TaskExecutor, @unchecked Sendable {
     let core: UnsafeMutablePointer<LoopCore>
     let inbox: ThreadsafeInbox
@@ -27,15 +27,15 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// The thread that may use the loop while it does not run.
     let owner = Atomic<UInt>(aio_thread_identity())
     let status = Atomic<Status>(.idle)
-    /// The thread that the first run has bound the loop to; 0 before.
+    /// The thread that the first run has bound the loop to, or 0 before that run.
     let boundThread = Atomic<UInt>(0)
     let hopCount = Atomic<Int>(0)
-    /// Made with the loop, whose address it knows.
+    /// Created with the loop, because it needs the loop's address.
     private final var pool: ChunkPool!
-    /// Made with the loop, since actors ask for it on any thread.
+    /// Created with the loop, because actors request it on any thread.
     private final var serial: LoopSerialExecutor!
     let hasReportedUseAfterClose = Atomic<Bool>(false)
-    /// Whether all of the initializer has succeeded.
+    /// Whether the initializer has succeeded.
     final var isCreated = false
 
     enum Status: UInt8, AtomicRepresentable {
@@ -62,15 +62,15 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
         core.deallocate()
     }
 
-    /// What the loop is called on the command line and in reports, such as `epoll`.
+    /// The name of the back end on the command line and in reports, such as `epoll`.
     open var backendName: String { "event loop" }
 
     // MARK: What an I/O model provides
 
-    /// Waits for events and keeps them for `queueEvents()`.
+    /// Waits for events and stores them for `queueEvents()`.
     package func wait(timeoutNanoseconds: Int64?) throws(Errno) {}
 
-    /// Queues the sources that the last wait had events for.
+    /// Queues the sources that the last wait returned events for.
     package func queueEvents() {}
 
     /// Watches a descriptor for a registered source, until `unwatch`, and makes it the descriptor's user.
@@ -83,8 +83,9 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
         throw .notSupported
     }
 
-    /// Changes what a descriptor is watched for that its source goes on using. The interest may be empty: then the
-    /// poller does not watch the descriptor, but it stays the source's. Throws `ENOENT` if the poller has forgotten it.
+    /// Changes the interest in a descriptor that its source continues to use. With an empty interest the poller does
+    /// not watch the descriptor, but the source stays its user. Throws `ENOENT` if the poller no longer knows the
+    /// descriptor.
     package func rewatch(
         _ descriptor: FileDescriptor, _ source: EventSource, from former: Interest, to interest: Interest,
         _ trigger: Trigger
@@ -92,7 +93,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
         throw .notSupported
     }
 
-    /// Ends the watch, before the descriptor is closed. Nothing happens if the descriptor is not the source's.
+    /// Ends the watch, before the descriptor is closed. Has no effect if `source` is not the descriptor's user.
     package func unwatch(_ descriptor: FileDescriptor, _ source: EventSource) {}
 
     /// Ends the registration that a former user of the descriptor has left.
@@ -112,18 +113,18 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
         throw Errno.notSupported
     }
 
-    /// The driver that accepts the clients of a listening socket. It does not begin before `start()`.
+    /// Creates the driver that accepts the clients of a listening socket. It does not begin before `start()`.
     package func makeAcceptDriver(_ socket: Socket, clientsPerIteration: Int) -> AcceptDriver {
         AcceptDriver(socket, on: self, clientsPerIteration: clientsPerIteration)
     }
 
-    /// The driver that moves a channel's bytes. It owns the descriptor from then on, also when this throws.
+    /// Creates the driver that moves a channel's bytes. It owns the descriptor from then on, also if this throws.
     package func makeStreamDriver(_ channel: ByteChannel) throws(Errno) -> StreamDriver {
         channel.socket.close()
         throw .notSupported
     }
 
-    /// Makes the loop call `calls` instead of the system; `nil` ends that. For tests.
+    /// Makes the loop call `calls` instead of the system, or the system again for `nil`. For tests.
     package func replaceSystemCalls(by calls: (any SystemCalls)?) {
         core.pointee.systemCalls = calls
     }
@@ -133,7 +134,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
 
     // MARK: Memory
 
-    /// What ``StreamReader/readChunk()`` lends.
+    /// The memory that ``StreamReader/readChunk()`` lends.
     final var chunkPool: ChunkPool {
         @inline(__always)
         get { pool }
@@ -141,7 +142,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
 
     // MARK: Executors
 
-    /// The executor for actors that live on this loop:
+    /// The executor of actors that run on this loop:
     ///
     /// ```swift
     /// actor Counter {
@@ -150,19 +151,22 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// }
     /// ```
     ///
-    /// The actor must keep the loop alive.
+    /// The actor must retain the loop.
+    /// - Thread: any.
     public final var serialExecutor: LoopSerialExecutor { serial }
 
-    /// Queues a job of a task that prefers this loop. Any thread.
+    /// Queues a job of a task that prefers this loop.
+    /// - Thread: any.
     public final func enqueue(_ job: consuming ExecutorJob) {
         enqueue(LoopWord(.taskJob, job: UnownedJob(job)))
     }
 }
 
 extension EventLoop: CustomStringConvertible {
-    /// The class, the back end and the state, such as `<SelectorEventLoop epoll, running, debug>`. Any thread.
+    /// The class, the back end and the state, such as `<SelectorEventLoop epoll, running, debug>`.
     ///
-    /// `debug` is said on the loop's thread only.
+    /// `debug` is included only on the loop's thread.
+    /// - Thread: any.
     public final var description: String {
         var text = "<\(type(of: self)) \(backendName), \(isClosed ? "closed" : isRunning ? "running" : "idle")"
         if isOnLoop, core.pointee.debug.isOn { text += ", debug" }
@@ -171,7 +175,7 @@ extension EventLoop: CustomStringConvertible {
 }
 
 extension EventLoop {
-    /// `pending` and the call site, or that it waits no more; nothing off the loop.
+    /// Describes a callback: `pending` and its call site, or that it is not pending. Not known on other threads.
     final func describeCallback(_ id: SlotID) -> String {
         guard isOnLoop else { return ", on another thread's loop" }
         guard let site = core.pointee.callbacks[id]?.pointee.site else { return ", not pending" }

@@ -2,10 +2,11 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// The system calls on sockets as the loop makes them: the system's own, unless a test has replaced them.
+/// The system calls that the loop makes on sockets, which a test may have replaced.
 ///
-/// Functions of the pointer to the loop's state, because a driver's reference to the loop would be retained for each call.
-/// Those of every message go straight to C, since functions of other modules are not inlined.
+/// They are functions of the pointer to the loop's state, because a driver's reference to the loop would be retained
+/// for each call. The calls that every message makes use C directly, because functions of other modules are not
+/// inlined.
 extension UnsafeMutablePointer<LoopCore> {
     @inline(__always)
     func receive(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
@@ -48,7 +49,7 @@ extension UnsafeMutablePointer<LoopCore> {
         pointee.systemCalls?.sendTo(socket, bytes, address) ?? socket.sendTo(bytes, to: address)
     }
 
-    /// Returns whether the socket is connected; otherwise the attempt goes on.
+    /// Returns whether the socket is connected; otherwise the attempt continues.
     func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool {
         guard let systemCalls = pointee.systemCalls else { return try socket.connect(to: address) }
         return try systemCalls.connect(socket, to: address)

@@ -1,8 +1,10 @@
 import AsyncIOSystem
 import CAsyncIO
 
-/// A loop's state. It lives behind one pointer, so that there is neither reference counting nor a dynamic exclusivity
-/// check between its parts. The loop's thread only.
+/// A loop's state. It is stored behind one pointer, so that no access to its parts needs reference counting or a
+/// dynamic exclusivity check.
+///
+/// - Thread: the loop's.
 struct LoopCore: ~Copyable {
     var ready = ReadyQueue()
     var callbacks = Slab<ScheduledCallback>()
@@ -10,61 +12,61 @@ struct LoopCore: ~Copyable {
     var waiters = Slab<Waiter>()
     var sources = Slab<EventSource>()
     var descriptors = DescriptorTable()
-    /// Listeners that ran out of descriptors, or of low ones.
+    /// Listeners that ran out of descriptors, or of descriptors with a low enough number.
     var lackingDescriptors: [EventSource] = []
     /// Creates the filter that a test puts into every connection.
     var makeFilter: (() -> any StreamFilter)?
-    /// What a test calls instead of the system.
+    /// The calls that a test has replaced the system's with.
     var systemCalls: (any SystemCalls)?
-    /// Those of them that the loop needs for itself.
+    /// The number of sources that the loop has created for its own use.
     var internalSources = 0
-    /// Where the next enqueued job goes, if a source asks for it.
+    /// Where the next enqueued job goes, if a source requests it.
     var capture = JobCapture.none
-    /// What was taken from the inbox and is not queued yet.
+    /// Messages that were taken from the inbox and are not queued yet.
     var backlog = InboxBacklog()
     var budget = ByteBudget()
 
     /// Tasks that the loop started and that have not ended.
     var tasks = TaskList()
-    /// Those of them that have begun.
+    /// The tasks that have begun to run.
     var runningTasks = RunningTasks()
-    /// Tasks that the loop has started so far.
+    /// The number of tasks that the loop has started so far.
     var taskCount: UInt64 = 0
     var taskFactory: EventLoop.TaskFactory?
 
-    /// What push-style transports of this loop receive into.
+    /// The buffer that push-style transports of this loop receive into.
     var receiveBuffer = ReceiveBuffer()
-    /// What sources and transports no longer hold; released when the iteration has run, and the other buffer for that.
+    /// Objects to release when the iteration has run, and the other buffer for that.
     var released: [AnyObject] = []
     var releasedSpare: [AnyObject] = []
 
     var isStopping = false
-    /// Whether the run ends with the last task: new ones are cancelled at once.
+    /// Whether the run ends with the last task. New tasks are cancelled at once.
     var isDraining = false
     var exceptionHandler: EventLoop.ExceptionHandler?
     var debug = DebugMode()
     /// Sources to call after this iteration, and the other buffer for that.
-    var endOfTick: [EventSource] = []
-    var endOfTickSpare: [EventSource] = []
+    var endOfIteration: [EventSource] = []
+    var endOfIterationSpare: [EventSource] = []
     var signals: WakeUpObserver?
-    /// While a run on the main thread catches Ctrl-C.
+    /// Set while a run on the main thread catches Ctrl-C.
     var interrupt: WakeUpObserver?
-    /// While the loop serves the main dispatch queue.
+    /// Set while the loop serves the main dispatch queue.
     var mainQueue: MainQueueSource?
     var unhandledErrors = 0
     var suspensions = 0
     /// Whether a suspended task may be run without its continuation, see ``LoopWord/init(resuming:directly:)``.
     let resumesDirectly = !aio_validates_continuations()
-    /// Ticks so far.
+    /// The number of iterations so far.
     var tick: UInt64 = 0
 }
 
-/// What is scheduled: a closure, or a task that sleeps.
+/// A scheduled callback: a closure, or the wake-up of a task that sleeps.
 ///
-/// 56 bytes, so that a slot of the slab is one cache line. No enumeration with closures in it: the compiler leaves the
-/// release of such a thing to the runtime.
+/// Its size is 56 bytes, so that a slot of the slab is one cache line. It contains no enumeration with closures,
+/// because the compiler leaves releasing such a value to the runtime.
 struct ScheduledCallback {
-    /// `nil` for a task that sleeps.
+    /// `nil` if a task sleeps.
     var body: (() throws -> Void)?
     /// The waiter of a task that sleeps, or the address of a repeating timer; the uppermost bit is ``isTimer``.
     var bits: UInt64
@@ -104,6 +106,6 @@ struct ScheduledCallback {
         set { bits = bits & ~Self.timerBit | (newValue ? Self.timerBit : 0) }
     }
 
-    /// Whom it wakes, if it has no body.
+    /// The waiter that it resumes, if it has no body.
     var waiter: WaiterToken { WaiterToken(bits: bits) }
 }

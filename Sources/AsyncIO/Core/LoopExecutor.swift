@@ -66,20 +66,20 @@ extension EventLoop {
     }
 
     /// Whether the current task resumes on this loop after a suspension, because it prefers the loop.
-    final var isHomeOfCurrentTask: Bool {
+    final var currentTaskHasAffinity: Bool {
         withUnsafeCurrentTask { $0?.unownedTaskExecutor == asUnownedTaskExecutor() }
     }
 
     /// Whether code with this isolation runs where its task runs. Code of an actor does not, because the thread that
     /// holds the actor also runs what waits for it, unless the actor uses this loop's executor.
     @inline(__always)
-    final func isHome(of isolation: (any Actor)?) -> Bool {
+    final func allowsAffinity(of isolation: (any Actor)?) -> Bool {
         guard let isolation else { return true }
-        return isHome(ofActor: isolation)
+        return allowsAffinity(ofActor: isolation)
     }
 
     @inline(never)
-    private final func isHome(ofActor actor: any Actor) -> Bool {
+    private final func allowsAffinity(ofActor actor: any Actor) -> Bool {
         // SAFETY: the type is frozen and has two words, of which the first is the executor's address. It has no `==`.
         let executor = unsafeBitCast(actor.unownedExecutor, to: (identity: UInt, implementation: UInt).self)
         return executor.identity == UInt(bitPattern: Unmanaged.passUnretained(serialExecutor).toOpaque())

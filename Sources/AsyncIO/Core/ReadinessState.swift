@@ -15,7 +15,6 @@ import Selectors
 /// A receive that does not fill its buffer has emptied the descriptor, which saves the call that would find that out.
 /// This does not hold after a hang-up was reported, because the EOF after the bytes has no event of its own, nor after
 /// urgent data was reported, because a receive stops before it.
-/// after urgent data was reported, since a receive stops in front of it.
 struct ReadinessState {
     /// Whether a receive may return bytes.
     private(set) var isReadable = true

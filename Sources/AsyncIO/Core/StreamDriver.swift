@@ -1,29 +1,30 @@
 package import AsyncIOSystem
 package import CAsyncIO
 
-/// Moves the bytes of one channel: the part that differs between readiness and completion, and where a filter fits in.
+/// Moves the bytes of one channel. This is the part that differs between readiness and completion, and where a filter
+/// is inserted.
 ///
-/// To what is above it every driver looks like a non-blocking descriptor: `receive` and `send` move what they can now,
-/// and the delegate is notified when they can again.
+/// To the layers above, every driver looks like a non-blocking descriptor: `receive` and `send` move as many bytes as
+/// they can now, and the delegate is notified when they can move more.
 ///
 /// - Thread: the loop's.
 package class StreamDriver: EventSource {
-    /// How far the end of the channel has come. Each step happens once, in this order.
+    /// The steps of closing the channel. Each happens once, in this order.
     package enum Phase: UInt8, Comparable {
         case open
-        /// No more events come; the descriptor is open.
+        /// No more events are reported; the descriptor is open.
         case detached
-        /// The descriptor is to be closed as soon as the kernel has given back the memory that it uses.
+        /// The descriptor will be closed as soon as the kernel no longer uses the driver's memory.
         case closing
         case closed
 
         package static func < (first: Phase, second: Phase) -> Bool { first.rawValue < second.rawValue }
     }
 
-    /// Retained until ``detachDelegate(on:)``. For calls that every message makes; it lives until the iteration ends even if it is
-    /// detached meanwhile.
+    /// The delegate, for calls that every message makes. It is retained until ``detachDelegate(on:)``, and lives until
+    /// the iteration ends even if it is detached meanwhile.
     @exclusivity(unchecked) private(set) final var heldDelegate = RetainedDelegate(nil)
-    /// What is known of the descriptor's readiness.
+    /// The known readiness of the descriptor.
     @exclusivity(unchecked) final var known = ReadinessState()
     package final let channel: ByteChannel
     @exclusivity(unchecked) final var phase = Phase.open
@@ -47,22 +48,22 @@ package class StreamDriver: EventSource {
 
     // MARK: Moving bytes
 
-    /// Push style: deliver data to the delegate as it comes, from the next run of this source on.
+    /// Push style: delivers data to the delegate as it arrives, from the next run of this source on.
     package func startReading() {}
 
     package func stopReading() {}
 
-    /// Pull style: moves what has come; 0 bytes are EOF.
+    /// Pull style: moves bytes that have arrived into `buffer`; 0 bytes mean EOF.
     package func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult { .wouldBlock }
 
-    /// Pull style: whether a receive may bring something. False only if it certainly would not.
+    /// Pull style: whether a receive may return bytes. False only if it certainly would not.
     @inline(__always)
     final var isReadable: Bool { known.isReadable }
 
-    /// Takes as many bytes as it can now.
+    /// Accepts as many bytes as it can now.
     package func send(_ bytes: UnsafeRawBufferPointer) -> IOResult { .wouldBlock }
 
-    /// As `send(_:)`, of several pieces.
+    /// As `send(_:)`, for several pieces.
     package func send(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
         var sent = 0
         for piece in pieces {
@@ -71,7 +72,7 @@ package class StreamDriver: EventSource {
                 sent += count
                 if count < piece.iov_len { return .bytes(sent) }
             case .wouldBlock: return sent > 0 ? .bytes(sent) : .wouldBlock
-            // It comes again with the next send.
+            // The next send fails again.
             case .failed(let error): return sent > 0 ? .bytes(sent) : .failed(error)
             }
         }
@@ -82,21 +83,21 @@ package class StreamDriver: EventSource {
     /// later.
     package func grantsSend(of count: Int) -> Bool { true }
 
-    /// Bytes that `send` took and the kernel has not.
+    /// The number of bytes that `send` has accepted and the kernel has not.
     package var unsentBytes: Int { 0 }
 
-    /// Sends EOF behind what `send` has taken.
+    /// Sends EOF after the bytes that `send` has accepted.
     package func shutdownWrite() {}
 
     // MARK: Ending
 
-    /// No more events come from here on; the descriptor stays open until `close()`.
+    /// Stops all events. The descriptor stays open until `close()`.
     package func detach() {}
 
     /// Frees the descriptor, and the driver as soon as the kernel uses none of its memory.
     package func close() {}
 
-    /// The close of the descriptor, by whatever way, resets the connection from now on.
+    /// Makes every later close of the descriptor reset the connection.
     package func resetOnClose() {
         if phase == .closed { return }
         isReset = true
@@ -106,7 +107,7 @@ package class StreamDriver: EventSource {
     /// Whether the peer will read a reset instead of EOF.
     package var resetsOnClose: Bool { isReset }
 
-    /// Closes the descriptor, once, and resumes those who wait for that.
+    /// Closes the descriptor, once, and resumes the tasks that wait for that.
     final func closeChannel(on loop: EventLoop) {
         if phase == .closed { return }
         phase = .closed
@@ -127,7 +128,7 @@ package class StreamDriver: EventSource {
         try loop.check(outcome)
     }
 
-    /// The delegate needs no more events.
+    /// Releases the delegate, which needs no more events.
     final func detachDelegate(on loop: EventLoop) {
         guard let delegate else { return }
         loop.releaseLater(delegate)

@@ -59,9 +59,10 @@ package struct ConnectionReport {
     package var isLeftOpen: Bool
 }
 
-/// A reference to a delegate that its owner uses without retaining it once more, since a call is made for every message.
+/// A reference to a delegate that is called without retaining it, because there is a call for every message.
 ///
-/// A call of an existential retains it. So it is kept as the object's address and its type, whose static functions take the address.
+/// Calling an existential retains it. Therefore the reference consists of the object's address and its type, whose
+/// static functions take the address.
 struct RetainedDelegate: ~Copyable {
     private let object: Unmanaged<AnyObject>?
     private let type: (any StreamDriverDelegate.Type)?
@@ -107,7 +108,7 @@ struct RetainedDelegate: ~Copyable {
     }
 }
 
-/// SAFETY: the address is that of an object of the type itself, which is retained by a driver.
+/// SAFETY: the address is that of an object of this type, which a driver retains.
 extension StreamDriverDelegate {
     package static func delegate(_ address: UnsafeRawPointer) -> any StreamDriverDelegate {
         Unmanaged<Self>.fromOpaque(address).takeUnretainedValue()

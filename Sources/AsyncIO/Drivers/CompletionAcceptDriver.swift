@@ -2,10 +2,11 @@ import AsyncIOSystem
 import Proactors
 import SystemPackage
 
-/// Accepts clients by one operation that completes for each of them, until it is stopped.
+/// Accepts clients with one operation that completes for each client, until it is stopped.
 ///
-/// What was accepted and has not been reported waits here, so that an iteration reports a bounded number. A stopped
-/// driver keeps the clients that the kernel has accepted meanwhile for the next `start()`; a closed one closes them.
+/// Clients that were accepted and have not been reported are stored, so that an iteration reports a bounded number. A
+/// stopped driver stores the clients that the kernel has accepted meanwhile until the next `start()`; a closed one
+/// closes them.
 final class CompletionAcceptDriver: AcceptDriver {
     private enum Result {
         case client(Socket)
@@ -53,7 +54,7 @@ final class CompletionAcceptDriver: AcceptDriver {
             results.append(.client(connection))
         } else {
             let error = Errno(rawValue: CInt(truncatingIfNeeded: -completion.result))
-            // A cancelled operation has nothing to report; one that lost a race is submitted again.
+            // A cancelled operation has nothing to report. One that lost a race is submitted again.
             if error != .canceled, error != .resourceTemporarilyUnavailable { results.append(.failure(error)) }
         }
         loop.queue(self)
@@ -62,7 +63,7 @@ final class CompletionAcceptDriver: AcceptDriver {
     override func run() -> UnownedJob? {
         for _ in 0..<clientsPerIteration {
             guard isStarted, !results.isEmpty, let delegate, loop.core.pointee.budget.allowsReceive else { break }
-            // Removed first, because the delegate may close the driver, which closes what waits here.
+            // Removed first, because the delegate may close the driver, which closes the stored clients.
             let goesOn =
                 switch results.removeFirst() {
                 case .client(let connection): report(connection, to: delegate)

@@ -2,13 +2,14 @@ package import AsyncIOSystem
 import Proactors
 import SystemPackage
 
-/// Submits receives and sends to the proactor, and lends it the memory.
+/// Submits receives and sends to the proactor, and provides their memory.
 ///
-/// The memory of an operation belongs to the kernel from its submission to its completion, whatever happens to the
-/// connection. So the buffers are this object's, and the loop retains it until both directions are quiet.
+/// The memory of an operation belongs to the kernel from its submission to its completion, even if the connection is
+/// closed meanwhile. Therefore this object owns the buffers, and the loop retains it until both operations have
+/// completed.
 ///
-/// There is one receive and one send in flight at most. What was received while nobody wants it is retained until
-/// somebody does; then the next receive begins. So each direction is bounded by one buffer.
+/// At most one receive and one send are in flight. The bytes of a receive that nobody wants yet stay in the buffer, and
+/// the next receive begins only when they have been read. So each direction is bounded by one buffer.
 package final class CompletionStreamDriver: StreamDriver {
     private static let bufferBytes = 64 * 1024
 
@@ -22,7 +23,7 @@ package final class CompletionStreamDriver: StreamDriver {
     private var isPushing = false
     private var receiveResult: Int?
 
-    /// Collected in this iteration, or while a send is in flight.
+    /// Bytes that were written in this iteration, or while a send is in flight.
     private var pending = WriteQueue()
     private var inFlight = WriteQueue()
     private var sendOperation: SlotID?
@@ -65,7 +66,7 @@ package final class CompletionStreamDriver: StreamDriver {
         return job
     }
 
-    package override func endOfTick() {
+    package override func endOfIteration() {
         isFlushQueued = false
         submitSend()
         if let error = sendFailure { delegate?.failed(error, operation: "send to") }
@@ -106,13 +107,13 @@ package final class CompletionStreamDriver: StreamDriver {
             isAtEOF = true
         } else {
             let error = Errno(rawValue: CInt(truncatingIfNeeded: -result))
-            // Some kernels report would-block for an operation that lost a race: it is submitted again.
+            // Some kernels report would-block for an operation that lost a race. It is submitted again.
             if error == .resourceTemporarilyUnavailable { submitReceive() } else { receiveFailure = error }
         }
         return isPushing ? nil : delegate?.becameReadable()
     }
 
-    /// Delivers what has come, and asks for more.
+    /// Delivers the received bytes, and submits the next receive.
     private func push() {
         guard let delegate else { return }
         if !received.isEmpty {
@@ -157,12 +158,12 @@ package final class CompletionStreamDriver: StreamDriver {
         if count < bytes.count { isWriterBlocked = true }
         if sendOperation == nil && !isFlushQueued {
             isFlushQueued = true
-            loop.queueAtEndOfTick(self)
+            loop.queueAtEndOfIteration(self)
         }
         return .bytes(count)
     }
 
-    /// After `detach()` nobody waits for them any more.
+    /// 0 after `detach()`, because nothing waits for the bytes any more.
     package override var unsentBytes: Int { phase == .open ? pending.count + inFlight.count : 0 }
 
     private func submitSend() {
@@ -223,7 +224,7 @@ package final class CompletionStreamDriver: StreamDriver {
         closeIfQuiet()
     }
 
-    /// Closes the descriptor when the kernel uses no memory of this object any more.
+    /// Closes the descriptor if the kernel uses no memory of this object any more.
     private func closeIfQuiet() {
         guard phase == .closing, receiveOperation == nil, sendOperation == nil else { return }
         finish()

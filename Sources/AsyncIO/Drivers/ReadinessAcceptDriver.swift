@@ -4,7 +4,7 @@ import SystemPackage
 
 /// Accepts clients when the selector reports that the listening socket is readable.
 final class ReadinessAcceptDriver: AcceptDriver {
-    /// Otherwise it has not been started, or was stopped.
+    /// Whether the driver was started, and was not stopped since.
     private var isWatched = false
 
     override func start() throws(Errno) {

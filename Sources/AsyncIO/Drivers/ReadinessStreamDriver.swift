@@ -3,14 +3,15 @@ package import CAsyncIO
 package import Selectors
 package import SystemPackage
 
-/// Calls the kernel when the selector has reported that a call would not block.
+/// Makes the system calls when the selector has reported that they would not block.
 ///
-/// The descriptor is registered once, edge-triggered where the selector can, so that no message costs a registration.
-/// It is watched for writing only from the first send that would block. Until then the selector would report with each
-/// piece of a large message that the descriptor is still writable. What is known of its readiness is in
-/// ``ReadinessState``.
+/// The descriptor is registered once, edge-triggered where the selector supports that, so that no message costs a
+/// registration. It is watched for writing only from the first send that would block. Until then the selector would
+/// report with each piece of a large message that the descriptor is still writable. ``ReadinessState`` records what is
+/// known of the readiness.
 package final class ReadinessStreamDriver: StreamDriver {
-    // SAFETY: the loop holds its drivers; a driver that it has released is held by a transport, which holds the loop.
+    // SAFETY: the loop retains its drivers. A driver that it has released is retained by a transport, which retains the
+    // loop.
     private unowned(unsafe) let loop: EventLoop
     private let trigger: Trigger
     @exclusivity(unchecked) private var isPushing = false
@@ -81,13 +82,13 @@ package final class ReadinessStreamDriver: StreamDriver {
         if trigger == .level { setInterest(known.interest.subtracting(.read)) }
     }
 
-    /// An event reported that the descriptor is writable, although that was known. An edge-triggered selector reports
-    /// it along with other events too, where it costs nothing.
+    /// An event reported that the descriptor is writable, although that was known. An edge-triggered selector includes
+    /// that in other events too, where it costs nothing.
     private func ignoreWrite(_ reported: Readiness) {
         if trigger == .level || reported == .write { setInterest(known.interest.subtracting(.write)) }
     }
 
-    /// A call in `direction` would block, so an event must report when it would not.
+    /// A call in `direction` would block, so an event has to report when it would not.
     @inline(__always)
     private func becameUnready(_ direction: Interest) {
         if !known.interest.contains(direction) { setInterest(known.interest.union(direction)) }
@@ -100,7 +101,8 @@ package final class ReadinessStreamDriver: StreamDriver {
             try loop.rewatch(channel.descriptor, self, from: known.interest, to: wanted, trigger)
             known.watched(for: wanted)
         } catch {
-            // No event would be reported any more. Later, because this is in the middle of a call of the delegate's.
+            // No event would be reported any more. Called later, because this is in the middle of a call from the
+            // delegate.
             loop.callSoon { [self] in delegate?.failed(error, operation: "watch the connection to") }
         }
     }
@@ -116,7 +118,7 @@ package final class ReadinessStreamDriver: StreamDriver {
         isPushing = false
     }
 
-    /// One receive per run, so that one busy peer does not keep the others waiting.
+    /// Receives once per run, so that one fast peer does not make the others wait.
     private func push() {
         if lendsMemory { return pushIntoLentMemory() }
         pushIntoOwnMemory()
@@ -142,7 +144,7 @@ package final class ReadinessStreamDriver: StreamDriver {
         if wasLent { finishPush(result) } else { pushIntoOwnMemory() }
     }
 
-    /// How many bytes a receive has brought, `nil` if none.
+    /// Accounts for a receive. Returns the number of bytes, or `nil` if there are none.
     @inline(__always)
     private func pushed(_ result: IOResult, room: Int) -> Int? {
         guard case .bytes(let count) = result, count > 0 else { return nil }
@@ -168,7 +170,7 @@ package final class ReadinessStreamDriver: StreamDriver {
         }
     }
 
-    /// Runs again without another event.
+    /// Queues the driver to run again without another event.
     private func readAgain() {
         readiness.insert(.read)
         loop.queue(self)
@@ -206,7 +208,7 @@ package final class ReadinessStreamDriver: StreamDriver {
         return false
     }
 
-    /// As ``readAgain()``.
+    /// As ``readAgain()``, for sending.
     private func writeAgain() {
         known.sendWouldBlock()
         readiness.insert(.write)
@@ -226,7 +228,8 @@ package final class ReadinessStreamDriver: StreamDriver {
         return false
     }
 
-    /// Whether it has waited for a call in `direction`. For one call.
+    /// Uses the grant for one call in `direction`, which the driver has after it was deferred. Returns whether there
+    /// was one.
     @inline(never)
     private func takeGrant(_ direction: Interest) -> Bool {
         grants.remove(direction) != nil

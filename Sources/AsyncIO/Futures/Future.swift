@@ -236,7 +236,7 @@ public final class Future<Value> {
     func waitHere(_ isolation: (any Actor)?) async throws -> Bool {
         switch loop.waitingTask(isolation) {
         case .recorded(let record): try await wait(record)
-        case .home: try await wait(nil)
+        case .unrecorded: try await wait(nil)
         case .foreign: return false
         }
         return true

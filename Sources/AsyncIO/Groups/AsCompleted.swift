@@ -54,7 +54,7 @@ public struct CompletedTasks<Success: Sendable, TaskFailure: Error>: AsyncSequen
             let isFirst = self.state == nil
             self.state = state
             let (tasks, count) = (sequence.tasks, givenCount)
-            let index = try await state.loop.atHome { record in
+            let index = try await state.loop.withAffinity { record in
                 if isFirst { for (index, task) in tasks.enumerated() { state.completions.watch(index, task) } }
                 return try await state.index(at: count, record)
             }

@@ -129,7 +129,7 @@ private struct Gathering: @unchecked Sendable {
 
     /// Returns the errors by index. If `stopsAtError` is set, throws the first error instead.
     nonisolated(nonsending) func run(stopsAtError: Bool) async throws -> [Int: any Error] {
-        try await loop.atHome { record in
+        try await loop.withAffinity { record in
             if loop.isClosed { throw EventLoopError.closed }
             let completions = Completions(loop: loop, site: site)
             let cancels = operations.enumerated().map { index, operation in

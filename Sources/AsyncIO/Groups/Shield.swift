@@ -42,7 +42,7 @@ private final class Shielded<Success>: @unchecked Sendable {
     }
 
     nonisolated(nonsending) func run(_ operation: SentBody<Success>) async throws -> Success {
-        try await loop.atHome { record in try await self.runOnLoop(operation, record).value }
+        try await loop.withAffinity { record in try await self.runOnLoop(operation, record).value }
     }
 
     private nonisolated(nonsending) func runOnLoop(

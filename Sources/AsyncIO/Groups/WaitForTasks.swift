@@ -49,7 +49,7 @@ public func wait<Success: Sendable, Failure: Error>(
     let loop = try getRunningLoop()
     if tasks.isEmpty { throw EventLoopError(.invalidArgument, "wait(for:) needs at least one task") }
     let site = CallSite(fileID: fileID, line: line)
-    let ended = try await loop.atHome { record in
+    let ended = try await loop.withAffinity { record in
         if loop.isClosed { throw EventLoopError.closed }
         let completions = Completions(loop: loop, site: site)
         for (index, task) in tasks.enumerated() { completions.watch(index, task) }
@@ -82,7 +82,7 @@ public func wait<Success: Sendable, Failure: Error>(
 ) async throws -> Success {
     let loop = try getRunningLoop()
     let site = CallSite(fileID: fileID, line: line)
-    let hasTimedOut = try await loop.atHome { record in
+    let hasTimedOut = try await loop.withAffinity { record in
         if loop.isClosed { throw EventLoopError.closed }
         let completions = Completions(loop: loop, site: site)
         completions.watch(0, task)

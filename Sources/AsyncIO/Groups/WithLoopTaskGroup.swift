@@ -44,7 +44,7 @@ private struct GroupCall<Result> {
         // SAFETY: the caller is suspended until the body's task has ended, so only one of them uses what the body
         // captures.
         let sent = SentGroupBody(call: body)
-        return try await loop.atHome { record in
+        return try await loop.withAffinity { record in
             if loop.isClosed { throw EventLoopError.closed }
             return try await LoopTaskGroup(loop: loop, site: site).run(sent, record).value
         }

@@ -13,7 +13,7 @@ final class Poll: EventSource {
     private let descriptor: FileDescriptor
     private unowned let loop: ProactorEventLoop
     private var interest: Interest
-    /// The operation that reports readiness; the completion of another one is of a former interest.
+    /// The operation that reports readiness. The completion of any other operation is of a former interest.
     private var operation: SlotID?
     private var hasEnded = false
 
@@ -24,7 +24,7 @@ final class Poll: EventSource {
         self.loop = loop
     }
 
-    /// Throws `EBADF` for what is no open descriptor, and `EPERM` for a file that is always ready.
+    /// Throws `EBADF` for a number without an open file, and `EPERM` for a file that is always ready.
     static func check(_ descriptor: FileDescriptor) throws(Errno) {
         let result = aio_check_pollable(descriptor.rawValue)
         if result < 0 { throw Errno(rawValue: -result) }

@@ -7,13 +7,13 @@ package import SystemPackage
 /// `ProactorEventLoop`.
 open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     private let proactor: any BaseProactor
-    /// Emptied at each wait and kept, so that an iteration allocates nothing.
+    /// Reused by each wait, so that an iteration allocates nothing.
     @exclusivity(unchecked) private var events: [Completion] = []
-    /// Operations without a last completion. Each retains its source, which owns the operation's memory.
+    /// Operations whose last completion has not arrived. Each retains its source, which owns the operation's memory.
     private var operations = Slab<EventSource>()
-    /// What is watched, by descriptor.
+    /// The polls, by descriptor.
     private var polls: [CInt: Poll] = [:]
-    /// Polls that have completed and are watched on.
+    /// Polls that have completed and have to be armed again.
     private var completedPolls: [Poll] = []
 
     /// Creates a loop over `proactor`, which the loop owns from then on.
@@ -30,7 +30,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         isCreated = true
     }
 
-    /// The type's name without `Proactor`, in lower case; another name as it is.
+    /// The type's name without `Proactor` and in lower case, or the whole name if it has another ending.
     open override var backendName: String {
         let name = "\(type(of: proactor))"
         return name.hasSuffix("Proactor") ? String(name.dropLast("Proactor".count)).lowercased() : name
@@ -63,7 +63,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     package override func queueEvents() {
         for event in events {
             let id = SlotID(bits: event.token)
-            // A completion that comes twice, or late, finds another generation.
+            // A completion that is stale finds no source, because the generation of the slot has changed.
             let source = event.hasMore ? operations[id]?.pointee : operations.remove(id)
             source?.completed(OperationCompletion(operation: id, result: event.result, hasMore: event.hasMore))
         }
@@ -120,7 +120,8 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         completedPolls.append(poll)
     }
 
-    /// Arms what has completed. A source that has not run yet, because it was deferred, is polled when it has.
+    /// Arms the polls that have completed. A poll whose source was deferred and has not run yet is armed in a later
+    /// wait.
     @inline(never)
     private final func armPolls() {
         let polls = completedPolls

@@ -2,38 +2,40 @@ package import AsyncIOSystem
 public import Selectors
 package import SystemPackage
 
-/// An event loop over readiness: it asks a selector which descriptors would not block, and calls the kernel itself.
-/// asyncio: `SelectorEventLoop`.
+/// An event loop over readiness: a selector reports which descriptors would not block, and the loop makes the system
+/// calls. asyncio: `SelectorEventLoop`.
 open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     private let selector: any BaseSelector
     /// Whether connections are watched edge-triggered.
     package final let isEdgeTriggered: Bool
-    /// Emptied at each wait; kept, so that a tick allocates nothing.
+    /// Reused by each wait, so that an iteration allocates nothing.
     @exclusivity(unchecked) private var events: [ReadyEvent] = []
 
-    /// Makes a loop over `selector`, or over the best selector of this system. It belongs to the calling thread, until
-    /// the first run binds it to the thread that runs it.
+    /// Creates a loop over `selector`, or over the best selector of this system. The loop belongs to the calling thread
+    /// until the first run binds it to the thread that runs it.
     ///
-    /// The selector is the loop's from then on. Throws an `IOError` if the system lets no selector or waker be made,
-    /// `.tooManyDescriptors` if the number of a descriptor that the loop needs for itself is too high for the selector.
+    /// The loop owns the selector from then on. Throws an `IOError` if the system cannot create a selector or a waker,
+    /// and `.tooManyDescriptors` if the number of a descriptor that the loop needs for itself is too high for the
+    /// selector.
     public init(
         selector: (any BaseSelector)? = nil, clock: EventLoopClock = .system
     ) throws {
         self.selector = try selector ?? EventLoop.makeSelector()
         isEdgeTriggered = self.selector.supportsEdgeTrigger
-        // Otherwise it would grow whenever more events than ever before come at once.
+        // Otherwise the array would grow whenever an iteration has more events than any before.
         events.reserveCapacity(Self.reservedEvents)
         let waker = try EventLoop.makeWaker()
         super.init(clock: clock, waker: waker)
         try watchInternals(waker)
         isCreated = true
         self.selector.closedDescriptorHandler = { [unowned self] descriptor in
-            // In the middle of a wait; the handler of warnings is the user's.
+            // Not called directly, because this is in the middle of a wait, and the handler of warnings is the user's
+            // code.
             callSoon { [unowned self] in warnOfClosedDescriptor(descriptor) }
         }
     }
 
-    /// `epoll` for an `EpollSelector`, and so on; the type's name for a selector of the user's.
+    /// `epoll` for an `EpollSelector`, and so on; the type's name for a selector of the program.
     open override var backendName: String {
         let name = "\(type(of: selector))"
         return name.hasSuffix("Selector") ? String(name.dropLast("Selector".count)).lowercased() : name
@@ -45,8 +47,9 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
 
     package override func queueEvents() {
         for event in events {
-            // A stale name: the source was closed, and its descriptor may belong to another one by now.
-            // SAFETY: not retained. Nothing is unregistered here.
+            // A stale id finds no source: the source was unregistered, and its descriptor may belong to another one by
+            // now.
+            // SAFETY: the source is not retained. None is unregistered in this loop.
             guard let source = core.pointee.sources.unretained(SlotID(bits: event.token)) else { continue }
             source._withUnsafeGuaranteedRef { source in
                 source.readiness.formUnion(event.readiness)
@@ -74,14 +77,14 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         }
     }
 
-    /// Changes the registration that the descriptor's former user has left, which saves a call.
+    /// Changes the registration that the descriptor's former user has left, which saves a system call.
     private final func takeOver(
         _ descriptor: FileDescriptor, for interest: Interest, _ trigger: Trigger, token: UInt64
     ) throws(Errno) {
         do {
             try selector.modify(descriptor, interest: interest, trigger: trigger, token: token)
         } catch {
-            // The number was closed, and given to another file, without notice.
+            // The descriptor was closed without notice, and its number was given to another file.
             try? selector.unregister(descriptor)
             try selector.register(descriptor, interest: interest, trigger: trigger, token: token)
         }
@@ -109,11 +112,12 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
 
     package override var descriptorLimit: Int? { selector.descriptorLimit }
 
-    /// Before the descriptor is closed: see `EpollSelector`.
+    /// Ends the watch. It must be called before the descriptor is closed: see `EpollSelector`.
     package override func unwatch(_ descriptor: FileDescriptor, _ source: EventSource) {
         guard core.pointee.descriptors[descriptor.rawValue] === source else { return }
         core.pointee.descriptors[descriptor.rawValue] = nil
-        // It fails only if it is not registered: its interest was empty, or the kernel has forgotten it already.
+        // It fails only if the descriptor is not registered, because its interest was empty or the kernel has already
+        // removed it.
         try? selector.unregister(descriptor)
     }
 

@@ -16,7 +16,7 @@ extension EventLoop {
         if let addresses = Resolver.literal(host: host, port: port) { return addresses }
         guard let host else { return [] }
         try Resolver.check(host)
-        return try await atHome { record in
+        return try await withAffinity { record in
             if isClosed { throw EventLoopError.closed }
             // The operation would have to wait, and a cancelled task does not wait.
             try Task.checkCancellation()

@@ -2,19 +2,18 @@ import AsyncIOSystem
 import Selectors
 import SystemPackage
 
-/// One listening socket of a server: what happens to its clients, and when accepting pauses.
+/// A listening socket of a server: it accepts clients, and backs off when accepting fails.
 final class Listener {
-    /// How long to back off when descriptors or memory ran out, unless this loop closes a descriptor before, and how
-    /// often to report it. asyncio backs off for a second, which is then also how long clients wait when descriptors
-    /// are free again.
+    /// How long to back off when descriptors or memory ran out, unless the loop closes a descriptor before that.
+    /// asyncio backs off for a second, so clients wait for a second even if descriptors are free again earlier.
     private static let retryDelay = Duration.milliseconds(100)
     private static let reportInterval = Duration.seconds(1)
 
-    /// Errors without a connection in between that are taken for clients that are gone; more mean that the socket is
-    /// broken.
+    /// The number of consecutive errors after which the socket is considered broken. Fewer are taken for clients that
+    /// have disconnected.
     private static let mostFailuresInARow = 64
 
-    /// So that a flood of connections leaves time for those that are open.
+    /// The limit that leaves time for open connections during a flood of new ones.
     private static let mostClientsPerIteration = 64
 
     let localAddress: SocketAddress?
@@ -28,11 +27,11 @@ final class Listener {
     private var accepted: ((StreamDriver, SocketAddress?) throws -> Void)?
     private var retry: TimerHandle?
     private var lastReport: LoopInstant?
-    /// Whether it has been started and does not back off.
+    /// Whether the listener was started and is not backing off.
     private var isAccepting = false
     private var isClosed = false
 
-    /// Owns `socket`, which is bound.
+    /// Creates a listener that owns `socket`, which is bound.
     init(
         loop: EventLoop, socket: Socket, options: ServerOptions, origin: CallSite?,
         accepted: @escaping (StreamDriver, SocketAddress?) throws -> Void
@@ -58,7 +57,7 @@ final class Listener {
         isAccepting = true
     }
 
-    /// Accepts nobody until it is started again; who connects waits in the kernel's queue.
+    /// Accepts no clients until it is started again. New clients wait in the kernel's queue.
     func stop() {
         guard isAccepting else { return }
         isAccepting = false
@@ -67,7 +66,7 @@ final class Listener {
 
     private func take(_ connection: Socket, _ peer: SocketAddress?) {
         do {
-            // The peer may have reset the connection already: then there is nobody to serve.
+            // This fails if the peer has already reset the connection, which then needs no report.
             for (option, value) in socketOptions { try connection.setOption(option, to: value) }
         } catch {
             connection.close()
@@ -91,7 +90,8 @@ final class Listener {
 
     // MARK: Backing off
 
-    /// The number of a connection's descriptor may be too high for the selector; lower ones may be free in a while.
+    /// Returns whether the loop can watch the connection. If the number of its descriptor is too high for the selector,
+    /// closes it and backs off, because lower numbers may be free later.
     private func hasRoom(for connection: Socket) -> Bool {
         do {
             try loop.checkRoom(for: connection.descriptor)
@@ -108,12 +108,12 @@ final class Listener {
         backOff(IOError(error, operation: "accept on", address: localAddress), reason: "\(error)")
     }
 
-    /// The connection stays in the kernel's queue, or the socket itself is broken: it would be reported in each
-    /// iteration.
+    /// Stops accepting for a while. The connection stays in the kernel's queue, or the socket itself is broken, so the
+    /// error would be reported in each iteration.
     private func backOff(_ error: any Error, reason: String) {
         stop()
         retry = loop.callLater(after: Self.retryDelay) { [self] in resume() }
-        // Last: the handler may close the server.
+        // Reported last, because the handler may close the server.
         report(error, reason)
     }
 
@@ -164,7 +164,7 @@ extension Listener: AcceptDriverDelegate {
             backOff(error)
             return false
         default:
-            // One client is gone (ECONNABORTED and its like, accept(2)); the next may be fine.
+            // One client has disconnected (ECONNABORTED and similar, accept(2)). Accepting the next one may succeed.
             failuresInARow += 1
             if failuresInARow < Self.mostFailuresInARow { return true }
             failuresInARow = 0
@@ -180,7 +180,7 @@ extension Listener: AcceptDriverDelegate {
 
     func close() {
         if isClosed { return }
-        // Last: what it captured is the user's, and may call the server when it is released.
+        // Released last, because what it captured belongs to the user, and may call the server when it is released.
         let factory = markClosed()
         retry?.cancel()
         loop.core.pointee.lackingDescriptors.removeAll { $0 === driver }

@@ -33,7 +33,7 @@ extension Server {
         try startServing()
         let result: Result
         do {
-            result = try await loop.atHome { _ in try await callBody(body) }
+            result = try await loop.withAffinity { _ in try await callBody(body) }
         } catch {
             try? await finish(grace: grace)
             throw error

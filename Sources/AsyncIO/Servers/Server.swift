@@ -102,7 +102,7 @@ public final class Server: ConnectionOwner {
     /// Throws `CancellationError`, `.closed`, and `.wrongThread` off the loop.
     public func waitClosed() async throws {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.waitClosed") }
-        try await loop.atHome { record in
+        try await loop.withAffinity { record in
             while !isDone {
                 if loop.isClosed { throw EventLoopError.closed }
                 let token = loop.makeWaiter()

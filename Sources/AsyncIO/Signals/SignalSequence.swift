@@ -86,7 +86,7 @@ private final class SignalSubscriptionLifetime: @unchecked Sendable {
     }
 
     nonisolated(nonsending) func next() async -> Signal? {
-        try? await loop.atHome { record in try await subscription.next(record) }
+        try? await loop.withAffinity { record in try await subscription.next(record) }
     }
 }
 

@@ -4,15 +4,14 @@ import SystemPackage
 
 /// Sockets that other code has created.
 extension EventLoop {
-    /// Calls `body` where the task can wait. `body` owns the sockets of the endpoint; if it cannot be called, they are
-    /// closed.
-    final nonisolated(nonsending) func atHome<Result>(
+    /// Calls `body` on the loop. `body` owns the sockets of the endpoint; if it cannot be called, they are closed.
+    final nonisolated(nonsending) func withAffinity<Result>(
         owning endpoint: Endpoint, _ function: StaticString = #function,
         _ body: nonisolated(nonsending) () async throws -> Result
     ) async throws -> Result {
         var isOwned = false
         do {
-            return try await atHome(function) { _ in
+            return try await withAffinity(function) { _ in
                 isOwned = true
                 return try await body()
             }
@@ -22,7 +21,7 @@ extension EventLoop {
         }
     }
 
-    /// Throws `.wrongThread` outside the loop's thread, and closes the sockets of the endpoint then.
+    /// Throws `.wrongThread` on another thread than the loop's, and closes the sockets of the endpoint then.
     final func checkOnLoop(_ function: StaticString, owning endpoint: Endpoint) throws(EventLoopError) {
         if isOnLoop { return }
         discard(endpoint.sockets)
@@ -33,7 +32,7 @@ extension EventLoop {
     final func discard(_ sockets: some Sequence<Socket>) {
         for socket in Set(sockets) {
             if isClosed || !isOnLoop {
-                // The loop's tables must not be read here.
+                // The loop's tables must not be read on this thread.
                 socket.close()
             } else if core.pointee.descriptors[socket.number] == nil {
                 closeSocket(socket)
@@ -41,10 +40,12 @@ extension EventLoop {
         }
     }
 
-    /// Makes a stream socket that was created elsewhere fit for this loop. Closes it if it throws, as in a cancelled task.
+    /// Prepares a stream socket that was created elsewhere for use on this loop. If it throws, as in a cancelled task,
+    /// it closes the socket.
     final func take(_ socket: Socket) throws {
         if isClosed {
-            // First: a task that hopped too late is on another thread, where the loop's tables must not be read.
+            // Checked first, because a task that hopped too late is on another thread, where the loop's tables must not
+            // be read.
             socket.close()
             throw EventLoopError.closed
         }

@@ -2,18 +2,19 @@ import AsyncIOSystem
 import Selectors
 import SystemPackage
 
-/// What all raw socket operations have in common: the call is made first; only if it would block is the socket watched.
+/// The common part of the raw socket operations: the call is made first, and the socket is watched only if the call
+/// would block.
 extension EventLoop {
-    /// Calls `attempt` until it is not `nil`, and waits for the socket in between.
+    /// Calls `attempt` until it returns a value, and waits for the socket in between.
     ///
-    /// The direction is the task's from its first wait to its end. A cancelled one has made no call since the last that
-    /// would have blocked. A task that never has to wait lets others have their turn when it has had its share of a
-    /// tick.
+    /// The direction is reserved for the task from its first wait until the function returns. A cancelled operation has
+    /// made no call after the last one that would have blocked. A task that never has to wait lets others run when it
+    /// has used up its share of an iteration.
     ///
     /// - Parameters:
-    ///   - mayBlock: Whether `attempt` would wait on a blocking socket, which is refused then; in debug mode it always
-    ///     is.
-    ///   - byteCount: What `attempt` has moved, for the share.
+    ///   - mayBlock: Whether `attempt` would wait on a blocking socket, which is then rejected. In debug mode a
+    ///     blocking socket is always rejected.
+    ///   - byteCount: Returns the number of bytes that `attempt` has moved, for the share.
     final nonisolated(nonsending) func whenReady<Result>(
         _ socket: Socket, _ direction: Interest, _ function: StaticString, mayBlock: Bool = false,
         byteCount: (Result) -> Int = { _ in 0 }, _ attempt: () throws -> Result?
@@ -32,10 +33,10 @@ extension EventLoop {
                 }
                 mustWait = true
             }
-            // Before a hop, if one is needed: what was sent of a message is followed by its rest.
+            // Reserved before the task may hop, so that nothing comes between the parts of a message.
             held = try hold(socket, direction, function)
         }
-        return try await atHome { record in
+        return try await withAffinity { record in
             let watcher = try held ?? hold(socket, direction, function)
             defer { watcher.release(direction) }
             try watcher.checkNotEnded()
@@ -81,7 +82,7 @@ extension EventLoop {
         throw EventLoopError(.invalidArgument, "\(function): socket \(socket.number) is blocking")
     }
 
-    /// The error of a call on `socket`: names the peer if there is one.
+    /// Creates the error of a call on `socket`, with the peer's address if there is one.
     final func failure(
         _ error: Errno, _ operation: String, _ socket: Socket, _ address: SocketAddress? = nil
     ) -> IOError {
@@ -93,6 +94,6 @@ extension EventLoop {
 }
 
 extension SocketAddress {
-    /// Whether it says nothing: a unix socket that was not bound.
+    /// Whether the address is that of a unix socket that was not bound, which has no path.
     var isUnnamed: Bool { family == .unix && host.isEmpty }
 }

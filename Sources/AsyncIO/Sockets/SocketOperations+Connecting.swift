@@ -2,15 +2,15 @@ public import AsyncIOSystem
 import Selectors
 import SystemPackage
 
-/// Connecting and accepting with sockets of one's own. What holds for all raw operations stands before
+/// Connecting and accepting with sockets of the program. The rules for all raw operations are documented before
 /// ``recv(_:maxBytes:)``.
 extension SocketOperations {
     /// Connects `socket` to `address`. asyncio: `sock_connect`.
     ///
-    /// The `IOError` of a failure names the address. The socket stays yours in any case, also when this is cancelled.
-    /// The attempt then goes on in the kernel: another call with the same address joins it, and for another address a
-    /// new socket is needed. A unix server whose queue is full refuses with `EAGAIN`, since the system has no way to
-    /// wait for it.
+    /// A failure throws an `IOError` with the address. The socket stays yours in any case, also when the task is
+    /// cancelled. The attempt then continues in the kernel. Another call with the same address joins it; for another
+    /// address a new socket is needed. A unix server whose queue is full refuses with `EAGAIN`, because the system has
+    /// no way to wait for it.
     public func connect(_ socket: Socket, to address: SocketAddress) async throws {
         do {
             try await loop.connect(socket, to: address, "sock.connect") {}
@@ -19,10 +19,10 @@ extension SocketOperations {
         }
     }
 
-    /// Connects `socket` to the first address of `host` that is of the socket's own family. asyncio: `sock_connect`.
+    /// Connects `socket` to the first address of `host` that is of the socket's family. asyncio: `sock_connect`.
     ///
-    /// Throws as ``connect(_:to:)`` and ``EventLoop/resolve(host:port:)``, `.unknownHost` if the host has no address of
-    /// that family, `.invalidArgument` for a unix socket, which has no hosts.
+    /// Throws what ``connect(_:to:)`` and ``EventLoop/resolve(host:port:)`` throw, `.unknownHost` if the host has no
+    /// address of that family, and `.invalidArgument` for a unix socket, which has no hosts.
     public func connect(_ socket: Socket, host: String, port: UInt16) async throws {
         guard !host.isEmpty, let family = socket.family, family != .unix else {
             throw EventLoopError(
@@ -36,10 +36,11 @@ extension SocketOperations {
         try await connect(socket, to: address)
     }
 
-    /// Waits for a client of a listening socket. The new socket is non-blocking, and yours. asyncio: `sock_accept`.
+    /// Waits for a client of a listening socket. The new socket is non-blocking, and the caller owns it. asyncio:
+    /// `sock_accept`.
     ///
-    /// A cancelled task accepts nobody, also if a client is waiting, so that a cancelled accept loop ends. A client
-    /// that has gone before it was accepted is passed over. The address is `nil` for a family that is not known here.
+    /// A cancelled task accepts no client, even if one is waiting, so that a cancelled accept loop ends. A client that
+    /// has disconnected before it was accepted is skipped. The address is `nil` for an unknown address family.
     public func accept(_ socket: Socket) async throws -> (socket: Socket, peer: SocketAddress?) {
         try Task.checkCancellation()
         return try await loop.whenReady(socket, .read, "sock.accept", mayBlock: true) {
@@ -64,7 +65,7 @@ extension EventLoop {
     final nonisolated(nonsending) func connect<Result>(
         _ socket: Socket, to address: SocketAddress, _ function: StaticString, whenConnected: () throws -> Result
     ) async throws -> Result {
-        try await atHome { record in
+        try await withAffinity { record in
             let watcher = try watcher(of: socket.descriptor, function)
             try watcher.hold(.write)
             defer { watcher.release(.write) }
@@ -74,8 +75,8 @@ extension EventLoop {
             while !isConnected {
                 _ = try await watcher.wait(for: .write, record)
                 if let error = socket.pendingError() { throw error }
-                // Writable and without an error is connected, unless somebody has shut the socket down, or has taken
-                // the error: then no attempt is in progress, and the same event would come again and again.
+                // A socket that is writable and has no error is connected, unless other code has shut it down or has
+                // read the error. Then no attempt is in progress, and the same event would be reported again and again.
                 if let peer = socket.peerAddress {
                     try checkJoined(peer, address)
                     isConnected = true
@@ -88,9 +89,10 @@ extension EventLoop {
         }
     }
 
-    /// An attempt that was under way may have been to another address.
+    /// Throws if the socket is connected to another address, because the attempt that was in progress may have been to
+    /// that one.
     private final func checkJoined(_ peer: SocketAddress, _ address: SocketAddress) throws(Errno) {
-        // A server's wildcard is connected to as the machine's own address.
+        // A connection to a server's wildcard address has the machine's own address as its peer.
         if address.family == .unix || peer.port == address.port { return }
         throw .alreadyInProcess
     }

@@ -1,27 +1,31 @@
 public import AsyncIOSystem
 import Selectors
 
-/// Receiving on sockets of one's own.
+/// Receiving on sockets of the program.
 ///
-/// What holds for all raw operations: the socket stays yours. The system call is made at once, and only if it would
-/// block does the task wait; an operation that need not wait succeeds even in a cancelled task, but for
-/// ``accept(_:)``. One task per direction: another one gets `.busy`, also while a callback of
-/// ``EventLoop/addReader(_:fileID:line:_:)`` or `addWriter` has the direction; reading and writing go on independently.
-/// A cancelled operation has taken nothing, and the socket stays usable. ``close(_:)`` ends waits with
-/// `.closed`. A blocking socket is refused with `.invalidArgument` where a call would block the loop, and in debug mode
-/// always. Any task; off the loop, it hops.
+/// Rules for all raw operations:
+/// - The socket stays yours.
+/// - The system call is made at once. The task waits only if the call would block, so an operation that need not wait
+///   succeeds even in a cancelled task, except ``accept(_:)``.
+/// - Only one task may wait per direction. Another one gets `.busy`, also while there is a callback of
+///   ``EventLoop/addReader(_:fileID:line:_:)`` or `addWriter` for the direction. Reading and writing are independent.
+/// - A cancelled operation has received nothing, and the socket stays usable.
+/// - ``close(_:)`` ends waits with `.closed`.
+/// - A blocking socket is rejected with `.invalidArgument` where a call would block the loop; in debug mode always.
 ///
 /// They throw an `IOError` with the operation and the peer, `.descriptorInUse` if a transport owns the socket, `.busy`,
-/// `.closed`, `.invalidArgument`, `.unsupported` on a loop that watches no descriptors, and `CancellationError`.
+/// `.closed`, `.invalidArgument`, `.unsupported` on a loop that cannot watch descriptors, and `CancellationError`.
+///
+/// - Thread: any; the task hops to the loop and back.
 extension SocketOperations {
-    /// How much is set aside for bytes that have not come yet. No datagram is longer.
+    /// The size of the memory that is reserved for bytes that have not arrived yet. No datagram is longer.
     private static var mostBytesAtOnce: Int { 64 * 1024 }
 
-    /// Waits for bytes and returns what there is, at most `maxBytes`, and at most 64 KiB at a time. asyncio:
+    /// Waits for bytes and returns those that have arrived: at most `maxBytes`, and at most 64 KiB. asyncio:
     /// `sock_recv`.
     ///
-    /// Empty at the end of a stream, and for an empty datagram. With a `maxBytes` of zero it is empty at once, and
-    /// takes no datagram.
+    /// The result is empty at EOF, and for an empty datagram. If `maxBytes` is 0, the result is empty at once, and no
+    /// datagram is consumed.
     public func recv(_ socket: Socket, maxBytes: Int) async throws -> [UInt8] {
         let capacity = try checkedCount(maxBytes)
         return try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.count) {
@@ -35,24 +39,24 @@ extension SocketOperations {
         }
     }
 
-    /// Waits for bytes and moves as many into `buffer` as there are, from its beginning. How many. asyncio:
-    /// `sock_recv_into`.
+    /// Waits for bytes and moves as many as have arrived into `buffer`, from its beginning. Returns their number.
+    /// asyncio: `sock_recv_into`.
     ///
-    /// 0 is the end of a stream, or an empty datagram. An empty buffer gives 0 at once, and takes no datagram.
+    /// 0 means EOF, or an empty datagram. For an empty buffer the result is 0 at once, and no datagram is consumed.
     public func recv(_ socket: Socket, into buffer: inout [UInt8]) async throws -> Int {
         try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.self) {
             try buffer.withUnsafeMutableBytes { try receive(socket, into: $0) }
         }
     }
 
-    /// As ``recv(_:into:)`` of an array. The memory must stay as it is until this returns or throws.
+    /// As ``recv(_:into:)`` with an array. The memory must stay valid until this function returns or throws.
     public func recv(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) async throws -> Int {
         try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.self) {
             try receive(socket, into: buffer)
         }
     }
 
-    /// As ``recv(_:into:)`` of an array; appends to what is in `buffer`.
+    /// As ``recv(_:into:)`` with an array, but appends to the bytes in `buffer`.
     public func recv(_ socket: Socket, into buffer: inout OutputRawSpan) async throws -> Int {
         try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.self) {
             try buffer.withUnsafeMutableBytes { bytes, count in
@@ -64,10 +68,10 @@ extension SocketOperations {
         }
     }
 
-    /// Waits for a datagram; cuts it to `maxBytes`, at most 64 KiB. asyncio: `sock_recvfrom`.
+    /// Waits for a datagram and returns its first `maxBytes` bytes, at most 64 KiB. asyncio: `sock_recvfrom`.
     ///
-    /// The address is `nil` for a sender that has none, and on a stream. It waits also for `maxBytes` of 0, which takes
-    /// a datagram and leaves its bytes.
+    /// The address is `nil` for a sender without an address, and on a stream. With a `maxBytes` of 0 the function waits
+    /// too, and consumes a datagram without returning its bytes.
     public func recvFrom(
         _ socket: Socket, maxBytes: Int
     ) async throws -> (bytes: [UInt8], peer: SocketAddress?) {
@@ -92,7 +96,7 @@ extension SocketOperations {
         }
     }
 
-    /// As ``recvFrom(_:into:)`` of an array. The memory must stay as it is until this returns or throws.
+    /// As ``recvFrom(_:into:)`` with an array. The memory must stay valid until this function returns or throws.
     public func recvFrom(
         _ socket: Socket, into buffer: UnsafeMutableRawBufferPointer
     ) async throws -> (count: Int, peer: SocketAddress?) {

@@ -1,16 +1,15 @@
 public import AsyncIOSystem
 import Selectors
 
-/// Sending on sockets of one's own. What holds for all raw operations stands before
-/// ``recv(_:maxBytes:)``.
+/// Sending on sockets of the program. The rules for all raw operations are documented before ``recv(_:maxBytes:)``.
 extension SocketOperations {
-    /// No more than this is sent in one tick, however fast the peer is.
+    /// The most bytes that are sent in one iteration, so that a peer that keeps up does not delay other work.
     private static var mostBytesPerTick: Int { 256 * 1024 }
 
-    /// Sends all of `bytes`; returns when the kernel has taken them. asyncio: `sock_sendall`.
+    /// Sends all of `bytes`. Returns when the kernel has accepted them. asyncio: `sock_sendall`.
     ///
-    /// When it is cancelled or fails, some of the bytes may have been sent:
-    /// ``sendAll(_:_:bytesSent:)-(_,RawSpan,_)`` says how many. What is sent next comes right behind them.
+    /// If it is cancelled or fails, some of the bytes may have been sent. ``sendAll(_:_:bytesSent:)-(_,RawSpan,_)``
+    /// says how many. What is sent next follows directly behind them.
     public func sendAll(_ socket: Socket, _ bytes: RawSpan) async throws {
         var sent = 0
         try await sendAll(socket, bytes, bytesSent: &sent)
@@ -18,8 +17,8 @@ extension SocketOperations {
 
     /// Sends all of `bytes`, and counts them, so that the number is known after a cancellation or an error too.
     ///
-    /// - Parameter bytesSent: Set to the number of bytes that the kernel has taken: 0 at first, and `bytes.byteCount`
-    ///   at last.
+    /// - Parameter bytesSent: Set to the number of bytes that the kernel has accepted, which is 0 at first and
+    ///   `bytes.byteCount` when the function returns.
     public func sendAll(_ socket: Socket, _ bytes: RawSpan, bytesSent: inout Int) async throws {
         bytesSent = 0
         _ = try await loop.whenReady(socket, .write, "sock.sendAll", byteCount: \.self) {
@@ -27,7 +26,8 @@ extension SocketOperations {
         }
     }
 
-    /// Whether that was the last part. The others are followed by a wait, be it only for the next tick.
+    /// Sends the next part. Returns whether it was the last one. After any other the task waits, at least until the
+    /// next iteration.
     private func sendPart(_ socket: Socket, _ bytes: RawSpan, _ sent: inout Int) throws -> Bool {
         if sent == bytes.byteCount { return true }
         let end = min(bytes.byteCount, sent + Self.mostBytesPerTick)
@@ -40,7 +40,7 @@ extension SocketOperations {
         return sent == bytes.byteCount
     }
 
-    /// As ``sendAll(_:_:)`` of a span.
+    /// As ``sendAll(_:_:)`` with a span.
     public func sendAll(_ socket: Socket, _ bytes: [UInt8]) async throws {
         try await sendAll(socket, bytes.span.bytes)
     }
@@ -50,11 +50,12 @@ extension SocketOperations {
         try await sendAll(socket, bytes.span.bytes, bytesSent: &bytesSent)
     }
 
-    /// Sends one datagram, whole or not at all; waits while the socket's buffer is full. asyncio: `sock_sendto`.
+    /// Sends one datagram, as a whole or not at all. Waits while the socket's send buffer is full. asyncio:
+    /// `sock_sendto`.
     ///
-    /// An empty one is a datagram too.
+    /// Empty `bytes` are sent as an empty datagram.
     ///
-    /// - Returns: The bytes that were sent.
+    /// - Returns: The number of bytes that were sent.
     @discardableResult
     public func sendTo(_ socket: Socket, _ bytes: RawSpan, to address: SocketAddress) async throws -> Int {
         try await loop.whenReady(socket, .write, "sock.sendTo", byteCount: \.self) {
@@ -66,7 +67,7 @@ extension SocketOperations {
         }
     }
 
-    /// As ``sendTo(_:_:to:)`` of a span.
+    /// As ``sendTo(_:_:to:)`` with a span.
     @discardableResult
     public func sendTo(_ socket: Socket, _ bytes: [UInt8], to address: SocketAddress) async throws -> Int {
         try await sendTo(socket, bytes.span.bytes, to: address)

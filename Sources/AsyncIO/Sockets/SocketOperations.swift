@@ -15,13 +15,15 @@ extension EventLoop {
 }
 
 extension SocketOperations {
-    /// Closes a socket that raw operations or watchers may be using. No function of asyncio's.
+    /// Closes a socket that raw operations or watchers may be using. asyncio has no such function.
     ///
-    /// Whoever waits for the socket, in an operation or in ``EventLoop/waitReadable(_:)``, gets `.closed` in the next
-    /// tick; readers and writers are removed; then the descriptor is freed. `Socket.close()` alone does not do that:
-    /// the loop does not hear of it, the waits go on until they are cancelled or until the number is used again, and
-    /// with some selectors what uses the number next is told of events that are not its own. Throws `.descriptorInUse`
-    /// for a socket that belongs to a transport, `.wrongThread`. The loop's thread.
+    /// Tasks that wait for the socket, in an operation or in ``EventLoop/waitReadable(_:)``, get `.closed` in the next
+    /// iteration. Readers and writers are removed, and then the descriptor is closed. `Socket.close()` alone does not
+    /// do that, because the loop is not notified. The waits would continue until they are cancelled or until the number
+    /// is used again, and with some selectors the next user of the number would get events of the former file.
+    ///
+    /// Throws `.descriptorInUse` for a socket that belongs to a transport, and `.wrongThread`.
+    /// - Thread: the loop's.
     public func close(_ socket: Socket) throws(EventLoopError) {
         guard loop.isOnLoop else { throw .wrongThread("sock.close") }
         if let user = loop.core.pointee.descriptors[socket.number] {

@@ -10,10 +10,10 @@ extension StreamReader {
     /// - Parameter limitBytes: The longest frame; `nil` means ``limitBytes`` of the reader.
     /// - Thread: any; off the loop, it hops.
     public func readFrame(lengthPrefix: LengthPrefix = .uint32, limitBytes: Int? = nil) async throws -> [UInt8]? {
-        let (isHome, record) = home(#isolation)
+        let (hasAffinity, record) = affinity(#isolation)
         let limit = limitBytes ?? self.limitBytes
         try checkCount(limit)
-        guard isHome else {
+        guard hasAffinity else {
             return try await loop.hop { try await readFrame(lengthPrefix: lengthPrefix, limitBytes: limit) }
         }
         try begin()

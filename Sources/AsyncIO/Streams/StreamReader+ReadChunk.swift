@@ -19,8 +19,8 @@ extension StreamReader {
     public func readChunk() async throws -> sending StreamChunk? {
         if transport.isOnLoop {
             if let lease = try attemptChunk() { return chunk(of: lease) }
-            let (isHome, record) = transport.unretainedHomeRecord(&binding, #isolation)
-            if isHome {
+            let (hasAffinity, record) = transport.unretainedAffinityRecord(&binding, #isolation)
+            if hasAffinity {
                 isBusy = true
                 defer { isBusy = false }
                 while true {

@@ -96,8 +96,8 @@ public final class StreamReader {
         if transport.isOnLoop {
             if isBusy { throw EventLoopError.busy("read from this connection") }
             if !(hasRoom && isDrained), let count = try attempt() { return count == 0 && hasRoom ? nil : count }
-            let (isHome, record) = transport.unretainedHomeRecord(&binding, #isolation)
-            if isHome {
+            let (hasAffinity, record) = transport.unretainedAffinityRecord(&binding, #isolation)
+            if hasAffinity {
                 isBusy = true
                 defer { isBusy = false }
                 while true {
@@ -120,8 +120,8 @@ public final class StreamReader {
         let most = min(maxBytes, Self.chunkBytes)
         if transport.isOnLoop {
             if let bytes = try takeNow(most) { return bytes }
-            let (isHome, record) = transport.unretainedHomeRecord(&binding, #isolation)
-            if isHome {
+            let (hasAffinity, record) = transport.unretainedAffinityRecord(&binding, #isolation)
+            if hasAffinity {
                 try begin()
                 defer { isBusy = false }
                 while true {
@@ -143,8 +143,8 @@ public final class StreamReader {
     /// - Thread: any; off the loop, it hops.
     public func readExactly(_ count: Int) async throws -> [UInt8] {
         try checkCount(count)
-        let (isHome, record) = home(#isolation)
-        guard isHome else { return try await loop.hop { try await readExactly(count) } }
+        let (hasAffinity, record) = affinity(#isolation)
+        guard hasAffinity else { return try await loop.hop { try await readExactly(count) } }
         try begin()
         defer { isBusy = false }
         let bytes = try await collect(upTo: count, record)
@@ -160,8 +160,8 @@ public final class StreamReader {
     /// - Thread: any; off the loop, it hops.
     public func readAll(limitBytes: Int) async throws -> [UInt8] {
         try checkCount(limitBytes)
-        let (isHome, record) = home(#isolation)
-        guard isHome else { return try await loop.hop { try await readAll(limitBytes: limitBytes) } }
+        let (hasAffinity, record) = affinity(#isolation)
+        guard hasAffinity else { return try await loop.hop { try await readAll(limitBytes: limitBytes) } }
         try begin()
         defer { isBusy = false }
         let bytes = try await collect(upTo: Self.sum(limitBytes, 1), record)
@@ -199,8 +199,8 @@ public final class StreamReader {
     }
 
     private func readUntil(_ separators: Separators) async throws -> [UInt8] {
-        let (isHome, record) = home(#isolation)
-        guard isHome else { return try await loop.hop { try await readUntil(separators) } }
+        let (hasAffinity, record) = affinity(#isolation)
+        guard hasAffinity else { return try await loop.hop { try await readUntil(separators) } }
         try begin()
         defer { isBusy = false }
         let most = Self.sum(limitBytes, separators.longest)
@@ -227,8 +227,8 @@ public final class StreamReader {
     ///
     /// - Thread: any; off the loop, it hops.
     public func readLine(strippingNewline: Bool = true) async throws -> String? {
-        let (isHome, record) = home(#isolation)
-        guard isHome else { return try await loop.hop { try await readLine(strippingNewline: strippingNewline) } }
+        let (hasAffinity, record) = affinity(#isolation)
+        guard hasAffinity else { return try await loop.hop { try await readLine(strippingNewline: strippingNewline) } }
         try begin()
         defer { isBusy = false }
         while true {
@@ -317,8 +317,8 @@ public final class StreamReader {
 
     // MARK: Access
 
-    func home(_ isolation: (any Actor)?) -> (isHome: Bool, record: TaskRecord?) {
-        transport.isOnLoop ? loop.homeRecord(&binding, isolation) : (false, nil)
+    func affinity(_ isolation: (any Actor)?) -> (hasAffinity: Bool, record: TaskRecord?) {
+        transport.isOnLoop ? loop.affinityRecord(&binding, isolation) : (false, nil)
     }
 
     /// Reserves the look-ahead for one task from its first access to its last.

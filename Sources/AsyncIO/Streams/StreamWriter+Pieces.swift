@@ -49,9 +49,9 @@ extension StreamWriter {
     func write(pieces: [[UInt8]]) async throws {
         var unsent = WriteVector(pieces)
         if unsent.count <= WriteVector.joinedBytes { return try await write(unsent.joined.span.bytes) }
-        try await loop.atHome("write(contentsOf:)") { record in
-            try await transport.beginTurn(record)
-            defer { transport.endTurn() }
+        try await loop.withAffinity("write(contentsOf:)") { record in
+            try await transport.beginWrite(record)
+            defer { transport.endWrite() }
             while unsent.count > 0 {
                 let count = try transport.sendNow(unsent)
                 if let count { unsent.advance(by: count) }

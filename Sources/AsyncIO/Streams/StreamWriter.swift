@@ -61,7 +61,7 @@ public final class StreamWriter {
     @usableFromInline
     struct Start {
         var sent = 0
-        var hasTurn = false
+        var hasBegunWrite = false
         @usableFromInline var isDone = false
     }
 
@@ -73,28 +73,28 @@ public final class StreamWriter {
 
     @inline(__always)
     func begin(_ bytes: UnsafeRawBufferPointer) throws -> Start {
-        guard transport.isOnLoop, !transport.isTurnTaken else { return Start() }
+        guard transport.isOnLoop, !transport.isWriteInProgress else { return Start() }
         let sent = try transport.sendNow(bytes) ?? 0
-        if sent == bytes.count { return Start(sent: sent, hasTurn: true, isDone: true) }
-        transport.takeTurn()
+        if sent == bytes.count { return Start(sent: sent, hasBegunWrite: true, isDone: true) }
+        transport.beginWriteAtOnce()
         transport.sent(sent, unsentBytes: bytes.count - sent)
-        return Start(sent: sent, hasTurn: true)
+        return Start(sent: sent, hasBegunWrite: true)
     }
 
     /// Sends the rest of a write.
     @usableFromInline
     func goOn(_ allBytes: RawSpan, _ start: Start) async throws {
         let bytes = allBytes.extracting(start.sent...)
-        guard loop.isOnLoop else { return try await hop(bytes, hasTurn: false) }
-        let (isHome, record) = loop.homeRecord(&binding, #isolation)
-        guard isHome else { return try await hop(bytes, hasTurn: start.hasTurn) }
-        try await sendRest(bytes, hasTurn: start.hasTurn, record)
+        guard loop.isOnLoop else { return try await hop(bytes, hasBegunWrite: false) }
+        let (hasAffinity, record) = loop.affinityRecord(&binding, #isolation)
+        guard hasAffinity else { return try await hop(bytes, hasBegunWrite: start.hasBegunWrite) }
+        try await sendRest(bytes, hasBegunWrite: start.hasBegunWrite, record)
     }
 
     /// Sends the bytes that could not be sent at once, when this write is scheduled. The task resumes on the loop.
-    private func sendRest(_ bytes: RawSpan, hasTurn: Bool, _ record: TaskRecord?) async throws {
-        if !hasTurn { try await transport.beginTurn(record) }
-        defer { transport.endTurn() }
+    private func sendRest(_ bytes: RawSpan, hasBegunWrite: Bool, _ record: TaskRecord?) async throws {
+        if !hasBegunWrite { try await transport.beginWrite(record) }
+        defer { transport.endWrite() }
         var sent = 0
         while true {
             let count = try bytes.withUnsafeBytes {
@@ -129,17 +129,17 @@ public final class StreamWriter {
     ///
     /// - Thread: any; off the loop, it hops.
     public func drain() async throws {
-        try await loop.atHome { record in
-            try await transport.beginTurn(record)
-            defer { transport.endTurn() }
+        try await loop.withAffinity { record in
+            try await transport.beginWrite(record)
+            defer { transport.endWrite() }
             try await transport.waitUntilFlushed(record)
         }
     }
 
     /// Hops to the loop with a copy of the bytes, because the loop must not use another thread's memory.
-    private func hop(_ bytes: RawSpan, hasTurn: Bool) async throws {
+    private func hop(_ bytes: RawSpan, hasBegunWrite: Bool) async throws {
         let copy = bytes.withUnsafeBytes { [UInt8]($0) }
-        try await loop.hop("write(_:)") { try await sendRest(copy.span.bytes, hasTurn: hasTurn, nil) }
+        try await loop.hop("write(_:)") { try await sendRest(copy.span.bytes, hasBegunWrite: hasBegunWrite, nil) }
     }
 
     /// Shuts down the write side after all earlier writes, so that the peer reads EOF; reading continues. Idempotent.
@@ -150,11 +150,11 @@ public final class StreamWriter {
     ///
     /// - Thread: any; off the loop, it hops.
     public func writeEOF() async throws {
-        try await loop.atHome { record in
+        try await loop.withAffinity { record in
             // The write side has been shut down already.
             guard transport.state.acceptsWrites || transport.state.writing == .cutOff else { return }
-            try await transport.beginTurn(record)
-            defer { transport.endTurn() }
+            try await transport.beginWrite(record)
+            defer { transport.endWrite() }
             transport.writeEOF()
         }
     }
@@ -176,13 +176,13 @@ public final class StreamWriter {
     ///
     /// - Thread: any; off the loop, it hops.
     public func waitClosed() async throws {
-        try await loop.atHome { record in try await transport.waitClosed(record) }
+        try await loop.withAffinity { record in try await transport.waitClosed(record) }
     }
 
     /// Closes the connection at the end of a scope and waits. Throws only errors that occur during this call, because
     /// the scope has thrown earlier ones. A cancelled task does not wait.
     func closeAndWait() async throws {
-        try await loop.atHome { record in
+        try await loop.withAffinity { record in
             let wasLost = transport.lossError != nil
             transport.close()
             do {

@@ -39,8 +39,10 @@ class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
     /// - Returns: Whether the caller can wait on the loop's thread.
     @usableFromInline
     final func findCaller(_ isolation: (any Actor)?) -> Bool {
-        if !loop.isHome(of: isolation) { return false }
-        guard let caller = loop.core.pointee.runningTasks.unretained(.current) else { return loop.isHomeOfCurrentTask }
+        if !loop.allowsAffinity(of: isolation) { return false }
+        guard let caller = loop.core.pointee.runningTasks.unretained(.current) else {
+            return loop.currentTaskHasAffinity
+        }
         self.caller = caller
         omitHandler()
         return true

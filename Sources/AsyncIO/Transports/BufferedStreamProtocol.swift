@@ -1,6 +1,6 @@
-/// A protocol that lends its own memory: the bytes come straight into it. asyncio: `BufferedProtocol`.
+/// A protocol that lends its own memory to receive into. asyncio: `BufferedProtocol`.
 ///
-/// Instead of `dataReceived`, which it has already, it implements `withReadBuffer` and `bufferUpdated`:
+/// It implements `withReadBuffer` and `bufferUpdated` instead of `dataReceived`, which has a default implementation:
 ///
 /// ```swift
 /// final class Frames: BufferedStreamProtocol {
@@ -14,23 +14,26 @@
 /// }
 /// ```
 ///
-/// These four have no default implementation, so the compiler refuses a misspelt one.
+/// These four methods have no default implementation, so the compiler rejects a misspelt name.
 ///
-/// On a readiness loop the kernel writes into the lent memory; a completion loop copies, since the memory must not move
-/// while the kernel has it.
+/// On a selector loop the kernel writes straight into the lent memory. A proactor loop copies the bytes, because the
+/// memory would have to stay in place for as long as the kernel uses it.
+///
+/// - Thread: the loop's.
 public protocol BufferedStreamProtocol: StreamProtocol {
-    /// Calls `receive`, once, with the memory that the next bytes are to go to. asyncio: `get_buffer`.
+    /// Calls `receive` once with the memory that the next bytes are written to. asyncio: `get_buffer`.
     ///
-    /// The memory is lent for the time of that call. Lending none, or an empty piece, ends the connection with a
-    /// report. The hint is a good size; any other will do.
+    /// The memory is lent for the duration of that call. If the function does not call `receive`, or lends no bytes,
+    /// the error is reported and the connection is aborted. `sizeHintBytes` is a good size; any other size is allowed.
     func withReadBuffer(sizeHintBytes: Int, _ receive: (UnsafeMutableRawBufferPointer) -> Void) throws
 
-    /// The first `byteCount` bytes of the memory that was lent last are new. Never 0. asyncio: `buffer_updated`.
+    /// Reports that the first `byteCount` bytes of the memory that was lent last are new. `byteCount` is never 0.
+    /// asyncio: `buffer_updated`.
     func bufferUpdated(byteCount: Int) throws
 }
 
 extension BufferedStreamProtocol {
-    /// Copies `data` into the lent memory, in as many pieces as it takes.
+    /// Copies `data` into the lent memory, in as many pieces as necessary.
     public func dataReceived(_ data: RawSpan) throws {
         try data.withUnsafeBytes { bytes in
             var taken = 0
@@ -40,7 +43,9 @@ extension BufferedStreamProtocol {
         }
     }
 
-    /// Copies what fits of `bytes`, and says so. How many that were.
+    /// Copies as many of `bytes` as fit into the lent memory, and reports them to `bufferUpdated`.
+    ///
+    /// - Returns: The number of bytes that were copied.
     func copy(_ bytes: UnsafeRawBufferPointer) throws -> Int {
         let count = try lend(sizeHintBytes: bytes.count) { memory in
             let fitting = UnsafeRawBufferPointer(rebasing: bytes[..<min(bytes.count, memory.count)])
@@ -56,7 +61,7 @@ extension BufferedStreamProtocol {
     func lend<Result>(sizeHintBytes: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Result) throws -> Result {
         var result: Result?
         try withReadBuffer(sizeHintBytes: sizeHintBytes) { memory in
-            // A receive into no memory would look like the peer's end.
+            // A receive of 0 bytes would look like EOF.
             guard result == nil, !memory.isEmpty else { return }
             result = fill(memory)
         }

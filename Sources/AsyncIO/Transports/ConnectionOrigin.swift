@@ -1,7 +1,7 @@
-/// What opened connections: a call, or a server, whose connections share one of these.
+/// The call or the server that opened connections. All connections of a server share one object.
 final class ConnectionOrigin {
     let site: CallSite
-    /// What counts the connections: the server.
+    /// The server, which counts its connections.
     weak var owner: (any ConnectionOwner)?
 
     init(_ site: CallSite) {
@@ -9,7 +9,7 @@ final class ConnectionOrigin {
     }
 }
 
-/// Counts connections that it has opened.
+/// Counts the connections that it has opened.
 protocol ConnectionOwner: AnyObject {
     func connectionBegan()
     func connectionEnded()

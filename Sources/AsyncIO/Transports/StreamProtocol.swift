@@ -1,8 +1,8 @@
-/// What a connection's bytes and events are told to: the push style. asyncio: `Protocol`.
+/// Receives a connection's bytes and events as callbacks. asyncio: `Protocol`.
 ///
-/// A plain class, not `Sendable`: all its methods are called on the loop's thread. `connectionMade` comes first,
-/// `connectionLost` exactly once and last. An error that one of them throws goes to the loop's exception handler and
-/// aborts this connection only.
+/// All methods are called on the loop's thread, so a protocol is a plain class that need not be `Sendable`.
+/// `connectionMade` is called first, and `connectionLost` is called last and exactly once. If a method throws, the
+/// error is passed to the loop's exception handler, and this connection is aborted.
 ///
 /// ```swift
 /// final class Echo: StreamProtocol {
@@ -13,30 +13,34 @@
 /// }
 /// ```
 ///
-/// `connectionMade`, `dataReceived` and `connectionLost` have no default implementation: the compiler refuses a class
-/// that misspells one of them, declares it `async` or gives it other parameters. The other methods have one, so a
+/// `connectionMade`, `dataReceived` and `connectionLost` have no default implementation, so the compiler rejects a
+/// class that misspells one of them, declares it `async` or gives it other parameters. The other methods have one. A
 /// misspelt `eofReceived`, `pauseWriting` or `resumeWriting` compiles and is never called.
+///
+/// - Thread: the loop's.
 public protocol StreamProtocol: AnyObject {
-    /// The connection is there. Data comes from the next tick on. Required.
+    /// Reports that the connection is established. Data is delivered from the next iteration on. Required.
     func connectionMade(_ transport: StreamTransport) throws
 
-    /// Bytes have come. The span is lent for the time of the call. Required.
+    /// Delivers received bytes. The span is valid only during the call. Required.
     func dataReceived(_ data: RawSpan) throws
 
-    /// The peer sends no more. Return true to go on writing; otherwise the transport closes itself.
+    /// Reports the peer's EOF. Return true to continue writing; otherwise the transport closes itself.
     ///
     /// The default implementation returns false. A method with another name or signature compiles and is never called.
     func eofReceived() throws -> Bool
 
-    /// The connection is gone: `nil` after a `close()`, an `abort()` or an end; else the reason. Required.
+    /// Reports the end of the connection. Required.
+    ///
+    /// - Parameter error: The reason. `nil` after EOF, and after this side has closed or aborted the connection.
     func connectionLost(_ error: (any Error)?) throws
 
-    /// More than the high-water mark of bytes waits to be sent: stop writing for now.
+    /// Reports that the write buffer is above its high water mark. Stop writing until `resumeWriting`.
     ///
     /// The default implementation does nothing. A method with another name or signature compiles and is never called.
     func pauseWriting() throws
 
-    /// The bytes that wait are down to the low-water mark: go on.
+    /// Reports that the write buffer has drained to its low water mark, so that writing may continue.
     ///
     /// The default implementation does nothing. A method with another name or signature compiles and is never called.
     func resumeWriting() throws

@@ -1,4 +1,4 @@
-/// The accessors of asyncio's transports under their own names. Each stands beside a property, which is the usual form.
+/// Accessors with the names that asyncio's transports give them. The properties are the usual form.
 ///
 /// - Thread: the loop's.
 extension StreamTransport {

@@ -1,15 +1,16 @@
 import SystemPackage
 
-/// The bounds of a close that waits for the peer to take what is left. Without them a peer could keep a connection that
-/// nobody here holds any more, and so cannot abort.
+/// The bounds of a close that waits until the peer has received the write buffer. Without them, a peer could hold a
+/// connection that no code of this program refers to any more, and so cannot abort.
 extension StreamTransport {
-    /// How long nothing at all may go out. The kernel gives up on its own closed connections in a similar time.
+    /// How long the peer may receive nothing at all. The kernel gives up its own closed connections after a similar
+    /// time.
     private static let stallLimit = Duration.seconds(60)
-    /// How long it may take in all when nobody holds the streams, as ``closeGracefully(within:maxDiscardedBytes:)`` by
-    /// default.
+    /// How long the close may take after the streams were released. The default of
+    /// ``closeGracefully(within:maxDiscardedBytes:)`` is the same.
     private static let abandonedLimit = Duration.seconds(5)
 
-    /// After each event that may have begun such a close.
+    /// Starts the timer if such a close has begun. Called after each event that may begin one.
     func boundClosing() {
         guard state.life == .closing, closingTimer == nil else { return }
         let bytes = outstandingBytes
@@ -21,21 +22,22 @@ extension StreamTransport {
             }.id
     }
 
-    /// After a close because nobody holds the streams. A graceful close that goes on has a bound already.
+    /// Starts a shorter timer after a close because the streams were released. A graceful close in progress already has
+    /// its own timer.
     func boundAbandoned() {
         guard state.life == .closing, ending != .closeGracefully else { return }
         if let closingTimer { loop.cancelCallback(closingTimer) }
         closingTimer = loop.callLater(after: Self.abandonedLimit) { [weak self] in self?.giveUpClosing() }.id
     }
 
-    /// With bytes left, so that the peer reads a reset.
+    /// Ends the connection. Bytes are left, so the peer reads a reset.
     private func giveUpClosing() {
         failed(.timedOut, operation: "send the rest of the write buffer to")
     }
 }
 
 extension StreamTransport {
-    /// How a connection ended that was not lost, for reports of what comes too late.
+    /// What ended a connection that was not lost, for reports about later calls.
     enum Ending: String, CustomStringConvertible {
         case close = "close()"
         case closeGracefully = "closeGracefully()"
@@ -46,7 +48,7 @@ extension StreamTransport {
         var description: String { rawValue }
     }
 
-    /// The first one counts.
+    /// Records what ends the connection. Only the first call counts.
     func endsNow(by cause: Ending) {
         if !state.isClosing { ending = cause }
     }

@@ -11,9 +11,9 @@ extension StreamTransport {
     /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
     public func addFilter(_ filter: any StreamFilter) async throws {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("StreamTransport.addFilter") }
-        try await loop.atHome { record in
-            try await beginTurn(record)
-            defer { endTurn() }
+        try await loop.withAffinity { record in
+            try await beginWrite(record)
+            defer { endWrite() }
             try await waitUntilFlushed(record)
             if state.life != .open { throw endError }
             let base = driver
@@ -39,9 +39,9 @@ extension StreamTransport {
     /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
     public func removeFilter() async throws {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("StreamTransport.removeFilter") }
-        try await loop.atHome { record in
-            try await beginTurn(record)
-            defer { endTurn() }
+        try await loop.withAffinity { record in
+            try await beginWrite(record)
+            defer { endWrite() }
             try await waitUntilFlushed(record)
             if state.life != .open { throw endError }
             guard let filtered = driver as? FilterStreamDriver else {

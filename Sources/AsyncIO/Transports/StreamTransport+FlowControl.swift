@@ -1,25 +1,30 @@
-/// Back-pressure, in both directions.
+/// Back-pressure in both directions.
 extension StreamTransport {
-    /// Stops `dataReceived` until ``resumeReading()``; the peer is held back by TCP. Idempotent. asyncio:
-    /// `pause_reading`.
+    /// Stops calls of `dataReceived` until ``resumeReading()``. TCP's flow control then makes the peer wait.
+    /// Idempotent. asyncio: `pause_reading`.
+    /// - Thread: the loop's.
     public func pauseReading() {
         loop.requireOnLoop("StreamTransport.pauseReading")
         perform(state.pausedReading())
     }
 
-    /// Lets `dataReceived` go on. Idempotent. asyncio: `resume_reading`.
+    /// Resumes calls of `dataReceived`. Idempotent. asyncio: `resume_reading`.
+    /// - Thread: the loop's.
     public func resumeReading() {
         loop.requireOnLoop("StreamTransport.resumeReading")
         perform(state.resumedReading())
     }
 
-    /// Whether data is being delivered. asyncio: `is_reading`.
+    /// Whether received data is being delivered. asyncio: `is_reading`.
+    /// - Thread: the loop's.
     public var isReading: Bool {
         loop.requireOnLoop("StreamTransport.isReading")
         return state.reading == .active && state.life == .open
     }
 
-    /// Bytes that were written and that the kernel has not taken. asyncio: `get_write_buffer_size`.
+    /// The number of bytes that were written and that the kernel has not accepted yet. asyncio:
+    /// `get_write_buffer_size`.
+    /// - Thread: the loop's.
     public var writeBufferBytes: Int {
         loop.requireOnLoop("StreamTransport.writeBufferBytes")
         return queue.count + withDriver { $0.unsentBytes }
@@ -37,8 +42,8 @@ extension StreamTransport {
 
     /// Sets ``writeBufferLimits``. asyncio: `set_write_buffer_limits`.
     ///
-    /// Where only one is given, the high one is four times the low one. Throws `.invalidArgument` unless
-    /// 0 <= low <= high.
+    /// If only one mark is given, the high mark is four times the low one. Throws `.invalidArgument` unless 0 <= low <=
+    /// high.
     /// - Thread: the loop's.
     public func setWriteBufferLimits(lowBytes: Int? = nil, highBytes: Int? = nil) throws(EventLoopError) {
         loop.requireOnLoop("StreamTransport.setWriteBufferLimits")

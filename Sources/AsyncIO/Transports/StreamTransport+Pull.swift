@@ -1,29 +1,29 @@
 import AsyncIOSystem
 import Synchronization
 
-/// The pull style: a task takes and gives bytes itself, straight from and into its own memory.
+/// The pull style: a task receives into its own memory and sends from it.
 extension StreamTransport {
     /// Whether the caller is on the loop of this connection.
     @inline(__always)
     var isOnLoop: Bool {
-        // SAFETY: the transport holds its loop.
+        // SAFETY: the transport retains its loop.
         Unmanaged.passUnretained(loop)._withUnsafeGuaranteedRef { $0.isOnLoop }
     }
 
-    /// As the loop's function.
+    /// Calls the loop's function of the same name without retaining the loop.
     @inline(__always)
-    func unretainedHomeRecord(
+    func unretainedAffinityRecord(
         _ binding: inout TaskBinding, _ isolation: (any Actor)?
-    ) -> (isHome: Bool, record: Unmanaged<TaskRecord>?) {
+    ) -> (hasAffinity: Bool, record: Unmanaged<TaskRecord>?) {
         // SAFETY: as above.
-        Unmanaged.passUnretained(loop)._withUnsafeGuaranteedRef { $0.unretainedHomeRecord(&binding, isolation) }
+        Unmanaged.passUnretained(loop)._withUnsafeGuaranteedRef { $0.unretainedAffinityRecord(&binding, isolation) }
     }
 
-    /// Whether a receive is known to bring nothing now, and a task that reads must wait.
+    /// Whether a receive is known to return nothing now, so that a task that reads must wait.
     @inline(__always)
     var hasNothing: Bool { !withDriver { $0.isReadable } && !state.reading.isOver && state.life == .open }
 
-    /// Takes what has come; 0 at the end; `nil` if there is nothing now.
+    /// Receives what has arrived. Returns 0 at EOF, and `nil` if nothing has arrived.
     @inline(__always)
     func receiveNow(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
         if state.reading.isOver || state.life != .open { return try receiveAfterEnd() }
@@ -46,17 +46,17 @@ extension StreamTransport {
         throw endError
     }
 
-    /// Gives what the kernel takes now; `nil` if that is nothing.
+    /// Sends as many bytes as the kernel accepts now. Returns `nil` if it accepts none.
     @inline(__always)
     func sendNow(_ bytes: UnsafeRawBufferPointer) throws -> Int? {
-        // The kernel may take megabytes at once, which is more than one connection's share.
+        // The kernel may accept megabytes at once, which is more than one connection's share of an iteration.
         let piece = UnsafeRawBufferPointer(
             start: bytes.baseAddress, count: min(bytes.count, IterationShare.bytesPerIteration))
         guard try maySend(piece.count) else { return nil }
         return try sent(withDriver { $0.send(piece) })
     }
 
-    /// As `sendNow(_:)`, of as many pieces as one system call takes.
+    /// As `sendNow(_:)`, for as many pieces as one system call accepts.
     func sendNow(_ vector: WriteVector) throws -> Int? {
         guard try maySend(vector.count) else { return nil }
         return try sent(
@@ -65,11 +65,11 @@ extension StreamTransport {
             })
     }
 
-    /// Whether a task may send now. Throws why nothing may be sent any more.
+    /// Whether a task may send now. Throws the reason if nothing may be sent any more.
     @inline(__always)
     private func maySend(_ byteCount: Int) throws -> Bool {
-        guard state.acceptsWrites || unsentTurnBytes > 0 && state.letsWritesFinish else { throw endError }
-        // What was written before goes first.
+        guard state.acceptsWrites || unsentBytesOfWrite > 0 && state.letsWritesFinish else { throw endError }
+        // What was written before is sent first.
         return queue.isEmpty && withDriver { $0.grantsSend(of: byteCount) }
     }
 
@@ -88,13 +88,13 @@ extension StreamTransport {
         }
     }
 
-    /// Suspends until a receive may go on, or the connection is lost. On the loop, at home.
+    /// Suspends until a receive may succeed or the connection is lost. The task is on its loop, and is the only reader,
+    /// which `StreamReader` ensures.
     ///
-    /// This is the way in for every read: try, and if there is nothing, wait here and try again. It is inlined, so that
-    /// the task suspends in the frame of the read itself; each further function that is suspended with it costs a
-    /// look-up of the task's executor. One task at a time may wait: the reader makes sure.
+    /// Every read tries first, and calls this function if nothing has arrived. It is inlined, so that the task suspends
+    /// in the frame of the read itself. Each further suspended function would cost a look-up of the task's executor.
     ///
-    /// SAFETY: the record is not retained. It is the current task's, and lives as long as the task.
+    /// SAFETY: the record is not retained. It belongs to the current task and lives as long as the task.
     @inline(__always)
     func waitUntilReadable(_ record: Unmanaged<TaskRecord>?) async throws {
         guard readWaiter.isEmpty else { throw EventLoopError.busy("read from this connection") }
@@ -105,17 +105,17 @@ extension StreamTransport {
         await suspendInPlace { continuation in
             record._withUnsafeGuaranteedRef { $0.suspend(continuation, isolation) }
         }
-        // A cancellation leaves it behind.
+        // A cancellation does not remove it.
         readWaiter = StreamWaiter()
         try record._withUnsafeGuaranteedRef { try $0.endWait() }
     }
 
-    /// The same for less frequent reads.
+    /// As the function above, for less frequent reads.
     func waitUntilReadable(_ record: TaskRecord?) async throws {
         try await waitUntilReadable(record.map(Unmanaged.passUnretained))
     }
 
-    /// The same for a task that the loop has not started.
+    /// As the function above, for a task that the loop has not started.
     @inline(never)
     private func waitUntilReadable() async throws {
         let token = loop.makeWaiter()
@@ -125,7 +125,7 @@ extension StreamTransport {
         if outcome == .cancelled { throw CancellationError() }
     }
 
-    /// Suspends until a send may go on, or the connection is lost. The task is on its loop and is the current writer.
+    /// Suspends until a send may succeed or the connection is lost. The task is on its loop and is the current writer.
     func waitUntilWritable(_ record: TaskRecord?) async throws {
         guard writeWaiter.isEmpty else { throw EventLoopError.busy("write to this connection") }
         guard let record else { return try await waitUntilWritable() }
@@ -146,7 +146,7 @@ extension StreamTransport {
         if outcome == .cancelled { throw CancellationError() }
     }
 
-    /// Why nothing goes on here: the loss, that this program has closed the connection, or that a write was cut off.
+    /// Why no further transfer is possible: the connection was lost, this side has closed it, or a write was cut off.
     var endError: any Error {
         if let lossError { return lossError }
         if loop.isClosed { return EventLoopError.closed }

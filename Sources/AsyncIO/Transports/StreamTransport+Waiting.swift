@@ -1,6 +1,7 @@
-/// What a task waits for beside its bytes.
+/// What a task waits for besides bytes.
 extension StreamTransport {
-    /// Suspends until the kernel has all that was written. On the loop, at home, in the writers' turn.
+    /// Suspends until the kernel has accepted all bytes that were written. The task is on its loop and is the current
+    /// writer.
     func waitUntilFlushed(_ record: TaskRecord?) async throws {
         while true {
             if state.isClosing { throw endError }
@@ -9,7 +10,7 @@ extension StreamTransport {
         }
     }
 
-    /// Suspends until the socket is closed. Throws why the connection was lost, if it was. On the loop, at home.
+    /// Suspends until the socket is closed. Throws the reason if the connection was lost. The task is on its loop.
     func waitClosed(_ record: TaskRecord?) async throws {
         try await driver.waitUntilClosed(on: loop, record)
         if let lossError { throw lossError }

@@ -1,13 +1,14 @@
 import AsyncIOSystem
 
-/// What the protocol sends: at once if the kernel takes it, else later, in order.
+/// Writing by a protocol. Bytes are sent at once if the kernel accepts them, otherwise later, in order.
 extension StreamTransport {
-    /// Sends `bytes`, or what cannot be sent now later, in order. Never blocks. asyncio: `write`.
+    /// Sends `bytes`. What cannot be sent now is buffered and sent later, in order. Never blocks. asyncio: `write`.
     ///
-    /// After `close()`, `abort()` or a loss the bytes are dropped, since nobody will read them. The first such write of
-    /// a connection is reported to the exception handler, with the addresses and what ended the connection; later ones
-    /// are not, nor those between a loss and `connectionLost`, since the protocol does not know of it yet. After
-    /// `writeEOF()` each is dropped and reported, where asyncio raises.
+    /// After `close()`, `abort()` or the loss of the connection, the bytes are discarded. The exception handler gets a
+    /// report of the first such write of a connection, with both addresses and what ended the connection. Later
+    /// discarded writes are not reported, nor are those between the loss and `connectionLost`, because the protocol
+    /// cannot know of the loss yet. After `writeEOF()`, every write is discarded and reported, where asyncio raises.
+    /// - Thread: the loop's.
     public func write(_ bytes: RawSpan) {
         bytes.withUnsafeBytes { write($0) }
     }
@@ -34,8 +35,8 @@ extension StreamTransport {
         write(text.utf8.span.bytes)
     }
 
-    /// Sends `bytes` as a frame: with their number in front of them. ``ByteQueue/takeFrame(lengthPrefix:limitBytes:)``
-    /// takes it.
+    /// Sends `bytes` as a frame, with their number in front of them. ``ByteQueue/takeFrame(lengthPrefix:limitBytes:)``
+    /// takes a frame.
     ///
     /// Throws `.invalidArgument`, and sends nothing, if the number does not fit into `lengthPrefix`.
     public func writeFrame(_ bytes: [UInt8], lengthPrefix: LengthPrefix = .uint32) throws(EventLoopError) {
@@ -47,7 +48,8 @@ extension StreamTransport {
         write(try lengthPrefix.frame(bytes))
     }
 
-    /// Sends several pieces as one, straight from where they are if they are large. asyncio: `writelines`.
+    /// Sends several pieces as one. Large pieces are not copied, unless they have to be buffered. asyncio:
+    /// `writelines`.
     @inlinable
     public func write(contentsOf pieces: some Sequence<[UInt8]>) {
         // Compiled in the caller's module, where the type of `pieces` is known.
@@ -100,7 +102,7 @@ extension StreamTransport {
         perform(state.queued(queuedBytes: writeBufferBytes))
     }
 
-    /// A write that nobody can read any more. asyncio is silent about the first four.
+    /// Reports a write that is discarded. asyncio does not report the first four.
     private func dropped(_ count: Int) {
         if count == 0 || loop.isClosed || lossError != nil && !state.isLossReported { return }
         let followsEOF = state.life == .open && state.writing != .cutOff
@@ -138,7 +140,7 @@ extension StreamTransport {
             switch withDriver({ $0.send(bytes) }) {
             case .bytes(let count):
                 queue.removeFirst(count)
-                // A short send: the driver tells when there is room again.
+                // A short send. The driver reports when there is room again.
                 if count < bytes.count { return perform(state.flushed(queuedBytes: outstandingBytes)) }
             case .wouldBlock:
                 return perform(state.flushed(queuedBytes: outstandingBytes))

@@ -2,47 +2,47 @@ public import AsyncIOSystem
 import Synchronization
 import SystemPackage
 
-/// One connection: it moves bytes between a socket and its consumer. asyncio: `Transport`.
+/// A connection: it moves bytes between a socket and a consumer. asyncio: `Transport`.
 ///
-/// The consumer is a ``StreamProtocol``, or the task that holds the connection's `StreamReader` and `StreamWriter`. Not
-/// `Sendable`: all calls belong to the loop's thread and stop the program elsewhere.
+/// The consumer is a ``StreamProtocol``, or the task that has the connection's `StreamReader` and `StreamWriter`. A
+/// transport is not `Sendable`. Calls on another thread than the loop's trap with a message.
 public final class StreamTransport {
-    // What every message touches comes first, in few cache lines.
+    // The fields that every message uses come first, in few cache lines.
 
-    /// `nil` where a task takes the bytes itself.
+    /// `nil` if a task reads the bytes, and after `connectionLost`.
     @exclusivity(unchecked) private(set) var consumer: (any StreamProtocol)?
     /// The consumer, if it lends memory.
     @exclusivity(unchecked) private(set) var bufferedConsumer: (any BufferedStreamProtocol)?
-    /// The loop whose thread everything here happens on.
+    /// The loop on whose thread all calls are made.
     public let loop: EventLoop
     @exclusivity(unchecked) private var heldDriver: Retained<StreamDriver>
     @exclusivity(unchecked) var readWaiter = StreamWaiter()
     @exclusivity(unchecked) var state = StreamTransportState()
-    // Small fields stand where alignment leaves room, here and below, because every connection has them.
-    /// Whether it was created for a protocol.
+    // Small fields fill gaps that alignment leaves, here and below, because every connection has them.
+    /// Whether the transport was created for a protocol.
     let isPush: Bool
-    /// How many of the two streams exist: the reader and the writer.
+    /// How many of the two streams, the reader and the writer, exist.
     private let streamCount = Atomic<UInt8>(0)
-    /// All bytes of tasks' writes that went out. Changed by the loop's thread only; others may read it.
+    /// The number of bytes that tasks' writes have sent. Only the loop's thread changes it; other threads may read it.
     let writtenBytes = Atomic<Int>(0)
     @exclusivity(unchecked) var queue = WriteQueue()
-    @exclusivity(unchecked) var turn = WriteTurn.free
+    @exclusivity(unchecked) var currentWrite = SerializedWrite.idle
     @exclusivity(unchecked) var writeWaiter = StreamWaiter()
 
-    /// The address of this end, as it was when the connection began. asyncio: `get_extra_info("sockname")`.
+    /// The local address when the connection was established. asyncio: `get_extra_info("sockname")`.
     public let localAddress: SocketAddress?
-    /// What ended the connection first, a call of this program or the peer's EOF. `nil` after a loss.
+    /// What ended the connection first: a call of this program or the peer's EOF. `nil` after a loss.
     var ending: Ending?
     /// The address of the peer. asyncio: `get_extra_info("peername")`.
     public let peerAddress: SocketAddress?
-    /// Whether a write that was dropped has been reported.
+    /// Whether a discarded write has been reported.
     var hasReportedDrop = false
     private let connectionOrigin: ConnectionOrigin?
     /// The source that the last release of the streams, on any thread, is reported to.
     private let sourceID: StoredSlotID
-    /// Why the connection was lost; `nil` for a clean end.
+    /// The reason for the loss of the connection; `nil` after a clean end.
     @exclusivity(unchecked) private(set) var lossError: (any Error)?
-    /// Bounds a close that waits for the peer to take what is left.
+    /// The timer that bounds a close that waits for the peer to receive the write buffer.
     var closingTimer: SlotID? {
         get { storedClosingTimer.id }
         set { storedClosingTimer.id = newValue }
@@ -87,7 +87,7 @@ public final class StreamTransport {
     /// The call that opened the connection, or that created its server.
     var origin: CallSite? { connectionOrigin?.site }
 
-    /// What moves the bytes.
+    /// The driver that moves the bytes.
     var driver: StreamDriver {
         // The transport always has one.
         heldDriver.object.unsafelyUnwrapped
@@ -108,20 +108,21 @@ public final class StreamTransport {
         heldDriver.unretained.unsafelyUnwrapped._withUnsafeGuaranteedRef(body)
     }
 
-    /// Whether `origin` is what opened the connection.
+    /// Whether `origin` opened the connection.
     func wasOpened(by origin: ConnectionOrigin) -> Bool { connectionOrigin === origin }
 
-    /// Tells the protocol of the connection, and reads from the next tick on. asyncio:
+    /// Notifies the protocol of the connection, and reads from the next iteration on. asyncio:
     /// `_SelectorSocketTransport.__init__`.
     package func start() {
         callSoon { [self] in
-            // Also when it was lost meanwhile: `connectionLost` is queued behind this.
+            // Also if the connection was lost meanwhile, because the call of `connectionLost` is queued behind this
+            // one.
             callConsumer("connectionMade") { try $0.connectionMade(self) }
             callSoon { [self] in perform(state.started()) }
         }
     }
 
-    /// One that takes long is reported with the connection's place.
+    /// Schedules `body`. If it is slow, the report names the call that opened the connection.
     private func callSoon(_ body: @escaping () -> Void) {
         let site = origin ?? CallSite(fileID: #fileID, line: #line)
         loop.callSoon(fileID: site.fileID, line: site.line, body)
@@ -129,12 +130,13 @@ public final class StreamTransport {
 
     // MARK: The consumer
 
-    /// The protocol that receives the data; `nil` where a task reads, and after `connectionLost`. asyncio:
+    /// The protocol that receives the data. `nil` if a task reads the data, and after `connectionLost`. asyncio:
     /// `get_protocol`, `set_protocol`.
     ///
-    /// A new protocol, of either kind, receives what comes from then on; its `connectionMade` is not called. Set within
-    /// `bufferUpdated`, it receives what followed in the same piece too. After the connection was lost nothing happens.
-    /// Setting it traps on a connection whose bytes a task reads by a `StreamReader`, and `nil` traps too.
+    /// A new protocol, of either kind, receives the data that arrives from then on; its `connectionMade` is not called.
+    /// If it is set within `bufferUpdated`, it also receives the rest of the same piece. Setting it after
+    /// `connectionLost` has no effect. Setting it traps on a connection whose bytes a `StreamReader` reads; setting
+    /// `nil` always traps.
     /// - Thread: the loop's.
     public var `protocol`: (any StreamProtocol)? {
         get {
@@ -155,11 +157,11 @@ public final class StreamTransport {
         self.consumer = consumer
         bufferedConsumer = consumer as? any BufferedStreamProtocol
         driver.lendsMemory = bufferedConsumer != nil
-        // Released now: its `deinit` is the user's code, which may use the transport.
+        // Released only now, because its `deinit` is the user's code, which may use the transport.
         withExtendedLifetime(former) {}
     }
 
-    /// Calls the protocol. What it throws ends this connection, and is reported once.
+    /// Calls the protocol. If it throws, the error is reported and the connection is ended.
     @inline(__always)
     private func callConsumer(_ method: StaticString, _ body: (any StreamProtocol) throws -> Void) {
         guard let consumer else { return }
@@ -181,7 +183,9 @@ public final class StreamTransport {
 
     // MARK: Events of the driver
 
-    /// Bytes came for the protocol. How many of them it took: one that lends memory may stop in between.
+    /// Delivers bytes to the protocol.
+    ///
+    /// - Returns: The number of bytes that the protocol has taken. A protocol that lends memory may stop in between.
     package func received(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard state.life == .open else { return discard(bytes.count) }
         if bufferedConsumer != nil { return copyIntoBuffers(bytes) }
@@ -194,7 +198,7 @@ public final class StreamTransport {
         return bytes.count
     }
 
-    /// Nobody takes the bytes any more.
+    /// Discards bytes that arrive after the end.
     @inline(never)
     private func discard(_ byteCount: Int) -> Int {
         perform(state.discarded(byteCount, queuedBytes: outstandingBytes))
@@ -205,7 +209,7 @@ public final class StreamTransport {
         var taken = 0
         while taken < bytes.count, state.reading == .active {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[taken...])
-            // It may have been exchanged for another one meanwhile.
+            // The protocol may have been replaced by one of the other kind meanwhile.
             guard let bufferedConsumer else { return taken + received(rest) }
             do {
                 taken += try bufferedConsumer.copy(rest)
@@ -216,8 +220,7 @@ public final class StreamTransport {
         return taken
     }
 
-    /// The bytes go into memory of the protocol's, which may end the connection, or make way for another one,
-    /// meanwhile.
+    /// Receives into memory of the protocol, which may meanwhile end the connection or be replaced.
     package func lend(_ receive: (UnsafeMutableRawBufferPointer) -> Int) -> Bool {
         guard let lender = bufferedConsumer, state.life == .open else { return false }
         do {
@@ -234,7 +237,7 @@ public final class StreamTransport {
         return true
     }
 
-    /// The peer's EOF was received, in push style.
+    /// Handles the peer's EOF in push style.
     package func receivedEOF() {
         guard state.acceptsInput, !state.reading.isOver else { return }
         if state.life == .lingering {
@@ -247,7 +250,7 @@ public final class StreamTransport {
         boundClosing()
     }
 
-    /// The peer's end was read, in pull style: the writing direction stays open until the writer is closed.
+    /// Handles the peer's EOF in pull style. The write side stays open until the writer is closed.
     func pulledEnd() {
         perform(state.receivedEnd(staysOpen: true, queuedBytes: outstandingBytes))
     }
@@ -256,12 +259,12 @@ public final class StreamTransport {
         end(with: IOError(errno, operation: operation, address: peerAddress))
     }
 
-    /// Pull style: a receive may go on. The job of the task that waits for it.
+    /// Handles, in pull style, that a receive may succeed. Returns the job of the task that waits for it.
     package func becameReadable() -> UnownedJob? {
         readWaiter.endReturningJob(on: loop)
     }
 
-    /// A send may go on.
+    /// Handles that a send may succeed. Returns the job of the task that waits for it if `returningJob`.
     package func becameWritable(returningJob: Bool) -> UnownedJob? {
         flushQueue()
         guard queue.isEmpty else { return nil }
@@ -270,45 +273,48 @@ public final class StreamTransport {
         return nil
     }
 
-    /// The driver has sent some of what it had taken.
+    /// Handles that the driver has sent some of its buffered bytes.
     package func flushed() {
         perform(state.flushed(queuedBytes: outstandingBytes))
     }
 
     // MARK: Ending
 
-    /// Sends what is queued, then ends the connection and tells the protocol. Idempotent. asyncio: `close`.
+    /// Flushes the write buffer, then closes the connection and calls `connectionLost`. Idempotent. asyncio: `close`.
     ///
-    /// What a task is writing is sent too, see ``StreamWriter/close()``; reading ends at once.
+    /// The write that a task has begun is sent too, see ``StreamWriter/close()``. Reading stops at once.
     ///
-    /// A peer that does not read keeps it waiting: when nothing could be sent for a minute, the rest is dropped and the
-    /// connection is reset, with an `IOError`. ``closeGracefully(within:maxDiscardedBytes:)``, ``abort()`` and
-    /// `Server.drain` have bounds of the caller's. Input that nobody has read costs the peer what is still on its way:
-    /// see ``closeGracefully(within:maxDiscardedBytes:)``.
-    ///
-    /// If a write was cut off, see ``StreamWriter/write(_:)-(RawSpan)``, the connection is reset.
+    /// The connection stays open while the peer does not read, until nothing could be sent for a minute. Then the write
+    /// buffer is discarded and the connection is reset, with an `IOError`.
+    /// ``closeGracefully(within:maxDiscardedBytes:)``, ``abort()`` and `Server.drain` let the caller choose the bound.
+    /// If there is unread input, the peer may lose what is still in flight: see
+    /// ``closeGracefully(within:maxDiscardedBytes:)``.
+    /// If a write was cut off (see ``StreamWriter/write(_:)-(RawSpan)``), the connection is reset.
+    /// - Thread: the loop's.
     public func close() {
         loop.requireOnLoop("StreamTransport.close")
         if state.writing == .cutOff { return reset() }
         endsNow(by: .close)
         perform(state.closed(queuedBytes: outstandingBytes))
         boundClosing()
-        // What is still to go out may take as long as the peer likes; other tasks have nothing to wait for any more.
+        // The flush may take as long as the peer likes, so tasks that wait for the connection are resumed now.
         wakeTasks()
     }
 
-    /// Ends the connection now; what is queued is dropped. Idempotent. asyncio: `abort`.
+    /// Closes the connection at once and discards the write buffer. Idempotent. asyncio: `abort`.
     ///
-    /// If that drops something, or a write was cut off, the connection is reset, so that the peer does not take a part
-    /// for the whole; else the peer reads EOF.
+    /// If bytes are discarded, or a write was cut off, the connection is reset, so that the peer does not take a part
+    /// for the whole; otherwise the peer reads EOF.
+    /// - Thread: the loop's.
     public func abort() {
         loop.requireOnLoop("StreamTransport.abort")
         endsNow(by: .abort)
         end(with: nil)
     }
 
-    /// Ends the connection now, and lets the peer know that it was broken off: it reads an error, not an end, and so
-    /// does not take half an answer for a whole one. asyncio has no such call.
+    /// Closes the connection at once with a reset. The peer reads an error instead of EOF, so it does not take a part
+    /// of a response for the whole. asyncio has no such call.
+    /// - Thread: the loop's.
     public func reset() {
         loop.requireOnLoop("StreamTransport.reset")
         endsNow(by: .reset)
@@ -316,34 +322,35 @@ public final class StreamTransport {
         end(with: nil)
     }
 
-    /// Whether the connection is being closed, or is. asyncio: `is_closing`.
+    /// Whether the connection is closed or being closed. asyncio: `is_closing`.
+    /// - Thread: the loop's.
     public var isClosing: Bool {
         loop.requireOnLoop("StreamTransport.isClosing")
         return state.isClosing
     }
 
-    /// Whether ``writeEOF()`` is possible: always, for a socket. asyncio: `can_write_eof`.
+    /// Whether ``writeEOF()`` is possible, which is always true for a socket. asyncio: `can_write_eof`.
     public var canWriteEOF: Bool { true }
 
     /// The socket, for its options. asyncio: `get_extra_info("socket")`.
     public var socket: TransportSocket { TransportSocket(self) }
 
-    /// Sends what is queued and then the end of the writing direction; reading goes on. Idempotent. asyncio:
-    /// `write_eof`.
+    /// Flushes the write buffer, then shuts down the write side. Reading continues. Idempotent. asyncio: `write_eof`.
     ///
     /// If a write was cut off, the connection is reset instead.
+    /// - Thread: the loop's.
     public func writeEOF() {
         loop.requireOnLoop("StreamTransport.writeEOF")
         if state.writing == .cutOff { return reset() }
         perform(state.endedWriting(queuedBytes: outstandingBytes))
     }
 
-    /// A reader or a writer was created.
+    /// Counts a reader or a writer that was created.
     func retainStreams() {
         streamCount.add(1, ordering: .relaxed)
     }
 
-    /// The reader or the writer is released. The connection ends when both are.
+    /// Counts a reader or a writer that was released. The connection is closed when both are.
     ///
     /// - Thread: any.
     func releaseStreams() {
@@ -351,7 +358,7 @@ public final class StreamTransport {
         if let id = sourceID.id { loop.abandonSource(id) }
     }
 
-    /// The last reference of a task's reader and writer is gone.
+    /// Closes the connection, because its reader and its writer were released.
     package func abandoned() {
         if loop.core.pointee.debug.isOn, !state.isClosing {
             loop.warn(LoopWarning(.unclosed, "\(driver.label) was released without close()", callSite: origin))
@@ -360,7 +367,7 @@ public final class StreamTransport {
         boundAbandoned()
     }
 
-    /// The loop was closed: free the socket, call nobody.
+    /// Frees the socket without calling the protocol, because the loop was closed.
     package func loopClosed() {
         let wasLost = state.isLost
         if !wasLost {
@@ -380,7 +387,7 @@ public final class StreamTransport {
     func end(with error: (any Error)?) {
         if !state.isLost {
             if lossError == nil { lossError = error }
-            // The peer must not take what it has got for the whole.
+            // The peer must not take what it has received for the whole.
             if outstandingBytes > 0 { driver.resetOnClose() }
         }
         perform(state.failed())
@@ -399,8 +406,8 @@ public final class StreamTransport {
         if actions.contains(.lose) { lose() }
     }
 
-    /// Happens once. The protocol hears of it in the next tick, as in asyncio, so never from within one of its own
-    /// calls.
+    /// Ends the connection, once. The protocol is notified in the next iteration, as in asyncio, so never within one of
+    /// its own calls.
     private func lose() {
         if let closingTimer { loop.cancelCallback(closingTimer) }
         driver.detach()
@@ -415,11 +422,11 @@ public final class StreamTransport {
         }
     }
 
-    /// Tasks that wait go on, and find out why they cannot.
+    /// Resumes the tasks that wait for the connection; they find out why they cannot continue.
     func wakeTasks() {
         readWaiter.end(on: loop)
         writeWaiter.end(on: loop)
-        closeLine()
+        endWriteWaits()
     }
 
     private func finish() {
@@ -457,7 +464,7 @@ extension StreamTransport: CustomStringConvertible {
     /// The descriptor, the addresses and the state, such as
     /// `<StreamTransport fd=7 127.0.0.1:80 -> 127.0.0.1:50000, open, write buffer 0 bytes>`.
     ///
-    /// The state is said on the loop's thread only.
+    /// The state is included only on the loop's thread.
     public var description: String { "<StreamTransport \(summary)>" }
 
     var summary: String {

@@ -1,7 +1,7 @@
-/// What a stream transport is in, and what follows from an event. Pure: it calls nobody and holds nothing.
+/// The state of a stream transport, as a pure state machine. It calls nothing and has no references.
 ///
-/// Methods are events in the past tense; each returns what is to be done, for the transport to carry out in the order
-/// in which ``Actions`` lists them.
+/// The methods are events in the past tense. Each returns the actions that the transport then performs, in the order in
+/// which ``Actions`` lists them.
 package struct StreamTransportState: ~Copyable {
     package struct Actions: OptionSet, Sendable {
         package let rawValue: UInt8
@@ -13,12 +13,12 @@ package struct StreamTransportState: ~Copyable {
         package static let pauseWriting = Actions(rawValue: 8)
         package static let resumeWriting = Actions(rawValue: 16)
         package static let shutdownWrite = Actions(rawValue: 32)
-        /// End the connection: happens once.
+        /// End the connection. Returned once.
         package static let lose = Actions(rawValue: 64)
     }
 
     package enum Reading: UInt8 {
-        /// The protocol has not heard of the connection yet.
+        /// The protocol has not been notified of the connection yet.
         case idle
         case active, paused
         /// The peer's EOF was received.
@@ -33,16 +33,17 @@ package struct StreamTransportState: ~Copyable {
 
     package enum Writing: UInt8 {
         case open
-        /// The end follows when the queue is empty.
+        /// EOF follows when the write buffer is empty.
         case ending
-        /// A write ended with only some of its bytes sent: what is sent next would be taken for the rest of it.
+        /// A write ended after only some of its bytes were sent. The peer would take anything that is sent next for the
+        /// rest of it.
         case cutOff
         case ended
     }
 
     package enum Life: UInt8 {
         case open
-        /// `closeGracefully()` was called and the peer has not ended.
+        /// `closeGracefully()` was called and the peer has not sent EOF.
         case lingering
         /// `close()` was called and not everything has been sent.
         case closing
@@ -50,7 +51,7 @@ package struct StreamTransportState: ~Copyable {
         case lost
         /// The consumer was notified, or is being notified. A task's connection has none.
         case reported
-        /// The descriptor was closed, or will be as soon as the kernel has given back memory.
+        /// The descriptor was closed, or will be as soon as the kernel no longer uses the driver's memory.
         case closed
     }
 
@@ -60,7 +61,7 @@ package struct StreamTransportState: ~Copyable {
     package private(set) var writing = Writing.open
     package private(set) var life = Life.open
     package private(set) var isWriterPaused = false
-    /// How many more bytes `closeGracefully()` drops. The largest number stands for any number.
+    /// How many more bytes `closeGracefully()` discards. The largest value means that there is no limit.
     private var discardableBytes: UInt32 = 0
 
     package init() {}
@@ -85,12 +86,12 @@ package struct StreamTransportState: ~Copyable {
         get { life == .open && writing == .open }
     }
 
-    /// Whether a write that has begun may go on: the end waits for it.
+    /// Whether a write that has begun may continue, because the end of the connection waits for it.
     package var letsWritesFinish: Bool { !isLost && writing != .ended }
 
     // MARK: Reading
 
-    /// The protocol was told of the connection.
+    /// The protocol was notified of the connection.
     package mutating func started() -> Actions {
         guard reading == .idle else { return [] }
         reading = .active
@@ -98,14 +99,14 @@ package struct StreamTransportState: ~Copyable {
     }
 
     package mutating func pausedReading() -> Actions {
-        // What is only dropped needs no pause.
+        // Input that is discarded needs no pause.
         guard life == .open else { return [] }
         switch reading {
         case .active:
             reading = .paused
             return .stopReading
         case .idle:
-            // `started` then finds it paused already.
+            // `started` then finds that reading is paused.
             reading = .paused
             return []
         case .paused, .atEOF, .ended: return []
@@ -118,7 +119,7 @@ package struct StreamTransportState: ~Copyable {
         return .startReading
     }
 
-    /// The end of the peer's bytes was read. `staysOpen`: we go on writing.
+    /// The peer's EOF was received. `staysOpen` means that this side continues to write.
     package mutating func receivedEnd(staysOpen: Bool, queuedBytes: Int) -> Actions {
         guard !reading.isOver else { return [] }
         reading = .atEOF
@@ -128,14 +129,15 @@ package struct StreamTransportState: ~Copyable {
 
     // MARK: Writing
 
-    /// Strictly above the mark, and once until it was resumed. asyncio: `_maybe_pause_protocol`.
+    /// Bytes were buffered. Writing is paused strictly above the mark, and once until it is resumed. asyncio:
+    /// `_maybe_pause_protocol`.
     package mutating func queued(queuedBytes: Int) -> Actions {
         guard !isWriterPaused, queuedBytes > highWaterBytes else { return [] }
         isWriterPaused = true
         return .pauseWriting
     }
 
-    /// Bytes went out.
+    /// Buffered bytes were sent.
     package mutating func flushed(queuedBytes: Int) -> Actions {
         guard !isLost else { return [] }
         var actions: Actions = []
@@ -159,7 +161,7 @@ package struct StreamTransportState: ~Copyable {
         return queued(queuedBytes: queuedBytes)
     }
 
-    /// A task's write was cancelled, or failed, after some of its bytes had gone out.
+    /// A task's write was cancelled, or failed, after some of its bytes had been sent.
     package mutating func writeWasCutOff() {
         if writing == .open { writing = .cutOff }
     }
@@ -175,7 +177,7 @@ package struct StreamTransportState: ~Copyable {
 
     private mutating func endWriting() -> Actions {
         writing = .ended
-        // The peer has ended too: nothing can happen on this connection any more.
+        // The peer has sent EOF too, so nothing can happen on this connection any more.
         guard reading.isOver, life != .closing else { return .shutdownWrite }
         life = .lost
         return [.shutdownWrite, .lose]
@@ -183,20 +185,20 @@ package struct StreamTransportState: ~Copyable {
 
     // MARK: Ending
 
-    /// `close()`: no more reading, and the end as soon as the queue is flushed.
+    /// `close()` was called: reading stops, and the connection ends as soon as the write buffer is flushed.
     package mutating func closed(queuedBytes: Int) -> Actions {
         life == .open ? ended(queuedBytes: queuedBytes) : []
     }
 
-    /// `closeGracefully()`: EOF is sent as soon as the queue is flushed, and bytes are received and dropped until the
-    /// peer's EOF.
+    /// `closeGracefully()` was called: EOF is sent as soon as the write buffer is flushed, and input is discarded until
+    /// the peer's EOF.
     package mutating func closedGracefully(queuedBytes: Int, maxDiscardedBytes byteCount: Int) -> Actions {
         guard life == .open else { return [] }
         guard !reading.isOver else { return ended(queuedBytes: queuedBytes) }
         life = .lingering
         discardableBytes = UInt32(clamping: byteCount)
         var actions: Actions = []
-        // A task's connection, and one that was paused, has not delivered anything.
+        // A task's connection, and one that was paused, is not being read.
         if reading != .active {
             reading = .active
             actions.insert(.startReading)
@@ -207,8 +209,7 @@ package struct StreamTransportState: ~Copyable {
         return actions
     }
 
-    /// Bytes were received that nobody takes any more. More of them than is to be waited for end the connection as
-    /// `close()` does.
+    /// Input was discarded. If it exceeds the limit, the connection ends as after `close()`.
     package mutating func discarded(_ byteCount: Int, queuedBytes: Int) -> Actions {
         guard life == .lingering else { return [] }
         if discardableBytes < .max { discardableBytes -= min(discardableBytes, UInt32(clamping: byteCount)) }
@@ -227,7 +228,7 @@ package struct StreamTransportState: ~Copyable {
         return actions
     }
 
-    /// `abort()`, or an error that ends the connection.
+    /// `abort()` was called, or an error ended the connection.
     package mutating func failed() -> Actions {
         guard !isLost else { return [] }
         let actions = endReading()
@@ -247,7 +248,7 @@ package struct StreamTransportState: ~Copyable {
         if life == .lost { life = .reported }
     }
 
-    /// The driver was told to close the descriptor.
+    /// The driver has begun to close the descriptor.
     package mutating func closedDescriptor() {
         life = .closed
     }

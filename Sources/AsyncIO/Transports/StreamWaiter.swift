@@ -1,18 +1,19 @@
-/// The task that waits to read from a connection, or to write to it; or none. It fits into one word, because every
+/// The task that waits to read from a connection or to write to it, if any. The value fits into one word, because every
 /// connection has two.
 struct StreamWaiter {
-    /// 0 for none, the address of a task's record, or a token, shifted by one bit, with 1 in the lowest bit.
+    /// 0 for none; the address of a task's record; or a token, shifted by one bit, with 1 in the lowest bit.
     private var bits: UInt64 = 0
 
     init() {}
 
-    /// SAFETY: not retained. The task removes the waiter before it goes on, and its record lives as long as the task.
+    /// SAFETY: the record is not retained. The task removes the waiter before it continues, and its record lives as
+    /// long as the task.
     @inline(__always)
     init(_ record: Unmanaged<TaskRecord>) {
         bits = UInt64(UInt(bitPattern: record.toOpaque()))
     }
 
-    /// A task that the loop has not started.
+    /// Creates the waiter of a task that the loop has not started.
     init(_ token: WaiterToken) {
         bits = token.bits << 1 | 1
     }
@@ -45,7 +46,7 @@ struct StreamWaiter {
         }
     }
 
-    /// Ends the wait and hands the task's job over: the tail job.
+    /// Ends the wait and returns the task's job, for a tail call.
     @inline(__always)
     mutating func endReturningJob(on loop: EventLoop) -> UnownedJob? {
         if isEmpty { return nil }

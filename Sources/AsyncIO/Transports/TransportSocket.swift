@@ -1,10 +1,11 @@
 public import AsyncIOSystem
 public import SystemPackage
 
-/// The socket of a transport or of a server, for its options. asyncio: `TransportSocket`.
+/// The socket of a transport or of a server, for reading and setting its options. asyncio: `TransportSocket`.
 ///
-/// It neither sends nor receives, which would be behind its owner's back, and does not outlive its owner's use of the
-/// socket: the number may belong to somebody else then. The loop's thread.
+/// It cannot send or receive, because that would interfere with its owner. After the owner has closed the socket, the
+/// number of its descriptor may belong to another file, so the calls then throw or return `nil`.
+/// - Thread: the loop's.
 public struct TransportSocket {
     let owner: any SocketOwner
 
@@ -12,13 +13,13 @@ public struct TransportSocket {
         self.owner = owner
     }
 
-    /// The descriptor; `nil` once the socket is closed. Do not close it. asyncio: `fileno`.
+    /// The descriptor; `nil` after the socket was closed. Do not close it. asyncio: `fileno`.
     public var descriptor: FileDescriptor? { owner.openSocket?.descriptor }
 
-    /// The address of this end, also after the close. asyncio: `getsockname`.
+    /// The local address, also after the socket was closed. asyncio: `getsockname`.
     public var localAddress: SocketAddress? { owner.localAddress }
 
-    /// getsockopt(2). Throws an `IOError`, or `.closed`. asyncio: `getsockopt`.
+    /// Returns the value of an option: getsockopt(2). Throws an `IOError`, or `.closed`. asyncio: `getsockopt`.
     public func option(_ option: SocketOption) throws -> Int {
         let socket = try open()
         do {
@@ -28,7 +29,7 @@ public struct TransportSocket {
         }
     }
 
-    /// setsockopt(2). Throws an `IOError`, or `.closed`. asyncio: `setsockopt`.
+    /// Sets an option: setsockopt(2). Throws an `IOError`, or `.closed`. asyncio: `setsockopt`.
     public func setOption(_ option: SocketOption, to value: Int) throws {
         let socket = try open()
         do {
@@ -44,10 +45,10 @@ public struct TransportSocket {
     }
 }
 
-/// Who closes a socket that others may look at.
+/// The object that owns and closes a socket which others may inspect.
 protocol SocketOwner: AnyObject {
     var eventLoop: EventLoop { get }
-    /// `nil` once it is closed.
+    /// `nil` after the socket was closed.
     var openSocket: Socket? { get }
     var localAddress: SocketAddress? { get }
 }

@@ -2,21 +2,21 @@ import CAsyncIO
 
 /// The pieces of one vectored write, and how far they have been sent.
 ///
-/// The kernel takes them from where they are. It takes a limited number of them and of bytes per call, and may stop in
-/// the middle of a piece.
+/// The kernel reads them in place. It accepts a limited number of pieces and of bytes per call, and may stop in the
+/// middle of a piece.
 struct WriteVector {
-    /// Pieces per system call. The kernel would take 1,024; a call of 64 is not slower per byte.
+    /// The most pieces per system call. The kernel would accept 1,024; a call of 64 is not slower per byte.
     static let mostPieces = 64
-    /// Bytes per system call: some systems fail with more than 2 GiB.
+    /// The most bytes per system call. Some systems fail with more than 2 GiB.
     static let mostBytes = 1 << 30
-    /// Up to so many bytes it is cheaper to join the pieces than to describe them to the kernel.
+    /// Up to this number of bytes it is cheaper to join the pieces than to describe them to the kernel.
     static let joinedBytes = 8 * 1024
 
     private let pieces: [[UInt8]]
-    /// The first piece that is not sent wholly, and what is sent of it.
+    /// The first piece that is not completely sent, and how many of its bytes are sent.
     private var index = 0
     private var offset = 0
-    /// Bytes that are not sent.
+    /// The number of bytes that are not sent.
     private(set) var count: Int
 
     init(_ pieces: [[UInt8]]) {
@@ -24,7 +24,7 @@ struct WriteVector {
         count = pieces.reduce(0) { $0 + $1.count }
     }
 
-    /// So many bytes were sent.
+    /// Records that `sent` bytes were sent.
     mutating func advance(by sent: Int) {
         count -= sent
         var sent = sent
@@ -48,7 +48,7 @@ struct WriteVector {
             var (index, offset, count, room) = (index, offset, 0, atMostBytes)
             while index < pieces.count, count < vector.count, room > 0 {
                 // SAFETY: the memory of an array of bytes does not move as long as the array lives, which is until
-                // `body` has returned; and the kernel only reads it.
+                // `body` has returned. The kernel only reads it.
                 let bytes = pieces[index].withUnsafeBytes { UnsafeMutableRawBufferPointer(mutating: $0) }
                 let length = min(bytes.count - offset, room)
                 if length > 0 {
@@ -64,7 +64,7 @@ struct WriteVector {
         }
     }
 
-    /// What is left, as one.
+    /// The unsent bytes, joined.
     var joined: [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count)
@@ -72,7 +72,7 @@ struct WriteVector {
         return bytes
     }
 
-    /// Calls `body` with what is left, piece by piece.
+    /// Calls `body` with each piece of the unsent bytes.
     func forEachRest(_ body: (UnsafeRawBufferPointer) -> Void) {
         for position in index..<max(index, pieces.count) {
             pieces[position].withUnsafeBytes { bytes in

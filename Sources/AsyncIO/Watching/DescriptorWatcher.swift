@@ -2,39 +2,40 @@ import AsyncIOSystem
 import Selectors
 import SystemPackage
 
-/// Who reads and who writes one descriptor: callbacks of the user's, or tasks that wait.
+/// The reader and the writer of one descriptor: callbacks of the user, or tasks that wait.
 ///
-/// It is the descriptor's user in the loop's table, and watches it, while somebody needs that; then it is forgotten.
-/// Tasks keep theirs for as long as their operation lasts, so one that was ended by ``end()`` finds that out here, and
-/// never looks at the next owner of the number.
+/// It is the descriptor's user in the loop's table, and watches the descriptor, as long as it has a reader or a writer;
+/// then it is discarded. A task retains its watcher for as long as its operation lasts. So a task whose watcher was
+/// ended by ``end()`` finds that out here, and never acts on the next owner of the number.
 final class DescriptorWatcher: EventSource {
     private enum Use {
-        /// At every event.
+        /// A callback, called at every event.
         case call(CallSite, () throws -> Void)
-        /// A task's, which has not waited yet: not watched.
+        /// A task that has not waited yet. The direction is not watched.
         case held
-        /// A task's, which is between two waits.
+        /// A task that is between two waits.
         case resumed
-        /// A task's, which waits for the next event.
+        /// A task that waits for the next event.
         case waiting(WaiterToken)
 
         var isWatched: Bool { if case .held = self { false } else { true } }
     }
 
-    /// Whether the registration is still the descriptor's is a system call, so it is asked for only now and then: what
-    /// reports events again and again is found, and nobody else pays for it.
+    /// How many events pass between two checks whether the registration is still the descriptor's. The check is a
+    /// system call, so it is made rarely: often enough to find a file that causes events without an end, and at no cost
+    /// for others.
     private static let eventsBetweenChecks: UInt64 = 1_024
 
     private unowned let loop: EventLoop
     private let descriptor: FileDescriptor
     private var reader: Use?
     private var writer: Use?
-    /// What the poller was told.
+    /// What the poller watches the descriptor for.
     private var watched: Interest = []
-    /// What tasks are to be told.
+    /// What a task that waits will be notified of.
     private var found: Readiness = []
     private(set) var hasEnded = false
-    /// Events so far.
+    /// The number of events so far.
     private var events: UInt64 = 0
 
     init(loop: EventLoop, descriptor: FileDescriptor) {
@@ -44,7 +45,7 @@ final class DescriptorWatcher: EventSource {
 
     // MARK: Callbacks
 
-    /// A callback replaces a callback; a task is never pushed away.
+    /// Sets the callback of a direction. It replaces another callback, but never a task that waits.
     func setCallback(_ body: @escaping () throws -> Void, _ site: CallSite, for direction: Interest) throws {
         switch self[direction] {
         case nil, .call: break
@@ -53,17 +54,18 @@ final class DescriptorWatcher: EventSource {
         let former = self[direction]
         self[direction] = .call(site, body)
         do {
-            // A descriptor that was closed, and opened again, is watched anew: some selectors have given it up.
+            // A descriptor that was closed and opened again has to be watched anew, because some selectors have
+            // discarded it.
             try update(renews: former != nil)
         } catch {
-            // What there was before stays, if the poller still knows of it.
+            // The former callback stays, if the poller still watches the descriptor.
             self[direction] = former
             leaveIfUnused()
             throw error
         }
-        // An event of this tick was for the former one.
+        // An event of this iteration was for the former callback.
         readiness.remove(Readiness(direction))
-        // Released now: what it captured may set or remove a callback here.
+        // Released only now, because releasing what it captured may set or remove a callback here.
         withExtendedLifetime(former) {}
     }
 
@@ -75,13 +77,13 @@ final class DescriptorWatcher: EventSource {
 
     // MARK: Tasks
 
-    /// Whether `directions` are free for a task.
+    /// Throws `.busy` unless `directions` are free for a task.
     func check(_ directions: Interest) throws {
         if directions.contains(.read), reader != nil { throw busy }
         if directions.contains(.write), writer != nil { throw busy }
     }
 
-    /// Takes `directions` for a task's operation, until `release`: nothing pushes in between two of its steps.
+    /// Reserves `directions` for a task's operation until `release`, so that no other task can interleave.
     func hold(_ directions: Interest) throws {
         try check(directions)
         if directions.contains(.read) { reader = .held }
@@ -90,13 +92,14 @@ final class DescriptorWatcher: EventSource {
     }
 
     func release(_ directions: Interest) {
-        // After the end, the directions may be nobody's or another's.
+        // After the end, the directions may be unused or belong to another task.
         if hasEnded { return }
         if directions.contains(.read) { remove(.read) }
         if directions.contains(.write) { remove(.write) }
     }
 
-    /// Suspends the task that holds `directions` until the next event for one of them. Which ones it was for.
+    /// Suspends the task that has reserved `directions` until the next event for one of them. Returns the directions
+    /// that the event was for.
     nonisolated(nonsending) func wait(for directions: Interest, _ record: TaskRecord?) async throws -> Readiness {
         try checkNotEnded()
         let token = loop.makeWaiter()
@@ -117,21 +120,22 @@ final class DescriptorWatcher: EventSource {
         return found.matching(directions)
     }
 
-    /// Lets everybody else have a turn, in the middle of an operation.
+    /// Lets everything else that is ready run, in the middle of an operation.
     nonisolated(nonsending) func yield() async throws {
         await loop.yield()
         try checkNotEnded()
     }
 
-    /// The number may belong to somebody else, after a suspension.
+    /// Throws `.closed` if the watcher was ended. Called after each suspension, because the number may belong to
+    /// another file then.
     func checkNotEnded() throws {
         if loop.isClosed { throw EventLoopError.closed }
         if hasEnded { throw EventLoopError.socketClosed }
     }
 
-    // MARK: Its end
+    // MARK: Ending
 
-    /// Nobody uses the descriptor any more: it is about to be closed. Tasks that wait get `.closed`.
+    /// Ends the watcher, because the descriptor is about to be closed. Tasks that wait get `.closed`.
     func end() {
         if hasEnded { return }
         hasEnded = true
@@ -140,19 +144,19 @@ final class DescriptorWatcher: EventSource {
         watched = []
         leaveIfUnused()
         for case .waiting(let token)? in uses { loop.settle(token, .closed) }
-        // Callbacks are released now, when everything is in order.
+        // Callbacks are released only now, when the state is consistent.
         withExtendedLifetime(uses) {}
     }
 
     override func lostDescriptor() -> Interest {
         defer { end() }
-        // Not unwatched: the next user changes the registration.
+        // Not unwatched, because the next user changes the registration.
         let left = watched
         watched = []
         return left
     }
 
-    // MARK: Its turn
+    // MARK: Running
 
     override var label: String { "a watcher of descriptor \(descriptor.rawValue)" }
 
@@ -161,7 +165,7 @@ final class DescriptorWatcher: EventSource {
         return .peer
     }
 
-    /// Of the callback whose turn is next.
+    /// The call site of the callback that is called next.
     override var origin: CallSite? {
         switch (readiness.contains(.read) ? reader : nil) ?? writer ?? reader {
         case .call(let site, _): site
@@ -175,25 +179,26 @@ final class DescriptorWatcher: EventSource {
             forgetStaleRegistration()
             return nil
         }
-        // The readiness is kept up to date by what the reader does to the writer, and the other way round.
+        // Read again for each direction, because a callback for one direction may change the other.
         let job = turn(.read)
         guard let job else { return turn(.write) }
         if let second = turn(.write) { loop.enqueue(LoopWord(.taskJob, job: second)) }
         return job
     }
 
-    /// The descriptor was closed, or its number given to another file, and a duplicate that is open elsewhere goes on
-    /// to cause events, at each wait. As with poll(2), the users stay and hear nothing until one of them asks again.
+    /// Ends the watch of a descriptor that was closed, or whose number was given to another file, while a duplicate
+    /// that is open elsewhere causes events at each wait. As with poll(2), the users stay, and get no events until one
+    /// of them asks again.
     private func forgetStaleRegistration() {
         readiness = []
         watched = []
         loop.unwatch(descriptor, self)
         claim()
-        // A task finds out why when it waits the next time.
+        // A task finds out the reason when it waits the next time.
         for case .waiting(let token)? in [reader, writer] { loop.settle(token, .ready) }
     }
 
-    /// The job of the task that waited.
+    /// Calls the callback of a direction, or returns the job of the task that waits for it.
     private func turn(_ direction: Interest) -> UnownedJob? {
         guard readiness.contains(Readiness(direction)), let use = self[direction] else { return nil }
         readiness.remove(Readiness(direction))
@@ -210,7 +215,7 @@ final class DescriptorWatcher: EventSource {
             found.insert(Readiness(direction))
             return loop.settleReturningJob(token)
         case .held, .resumed:
-            // Level-triggered: told again when it waits again.
+            // Level-triggered, so the event is reported again when the task waits again.
             return nil
         }
     }
@@ -218,16 +223,16 @@ final class DescriptorWatcher: EventSource {
     // MARK: What is watched
 
     private func remove(_ direction: Interest) {
-        // A callback is released at the end, when everything is in order.
+        // The callback is released at the end of this function, when the state is consistent.
         let former = self[direction]
         self[direction] = nil
         readiness.remove(Readiness(direction))
-        // Less interest is no new registration, so it does not fail for a descriptor that is open.
+        // Less interest needs no new registration, so this does not fail for an open descriptor.
         try? update()
         withExtendedLifetime(former) {}
     }
 
-    /// Tells the poller what changed.
+    /// Updates what the poller watches the descriptor for.
     private func update(renews: Bool = false) throws {
         var wanted: Interest = []
         if reader?.isWatched == true { wanted.insert(.read) }
@@ -246,7 +251,7 @@ final class DescriptorWatcher: EventSource {
                 }
             }
         }
-        // The loop has taken it out of its table with the watch.
+        // The end of the watch has removed the watcher from the loop's table.
         if reader != nil || writer != nil { claim() } else { leaveIfUnused() }
     }
 
@@ -255,11 +260,11 @@ final class DescriptorWatcher: EventSource {
         do {
             try loop.rewatch(descriptor, self, from: watched, to: wanted, .level)
         } catch {
-            // A descriptor that was closed without a word, and opened again, is not known any more.
+            // The poller does not know a descriptor that was closed without notice and opened again.
             do {
                 try loop.watch(descriptor, self, for: wanted, .level)
             } catch .fileExists {
-                // It is watched as it was.
+                // The descriptor is still watched as before.
                 throw error
             } catch let reason {
                 watched = []

@@ -4,15 +4,18 @@ public import SystemPackage
 
 /// Watching descriptors of the program.
 extension EventLoop {
-    /// Calls `body` in each tick in which `descriptor` is readable. asyncio: `add_reader`.
+    /// Calls `body` in each iteration in which `descriptor` is readable. asyncio: `add_reader`.
     ///
-    /// A second call replaces the first. Errors and hang-ups count as readable. The descriptor stays yours: remove the
-    /// reader before you close it. If you close it first, nobody is called any more, or the reader goes on being called
-    /// while a duplicate of the descriptor is open elsewhere (epoll); the loop notices that after at most 1,024 calls,
-    /// and when the reader is removed, and reports it as a ``LoopWarning``. Throws `.descriptorInUse` if the loop uses
-    /// it for something else, such as a connection, `.busy` while a task waits for it, `.invalidArgument` for a
-    /// negative number, `.tooManyDescriptors` if it is too high for the loop (`select`), `.closed`, or an `IOError`
-    /// with the selector's reason (`EBADF`; `EPERM` for a regular file on epoll). The loop's thread.
+    /// A second call replaces the callback. Errors and hang-ups count as readable. The descriptor stays yours: remove
+    /// the reader before you close it. If you close it first, `body` is not called any more. On epoll, however, the
+    /// calls continue while a duplicate of the descriptor is open elsewhere. The loop notices that after at most 1,024
+    /// calls, and when the reader is removed, and reports it as a ``LoopWarning``.
+    ///
+    /// Throws `.descriptorInUse` if the loop uses the descriptor for something else, such as a connection; `.busy`
+    /// while a task waits for it; `.invalidArgument` for a negative number; `.tooManyDescriptors` if the number is too
+    /// high for the loop (`select`); `.closed`; or an `IOError` with the selector's reason (`EBADF`; `EPERM` for a
+    /// regular file on epoll).
+    /// - Thread: the loop's.
     public final func addReader(
         _ descriptor: FileDescriptor, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: @escaping () throws -> Void
@@ -21,8 +24,9 @@ extension EventLoop {
             .setCallback(body, CallSite(fileID: fileID, line: line), for: .read)
     }
 
-    /// Calls `body` in each tick in which `descriptor` is writable. asyncio: `add_writer`. As
-    /// ``addReader(_:fileID:line:_:)``.
+    /// Calls `body` in each iteration in which `descriptor` is writable, as ``addReader(_:fileID:line:_:)`` does for
+    /// reading. asyncio: `add_writer`.
+    /// - Thread: the loop's.
     public final func addWriter(
         _ descriptor: FileDescriptor, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: @escaping () throws -> Void
@@ -31,47 +35,53 @@ extension EventLoop {
             .setCallback(body, CallSite(fileID: fileID, line: line), for: .write)
     }
 
-    /// Ends the calls for reading, also one that is queued already. Whether there was a reader. asyncio:
-    /// `remove_reader`.
+    /// Removes the callback for reading, including a call that is already queued. Returns whether there was one.
+    /// asyncio: `remove_reader`.
+    /// - Thread: the loop's.
     @discardableResult
     public final func removeReader(_ descriptor: FileDescriptor) -> Bool {
         requireOnLoop("removeReader")
         return (core.pointee.descriptors[descriptor.rawValue] as? DescriptorWatcher)?.removeCallback(.read) ?? false
     }
 
-    /// Ends the calls for writing, also one that is queued already. Whether there was a writer. asyncio:
-    /// `remove_writer`.
+    /// Removes the callback for writing, including a call that is already queued. Returns whether there was one.
+    /// asyncio: `remove_writer`.
+    /// - Thread: the loop's.
     @discardableResult
     public final func removeWriter(_ descriptor: FileDescriptor) -> Bool {
         requireOnLoop("removeWriter")
         return (core.pointee.descriptors[descriptor.rawValue] as? DescriptorWatcher)?.removeCallback(.write) ?? false
     }
 
-    /// Suspends the task until the next wait that finds `descriptor` readable, also if it is readable now.
+    /// Suspends the task until the loop's next poll finds `descriptor` readable, also if it is readable now.
     ///
-    /// One task at a time: a second one gets `.busy`, also while there is a reader. Do not close the descriptor
-    /// meanwhile, unless by ``SocketOperations/close(_:)``. Throws `CancellationError`, and what
-    /// ``addReader(_:fileID:line:_:)`` throws. Any task; off the loop, it hops.
+    /// Only one task may wait: a second one gets `.busy`, also while there is a reader. Do not close the descriptor
+    /// meanwhile, except with ``SocketOperations/close(_:)``. Throws `CancellationError`, and what
+    /// ``addReader(_:fileID:line:_:)`` throws.
+    /// - Thread: any; the task hops to the loop and back.
     public final func waitReadable(_ descriptor: FileDescriptor) async throws {
         _ = try await wait(for: .read, descriptor, "waitReadable")
     }
 
-    /// Suspends the task until the next wait that finds `descriptor` writable. As ``waitReadable(_:)``.
+    /// Suspends the task until the loop's next poll finds `descriptor` writable, as ``waitReadable(_:)`` does for
+    /// reading.
+    /// - Thread: any; the task hops to the loop and back.
     public final func waitWritable(_ descriptor: FileDescriptor) async throws {
         _ = try await wait(for: .write, descriptor, "waitWritable")
     }
 
-    /// The moments in which `descriptor` is ready for one of `directions`: ``waitReadable(_:)``, again and again.
+    /// Returns an async sequence of the readiness of `descriptor`, which waits as ``waitReadable(_:)`` does for each
+    /// element.
     ///
     /// ```swift
     /// for try await _ in loop.readiness(of: descriptor, for: .read) { drain(descriptor) }
     /// ```
     ///
-    /// Each element says for which of the directions it is. It is asked for with `next()`, and only then is the
-    /// descriptor watched: nothing is collected, and a consumer that leaves bytes where they are is told of them again
-    /// when it asks again. Ends when the task is cancelled, when the loop is closed, and with
-    /// ``SocketOperations/close(_:)``. One consumer at a time: another one gets `.busy`. `next()` throws what
-    /// ``addReader(_:fileID:line:_:)`` throws. Any task.
+    /// An element contains the directions that are ready. The descriptor is watched only during `next()`, so nothing is
+    /// buffered, and readiness that the consumer has not used is reported again by the following `next()`. The sequence
+    /// ends when the task is cancelled, when the loop is closed, and with ``SocketOperations/close(_:)``. Only one
+    /// consumer may wait: another one gets `.busy`. `next()` throws what ``addReader(_:fileID:line:_:)`` throws.
+    /// - Thread: any.
     public final func readiness(of descriptor: FileDescriptor, for directions: Interest) -> DescriptorReadiness {
         DescriptorReadiness(loop: self, descriptor: descriptor, directions: directions)
     }
@@ -79,7 +89,7 @@ extension EventLoop {
     final nonisolated(nonsending) func wait(
         for directions: Interest, _ descriptor: FileDescriptor, _ function: StaticString
     ) async throws -> Readiness {
-        try await atHome(function) { record in
+        try await withAffinity(function) { record in
             let watcher = try watcher(of: descriptor, function)
             try watcher.hold(directions)
             defer { watcher.release(directions) }
@@ -87,7 +97,7 @@ extension EventLoop {
         }
     }
 
-    /// The watcher of a descriptor that nobody else owns: the one that is there, or a new one.
+    /// Returns the watcher of a descriptor that nothing else on the loop uses: the existing one, or a new one.
     final func watcher(of descriptor: FileDescriptor, _ function: StaticString) throws -> DescriptorWatcher {
         guard isOnLoop else { throw EventLoopError.wrongThread(function) }
         if let watcher = try existingWatcher(of: descriptor, function) { return watcher }
@@ -95,7 +105,7 @@ extension EventLoop {
         return DescriptorWatcher(loop: self, descriptor: descriptor)
     }
 
-    /// Throws what keeps users from watching a descriptor.
+    /// Returns the existing watcher of a descriptor, if any. Throws if the program cannot watch the descriptor.
     @inline(__always)
     final func existingWatcher(of descriptor: FileDescriptor, _ function: StaticString) throws -> DescriptorWatcher? {
         if isClosed { throw EventLoopError.closed }
@@ -111,7 +121,7 @@ extension EventLoop {
     }
 }
 
-/// When a descriptor is ready, as a sequence: see ``EventLoop/readiness(of:for:)``.
+/// An async sequence of a descriptor's readiness: see ``EventLoop/readiness(of:for:)``.
 public struct DescriptorReadiness: AsyncSequence, Sendable {
     public typealias Element = Readiness
 
@@ -134,7 +144,7 @@ public struct DescriptorReadiness: AsyncSequence, Sendable {
             try await next()
         }
 
-        /// Waits for the next moment; `nil` at the end.
+        /// Waits until the descriptor is ready. Returns `nil` when the sequence has ended.
         public mutating func next() async throws -> Readiness? {
             if hasEnded { return nil }
             do {

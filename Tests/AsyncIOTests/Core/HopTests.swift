@@ -43,7 +43,7 @@ struct HopTests {
             let threads = try await Task.detached {
                 let before = currentThread()
                 let there = try await loop.hop { currentThread() }
-                let nested = try await loop.atHome { _ in (currentThread(), loop.isOnLoop) }
+                let nested = try await loop.withAffinity { _ in (currentThread(), loop.isOnLoop) }
                 return (before, there, nested, currentThread())
             }.value
             #expect(threads.0 != home)

@@ -25,12 +25,12 @@ struct IterationMemoryTests {
             // Each array takes the memory that a flush would free, so that a new buffer has a new address.
             var fillers: [[EventSource]] = []
             for _ in 0..<16 {
-                loop.queueAtEndOfTick(source)
-                _ = loop.core.pointee.endOfTick.withUnsafeBufferPointer {
+                loop.queueAtEndOfIteration(source)
+                _ = loop.core.pointee.endOfIteration.withUnsafeBufferPointer {
                     addresses.insert(UInt(bitPattern: $0.baseAddress))
                 }
                 try loop.runOnce()
-                #expect(loop.core.pointee.endOfTick.isEmpty && loop.core.pointee.endOfTickSpare.isEmpty)
+                #expect(loop.core.pointee.endOfIteration.isEmpty && loop.core.pointee.endOfIterationSpare.isEmpty)
                 fillers.append([source])
             }
             #expect(fillers.count == 16)

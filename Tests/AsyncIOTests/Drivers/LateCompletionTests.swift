@@ -4,13 +4,13 @@ import Testing
 
 @testable import AsyncIO
 
-/// The memory of an operation belongs to the kernel until its completion, whatever happens to the connection.
+/// The memory of an operation belongs to the kernel until its completion, even if the connection is closed meanwhile.
 ///
-/// A buffer that was freed too early shows under the address sanitizer: the late completion writes into it.
+/// The address sanitizer detects a buffer that was freed too early, because the late completion writes into it.
 struct LateCompletionTests {
     // covers: 139, 141
     @Test(arguments: [false, true])
-    func aReceiveThatCompletesAfterTheEndStillHasItsBuffer(aborted: Bool) async throws {
+    func receiveThatCompletesAfterTheEndStillHasItsBuffer(aborted: Bool) async throws {
         try await withScriptedNetwork(.completion) { network in
             let recorder = Recorder()
             weak var driver: StreamDriver?
@@ -35,7 +35,7 @@ struct LateCompletionTests {
     }
 
     // covers: 141
-    @Test func aSendThatCompletesAfterTheEndStillHasItsBytes() async throws {
+    @Test func sendThatCompletesAfterTheEndStillHasItsBytes() async throws {
         try await withScriptedNetwork(.completion) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -56,7 +56,7 @@ struct LateCompletionTests {
         }
     }
 
-    @Test func aDriverIsFreedWithItsLastCompletion() async throws {
+    @Test func driverIsFreedWithItsLastCompletion() async throws {
         try await withScriptedNetwork(.completion) { network in
             weak var driver: StreamDriver?
             let peer = try {
@@ -75,7 +75,7 @@ struct LateCompletionTests {
         }
     }
 
-    @Test func aResultThatCameTogetherWithTheEndIsDropped() async throws {
+    @Test func resultThatArrivesTogetherWithTheEndIsDiscarded() async throws {
         try await withScriptedNetwork(.completion) { network in
             let recorder = Recorder()
             recorder.reaction = { event, transport in if event == .resumed { transport.abort() } }
@@ -90,7 +90,7 @@ struct LateCompletionTests {
     }
 
     // covers: 36
-    @Test func closingTheLoopClosesSocketsWhoseOperationsAreUnderWay() async throws {
+    @Test func closingTheLoopClosesSocketsWithPendingOperations() async throws {
         let ended = Kept()
         let living = Kept()
         try await withScriptedNetwork(.completion, LoopTestOptions(allowsLeftoverWork: true)) { network in
@@ -111,7 +111,7 @@ struct LateCompletionTests {
     }
 
     // covers: 335
-    @Test func anAnswerOfWouldBlockIsAskedAgain() async throws {
+    @Test func wouldBlockCompletionIsSubmittedAgain() async throws {
         try await withScriptedNetwork(.completion) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -129,7 +129,7 @@ struct LateCompletionTests {
     }
 
     // covers: 139
-    @Test func aSubmissionThatFailsEndsTheConnection() async throws {
+    @Test func failedSubmissionEndsTheConnection() async throws {
         try await withScriptedNetwork(.completion) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)

@@ -112,6 +112,7 @@ struct DescriptionsTests {
         catalog.add("ProactorOperation", ProactorOperation.poll(socket.descriptor, for: .read))
         catalog.add("ProactorOperation.Kind", ProactorOperation.Kind.receive)
         catalog.add("Completion", Completion(token: 7, result: 5, hasMore: true))
+        catalog.add("StreamFilterResult", StreamFilterResult(consumedBytes: 5, needsRoom: true))
         catalog.add("Completion", Completion(token: 7, result: 5))
     }
 
@@ -312,6 +313,7 @@ struct DescriptionsTests {
         catalog.add(
             "ScriptedSelector.Registration",
             ScriptedSelector.Registration(interest: .read, trigger: .level, token: 7))
+        catalog.add("PassThroughFilter", PassThroughFilter())
         catalog.add("ScriptedSelector.Call", ScriptedSelector.Call.register(.standardInput, .read, .level))
         catalog.add("ScriptedSelector.Call", ScriptedSelector.Call.modify(.standardInput, .write, .edge))
         catalog.add("ScriptedSelector.Call", ScriptedSelector.Call.unregister(.standardInput))

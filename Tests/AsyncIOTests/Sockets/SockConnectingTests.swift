@@ -13,7 +13,7 @@ struct SockConnectingTests {
         try await withLoop(kind) { loop in
             let (listener, address) = try place.listen()
             let client = try Socket.stream(address.family)
-            // It has to wait for a client.
+            // The task has to wait for a client.
             let accepting = loop.createTask { try await loop.sock.accept(listener).socket }
             await loop.untilWatched()
             try await loop.sock.connect(client, to: address)
@@ -37,7 +37,7 @@ struct SockConnectingTests {
 
     // covers: 125
     @Test(arguments: LoopKind.available, ["127.0.0.1", "::1"])
-    func aRefusedConnectNamesTheAddressAndLeavesTheSocketToItsOwner(kind: LoopKind, host: String) async throws {
+    func refusedConnectNamesTheAddressAndLeavesTheSocketOpen(kind: LoopKind, host: String) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort(host)
             defer { kept.close() }
@@ -52,7 +52,7 @@ struct SockConnectingTests {
         }
     }
 
-    @Test func aUnixPathThatIsNoSocketsIsNamedInTheError() async throws {
+    @Test func errorNamesAUnixPathWithoutASocket() async throws {
         try await withLoop { loop in
             let path = SocketPlace.newPath()
             let socket = try Socket.stream(.unix)
@@ -70,7 +70,7 @@ struct SockConnectingTests {
 
     // covers: 126
     @Test(arguments: LoopKind.available)
-    func aHostIsResolvedForTheSocketsOwnFamily(kind: LoopKind) async throws {
+    func hostIsResolvedForTheFamilyOfTheSocket(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let port = try #require(address.port)
@@ -85,7 +85,7 @@ struct SockConnectingTests {
             }
             #expect(mismatch?.code == .unknownHost)
             #expect(mismatch?.description == "the host '127.0.0.1' has no IPv6 address")
-            // An address is not looked up, and not changed: the kernel says what is wrong with it.
+            // An address is neither looked up nor changed, so the kernel reports what is wrong with it.
             await #expect(throws: IOError.self) { try await loop.sock.connect(ipv6, to: .init(unixPath: "/x")!) }
             #expect(await asyncCode { try await loop.sock.connect(ipv6, host: "", port: port) } == .invalidArgument)
             ipv6.close()
@@ -100,7 +100,7 @@ struct SockConnectingTests {
 
     // covers: 126
     @Test(arguments: LoopKind.available)
-    func aHostIsResolvedForASocketOfDatagramsToo(kind: LoopKind) async throws {
+    func hostIsResolvedForADatagramSocketToo(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let (sender, receiver) = (try Socket.datagram(.ipv4), try Socket.datagram(.ipv4))
             try receiver.bind(to: SocketAddress(literal: "127.0.0.1", port: 0)!)
@@ -114,9 +114,9 @@ struct SockConnectingTests {
         }
     }
 
-    /// Without it the socket would be found writable in each tick, and never connected.
+    /// Otherwise the socket would be reported writable in each iteration, and never connected.
     @Test(arguments: LoopKind.available)
-    func anAttemptThatWasEndedBehindItsBackBeginsAnew(kind: LoopKind) async throws {
+    func connectStartsAgainAfterAnExternalShutdown(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let full = try FullListener()
             defer { full.close() }
@@ -134,8 +134,8 @@ struct SockConnectingTests {
 
     // covers: 131, F21
     @Test(arguments: LoopKind.available)
-    func aCancelledConnectLeavesTheSocketToItsOwnerAndTheAddressUsable(kind: LoopKind) async throws {
-        // The kernel asks a full listener again after 1, 3, 7, 15 seconds.
+    func cancelledConnectLeavesTheSocketOpenAndTheAddressUsable(kind: LoopKind) async throws {
+        // The kernel retries a full listener after 1, 3, 7, 15 seconds.
         try await withLoop(kind, patiently) { loop in
             let full = try FullListener()
             let socket = try Socket.stream(.ipv4)
@@ -145,10 +145,10 @@ struct SockConnectingTests {
                 task.cancel()
                 await #expect(throws: CancellationError.self) { try await task.value }
                 #expect(loop.statistics.sources == 0)
-                // Nobody has closed it.
+                // The socket was not closed.
                 #expect(try socket.option(.receiveBufferBytes) > 0)
             }
-            // The attempt has gone on; a new call for the same address joins it.
+            // The attempt has continued; a new call for the same address joins it.
             let joined = loop.createTask { try await loop.sock.connect(socket, to: full.address) }
             await loop.untilWatched()
             try full.makeRoom()
@@ -164,7 +164,7 @@ struct SockConnectingTests {
     }
 
     // covers: F21
-    @Test func cancelledConnectsCloseNobodyElsesDescriptors() async throws {
+    @Test func cancelledConnectsCloseNoForeignDescriptors() async throws {
         try await withLoop(.auto, patiently) { loop in
             let full = try FullListener()
             let isDone = Flag()
@@ -174,7 +174,7 @@ struct SockConnectingTests {
                     let files = (0..<8).compactMap { _ in try? FileDescriptor.open("/dev/zero", .readOnly) }
                     for file in files {
                         var byte: [UInt8] = [1]
-                        // A number that somebody else has closed, or that is a socket by now.
+                        // A number that other code has closed, or that belongs to a socket by now.
                         if (try? byte.withUnsafeMutableBytes { try file.read(into: $0) }) != 1 || byte != [0] {
                             lost += 1
                         }
@@ -205,14 +205,14 @@ struct SockConnectingTests {
 
     // covers: 130
     @Test(arguments: LoopKind.available)
-    func aCancelledAcceptHasAcceptedNobody(kind: LoopKind) async throws {
+    func cancelledAcceptHasAcceptedNoClient(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             for round in 0..<rounds(debug: 50, release: 500) {
                 let task = loop.createTask { try await loop.sock.accept(listener).socket }
                 await loop.untilWatched()
                 let client = try Socket.stream(.ipv4)
-                // The client comes before the cancellation, in the same tick, or after it.
+                // The client arrives before the cancellation, in the same iteration, or after it.
                 if round % 3 == 0 { task.cancel() }
                 try await loop.sock.connect(client, to: address)
                 if round % 3 == 1 { task.cancel() }
@@ -235,7 +235,7 @@ struct SockConnectingTests {
 
     // covers: 124
     @Test(arguments: LoopKind.available)
-    func aBlockingSocketCannotHoldUpTheLoop(kind: LoopKind) async throws {
+    func blockingSocketIsRejectedBeforeItBlocksTheLoop(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let socket = try Socket.stream(.ipv4)
@@ -248,12 +248,12 @@ struct SockConnectingTests {
             #expect(await asyncCode { try await loop.sock.connect(socket, to: address) } == .invalidArgument)
             let (end, peer) = try Socket.pair()
             try end.setNonBlocking(false)
-            // These ask not to: they work.
+            // These pass `MSG_DONTWAIT`, so they work.
             let receiving = loop.createTask { try await loop.sock.recv(end, maxBytes: 10) }
             await loop.untilWatched()
             try await loop.sock.sendAll(peer, [7])
             #expect(try await receiving.value == [7])
-            // In debug mode it is a mistake in any case.
+            // In debug mode every call rejects a blocking socket.
             loop.debug.isEnabled = true
             #expect(await asyncCode { _ = try await loop.sock.recv(end, maxBytes: 10) } == .invalidArgument)
             #expect(await asyncCode { _ = try await loop.sock.recvFrom(end, maxBytes: 10) } == .invalidArgument)

@@ -9,7 +9,7 @@ import Testing
 struct SockTransferTests {
     // covers: 127, 134
     @Test(arguments: LoopKind.available)
-    func megabytesGoBothWaysThroughSlowPeersInOrder(kind: LoopKind) async throws {
+    func megabytesPassSlowPeersInOrderInBothDirections(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             let (client, server) = try await loop.connectedSockets()
             for socket in [client, server] {
@@ -40,7 +40,7 @@ struct SockTransferTests {
                         }
                         if count == 0 { return received }
                         round += 1
-                        // Slow: the sender has to wait for it.
+                        // Slowly, so that the sender has to wait.
                         if round % 8 == 0 { await loop.yield() }
                     }
                 }
@@ -52,7 +52,7 @@ struct SockTransferTests {
         }
     }
 
-    @Test func bytesAreMovedIntoMemoryOfEveryShape() async throws {
+    @Test func bytesAreReceivedIntoEveryKindOfMemory() async throws {
         try await withLoop { loop in
             try await withSockets { end, peer in
                 try await loop.sock.sendAll(peer, [1, 2, 3, 4, 5, 6])
@@ -79,7 +79,7 @@ struct SockTransferTests {
 
     // covers: 135
     @Test(arguments: LoopKind.available)
-    func datagramsTellTheirSizesAndSenders(kind: LoopKind) async throws {
+    func datagramsHaveSizesAndSenders(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (first, second) = (try Socket.datagram(.ipv4), try Socket.datagram(.ipv4))
             for socket in [first, second] { try socket.bind(to: SocketAddress(literal: "127.0.0.1", port: 0)!) }
@@ -93,13 +93,13 @@ struct SockTransferTests {
 
             var buffer = [UInt8](repeating: 0, count: 2)
             try await loop.sock.sendTo(second, [4, 5, 6], to: firstAddress)
-            // What does not fit is lost.
+            // The bytes that do not fit are lost.
             let (count, sender) = try await loop.sock.recvFrom(first, into: &buffer)
             #expect(count == 2)
             #expect(buffer == [4, 5])
             #expect(sender == secondAddress)
 
-            // An empty datagram is one, and not the end of anything.
+            // An empty datagram is a datagram, not EOF.
             #expect(try await loop.sock.sendTo(first, [], to: secondAddress) == 0)
             #expect(try await loop.sock.sendTo(first, [7], to: secondAddress) == 1)
             let empty = try await loop.sock.recvFrom(second, maxBytes: 10)
@@ -112,13 +112,13 @@ struct SockTransferTests {
 
     // covers: 135
     @Test(arguments: LoopKind.available)
-    func aDatagramWaitsForRoom(kind: LoopKind) async throws {
+    func datagramWaitsForRoom(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
-            // A unix receiver holds only so many.
+            // The queue of a unix receiver is limited.
             let address = try #require(SocketAddress(unixPath: SocketPlace.newPath()))
             let (sender, receiver) = (try Socket.datagram(.unix), try Socket.datagram(.unix))
             try receiver.bind(to: address)
-            // Connected, so that the sender is told of room by its own socket.
+            // Connected, so that room is reported for the sender's own socket.
             try await loop.sock.connect(sender, to: address)
             let count = 1_000
             let sending = loop.createTask {
@@ -139,11 +139,11 @@ struct SockTransferTests {
 
     // covers: 136
     @Test(arguments: LoopKind.available)
-    func nothingIsReadAndWrittenAtOnceAndIsNoEnd(kind: LoopKind) async throws {
+    func emptyReadsAndWritesReturnAtOnceWithoutMeaningEOF(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var nothing: [UInt8] = []
-                // With nothing there, and with something there.
+                // First without bytes to receive, then with some.
                 for _ in 0..<2 {
                     #expect(try await loop.sock.recv(end, maxBytes: 0).isEmpty)
                     #expect(try await loop.sock.recv(end, into: &nothing) == 0)
@@ -159,7 +159,7 @@ struct SockTransferTests {
 
     // covers: 133, F70
     @Test(arguments: LoopKind.available)
-    func aSecondTaskForTheSameDirectionIsTurnedAwayAndTheFirstGoesOn(kind: LoopKind) async throws {
+    func secondTaskForTheSameDirectionIsRejectedAndTheFirstContinues(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 let first = loop.createTask { try await loop.sock.recv(end, maxBytes: 10) }
@@ -187,7 +187,7 @@ struct SockTransferTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aResetByThePeerIsAnErrorWithBytesAndReason(kind: LoopKind) async throws {
+    func resetByThePeerFailsWithItsReason(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (client, server) = try await loop.connectedSockets()
             var sent = 0
@@ -202,14 +202,14 @@ struct SockTransferTests {
             let outcomes = (await sending.result, await receiving.result)
             #expect(throws: IOError.self) { try outcomes.0.get() }
             #expect(sent > 0 && sent < 8_000_000)
-            // The system tells a reset once: who reads later reads an end.
+            // The system reports a reset once. A later read returns EOF.
             if case .failure(let second) = outcomes.1 { #expect(second is IOError) }
             #expect(loop.statistics.sources == 0)
             client.close()
         }
     }
 
-    @Test func aTaskThatNeverHasToWaitDoesNotKeepTheLoopForItself() async throws {
+    @Test func taskThatNeverHasToWaitLetsOthersRun() async throws {
         try await withLoop { loop in
             try await withSockets { end, peer in
                 var ticks = 0
@@ -222,7 +222,7 @@ struct SockTransferTests {
                     try await loop.sock.sendAll(peer, [1])
                     _ = try await loop.sock.recv(end, maxBytes: 1)
                 }
-                // Sixteen calls of one socket a tick.
+                // Sixteen calls per socket and iteration.
                 #expect(ticks >= 200 / 16)
                 #expect(loop.statistics.waitingTasks == 0)
                 ticks = 1_000
@@ -231,7 +231,7 @@ struct SockTransferTests {
         }
     }
 
-    @Test func aTaskOfThePoolUsesSocketsOfTheLoop() async throws {
+    @Test func taskOfTheThreadPoolUsesSocketsOfTheLoop() async throws {
         try await withLoop(.auto, patiently) { loop in
             let (client, server) = try await loop.connectedSockets()
             let sent = pattern(1_000_000)

@@ -5,11 +5,11 @@ import Testing
 
 @testable import AsyncIO
 
-/// What ends an operation before its time: cancellation, closing, errors of the system.
+/// Operations that end early: cancellation, closing, errors of the system.
 struct SocketOperationTests {
     // covers: 128
     @Test(arguments: LoopKind.available)
-    func aCancelledReceiveHasTakenNothing(kind: LoopKind) async throws {
+    func cancelledReceiveHasConsumedNothing(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var next: UInt8 = 0
@@ -23,7 +23,7 @@ struct SocketOperationTests {
                     if round % 2 == 0 { task.cancel() }
                     try await loop.sock.sendAll(peer, [next])
                     next &+= 1
-                    // The cancellation races with the byte that is there.
+                    // The cancellation races with a byte that has arrived.
                     if round % 2 == 1 { task.cancel() }
                     do {
                         #expect(try await task.value == [expected])
@@ -40,7 +40,7 @@ struct SocketOperationTests {
 
     // covers: 129
     @Test(arguments: LoopKind.available)
-    func aCancelledSendStopsAndSaysHowMuchWentOut(kind: LoopKind) async throws {
+    func cancelledSendStopsAndReportsTheBytesSent(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 let bytes = pattern(5_000_000)
@@ -52,7 +52,7 @@ struct SocketOperationTests {
                 await #expect(throws: CancellationError.self) { try await task.value }
                 #expect(written > 0 && written < bytes.count)
                 #expect(loop.statistics.sources == 0)
-                // Nothing follows: what is sent next comes right behind.
+                // Nothing follows by itself. What is sent next follows directly.
                 try end.shutdownWrite()
                 var received: [UInt8] = []
                 while case let more = try await loop.sock.recv(peer, maxBytes: 65_536), !more.isEmpty {
@@ -63,7 +63,7 @@ struct SocketOperationTests {
         }
     }
 
-    @Test func anOperationThatNeedNotWaitSucceedsInACancelledTask() async throws {
+    @Test func operationThatNeedNotWaitSucceedsInACancelledTask() async throws {
         try await withLoop { loop in
             try await withSockets { end, peer in
                 let task = loop.createTask {
@@ -86,14 +86,14 @@ struct SocketOperationTests {
 
     // covers: 132, F70
     @Test(arguments: LoopKind.available)
-    func closingASocketEndsWhatWaitsForIt(kind: LoopKind) async throws {
+    func closingASocketEndsTheWaitsForIt(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (end, peer) = try Socket.pair()
             let receiving = loop.createTask { _ = try await loop.sock.recv(end, maxBytes: 10) }
             let sending = loop.createTask { try await loop.sock.sendAll(end, pattern(5_000_000)) }
             await loop.until { loop.statistics.waitingTasks >= 2 }
             try loop.sock.close(end)
-            // The number is somebody else's at once; what is left of the operations never looks at it.
+            // The number belongs to another file at once, which the ended operations never use.
             let (again, third) = try Socket.pair()
             await loop.yield()
             await loop.yield()
@@ -117,7 +117,7 @@ struct SocketOperationTests {
             #expect(await asyncCode { try await accept.value } == .closed)
             full.close()
 
-            // Callbacks go with it.
+            // Callbacks are removed too.
             let (watched, other) = try Socket.pair()
             try loop.addReader(watched.descriptor) {}
             try loop.sock.close(watched)
@@ -128,7 +128,7 @@ struct SocketOperationTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func closingTheLoopEndsWhatWaits(kind: LoopKind) async throws {
+    func closingTheLoopEndsPendingOperations(kind: LoopKind) async throws {
         try await withLoopThread(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             let (end, peer) = try Socket.pair()
             nonisolated(unsafe) var codes: [EventLoopError.Code?] = []
@@ -150,7 +150,7 @@ struct SocketOperationTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aDescriptorThatIsNotOpenOrNoSocketIsAnError(kind: LoopKind) async throws {
+    func operationRejectsAClosedDescriptorAndANonSocket(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let none = Socket(number: 60_001)
             let error = await #expect(throws: IOError.self) { try await loop.sock.recv(none, maxBytes: 1) }
@@ -170,7 +170,7 @@ struct SocketOperationTests {
         }
     }
 
-    @Test func anAdoptedSocketIsNonBlocking() async throws {
+    @Test func adoptedSocketIsNonBlocking() async throws {
         try await withLoop { loop in
             try await withSockets { end, peer in
                 try end.setNonBlocking(false)
@@ -231,7 +231,7 @@ struct SocketOperationTests {
 
     // covers: F66
     @Test(arguments: SocketCall.allCases)
-    func aFailedCallIsReportedOnceAndLeavesTheSocketUsable(call: SocketCall) async throws {
+    func failedCallThrowsOnceAndLeavesTheSocketUsable(call: SocketCall) async throws {
         try await withLoop { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let client = try Socket.stream(.ipv4)
@@ -271,7 +271,7 @@ struct SocketOperationTests {
         #expect(bytes == expected)
     }
 
-    @Test func aClientThatHasGoneIsPassedOver() async throws {
+    @Test func acceptSkipsAClientThatHasDisconnected() async throws {
         try await withLoop { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let client = try Socket.stream(.ipv4)

@@ -4,16 +4,16 @@ import Testing
 
 @testable import AsyncIO
 
-/// No peer keeps a connection that this side has closed, or that nobody here holds any more.
+/// No peer can hold a connection that this side has closed, or whose streams were released.
 struct BoundedCloseTests {
     enum Before: CaseIterable {
         case nothing, close, transportClose
     }
 
-    /// Nobody could abort it.
+    /// No code could abort the connection any more.
     // covers: 36, F12
     @Test(arguments: ScriptedBackend.allCases, Before.allCases)
-    func droppedStreamsWithUnsentBytesAreResetAfterFiveSeconds(backend: ScriptedBackend, before: Before) async throws {
+    func releasedStreamsWithUnsentBytesAreResetAfterFiveSeconds(backend: ScriptedBackend, before: Before) async throws {
         try await withScriptedNetwork(backend) { network in
             let (peer, driver) = try await writeAndDropStreams(network, before)
             try await network.loop.sleep(for: .milliseconds(4_999))
@@ -27,7 +27,7 @@ struct BoundedCloseTests {
 
     // covers: 36
     @Test(arguments: ScriptedBackend.allCases)
-    func aPeerThatTrickleReadsDoesNotKeepDroppedStreams(backend: ScriptedBackend) async throws {
+    func slowlyReadingPeerCannotHoldReleasedStreams(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (peer, driver) = try await writeAndDropStreams(network, .nothing)
             peer.takes(atMost: 10)
@@ -41,7 +41,7 @@ struct BoundedCloseTests {
 
     // covers: 36
     @Test(arguments: ScriptedBackend.allCases)
-    func droppedStreamsWhoseBytesGoOutInTimeEndInOrder(backend: ScriptedBackend) async throws {
+    func releasedStreamsWhoseBytesAreSentInTimeEndInOrder(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (peer, driver) = try await writeAndDropStreams(network, .nothing)
             try await network.loop.sleep(for: .milliseconds(4_900))
@@ -52,10 +52,10 @@ struct BoundedCloseTests {
         }
     }
 
-    /// A graceful close has a bound of its own, which also holds when the streams are dropped.
+    /// A graceful close has its own bound, which also applies when the streams are released.
     // covers: F12
     @Test(arguments: ScriptedBackend.allCases)
-    func aGracefulCloseHasTheBoundItWasGiven(backend: ScriptedBackend) async throws {
+    func gracefulCloseEndsAfterItsOwnTimeLimit(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (peer, driver) = try await writeAndDropStreams(network) { $0.closeGracefully(within: .seconds(9)) }
             try await network.loop.sleep(for: .milliseconds(8_999))
@@ -72,7 +72,7 @@ struct BoundedCloseTests {
 
     // covers: 141, F12
     @Test(arguments: ScriptedBackend.allCases, End.allCases)
-    func aPeerThatTakesNothingForAMinuteIsReset(backend: ScriptedBackend, end: End) async throws {
+    func peerThatReadsNothingForAMinuteIsReset(backend: ScriptedBackend, end: End) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -94,7 +94,7 @@ struct BoundedCloseTests {
 
     // covers: 141
     @Test(arguments: ScriptedBackend.allCases)
-    func aPeerThatTakesSomethingNowAndThenGetsItAll(backend: ScriptedBackend) async throws {
+    func peerThatReadsSlowlyReceivesEverything(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -119,7 +119,7 @@ struct BoundedCloseTests {
 
     // covers: 132, 141
     @Test(arguments: ScriptedBackend.allCases)
-    func aWriteThatTheCloseWaitsForFailsWithIt(backend: ScriptedBackend) async throws {
+    func pendingWriteFailsWhenTheCloseGivesUp(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
@@ -137,7 +137,7 @@ struct BoundedCloseTests {
         }
     }
 
-    /// More than a completion driver takes over.
+    /// More bytes than a completion driver buffers.
     private static let message = pattern(300_000)
 
     private func writeAndDropStreams(
@@ -163,7 +163,7 @@ struct BoundedCloseTests {
         return (peer, writer.transport.driver)
     }
 
-    /// The peer's kernel takes a little.
+    /// Lets the peer's kernel accept a few bytes.
     private func takeSome(_ peer: ScriptedPeer, _ network: ScriptedNetwork) async {
         let before = peer.written.count
         peer.unblocksWrites()

@@ -1,6 +1,6 @@
 import AsyncIO
 
-/// A protocol that lends its own memory, and does in it what the test says.
+/// A protocol that lends its own memory, and whose reactions the test defines.
 final class BufferedRecorder: BufferedStreamProtocol {
     struct ExampleError: Error {}
 
@@ -12,7 +12,7 @@ final class BufferedRecorder: BufferedStreamProtocol {
     private(set) var loss: (any Error)?
     private(set) var sawEnd = false
     var buffer: [UInt8]
-    /// Instead of the whole buffer.
+    /// Called instead of lending the whole buffer.
     var lends: ((UnsafeMutableRawBufferPointer, (UnsafeMutableRawBufferPointer) -> Void) throws -> Void)?
     var reaction: ((StreamTransport) throws -> Void)?
 

@@ -2,13 +2,13 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
-/// Protocols that lend memory: the same on readiness and on completion.
+/// Protocols that lend memory, with the same results on readiness and on completion.
 struct BufferedStreamProtocolTests {
     private static let bytes = (0..<600_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
 
     // covers: 157
     @Test(arguments: ScriptedBackend.allCases, [7, 1_000, 100_000, 1 << 20])
-    func bytesComeIntoTheLentMemoryInOrder(backend: ScriptedBackend, bufferBytes: Int) async throws {
+    func bytesAreReceivedIntoTheLentMemoryInOrder(backend: ScriptedBackend, bufferBytes: Int) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = BufferedRecorder(bufferBytes: bufferBytes)
             let (_, peer) = try network.connect(recorder)
@@ -24,9 +24,9 @@ struct BufferedStreamProtocolTests {
         }
     }
 
-    /// The kernel writes there itself: there is no buffer of the loop's in between.
+    /// The kernel writes into the lent memory; the loop's buffer is not used.
     // covers: 157
-    @Test func aReadinessLoopReceivesIntoTheLentMemoryItself() async throws {
+    @Test func selectorLoopReceivesStraightIntoTheLentMemory() async throws {
         try await withScriptedNetwork(.readiness) { network in
             let recorder = BufferedRecorder(bufferBytes: 100)
             var receivesBefore = 0
@@ -49,7 +49,7 @@ struct BufferedStreamProtocolTests {
 
     // covers: 156, 157, F19
     @Test(arguments: ScriptedBackend.allCases, Fault.allCases)
-    func aFaultOfTheProtocolEndsItsConnectionWithOneReport(backend: ScriptedBackend, fault: Fault) async throws {
+    func faultOfTheProtocolEndsItsConnectionWithOneReport(backend: ScriptedBackend, fault: Fault) async throws {
         try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 1)) { network in
             let recorder = BufferedRecorder()
             let other = BufferedRecorder()
@@ -93,7 +93,7 @@ struct BufferedStreamProtocolTests {
 
     // covers: 158
     @Test(arguments: ScriptedBackend.allCases)
-    func aProtocolCanBeExchangedForOneOfTheOtherKindWhileDataComes(backend: ScriptedBackend) async throws {
+    func protocolCanBeReplacedByTheOtherKindWhileDataArrives(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let lender = BufferedRecorder(bufferBytes: 10)
             let plain = Passing()
@@ -104,7 +104,7 @@ struct BufferedStreamProtocolTests {
             let bytes = Self.bytes
             peer.sends(bytes)
             await network.idle()
-            // The plain protocol took what the loop gave it in one piece, the last one the rest.
+            // The plain protocol received one piece of the loop's, and the last protocol the rest.
             #expect(lender.received.count == 10 && !plain.received.isEmpty)
             #expect(lender.received + plain.received + last.received == bytes)
             #expect(transport.protocol === last)
@@ -119,10 +119,10 @@ struct BufferedStreamProtocolTests {
         }
     }
 
-    /// The bytes are in the memory of the one that lent it, so it is that one that is told.
+    /// The bytes are in the memory of the former protocol, so that protocol is notified.
     // covers: 158
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func aProtocolThatIsExchangedWhileItLendsStillGetsWhatItLentFor(
+    func replacedBufferedProtocolStillGetsItsBytes(
         backend: ScriptedBackend, lendsFirst: Bool
     ) async throws {
         try await withScriptedNetwork(backend) { network in
@@ -145,7 +145,7 @@ struct BufferedStreamProtocolTests {
         }
     }
 
-    /// A plain protocol that does something when it has got data.
+    /// A plain protocol that calls a closure when it has received data.
     private final class Passing: StreamProtocol {
         private(set) var received: [UInt8] = []
         var passOn = {}
@@ -161,7 +161,7 @@ struct BufferedStreamProtocolTests {
 
     // covers: 151, 157
     @Test(arguments: ScriptedBackend.allCases)
-    func pausingBetweenTwoPiecesKeepsTheRest(backend: ScriptedBackend) async throws {
+    func pausingBetweenTwoPiecesRetainsTheRest(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = BufferedRecorder(bufferBytes: 10)
             recorder.reaction = { $0.pauseReading() }
@@ -186,7 +186,7 @@ struct BufferedStreamProtocolTests {
 
     // covers: 141, 150
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func endingFromWithinEndsAtOnce(backend: ScriptedBackend, whenLending: Bool) async throws {
+    func endingWithinAMethodEndsAtOnce(backend: ScriptedBackend, whenLending: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = BufferedRecorder(bufferBytes: 4)
             if whenLending {
@@ -207,7 +207,7 @@ struct BufferedStreamProtocolTests {
 
     // covers: 157
     @Test(arguments: LoopKind.available)
-    func aMegabyteComesFromTheKernel(kind: LoopKind) async throws {
+    func bufferedProtocolReceivesAMegabyteFromTheKernel(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
                 try await writer.write(Self.bytes)

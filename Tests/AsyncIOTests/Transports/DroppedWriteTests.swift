@@ -4,9 +4,9 @@ import Testing
 
 @testable import AsyncIO
 
-/// Writes that come after the end of their connection.
+/// Writes after the end of their connection.
 struct DroppedWriteTests {
-    /// What ends the connection, and what a report says of it.
+    /// What ends the connection, and how a report describes it.
     enum End: CaseIterable {
         case close, closeWithBytesLeft, closeGracefully, abort, reset, peerEOF, bothEOF, loss, protocolError
 
@@ -26,7 +26,7 @@ struct DroppedWriteTests {
 
     // covers: 146
     @Test(arguments: ScriptedBackend.allCases, End.allCases)
-    func theFirstOneIsReportedOncePerConnection(backend: ScriptedBackend, end: End) async throws {
+    func firstDroppedWriteIsReportedOncePerConnection(backend: ScriptedBackend, end: End) async throws {
         let options = LoopTestOptions(unhandledErrors: end == .protocolError ? 2 : 1)
         try await withScriptedNetwork(backend, options) { network in
             var reports: [String] = []
@@ -65,7 +65,7 @@ struct DroppedWriteTests {
             #expect(reports.first?.contains(end.text) == true, "\(reports)")
             for _ in 0..<10 { transport.write(contentsOf: [[1], [2]]) }
             await network.idle()
-            // Nor after the end is complete.
+            // Nor when the connection has ended completely.
             peer.unblocksWrites()
             peer.ends()
             await network.idle()
@@ -77,7 +77,7 @@ struct DroppedWriteTests {
 
     // covers: 146, 147
     @Test(arguments: ScriptedBackend.allCases)
-    func whatIsWrittenBeforeTheProtocolKnowsOfTheLossIsNotReported(backend: ScriptedBackend) async throws {
+    func writeBeforeConnectionLostIsNotReported(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 1)) { network in
             let recorder = Recorder()
             recorder.reaction = { event, transport in
@@ -99,7 +99,7 @@ struct DroppedWriteTests {
 
     // covers: 146
     @Test(arguments: LoopKind.available)
-    func theReportNamesBothAddresses(kind: LoopKind) async throws {
+    func reportContainsBothAddresses(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var contexts: [ExceptionContext] = []
             loop.setExceptionHandler { _, context in contexts.append(context) }
@@ -120,7 +120,7 @@ struct DroppedWriteTests {
         }
     }
 
-    /// It has freed its connections and calls nobody.
+    /// The loop has freed its connections and calls no user code.
     // covers: 34, 146
     @Test(arguments: ScriptedBackend.allCases)
     func nothingIsReportedAfterTheLoopWasClosed(backend: ScriptedBackend) async throws {

@@ -7,7 +7,7 @@ import Testing
 struct GracefulCloseTests {
     // covers: F12
     @Test(arguments: ScriptedBackend.allCases)
-    func whatThePeerStillSendsIsDroppedUntilItsEnd(backend: ScriptedBackend) async throws {
+    func inputIsDiscardedUntilThePeersEOF(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 1)) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -40,7 +40,7 @@ struct GracefulCloseTests {
 
     // covers: F12
     @Test(arguments: ScriptedBackend.allCases)
-    func aPeerThatSendsOnAndOnIsWaitedForUpToTheLimit(backend: ScriptedBackend) async throws {
+    func peerThatKeepsSendingIsWaitedForUpToTheLimit(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -63,7 +63,7 @@ struct GracefulCloseTests {
 
     // covers: F12
     @Test(arguments: ScriptedBackend.allCases, Peer.allCases)
-    func aPeerThatDoesNotEndIsAbortedInTime(backend: ScriptedBackend, behaviour: Peer) async throws {
+    func peerThatSendsNoEOFIsAbortedInTime(backend: ScriptedBackend, behaviour: Peer) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -84,7 +84,7 @@ struct GracefulCloseTests {
 
     // covers: F12
     @Test(arguments: ScriptedBackend.allCases, [false, true])
-    func aConnectionThatATaskReadsCanBeClosedSoToo(backend: ScriptedBackend, fromElsewhere: Bool) async throws {
+    func connectionOfATaskCanBeClosedGracefully(backend: ScriptedBackend, fromElsewhere: Bool) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends("unread")
@@ -107,7 +107,7 @@ struct GracefulCloseTests {
 
     // covers: F12
     @Test(arguments: ScriptedBackend.allCases)
-    func aPeerThatHasEndedIsNotWaitedFor(backend: ScriptedBackend) async throws {
+    func peerThatHasSentEOFIsNotWaitedFor(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             recorder.staysOpen = true
@@ -124,7 +124,7 @@ struct GracefulCloseTests {
 
     // covers: F12
     @Test(arguments: ScriptedBackend.allCases)
-    func aPeerWhoseEndIsAnsweredSoIsNotWaitedForEither(backend: ScriptedBackend) async throws {
+    func gracefulCloseWithinEOFReceivedDoesNotWait(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             recorder.staysOpen = true
@@ -146,10 +146,10 @@ struct GracefulCloseTests {
         }
     }
 
-    /// With `close()` instead the client reads a reset.
+    /// With `close()` instead, the client would read a reset.
     // covers: F12
     @Test(arguments: LoopKind.available)
-    func aClientThatKeepsSendingGetsTheWholeAnswer(kind: LoopKind) async throws {
+    func clientThatKeepsSendingReceivesTheWholeResponse(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let answer = [UInt8](repeating: 42, count: 1 << 20)
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) {
@@ -175,10 +175,10 @@ struct GracefulCloseTests {
         }
     }
 
-    /// What closes the connection at the handler's end comes too late to cut the answer off.
+    /// The close at the end of the handler comes too late to cut off the response.
     // covers: F12
     @Test(arguments: LoopKind.available)
-    func aHandlerMayEndRightAfterAGracefulClose(kind: LoopKind) async throws {
+    func handlerMayReturnRightAfterAGracefulClose(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
                 try await writer.write("no\n")

@@ -5,10 +5,10 @@ import Testing
 
 @testable import AsyncIO
 
-/// What a message costs on readiness: the table "the path of one byte" of ARCHITECTURE.md.
+/// The system calls of a message on a selector loop: the table "the path of one byte" of ARCHITECTURE.md.
 struct PathOfOneByteTests {
     @Test(arguments: [false, true])
-    func aMessageCostsOneWaitOneReceiveAndOneSend(pushes: Bool) async throws {
+    func messageCostsOneWaitOneReceiveAndOneSend(pushes: Bool) async throws {
         try await withScriptedNetwork(.readiness) { network in
             let peer: ScriptedPeer
             var serving: Task<Void, any Error>?
@@ -33,7 +33,7 @@ struct PathOfOneByteTests {
             let suspensions = network.loop.statistics.suspensions
             peer.sends("message")
             await network.idle()
-            // One more, in which the loop came to rest.
+            // One more wait, in which the loop became idle.
             #expect(network.waitCount - waits == 2)
             #expect(peer.receives - receives == 1)
             #expect(peer.sends.count - sends == 1)
@@ -45,11 +45,11 @@ struct PathOfOneByteTests {
         }
     }
 
-    @Test func aConnectionIsRegisteredOnce() async throws {
+    @Test func connectionIsRegisteredOnce() async throws {
         try await withScriptedConnection { _, selector, near, far in
             for _ in 0..<3 {
                 #expect(withUnsafeBytes(of: UInt8(1)) { far.send($0) } == .bytes(1))
-                await selector.tells(near, .read)
+                await selector.reports(near, .read)
             }
             var echo = [UInt8](repeating: 0, count: 10)
             #expect(echo.withUnsafeMutableBytes { far.receive(into: $0) } == .bytes(3))
@@ -58,9 +58,9 @@ struct PathOfOneByteTests {
         }
     }
 
-    /// For writing it is registered when a send blocks, and no more when an event tells only that the socket is
-    /// writable still.
-    @Test func aConnectionIsRegisteredForWritingWhenASendBlocks() async throws {
+    /// It is registered for writing when a send would block, and no longer when an event reports only that the socket
+    /// is still writable.
+    @Test func connectionIsRegisteredForWritingWhenASendBlocks() async throws {
         try await withScriptedConnection { transport, selector, near, far in
             let message = [UInt8](repeating: 7, count: 4 << 20)
             var memory = message
@@ -71,15 +71,15 @@ struct PathOfOneByteTests {
                     if case .bytes(let count) = memory.withUnsafeMutableBytes({ far.receive(into: $0) }) {
                         received += count
                     } else {
-                        await selector.tells(near, .write)
+                        await selector.reports(near, .write)
                     }
                 }
             }
-            // With other news it costs nothing.
-            await selector.tells(near, [.read, .write])
+            // Together with another event it costs nothing.
+            await selector.reports(near, [.read, .write])
             #expect(selector.calls.count == 2)
-            await selector.tells(near, .write)
-            await selector.tells(near, .write)
+            await selector.reports(near, .write)
+            await selector.reports(near, .write)
         } registrations: { near in
             [
                 .register(near, [.read], .edge), .modify(near, [.read, .write], .edge), .modify(near, [.read], .edge),
@@ -88,7 +88,7 @@ struct PathOfOneByteTests {
         }
     }
 
-    /// Plays the selector of an echo server's connection, and compares what was registered, without the waker.
+    /// Scripts the selector of an echo server's connection, and compares the registrations, without the waker's.
     private func withScriptedConnection(
         _ body:
             @escaping @Sendable (
@@ -126,10 +126,10 @@ struct PathOfOneByteTests {
 }
 
 extension ScriptedSelector {
-    /// Tells `readiness`, and returns when all that follows has happened.
-    fileprivate func tells(_ descriptor: FileDescriptor, _ readiness: Readiness) async {
+    /// Reports `readiness`, and returns when everything that follows from it has happened.
+    fileprivate func reports(_ descriptor: FileDescriptor, _ readiness: Readiness) async {
         await withUnsafeContinuation { continuation in
-            tell(descriptor, readiness)
+            report(descriptor, readiness)
             whenIdle { continuation.resume() }
         }
     }

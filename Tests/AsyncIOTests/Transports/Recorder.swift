@@ -1,7 +1,7 @@
 import AsyncIO
 import SystemPackage
 
-/// A protocol that writes down what it is told, and answers as the test says.
+/// A protocol that records its events, and whose reactions the test defines.
 final class Recorder: StreamProtocol {
     enum Event: Equatable {
         case made
@@ -28,14 +28,14 @@ final class Recorder: StreamProtocol {
     private(set) var transport: StreamTransport?
     /// All data so far.
     private(set) var received: [UInt8] = []
-    /// What `eofReceived` answers.
+    /// The result of `eofReceived`.
     var staysOpen = false
     /// The method that throws.
     var failing: Method?
-    /// Called after an event was written down; until the connection is lost.
+    /// Called after an event was recorded, until the connection is lost.
     var reaction: ((Event, StreamTransport) -> Void)?
 
-    /// The events without the pieces that the data came in.
+    /// The events, with adjacent pieces of data joined.
     var eventsWithoutData: [Event] {
         events.filter { if case .data = $0 { false } else { true } }
     }
@@ -48,7 +48,7 @@ final class Recorder: StreamProtocol {
     func dataReceived(_ data: RawSpan) throws {
         let bytes = data.withUnsafeBytes { [UInt8]($0) }
         received += bytes
-        // Much data is not text.
+        // Large data is not text.
         let text = bytes.count <= 100 ? String(decoding: bytes, as: UTF8.self) : "\(bytes.count) bytes"
         try record(.data(text), .dataReceived)
     }

@@ -3,16 +3,16 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// What happens to bytes on their way in, and to the ends of both directions: the same on readiness and on completion.
+/// Reading, and EOF in both directions, with the same results on readiness and on completion.
 struct StreamTransportReadingTests {
     // covers: 151
     @Test(arguments: ScriptedBackend.allCases)
-    func whatComesWhileReadingIsPausedIsDeliveredAfterwards(backend: ScriptedBackend) async throws {
+    func bytesThatArriveWhileReadingIsPausedAreDeliveredLater(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
             await network.idle()
-            // On its way already when reading is paused.
+            // Already in flight when reading is paused.
             peer.sends("in flight, ")
             transport.pauseReading()
             transport.pauseReading()
@@ -47,7 +47,7 @@ struct StreamTransportReadingTests {
                 let before = recorder.events.count
                 transport.resumeReading()
                 await network.idle()
-                // One piece each time, however much there is.
+                // One piece each time, however many bytes there are.
                 #expect(recorder.events.count == before + (transport.isClosing ? 2 : 1))
                 pieces += 1
             }
@@ -58,7 +58,7 @@ struct StreamTransportReadingTests {
 
     // covers: 61, 155, F5
     @Test(arguments: ScriptedBackend.allCases)
-    func aPeerThatHangsUpWhileReadingIsPausedDoesNotMakeTheLoopSpin(backend: ScriptedBackend) async throws {
+    func hangUpWhileReadingIsPausedDoesNotMakeTheLoopSpin(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -67,7 +67,7 @@ struct StreamTransportReadingTests {
             peer.sends("unread")
             peer.ends()
             await network.idle()
-            // The loop comes to rest at once, with two timers' time in between.
+            // The loop becomes idle at once, with the waits for two timers in between.
             let before = network.waitCount
             try await network.loop.sleep(for: .seconds(60))
             #expect(network.waitCount - before <= 3)
@@ -78,9 +78,10 @@ struct StreamTransportReadingTests {
         }
     }
 
-    /// As large as asyncio's `max_size`; on completion each connection has a buffer of its own, which is smaller.
+    /// The buffer is as large as asyncio's `max_size`. On completion each connection has its own buffer, which is
+    /// smaller.
     @Test(arguments: ScriptedBackend.allCases)
-    func aPieceIsAsLargeAsTheBuffer(backend: ScriptedBackend) async throws {
+    func pieceIsAsLargeAsTheBuffer(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -94,7 +95,7 @@ struct StreamTransportReadingTests {
 
     // covers: 152, 154, F13
     @Test(arguments: ScriptedBackend.allCases)
-    func afterThePeersEndWeMayGoOnWriting(backend: ScriptedBackend) async throws {
+    func writingMayContinueAfterThePeersEOF(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             recorder.staysOpen = true
@@ -119,7 +120,7 @@ struct StreamTransportReadingTests {
 
     // covers: 152
     @Test(arguments: ScriptedBackend.allCases)
-    func thePeersEndClosesAfterWhatWaits(backend: ScriptedBackend) async throws {
+    func peersEOFClosesAfterTheWriteBufferIsFlushed(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -139,7 +140,7 @@ struct StreamTransportReadingTests {
 
     // covers: 153, 154
     @Test(arguments: ScriptedBackend.allCases)
-    func ourEndFollowsWhatWaitsAndReadingGoesOn(backend: ScriptedBackend) async throws {
+    func writeEOFFollowsTheWriteBufferAndReadingContinues(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             recorder.staysOpen = true
@@ -159,7 +160,7 @@ struct StreamTransportReadingTests {
             peer.sends("answer")
             await network.idle()
             #expect(recorder.events == [.made, .data("answer")])
-            // Both directions have ended: so has the connection.
+            // Both directions have ended, so the connection has ended.
             peer.ends()
             await network.idle()
             #expect(recorder.events == [.made, .data("answer"), .end, .lost(nil)])
@@ -170,7 +171,7 @@ struct StreamTransportReadingTests {
 
     // covers: 154
     @Test(arguments: ScriptedBackend.allCases)
-    func ourEndAfterThePeersEndsTheConnection(backend: ScriptedBackend) async throws {
+    func writeEOFAfterThePeersEOFEndsTheConnection(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             recorder.staysOpen = true
@@ -188,7 +189,7 @@ struct StreamTransportReadingTests {
 
     // covers: 146, 153
     @Test(arguments: ScriptedBackend.allCases)
-    func writesAfterOurEndAreReported(backend: ScriptedBackend) async throws {
+    func writesAfterWriteEOFAreReported(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 2)) { network in
             let (transport, peer) = try network.connect(Recorder())
             await network.idle()

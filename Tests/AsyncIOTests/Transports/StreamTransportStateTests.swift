@@ -2,10 +2,10 @@ import Testing
 
 @testable import AsyncIO
 
-/// The pure machine: what follows from which event.
+/// The pure state machine: which actions follow from which events.
 struct StreamTransportStateTests {
     // covers: 148
-    @Test func writingPausesStrictlyAboveTheHighMarkAndResumesAtTheLowOne() {
+    @Test func writingPausesStrictlyAboveTheHighMarkAndResumesAtTheLowMark() {
         var state = StreamTransportState()
         #expect(state.queued(queuedBytes: 64 * 1024) == [])
         #expect(state.queued(queuedBytes: 64 * 1024 + 1) == .pauseWriting)
@@ -17,7 +17,7 @@ struct StreamTransportStateTests {
     }
 
     // covers: 148, 149
-    @Test func lowerMarksPauseAtOnceWhatWasBelowTheOldOnes() {
+    @Test func lowerMarksPauseWritingAtOnce() {
         var state = StreamTransportState()
         #expect(state.changedWaterMarks(low: 5, high: 10, queuedBytes: 11) == .pauseWriting)
         #expect(state.flushed(queuedBytes: 6) == [])
@@ -39,7 +39,7 @@ struct StreamTransportStateTests {
     }
 
     // covers: 151
-    @Test func aPauseBeforeTheStartHoldsReadingBack() {
+    @Test func pauseBeforeTheStartDelaysReading() {
         var state = StreamTransportState()
         #expect(state.pausedReading() == [])
         #expect(state.started() == [])
@@ -47,7 +47,7 @@ struct StreamTransportStateTests {
     }
 
     // covers: 152
-    @Test func thePeersEndClosesUnlessTheProtocolKeepsItOpen() {
+    @Test func peersEOFClosesUnlessTheProtocolKeepsTheConnectionOpen() {
         var closing = StreamTransportState()
         _ = closing.started()
         #expect(closing.receivedEnd(staysOpen: false, queuedBytes: 0) == [.stopReading, .lose])
@@ -69,7 +69,7 @@ struct StreamTransportStateTests {
     }
 
     // covers: 153
-    @Test func theEndOfWritingWaitsForTheQueue() {
+    @Test func shutdownOfTheWriteSideWaitsForTheQueue() {
         var state = StreamTransportState()
         #expect(state.endedWriting(queuedBytes: 3) == [])
         #expect(state.acceptsWrites == false)
@@ -83,7 +83,7 @@ struct StreamTransportStateTests {
     }
 
     // covers: 154
-    @Test func bothEndsTogetherAreTheEndOfTheConnection() {
+    @Test func connectionEndsWhenBothSidesHaveSentEOF() {
         var peerFirst = StreamTransportState()
         _ = peerFirst.started()
         _ = peerFirst.receivedEnd(staysOpen: true, queuedBytes: 0)
@@ -121,7 +121,7 @@ struct StreamTransportStateTests {
     }
 
     // covers: 153
-    @Test func anAbortedEndOfWritingIsNotCarriedOut() {
+    @Test func abortPreventsAPendingShutdownOfTheWriteSide() {
         var state = StreamTransportState()
         _ = state.endedWriting(queuedBytes: 3)
         #expect(state.failed() == [.discardQueue, .lose])
@@ -129,7 +129,7 @@ struct StreamTransportStateTests {
     }
 
     // covers: F12
-    @Test func aGracefulCloseEndsOurDirectionAndReadsOn() {
+    @Test func gracefulCloseShutsDownTheWriteSideAndContinuesReading() {
         var state = StreamTransportState()
         _ = state.started()
         #expect(state.closedGracefully(queuedBytes: 5, maxDiscardedBytes: 10) == [])
@@ -143,7 +143,7 @@ struct StreamTransportStateTests {
     }
 
     // covers: F12
-    @Test func aGracefulCloseReadsThoughReadingWasPaused() {
+    @Test func gracefulCloseReadsAlthoughReadingWasPaused() {
         var state = StreamTransportState()
         _ = state.started()
         _ = state.pausedReading()
@@ -153,7 +153,7 @@ struct StreamTransportStateTests {
     }
 
     // covers: F12
-    @Test func aPeerThatEndsBeforeTheQueueIsFlushedStillGetsIt() {
+    @Test func peerThatSendsEOFBeforeTheFlushStillReceivesTheQueue() {
         var state = StreamTransportState()
         _ = state.started()
         _ = state.closedGracefully(queuedBytes: 5, maxDiscardedBytes: 10)
@@ -162,9 +162,9 @@ struct StreamTransportStateTests {
         #expect(state.flushed(queuedBytes: 0) == [.shutdownWrite, .lose])
     }
 
-    /// Every sequence of four events, from the beginning and when reading, against what must hold in all of them.
+    /// Every sequence of four events, from the beginning and while reading, fulfils the invariants.
     // covers: 138, 140, 148, 151, 153
-    @Test func whateverHappensTheActionsFitTogether() {
+    @Test func actionsAreConsistentInEverySequenceOfEvents() {
         let count = Event.allCases.count
         for number in 0..<(2 * count * count * count * count) {
             var rest = number / 2
@@ -187,7 +187,7 @@ private enum Event: CaseIterable {
     case writesMuch, flushesSome, flushesAll, writeEOF, close, fail
 }
 
-/// Steps through the machine as a transport does, and keeps what it was told to do.
+/// Passes events to the state machine as a transport does, and records the actions.
 private struct Walk: ~Copyable {
     private var state = StreamTransportState()
     private var queuedBytes = 0

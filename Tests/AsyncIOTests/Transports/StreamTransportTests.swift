@@ -4,11 +4,11 @@ import Testing
 
 @testable import AsyncIO
 
-/// The life of a connection in push style: the same on readiness and on completion.
+/// The life of a connection in push style, with the same results on readiness and on completion.
 struct StreamTransportTests {
     // covers: 138, 139
     @Test(arguments: ScriptedBackend.allCases)
-    func connectionMadeComesFirstAndConnectionLostLast(backend: ScriptedBackend) async throws {
+    func connectionMadeIsCalledFirstAndConnectionLostLast(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (_, peer) = try network.connect(recorder)
@@ -24,7 +24,7 @@ struct StreamTransportTests {
     /// Reading begins a callback later, as in asyncio.
     // covers: 138
     @Test(arguments: ScriptedBackend.allCases)
-    func whatConnectionMadeSchedulesComesBeforeTheData(backend: ScriptedBackend) async throws {
+    func callbackScheduledByConnectionMadeRunsBeforeTheData(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -42,7 +42,7 @@ struct StreamTransportTests {
 
     // covers: 138, 140
     @Test(arguments: ScriptedBackend.allCases)
-    func aConnectionThatEndsBeforeItWasToldOfIsToldOfEvenSo(backend: ScriptedBackend) async throws {
+    func connectionThatEndsBeforeItWasReportedIsStillReported(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let aborted = Recorder()
             let closed = Recorder()
@@ -56,7 +56,7 @@ struct StreamTransportTests {
 
     // covers: 140
     @Test(arguments: ScriptedBackend.allCases)
-    func endingInAnyOrderAndNumberGivesOneConnectionLost(backend: ScriptedBackend) async throws {
+    func endingInAnyOrderCallsConnectionLostOnce(backend: ScriptedBackend) async throws {
         let endings: [@Sendable (StreamTransport, ScriptedPeer) -> Void] = [
             { transport, _ in transport.close() }, { transport, _ in transport.abort() },
             { _, peer in peer.resets() }, { _, peer in peer.ends() }, { transport, _ in transport.writeEOF() },
@@ -86,7 +86,7 @@ struct StreamTransportTests {
 
     // covers: 139, F11
     @Test(arguments: ScriptedBackend.allCases)
-    func whatCameBeforeAResetIsDeliveredBeforeTheError(backend: ScriptedBackend) async throws {
+    func bytesBeforeAResetAreDeliveredBeforeTheError(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 1)) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -103,8 +103,8 @@ struct StreamTransportTests {
 
     // covers: 156, 168, F19
     @Test(arguments: ScriptedBackend.allCases, Recorder.Method.allCases)
-    func aMethodThatThrowsEndsItsConnectionOnly(backend: ScriptedBackend, method: Recorder.Method) async throws {
-        // The write after `connectionMade` has failed is dropped.
+    func methodThatThrowsEndsOnlyItsConnection(backend: ScriptedBackend, method: Recorder.Method) async throws {
+        // The write after `connectionMade` has failed is discarded.
         let options = LoopTestOptions(unhandledErrors: method == .connectionMade ? 2 : 1)
         try await withScriptedNetwork(backend, options) { network in
             let failing = Recorder()
@@ -138,7 +138,7 @@ struct StreamTransportTests {
 
     // covers: 158
     @Test(arguments: ScriptedBackend.allCases)
-    func aNewProtocolGetsWhatFollows(backend: ScriptedBackend) async throws {
+    func newProtocolReceivesTheFollowingBytes(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let first = Recorder()
             let second = Recorder()
@@ -157,7 +157,7 @@ struct StreamTransportTests {
 
     // covers: 150
     @Test(arguments: ScriptedBackend.allCases)
-    func aProtocolMayDoAnythingInItsMethods(backend: ScriptedBackend) async throws {
+    func protocolMayCallEveryFunctionInItsMethods(backend: ScriptedBackend) async throws {
         let actions: [@Sendable (StreamTransport) -> Void] = [
             { $0.close() }, { $0.abort() }, { $0.writeEOF() }, { $0.pauseReading() }, { $0.resumeReading() },
             { if !$0.isClosing { $0.write(contentsOf: [[1, 2, 3, 4, 5, 6], [], [7, 8]]) } },
@@ -196,7 +196,7 @@ struct StreamTransportTests {
     }
 
     @Test(arguments: ScriptedBackend.allCases)
-    func closingTheLoopClosesTheSocketsAndCallsNobody(backend: ScriptedBackend) async throws {
+    func closingTheLoopClosesTheSocketsWithoutCallingProtocols(backend: ScriptedBackend) async throws {
         let kept = Kept()
         try await withScriptedNetwork(backend, LoopTestOptions(allowsLeftoverWork: true)) { network in
             let recorder = Recorder()
@@ -213,7 +213,7 @@ struct StreamTransportTests {
 
     // covers: 174
     @Test(arguments: ScriptedBackend.allCases)
-    func addressesAndStatesAnswerAfterTheEnd(backend: ScriptedBackend) async throws {
+    func addressesAndStatesAreAvailableAfterTheEnd(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (transport, peer) = try network.connect(Recorder())
             await network.idle()
@@ -228,7 +228,7 @@ struct StreamTransportTests {
     }
 }
 
-/// What a test looks at when its loop is closed already.
+/// Objects that a test inspects after its loop was closed.
 final class Kept: @unchecked Sendable {
     var events: [Recorder.Event] = []
     var peer: ScriptedPeer?

@@ -3,11 +3,11 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// What happens to bytes on their way out: the same on readiness and on completion.
+/// Writing, with the same results on readiness and on completion.
 struct StreamTransportWritingTests {
     // covers: 142
     @Test(arguments: ScriptedBackend.allCases)
-    func aShortWriteGoesOnWhereItEnded(backend: ScriptedBackend) async throws {
+    func shortWriteContinuesWhereItEnded(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (transport, peer) = try network.connect(Recorder())
             peer.takes(atMost: 4)
@@ -26,7 +26,7 @@ struct StreamTransportWritingTests {
 
     // covers: 142, 145
     @Test(arguments: ScriptedBackend.allCases)
-    func whatCannotBeSentWaitsInOrder(backend: ScriptedBackend) async throws {
+    func bytesThatCannotBeSentAreBufferedInOrder(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (transport, peer) = try network.connect(Recorder())
             peer.blocksWrites()
@@ -34,7 +34,7 @@ struct StreamTransportWritingTests {
             var bytes: [UInt8] = Array("abc".utf8)
             bytes.withUnsafeMutableBytes { memory in
                 transport.write(UnsafeRawBufferPointer(memory).bytes)
-                // The memory is the caller's again.
+                // The memory belongs to the caller again.
                 memory.copyBytes(from: "xyz".utf8)
             }
             transport.write("def")
@@ -52,7 +52,7 @@ struct StreamTransportWritingTests {
 
     // covers: 142
     @Test(arguments: ScriptedBackend.allCases)
-    func aMegabyteArrivesWhateverTheKernelTakes(backend: ScriptedBackend) async throws {
+    func megabyteArrivesHoweverManyBytesTheKernelAccepts(backend: ScriptedBackend) async throws {
         let bytes = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
         for most in [nil, 65_536, 9_999] {
             try await withScriptedNetwork(backend) { network in
@@ -72,7 +72,7 @@ struct StreamTransportWritingTests {
 
     // covers: 143, F8
     @Test(arguments: ScriptedBackend.allCases)
-    func emptyWritesAreNothing(backend: ScriptedBackend) async throws {
+    func emptyWritesHaveNoEffect(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -92,7 +92,7 @@ struct StreamTransportWritingTests {
 
     // covers: 141
     @Test(arguments: ScriptedBackend.allCases)
-    func closeSendsWhatWaitsFirst(backend: ScriptedBackend) async throws {
+    func closeFlushesTheWriteBufferFirst(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -117,7 +117,7 @@ struct StreamTransportWritingTests {
 
     // covers: 141
     @Test(arguments: ScriptedBackend.allCases)
-    func abortDropsWhatWaits(backend: ScriptedBackend) async throws {
+    func abortDiscardsTheWriteBuffer(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -136,7 +136,7 @@ struct StreamTransportWritingTests {
 
     // covers: 148
     @Test(arguments: ScriptedBackend.allCases)
-    func pauseComesAboveTheHighMarkAndResumeAtTheLowOne(backend: ScriptedBackend) async throws {
+    func writingPausesAboveTheHighMarkAndResumesAtTheLowMark(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             var sizes: [Int] = []
@@ -151,7 +151,7 @@ struct StreamTransportWritingTests {
             await network.idle()
             #expect(recorder.events == [.made])
             transport.write([2])
-            // At once, not in the next tick.
+            // At once, not in the next iteration.
             #expect(recorder.events == [.made, .paused])
             transport.write([3, 4])
             #expect(sizes == [101])
@@ -162,7 +162,7 @@ struct StreamTransportWritingTests {
             await network.idle()
             peer.unblocksWrites()
             await network.idle()
-            // 103 bytes less 52 are one too many.
+            // 103 minus 52 bytes are one too many.
             #expect(recorder.events == [.made, .paused, .resumed])
             #expect(sizes.last.map { $0 <= 50 } == true)
             #expect(peer.written.count == 103)
@@ -172,7 +172,7 @@ struct StreamTransportWritingTests {
 
     // covers: 148
     @Test(arguments: ScriptedBackend.allCases)
-    func resumeComesExactlyAtTheLowMark(backend: ScriptedBackend) async throws {
+    func writingResumesExactlyAtTheLowMark(backend: ScriptedBackend) async throws {
         for (taken, sizeAtResume) in [(51, 50), (50, 1)] {
             try await withScriptedNetwork(backend) { network in
                 let recorder = Recorder()
@@ -194,7 +194,7 @@ struct StreamTransportWritingTests {
 
     // covers: 148, F7
     @Test(arguments: ScriptedBackend.allCases)
-    func everyWayOfWritingIsHeldBack(backend: ScriptedBackend) async throws {
+    func everyKindOfWriteIsSubjectToBackPressure(backend: ScriptedBackend) async throws {
         let chunk = [UInt8](repeating: 1, count: 10_000)
         let text = String(repeating: "x", count: 10_000)
         let ways: [@Sendable (StreamTransport) -> Void] = [
@@ -251,7 +251,7 @@ struct StreamTransportWritingTests {
 
     // covers: F10
     @Test(arguments: ScriptedBackend.allCases)
-    func aResetWithAMegabyteWaitingLosesTheConnectionOnce(backend: ScriptedBackend) async throws {
+    func resetWithABufferedMegabyteLosesTheConnectionOnce(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend, LoopTestOptions(unhandledErrors: 1)) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -274,7 +274,7 @@ struct StreamTransportWritingTests {
 
     // covers: 147
     @Test(arguments: ScriptedBackend.allCases)
-    func aWriteThatFindsTheResetFirstLosesTheConnectionOnce(backend: ScriptedBackend) async throws {
+    func writeThatFindsTheResetFirstLosesTheConnectionOnce(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -291,7 +291,7 @@ struct StreamTransportWritingTests {
 
     // covers: 147, 150
     @Test(arguments: ScriptedBackend.allCases)
-    func anAnswerThatFailsWithinTheReadingPathEndsTheConnectionOnce(backend: ScriptedBackend) async throws {
+    func writeThatFailsWithinDataReceivedEndsTheConnectionOnce(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -314,17 +314,17 @@ struct StreamTransportWritingTests {
         }
     }
 
-    /// A write between two runs is not in any tick, whose end would send it.
+    /// A write between two runs is outside of any iteration, so the end of an iteration cannot send it.
     // covers: 142
     @Test(arguments: ScriptedBackend.allCases)
-    func aWriteOutsideOfATickIsSent(backend: ScriptedBackend) async throws {
+    func writeOutsideOfAnIterationIsSent(backend: ScriptedBackend) async throws {
         try await withScriptedNetworkThread(backend) { network in
             let (transport, peer) = try network.connect(Recorder())
             network.whenIdle { network.loop.stop() }
             try network.loop.runForever()
             transport.write("between two runs")
             network.whenIdle {
-                // The loop would wait now, perhaps for ever.
+                // The loop would wait now, perhaps without end.
                 #expect(peer.writtenText == "between two runs")
                 network.loop.stop()
             }

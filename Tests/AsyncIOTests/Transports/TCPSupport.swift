@@ -1,6 +1,6 @@
 import AsyncIO
 
-/// Sends back what it gets, in push style.
+/// Sends back what it receives, in push style.
 final class EchoProtocol: StreamProtocol {
     private var transport: StreamTransport?
 
@@ -10,14 +10,14 @@ final class EchoProtocol: StreamProtocol {
 }
 
 extension EventLoop {
-    /// Lets the loop run until `condition` holds; the test's time limit ends it otherwise.
+    /// Lets the loop run until `condition` is true, or until the test's time limit.
     func until(_ condition: () -> Bool) async {
         while !condition() { await yield() }
     }
 }
 
 extension StreamReader {
-    /// Everything up to the end.
+    /// Reads everything until EOF.
     func readToEnd() async throws -> [UInt8] {
         var all: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 * 1024)

@@ -6,13 +6,13 @@ import Testing
 
 @testable import AsyncIO
 
-/// Connections of the real kernel, on every loop of this system.
+/// Connections over the real kernel, on every loop of this system.
 struct TCPTests {
     private static let megabyte = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 / 251) }
 
     // covers: 142, 300
     @Test(arguments: LoopKind.available, [false, true])
-    func aMegabyteComesBack(kind: LoopKind, pushes: Bool) async throws {
+    func megabyteIsEchoed(kind: LoopKind, pushes: Bool) async throws {
         try await withLoop(kind) { loop in
             let server: Server
             if pushes {
@@ -37,7 +37,7 @@ struct TCPTests {
 
     // covers: 138
     @Test(arguments: LoopKind.available)
-    func aClientInPushStyleGetsAMegabyte(kind: LoopKind) async throws {
+    func clientInPushStyleReceivesAMegabyte(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
                 try await writer.write(Self.megabyte)
@@ -52,10 +52,10 @@ struct TCPTests {
         }
     }
 
-    /// The data is there before the protocol is.
+    /// The data arrives before the protocol exists.
     // covers: 138
     @Test(arguments: LoopKind.available)
-    func whatConnectionMadeSchedulesComesBeforeTheData(kind: LoopKind) async throws {
+    func callbackScheduledByConnectionMadeRunsBeforeTheData(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             sendByte(far)
@@ -74,10 +74,10 @@ struct TCPTests {
 
     // covers: 151
     @Test(arguments: LoopKind.available)
-    func aWriterStandsStillWhileTheProtocolPausesReading(kind: LoopKind) async throws {
+    func writerWaitsWhileTheProtocolPausesReading(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
-            // What the kernel keeps in between is a small part of what is sent.
+            // The kernel buffers only a small part of what is sent.
             try far.setOption(.sendBufferBytes, to: 64 * 1024)
             let sent = pattern(4 << 20)
             let recorder = Recorder()
@@ -107,7 +107,7 @@ struct TCPTests {
 
     // covers: 152, 154, F13
     @Test(arguments: LoopKind.available, [false, true])
-    func aPeerThatEndedFirstGetsTenMegabytes(kind: LoopKind, pushes: Bool) async throws {
+    func peerThatHasSentEOFReceivesTenMegabytes(kind: LoopKind, pushes: Bool) async throws {
         try await withLoop(kind) { loop in
             let answer = [UInt8](repeating: 42, count: 10 << 20)
             let server: Server
@@ -139,14 +139,14 @@ struct TCPTests {
 
     // covers: 139, F10
     @Test(arguments: LoopKind.available)
-    func aResetInMidWriteLosesTheConnectionOnce(kind: LoopKind) async throws {
+    func resetDuringAWriteLosesTheConnectionOnce(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let recorder = Recorder()
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { recorder }
             let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
             await loop.until { recorder.transport != nil }
             let transport = try #require(recorder.transport)
-            // More than the kernel's buffers hold.
+            // More bytes than the kernel's buffers hold.
             transport.write([UInt8](repeating: 1, count: 32 << 20))
             #expect(transport.writeBufferBytes > 1 << 20)
             writer.reset()
@@ -161,7 +161,7 @@ struct TCPTests {
 
     // covers: 305, 307
     @Test(arguments: LoopKind.available)
-    func aResetWakesReaderAndWriter(kind: LoopKind) async throws {
+    func resetWakesReaderAndWriter(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 _ = try await reader.readExactly(1)
@@ -180,7 +180,7 @@ struct TCPTests {
 
     // covers: 154, F14
     @Test(arguments: LoopKind.available, [false, true])
-    func aByteAndAnEndInOneGoAreAnswered(kind: LoopKind, pushes: Bool) async throws {
+    func byteThatArrivesTogetherWithEOFIsAnswered(kind: LoopKind, pushes: Bool) async throws {
         try await withLoop(kind) { loop in
             let server: Server
             if pushes {
@@ -197,16 +197,16 @@ struct TCPTests {
                 #expect(try await reader.readToEnd() == Array("x".utf8))
             }
             await loop.until { server.connectionCount == 0 }
-            // Only the listener itself.
+            // Only the listening socket is left.
             #expect(try openSockets(at: server.address) == 1)
             server.close()
             try await server.waitClosed()
         }
     }
 
-    /// A receive stops in front of urgent data; what is behind it has no event of its own.
+    /// A receive stops before urgent data, and the bytes after it have no event of their own.
     @Test(arguments: LoopKind.available)
-    func bytesBehindUrgentDataAreNotForgotten(kind: LoopKind) async throws {
+    func bytesAfterUrgentDataAreDelivered(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var client: StreamWriter?
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
@@ -233,7 +233,7 @@ struct TCPTests {
 
     // covers: 167, F2, F15
     @Test(arguments: LoopKind.available)
-    func aStormOfResetsLeavesTheServerWell(kind: LoopKind) async throws {
+    func serverSurvivesAStormOfResets(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let address = server.localAddresses[0]
@@ -255,7 +255,7 @@ struct TCPTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aThousandConnectionsLeaveNoDescriptors(kind: LoopKind) async throws {
+    func thousandConnectionsLeaveNoDescriptors(kind: LoopKind) async throws {
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60))) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 while let line = try await reader.readLine(strippingNewline: false) { try await writer.write(line) }
@@ -266,7 +266,7 @@ struct TCPTests {
                     try await writer.write("hello\n")
                     #expect(try await reader.readLine() == "hello")
                 }
-                // Some are dropped without being closed.
+                // Some are released without being closed.
                 if round.isMultiple(of: 2) { writer.close() }
             }
             await loop.until { server.connectionCount == 0 }
@@ -281,7 +281,7 @@ struct TCPTests {
 
     // covers: 173
     @Test(arguments: LoopKind.available)
-    func socketsAreSetUpOnBothSides(kind: LoopKind) async throws {
+    func socketOptionsAreSetOnBothSides(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let recorder = Recorder()
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { recorder }
@@ -301,8 +301,8 @@ struct TCPTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func streamsWorkFromATaskOfThePool(kind: LoopKind) async throws {
-        // The pool is busy with other tests.
+    func streamsWorkInATaskOfTheThreadPool(kind: LoopKind) async throws {
+        // Other tests use the thread pool too.
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60))) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let port = server.port

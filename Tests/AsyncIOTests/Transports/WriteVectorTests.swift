@@ -6,13 +6,13 @@ import Testing
 @testable import AsyncIO
 
 struct WriteVectorTests {
-    /// Pieces of all kinds of sizes, many of them empty.
+    /// Pieces of many sizes, many of them empty.
     private static let pieces: [[UInt8]] = (0..<3_000).map { index in
         [UInt8](repeating: UInt8(truncatingIfNeeded: index), count: index % 3 == 0 ? 0 : index % 251)
     }
 
     // covers: 143, 144
-    @Test func itGoesOnInMidBuffer() {
+    @Test func vectorContinuesWithinAPiece() {
         for step in [1, 7, 250, 4_096, 100_000] {
             var vector = WriteVector(Self.pieces)
             var sent: [UInt8] = []
@@ -37,7 +37,7 @@ struct WriteVectorTests {
 
     // covers: 143, 144
     @Test(arguments: ScriptedBackend.allCases, [nil, 100_000, 1_001])
-    func whateverTheKernelTakesArrives(backend: ScriptedBackend, most: Int?) async throws {
+    func everythingArrivesHoweverManyBytesTheKernelAccepts(backend: ScriptedBackend, most: Int?) async throws {
         try await withScriptedNetwork(backend) { network in
             let (transport, peer) = try network.connect(Recorder())
             peer.takes(atMost: most)
@@ -47,7 +47,7 @@ struct WriteVectorTests {
             transport.close()
             await network.idle()
             #expect(peer.written == Array(Self.pieces.joined()) + Array(Self.pieces[..<30].joined()))
-            // More pieces than one call takes, and none of it was joined first.
+            // More pieces than one call accepts, and none of them was joined before.
             if !backend.retainsSentBytes {
                 #expect(peer.vectors.first == WriteVector.mostPieces)
                 if most == nil { #expect(peer.vectors.count == (2_000 + 63) / 64) }
@@ -58,7 +58,7 @@ struct WriteVectorTests {
 
     // covers: 147
     @Test(arguments: ScriptedBackend.allCases)
-    func aFailureInBetweenLosesTheConnectionOnce(backend: ScriptedBackend) async throws {
+    func failureBetweenTwoPiecesLosesTheConnectionOnce(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let recorder = Recorder()
             let (transport, peer) = try network.connect(recorder)
@@ -73,10 +73,10 @@ struct WriteVectorTests {
         }
     }
 
-    /// More pieces and more bytes than the kernel takes at once.
+    /// More pieces and more bytes than the kernel accepts at once.
     // covers: 144
     @Test(arguments: LoopKind.available)
-    func theKernelTakesAThousandPiecesInOrder(kind: LoopKind) async throws {
+    func thousandPiecesArriveInOrder(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let pieces = (0..<2_500).map { [UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: $0 % 700) }
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) {

@@ -9,7 +9,7 @@ import Testing
 /// A descriptor's readiness as a sequence.
 struct DescriptorReadinessTests {
     @Test(arguments: LoopKind.available)
-    func theSequenceTellsAgainWhatWasNotTakenAndOnlyWhenItIsAsked(kind: LoopKind) async throws {
+    func sequenceReportsUnusedReadinessAgainAndOnlyOnRequest(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 sendByte(peer)
@@ -25,7 +25,7 @@ struct DescriptorReadinessTests {
                     return try await iterator.next()
                 }
                 await loop.until { loop.statistics.sources > 0 }
-                // One consumer at a time.
+                // Only one consumer may wait.
                 #expect(await asyncCode { _ = try await iterator.next() } == .busy)
                 sendByte(peer)
                 #expect(try await task.value == .read)
@@ -41,7 +41,7 @@ struct DescriptorReadinessTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func theSequenceEndsWhenItsTaskIsCancelledAndWhenTheSocketIsClosed(kind: LoopKind) async throws {
+    func sequenceEndsWhenItsTaskIsCancelledAndWhenTheSocketIsClosed(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             for isCancelled in [true, false] {
                 let (end, peer) = try Socket.pair()
@@ -66,7 +66,7 @@ struct DescriptorReadinessTests {
         }
     }
 
-    @Test func theSequenceEndsWithTheLoop() async throws {
+    @Test func sequenceEndsWithTheLoop() async throws {
         try await withLoopThread(.auto, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             let (end, peer) = try Socket.pair()
             nonisolated(unsafe) var hasEnded = false

@@ -5,11 +5,11 @@ import CAsyncIO
 import SystemPackage
 import Testing
 
-/// Numbers of descriptors whose owners change within a tick.
+/// Numbers of descriptors whose owners change within an iteration.
 struct DescriptorReuseTests {
     // covers: 119
     @Test(arguments: LoopKind.available)
-    func whatIsRemovedAndClosedInATickNeverReachesTheNextOwnerOfTheNumber(kind: LoopKind) async throws {
+    func closedDescriptorsEventNeverReachesTheNextOwnerOfItsNumber(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             for _ in 0..<50 {
                 let (first, firstPeer) = try Socket.pair()
@@ -17,15 +17,15 @@ struct DescriptorReuseTests {
                 var stale = 0
                 var fresh = 0
                 var reused: Socket?
-                // Both are ready in one wait; whichever comes first replaces the other.
+                // Both are ready in one wait. The one that runs first replaces the other.
                 let replace = { (mine: Socket, other: Socket) in
                     guard reused == nil else { return }
                     loop.removeReader(mine.descriptor)
                     loop.removeReader(other.descriptor)
-                    // Closes the other and takes its number in one step: another test may be opening files.
+                    // Closes the other and takes its number in one step, because another test may be opening files.
                     let number = dup2(mine.number, other.number)
                     reused = Socket(number: number)
-                    // The duplicate has bytes to read; a watch for writing must not hear of that.
+                    // The duplicate has bytes to read, which must not be reported to a watch for writing.
                     try loop.addWriter(FileDescriptor(rawValue: number)) { fresh += 1 }
                 }
                 try loop.addReader(first.descriptor) {
@@ -47,10 +47,10 @@ struct DescriptorReuseTests {
         }
     }
 
-    /// The number of the one that has not had its turn belongs to a silent socket by then, which has a reader.
+    /// The number of the socket that has not run yet belongs to a silent socket by then, which has a reader.
     // covers: 19, F3
     @Test(arguments: LoopKind.available)
-    func anEventOfTheFormerOwnerNeverReachesTheReaderOfTheNextOne(kind: LoopKind) async throws {
+    func eventOfTheFormerOwnerNeverReachesTheReaderOfTheNextOne(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             for _ in 0..<20 {
                 let pairs = [try Socket.pair(), try Socket.pair(), try Socket.pair()]
@@ -65,7 +65,7 @@ struct DescriptorReuseTests {
                         let reused = pairs[other].0
                         loop.removeReader(pairs[mine].0.descriptor)
                         #expect(loop.removeReader(reused.descriptor))
-                        // Closes it and takes its number in one step: another test may be opening files.
+                        // Closes it and takes its number in one step, because another test may be opening files.
                         #expect(dup2(silent.number, reused.number) == reused.number)
                         replaced = reused
                         try loop.addReader(reused.descriptor) { calls += 1 }

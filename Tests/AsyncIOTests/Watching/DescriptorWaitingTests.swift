@@ -6,7 +6,7 @@ import Testing
 
 /// Tasks that wait for a descriptor.
 struct DescriptorWaitingTests {
-    @Test func aHangUpWakesTheReaderAndTheWriter() async throws {
+    @Test func hangUpWakesTheReaderAndTheWriter() async throws {
         try await withLoop(.auto) { loop in
             let (end, peer) = try Socket.pair()
             // No room for a write.
@@ -23,14 +23,14 @@ struct DescriptorWaitingTests {
     }
 
     // covers: 122
-    @Test func aTaskThatWaitsAndACallbackDoNotPushEachOtherAway() async throws {
+    @Test func waitingTaskAndCallbackDoNotReplaceEachOther() async throws {
         try await withVirtualPair { loop, end, peer in
             try loop.runUntilComplete {
                 let task = loop.createTask { try await loop.waitReadable(end.descriptor) }
                 await loop.yield()
                 #expect(code { try loop.addReader(end.descriptor) {} } == .busy)
                 #expect(await asyncCode { try await loop.waitReadable(end.descriptor) } == .busy)
-                // It is not the callback's to remove.
+                // A task cannot be removed as if it were a callback.
                 #expect(!loop.removeReader(end.descriptor))
                 sendByte(peer)
                 try await task.value
@@ -43,7 +43,7 @@ struct DescriptorWaitingTests {
         }
     }
 
-    @Test func oneEventWakesTheTaskThatReadsAndTheOneThatWrites() async throws {
+    @Test func oneEventWakesBothTheReadingAndTheWritingTask() async throws {
         try await withVirtualPair { loop, end, peer in
             try loop.runUntilComplete {
                 var order: [String] = []
@@ -65,7 +65,7 @@ struct DescriptorWaitingTests {
     }
 
     @Test(arguments: [false, true])
-    func aCancelledWaitLeavesNoWatchBehind(recorded: Bool) async throws {
+    func cancelledWaitLeavesNoRegistration(recorded: Bool) async throws {
         try await withVirtualPair { loop, end, _ in
             try loop.runUntilComplete {
                 for _ in 0..<3 {
@@ -82,7 +82,7 @@ struct DescriptorWaitingTests {
         }
     }
 
-    @Test func aTaskOfThePoolWaitsOnTheLoop() async throws {
+    @Test func taskOfTheThreadPoolWaitsOnTheLoop() async throws {
         try await withLoop(.auto, patiently) { loop in
             let (end, peer) = try Socket.pair()
             let task = Task { try await loop.waitReadable(end.descriptor) }

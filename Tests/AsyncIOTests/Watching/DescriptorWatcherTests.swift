@@ -7,11 +7,11 @@ import Testing
 
 @testable import AsyncIO
 
-/// What can be watched, and what happens to descriptors under their watchers.
+/// Which descriptors can be watched, and what happens to watchers when descriptors are closed.
 struct DescriptorWatcherTests {
     // covers: 120
     @Test(arguments: LoopKind.available)
-    func whatIsNoDescriptorIsRefusedAndLeavesNothing(kind: LoopKind) async throws {
+    func watchingRejectsInvalidAndClosedDescriptors(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             for number: CInt in [-1, .min] {
                 let descriptor = FileDescriptor(rawValue: number)
@@ -40,7 +40,7 @@ struct DescriptorWatcherTests {
 
     // covers: 120
     @Test(arguments: LoopKind.available)
-    func aRegularFileIsReadyOrRefusedByTheSelector(kind: LoopKind) async throws {
+    func regularFileIsReadyOrRejectedByTheSelector(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let file = try FileDescriptor.open(#filePath, .readOnly)
             if kind == .epoll {
@@ -60,7 +60,7 @@ struct DescriptorWatcherTests {
 
     // covers: 118
     @Test(arguments: LoopKind.available)
-    func aDescriptorOfATransportIsNotToBeWatched(kind: LoopKind) async throws {
+    func addReaderRejectsTheDescriptorOfATransport(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             try await withStreamPair(on: loop) { writer, _ in
                 let socket = writer.transport.driver.channel.socket
@@ -78,7 +78,7 @@ struct DescriptorWatcherTests {
 
     // covers: 118
     @Test(arguments: LoopKind.available)
-    func aRefusalToWatchNamesWhoHasTheDescriptor(kind: LoopKind) async throws {
+    func descriptorInUseErrorNamesTheUser(kind: LoopKind) async throws {
         try await withLoop(kind, patiently) { loop in
             func refusal(_ socket: TransportSocket) throws -> String? {
                 let descriptor = try #require(socket.descriptor)
@@ -98,7 +98,7 @@ struct DescriptorWatcherTests {
         }
     }
 
-    @Test func aSelectorThatRefusesLeavesNothing() async throws {
+    @Test func failedRegistrationLeavesNothing() async throws {
         try await withScriptedSelector { loop, selector in
             let descriptor = FileDescriptor(rawValue: 900)
             selector.nextError = .noSpace
@@ -106,7 +106,7 @@ struct DescriptorWatcherTests {
             #expect(error?.errno == .noSpace)
             #expect(loop.statistics.sources == 0)
             try loop.addReader(descriptor) {}
-            // What was there stays.
+            // The former registration stays.
             selector.nextError = .noMemory
             #expect(throws: IOError.self) { try loop.addWriter(descriptor) {} }
             #expect(selector.registrations[descriptor]?.interest == .read)
@@ -122,7 +122,7 @@ struct DescriptorWatcherTests {
 
     // covers: 121
     @Test(arguments: LoopKind.available)
-    func manyAreWatchedClosedAndRemovedInOneTick(kind: LoopKind) async throws {
+    func manyDescriptorsAreWatchedClosedAndRemovedInOneIteration(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             var calls = 0
             for round in 0..<20 {
@@ -131,7 +131,7 @@ struct DescriptorWatcherTests {
                     try loop.addReader(end.descriptor) { calls += 1 }
                     try loop.addWriter(end.descriptor) { calls += 1 }
                     sendByte(peer)
-                    // In either order: the second is a mistake that must harm nobody else.
+                    // In both orders. The second order is a mistake, which must not harm others.
                     if round % 2 == 0 {
                         loop.removeReader(end.descriptor)
                         loop.removeWriter(end.descriptor)
@@ -155,7 +155,7 @@ struct DescriptorWatcherTests {
     }
 
     // covers: 121
-    @Test func aTransportOnTheNumberOfASocketThatWasClosedUnderItsWatchersEndsThem() async throws {
+    @Test func transportEndsStaleWatchersOfItsNumber() async throws {
         try await withLoop(.auto) { loop in
             let (end, peer) = try Socket.pair()
             final class Captured {}
@@ -165,7 +165,7 @@ struct DescriptorWatcherTests {
             captured = nil
             let waiting = loop.createTask { try await loop.waitWritable(peer.descriptor) }
             end.close()
-            // The lowest number is the next one's, unless another test was faster.
+            // The lowest number is the next one, unless another test was faster.
             let (again, third) = try Socket.pair()
             if again.number == end.number {
                 let driver = try loop.makeStreamDriver(ByteChannel(again))
@@ -183,12 +183,12 @@ struct DescriptorWatcherTests {
     }
 
     @Test(arguments: LoopKind.available)
-    func aDescriptorThatWasClosedAndOpenedAgainUnderItsReaderCanBeWatchedAnew(kind: LoopKind) async throws {
+    func reopenedDescriptorCanBeWatchedAnew(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 let (other, otherPeer) = try Socket.pair()
                 try loop.addReader(other.descriptor) {}
-                // Another file under the same number: the kernel's watch is gone.
+                // Another file has the same number, so the kernel's registration is gone.
                 #expect(dup2(end.number, other.number) == other.number)
                 var reads = 0
                 var writes = 0
@@ -205,7 +205,7 @@ struct DescriptorWatcherTests {
     }
 }
 
-/// A loop on a selector that the test plays.
+/// Runs a loop with a selector that the test controls.
 private func withScriptedSelector(
     _ body: @escaping @Sendable (SelectorEventLoop, ScriptedSelector) async throws -> Void
 ) async throws {

@@ -4,11 +4,11 @@ import AsyncIOTesting
 import SystemPackage
 import Testing
 
-/// Beyond what the scenarios of Tests/Differential compare with asyncio.
+/// Readers and writers, beyond the scenarios that Tests/Differential compares with asyncio.
 struct EventLoopReadersTests {
     // covers: 112, 113
     @Test(arguments: LoopKind.available)
-    func callbacksAreCalledInEachTickInWhichTheDescriptorIsReadyUntilTheyAreRemoved(kind: LoopKind) async throws {
+    func callbacksRunInEachIterationInWhichTheDescriptorIsReady(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var reads = 0
@@ -18,7 +18,7 @@ struct EventLoopReadersTests {
                 #expect(reads == 0)
                 sendByte(peer)
                 await loop.until { reads > 0 }
-                // Nobody has read: it goes on, once a tick.
+                // The bytes were not read, so the calls continue, one per iteration.
                 for _ in 0..<3 { await loop.yield() }
                 #expect(reads == 4)
                 #expect(loop.removeReader(end.descriptor))
@@ -39,7 +39,7 @@ struct EventLoopReadersTests {
 
     // covers: 114
     @Test(arguments: LoopKind.available)
-    func aSecondCallbackReplacesTheFirstWhichIsNotCalledAnyMore(kind: LoopKind) async throws {
+    func secondCallbackReplacesTheFirst(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var calls: [String] = []
@@ -66,7 +66,7 @@ struct EventLoopReadersTests {
 
     // covers: 115, 122
     @Test(arguments: LoopKind.available)
-    func theReaderAndTheWriterOfADescriptorAreIndependent(kind: LoopKind) async throws {
+    func readerAndWriterOfADescriptorAreIndependent(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var reads = 0
@@ -84,7 +84,7 @@ struct EventLoopReadersTests {
                 #expect(loop.removeReader(end.descriptor))
                 let read = reads
                 await loop.until { writes > written + 1 }
-                // Readable is not writable's business.
+                // Readable is not writable.
                 #expect(reads == read)
                 #expect(loop.removeWriter(end.descriptor))
                 #expect(!loop.removeWriter(end.descriptor))
@@ -94,11 +94,11 @@ struct EventLoopReadersTests {
 
     // covers: 22
     @Test(arguments: LoopKind.available)
-    func aHangUpCallsTheReaderAndTheWriterUntilTheyAreRemoved(kind: LoopKind) async throws {
+    func hangUpCallsTheReaderAndTheWriterUntilTheyAreRemoved(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let (end, peer) = try Socket.pair()
             var (reads, writes) = (0, 0)
-            // Without room, so that neither is ready.
+            // There is no room, so that neither is ready.
             pattern(1 << 16).withUnsafeBytes { bytes in
                 while case .bytes = end.send(bytes) {}
             }
@@ -108,7 +108,7 @@ struct EventLoopReadersTests {
             #expect(reads == 0 && writes == 0)
             peer.close()
             await loop.until { reads > 1 && writes > 1 }
-            // Nobody is called for an error that nobody asked for.
+            // No callback is called for an error without a watch.
             #expect(loop.removeReader(end.descriptor))
             #expect(loop.removeWriter(end.descriptor))
             let calls = reads + writes
@@ -120,7 +120,7 @@ struct EventLoopReadersTests {
 
     // covers: 116
     @Test(arguments: LoopKind.available)
-    func removingSaysWhetherThereWasSomething(kind: LoopKind) async throws {
+    func removingReturnsWhetherThereWasACallback(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             try withSockets { end, _ in
                 #expect(!loop.removeReader(end.descriptor))
@@ -141,7 +141,7 @@ struct EventLoopReadersTests {
 
     // covers: 116
     @Test(arguments: LoopKind.available)
-    func aClosedLoopHasNothingToRemove(kind: LoopKind) async throws {
+    func closedLoopHasNothingToRemove(kind: LoopKind) async throws {
         try await withLoopThread(kind) { loop in
             let (end, peer) = try Socket.pair()
             try loop.addReader(end.descriptor) {}
@@ -156,8 +156,8 @@ struct EventLoopReadersTests {
     }
 
     // covers: 117
-    /// In asyncio the reader and the writer are handles of their own, and a replaced one's handle is cancelled.
-    @Test func aReaderThatReplacesTheWriterOfItsEventKeepsBothFromRunning() async throws {
+    /// In asyncio the reader and the writer have their own handles, and a replaced callback's handle is cancelled.
+    @Test func readerThatReplacesTheWriterPreventsBothFromRunning() async throws {
         try await withVirtualPair { loop, end, peer in
             var calls: [String] = []
             try loop.addReader(end.descriptor) {
@@ -177,7 +177,7 @@ struct EventLoopReadersTests {
     }
 
     // covers: 117
-    @Test func aReaderThatRemovesTheWriterOfItsEventKeepsItFromRunning() async throws {
+    @Test func readerThatRemovesTheWriterPreventsItFromRunning() async throws {
         try await withVirtualPair { loop, end, peer in
             var calls: [String] = []
             try loop.addWriter(end.descriptor) { calls.append("writer") }

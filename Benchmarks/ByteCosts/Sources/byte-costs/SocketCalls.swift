@@ -69,54 +69,54 @@ private func count(_ result: IOResult) -> Int {
 }
 
 let socketCalls = [
-    moves("EventLoop.sock.recv(_: Socket, maxBytes: Int)", sends: false) { scene in
+    moves("SocketOperations.recv(_: Socket, maxBytes: Int)", sends: false) { scene in
         try await scene.loop.sock.recv(scene.near, maxBytes: 65_536).count
     },
-    moves("EventLoop.sock.recv(_: Socket, into: [UInt8])", sends: false) { scene in
+    moves("SocketOperations.recv(_: Socket, into: [UInt8])", sends: false) { scene in
         try await scene.loop.sock.recv(scene.near, into: &scene.buffer)
     },
-    moves("EventLoop.sock.recv(_: Socket, into: UnsafeMutableRawBufferPointer)", sends: false) { scene in
+    moves("SocketOperations.recv(_: Socket, into: UnsafeMutableRawBufferPointer)", sends: false) { scene in
         try await scene.loop.sock.recv(scene.near, into: scene.memory)
     },
-    moves("EventLoop.sock.recv(_: Socket, into: OutputRawSpan)", sends: false) { scene in
+    moves("SocketOperations.recv(_: Socket, into: OutputRawSpan)", sends: false) { scene in
         var span = OutputRawSpan(buffer: scene.memory, initializedCount: 0)
         return try await scene.loop.sock.recv(scene.near, into: &span)
     },
-    moves("EventLoop.sock.recvFrom(_: Socket, maxBytes: Int)", isDatagram: true, sends: false) { scene in
+    moves("SocketOperations.recvFrom(_: Socket, maxBytes: Int)", isDatagram: true, sends: false) { scene in
         try await scene.loop.sock.recvFrom(scene.near, maxBytes: 65_536).bytes.count
     },
-    moves("EventLoop.sock.recvFrom(_: Socket, into: [UInt8])", isDatagram: true, sends: false) { scene in
+    moves("SocketOperations.recvFrom(_: Socket, into: [UInt8])", isDatagram: true, sends: false) { scene in
         try await scene.loop.sock.recvFrom(scene.near, into: &scene.buffer).count
     },
-    moves("EventLoop.sock.recvFrom(_: Socket, into: UnsafeMutableRawBufferPointer)", isDatagram: true, sends: false) {
+    moves("SocketOperations.recvFrom(_: Socket, into: UnsafeMutableRawBufferPointer)", isDatagram: true, sends: false) {
         scene in
         try await scene.loop.sock.recvFrom(scene.near, into: scene.memory).count
     },
-    moves("EventLoop.sock.sendAll(_: Socket, _: RawSpan)", sends: true) { scene in
+    moves("SocketOperations.sendAll(_: Socket, _: RawSpan)", sends: true) { scene in
         let bytes = scene.bytes
         try await scene.loop.sock.sendAll(scene.near, bytes.span.bytes)
         return scene.bytes.count
     },
-    moves("EventLoop.sock.sendAll(_: Socket, _: [UInt8])", sends: true) { scene in
+    moves("SocketOperations.sendAll(_: Socket, _: [UInt8])", sends: true) { scene in
         try await scene.loop.sock.sendAll(scene.near, scene.bytes)
         return scene.bytes.count
     },
-    moves("EventLoop.sock.sendAll(_: Socket, _: RawSpan, bytesSent: Int)", sends: true) { scene in
+    moves("SocketOperations.sendAll(_: Socket, _: RawSpan, bytesSent: Int)", sends: true) { scene in
         let bytes = scene.bytes
         var count = 0
         try await scene.loop.sock.sendAll(scene.near, bytes.span.bytes, bytesSent: &count)
         return count
     },
-    moves("EventLoop.sock.sendAll(_: Socket, _: [UInt8], bytesSent: Int)", sends: true) { scene in
+    moves("SocketOperations.sendAll(_: Socket, _: [UInt8], bytesSent: Int)", sends: true) { scene in
         var count = 0
         try await scene.loop.sock.sendAll(scene.near, scene.bytes, bytesSent: &count)
         return count
     },
-    moves("EventLoop.sock.sendTo(_: Socket, _: RawSpan, to: SocketAddress)", isDatagram: true, sends: true) { scene in
+    moves("SocketOperations.sendTo(_: Socket, _: RawSpan, to: SocketAddress)", isDatagram: true, sends: true) { scene in
         let bytes = scene.bytes
         return try await scene.loop.sock.sendTo(scene.near, bytes.span.bytes, to: scene.farAddress)
     },
-    moves("EventLoop.sock.sendTo(_: Socket, _: [UInt8], to: SocketAddress)", isDatagram: true, sends: true) { scene in
+    moves("SocketOperations.sendTo(_: Socket, _: [UInt8], to: SocketAddress)", isDatagram: true, sends: true) { scene in
         try await scene.loop.sock.sendTo(scene.near, scene.bytes, to: scene.farAddress)
     },
     moves("Socket.receive(into: UnsafeMutableRawBufferPointer)", sends: false) { scene in

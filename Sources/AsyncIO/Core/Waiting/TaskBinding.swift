@@ -3,24 +3,24 @@ extension EventLoop {
     ///
     /// - Parameter isolation: The isolation of the caller, `#isolation`.
     @inline(__always)
-    final func homeRecord(
+    final func affinityRecord(
         _ binding: inout TaskBinding, _ isolation: (any Actor)?
-    ) -> (isHome: Bool, record: TaskRecord?) {
-        if !isHome(of: isolation) { return (false, nil) }
+    ) -> (hasAffinity: Bool, record: TaskRecord?) {
+        if !allowsAffinity(of: isolation) { return (false, nil) }
         if let record = binding.current(on: self) { return (true, record.takeUnretainedValue()) }
-        return (isHomeOfCurrentTask, nil)
+        return (currentTaskHasAffinity, nil)
     }
 
-    /// Does what ``homeRecord(_:_:)`` does, without retaining the record.
+    /// Does what ``affinityRecord(_:_:)`` does, without retaining the record.
     ///
     /// SAFETY: the current task's first frame retains the record, so it lives as long as the task.
     @inline(__always)
-    final func unretainedHomeRecord(
+    final func unretainedAffinityRecord(
         _ binding: inout TaskBinding, _ isolation: (any Actor)?
-    ) -> (isHome: Bool, record: Unmanaged<TaskRecord>?) {
-        if !isHome(of: isolation) { return (false, nil) }
+    ) -> (hasAffinity: Bool, record: Unmanaged<TaskRecord>?) {
+        if !allowsAffinity(of: isolation) { return (false, nil) }
         if let record = binding.current(on: self) { return (true, record) }
-        return (isHomeOfCurrentTask, nil)
+        return (currentTaskHasAffinity, nil)
     }
 }
 

@@ -116,7 +116,7 @@ extension EventLoop {
 
     /// Suspends the current task until its wait ends, and then removes the waiter.
     ///
-    /// The caller is on the loop, and its task resumes on the loop after a suspension (``homeRecord(_:_:)``).
+    /// The caller is on the loop, and its task resumes on the loop after a suspension (``affinityRecord(_:_:)``).
     @inline(__always)
     final nonisolated(nonsending) func suspend(_ token: WaiterToken, _ record: TaskRecord?) async -> Waiter.Outcome {
         let isolation = #isolation

@@ -3,13 +3,13 @@ enum WaitingTask {
     /// The loop started the task, and its record wakes it when it is cancelled.
     case recorded(TaskRecord)
     /// The task prefers this loop, so it resumes there.
-    case home
+    case unrecorded
     /// After a suspension, the task would continue elsewhere, or on the thread that holds its actor. It must hop for
     /// the operation.
     case foreign
 
     /// Whether the task resumes on the loop without a hop.
-    var isHome: Bool {
+    var hasAffinity: Bool {
         if case .foreign = self { false } else { true }
     }
 }
@@ -19,21 +19,21 @@ extension EventLoop {
     ///
     /// - Thread: the loop's.
     final func waitingTask(_ isolation: (any Actor)?) -> WaitingTask {
-        if !isHome(of: isolation) { return .foreign }
+        if !allowsAffinity(of: isolation) { return .foreign }
         if let record = core.pointee.runningTasks[.current] { return .recorded(record) }
-        return isHomeOfCurrentTask ? .home : .foreign
+        return currentTaskHasAffinity ? .unrecorded : .foreign
     }
 
     /// Runs `operation` where the task can wait: directly if the task resumes on the loop, otherwise after a hop.
     ///
     /// `operation` gets the record to wait with; `function` is the waiting function, for debug mode.
-    final nonisolated(nonsending) func atHome<Result>(
+    final nonisolated(nonsending) func withAffinity<Result>(
         _ function: StaticString = #function, _ operation: nonisolated(nonsending) (TaskRecord?) async throws -> Result
     ) async throws -> Result {
         if isOnLoop {
             switch waitingTask(#isolation) {
             case .recorded(let record): return try await operation(record)
-            case .home: return try await operation(nil)
+            case .unrecorded: return try await operation(nil)
             case .foreign: break
             }
         }

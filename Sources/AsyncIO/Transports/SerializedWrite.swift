@@ -1,10 +1,10 @@
-/// The state of the serialized writes of tasks. An object only while a write waits, so that an idle connection has
+/// The state of the serialized writes of tasks. There is an object only while a write waits, so an idle connection has
 /// none.
-enum WriteTurn {
+enum SerializedWrite {
     /// No task is writing.
-    case free
+    case idle
     /// A task is writing. It has not waited yet, and no other task waits for it.
-    case taken
+    case begun
     case inProgress(WriteProgress)
 }
 
@@ -13,7 +13,7 @@ final class WriteProgress {
     /// Whether the write ended before all of its bytes were sent. Then no task writes any more.
     fileprivate(set) var wasCutOff = false
     /// The tasks that wait to write, in order.
-    fileprivate(set) var line: [WaiterToken] = []
+    fileprivate(set) var waiters: [WaiterToken] = []
     /// How many bytes of the write are not sent.
     fileprivate(set) var unsentBytes = 0
     /// How many bytes of the write were sent. It stays as it is after a cut-off.
@@ -25,52 +25,53 @@ final class WriteProgress {
 extension StreamTransport {
     /// Whether a task that wants to write has to wait.
     @inline(__always)
-    var isTurnTaken: Bool {
-        switch turn {
-        case .free: false
-        case .taken: true
+    var isWriteInProgress: Bool {
+        switch currentWrite {
+        case .idle: false
+        case .begun: true
         case .inProgress(let progress): !progress.wasCutOff
         }
     }
 
     private var progress: WriteProgress? {
-        if case .inProgress(let progress) = turn { progress } else { nil }
+        if case .inProgress(let progress) = currentWrite { progress } else { nil }
     }
 
     /// How many bytes of the current write are not sent.
-    var unsentTurnBytes: Int { progress?.unsentBytes ?? 0 }
+    var unsentBytesOfWrite: Int { progress?.unsentBytes ?? 0 }
 
     /// How many bytes of the write that was cut off were sent.
     var cutOffBytes: Int { progress?.sentBytes ?? 0 }
 
-    /// How many bytes must be sent before the connection may end in order.
-    var outstandingBytes: Int { writeBufferBytes + unsentTurnBytes }
+    /// How many bytes must be sent before an orderly end of the connection.
+    var outstandingBytes: Int { writeBufferBytes + unsentBytesOfWrite }
 
     /// Begins a write while no other task is writing.
-    func takeTurn() {
-        turn = .taken
+    func beginWriteAtOnce() {
+        currentWrite = .begun
     }
 
     /// Creates the object if there is none yet.
     private func makeProgress() -> WriteProgress {
         if let progress { return progress }
         let progress = WriteProgress()
-        turn = .inProgress(progress)
+        currentWrite = .inProgress(progress)
         return progress
     }
 
-    /// Waits until the tasks before this one have written. They hand the turn over, so that no later task comes first.
+    /// Waits until the tasks before this one have written. Each passes the right to write to the next, so that no later
+    /// task overtakes it.
     ///
     /// - Thread: the loop's, in a task that is on its loop.
-    func beginTurn(_ record: TaskRecord?) async throws {
+    func beginWrite(_ record: TaskRecord?) async throws {
         if state.isClosing || state.writing == .cutOff { throw endError }
-        if !isTurnTaken { return takeTurn() }
+        if !isWriteInProgress { return beginWriteAtOnce() }
         let progress = makeProgress()
         let token = loop.makeWaiter()
-        progress.line.append(token)
+        progress.waiters.append(token)
         let outcome = await loop.suspend(token, record)
         if outcome == .ready { return }
-        progress.line.removeAll { $0 == token }
+        progress.waiters.removeAll { $0 == token }
         if outcome == .cancelled { throw CancellationError() }
         throw endError
     }
@@ -83,8 +84,8 @@ extension StreamTransport {
         progress.unsentBytes = unsentBytes
     }
 
-    /// Ends the current write, lets the next task write, and ends the connection if that waited for the write.
-    func endTurn() {
+    /// Ends the current write and lets the next task write. Ends the connection if its end has waited for the write.
+    func endWrite() {
         if let progress {
             if progress.sentBytes > 0, progress.unsentBytes > 0, !state.isLost { return cutOff(progress) }
             progress.sentBytes = 0
@@ -92,20 +93,20 @@ extension StreamTransport {
         }
         if state.isEnding { perform(state.flushed(queuedBytes: outstandingBytes)) }
         // Read again each time, because the calls above may have begun a wait or ended all of them.
-        while let progress, !progress.line.isEmpty {
-            let next = progress.line.removeFirst()
+        while let progress, !progress.waiters.isEmpty {
+            let next = progress.waiters.removeFirst()
             // A task that was cancelled may still be in the list.
             if loop.isWaiting(next) { return loop.settle(next, .ready) }
         }
-        turn = .free
+        currentWrite = .idle
     }
 
     /// Ends the waits of the tasks that want to write, because the connection was closed or a write was cut off.
-    func closeLine() {
+    func endWriteWaits() {
         guard let progress else { return }
-        let line = progress.line
-        progress.line = []
-        for token in line { loop.settle(token, .closed) }
+        let waiters = progress.waiters
+        progress.waiters = []
+        for token in waiters { loop.settle(token, .closed) }
     }
 
     /// Ends the current write in the middle of its bytes. No other bytes may follow, and the peer must not take them
@@ -117,6 +118,6 @@ extension StreamTransport {
         if mustEnd { return reset() }
         state.writeWasCutOff()
         driver.resetOnClose()
-        closeLine()
+        endWriteWaits()
     }
 }
