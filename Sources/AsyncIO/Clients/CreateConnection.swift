@@ -48,7 +48,7 @@ extension EventLoop {
         fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol
     ) async throws -> sending (transport: StreamTransport, protocol: Protocol) {
         try checkOnLoop("createConnection", owning: endpoint)
-        let made = try await withAffinity(owning: endpoint) {
+        let made = try await withAffinity(owning: endpoint, "createConnection") {
             let (driver, peer) = try await connect(to: endpoint, options: options)
             return UncheckedSendable(
                 value: try await begin(driver, peer: peer, CallSite(fileID: fileID, line: line), makeProtocol))

@@ -22,7 +22,7 @@ extension EventLoop {
         _ makeProtocol: @escaping () throws -> any StreamProtocol
     ) async throws -> sending Server {
         try checkOnLoop("createServer", owning: endpoint)
-        nonisolated(unsafe) let server = try await withAffinity(owning: endpoint) {
+        nonisolated(unsafe) let server = try await withAffinity(owning: endpoint, "createServer") {
             try await listen(
                 on: endpoint, options: options, origin: CallSite(fileID: fileID, line: line), Self.serve(makeProtocol))
         }
