@@ -64,14 +64,14 @@ final class CompletionAcceptDriver: AcceptDriver {
         for _ in 0..<clientsPerIteration {
             guard isStarted, !results.isEmpty, let delegate, loop.core.pointee.budget.allowsReceive else { break }
             // Removed first, because the delegate may close the driver, which closes the stored clients.
-            let goesOn =
+            let mayContinue =
                 switch results.removeFirst() {
                 case .client(let connection): report(connection, to: delegate)
                 case .failure(let error): delegate.acceptFailed(error)
                 }
-            if !goesOn { break }
+            if !mayContinue { break }
         }
-        if isStarted, !isClosed { goOn() }
+        if isStarted, !isClosed { acceptMore() }
         return nil
     }
 
@@ -80,7 +80,7 @@ final class CompletionAcceptDriver: AcceptDriver {
         return delegate.accepted(connection, from: connection.peerAddress)
     }
 
-    private func goOn() {
+    private func acceptMore() {
         if !results.isEmpty { return loop.queue(self) }
         delegate?.acceptedAll()
         if operation != nil { return }

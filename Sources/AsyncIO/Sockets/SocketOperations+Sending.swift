@@ -4,7 +4,7 @@ import Selectors
 /// Sending on sockets of the program. The rules for all raw operations are documented before ``recv(_:maxBytes:)``.
 extension SocketOperations {
     /// The most bytes that are sent in one iteration, so that a peer that keeps up does not delay other work.
-    private static var mostBytesPerTick: Int { 256 * 1024 }
+    private static var mostBytesPerIteration: Int { 256 * 1024 }
 
     /// Sends all of `bytes`. Returns when the kernel has accepted them. asyncio: `sock_sendall`.
     ///
@@ -30,7 +30,7 @@ extension SocketOperations {
     /// next iteration.
     private func sendPart(_ socket: Socket, _ bytes: RawSpan, _ sent: inout Int) throws -> Bool {
         if sent == bytes.byteCount { return true }
-        let end = min(bytes.byteCount, sent + Self.mostBytesPerTick)
+        let end = min(bytes.byteCount, sent + Self.mostBytesPerIteration)
         let result = bytes.withUnsafeBytes { loop.core.send(socket, UnsafeRawBufferPointer(rebasing: $0[sent..<end])) }
         switch result {
         case .bytes(let count): sent += count

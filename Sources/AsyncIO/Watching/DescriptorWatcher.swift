@@ -180,9 +180,9 @@ final class DescriptorWatcher: EventSource {
             return nil
         }
         // Read again for each direction, because a callback for one direction may change the other.
-        let job = turn(.read)
-        guard let job else { return turn(.write) }
-        if let second = turn(.write) { loop.enqueue(LoopWord(.taskJob, job: second)) }
+        let job = deliver(.read)
+        guard let job else { return deliver(.write) }
+        if let second = deliver(.write) { loop.enqueue(LoopWord(.taskJob, job: second)) }
         return job
     }
 
@@ -199,7 +199,7 @@ final class DescriptorWatcher: EventSource {
     }
 
     /// Calls the callback of a direction, or returns the job of the task that waits for it.
-    private func turn(_ direction: Interest) -> UnownedJob? {
+    private func deliver(_ direction: Interest) -> UnownedJob? {
         guard readiness.contains(Readiness(direction)), let use = self[direction] else { return nil }
         readiness.remove(Readiness(direction))
         switch use {
