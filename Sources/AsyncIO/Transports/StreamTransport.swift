@@ -133,8 +133,8 @@ public final class StreamTransport {
         }
         set {
             loop.requireOnLoop("StreamTransport.protocol")
-            guard let newValue else { fatalError("the protocol of a connection was set to nil") }
-            if !isPush { fatalError("the protocol of a connection was set whose bytes a StreamReader takes") }
+            guard let newValue else { fatalError("StreamTransport.protocol was set to nil") }
+            if !isPush { fatalError("StreamTransport.protocol was set, but a StreamReader reads the connection") }
             if consumer == nil { return }
             install(newValue)
         }

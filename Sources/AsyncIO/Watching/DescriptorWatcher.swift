@@ -208,7 +208,9 @@ final class DescriptorWatcher: EventSource {
                 try body()
             } catch {
                 loop.report(
-                    ExceptionContext(message: "Exception in watcher", error: error, callSite: site, socket: descriptor))
+                    ExceptionContext(
+                        message: "Exception in \(direction == .read ? "reader" : "writer")", error: error,
+                        callSite: site, socket: descriptor))
             }
             return nil
         case .waiting(let token):
