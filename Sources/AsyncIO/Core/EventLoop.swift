@@ -8,8 +8,8 @@ package import SystemPackage
 /// `AbstractEventLoop`.
 ///
 /// The loop is the `TaskExecutor` of its tasks, so they run on the loop's thread between two `await`s. The reference is
-/// `Sendable`. The thread on which each method may be called is documented as `Thread`. "The loop's" thread is the one
-/// that runs it; before the first run, it is the one that created it.
+/// `Sendable`. Each function's documentation says on which thread it may be called. The loop's thread is the one that
+/// runs it; before the first run, it is the thread that created it.
 ///
 /// ```swift
 /// let loop = try SelectorEventLoop()
@@ -175,7 +175,7 @@ extension EventLoop: CustomStringConvertible {
 }
 
 extension EventLoop {
-    /// Describes a callback: `pending` and its call site, or that it is not pending. Not known on other threads.
+    /// Describes a callback: `pending` and its call site, or that it is not pending. On other threads neither is known.
     final func describeCallback(_ id: SlotID) -> String {
         guard isOnLoop else { return ", on another thread's loop" }
         guard let site = core.pointee.callbacks[id]?.pointee.site else { return ", not pending" }

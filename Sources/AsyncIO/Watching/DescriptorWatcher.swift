@@ -21,9 +21,9 @@ final class DescriptorWatcher: EventSource {
         var isWatched: Bool { if case .held = self { false } else { true } }
     }
 
-    /// How many events pass between two checks whether the registration is still the descriptor's. The check is a
-    /// system call, so it is made rarely: often enough to find a file that causes events without an end, and at no cost
-    /// for others.
+    /// How many events pass between two checks that the registration still belongs to the descriptor. A check is a
+    /// system call. It is made often enough to find a file that causes events without an end, and rarely enough to cost
+    /// others nothing.
     private static let eventsBetweenChecks: UInt64 = 1_024
 
     private unowned let loop: EventLoop
