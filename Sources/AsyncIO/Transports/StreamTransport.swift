@@ -274,8 +274,8 @@ public final class StreamTransport {
     ///
     /// The connection stays open while the peer does not read, until nothing could be sent for a minute. Then the write
     /// buffer is discarded and the connection is reset, with an `IOError`.
-    /// ``closeGracefully(within:maxDiscardedBytes:)``, ``abort()`` and `Server.drain` let the caller choose the bound.
-    /// If there is unread input, the peer may lose what is still in flight: see
+    /// ``closeGracefully(within:maxDiscardedBytes:)``, ``abort()`` and ``Server/shutDown(within:)`` let the caller
+    /// choose the bound. If there is unread input, the peer may lose what is still in flight: see
     /// ``closeGracefully(within:maxDiscardedBytes:)``.
     ///
     /// If a write was cut off (see ``StreamWriter/write(_:)-(RawSpan)``), the connection is reset.
