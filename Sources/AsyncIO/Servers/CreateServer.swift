@@ -1,7 +1,7 @@
 import AsyncIOSystem
 
 extension EventLoop {
-    /// Listens on an endpoint; each accepted connection gets a protocol of its own. asyncio: `create_server`.
+    /// Listens on an endpoint. Each accepted connection gets its own protocol. asyncio: `create_server`.
     ///
     /// ```swift
     /// let server = try await loop.createServer(on: .allInterfaces(port: 8888)) { Echo() }
