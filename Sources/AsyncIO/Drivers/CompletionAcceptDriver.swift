@@ -82,12 +82,16 @@ final class CompletionAcceptDriver: AcceptDriver {
 
     private func acceptMore() {
         if !results.isEmpty { return loop.queue(self) }
-        delegate?.acceptedAll()
-        if operation != nil { return }
+        // After a failure, only the next completion shows whether clients wait.
+        if operation != nil {
+            delegate?.acceptedAll()
+            return
+        }
         do {
             operation = try proactor.submit(.accept(on: socket), for: self)
         } catch {
-            _ = delegate?.acceptFailed(error)
+            results.append(.failure(error))
+            loop.queue(self)
         }
     }
 }
