@@ -107,8 +107,11 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
 
     /// Begins to connect a non-blocking socket. Returns whether it is connected; otherwise it becomes writable when the
     /// attempt has ended. Throws an `Errno`, `CancellationError` or `.closed`. The task is on the loop.
+    ///
+    /// - Parameter willSuspend: Gets a source whose `lostDescriptor()` has to be called if the socket is closed while
+    ///   the task is suspended.
     func beginConnecting(
-        _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?
+        _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?, willSuspend: (EventSource) -> Void
     ) async throws -> Bool {
         throw Errno.notSupported
     }

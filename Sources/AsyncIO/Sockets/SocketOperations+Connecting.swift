@@ -73,8 +73,7 @@ extension EventLoop {
             try watcher.hold(.write)
             defer { watcher.release(.write) }
             try requireNonBlocking(socket, function)
-            var isConnected = try await beginConnecting(socket, to: address, record)
-            try watcher.checkNotEnded()
+            var isConnected = try await watcher.beginConnecting(socket, to: address, record)
             while !isConnected {
                 _ = try await watcher.wait(for: .write, record)
                 if let error = socket.pendingError() { throw error }
@@ -84,8 +83,7 @@ extension EventLoop {
                     try checkJoined(peer, address)
                     isConnected = true
                 } else {
-                    isConnected = try await beginConnecting(socket, to: address, record)
-                    try watcher.checkNotEnded()
+                    isConnected = try await watcher.beginConnecting(socket, to: address, record)
                 }
             }
             return try whenConnected()

@@ -14,7 +14,7 @@ import Selectors
 /// - A blocking socket is rejected with `.invalidArgument` where a call would block the loop; in debug mode always.
 ///
 /// They throw an `IOError` with the operation and the peer, `.descriptorInUse` if a transport owns the socket, `.busy`,
-/// `.closed`, `.invalidArgument`, `.unsupported` on a loop that cannot watch descriptors, and `CancellationError`.
+/// `.closed`, `.invalidArgument`, and `CancellationError`.
 ///
 /// - Thread: any; the task hops to the loop and back.
 extension SocketOperations {

@@ -34,6 +34,8 @@ final class DescriptorWatcher: EventSource {
     private var watched: Interest = []
     /// What a task that waits will be notified of.
     private var found: Readiness = []
+    /// The operation for which the task that holds the write direction waits, if the loop waits for completions.
+    private var operation: EventSource?
     private(set) var hasEnded = false
     /// The number of events so far.
     private var events: UInt64 = 0
@@ -126,6 +128,23 @@ final class DescriptorWatcher: EventSource {
         try checkNotEnded()
     }
 
+    /// Begins to connect the socket, for the task that holds the write direction. Everything else is as in
+    /// `beginConnecting` of the loop.
+    nonisolated(nonsending) func beginConnecting(
+        _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?
+    ) async throws -> Bool {
+        defer { operation = nil }
+        let isConnected: Bool
+        do {
+            isConnected = try await loop.beginConnecting(socket, to: address, record) { operation = $0 }
+        } catch {
+            try checkNotEnded()
+            throw error
+        }
+        try checkNotEnded()
+        return isConnected
+    }
+
     /// Throws `.closed` if the watcher was ended. Called after each suspension, because the number may belong to
     /// another file then.
     func checkNotEnded() throws {
@@ -142,6 +161,7 @@ final class DescriptorWatcher: EventSource {
         let uses = [reader.take(), writer.take()]
         if !watched.isEmpty { loop.unwatch(descriptor, self) }
         watched = []
+        _ = operation.take()?.lostDescriptor()
         leaveIfUnused()
         for case .waiting(let token)? in uses { loop.settle(token, .closed) }
         // Callbacks are released only now, when the state is consistent.
