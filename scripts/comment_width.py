@@ -12,9 +12,6 @@ from pathlib import Path
 
 LIMIT = 120
 
-# Folders whose comments are being rewritten.
-LATER = re.compile(r"Sources/AsyncIO/(Clients|Servers)/")
-
 COMMENT = re.compile(r"^(?P<indent> *)(?P<marker>//[/!]?)(?P<space> *)(?P<text>.*)$")
 # Text that begins a new paragraph, or is not prose.
 SPECIAL = re.compile(r"[-*+] |\d+\. |[#|>]|```|MARK:|SAFETY:|covers:|swift-format")
@@ -82,8 +79,6 @@ def main():
     fix = arguments[:1] == ["--fix"]
     findings = 0
     for name in arguments[1:] if fix else arguments:
-        if LATER.match(name):
-            continue
         path = Path(name)
         text = path.read_text(encoding="utf-8")
         lines = text.split("\n")

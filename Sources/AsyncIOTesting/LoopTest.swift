@@ -5,8 +5,8 @@ import Synchronization
 /// Runs a test's `body` as a task of a new loop, on a separate thread, and proves that it left nothing behind.
 ///
 /// ```swift
-/// @Test(arguments: LoopKind.available)
-/// func sleeps(kind: LoopKind) async throws {
+/// @Test(arguments: TestLoop.all)
+/// func sleeps(kind: TestLoop) async throws {
 ///     try await withLoop(kind) { loop in try await loop.sleep(for: .milliseconds(1)) }
 /// }
 /// ```

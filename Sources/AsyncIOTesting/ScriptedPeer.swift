@@ -72,7 +72,7 @@ public final class ScriptedPeer {
             var waiting = ByteQueue(limitBytes: .max)
             append(bytes, to: &waiting)
         }
-        goOn(.read)
+        notifyLoop(.read)
     }
 
     private func append(_ bytes: [UInt8], to waiting: inout ByteQueue) {
@@ -92,20 +92,20 @@ public final class ScriptedPeer {
     /// Makes the peer's EOF arrive.
     public func ends() {
         arrivals.append(.end)
-        goOn([.read, .hangup])
+        notifyLoop([.read, .hangup])
     }
 
     /// Makes a reset arrive: both directions fail, reading after the bytes that have already arrived.
     public func resets() {
         arrivals.append(.failure(.connectionReset))
         sendFailure = .connectionReset
-        goOn([.read, .write, .hangup])
+        notifyLoop([.read, .write, .hangup])
     }
 
     /// Makes the next receive fail. The one after it works as if nothing had happened.
     public func failsNextReceive(with error: Errno) {
         nextReceiveFailure = error
-        goOn(.read)
+        notifyLoop(.read)
     }
 
     /// Makes the next send fail. The one after it works as if nothing had happened.
@@ -125,7 +125,7 @@ public final class ScriptedPeer {
 
     public func unblocksWrites() {
         isBlocked = false
-        goOn(.write)
+        notifyLoop(.write)
     }
 
     /// Delays completions until ``completesNow()``, including those of cancelled operations. Has no effect on a
@@ -163,7 +163,7 @@ public final class ScriptedPeer {
 
     // MARK: Readiness and completions
 
-    private func goOn(_ readiness: Readiness) {
+    private func notifyLoop(_ readiness: Readiness) {
         switch poller {
         case .selector(let selector): if !wasClosed { selector.report(near, readiness) }
         case .proactor(let proactor): carryOut(proactor)
@@ -256,7 +256,7 @@ extension ScriptedPeer {
 
     /// Reports room after a short send, as the kernel does.
     private func followed(_ result: IOResult, _ offered: Int) -> IOResult {
-        if case .bytes(let count) = result, count < offered { goOn(.write) }
+        if case .bytes(let count) = result, count < offered { notifyLoop(.write) }
         return result
     }
 }

@@ -27,10 +27,10 @@ extension EventLoop {
             for (option, value) in options.applicable(to: socket.family) {
                 do {
                     try socket.setOption(option, to: value)
-                } catch  where option != .noDelay {
-                    throw IOError(error, operation: "set \(option) of socket \(socket.number)")
                 } catch {
-                    // The socket is not one of TCP, or its peer has left, which the first receive finds out.
+                    // The socket is not a TCP socket, or its peer has disconnected, which the first receive reports.
+                    if option == .noDelay { continue }
+                    throw IOError(error, operation: "set \(option) of socket \(socket.number)")
                 }
             }
         } catch {

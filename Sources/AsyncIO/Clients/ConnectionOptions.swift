@@ -1,13 +1,13 @@
 public import AsyncIOSystem
 
-/// How a client connects.
+/// The options of a client's connection.
 public struct ConnectionOptions: Sendable {
     /// The local address of the connection, or `nil`, the default, to let the system choose. Port 0 lets the system
-    /// choose the port. Addresses of another family are not tried. Not for sockets that exist already. asyncio:
-    /// `local_addr`.
+    /// choose the port. Remote addresses of another family are skipped. It cannot be used with existing sockets.
+    /// asyncio: `local_addr`.
     public var localAddress: SocketAddress?
-    /// The options of the socket, which are set before it connects: TCP_NODELAY by default, as in asyncio. A unix
-    /// socket gets no options of TCP.
+    /// The options of the socket, which are set before it connects. The default is TCP_NODELAY, as in asyncio. A unix
+    /// socket gets no TCP options.
     public var socketOptions: [SocketOption: Int]
     /// The length of the longest line that a reader of `openConnection` or `withConnection` accepts, 64 KiB by default.
     /// Must be positive. asyncio: `limit`.

@@ -2,9 +2,9 @@ public import AsyncIOSystem
 import Selectors
 import SystemPackage
 
-/// A client could connect to no address of an endpoint. Contains the reason for each address.
+/// The error of a client that could not connect to any address of an endpoint. Contains the reason for each address.
 public struct ConnectError: Error, Sendable, CustomStringConvertible {
-    /// What the client was to connect to.
+    /// The endpoint that the client tried to connect to.
     public var endpoint: Endpoint
     /// The failures, in the order in which the addresses were tried.
     public var attempts: [IOError]
@@ -17,8 +17,8 @@ public struct ConnectError: Error, Sendable, CustomStringConvertible {
 }
 
 extension IOError {
-    /// Why there is no connection to `address`. One that was reset had been made: the server accepted it, and gave it
-    /// up.
+    /// Returns the reason why there is no connection to `address`. A connection that was reset had been established,
+    /// because the server accepted it and then closed it.
     static func connecting(_ error: Errno, to address: SocketAddress) -> IOError {
         let wasMade = error == .connectionReset
         return IOError(
@@ -27,20 +27,21 @@ extension IOError {
 }
 
 extension EventLoop {
-    /// Connects to an endpoint; a protocol receives the connection's data. asyncio: `create_connection`.
+    /// Connects to an endpoint. A protocol receives the connection's data. asyncio: `create_connection`.
     ///
-    /// The addresses of the endpoint are tried in order. The function returns when `connectionMade` of the protocol has
-    /// returned. There is no time limit but the system's, which is minutes; use ``withTimeout(_:fileID:line:_:)``.
+    /// The addresses of the endpoint are tried in order. The function returns after `connectionMade` of the protocol
+    /// has returned. The only time limit is the system's, which is minutes; use ``withTimeout(_:fileID:line:_:)`` to
+    /// set one.
     ///
     /// A connected socket becomes the connection, and belongs to this call from the start; see ``Endpoint/socket(_:)``.
-    /// It may have been accepted elsewhere, by another process or another listener: this is asyncio's
+    /// It may have been accepted by another process or another listener, so this function is asyncio's
     /// `connect_accepted_socket` too.
     ///
-    /// Throws a ``ConnectError`` if no address accepts the connection, `.invalidArgument` for an endpoint that no client
-    /// can connect to, such as all interfaces or several sockets, and what ``resolve(host:port:)`` and `makeProtocol`
-    /// throw. For a given socket it throws `.invalidArgument` unless it is a stream socket, an `IOError` unless it is
-    /// connected, and `.descriptorInUse`. A cancelled task gets a `CancellationError` and no connection: what was opened
-    /// is closed, also if the cancellation comes while `connectionMade` runs.
+    /// Throws a ``ConnectError`` if no address accepts the connection, `.invalidArgument` for an endpoint that no
+    /// client can connect to, such as all interfaces or several sockets, and what ``resolve(host:port:)`` and
+    /// `makeProtocol` throw. For a given socket it throws `.invalidArgument` unless it is a stream socket, an `IOError`
+    /// unless it is connected, and `.descriptorInUse`. A cancelled task gets a `CancellationError` and no connection.
+    /// What was opened is closed, even if the task is cancelled while `connectionMade` runs.
     ///
     /// - Thread: the loop's; elsewhere it throws `.wrongThread`, because it calls `makeProtocol` on the loop's thread.
     public final func createConnection<Protocol: StreamProtocol>(
@@ -48,7 +49,7 @@ extension EventLoop {
         fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol
     ) async throws -> sending (transport: StreamTransport, protocol: Protocol) {
         try checkOnLoop("createConnection", owning: endpoint)
-        let made = try await withAffinity(owning: endpoint) {
+        let made = try await withAffinity(owning: endpoint, "createConnection") {
             let (driver, peer) = try await connect(to: endpoint, options: options)
             return UncheckedSendable(
                 value: try await begin(driver, peer: peer, CallSite(fileID: fileID, line: line), makeProtocol))
@@ -66,7 +67,7 @@ extension EventLoop {
             to: .host(host, port: port), options: options, fileID: fileID, line: line, makeProtocol)
     }
 
-    /// Makes the protocol of a connection and tells it. Owns the driver. At home.
+    /// Creates the protocol of a connection and notifies it. Owns the driver. The task is on its loop.
     final func begin<Protocol: StreamProtocol>(
         _ driver: StreamDriver, peer: SocketAddress?, _ origin: CallSite, _ makeProtocol: () throws -> Protocol
     ) async throws -> (transport: StreamTransport, protocol: Protocol) {
@@ -90,7 +91,7 @@ extension EventLoop {
     }
 
     /// Returns the driver of a new connection and the address of its peer, which is `nil` for a given socket. Owns the
-    /// sockets of the endpoint. At home.
+    /// sockets of the endpoint. The task is on its loop.
     final func connect(
         to endpoint: Endpoint, options: ConnectionOptions = ConnectionOptions(), by resolver: Resolver = .shared
     ) async throws -> (StreamDriver, SocketAddress?) {
@@ -113,7 +114,7 @@ extension EventLoop {
 }
 
 extension EventLoop {
-    /// The driver of a socket that was connected to `address`.
+    /// Returns the driver of a socket that was connected to `address`.
     ///
     /// Throws an `Errno`, an `IOError`, `CancellationError`, `.tooManyDescriptors` or `.closed`, with the socket
     /// closed.
@@ -125,7 +126,7 @@ extension EventLoop {
         do {
             try checkRoom(for: socket.descriptor)
             if let local = options.localAddress { try bind(socket, to: local, for: address) }
-            // Before it connects, because the sizes of buffers count from the first packet on.
+            // Set before it connects, because buffer sizes take effect from the first packet on.
             for (option, value) in options.socketOptions.applicable(to: address.family) {
                 do {
                     try socket.setOption(option, to: value)
@@ -144,7 +145,7 @@ extension EventLoop {
         }
     }
 
-    /// A failure names both addresses.
+    /// Binds the socket to a local address. The error contains both addresses.
     private final func bind(_ socket: Socket, to local: SocketAddress, for address: SocketAddress) throws(IOError) {
         var reason = Errno.addressFamilyNotSupported
         if local.family == address.family {

@@ -8,8 +8,8 @@ package import SystemPackage
 /// `AbstractEventLoop`.
 ///
 /// The loop is the `TaskExecutor` of its tasks, so they run on the loop's thread between two `await`s. The reference is
-/// `Sendable`. The thread on which each method may be called is documented as `Thread`. "The loop's" thread is the one
-/// that runs it; before the first run, it is the one that created it.
+/// `Sendable`. Each function's documentation says on which thread it may be called. The loop's thread is the one that
+/// runs it; before the first run, it is the thread that created it.
 ///
 /// ```swift
 /// let loop = try SelectorEventLoop()
@@ -107,8 +107,11 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
 
     /// Begins to connect a non-blocking socket. Returns whether it is connected; otherwise it becomes writable when the
     /// attempt has ended. Throws an `Errno`, `CancellationError` or `.closed`. The task is on the loop.
+    ///
+    /// - Parameter willSuspend: Gets a source whose `lostDescriptor()` has to be called if the socket is closed while
+    ///   the task is suspended.
     func beginConnecting(
-        _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?
+        _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?, willSuspend: (EventSource) -> Void
     ) async throws -> Bool {
         throw Errno.notSupported
     }
@@ -175,7 +178,7 @@ extension EventLoop: CustomStringConvertible {
 }
 
 extension EventLoop {
-    /// Describes a callback: `pending` and its call site, or that it is not pending. Not known on other threads.
+    /// Describes a callback: `pending` and its call site, or that it is not pending. On other threads neither is known.
     final func describeCallback(_ id: SlotID) -> String {
         guard isOnLoop else { return ", on another thread's loop" }
         guard let site = core.pointee.callbacks[id]?.pointee.site else { return ", not pending" }

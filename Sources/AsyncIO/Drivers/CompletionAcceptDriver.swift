@@ -64,14 +64,14 @@ final class CompletionAcceptDriver: AcceptDriver {
         for _ in 0..<clientsPerIteration {
             guard isStarted, !results.isEmpty, let delegate, loop.core.pointee.budget.allowsReceive else { break }
             // Removed first, because the delegate may close the driver, which closes the stored clients.
-            let goesOn =
+            let mayContinue =
                 switch results.removeFirst() {
                 case .client(let connection): report(connection, to: delegate)
                 case .failure(let error): delegate.acceptFailed(error)
                 }
-            if !goesOn { break }
+            if !mayContinue { break }
         }
-        if isStarted, !isClosed { goOn() }
+        if isStarted, !isClosed { acceptMore() }
         return nil
     }
 
@@ -80,14 +80,18 @@ final class CompletionAcceptDriver: AcceptDriver {
         return delegate.accepted(connection, from: connection.peerAddress)
     }
 
-    private func goOn() {
+    private func acceptMore() {
         if !results.isEmpty { return loop.queue(self) }
-        delegate?.acceptedAll()
-        if operation != nil { return }
+        // After a failure, only the next completion shows whether clients wait.
+        if operation != nil {
+            delegate?.acceptedAll()
+            return
+        }
         do {
             operation = try proactor.submit(.accept(on: socket), for: self)
         } catch {
-            _ = delegate?.acceptFailed(error)
+            results.append(.failure(error))
+            loop.queue(self)
         }
     }
 }

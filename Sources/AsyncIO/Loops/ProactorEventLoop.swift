@@ -132,9 +132,10 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     // MARK: Sockets
 
     override func beginConnecting(
-        _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?
+        _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?, willSuspend: (EventSource) -> Void
     ) async throws -> Bool {
         let wait = OperationWait(on: self)
+        willSuspend(wait)
         let result = try await wait.result(of: .connect(socket, to: address), record)
         if result >= 0 { return true }
         let error = Errno(rawValue: CInt(truncatingIfNeeded: -result))

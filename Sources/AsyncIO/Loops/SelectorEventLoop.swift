@@ -122,7 +122,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     override func beginConnecting(
-        _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?
+        _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?, willSuspend: (EventSource) -> Void
     ) async throws -> Bool {
         do throws(Errno) {
             return try core.connect(socket, to: address)

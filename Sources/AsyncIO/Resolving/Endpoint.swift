@@ -9,7 +9,7 @@ public import AsyncIOSystem
 /// }
 /// ```
 ///
-/// To create an endpoint looks up no name and opens no socket. More kinds of endpoints may come.
+/// Creating an endpoint looks up no name and opens no socket. More kinds of endpoints may come.
 public struct Endpoint: Sendable {
     enum Storage: Sendable {
         /// An empty name means all interfaces.

@@ -1,7 +1,7 @@
 import AsyncIOSystem
 
 extension EventLoop {
-    /// Listens on an endpoint; each accepted connection gets a protocol of its own. asyncio: `create_server`.
+    /// Listens on an endpoint. Each accepted connection gets its own protocol. asyncio: `create_server`.
     ///
     /// ```swift
     /// let server = try await loop.createServer(on: .allInterfaces(port: 8888)) { Echo() }
@@ -22,7 +22,7 @@ extension EventLoop {
         _ makeProtocol: @escaping () throws -> any StreamProtocol
     ) async throws -> sending Server {
         try checkOnLoop("createServer", owning: endpoint)
-        nonisolated(unsafe) let server = try await withAffinity(owning: endpoint) {
+        nonisolated(unsafe) let server = try await withAffinity(owning: endpoint, "createServer") {
             try await listen(
                 on: endpoint, options: options, origin: CallSite(fileID: fileID, line: line), Self.serve(makeProtocol))
         }

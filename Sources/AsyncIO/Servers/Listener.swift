@@ -83,7 +83,9 @@ final class Listener {
         } catch {
             loop.report(
                 ExceptionContext(
-                    message: "Error while accepting a connection from \(peer?.description ?? "a client")", error: error,
+                    message:
+                        "the connection from \(peer?.description ?? "a client") was closed, because setting it up failed",
+                    error: error,
                     origin: origin))
         }
     }

@@ -6,10 +6,11 @@ extension EventLoop {
     /// Takes the drivers of a server's connections.
     typealias Accepted = (EventLoop, Server, StreamDriver, SocketAddress?) throws -> Void
 
-    /// Ports that are tried when the system chooses one: another address may have it in use.
+    /// The number of ports that are tried if the system chooses the port, because another address may have a port in
+    /// use.
     private static var mostPorts: Int { 16 }
 
-    /// Listens on an endpoint. Owns its sockets. At home.
+    /// Listens on an endpoint. Owns its sockets. The task is on its loop.
     final func listen(
         on endpoint: Endpoint, options: ServerOptions, origin: CallSite, by resolver: Resolver = .shared,
         _ accepted: @escaping Accepted
@@ -26,7 +27,7 @@ extension EventLoop {
             return try serve(on: sockets, options, origin, accepted)
         }
         let addresses = try await addresses(of: endpoint, by: resolver)
-        // The caller would not get the server that it has to close.
+        // The caller would not get the server, and could not close it.
         try Task.checkCancellation()
         let required = endpoint.literalAddresses
         let choosesPort = addresses.contains { $0.port == 0 }
@@ -34,7 +35,7 @@ extension EventLoop {
             do {
                 return try serve(on: try bind(to: addresses, required: required, options), options, origin, accepted)
             } catch let error as IOError where error.errno == .addressInUse {
-                // The port that the first address got is in use on the next one.
+                // The port of the first address is in use on the next one.
             }
         }
         return try serve(on: try bind(to: addresses, required: required, options), options, origin, accepted)
@@ -66,7 +67,7 @@ extension EventLoop {
             do {
                 try take(socket)
             } catch {
-                // This one is closed, or another object of the loop has it.
+                // This socket was closed, or another object of the loop uses it.
                 discard(sockets[..<index] + sockets[(index + 1)...])
                 throw error
             }
@@ -74,7 +75,7 @@ extension EventLoop {
         return sockets
     }
 
-    /// Returns a socket for each address, but for those whose family the system does not have.
+    /// Returns a socket for each address, except those whose family the system does not have.
     private final func bind(
         to addresses: [SocketAddress], required: [SocketAddress], _ options: ServerOptions
     ) throws -> [Socket] {
@@ -84,7 +85,7 @@ extension EventLoop {
         do {
             for address in addresses {
                 do {
-                    // What the system chose for the first address holds for the others.
+                    // The port that the system chose for the first address is used for the others too.
                     let socket = try bind(to: address.port == 0 ? address.withPort(chosenPort ?? 0) : address, options)
                     sockets.append(socket)
                     if address.port == 0 { chosenPort = chosenPort ?? socket.localAddress?.port }
@@ -102,7 +103,8 @@ extension EventLoop {
         return sockets
     }
 
-    /// The system may lack an address family, or IPv6 is compiled in but switched off: the other addresses will do.
+    /// Whether an error means that the system does not have an address family: it lacks the family, or IPv6 is compiled
+    /// in but disabled. Then the other addresses suffice.
     private static func mayBeMissing(_ address: SocketAddress, _ error: Errno) -> Bool {
         error == .addressFamilyNotSupported || (address.family == .ipv6 && error == .addressNotAvailable)
     }
@@ -118,7 +120,7 @@ extension EventLoop {
             try checkRoom(for: socket.descriptor)
             if options.reuseAddress { try socket.setOption(.reuseAddress, to: 1) }
             if options.reusePort { try setReusePort(socket) }
-            // The IPv4 wildcard has a socket of its own.
+            // The IPv4 wildcard has its own socket.
             if address.family == .ipv6 { try socket.setOption(.ipv6Only, to: 1) }
             try socket.bind(to: address)
             return socket

@@ -1,13 +1,13 @@
 public import AsyncIOSystem
 
-/// Serving until the end, and the end within bounds.
+/// Serving until the server is closed, and closing it within a time limit.
 extension Server {
     /// Accepts connections until the server is closed. asyncio: `serve_forever`.
     ///
-    /// Returns when somebody has called ``close()`` and the last connection has ended. When its task is cancelled, it
-    /// closes the server, gives its connections `grace` to end, aborts those that do not, and throws
-    /// `CancellationError`. (asyncio waits for them without a bound.) Throws `.busy` while another task is in it,
-    /// `.closed`, `.wrongThread`.
+    /// Returns when ``close()`` was called and the last connection has ended. When its task is cancelled, it closes the
+    /// server, gives its connections `grace` to end, aborts those that have not ended, and throws `CancellationError`.
+    /// (asyncio waits for them without a limit.) Throws `.busy` while another task is in this function, `.closed`, and
+    /// `.wrongThread`.
     public func serveForever(shutDownWithin grace: Duration = .seconds(1)) async throws {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.serveForever") }
         if isServedForever {
@@ -24,8 +24,8 @@ extension Server {
         }
     }
 
-    /// Calls `body`, then closes the server, gives its connections `grace` to end and aborts those that do not; also
-    /// when `body` throws or its task is cancelled. asyncio: `async with server`.
+    /// Calls `body`, then closes the server, gives its connections `grace` to end and aborts those that have not ended.
+    /// It does so too if `body` throws or its task is cancelled. asyncio: `async with server`.
     public func withServing<Result>(
         shutDownWithin grace: Duration = .seconds(1), _ body: @concurrent () async throws -> Result
     ) async throws -> Result {
@@ -42,11 +42,11 @@ extension Server {
         return result
     }
 
-    /// Closes the server, waits for its connections until `deadline`, and aborts those that are still open then.
+    /// Closes the server, waits for its connections until `deadline`, and aborts those that are still open.
     ///
-    /// A cancelled task aborts them at once and throws `CancellationError`. Throws as ``waitClosed()``.
+    /// A cancelled task aborts them at once and throws `CancellationError`. Throws what ``waitClosed()`` throws.
     ///
-    /// - Returns: How many connections were aborted.
+    /// - Returns: The number of connections that were aborted.
     @discardableResult
     public func shutDown(by deadline: LoopInstant) async throws -> Int {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.shutDown") }
@@ -66,15 +66,15 @@ extension Server {
         return aborted
     }
 
-    /// Closes the server, gives its connections `time` to end, and aborts those that are still open then. As
-    /// ``shutDown(by:)``.
+    /// Closes the server, gives its connections `time` to end, and aborts those that are still open, as
+    /// ``shutDown(by:)`` does.
     @discardableResult
     public func shutDown(within time: Duration) async throws -> Int {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.shutDown") }
         return try await shutDown(by: loop.now.advanced(by: time))
     }
 
-    /// Shuts down in a task of its own, since a cancelled one cannot wait.
+    /// Shuts down in a new task, because a cancelled one cannot wait.
     private func finish(grace: Duration) async throws {
         close()
         if connectionCount == 0 || loop.isClosed { return }

@@ -1,23 +1,25 @@
 public import AsyncIOSystem
 import SystemPackage
 
-/// Accepts connections. asyncio: `Server`.
+/// A server: it listens and accepts connections. asyncio: `Server`.
 ///
-/// It listens until ``close()``, whether or not the reference is kept. The loop's thread.
+/// It listens until ``close()``, even if the program has no reference to it.
+///
+/// - Thread: the loop's.
 public final class Server: ConnectionOwner {
     public let loop: EventLoop
     private var addresses: [SocketAddress] = []
     private var acceptedConnections = 0
     private var openConnections = 0
 
-    /// Where it was made.
+    /// The call that created it.
     var origin: CallSite { connectionOrigin.site }
     let connectionOrigin: ConnectionOrigin
     private(set) var listeners: [Listener] = []
     private var closingWaiters: [WaiterToken] = []
     private var hasStarted = false
     private var isClosed = false
-    /// A task is in `serveForever`.
+    /// Whether a task is in `serveForever`.
     var isServedForever = false
 
     init(loop: EventLoop, origin: CallSite) {
@@ -33,8 +35,8 @@ public final class Server: ConnectionOwner {
 
     /// Begins to accept connections, unless it has already. Idempotent. asyncio: `start_serving`.
     ///
-    /// Needed only with ``ServerOptions/startsServing`` off. Throws an `IOError` that names the address, and `.closed`.
-    /// It may be called again after that: until it succeeds, no connection is accepted on any address.
+    /// Needed only if ``ServerOptions/startsServing`` is false. Throws an `IOError` with the address, and `.closed`. It
+    /// may be called again after an error. Until it succeeds, no connection is accepted on any address.
     public func startServing() throws {
         loop.requireOnLoop("Server.startServing")
         if isClosed { throw EventLoopError(.closed, "the server is closed") }
@@ -58,14 +60,14 @@ public final class Server: ConnectionOwner {
         return addresses
     }
 
-    /// How many connections the server has accepted.
+    /// The number of connections that the server has accepted.
     /// - Thread: the loop's.
     public var acceptedCount: Int {
         loop.requireOnLoop("Server.acceptedCount")
         return acceptedConnections
     }
 
-    /// How many of its connections are open.
+    /// The number of its connections that are open.
     /// - Thread: the loop's.
     public var connectionCount: Int {
         loop.requireOnLoop("Server.connectionCount")
@@ -79,13 +81,13 @@ public final class Server: ConnectionOwner {
         return !isClosed && hasStarted && !loop.isClosed
     }
 
-    /// The sockets that it listens on; none once it is closed. asyncio: `sockets`.
+    /// The sockets that it listens on; none after it was closed. asyncio: `sockets`.
     public var sockets: [TransportSocket] {
         loop.requireOnLoop("Server.sockets")
         return listeners.map { TransportSocket($0) }
     }
 
-    /// Stops listening. Open connections stay. Idempotent. asyncio: `close`.
+    /// Stops listening. Open connections stay open. Idempotent. asyncio: `close`.
     public func close() {
         loop.requireOnLoop("Server.close")
         guard !isClosed else { return }
@@ -96,10 +98,10 @@ public final class Server: ConnectionOwner {
         wakeIfDone()
     }
 
-    /// Returns when the server is closed *and* its last connection has ended. asyncio: `wait_closed`, as since 3.12.
+    /// Suspends until the server is closed *and* its last connection has ended. asyncio: `wait_closed`, as since 3.12.
     ///
-    /// Clients that do not end keep it waiting: see ``shutDown(within:)``, ``closeClients()`` and ``abortClients()``.
-    /// Throws `CancellationError`, `.closed`, and `.wrongThread` off the loop.
+    /// It waits as long as clients stay connected: see ``shutDown(within:)``, ``closeClients()`` and
+    /// ``abortClients()``. Throws `CancellationError`, `.closed`, and `.wrongThread` on another thread than the loop's.
     public func waitClosed() async throws {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.waitClosed") }
         try await loop.withAffinity { record in
@@ -114,24 +116,24 @@ public final class Server: ConnectionOwner {
         }
     }
 
-    /// Closes every open connection after what is queued was sent, and the rest of what its handler is writing.
+    /// Closes every open connection, after its write buffer and the write that its handler has begun were sent.
     /// asyncio: `close_clients`.
     ///
-    /// A client that does not read keeps its connection until nothing could be sent for a minute: ``shutDown(within:)``
-    /// and ``abortClients()`` are faster.
+    /// A client that does not read stays connected until nothing could be sent for a minute; ``shutDown(within:)`` and
+    /// ``abortClients()`` are faster.
     public func closeClients() {
         loop.requireOnLoop("Server.closeClients")
         for connection in connections { connection.close() }
     }
 
-    /// Ends every open connection now. asyncio: `abort_clients`.
+    /// Aborts every open connection. asyncio: `abort_clients`.
     public func abortClients() {
         loop.requireOnLoop("Server.abortClients")
         for connection in connections { connection.abort() }
     }
 
-    /// The connections that are open. They are found through the loop, because a list of the server's own would cost
-    /// memory for each connection, and it is needed only when all of them are closed.
+    /// The connections that are open. They are found through the loop, because the server's own list would cost memory
+    /// for each connection, although it is needed only when all of them are closed.
     private var connections: [StreamTransport] {
         loop.core.pointee.sources.ids.compactMap { id in
             let driver = loop.core.pointee.sources[id]?.pointee as? StreamDriver

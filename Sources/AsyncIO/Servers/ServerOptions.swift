@@ -1,17 +1,18 @@
 public import AsyncIOSystem
 
-/// How a server listens.
+/// The options of a server.
 public struct ServerOptions: Sendable {
-    /// The number of connections that may wait in the kernel. One iteration accepts at most that many, and at most 64.
-    /// 100 by default, as in asyncio.
+    /// The number of connections that may wait in the kernel, 100 by default, as in asyncio. One iteration accepts at
+    /// most that many, and at most 64.
     public var backlog: Int
-    /// Whether to listen although old connections linger on the port (SO_REUSEADDR). `true` by default, as in asyncio.
-    /// Not for sockets that exist already.
+    /// Whether to allow binding while old connections are in TIME_WAIT (SO_REUSEADDR). `true` by default, as in
+    /// asyncio. It has no effect on existing sockets.
     public var reuseAddress: Bool
-    /// Whether to share the port with other sockets that ask for it too (SO_REUSEPORT). `false` by default. Not for
-    /// sockets that exist already.
+    /// Whether to share the port with other sockets that request it too (SO_REUSEPORT). `false` by default. It has no
+    /// effect on existing sockets.
     public var reusePort: Bool
-    /// The options of each accepted socket: TCP_NODELAY by default, as in asyncio. A unix socket gets no options of TCP.
+    /// The options of each accepted socket. The default is TCP_NODELAY, as in asyncio. A unix socket gets no TCP
+    /// options.
     public var socketOptions: [SocketOption: Int]
     /// The length of the longest line that a reader of `startServer` accepts, 64 KiB by default. Must be positive.
     /// asyncio: `limit`.

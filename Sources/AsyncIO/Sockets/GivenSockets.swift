@@ -6,7 +6,7 @@ import SystemPackage
 extension EventLoop {
     /// Calls `body` on the loop. `body` owns the sockets of the endpoint; if it cannot be called, they are closed.
     final nonisolated(nonsending) func withAffinity<Result>(
-        owning endpoint: Endpoint, _ function: StaticString = #function,
+        owning endpoint: Endpoint, _ function: StaticString,
         _ body: nonisolated(nonsending) () async throws -> Result
     ) async throws -> Result {
         var isOwned = false

@@ -11,6 +11,7 @@ extension SocketOperations {
     /// cancelled. The attempt then continues in the kernel. Another call with the same address joins it; for another
     /// address a new socket is needed. A unix server whose queue is full refuses with `EAGAIN`, because the system has
     /// no way to wait for it.
+    /// - Thread: any.
     public func connect(_ socket: Socket, to address: SocketAddress) async throws {
         do {
             try await loop.connect(socket, to: address, "sock.connect") {}
@@ -23,6 +24,7 @@ extension SocketOperations {
     ///
     /// Throws what ``connect(_:to:)`` and ``EventLoop/resolve(host:port:)`` throw, `.unknownHost` if the host has no
     /// address of that family, and `.invalidArgument` for a unix socket, which has no hosts.
+    /// - Thread: any.
     public func connect(_ socket: Socket, host: String, port: UInt16) async throws {
         guard !host.isEmpty, let family = socket.family, family != .unix else {
             throw EventLoopError(
@@ -41,6 +43,7 @@ extension SocketOperations {
     ///
     /// A cancelled task accepts no client, even if one is waiting, so that a cancelled accept loop ends. A client that
     /// has disconnected before it was accepted is skipped. The address is `nil` for an unknown address family.
+    /// - Thread: any.
     public func accept(_ socket: Socket) async throws -> (socket: Socket, peer: SocketAddress?) {
         try Task.checkCancellation()
         return try await loop.whenReady(socket, .read, "sock.accept", mayBlock: true) {
@@ -70,8 +73,7 @@ extension EventLoop {
             try watcher.hold(.write)
             defer { watcher.release(.write) }
             try requireNonBlocking(socket, function)
-            var isConnected = try await beginConnecting(socket, to: address, record)
-            try watcher.checkNotEnded()
+            var isConnected = try await watcher.beginConnecting(socket, to: address, record)
             while !isConnected {
                 _ = try await watcher.wait(for: .write, record)
                 if let error = socket.pendingError() { throw error }
@@ -81,8 +83,7 @@ extension EventLoop {
                     try checkJoined(peer, address)
                     isConnected = true
                 } else {
-                    isConnected = try await beginConnecting(socket, to: address, record)
-                    try watcher.checkNotEnded()
+                    isConnected = try await watcher.beginConnecting(socket, to: address, record)
                 }
             }
             return try whenConnected()

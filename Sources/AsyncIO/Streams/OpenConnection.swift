@@ -27,7 +27,7 @@ extension EventLoop {
         fileID: StaticString = #fileID, line: UInt = #line
     ) async throws -> sending (reader: StreamReader, writer: StreamWriter) {
         try checkLineLimit(options.limitBytes, owning: endpoint)
-        let streams = try await withAffinity(owning: endpoint) {
+        let streams = try await withAffinity(owning: endpoint, "openConnection") {
             let (driver, peer) = try await connect(to: endpoint, options: options)
             return makeStreams(driver, peer: peer, options.limitBytes, CallSite(fileID: fileID, line: line))
         }

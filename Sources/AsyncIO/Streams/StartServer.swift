@@ -26,7 +26,7 @@ extension EventLoop {
     ) async throws -> sending Server {
         try checkOnLoop("startServer", owning: endpoint)
         try checkLineLimit(options.limitBytes, owning: endpoint)
-        nonisolated(unsafe) let server = try await withAffinity(owning: endpoint) {
+        nonisolated(unsafe) let server = try await withAffinity(owning: endpoint, "startServer") {
             try await listen(
                 on: endpoint, options: options, origin: CallSite(fileID: fileID, line: line),
                 Self.serve(options.limitBytes, handle))

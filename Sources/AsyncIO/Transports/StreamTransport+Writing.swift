@@ -13,24 +13,32 @@ extension StreamTransport {
         bytes.withUnsafeBytes { write($0) }
     }
 
+    /// Sends `bytes`, as ``write(_:)-(RawSpan)`` does.
+    /// - Thread: the loop's.
     public func write(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { write($0) }
     }
 
-    /// Sends the UTF-8 bytes of `text`.
+    /// Sends the UTF-8 bytes of `text`, as ``write(_:)-(RawSpan)`` does.
+    /// - Thread: the loop's.
     public func write(_ text: String) {
         write(text.utf8.span.bytes)
     }
 
+    /// Sends `bytes`, as ``write(_:)-(RawSpan)`` does.
+    /// - Thread: the loop's.
     public func write(_ bytes: Span<UInt8>) {
         write(bytes.bytes)
     }
 
+    /// Sends `bytes`, as ``write(_:)-(RawSpan)`` does.
+    /// - Thread: the loop's.
     public func write(_ bytes: ArraySlice<UInt8>) {
         bytes.withUnsafeBytes { write($0) }
     }
 
-    /// Sends the UTF-8 bytes of `text`.
+    /// Sends the UTF-8 bytes of `text`, as ``write(_:)-(RawSpan)`` does.
+    /// - Thread: the loop's.
     public func write(_ text: Substring) {
         write(text.utf8.span.bytes)
     }
@@ -39,17 +47,20 @@ extension StreamTransport {
     /// takes a frame.
     ///
     /// Throws `.invalidArgument`, and sends nothing, if the number does not fit into `lengthPrefix`.
+    /// - Thread: the loop's.
     public func writeFrame(_ bytes: [UInt8], lengthPrefix: LengthPrefix = .uint32) throws(EventLoopError) {
         write(pieces: [try lengthPrefix.encoded(bytes.count), bytes])
     }
 
     /// As ``writeFrame(_:lengthPrefix:)-([UInt8],_)``; copies `bytes`.
+    /// - Thread: the loop's.
     public func writeFrame(_ bytes: RawSpan, lengthPrefix: LengthPrefix = .uint32) throws(EventLoopError) {
         write(try lengthPrefix.frame(bytes))
     }
 
     /// Sends several pieces as one. Large pieces are not copied, unless they have to be buffered. asyncio:
     /// `writelines`.
+    /// - Thread: the loop's.
     @inlinable
     public func write(contentsOf pieces: some Sequence<[UInt8]>) {
         // Compiled in the caller's module, where the type of `pieces` is known.

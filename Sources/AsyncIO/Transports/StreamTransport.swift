@@ -145,8 +145,8 @@ public final class StreamTransport {
         }
         set {
             loop.requireOnLoop("StreamTransport.protocol")
-            guard let newValue else { fatalError("the protocol of a connection was set to nil") }
-            if !isPush { fatalError("the protocol of a connection was set whose bytes a StreamReader takes") }
+            guard let newValue else { fatalError("StreamTransport.protocol was set to nil") }
+            if !isPush { fatalError("StreamTransport.protocol was set, but a StreamReader reads the connection") }
             if consumer == nil { return }
             install(newValue)
         }
@@ -259,12 +259,12 @@ public final class StreamTransport {
         end(with: IOError(errno, operation: operation, address: peerAddress))
     }
 
-    /// Handles, in pull style, that a receive may succeed. Returns the job of the task that waits for it.
+    /// Resumes, in pull style, the task that waits to receive. Returns its job.
     package func becameReadable() -> UnownedJob? {
         readWaiter.endReturningJob(on: loop)
     }
 
-    /// Handles that a send may succeed. Returns the job of the task that waits for it if `returningJob`.
+    /// Flushes the write buffer, and then resumes the task that waits to send. Returns its job if `returningJob`.
     package func becameWritable(returningJob: Bool) -> UnownedJob? {
         flushQueue()
         guard queue.isEmpty else { return nil }
@@ -273,7 +273,7 @@ public final class StreamTransport {
         return nil
     }
 
-    /// Handles that the driver has sent some of its buffered bytes.
+    /// Updates the state after the driver has sent some of its buffered bytes.
     package func flushed() {
         perform(state.flushed(queuedBytes: outstandingBytes))
     }
@@ -286,9 +286,10 @@ public final class StreamTransport {
     ///
     /// The connection stays open while the peer does not read, until nothing could be sent for a minute. Then the write
     /// buffer is discarded and the connection is reset, with an `IOError`.
-    /// ``closeGracefully(within:maxDiscardedBytes:)``, ``abort()`` and `Server.drain` let the caller choose the bound.
-    /// If there is unread input, the peer may lose what is still in flight: see
+    /// ``closeGracefully(within:maxDiscardedBytes:)``, ``abort()`` and ``Server/shutDown(within:)`` let the caller
+    /// choose the bound. If there is unread input, the peer may lose what is still in flight: see
     /// ``closeGracefully(within:maxDiscardedBytes:)``.
+    ///
     /// If a write was cut off (see ``StreamWriter/write(_:)-(RawSpan)``), the connection is reset.
     /// - Thread: the loop's.
     public func close() {
@@ -333,6 +334,7 @@ public final class StreamTransport {
     public var canWriteEOF: Bool { true }
 
     /// The socket, for its options. asyncio: `get_extra_info("socket")`.
+    /// - Thread: any; its properties and functions may be called only on the loop's.
     public var socket: TransportSocket { TransportSocket(self) }
 
     /// Flushes the write buffer, then shuts down the write side. Reading continues. Idempotent. asyncio: `write_eof`.
@@ -465,6 +467,7 @@ extension StreamTransport: CustomStringConvertible {
     /// `<StreamTransport fd=7 127.0.0.1:80 -> 127.0.0.1:50000, open, write buffer 0 bytes>`.
     ///
     /// The state is included only on the loop's thread.
+    /// - Thread: any.
     public var description: String { "<StreamTransport \(summary)>" }
 
     var summary: String {

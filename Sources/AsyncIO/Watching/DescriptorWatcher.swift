@@ -21,9 +21,9 @@ final class DescriptorWatcher: EventSource {
         var isWatched: Bool { if case .held = self { false } else { true } }
     }
 
-    /// How many events pass between two checks whether the registration is still the descriptor's. The check is a
-    /// system call, so it is made rarely: often enough to find a file that causes events without an end, and at no cost
-    /// for others.
+    /// How many events pass between two checks that the registration still belongs to the descriptor. A check is a
+    /// system call. It is made often enough to find a file that causes events without an end, and rarely enough to cost
+    /// others nothing.
     private static let eventsBetweenChecks: UInt64 = 1_024
 
     private unowned let loop: EventLoop
@@ -34,6 +34,8 @@ final class DescriptorWatcher: EventSource {
     private var watched: Interest = []
     /// What a task that waits will be notified of.
     private var found: Readiness = []
+    /// The operation for which the task that holds the write direction waits, if the loop waits for completions.
+    private var operation: EventSource?
     private(set) var hasEnded = false
     /// The number of events so far.
     private var events: UInt64 = 0
@@ -126,6 +128,23 @@ final class DescriptorWatcher: EventSource {
         try checkNotEnded()
     }
 
+    /// Begins to connect the socket, for the task that holds the write direction. Everything else is as in
+    /// `beginConnecting` of the loop.
+    nonisolated(nonsending) func beginConnecting(
+        _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?
+    ) async throws -> Bool {
+        defer { operation = nil }
+        let isConnected: Bool
+        do {
+            isConnected = try await loop.beginConnecting(socket, to: address, record) { operation = $0 }
+        } catch {
+            try checkNotEnded()
+            throw error
+        }
+        try checkNotEnded()
+        return isConnected
+    }
+
     /// Throws `.closed` if the watcher was ended. Called after each suspension, because the number may belong to
     /// another file then.
     func checkNotEnded() throws {
@@ -142,6 +161,7 @@ final class DescriptorWatcher: EventSource {
         let uses = [reader.take(), writer.take()]
         if !watched.isEmpty { loop.unwatch(descriptor, self) }
         watched = []
+        _ = operation.take()?.lostDescriptor()
         leaveIfUnused()
         for case .waiting(let token)? in uses { loop.settle(token, .closed) }
         // Callbacks are released only now, when the state is consistent.
@@ -180,9 +200,9 @@ final class DescriptorWatcher: EventSource {
             return nil
         }
         // Read again for each direction, because a callback for one direction may change the other.
-        let job = turn(.read)
-        guard let job else { return turn(.write) }
-        if let second = turn(.write) { loop.enqueue(LoopWord(.taskJob, job: second)) }
+        let job = deliver(.read)
+        guard let job else { return deliver(.write) }
+        if let second = deliver(.write) { loop.enqueue(LoopWord(.taskJob, job: second)) }
         return job
     }
 
@@ -199,7 +219,7 @@ final class DescriptorWatcher: EventSource {
     }
 
     /// Calls the callback of a direction, or returns the job of the task that waits for it.
-    private func turn(_ direction: Interest) -> UnownedJob? {
+    private func deliver(_ direction: Interest) -> UnownedJob? {
         guard readiness.contains(Readiness(direction)), let use = self[direction] else { return nil }
         readiness.remove(Readiness(direction))
         switch use {
@@ -208,7 +228,9 @@ final class DescriptorWatcher: EventSource {
                 try body()
             } catch {
                 loop.report(
-                    ExceptionContext(message: "Exception in watcher", error: error, callSite: site, socket: descriptor))
+                    ExceptionContext(
+                        message: "Exception in \(direction == .read ? "reader" : "writer")", error: error,
+                        callSite: site, socket: descriptor))
             }
             return nil
         case .waiting(let token):

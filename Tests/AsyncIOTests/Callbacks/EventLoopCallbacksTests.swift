@@ -7,8 +7,8 @@ import Testing
 
 struct EventLoopCallbacksTests {
     // covers: 60
-    @Test(arguments: LoopKind.available)
-    func releasedLoopReleasesItsSubmissions(kind: LoopKind) throws {
+    @Test(arguments: TestLoop.all)
+    func releasedLoopReleasesItsSubmissions(kind: TestLoop) throws {
         weak var captured: Captured?
         func sendAndDrop() throws {
             let loop = try kind.makeLoop()
@@ -21,8 +21,9 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 45
-    @Test func cancelReleasesTheClosureAtOnce() async throws {
-        try await withLoopThread { loop in
+    @Test(arguments: TestLoop.all)
+    func cancelReleasesTheClosureAtOnce(kind: TestLoop) async throws {
+        try await withLoopThread(kind) { loop in
             weak var captured: Captured?
             let handle = {
                 let object = Captured()
@@ -52,8 +53,9 @@ struct EventLoopCallbacksTests {
         }
     }
 
-    @Test func cancelReturnsWhetherItPreventedTheCallback() async throws {
-        try await withLoopThread { loop in
+    @Test(arguments: TestLoop.all)
+    func cancelReturnsWhetherItPreventedTheCallback(kind: TestLoop) async throws {
+        try await withLoopThread(kind) { loop in
             var calls: [String] = []
             var handle: Handle?
             var timer: TimerHandle?
@@ -83,8 +85,9 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 44
-    @Test func callbackIsReleasedAfterItHasRun() async throws {
-        try await withLoopThread { loop in
+    @Test(arguments: TestLoop.all)
+    func callbackIsReleasedAfterItHasRun(kind: TestLoop) async throws {
+        try await withLoopThread(kind) { loop in
             weak var captured: Captured?
             let handle = {
                 let object = Captured()
@@ -102,8 +105,8 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 46, 48, 54, 58
-    @Test(arguments: LoopKind.available)
-    func tenThousandTimersFireInOrderAndNeverEarly(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func tenThousandTimersFireInOrderAndNeverEarly(kind: TestLoop) async throws {
         try await withLoopThread(kind, patiently) { loop in
             var generator = SeededGenerator(seed: 7)
             let start = loop.now
@@ -128,18 +131,19 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 46, 50, F37
-    @Test(arguments: LoopKind.available)
-    func shortTimersNeitherFireEarlyNorMakeTheLoopSpin(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func shortTimersNeitherFireEarlyNorMakeTheLoopSpin(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in try expectShortTimersOnTime(on: loop) }
     }
 
     // covers: 47
-    @Test func delaysOfZeroAndLessMeanTheNextIteration() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all)
+    func delaysOfZeroAndLessMeanTheNextIteration(kind: TestLoop) async throws {
+        try await withVirtualLoopThread(kind) { loop in
             var calls: [String] = []
             loop.callSoon {
                 for delay in [Duration.zero, .seconds(-1), .seconds(Int64.min)] {
-                    loop.callLater(after: delay) { calls.append("timer in tick \(loop.virtualSelector.waits)") }
+                    loop.callLater(after: delay) { calls.append("timer in tick \(loop.statistics.ticks)") }
                 }
                 loop.callSoon { loop.callSoon { loop.stop() } }
             }
@@ -150,8 +154,9 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 47
-    @Test func negativeDelayRunsBeforeAnEarlierDelayOfZero() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all)
+    func negativeDelayRunsBeforeAnEarlierDelayOfZero(kind: TestLoop) async throws {
+        try await withVirtualLoopThread(kind) { loop in
             var calls: [Int] = []
             for delay in [0, -1, -3, -2] { loop.callLater(after: .seconds(delay)) { calls.append(delay) } }
             loop.stop()
@@ -161,8 +166,8 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 49, F39
-    @Test(arguments: LoopKind.available)
-    func farDeadlinesNeitherOverflowNorFire(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func farDeadlinesNeitherOverflowNorFire(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let delays = [
                 Duration.seconds(Int64.max), .seconds(400 * 365 * 86_400), .nanoseconds(Int64.max),
@@ -178,8 +183,9 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 51
-    @Test func manyCancelledTimersShrinkTheHeap() async throws {
-        try await withLoopThread(.auto, patiently) { loop in
+    @Test(arguments: TestLoop.all)
+    func manyCancelledTimersShrinkTheHeap(kind: TestLoop) async throws {
+        try await withLoopThread(kind, patiently) { loop in
             let timers = (0..<10_000).map { loop.callLater(after: .seconds(3_600 + $0)) {} }
             #expect(loop.statistics.timers == 10_000)
             for timer in timers.dropFirst(10) { timer.cancel() }
@@ -191,8 +197,9 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 51
-    @Test func cancelledTimersLeaveNoEntriesBesideALastingTimer() async throws {
-        try await withLoopThread(.auto, patiently) { loop in
+    @Test(arguments: TestLoop.all)
+    func cancelledTimersLeaveNoEntriesBesideALastingTimer(kind: TestLoop) async throws {
+        try await withLoopThread(kind, patiently) { loop in
             let staying = loop.callLater(after: .seconds(86_400)) {}
             var most = 0
             for round in 0..<rounds(debug: 100_000, release: 1_000_000) {
@@ -207,8 +214,9 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 51, F38
-    @Test func timersCancelledTogetherLeaveAtMostTwiceTheRemainingEntries() async throws {
-        try await withLoopThread(.auto, patiently) { loop in
+    @Test(arguments: TestLoop.all)
+    func timersCancelledTogetherLeaveAtMostTwiceTheRemainingEntries(kind: TestLoop) async throws {
+        try await withLoopThread(kind, patiently) { loop in
             let timers = (0..<rounds(debug: 100_000, release: 1_000_000)).map {
                 loop.callLater(after: .seconds(3_600 + $0 % 1_000)) {}
             }
@@ -220,8 +228,9 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 52
-    @Test func timerCancelledByAnotherInItsIterationDoesNotFire() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all)
+    func timerCancelledByAnotherInItsIterationDoesNotFire(kind: TestLoop) async throws {
+        try await withVirtualLoopThread(kind) { loop in
             var second: TimerHandle?
             loop.callLater(after: .milliseconds(1)) { second?.cancel() }
             second = loop.callLater(after: .milliseconds(1)) { Issue.record("fired") }
@@ -232,8 +241,9 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 51, 52
-    @Test func cancelledDueTimerIsNoStaleEntryOfTheHeap() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all)
+    func cancelledDueTimerIsNoStaleEntryOfTheHeap(kind: TestLoop) async throws {
+        try await withVirtualLoopThread(kind) { loop in
             let due = LoopInstant(nanoseconds: 1_000_000)
             func hasStaleEntries() -> Bool { loop.core.pointee.timers.hasStaleEntries }
             var second: TimerHandle?
@@ -264,8 +274,9 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 55
-    @Test func timerHandleHasItsDeadline() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all)
+    func timerHandleHasItsDeadline(kind: TestLoop) async throws {
+        try await withVirtualLoopThread(kind) { loop in
             let timer = loop.callLater(after: .milliseconds(5)) { loop.stop() }
             let due = LoopInstant(nanoseconds: 5_000_000)
             #expect(timer.deadline == due)
@@ -279,8 +290,8 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 61
-    @Test(arguments: LoopKind.available)
-    func idleLoopWaitsWithoutWakingUp(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func idleLoopWaitsWithoutWakingUp(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let before = loop.statistics.ticks
             loop.callLater(after: .milliseconds(50)) { loop.stop() }
@@ -290,8 +301,8 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 61
-    @Test(arguments: LoopKind.available)
-    func pausedConnectionWithUnreadInputDoesNotMakeTheLoopSpin(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func pausedConnectionWithUnreadInputDoesNotMakeTheLoopSpin(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let arrivals = Arrivals()
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { arrivals }
@@ -315,10 +326,9 @@ struct EventLoopCallbacksTests {
     }
 
     // covers: 43, F18
-    @Test(arguments: LoopKind.available)
-    func reschedulingCallbacksAndSubmittingThreadsStarveNothing(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func reschedulingCallbacksAndSubmittingThreadsStarveNothing(kind: TestLoop) async throws {
         try await withLoopThread(kind, patiently) { loop in
-            let selecting = try #require(loop as? SelectorEventLoop)
             let pipe = try FileDescriptor.pipe()
             var turns = (callback: 0, reader: 0, timer: 0)
             nonisolated(unsafe) var posts = 0
@@ -332,7 +342,7 @@ struct EventLoopCallbacksTests {
                 loop.callLater(after: .microseconds(10), timer)
             }
             timer()
-            try selecting.addReader(pipe.readEnd) {
+            try loop.addReader(pipe.readEnd) {
                 // Not read, so it is readable in every iteration.
                 turns.reader += 1
                 if turns.reader >= 100, turns.timer >= 10, posts >= 100 { loop.stop() }
@@ -342,7 +352,7 @@ struct EventLoopCallbacksTests {
                 while (try? loop.callSoonThreadsafe { posts += 1 }) != nil {}
             }
             try loop.runForever()
-            selecting.removeReader(pipe.readEnd)
+            loop.removeReader(pipe.readEnd)
             try loop.close()
             thread.join()
             try pipe.readEnd.close()

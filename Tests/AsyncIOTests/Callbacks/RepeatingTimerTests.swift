@@ -6,14 +6,15 @@ import Testing
 
 struct RepeatingTimerTests {
     // covers: 56
-    @Test func deadlinesDoNotDriftAndMissedOnesAreSkipped() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all)
+    func deadlinesDoNotDriftAndMissedOnesAreSkipped(kind: TestLoop) async throws {
+        try await withVirtualTimeLoopThread(kind) { loop, clock in
             var times: [Int64] = []
             loop.callRepeatedly(every: .milliseconds(10)) { timer in
                 times.append(loop.now.nanoseconds / 1_000_000)
                 // A slow call does not delay later ones, and a call that misses several deadlines is not followed by a
                 // burst.
-                loop.virtualClock.advance(by: .milliseconds(times.count == 3 ? 25 : 3))
+                clock.advance(by: .milliseconds(times.count == 3 ? 25 : 3))
                 if times.count == 6 {
                     timer.cancel()
                     loop.stop()
@@ -26,8 +27,9 @@ struct RepeatingTimerTests {
     }
 
     // covers: 56
-    @Test func cancelWithinACallReleasesTheClosure() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all)
+    func cancelWithinACallReleasesTheClosure(kind: TestLoop) async throws {
+        try await withVirtualLoopThread(kind) { loop in
             weak var captured: Captured?
             var calls = 0
             let timer = {
@@ -52,8 +54,9 @@ struct RepeatingTimerTests {
     }
 
     // covers: 56
-    @Test func nextCallCanBeRescheduledAndPostponedForever() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all)
+    func nextCallCanBeRescheduledAndPostponedForever(kind: TestLoop) async throws {
+        try await withVirtualLoopThread(kind) { loop in
             var times: [Int64] = []
             let timer = loop.callRepeatedly(every: .milliseconds(10)) { timer in
                 times.append(loop.now.nanoseconds / 1_000_000)
@@ -76,9 +79,10 @@ struct RepeatingTimerTests {
         }
     }
 
-    @Test func errorIsReportedAndTheTimerContinues() async throws {
+    @Test(arguments: TestLoop.all)
+    func errorIsReportedAndTheTimerContinues(kind: TestLoop) async throws {
         struct Failure: Error {}
-        try await withLoopThread(makeLoop: VirtualLoop.init, LoopTestOptions(unhandledErrors: 3)) { loop in
+        try await withVirtualLoopThread(kind, LoopTestOptions(unhandledErrors: 3)) { loop in
             var calls = 0
             loop.callRepeatedly(every: .milliseconds(1)) { timer in
                 calls += 1
@@ -94,13 +98,14 @@ struct RepeatingTimerTests {
     }
 
     // covers: 57
-    @Test func timerAndLoopDoNotRetainEachOther() async throws {
-        try await withLoopThread { _ in
+    @Test(arguments: TestLoop.all)
+    func timerAndLoopDoNotRetainEachOther(kind: TestLoop) async throws {
+        try await withLoopThread(kind) { _ in
             weak var loop: EventLoop?
             weak var captured: Captured?
             var timer: RepeatingTimer?
             do {
-                let made = try LoopKind.auto.makeLoop()
+                let made = try kind.makeLoop()
                 let object = Captured()
                 (loop, captured) = (made, object)
                 timer = made.callRepeatedly(every: .seconds(1)) { _ in _ = object.one }
@@ -117,8 +122,9 @@ struct RepeatingTimerTests {
     }
 
     // covers: 57, 60
-    @Test func closingTheLoopCancelsTheTimer() async throws {
-        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 1, allowsLeftoverWork: true)) { loop in
+    @Test(arguments: TestLoop.all)
+    func closingTheLoopCancelsTheTimer(kind: TestLoop) async throws {
+        try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1, allowsLeftoverWork: true)) { loop in
             weak var captured: Captured?
             let timer = {
                 let object = Captured()

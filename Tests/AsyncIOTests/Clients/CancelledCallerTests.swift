@@ -35,8 +35,8 @@ struct CancelledCallerTests {
     }
 
     // covers: 75, 162, 163
-    @Test(arguments: LoopKind.available, Taker.allCases)
-    func cancelledCallClosesTheSocketItWasPassed(kind: LoopKind, taker: Taker) async throws {
+    @Test(arguments: TestLoop.all, Taker.allCases)
+    func cancelledCallClosesTheSocketItWasPassed(kind: TestLoop, taker: Taker) async throws {
         try await withLoop(kind) { loop in
             let (given, peer) = taker.isServer ? (try SocketPlace.ipv4.listen().socket, nil) : try Self.pair()
             let file = OpenFile(given.descriptor)
@@ -51,8 +51,8 @@ struct CancelledCallerTests {
 
     /// Another object owns the socket, so the cancellation must not close it.
     // covers: 162
-    @Test(arguments: LoopKind.available, Taker.allCases)
-    func cancelledCallLeavesASocketInUseOpen(kind: LoopKind, taker: Taker) async throws {
+    @Test(arguments: TestLoop.all, Taker.allCases)
+    func cancelledCallLeavesASocketInUseOpen(kind: TestLoop, taker: Taker) async throws {
         try await withLoop(kind) { loop in
             let (given, peer) = try Self.pair()
             let (transport, _) = try await loop.createConnection(to: .socket(given)) { Recorder() }
@@ -89,8 +89,8 @@ struct CancelledCallerTests {
     }
 
     // covers: 75, 163
-    @Test(arguments: LoopKind.available, Opener.allCases)
-    func cancelledCallOpensNothing(kind: LoopKind, opener: Opener) async throws {
+    @Test(arguments: TestLoop.all, Opener.allCases)
+    func cancelledCallOpensNothing(kind: TestLoop, opener: Opener) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { Recorder() }
             let sources = loop.statistics.sources
@@ -109,8 +109,8 @@ struct CancelledCallerTests {
     }
 
     // covers: 163
-    @Test(arguments: LoopKind.available)
-    func cancellationWhileTheProtocolIsNotifiedEndsTheConnection(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancellationWhileTheProtocolIsNotifiedEndsTheConnection(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { Recorder() }
             let recorder = Recorder()
@@ -128,8 +128,8 @@ struct CancelledCallerTests {
     }
 
     // covers: 75
-    @Test(arguments: LoopKind.available)
-    func cancelledCallDoesNotAcceptAWaitingClient(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledCallDoesNotAcceptAWaitingClient(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let client = try Socket.stream(.ipv4)

@@ -38,8 +38,8 @@ struct ClientEndpointTests {
         }
     }
 
-    @Test(arguments: LoopKind.available, Connecting.allCases)
-    func clientConnectsToEachKindOfEndpoint(kind: LoopKind, connecting: Connecting) async throws {
+    @Test(arguments: TestLoop.all, Connecting.allCases)
+    func clientConnectsToEachKindOfEndpoint(kind: TestLoop, connecting: Connecting) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1", "127.0.0.2")
             defer { kept.close() }
@@ -60,8 +60,8 @@ struct ClientEndpointTests {
         }
     }
 
-    @Test(arguments: LoopKind.available, Connecting.allCases)
-    func addressMayBeThatOfAUnixSocket(kind: LoopKind, connecting: Connecting) async throws {
+    @Test(arguments: TestLoop.all, Connecting.allCases)
+    func addressMayBeThatOfAUnixSocket(kind: TestLoop, connecting: Connecting) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(unixPath: SocketPlace.newPath()))
             defer { address.unlinkFile() }
@@ -74,8 +74,8 @@ struct ClientEndpointTests {
     }
 
     // covers: 159
-    @Test(arguments: LoopKind.available, Connecting.allCases)
-    func errorNamesTheEndpointAndEveryAddress(kind: LoopKind, connecting: Connecting) async throws {
+    @Test(arguments: TestLoop.all, Connecting.allCases)
+    func errorNamesTheEndpointAndEveryAddress(kind: TestLoop, connecting: Connecting) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1", "127.0.0.2")
             defer { kept.close() }
@@ -89,8 +89,8 @@ struct ClientEndpointTests {
         }
     }
 
-    @Test(arguments: LoopKind.available, Connecting.allCases)
-    func unusableEndpointIsRejectedAndItsSocketsAreClosed(kind: LoopKind, connecting: Connecting) async throws {
+    @Test(arguments: TestLoop.all, Connecting.allCases)
+    func unusableEndpointIsRejectedAndItsSocketsAreClosed(kind: TestLoop, connecting: Connecting) async throws {
         try await withLoop(kind) { loop in
             let endpoints: [Endpoint] = [
                 .allInterfaces(port: 1), .host("", port: 1), .hosts([], port: 1), .addresses([]), .sockets([]),
@@ -118,8 +118,8 @@ struct ClientEndpointTests {
         }
     }
 
-    @Test(arguments: LoopKind.available, Connecting.allCases)
-    func localAddressDoesNotGoWithASocket(kind: LoopKind, connecting: Connecting) async throws {
+    @Test(arguments: TestLoop.all, Connecting.allCases)
+    func localAddressDoesNotGoWithASocket(kind: TestLoop, connecting: Connecting) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             let file = OpenFile(near.descriptor)
@@ -144,8 +144,8 @@ struct ClientEndpointTests {
     }
 
     // covers: 173
-    @Test(arguments: LoopKind.available, [false, true])
-    func socketGetsTheOptionsOfTheClient(kind: LoopKind, isGiven: Bool) async throws {
+    @Test(arguments: TestLoop.all, [false, true])
+    func socketGetsTheOptionsOfTheClient(kind: TestLoop, isGiven: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             func endpoint() async throws -> Endpoint {
@@ -168,8 +168,8 @@ struct ClientEndpointTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func errorNamesTheOptionThatCannotBeSet(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorNamesTheOptionThatCannotBeSet(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let options = ConnectionOptions(socketOptions: [Self.unknown: 1])

@@ -7,8 +7,8 @@ import Testing
 
 struct CreateConnectionTests {
     // covers: 125, 159
-    @Test(arguments: LoopKind.available)
-    func errorOfARefusedConnectionNamesTheAddress(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfARefusedConnectionNamesTheAddress(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1")
             defer { kept.close() }
@@ -18,7 +18,7 @@ struct CreateConnectionTests {
             #expect(error?.attempts.map(\.errno) == [.connectionRefused])
             #expect(error?.description.hasPrefix("cannot connect to 127.0.0.1:\(kept.number): ") == true)
             // From an address that no other test uses, so that a leaked socket can be found.
-            let index = try #require(LoopKind.available.firstIndex(of: kind))
+            let index = try #require(TestLoop.all.firstIndex(of: kind))
             let host = "127.0.1.\(index + 1)"
             let options = ConnectionOptions(localAddress: SocketAddress(literal: host, port: 0))
             await #expect(throws: ConnectError.self) {
@@ -31,25 +31,16 @@ struct CreateConnectionTests {
     }
 
     /// The server accepts the connection and resets it before the loop checks whether it is established.
-    @Test(arguments: LoopKind.available)
-    func connectionResetAtOnceIsNotReportedAsRefused(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func connectionResetAtOnceIsNotReportedAsRefused(kind: TestLoop) async throws {
         let any = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
         let listener = try Socket.stream(for: any)
         defer { listener.close() }
         try listener.bind(to: any)
         try listener.listen(backlog: 1)
         let address = try #require(listener.localAddress)
-        let makeLoop = { try CountingLoop(kind.makeSelector()) }
-        try await withLoop(makeLoop: makeLoop) { loop in
-            loop.counter.willRegister = { descriptor, interest in
-                guard interest == .write else { return }
-                // The kernel may deliver both the connection and its reset later.
-                waitUntilReadable(listener.descriptor)
-                guard let (accepted, _) = try? listener.accept() else { return }
-                accepted.resetOnClose()
-                accepted.close()
-                waitUntilReadable(descriptor)
-            }
+        try await withLoop(kind) { loop in
+            loop.replaceSystemCalls(by: ResettingCalls(listener))
             let error = await #expect(throws: ConnectError.self) {
                 _ = try await loop.openConnection(host: "127.0.0.1", port: address.port!)
             }
@@ -59,9 +50,30 @@ struct CreateConnectionTests {
         }
     }
 
+    /// Connects, but the server has reset the connection before the loop learns that it is established.
+    private final class ResettingCalls: SystemCalls {
+        private let listener: Socket
+
+        init(_ listener: Socket) {
+            self.listener = listener
+        }
+
+        func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool {
+            _ = try socket.connect(to: address)
+            // The kernel may deliver both the connection and its reset later.
+            waitUntilReadable(listener.descriptor)
+            if let (accepted, _) = try listener.accept() {
+                accepted.resetOnClose()
+                accepted.close()
+                waitUntilReadable(socket.descriptor)
+            }
+            return false
+        }
+    }
+
     // covers: 138
-    @Test(arguments: LoopKind.available)
-    func createConnectionReturnsAfterConnectionMade(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func createConnectionReturnsAfterConnectionMade(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let (transport, recorder) = try await loop.createConnection(host: "127.0.0.1", port: server.port) {
@@ -78,8 +90,8 @@ struct CreateConnectionTests {
     }
 
     // covers: F19
-    @Test(arguments: LoopKind.available)
-    func failedFactoryClosesTheSocket(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func failedFactoryClosesTheSocket(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             await #expect(throws: Recorder.ExampleError.self) {
@@ -99,8 +111,8 @@ struct CreateConnectionTests {
     }
 
     // covers: 159
-    @Test(arguments: LoopKind.available)
-    func addressesAreTriedInOrder(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func addressesAreTriedInOrder(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1", "127.0.0.2", "127.0.0.3")
             defer { kept.close() }
@@ -128,8 +140,8 @@ struct CreateConnectionTests {
     }
 
     // covers: 161
-    @Test(arguments: LoopKind.available)
-    func localAddressCanBeChosen(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func localAddressCanBeChosen(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let local = try #require(SocketAddress(literal: "127.0.0.5", port: 0))
@@ -166,8 +178,8 @@ struct CreateConnectionTests {
     }
 
     // covers: 162
-    @Test(arguments: LoopKind.available)
-    func emptyHostIsRejected(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func emptyHostIsRejected(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             #expect(
                 await asyncCode { _ = try await loop.createConnection(host: "", port: 1) { Recorder() } }
@@ -177,8 +189,8 @@ struct CreateConnectionTests {
 
     /// A listener whose queue is full does not answer.
     // covers: 163, 164, 181
-    @Test(arguments: LoopKind.available)
-    func cancelledConnectLeavesNothing(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledConnectLeavesNothing(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let full = try FullListener()
             defer { full.close() }
@@ -203,8 +215,8 @@ struct CreateConnectionTests {
 
     /// A descriptor that was closed twice would belong to another thread by then.
     // covers: 163, F21
-    @Test(arguments: LoopKind.available)
-    func cancelledConnectsCloseNoOtherDescriptors(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledConnectsCloseNoOtherDescriptors(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let full = try FullListener()
             defer { full.close() }
@@ -247,8 +259,8 @@ struct CreateConnectionTests {
     }
 
     // covers: 104
-    @Test(arguments: LoopKind.available)
-    func factoriesAreNotCalledOnOtherThreads(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func factoriesAreNotCalledOnOtherThreads(kind: TestLoop) async throws {
         // The thread pool is busy with other tests.
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60))) { loop in
             let codes = await Task.detached {

@@ -13,8 +13,8 @@ struct GivenSocketTests {
     }
 
     // covers: 137, 173
-    @Test(arguments: LoopKind.available)
-    func connectedSocketBecomesAConnection(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func connectedSocketBecomesAConnection(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let socket = Self.plainSocket()
@@ -40,8 +40,8 @@ struct GivenSocketTests {
     }
 
     // covers: 137
-    @Test(arguments: LoopKind.available)
-    func acceptedSocketBecomesAConnection(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func acceptedSocketBecomesAConnection(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             let (_, accepted) = try await loop.createConnection(to: .socket(near)) { Recorder() }
@@ -55,8 +55,8 @@ struct GivenSocketTests {
     }
 
     // covers: 137, 173
-    @Test(arguments: LoopKind.available, [SocketPlace.ipv4, .ipv6])
-    func socketAcceptedByAListenerBecomesAConnection(kind: LoopKind, place: SocketPlace) async throws {
+    @Test(arguments: TestLoop.all, [SocketPlace.ipv4, .ipv6])
+    func socketAcceptedByAListenerBecomesAConnection(kind: TestLoop, place: SocketPlace) async throws {
         try await withLoop(kind) { loop in
             let (client, accepted) = try await loop.connectedSockets(place)
             let (transport, _) = try await loop.createConnection(to: .socket(accepted)) { EchoProtocol() }
@@ -72,8 +72,8 @@ struct GivenSocketTests {
 
     /// Another socket gets the number right afterwards.
     // covers: 163
-    @Test(arguments: LoopKind.available, [false, true])
-    func cancelledTaskClosesTheSocketItWasPassedOnce(kind: LoopKind, isUnderWay: Bool) async throws {
+    @Test(arguments: TestLoop.all, [false, true])
+    func cancelledTaskClosesTheSocketItWasPassedOnce(kind: TestLoop, isUnderWay: Bool) async throws {
         try await withLoop(kind) { loop in
             for _ in 0..<10 {
                 let (near, far) = try Socket.pair()
@@ -99,8 +99,8 @@ struct GivenSocketTests {
     }
 
     // covers: 162
-    @Test(arguments: LoopKind.available)
-    func unsuitableSocketIsRejectedAndClosed(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func unsuitableSocketIsRejectedAndClosed(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             let datagram = Socket(number: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
@@ -136,8 +136,8 @@ struct GivenSocketTests {
 
     /// The task does not resume on the loop, and there is no loop any more to hop to.
     // covers: 34, 162
-    @Test(arguments: LoopKind.available)
-    func socketPassedToAClosedLoopIsClosed(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func socketPassedToAClosedLoopIsClosed(kind: TestLoop) async throws {
         guard #available(macOS 26, *) else { return }
         try await withLoopThread(kind) { loop in
             try loop.close()
@@ -162,8 +162,8 @@ struct GivenSocketTests {
 
     /// Sockets as a service manager passes them: bound, and possibly listening.
     // covers: 169
-    @Test(arguments: LoopKind.available)
-    func serverTakesListeningSockets(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func serverTakesListeningSockets(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             let sockets = [Self.plainSocket(), Self.plainSocket()]
@@ -192,8 +192,8 @@ struct GivenSocketTests {
 
     /// Two owners would close the socket twice.
     // covers: 162
-    @Test(arguments: LoopKind.available, [false, true])
-    func socketCanBePassedOnce(kind: LoopKind, startsServing: Bool) async throws {
+    @Test(arguments: TestLoop.all, [false, true])
+    func socketCanBePassedOnce(kind: TestLoop, startsServing: Bool) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             var options = ServerOptions()
@@ -218,8 +218,8 @@ struct GivenSocketTests {
 
     /// Also while the server does not serve yet, and while it backs off.
     // covers: 118, 162
-    @Test(arguments: LoopKind.available, [false, true])
-    func socketOfAServerIsInUseInEveryState(kind: LoopKind, rests: Bool) async throws {
+    @Test(arguments: TestLoop.all, [false, true])
+    func socketOfAServerIsInUseInEveryState(kind: TestLoop, rests: Bool) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: rests ? 1 : 0)) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             var options = ServerOptions()
@@ -256,8 +256,8 @@ struct GivenSocketTests {
     }
 
     // covers: 169, 170
-    @Test(arguments: LoopKind.available)
-    func serverClosesAllSocketsIfOneIsUnsuitable(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func serverClosesAllSocketsIfOneIsUnsuitable(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
             let good = [Self.plainSocket(), Self.plainSocket()]

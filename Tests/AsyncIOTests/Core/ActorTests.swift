@@ -8,8 +8,8 @@ import Testing
 struct ActorTests {
     /// A default actor runs on the thread that holds it, so its waits must not touch the loop's state on that thread.
     // covers: 91
-    @Test(arguments: LoopKind.available)
-    func actorThatThePoolUsesTooMayWaitOnTheLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func actorThatThePoolUsesTooMayWaitOnTheLoop(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let actor = BusyActor()
             let isOver = Flag()
@@ -37,8 +37,8 @@ struct ActorTests {
 
     /// After the close, another thread serves the loop's actors, and never two threads at once.
     // covers: F33
-    @Test(arguments: LoopKind.available)
-    func actorOfAClosingLoopHasOneThreadAtATime(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func actorOfAClosingLoopHasOneThreadAtATime(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             for _ in 0..<rounds(debug: 5, release: 20) {
                 let loop = try kind.makeLoop()

@@ -5,8 +5,8 @@ import Testing
 
 struct EventLoopClockTests {
     // specification: 18.5.2.3.1 the step of the monotonic clock
-    @Test(arguments: LoopKind.available)
-    func clockResolutionIsTheSystemsOnEveryLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func clockResolutionIsTheSystemsOnEveryLoop(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             var step = timespec()
             #expect(clock_getres(CLOCK_MONOTONIC, &step) == 0)

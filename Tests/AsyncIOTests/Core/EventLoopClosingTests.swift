@@ -20,9 +20,8 @@ struct EventLoopClosingTests {
             #expect(code { try loop.runUntilComplete {} } == .closed)
             #expect(code { try loop.callSoonThreadsafe {} } == .closed)
             #expect(code { try loop.addSignalHandler(.user1) {} } == .closed)
-            let selecting = try #require(loop as? SelectorEventLoop)
-            #expect(code { try selecting.addReader(.standardInput) {} } == .closed)
-            #expect(!selecting.removeReader(.standardInput))
+            #expect(code { try loop.addReader(.standardInput) {} } == .closed)
+            #expect(!loop.removeReader(.standardInput))
 
             // These functions cannot throw, so they have no effect, and the first call is reported.
             let handle = loop.callSoon { Issue.record("a callback of a closed loop was called") }
@@ -82,8 +81,8 @@ struct EventLoopClosingTests {
     }
 
     // covers: 41
-    @Test(arguments: LoopKind.available)
-    func concurrentShutdownsAllReturn(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func concurrentShutdownsAllReturn(kind: TestLoop) async throws {
         for _ in 0..<20 {
             try await withLoopThread(kind, patiently) { loop in
                 // Each thread requests a stop, and then closes the loop while it runs, ends or is closed already.
@@ -173,7 +172,6 @@ struct EventLoopClosingTests {
             let ended = Ended()
             nonisolated(unsafe) let note = ended
             let parked = Parked()
-            let selecting = try #require(loop as? SelectorEventLoop)
             var ends: [CInt] = [-1, -1]
             #expect(aio_pipe(&ends) == 0)
             let pipe = ends
@@ -185,7 +183,7 @@ struct EventLoopClosingTests {
                             switch wait {
                             case .sleep: try await loop.sleep(for: .seconds(3600))
                             case .clock: try await Task.sleep(for: .seconds(3600), clock: loop.clock)
-                            case .descriptor: try await selecting.waitReadable(.init(rawValue: pipe[0]))
+                            case .descriptor: try await loop.waitReadable(.init(rawValue: pipe[0]))
                             case .read:
                                 let (reader, _) = try await listener.connect(loop)
                                 _ = try await reader.read(maxBytes: 1)

@@ -16,7 +16,7 @@ struct EventLoopDescriptorsTests {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             let cycles = 200
-            for kind in LoopKind.available {
+            for kind in TestLoop.all {
                 for closes in [true, false] {
                     let before = openDescriptors()
                     for _ in 0..<cycles {
@@ -41,7 +41,7 @@ struct EventLoopDescriptorsTests {
             try await openDispatchDescriptors()
             // The test runner may open some meanwhile, but not one in each round.
             let rounds = 20
-            for kind in LoopKind.available {
+            for kind in TestLoop.all {
                 let before = openDescriptors()
                 var refusals = 0
                 for _ in 0..<rounds {
@@ -70,7 +70,7 @@ struct EventLoopDescriptorsTests {
     @Test func runAndSignalHandlerOpenNoDescriptor() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
-            for kind in LoopKind.available {
+            for kind in TestLoop.all {
                 try setDescriptorLimit(4_096)
                 var opened: [CInt] = []
                 try OtherThread.run {
@@ -176,11 +176,11 @@ struct EventLoopDescriptorsTests {
     @Test func closedConnectionDescriptorEndsTheConnection() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
-            for kind in LoopKind.available {
+            for kind in TestLoop.all {
                 try await withLoop(kind) { loop in
                     try await withStreamPair(on: loop) { writer, reader in
                         _ = aio_close(writer.transport.driver.channel.socket.number)
-                        let error = await #expect(throws: IOError.self) { try await writer.write("x") }
+                        let error = await #expect(throws: IOError.self) { try await writer.writeUntilItFails() }
                         try #require(error?.errno == .badFileDescriptor)
                         try #require(writer.transport.isClosing)
                         try #require(reader.transport.isClosing == false)

@@ -7,8 +7,9 @@ import Testing
 
 struct EventLoopRunningTests {
     // covers: 28, F35
-    @Test func stopBeforeTheRunMakesItOneIterationWithoutAWait() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all)
+    func stopBeforeTheRunMakesItOneIterationWithoutAWait(kind: TestLoop) async throws {
+        try await withVirtualLoopThread(kind) { loop in
             var calls: [String] = []
             loop.callSoon {
                 calls.append("first")
@@ -18,15 +19,15 @@ struct EventLoopRunningTests {
             loop.stop()
             try loop.runForever()
             #expect(calls == ["first"])
-            #expect(loop.virtualSelector.waits == 1)
+            #expect(loop.statistics.ticks == 1)
             #expect(loop.now == LoopInstant(nanoseconds: 0))
             timer.cancel()
         }
     }
 
     // covers: 27, 30
-    @Test(arguments: LoopKind.available)
-    func stopEndsTheRunAfterTheIterationAndTheLoopRunsAgain(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func stopEndsTheRunAfterTheIterationAndTheLoopRunsAgain(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             var calls: [Int] = []
             for run in 0..<100 {
@@ -47,17 +48,16 @@ struct EventLoopRunningTests {
     }
 
     // covers: 29
-    @Test(arguments: LoopKind.available)
-    func eventPendingAtTheStopIsDeliveredOnce(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func eventPendingAtTheStopIsDeliveredOnce(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
-            let selecting = try #require(loop as? SelectorEventLoop)
             let pipe = try FileDescriptor.pipe()
             defer {
                 try? pipe.readEnd.close()
                 try? pipe.writeEnd.close()
             }
             var calls = 0
-            try selecting.addReader(pipe.readEnd) {
+            try loop.addReader(pipe.readEnd) {
                 calls += 1
                 var byte: [UInt8] = [0]
                 let count = try byte.withUnsafeMutableBytes { try pipe.readEnd.read(into: $0) }
@@ -80,13 +80,13 @@ struct EventLoopRunningTests {
                 try loop.runForever()
                 #expect(calls == 2)
             }
-            selecting.removeReader(pipe.readEnd)
+            loop.removeReader(pipe.readEnd)
         }
     }
 
     // covers: 28, F35
-    @Test(arguments: LoopKind.available)
-    func stoppingTwiceOrOnManyThreadsIsLikeStoppingOnce(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func stoppingTwiceOrOnManyThreadsIsLikeStoppingOnce(kind: TestLoop) async throws {
         try await withLoopThread(kind, patiently) { loop in
             loop.stop()
             loop.stop()
@@ -105,8 +105,8 @@ struct EventLoopRunningTests {
     }
 
     // covers: 23
-    @Test(arguments: LoopKind.available)
-    func runUntilCompleteReturnsTheResultOrThrowsTheError(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runUntilCompleteReturnsTheResultOrThrowsTheError(kind: TestLoop) async throws {
         struct Failure: Error {}
         try await withLoopThread(kind) { loop in
             #expect(try loop.runUntilComplete { 42 } == 42)
@@ -121,8 +121,9 @@ struct EventLoopRunningTests {
     }
 
     // covers: 25
-    @Test func taskOutlivesAStoppedRunAndDoesNotStopTheNext() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all)
+    func taskOutlivesAStoppedRunAndDoesNotStopTheNext(kind: TestLoop) async throws {
+        try await withVirtualLoopThread(kind) { loop in
             var steps: [String] = []
             nonisolated(unsafe) let note: (String) -> Void = { steps.append($0) }
             loop.callLater(after: .milliseconds(1)) { loop.stop() }
@@ -147,8 +148,8 @@ struct EventLoopRunningTests {
     }
 
     // covers: 26, 38
-    @Test(arguments: LoopKind.available)
-    func runWithinARunIsRejectedWithoutSideEffects(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runWithinARunIsRejectedWithoutSideEffects(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let other = try kind.makeLoop()
             var calls: [String] = []
@@ -175,8 +176,8 @@ struct EventLoopRunningTests {
     }
 
     // covers: 104, 108
-    @Test(arguments: LoopKind.available)
-    func loopBelongsToTheThreadOfItsFirstRun(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func loopBelongsToTheThreadOfItsFirstRun(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             // Created on this thread, and first run on another one.
             let moved = try kind.makeLoop()
@@ -195,9 +196,10 @@ struct EventLoopRunningTests {
 
     /// A whole run of one thread may lie between the check of another thread and its run.
     // covers: 104, 108
-    @Test func runIsRejectedIfAnotherThreadsFirstRunCameInBetween() async throws {
-        try await withLoopThread { _ in
-            let loop = try LoopKind.auto.makeLoop()
+    @Test(arguments: TestLoop.all)
+    func runIsRejectedIfAnotherThreadsFirstRunCameInBetween(kind: TestLoop) async throws {
+        try await withLoopThread(kind) { _ in
+            let loop = try kind.makeLoop()
             try loop.checkMayRun("run")
             try OtherThread.run { try loop.runUntilComplete {} }
             #expect(code { try loop.beginRun() } == .wrongThread)
@@ -206,8 +208,8 @@ struct EventLoopRunningTests {
     }
 
     // covers: 106, 108
-    @Test(arguments: LoopKind.available)
-    func loopThatRunsOnAnotherThreadCannotBeRun(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func loopThatRunsOnAnotherThreadCannotBeRun(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             loop.callSoon {
                 let refused = try OtherThread.run {
@@ -223,8 +225,8 @@ struct EventLoopRunningTests {
     }
 
     // covers: 111
-    @Test(arguments: LoopKind.available)
-    func runInATaskIsRejectedWithAMessage(kind: LoopKind) throws {
+    @Test(arguments: TestLoop.all)
+    func runInATaskIsRejectedWithAMessage(kind: TestLoop) throws {
         let loop = try kind.makeLoop()
         // A test is a task.
         let error = #expect(throws: EventLoopError.self) { try loop.runForever() }
@@ -253,8 +255,8 @@ struct EventLoopRunningTests {
     }
 
     // covers: 25, 66
-    @Test(arguments: LoopKind.available)
-    func errorOfAMainTaskThatOutlivesItsRunIsReported(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfAMainTaskThatOutlivesItsRunIsReported(kind: TestLoop) async throws {
         struct Failure: Error {}
         try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var reports: [ExceptionContext] = []
@@ -294,8 +296,8 @@ struct EventLoopRunningTests {
     }
 
     // covers: 106
-    @Test(arguments: LoopKind.available)
-    func anotherThreadStopsTheLoopWithACallback(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func anotherThreadStopsTheLoopWithACallback(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             for _ in 0..<100 {
                 let thread = OtherThread { _ = try? loop.callSoonThreadsafe { loop.stop() } }
@@ -306,8 +308,8 @@ struct EventLoopRunningTests {
     }
 
     // covers: 24, 107
-    @Test(arguments: LoopKind.available)
-    func anotherThreadsTaskRunsOnTheLoopAndItsResultIsReturned(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func anotherThreadsTaskRunsOnTheLoopAndItsResultIsReturned(kind: TestLoop) async throws {
         let (value, error) = try await withLoop(kind, patiently) { loop in
             await withTaskExecutorPreference(globalConcurrentExecutor) {
                 let value = await Task(executorPreference: loop) { loop.isOnLoop ? 7 : 0 }.value

@@ -36,8 +36,8 @@ struct FairnessTests {
     }
 
     // covers: F17
-    @Test(arguments: LoopKind.available)
-    func pingsAreServedWhileOthersFlood(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func pingsAreServedWhileOthersFlood(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             func streams(_ socket: Socket) throws -> (StreamReader, StreamWriter) {
                 StreamTransport(

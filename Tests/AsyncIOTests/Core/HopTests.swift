@@ -7,8 +7,8 @@ import Testing
 struct HopTests {
     /// The task begins on the loop, and would continue on the pool after each suspension.
     // covers: 91
-    @Test(arguments: LoopKind.available)
-    func taskThatRunsOnTheLoopByChanceHopsForTheWholeOperation(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskThatRunsOnTheLoopByChanceHopsForTheWholeOperation(kind: TestLoop) async throws {
         guard #available(macOS 26, *) else { return }
         try await withLoop(kind, patiently) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
@@ -36,8 +36,8 @@ struct HopTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func hoppingOperationRunsOnTheLoopFromItsFirstStepAndReturns(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func hoppingOperationRunsOnTheLoopFromItsFirstStepAndReturns(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let threads = try await Task.detached {
@@ -55,8 +55,8 @@ struct HopTests {
     }
 
     // covers: 104
-    @Test(arguments: LoopKind.available)
-    func taskOffTheLoopThatUsesAStreamHopsInsteadOfRacing(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskOffTheLoopThatUsesAStreamHopsInsteadOfRacing(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             try await withEchoConnection(on: loop) { reader, writer in
                 nonisolated(unsafe) let (reader, writer) = (reader, writer)
@@ -82,8 +82,8 @@ struct HopTests {
     }
 
     // covers: 108
-    @Test(arguments: LoopKind.available)
-    func tasksOfTwoLoopsMayExchangeTheirStreams(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func tasksOfTwoLoopsMayExchangeTheirStreams(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { first in
             try await withLoop(kind, patiently) { second in
                 let (mine, theirs) = (Streams(), Streams())
@@ -109,8 +109,8 @@ struct HopTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func streamReleasedOnAnotherThreadClosesItsConnection(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func streamReleasedOnAnotherThreadClosesItsConnection(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let ends = Ends()
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in

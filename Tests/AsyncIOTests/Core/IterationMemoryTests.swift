@@ -17,8 +17,8 @@ struct IterationMemoryTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func sourcesToCallAfterAnIterationAlternateBetweenTwoBuffers(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func sourcesToCallAfterAnIterationAlternateBetweenTwoBuffers(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let source = EventSource()
             var addresses: Set<UInt> = []

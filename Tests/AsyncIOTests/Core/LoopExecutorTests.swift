@@ -5,8 +5,8 @@ import Testing
 /// What runs on the loop's thread and what does not. The number of the thread shows where code ran.
 struct LoopExecutorTests {
     // covers: 91
-    @Test(arguments: LoopKind.available)
-    func asyncFunctionsStayOnTheLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func asyncFunctionsStayOnTheLoop(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             #expect(loop.isOnLoop)
@@ -18,8 +18,8 @@ struct LoopExecutorTests {
     }
 
     // covers: 89, 91
-    @Test(arguments: LoopKind.available)
-    func taskThatPrefersTheLoopRunsThereFromItsFirstStep(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskThatPrefersTheLoopRunsThereFromItsFirstStep(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let threads = await Task(executorPreference: loop) {
@@ -32,8 +32,8 @@ struct LoopExecutorTests {
     }
 
     // covers: 91
-    @Test(arguments: LoopKind.available)
-    func childTasksStayOnTheLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func childTasksStayOnTheLoop(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { _ in
             let home = currentThread()
             async let child = threadOfConcurrent()
@@ -57,8 +57,8 @@ struct LoopExecutorTests {
     }
 
     // covers: 91
-    @Test(arguments: LoopKind.available)
-    func actorWithTheDefaultExecutorRunsOnTheLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func actorWithTheDefaultExecutorRunsOnTheLoop(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let actor = PlainActor()
@@ -68,8 +68,8 @@ struct LoopExecutorTests {
     }
 
     // covers: 91
-    @Test(arguments: LoopKind.available)
-    func actorOnTheLoopPassesTheCheckOfItsIsolation(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func actorOnTheLoopPassesTheCheckOfItsIsolation(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let actor = LoopActor(loop)
@@ -81,8 +81,8 @@ struct LoopExecutorTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func serialExecutorIsTheSameForEveryThread(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func serialExecutorIsTheSameForEveryThread(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let executors = await withTaskGroup(of: ObjectIdentifier.self) { group in
                 for _ in 0..<8 {
@@ -97,8 +97,8 @@ struct LoopExecutorTests {
     }
 
     /// Swift has no way to make an unstructured task inherit the executor.
-    @Test(arguments: LoopKind.available)
-    func unstructuredTasksRunOnThePool(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func unstructuredTasksRunOnThePool(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { _ in
             let home = currentThread()
             #expect(await Task { currentThread() }.value != home)
@@ -108,8 +108,8 @@ struct LoopExecutorTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func immediateTaskLeavesTheLoopAtItsFirstSuspensionUnlessItPrefersTheLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func immediateTaskLeavesTheLoopAtItsFirstSuspensionUnlessItPrefersTheLoop(kind: TestLoop) async throws {
         guard #available(macOS 26, *) else { return }
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
@@ -135,8 +135,8 @@ struct LoopExecutorTests {
     }
 
     // covers: 91, 109
-    @Test(arguments: LoopKind.available)
-    func suspendedTasksResumeOnTheLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func suspendedTasksResumeOnTheLoop(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             await Task.yield()
@@ -171,8 +171,8 @@ struct LoopExecutorTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func taskReturnsToTheLoopAfterAnotherPreference(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskReturnsToTheLoopAfterAnotherPreference(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let other = await withTaskExecutorPreference(globalConcurrentExecutor) { await threadOfConcurrent() }
@@ -184,8 +184,8 @@ struct LoopExecutorTests {
     }
 
     /// The loop's operations hop for a task that prefers another executor.
-    @Test(arguments: LoopKind.available)
-    func operationOfATaskOffTheLoopRunsOnTheLoopAndIsCounted(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func operationOfATaskOffTheLoopRunsOnTheLoopAndIsCounted(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let threads = try await Task.detached {
@@ -199,8 +199,8 @@ struct LoopExecutorTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func eachWaitIsOneSuspension(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func eachWaitIsOneSuspension(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let before = loop.statistics.suspensions
             for _ in 0..<100 { try await loop.sleep(for: .nanoseconds(1)) }
@@ -209,8 +209,8 @@ struct LoopExecutorTests {
     }
 
     // covers: 90
-    @Test(arguments: LoopKind.available)
-    func taskLocalValuesBelongToTheirTasks(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskLocalValuesBelongToTheirTasks(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let tasks: (Task<String, Never>, Task<String, Never>) = try await Locals.$name.withValue("outer") {
                 let outer = loop.createTask { Locals.name }
@@ -227,8 +227,8 @@ struct LoopExecutorTests {
 
 /// The other rows of the table of what runs where.
 extension LoopExecutorTests {
-    @Test(arguments: LoopKind.available)
-    func continuationResumedWithinItsClosureDoesNotSuspend(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func continuationResumedWithinItsClosureDoesNotSuspend(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             var order: [String] = []
@@ -247,8 +247,8 @@ extension LoopExecutorTests {
 
     /// One loop after the other, because the thread that holds an actor also runs what waits for it.
     // covers: 91
-    @Test(.serialized, arguments: LoopKind.available)
-    func globalActorWithTheDefaultExecutorRunsOnTheLoop(kind: LoopKind) async throws {
+    @Test(.serialized, arguments: TestLoop.all)
+    func globalActorWithTheDefaultExecutorRunsOnTheLoop(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             let threads = await GlobalPlainActor.threads(sleepingOn: loop)
@@ -260,8 +260,8 @@ extension LoopExecutorTests {
     /// The main queue is not served by this loop: a task hops to it and returns. `Tests/UserPackages` has a loop that
     /// serves it.
     // covers: 91
-    @Test(arguments: LoopKind.available)
-    func mainActorFunctionLeavesALoopOffTheMainThreadAndReturns(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func mainActorFunctionLeavesALoopOffTheMainThreadAndReturns(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let home = currentThread()
             for _ in 0..<10 {

@@ -5,8 +5,8 @@ import Testing
 
 /// Objects that are released when something is closed or replaced may use it in their `deinit`.
 struct ReentrantCloseTests {
-    @Test(arguments: LoopKind.available)
-    func objectsReleasedInACloseMayUseTheLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func objectsReleasedInACloseMayUseTheLoop(kind: TestLoop) async throws {
         try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1, allowsLeftoverWork: true)) { loop in
             let (end, peer) = try Socket.pair()
             let (pushed, pushedPeer) = try Socket.pair()

@@ -7,8 +7,8 @@ import Testing
 
 /// A `deinit` of the user runs where the library releases closures and objects, and may call the same function again.
 struct ReentrantReleaseTests {
-    @Test(arguments: LoopKind.available)
-    func capturesOfAnExceptionHandlerMayReplaceTheHandler(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func capturesOfAnExceptionHandlerMayReplaceTheHandler(kind: TestLoop) async throws {
         try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var (released, reports) = (0, 0)
             func install() {
@@ -33,8 +33,8 @@ struct ReentrantReleaseTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func capturesOfAWarningHandlerMayReplaceTheHandler(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func capturesOfAWarningHandlerMayReplaceTheHandler(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let (released, warnings) = (Counter(), Counter())
             func install() {
@@ -58,8 +58,8 @@ struct ReentrantReleaseTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func capturesOfATaskFactoryMayReplaceTheFactory(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func capturesOfATaskFactoryMayReplaceTheFactory(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             var (released, calls) = (0, 0)
             func install() {
@@ -86,8 +86,8 @@ struct ReentrantReleaseTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func capturesOfATimerMayCancelOtherTimers(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func capturesOfATimerMayCancelOtherTimers(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             // More timers than the heap compacts at once, so that cancellations within a `deinit` happen during the
             // compaction.
@@ -111,8 +111,8 @@ struct ReentrantReleaseTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func capturesOfARepeatingTimerMayCancelAnotherInAReleasedLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func capturesOfARepeatingTimerMayCancelAnotherInAReleasedLoop(kind: TestLoop) async throws {
         try await withLoopThread { _ in
             var released = 0
             var timers: [RepeatingTimer] = []
@@ -133,8 +133,8 @@ struct ReentrantReleaseTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func capturesOfAReaderMayChangeTheWatchersOfItsDescriptor(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func capturesOfAReaderMayChangeTheWatchersOfItsDescriptor(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let (end, peer) = try Socket.pair()
             let descriptor = end.descriptor
@@ -171,8 +171,8 @@ struct ReentrantReleaseTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func capturesOfASubmittedCallbackMayCancelItAgain(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func capturesOfASubmittedCallbackMayCancelItAgain(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             var released = 0
             var handle: ThreadsafeHandle?
@@ -238,8 +238,8 @@ struct ReentrantReleaseTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func capturesOfAServersFactoryMayCloseTheServerAndServeItsPort(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func capturesOfAServersFactoryMayCloseTheServerAndServeItsPort(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var released = 0
             var server: Server?

@@ -10,8 +10,8 @@ import Testing
 /// The descriptor with which other threads wake a loop.
 struct WakeUpTests {
     // covers: 101, 103
-    @Test(arguments: LoopKind.available)
-    func fullWakerDoesNotBlockThreadsAndWakesTheLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func fullWakerDoesNotBlockThreadsAndWakesTheLoop(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let waker = try #require(loop.inbox.waker)
             // Until no wake-up can be written.
@@ -39,8 +39,8 @@ struct WakeUpTests {
     }
 
     // covers: 103
-    @Test(arguments: LoopKind.available)
-    func emptyWakerIsNoErrorAndOtherErrorsAreReportedOnce(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func emptyWakerIsNoErrorAndOtherErrorsAreReportedOnce(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var reports: [ExceptionContext] = []
             loop.setExceptionHandler { _, context in reports.append(context) }
@@ -75,8 +75,8 @@ struct WakeUpTests {
     }
 
     // covers: 110
-    @Test(arguments: LoopKind.available)
-    func waitingLoopIsWokenOnceForSeveralSubmissions(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func waitingLoopIsWokenOnceForSeveralSubmissions(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let waker = try #require(loop.inbox.waker)
             // What a loop does before it waits.
@@ -108,8 +108,8 @@ struct WakeUpTests {
     }
 
     // covers: F18
-    @Test(arguments: LoopKind.available)
-    func selfSchedulingCallbacksDoNotStarveTimersAndInput(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func selfSchedulingCallbacksDoNotStarveTimersAndInput(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let isOver = Over()
             var turns = 0
@@ -138,8 +138,8 @@ struct WakeUpTests {
 
     /// A deliberate race: one thread submits at any moment, the loop waits and wakes.
     // covers: 100, 109, F32
-    @Test(arguments: LoopKind.available)
-    func submissionWhileTheLoopStartsToWaitIsNotLost(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func submissionWhileTheLoopStartsToWaitIsNotLost(kind: TestLoop) async throws {
         let count = rounds(debug: 1_000, release: 4_000)
         try await withLoop(kind, patiently) { loop in
             // The thread responds at once, while the loop is about to wait: sometimes before, sometimes after.

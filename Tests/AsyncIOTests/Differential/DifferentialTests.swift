@@ -9,7 +9,7 @@ struct DifferentialTests {
     func theLoopDoesWhatAsyncioDoes(scenario: Scenario, kind: LoopKind) async throws {
         let expected = try #require(scenario.expected, "it was not recorded")
         // Errors are part of the scenario; the trace has them.
-        let trace = try await withVirtualLoopThread(kind, errorsOf(scenario)) { loop in
+        let trace = try await withVirtualTimeLoopThread(kind, errorsOf(scenario)) { loop, _ in
             try ScenarioRunner(scenario, loop).trace()
         }
         #expect(trace == expected)

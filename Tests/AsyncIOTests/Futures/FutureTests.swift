@@ -6,8 +6,8 @@ struct FutureTests {
     private struct Failure: Error, Equatable {}
 
     // covers: 62
-    @Test(arguments: LoopKind.available)
-    func futureIsPendingUntilItIsCompletedOnce(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func futureIsPendingUntilItIsCompletedOnce(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             #expect(!future.isDone)
@@ -38,8 +38,8 @@ struct FutureTests {
     }
 
     // covers: 63
-    @Test(arguments: LoopKind.available)
-    func loopCallsDoneCallbacksInTheOrderOfAddition(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func loopCallsDoneCallbacksInTheOrderOfAddition(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let future: Future<String> = loop.createFuture()
             var calls: [String] = []
@@ -59,8 +59,8 @@ struct FutureTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func errorOfADoneCallbackIsReportedAndDoesNotAffectOthers(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfADoneCallbackIsReportedAndDoesNotAffectOthers(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let future: Future<Void> = loop.createFuture()
             var calls = 0
@@ -73,8 +73,8 @@ struct FutureTests {
     }
 
     // covers: 64
-    @Test(arguments: LoopKind.available)
-    func doneCallbacksAreRemovedByTheirTokens(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func doneCallbacksAreRemovedByTheirTokens(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             var calls: [Int] = []
@@ -92,8 +92,8 @@ struct FutureTests {
     }
 
     // covers: 64
-    @Test(arguments: LoopKind.available)
-    func callbackListSurvivesReentrantMutation(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func callbackListSurvivesReentrantMutation(kind: TestLoop) async throws {
         /// Removes another callback, and adds one, when its own closure is released.
         final class Meddling {
             var onRelease: () -> Void = {}
@@ -124,8 +124,8 @@ struct FutureTests {
     }
 
     // covers: 65
-    @Test(arguments: LoopKind.available)
-    func cancelledFutureRunsItsCallbacksAndEndsItsWaits(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledFutureRunsItsCallbacksAndEndsItsWaits(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             var calls = 0
@@ -148,8 +148,8 @@ struct FutureTests {
     }
 
     // covers: 104, 108
-    @Test(arguments: LoopKind.available)
-    func futureRejectsAnotherThread(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func futureRejectsAnotherThread(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             nonisolated(unsafe) let future: Future<Int> = loop.createFuture()
             let refused = try OtherThread.run {

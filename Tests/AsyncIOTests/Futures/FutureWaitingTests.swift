@@ -7,8 +7,8 @@ struct FutureWaitingTests {
     private struct Failure: Error {}
 
     // covers: 63
-    @Test(arguments: LoopKind.available)
-    func waitingTasksAndCallbacksContinueInTheOrderOfAddition(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func waitingTasksAndCallbacksContinueInTheOrderOfAddition(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             var order: [String] = []
@@ -28,8 +28,8 @@ struct FutureWaitingTests {
     }
 
     // covers: 73
-    @Test(arguments: LoopKind.available)
-    func cancelledTaskEndsItsWaitButNotTheFuture(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledTaskEndsItsWaitButNotTheFuture(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             let tasks = (0..<100).map { _ in loop.createTask { try await future.value } }
@@ -53,8 +53,8 @@ struct FutureWaitingTests {
     }
 
     // covers: 75
-    @Test(arguments: LoopKind.available)
-    func cancellationInTheIterationOfTheResultLosesNoResult(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancellationInTheIterationOfTheResultLosesNoResult(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             for isResultFirst in [true, false] {
                 let future: Future<Int> = loop.createFuture()
@@ -76,8 +76,8 @@ struct FutureWaitingTests {
     }
 
     // covers: 32, 34
-    @Test(arguments: LoopKind.available)
-    func closingTheLoopEndsWaitsForFutures(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func closingTheLoopEndsWaitsForFutures(kind: TestLoop) async throws {
         try await withLoopThread(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             let future: Future<Int> = loop.createFuture()
             nonisolated(unsafe) let shared = future
@@ -96,8 +96,8 @@ struct FutureWaitingTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func taskOfThePoolHopsToWait(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskOfThePoolHopsToWait(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             nonisolated(unsafe) let future: Future<Int> = loop.createFuture()
             let task = Task.detached { try await future.value }
@@ -110,8 +110,8 @@ struct FutureWaitingTests {
     }
 
     // covers: 24
-    @Test(arguments: LoopKind.available)
-    func runUntilCompleteRunsUntilTheFutureIsDone(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runUntilCompleteRunsUntilTheFutureIsDone(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             loop.callLater(after: .microseconds(10)) { try future.setResult(42) }
@@ -133,8 +133,8 @@ struct FutureWaitingTests {
     }
 
     // covers: 24
-    @Test(arguments: LoopKind.available)
-    func runUntilCompleteRejectsAFutureOfAnotherLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runUntilCompleteRejectsAFutureOfAnotherLoop(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let other = try kind.makeLoop()
             let future: Future<Int> = other.createFuture()
@@ -145,8 +145,8 @@ struct FutureWaitingTests {
     }
 
     // covers: 24, 25
-    @Test(arguments: LoopKind.available)
-    func stopBeforeTheFutureIsDoneIsAnErrorAndTheNextRunContinues(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func stopBeforeTheFutureIsDoneIsAnErrorAndTheNextRunContinues(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             loop.callSoon { loop.stop() }

@@ -7,8 +7,8 @@ struct LateReportTests {
     private struct Failure: Error {}
 
     // covers: 66
-    @Test(arguments: LoopKind.available)
-    func unreadErrorIsReportedOnceAndAReadErrorIsNot(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func unreadErrorIsReportedOnceAndAReadErrorIsNot(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports: [ExceptionContext] = []
             loop.setExceptionHandler { _, context in reports.append(context) }
@@ -62,8 +62,8 @@ struct LateReportTests {
     }
 
     // covers: 66
-    @Test(arguments: LoopKind.available)
-    func reportIsMadeEvenIfTheLoopIsClosedNext(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func reportIsMadeEvenIfTheLoopIsClosedNext(kind: TestLoop) async throws {
         try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports = 0
             loop.setExceptionHandler { _, _ in reports += 1 }

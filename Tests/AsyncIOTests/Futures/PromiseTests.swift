@@ -9,8 +9,8 @@ struct PromiseTests {
     private struct Failure: Error {}
 
     // covers: 68
-    @Test(arguments: LoopKind.available)
-    func anotherThreadCompletesTheFuture(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func anotherThreadCompletesTheFuture(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (value, error, cancelled) = (Future<Int>(loop: loop), Future<Int>(loop: loop), Future<Int>(loop: loop))
             let promises = (value.makePromise(), error.makePromise(), cancelled.makePromise())
@@ -33,8 +33,8 @@ struct PromiseTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func outcomeThatIsSetOnTheLoopsThreadIsQueuedToo(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func outcomeThatIsSetOnTheLoopsThreadIsQueuedToo(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             try future.makePromise().setResult(1)
@@ -52,8 +52,8 @@ struct PromiseTests {
     }
 
     // covers: 68
-    @Test(arguments: LoopKind.available)
-    func cancellingTheFutureReachesItsPromise(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancellingTheFutureReachesItsPromise(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             let told = Told()
@@ -74,8 +74,8 @@ struct PromiseTests {
     }
 
     // covers: 67
-    @Test(arguments: LoopKind.available)
-    func releasedPromiseFailsTheWaitsForItsFuture(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func releasedPromiseFailsTheWaitsForItsFuture(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Int> = loop.createFuture()
             let holder = Holder(future.makePromise())
@@ -92,8 +92,8 @@ struct PromiseTests {
     }
 
     // covers: 66, 67
-    @Test(arguments: LoopKind.available)
-    func releasedPromiseOfAReleasedFutureIsReported(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func releasedPromiseOfAReleasedFutureIsReported(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             _ = loop.createFuture(of: Int.self).makePromise()
             for _ in 0..<3 { await loop.yield() }
@@ -102,8 +102,8 @@ struct PromiseTests {
     }
 
     // covers: 105
-    @Test(arguments: LoopKind.available)
-    func promiseOfAClosedLoopThrowsClosed(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func promiseOfAClosedLoopThrowsClosed(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let promises = (0..<3).map { _ in loop.createFuture(of: Int.self).makePromise() }
             try loop.close()
@@ -115,8 +115,8 @@ struct PromiseTests {
     }
 
     // covers: 68
-    @Test(arguments: LoopKind.available)
-    func futureHasTheOutcomeOfItsTask(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func futureHasTheOutcomeOfItsTask(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let value = Future(Task.detached { 7 }, loop: loop)
             let error = Future(Task<Int, any Error>.detached { throw Failure() }, loop: loop)
@@ -131,8 +131,8 @@ struct PromiseTests {
     }
 
     // covers: 68
-    @Test(arguments: LoopKind.available)
-    func futureAndItsTaskCancelEachOther(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func futureAndItsTaskCancelEachOther(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let task = Task.detached { try await Task.sleep(for: .seconds(3600)) }
             let future = Future(task, loop: loop)
@@ -148,8 +148,8 @@ struct PromiseTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func promisesOfManyThreadsLoseNoResult(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func promisesOfManyThreadsLoseNoResult(kind: TestLoop) async throws {
         let count = rounds(debug: 500, release: 5_000)
         try await withLoop(kind, patiently) { loop in
             for _ in 0..<4 {
@@ -169,8 +169,8 @@ struct PromiseTests {
     }
 
     // covers: 63
-    @Test(arguments: LoopKind.available)
-    func callbackThatIsAddedInTheCancelHookRunsLast(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func callbackThatIsAddedInTheCancelHookRunsLast(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             nonisolated(unsafe) let future: Future<Int> = loop.createFuture()
             nonisolated(unsafe) var calls: [String] = []

@@ -8,8 +8,8 @@ struct GatherTests {
     }
 
     // covers: 85
-    @Test(arguments: LoopKind.available)
-    func gatherReturnsValuesInTheOrderOfItsArguments(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func gatherReturnsValuesInTheOrderOfItsArguments(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let (slow, quick, object) = try await gather(
                 {
@@ -44,8 +44,8 @@ struct GatherTests {
     }
 
     // covers: 85
-    @Test(arguments: LoopKind.available)
-    func gatherThrowsTheFirstErrorAndTheOthersContinue(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func gatherThrowsTheFirstErrorAndTheOthersContinue(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             var ended: [Int] = []
             let error = await #expect(throws: Failure.self) {
@@ -64,8 +64,8 @@ struct GatherTests {
     }
 
     // covers: 85
-    @Test(arguments: LoopKind.available)
-    func gatherResultsReturnsValuesAndErrors(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func gatherResultsReturnsValuesAndErrors(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let results = try await gatherResults(each: [3, 1, 2]) { number in
                 try await loop.sleep(for: .seconds(number))
@@ -84,8 +84,8 @@ struct GatherTests {
     }
 
     // covers: 73, 85
-    @Test(arguments: LoopKind.available)
-    func cancelledGatherCancelsItsTasksAndWaitsForThem(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledGatherCancelsItsTasksAndWaitsForThem(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var cleanedUp = 0
             let body: @concurrent (Int) async throws -> Void = { number in
@@ -111,8 +111,8 @@ struct GatherTests {
     }
 
     // covers: 75
-    @Test(arguments: LoopKind.available)
-    func cancelledGatherReturnsTheValuesIfAllTasksReturnOne(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledGatherReturnsTheValuesIfAllTasksReturnOne(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let outer = loop.createTask {
                 try await gather(each: [1, 2]) { number in
@@ -127,8 +127,8 @@ struct GatherTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func cancelledTaskIsAnErrorAndDoesNotCancelTheOthers(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledTaskIsAnErrorAndDoesNotCancelTheOthers(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let cancelled = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
             let other = loop.createTask { for _ in 0..<5 { try await loop.sleep(for: .zero) } }

@@ -6,8 +6,8 @@ struct LoopTaskGroupCancellationTests {
     private struct Failure: Error {}
 
     // covers: 83
-    @Test(arguments: LoopKind.available)
-    func cancelledCallerCancelsBodyAndChildrenAndThrows(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledCallerCancelsBodyAndChildrenAndThrows(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var steps: [String] = []
             var report = ""
@@ -38,8 +38,8 @@ struct LoopTaskGroupCancellationTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func cancellationWhileTheGroupWaitsForItsChildrenIsThrown(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancellationWhileTheGroupWaitsForItsChildrenIsThrown(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var hasCleanedUp = false
             let outer = loop.createTask {
@@ -63,8 +63,8 @@ struct LoopTaskGroupCancellationTests {
     }
 
     // covers: 75
-    @Test(arguments: LoopKind.available)
-    func cancelledGroupReturnsTheValueOfItsBody(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledGroupReturnsTheValueOfItsBody(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let outer = loop.createTask {
                 try await withLoopTaskGroup { group in
@@ -80,8 +80,8 @@ struct LoopTaskGroupCancellationTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func errorBeforeTheCancellationIsThrown(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorBeforeTheCancellationIsThrown(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let isCleaningUp: Future<Void> = loop.createFuture()
             let outer = loop.createTask {
@@ -101,8 +101,8 @@ struct LoopTaskGroupCancellationTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func cancelInAChildEndsTheGroupWithoutAnError(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelInAChildEndsTheGroupWithoutAnError(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             var steps: [String] = []
             try await withLoopTaskGroup { group in
@@ -126,8 +126,8 @@ struct LoopTaskGroupCancellationTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func cancelInTheBodyReturnsItsValue(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelInTheBodyReturnsItsValue(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let value = try await withLoopTaskGroup { group in
                 let task = group.createTask { try await loop.sleep(for: .seconds(3600)) }
@@ -140,8 +140,8 @@ struct LoopTaskGroupCancellationTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func cancelledBodyHasNoValue(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledBodyHasNoValue(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             _ = await #expect(throws: CancellationError.self) {
                 _ = try await withLoopTaskGroup { group in
@@ -157,8 +157,8 @@ struct LoopTaskGroupCancellationTests {
     }
 
     /// In its eager first step, a child has no handle yet with which it could be cancelled.
-    @Test(arguments: LoopKind.available)
-    func eagerChildThatCancelsItsGroupIsCancelledItself(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func eagerChildThatCancelsItsGroupIsCancelledItself(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var wasCancelled = false
             try await withLoopTaskGroup { group in
@@ -172,8 +172,8 @@ struct LoopTaskGroupCancellationTests {
     }
 
     /// The factory is called for a child whose task does not exist yet.
-    @Test(arguments: LoopKind.available)
-    func taskFactoryMayCancelTheGroupOfTheTask(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskFactoryMayCancelTheGroupOfTheTask(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var ended = 0
             try await withLoopTaskGroup { group in
@@ -192,8 +192,8 @@ struct LoopTaskGroupCancellationTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func cancelledChildDoesNotAffectTheOthers(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledChildDoesNotAffectTheOthers(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let value = try await withLoopTaskGroup { group in
                 let task = group.createTask { try await loop.sleep(for: .seconds(3600)) }
@@ -212,8 +212,8 @@ struct LoopTaskGroupCancellationTests {
 
     /// The caller is cancelled in each of the first iterations. In none of them does a task hang, outlive the group or
     /// lose its result.
-    @Test(arguments: LoopKind.available, [false, true])
-    func cancellationAtAnyMomentEndsTheGroup(kind: LoopKind, childFails: Bool) async throws {
+    @Test(arguments: TestLoop.all, [false, true])
+    func cancellationAtAnyMomentEndsTheGroup(kind: TestLoop, childFails: Bool) async throws {
         for tick in 0..<14 {
             try await withLoop(kind) { loop in
                 var living = 0
@@ -247,11 +247,11 @@ struct LoopTaskGroupCancellationTests {
     }
 
     // covers: 37
-    @Test(arguments: LoopKind.available)
-    func closingTheRunnerEndsTheGroup(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func closingTheRunnerEndsTheGroup(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var steps: [String] = []
-            try run(on: kind) { loop in
+            try run(loopFactory: { try kind.makeLoop() }) { loop in
                 loop.createBackgroundTask {
                     try await withLoopTaskGroup { group in
                         group.createTask {

@@ -7,8 +7,8 @@ struct LoopTaskGroupTests {
         var number = 0
     }
 
-    @Test(arguments: LoopKind.available)
-    func groupReturnsTheValueOfItsBodyWhenAllChildrenHaveEnded(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func groupReturnsTheValueOfItsBodyWhenAllChildrenHaveEnded(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             var steps: [String] = []
             let value = try await withLoopTaskGroup { group in
@@ -37,8 +37,8 @@ struct LoopTaskGroupTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func childrenBeginInTheNextIterationAndEagerOnesAtOnce(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func childrenBeginInTheNextIterationAndEagerOnesAtOnce(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var steps: [String] = []
             try await withLoopTaskGroup { group in
@@ -55,8 +55,8 @@ struct LoopTaskGroupTests {
     }
 
     // covers: 82
-    @Test(arguments: LoopKind.available)
-    func errorOfAChildCancelsTheOthersAndIsThrownWhenAllHaveEnded(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfAChildCancelsTheOthersAndIsThrownWhenAllHaveEnded(kind: TestLoop) async throws {
         try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports: [String] = []
             var steps: [String] = []
@@ -91,8 +91,8 @@ struct LoopTaskGroupTests {
     }
 
     // covers: 82
-    @Test(arguments: LoopKind.available)
-    func errorOfTheBodyCancelsTheChildren(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfTheBodyCancelsTheChildren(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var wasCancelled = false
             await #expect(throws: Failure.self) {
@@ -112,8 +112,8 @@ struct LoopTaskGroupTests {
     }
 
     /// A body that awaits a child and rethrows its error is not a second failure.
-    @Test(arguments: LoopKind.available)
-    func errorThatTheBodyRethrowsIsNotReported(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorThatTheBodyRethrowsIsNotReported(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             _ = await #expect(throws: Failure.self) {
                 try await withLoopTaskGroup { group in
@@ -130,8 +130,8 @@ struct LoopTaskGroupTests {
     }
 
     // covers: 84
-    @Test(arguments: LoopKind.available)
-    func groupThatHasFailedOrEndedRejectsChildren(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func groupThatHasFailedOrEndedRejectsChildren(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var group: LoopTaskGroup?
             await #expect(throws: Failure.self) {
@@ -162,8 +162,8 @@ struct LoopTaskGroupTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func childrenMayShareObjects(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func childrenMayShareObjects(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 try await withLoopTaskGroup { group in
@@ -183,8 +183,8 @@ struct LoopTaskGroupTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func groupsCanBeNested(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func groupsCanBeNested(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var steps: [String] = []
             try await withLoopTaskGroup { outer in
@@ -208,8 +208,8 @@ struct LoopTaskGroupTests {
     }
 
     // covers: 90
-    @Test(arguments: LoopKind.available)
-    func bodyAndChildrenInheritTaskLocalValues(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func bodyAndChildrenInheritTaskLocalValues(kind: TestLoop) async throws {
         try await withLoop(kind) { _ in
             let values = try await Local.$name.withValue("outer") {
                 try await withLoopTaskGroup { group in

@@ -5,8 +5,8 @@ import Testing
 struct ShieldTests {
     private struct Failure: Error {}
 
-    @Test(arguments: LoopKind.available)
-    func shieldReturnsTheValueAndThrowsTheError(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func shieldReturnsTheValueAndThrowsTheError(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let value = try await shield {
                 await loop.yield()
@@ -20,8 +20,8 @@ struct ShieldTests {
     }
 
     // covers: 86
-    @Test(arguments: LoopKind.available)
-    func shieldedOperationContinuesWhenItsCallerIsCancelled(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func shieldedOperationContinuesWhenItsCallerIsCancelled(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var report = ""
             var steps: [String] = []
@@ -51,8 +51,8 @@ struct ShieldTests {
     }
 
     // covers: 86
-    @Test(arguments: LoopKind.available)
-    func shieldedTaskIsNotCancelledWithItsCaller(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func shieldedTaskIsNotCancelledWithItsCaller(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask { () async throws in
                 for _ in 0..<10 { try await loop.sleep(for: .zero) }
@@ -73,8 +73,8 @@ struct ShieldTests {
     }
 
     // covers: 75
-    @Test(arguments: LoopKind.available)
-    func cancellationAtAnyMomentLosesNoResult(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancellationAtAnyMomentLosesNoResult(kind: TestLoop) async throws {
         for tick in 0..<10 {
             try await withLoop(kind) { loop in
                 var result: Int?
@@ -98,11 +98,11 @@ struct ShieldTests {
     }
 
     // covers: 37
-    @Test(arguments: LoopKind.available)
-    func closingTheRunnerCancelsAShieldedOperation(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func closingTheRunnerCancelsAShieldedOperation(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var wasCancelled = false
-            try run(on: kind) { loop in
+            try run(loopFactory: { try kind.makeLoop() }) { loop in
                 loop.createBackgroundTask {
                     try await shield {
                         do { try await loop.sleep(for: .seconds(3600)) } catch { wasCancelled = true }

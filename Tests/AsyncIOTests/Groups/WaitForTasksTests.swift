@@ -17,8 +17,8 @@ struct WaitForTasksTests {
     }
 
     // covers: 87
-    @Test(arguments: LoopKind.available)
-    func waitEndsWhenItsConditionIsMet(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func waitEndsWhenItsConditionIsMet(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = Self.tasks([4, 1, -2, 3], loop)
             let first = try await wait(for: tasks, until: .firstCompleted)
@@ -37,8 +37,8 @@ struct WaitForTasksTests {
     }
 
     // covers: 87
-    @Test(arguments: LoopKind.available)
-    func timeLimitAndCancellationEndTheWaitWithoutCancellingTasks(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func timeLimitAndCancellationEndTheWaitWithoutCancellingTasks(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = Self.tasks([1, 3], loop)
             let limited = try await wait(for: tasks, within: .seconds(2))
@@ -55,8 +55,8 @@ struct WaitForTasksTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func cancelledTaskIsNoFailure(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledTaskIsNoFailure(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = Self.tasks([3600, 1], loop)
             tasks[0].cancel()
@@ -67,8 +67,8 @@ struct WaitForTasksTests {
     }
 
     // covers: 80, 81
-    @Test(arguments: LoopKind.available)
-    func timeLimitOfATaskCancelsItAndWaitsForItsEnd(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func timeLimitOfATaskCancelsItAndWaitsForItsEnd(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let quick = try await wait(for: Self.tasks([1], loop)[0], within: .seconds(2))
             #expect(quick == 1)
@@ -104,8 +104,8 @@ struct WaitForTasksTests {
     }
 
     // covers: 73
-    @Test(arguments: LoopKind.available)
-    func cancelledCallerCancelsTheTaskOfATimeLimit(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledCallerCancelsTheTaskOfATimeLimit(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let task = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
             let outer = loop.createTask { try await wait(for: task, within: .seconds(60)) }
@@ -121,8 +121,8 @@ struct AsCompletedTests {
     private struct Failure: Error {}
 
     // covers: 88
-    @Test(arguments: LoopKind.available)
-    func asCompletedReturnsTasksInTheOrderInWhichTheyEnd(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func asCompletedReturnsTasksInTheOrderInWhichTheyEnd(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = [3, 1, 2].map { number in
                 loop.createTask { () async throws in
@@ -145,8 +145,8 @@ struct AsCompletedTests {
     }
 
     // covers: 88
-    @Test(arguments: LoopKind.available)
-    func timeLimitOfAsCompletedCoversAllTasksAndCancelsNone(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func timeLimitOfAsCompletedCoversAllTasksAndCancelsNone(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let tasks = [1, 2, 3].map { number in loop.createTask { try await loop.sleep(for: .seconds(number)) } }
             var count = 0
@@ -161,8 +161,8 @@ struct AsCompletedTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func cancellationEndsTheIterationOverTheTasks(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancellationEndsTheIterationOverTheTasks(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
             let outer = loop.createTask {

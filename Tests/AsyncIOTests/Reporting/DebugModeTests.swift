@@ -138,8 +138,8 @@ struct DebugModeTests {
     }
 
     // covers: 296
-    @Test(arguments: LoopKind.available)
-    func slowTaskThatAnEventResumedIsReportedWithItsName(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func slowTaskThatAnEventResumedIsReportedWithItsName(kind: TestLoop) async throws {
         let warnings = Warnings()
         try await withLoop(kind, patiently) { loop in
             loop.debug.warningHandler = warnings.add
@@ -165,7 +165,7 @@ struct DebugModeTests {
     // covers: 296
     @Test func slowConnectionIsReportedWithTheCallSiteOfItsServer() async throws {
         let warnings = Warnings()
-        let line = try await withVirtualLoop(.auto, patiently) { loop in
+        let line = try await withVirtualTimeLoop(.auto, patiently) { loop, _ in
             loop.debug.warningHandler = warnings.add
             loop.debug.isEnabled = true
             let line: UInt = #line + 1
@@ -224,13 +224,18 @@ struct DebugModeTests {
     }
 
     // covers: 298
-    @Test(arguments: LoopKind.available)
-    func loopReleasedWithoutACloseIsReportedWithItsName(kind: LoopKind) throws {
+    @Test(arguments: TestLoop.all)
+    func loopReleasedWithoutACloseIsReportedWithItsName(kind: TestLoop) throws {
         let warnings = Warnings()
-        do { try makeLoop(kind.makeLoop(), warnings) }
+        var text = ""
+        do {
+            let loop = try kind.makeLoop()
+            makeLoop(loop, warnings)
+            text = "\(loop)"
+        }
         #expect(warnings.all.map(\.kind) == [.unclosed])
-        #expect(
-            warnings.all.first?.description == "<SelectorEventLoop \(kind), idle, debug> was released without close()")
+        #expect(text.hasSuffix("EventLoop \(try kind.makeLoop().backendName), idle, debug>"))
+        #expect(warnings.all.first?.description == "\(text) was released without close()")
 
         // No warning if the loop was closed, or debug mode is off.
         let closed = try kind.makeLoop()
@@ -246,8 +251,8 @@ struct DebugModeTests {
     }
 
     // covers: 36, 298
-    @Test(arguments: LoopKind.available)
-    func connectionsAndServersThatTheLoopHasToCloseAreReported(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func connectionsAndServersThatTheLoopHasToCloseAreReported(kind: TestLoop) async throws {
         let warnings = Warnings()
         let ports = try await withLoop(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             loop.debug.warningHandler = warnings.add

@@ -287,6 +287,7 @@ struct DescriptionsTests {
         let problem = "left behind: a timer scheduled at App/main.swift:7"
         catalog.add("LoopTestFailure", LoopTestFailure(problems: [problem]))
         for backend in ScriptedBackend.allCases { catalog.add("ScriptedBackend", backend) }
+        for kind in TestLoop.all { catalog.add("TestLoop", kind) }
         // On another thread, because this one already runs a loop.
         let texts = try OtherThread.run { () -> [(String, String)] in
             let network = try ScriptedNetwork(.readiness)

@@ -30,8 +30,8 @@ struct ExceptionHandlerTests {
     }
 
     // covers: 292
-    @Test(arguments: LoopKind.available)
-    func errorOfAWatcherIsReportedWithItsCallSiteAndDescriptor(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfAWatcherIsReportedWithItsCallSiteAndDescriptor(kind: TestLoop) async throws {
         struct Failure: Error {}
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports: [ExceptionContext] = []
@@ -58,8 +58,8 @@ struct ExceptionHandlerTests {
     }
 
     // covers: 292
-    @Test(arguments: LoopKind.available)
-    func errorOfAConnectionIsReportedWithTheCallSiteOfItsServer(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfAConnectionIsReportedWithTheCallSiteOfItsServer(kind: TestLoop) async throws {
         struct Failure: Error {}
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60), unhandledErrors: 1)) { loop in
             var reports: [ExceptionContext] = []

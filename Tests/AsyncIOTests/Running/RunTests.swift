@@ -7,8 +7,8 @@ struct RunTests {
     struct Failure: Error {}
 
     // covers: 23, 37
-    @Test(arguments: LoopKind.available)
-    func runReturnsTheResultAndClosesTheLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runReturnsTheResultAndClosesTheLoop(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             var used: EventLoop?
             nonisolated(unsafe) let keep: (EventLoop) -> Void = { used = $0 }
@@ -23,8 +23,8 @@ struct RunTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func runThrowsTheErrorAndClosesTheLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runThrowsTheErrorAndClosesTheLoop(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             var used: EventLoop?
             nonisolated(unsafe) let keep: (EventLoop) -> Void = { used = $0 }
@@ -39,8 +39,8 @@ struct RunTests {
     }
 
     // covers: 37
-    @Test(arguments: LoopKind.available)
-    func remainingTasksAreCancelledAndAwaited(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func remainingTasksAreCancelledAndAwaited(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             var steps: [String] = []
             nonisolated(unsafe) let note: (String) -> Void = { steps.append($0) }
@@ -67,8 +67,8 @@ struct RunTests {
     // covers: 37
     /// A client that reconnects whenever it is disconnected must not keep the program running.
     // covers: F36
-    @Test(arguments: LoopKind.available)
-    func noConnectionIsAcceptedWhileRemainingTasksEnd(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func noConnectionIsAcceptedWhileRemainingTasksEnd(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) let counts = Counts()
             try run(loopFactory: { try kind.makeLoop() }) {
@@ -125,8 +125,8 @@ struct RunTests {
     }
 
     // covers: 25
-    @Test(arguments: LoopKind.available)
-    func stopInTheBodyEndsTheRunAndCancelsTheBody(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func stopInTheBodyEndsTheRunAndCancelsTheBody(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             var wasCancelled = false
             nonisolated(unsafe) let note = { wasCancelled = true }
@@ -155,8 +155,8 @@ struct RunTests {
     }
 
     // covers: 38
-    @Test(arguments: LoopKind.available)
-    func threadMayRunSeveralLoopsOneAfterAnother(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func threadMayRunSeveralLoopsOneAfterAnother(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             for number in 0..<50 {
                 let value = try run(loopFactory: { try kind.makeLoop() }) {

@@ -9,8 +9,8 @@ struct RunnerTests {
     @TaskLocal static var label = "none"
 
     // covers: 38
-    @Test(arguments: LoopKind.available)
-    func runsShareTheLoopAndItsSuspendedTasks(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runsShareTheLoopAndItsSuspendedTasks(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             let runner = Runner(loopFactory: { try kind.makeLoop() })
             let loop = try runner.getLoop()
@@ -73,8 +73,8 @@ struct RunnerTests {
     }
 
     // covers: 26, 38
-    @Test(arguments: LoopKind.available)
-    func runWithinARunIsRejectedBeforeALoopIsCreated(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runWithinARunIsRejectedBeforeALoopIsCreated(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) let runner = Runner(loopFactory: { try kind.makeLoop() })
             nonisolated(unsafe) var made = 0
@@ -136,8 +136,8 @@ struct RunnerTests {
     }
 
     // covers: 37
-    @Test(arguments: LoopKind.available)
-    func errorOfARemainingTaskIsReportedUnlessItIsItsCancellation(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfARemainingTaskIsReportedUnlessItIsItsCancellation(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var reports: [ExceptionContext] = []
             let runner = Runner(loopFactory: { try kind.makeLoop() })
@@ -166,8 +166,8 @@ struct RunnerTests {
     }
 
     // covers: 37, 107
-    @Test(arguments: LoopKind.available)
-    func errorOfASubmittedTaskDuringTheCloseIsReported(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfASubmittedTaskDuringTheCloseIsReported(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var reports: [ExceptionContext] = []
             let runner = Runner(loopFactory: { try kind.makeLoop() })
@@ -193,8 +193,8 @@ struct RunnerTests {
     }
 
     /// The body of a time limit runs in a separate task, which its caller awaits, so the caller gets the error.
-    @Test(arguments: LoopKind.available)
-    func errorOfATimeLimitsBodyDuringTheCloseIsThrownToItsCaller(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfATimeLimitsBodyDuringTheCloseIsThrownToItsCaller(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var reports: [ExceptionContext] = []
             nonisolated(unsafe) var caught: (any Error)?
@@ -298,8 +298,8 @@ struct RunnerTests {
     }
 
     // covers: 108
-    @Test(arguments: LoopKind.available)
-    func runnerRejectsTheLoopOfAnotherThread(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runnerRejectsTheLoopOfAnotherThread(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let codes = try OtherThread.run {
                 nonisolated(unsafe) let runner = Runner(loopFactory: { loop })

@@ -115,8 +115,8 @@ struct ByteBudgetTests {
     }
 
     // covers: F17
-    @Test(arguments: LoopKind.available, [true, false])
-    func realConnectionsShareAnIteration(kind: LoopKind, pushes: Bool) async throws {
+    @Test(arguments: TestLoop.all, [true, false])
+    func realConnectionsShareAnIteration(kind: TestLoop, pushes: Bool) async throws {
         try await withLoop(kind, patiently) { loop in
             let tally = ByteTally(loop)
             var transports: [StreamTransport] = []
@@ -146,8 +146,8 @@ struct ByteBudgetTests {
     }
 
     // covers: F17
-    @Test(arguments: LoopKind.available)
-    func rawSocketOperationsShareAnIteration(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func rawSocketOperationsShareAnIteration(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let tally = ByteTally(loop)
             var peers: [Socket] = []
@@ -351,8 +351,8 @@ struct ByteBudgetTests {
 
     /// A listener that accepts many connections at once does not become a bulk connection.
     // covers: F17
-    @Test(arguments: LoopKind.available)
-    func listenerIsNeverBulk(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func listenerIsNeverBulk(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let address = try #require(server.localAddresses.first)

@@ -10,8 +10,8 @@ struct InboxBacklogTests {
     private static var most: Int { EventLoop.mostSubmissionsPerIteration }
 
     // covers: F17
-    @Test(arguments: LoopKind.available)
-    func burstOfSubmissionsRunsInPortionsAndInOrder(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func burstOfSubmissionsRunsInPortionsAndInOrder(kind: TestLoop) async throws {
         try await withVirtualLoopThread(kind, patiently) { loop in
             let log = Log()
             try OtherThread.run { Self.submitBurst(to: loop, log) }
@@ -24,14 +24,14 @@ struct InboxBacklogTests {
     }
 
     // covers: F17
-    @Test(arguments: LoopKind.available)
-    func dueTimerRunsBetweenSubmissions(kind: LoopKind) async throws {
-        try await withVirtualLoopThread(kind, patiently) { loop in
+    @Test(arguments: TestLoop.all)
+    func dueTimerRunsBetweenSubmissions(kind: TestLoop) async throws {
+        try await withVirtualTimeLoopThread(kind, patiently) { loop, clock in
             let log = Log()
             var runBefore: Int?
             loop.callLater(after: .milliseconds(1)) { runBefore = log.order.count }
             try OtherThread.run {
-                _ = try? loop.callSoonThreadsafe { loop.virtualClock.advance(by: .milliseconds(2)) }
+                _ = try? loop.callSoonThreadsafe { clock.advance(by: .milliseconds(2)) }
                 Self.submitBurst(to: loop, log)
             }
             try loop.runForever()

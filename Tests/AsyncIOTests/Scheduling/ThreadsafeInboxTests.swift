@@ -5,8 +5,8 @@ import Testing
 
 struct ThreadsafeInboxTests {
     /// The thread that created a loop owns it until the first run, which may begin on another thread at any moment.
-    @Test(arguments: LoopKind.available)
-    func creatorMayPostWhileAnotherThreadBeginsTheFirstRun(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func creatorMayPostWhileAnotherThreadBeginsTheFirstRun(kind: TestLoop) async throws {
         try await withLoopThread(kind, patiently) { _ in
             for _ in 0..<rounds(debug: 100, release: 500) {
                 let loop = try kind.makeLoop()
@@ -24,8 +24,8 @@ struct ThreadsafeInboxTests {
     }
 
     // covers: 101, 102, 109
-    @Test(arguments: LoopKind.available)
-    func postsOfEightThreadsArriveOnceAndInOrder(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func postsOfEightThreadsArriveOnceAndInOrder(kind: TestLoop) async throws {
         let posts = rounds(debug: 40_000, release: 400_000)
         try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             let tallies = (0..<8).map { _ in Tally() }
@@ -59,8 +59,8 @@ struct ThreadsafeInboxTests {
     }
 
     // covers: 100, 106
-    @Test(arguments: LoopKind.available)
-    func postWakesALoopThatSleepsWithoutATimeout(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func postWakesALoopThatSleepsWithoutATimeout(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let thread = OtherThread {
                 _ = try? loop.callSoonThreadsafe { loop.stop() }
@@ -76,7 +76,7 @@ struct ThreadsafeInboxTests {
             var ticks: Set<Int> = []
             var order: [Int] = []
             nonisolated(unsafe) let note: (Int) -> Void = { number in
-                ticks.insert(loop.virtualSelector.waits)
+                ticks.insert(loop.statistics.ticks)
                 order.append(number)
                 if number == 99 { loop.stop() }
             }

@@ -91,7 +91,7 @@ struct ClosedDescriptorTests {
     /// Only once: a loop that spun would have thousands of iterations.
     @Test(arguments: LoopKind.available)
     func aLoopSleepsAfterTheReaderOfAClosedDescriptorWasRemoved(kind: LoopKind) async throws {
-        try await withVirtualLoop(kind) { loop in
+        try await withVirtualTimeLoop(kind) { loop, _ in
             let warnings = Mutex<[LoopWarning]>([])
             loop.debug.warningHandler = { warning in warnings.withLock { $0.append(warning) } }
             let (near, far) = try Socket.pair()
@@ -124,7 +124,7 @@ struct ClosedDescriptorTests {
 
     @Test(arguments: LoopKind.available)
     func aReaderThatNobodyRemovesIsNotCalledForEver(kind: LoopKind) async throws {
-        try await withVirtualLoop(kind) { loop in
+        try await withVirtualTimeLoop(kind) { loop, _ in
             loop.debug.warningHandler = { _ in }
             let (near, far) = try Socket.pair()
             let (second, secondPeer) = try Socket.pair()

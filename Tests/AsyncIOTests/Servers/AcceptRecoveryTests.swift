@@ -42,16 +42,18 @@ struct AcceptRecoveryTests {
     }
 
     // covers: 166, F1
-    @Test(arguments: LoopKind.available, Closing.allCases)
-    func backOffEndsWhenTheLoopClosesADescriptor(kind: LoopKind, closing: Closing) async throws {
+    @Test(arguments: TestLoop.all, Closing.allCases)
+    func backOffEndsWhenTheLoopClosesADescriptor(kind: TestLoop, closing: Closing) async throws {
         try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
+            let close = try await closing.open(on: loop)
+            // Then all servers wait for clients, and a loop that waits for completions has begun to accept.
+            for _ in 0..<3 { await loop.yield() }
             var isShort = true
             loop.replaceAccept { accept throws(Errno) in
                 if isShort { throw .tooManyOpenFiles }
                 return try accept()
             }
-            let close = try await closing.open(on: loop)
             let client = try connect(to: server)
             await loop.until { loop.statistics.unhandledErrors == 1 }
             let start = loop.now
@@ -73,7 +75,7 @@ struct AcceptRecoveryTests {
     @Test func backOffAtTheRealLimitEndsWhenTheLoopClosesAConnection() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
-            for kind in LoopKind.available {
+            for kind in TestLoop.all {
                 try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
                     let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
                     let clients = [try Socket.stream(.ipv4), try Socket.stream(.ipv4)]
@@ -99,8 +101,8 @@ struct AcceptRecoveryTests {
     }
 
     // covers: 166
-    @Test(arguments: LoopKind.available)
-    func closedServerNoLongerWaitsForDescriptors(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func closedServerNoLongerWaitsForDescriptors(kind: TestLoop) async throws {
         try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             loop.replaceAccept { accept throws(Errno) in throw .tooManyOpenFiles }

@@ -13,9 +13,9 @@ struct ListenerTests {
 
     /// A shortage lasts for two and a half seconds of virtual time.
     // covers: 166, F1
-    @Test(arguments: shortages)
-    func serverBacksOffAfterAShortageAndReportsItOnceASecond(error: Errno) async throws {
-        try await withLoop(makeLoop: VirtualLoop.init, LoopTestOptions(unhandledErrors: 3)) { loop in
+    @Test(arguments: TestLoop.all, shortages)
+    func serverBacksOffAfterAShortageAndReportsItOnceASecond(kind: TestLoop, error: Errno) async throws {
+        try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 3)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var isShort = true
             var attempts = 0
@@ -64,8 +64,8 @@ struct ListenerTests {
     }
 
     // covers: 166, F1
-    @Test(arguments: LoopKind.available)
-    func serverAcceptsAgainAfterABackOff(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func serverAcceptsAgainAfterABackOff(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var fails = true
@@ -84,8 +84,8 @@ struct ListenerTests {
     }
 
     // covers: 166
-    @Test(arguments: LoopKind.available)
-    func serverCanBeClosedDuringABackOff(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func serverCanBeClosedDuringABackOff(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             loop.replaceAccept { accept throws(Errno) in throw .noMemory }
@@ -97,8 +97,8 @@ struct ListenerTests {
     }
 
     // covers: 166
-    @Test(arguments: LoopKind.available)
-    func serverCanBeClosedByTheReportOfItsBackOff(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func serverCanBeClosedByTheReportOfItsBackOff(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let listener = server.listeners[0]
@@ -115,8 +115,8 @@ struct ListenerTests {
     }
 
     // covers: 167, F2
-    @Test(arguments: LoopKind.available, losses)
-    func clientThatHasGoneDoesNotAffectOthers(kind: LoopKind, error: Errno) async throws {
+    @Test(arguments: TestLoop.all, losses)
+    func clientThatHasGoneDoesNotAffectOthers(kind: TestLoop, error: Errno) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var failures = 3
@@ -137,8 +137,9 @@ struct ListenerTests {
 
     /// What accept(2) returns for a socket that was shut down: the error comes at once, every time.
     // covers: F1
-    @Test func permanentAcceptErrorDoesNotMakeTheLoopSpin() async throws {
-        try await withLoop(makeLoop: VirtualLoop.init, LoopTestOptions(unhandledErrors: 1)) { loop in
+    @Test(arguments: TestLoop.all)
+    func permanentAcceptErrorDoesNotMakeTheLoopSpin(kind: TestLoop) async throws {
+        try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var attempts = 0
             loop.replaceAccept { accept throws(Errno) in
@@ -158,8 +159,8 @@ struct ListenerTests {
 
     /// An option of TCP fails on a unix socket, as any option may fail for a client that has gone.
     // covers: 167, F2
-    @Test(arguments: LoopKind.available)
-    func failedSocketOptionAffectsOnlyThatClient(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func failedSocketOptionAffectsOnlyThatClient(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let (near, far) = try Socket.pair()
@@ -183,11 +184,13 @@ struct ListenerTests {
 
     /// Accepts as many per iteration as the backlog says, and never more than 64.
     // covers: 165
-    @Test(arguments: LoopKind.available, [4, 100])
-    func burstOfConnectionsIsAcceptedInSeveralIterations(kind: LoopKind, backlog: Int) async throws {
+    @Test(arguments: TestLoop.all, [4, 100])
+    func burstOfConnectionsIsAcceptedInSeveralIterations(kind: TestLoop, backlog: Int) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             let (transport, other) = try await loop.createConnection(to: .socket(near)) { Recorder() }
+            // Then the connection waits for data.
+            for _ in 0..<3 { await loop.yield() }
             var options = ServerOptions()
             options.backlog = backlog
             let (listener, address) = try SocketPlace.unix.listen()

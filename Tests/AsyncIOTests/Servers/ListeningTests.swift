@@ -7,8 +7,8 @@ import Testing
 /// The sockets that a server opens.
 struct ListeningTests {
     // covers: 169
-    @Test(arguments: LoopKind.available)
-    func serverListensOnSeveralHostsOnceEachOnOnePort(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func serverListensOnSeveralHostsOnceEachOnOnePort(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(on: .hosts(["127.0.0.1", "127.0.0.2", "127.0.0.1"], port: 0)) {
                 EchoProtocol()
@@ -28,8 +28,8 @@ struct ListeningTests {
     }
 
     // covers: 169
-    @Test(.enabled(if: SocketPlace.hasIPv6), arguments: LoopKind.available)
-    func allInterfacesIncludeBothFamiliesOnOnePort(kind: LoopKind) async throws {
+    @Test(.enabled(if: SocketPlace.hasIPv6), arguments: TestLoop.all)
+    func allInterfacesIncludeBothFamiliesOnOnePort(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(port: 0) { EchoProtocol() }
             #expect(server.localAddresses.map(\.host) == ["0.0.0.0", "::"])
@@ -45,8 +45,8 @@ struct ListeningTests {
     }
 
     // covers: 169
-    @Test(.enabled(if: SocketPlace.hasIPv6), arguments: LoopKind.available)
-    func ipv6WildcardAcceptsNoIPv4Connections(kind: LoopKind) async throws {
+    @Test(.enabled(if: SocketPlace.hasIPv6), arguments: TestLoop.all)
+    func ipv6WildcardAcceptsNoIPv4Connections(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("0.0.0.0", "::")
             defer { kept.close() }
@@ -63,8 +63,8 @@ struct ListeningTests {
     }
 
     // covers: 169, 170
-    @Test(arguments: LoopKind.available)
-    func unavailableAddressLeavesNoSocketOpen(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func unavailableAddressLeavesNoSocketOpen(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1", "127.0.0.2")
             defer { kept.close() }
@@ -88,8 +88,8 @@ struct ListeningTests {
 
     /// A family that the system lacks is skipped. A server that listens on nothing is an error.
     // covers: 169, 170
-    @Test(arguments: LoopKind.available)
-    func serverWithoutAnyAddressIsAnError(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func serverWithoutAnyAddressIsAnError(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let resolver = Resolver { _, port in
                 .success(["2001:db8::1", "2001:db8::2"].map { SocketAddress(literal: $0, port: port)! })
@@ -107,8 +107,8 @@ struct ListeningTests {
     }
 
     // covers: 169, 170
-    @Test(arguments: LoopKind.available)
-    func explicitAddressIsNeverSkipped(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func explicitAddressIsNeverSkipped(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let error = await #expect(throws: IOError.self) {
                 let server = try await loop.createServer(on: .hosts(["127.0.0.1", "2001:db8::1"], port: 0)) {
@@ -122,11 +122,12 @@ struct ListeningTests {
     }
 
     // covers: 169
-    @Test func serverListensOnTheAddressesOfAName() async throws {
+    @Test(arguments: TestLoop.all)
+    func serverListensOnTheAddressesOfAName(kind: TestLoop) async throws {
         let resolver = Resolver { _, port in
             .success(["127.0.0.1", "127.0.0.3"].map { SocketAddress(literal: $0, port: port)! })
         }
-        try await withLoop { loop in
+        try await withLoop(kind) { loop in
             let server = try await loop.listen(
                 on: .hosts(["name.example", "127.0.0.3"], port: 0), options: ServerOptions(),
                 origin: CallSite(fileID: #fileID, line: #line), by: resolver
@@ -137,8 +138,8 @@ struct ListeningTests {
     }
 
     // covers: 172
-    @Test(arguments: LoopKind.available)
-    func portCanBeShared(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func portCanBeShared(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
             options.reusePort = true
@@ -164,8 +165,9 @@ struct ListeningTests {
 
     /// What a system returns that does not know the option.
     // covers: 172
-    @Test func unsupportedPortSharingIsRejected() async throws {
-        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all)
+    func unsupportedPortSharingIsRejected(kind: TestLoop) async throws {
+        try await withVirtualLoop(kind) { loop in
             let error = #expect(throws: EventLoopError.self) { try loop.setReusePort(Socket(number: -1)) }
             #expect(error?.code == .unsupported)
             #expect(error?.description.contains("reusePort") == true)

@@ -5,8 +5,8 @@ import Testing
 /// Tasks that wait for the end of a server, at the same time and in any order.
 struct ServerEndingTests {
     // covers: 171
-    @Test(arguments: LoopKind.available, [false, true])
-    func allTasksThatWaitForAServerReturn(kind: LoopKind, aborts: Bool) async throws {
+    @Test(arguments: TestLoop.all, [false, true])
+    func allTasksThatWaitForAServerReturn(kind: TestLoop, aborts: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let (_, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
@@ -41,8 +41,8 @@ struct ServerEndingTests {
     }
 
     /// No time at all, and more than the clock can represent.
-    @Test(arguments: LoopKind.available, [.seconds(Int64.min), .zero, .seconds(Int64.max)] as [Duration])
-    func lingeringCloseAcceptsAnyDuration(kind: LoopKind, time: Duration) async throws {
+    @Test(arguments: TestLoop.all, [.seconds(Int64.min), .zero, .seconds(Int64.max)] as [Duration])
+    func lingeringCloseAcceptsAnyDuration(kind: TestLoop, time: Duration) async throws {
         try await withLoop(kind) { loop in
             let recorder = Recorder()
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { recorder }

@@ -39,8 +39,8 @@ struct ServerEndpointTests {
     }
 
     // covers: 169
-    @Test(arguments: LoopKind.available, Listening.allCases)
-    func serverListensOnEachKindOfEndpoint(kind: LoopKind, listening: Listening) async throws {
+    @Test(arguments: TestLoop.all, Listening.allCases)
+    func serverListensOnEachKindOfEndpoint(kind: TestLoop, listening: Listening) async throws {
         try await withLoop(kind) { loop in
             let both = ["127.0.0.1", "127.0.0.2"]
             let endpoints: [(Endpoint, hosts: [String])] = [
@@ -66,8 +66,8 @@ struct ServerEndpointTests {
         }
     }
 
-    @Test(arguments: LoopKind.available, Listening.allCases)
-    func allInterfacesAreThoseOfBothFamilies(kind: LoopKind, listening: Listening) async throws {
+    @Test(arguments: TestLoop.all, Listening.allCases)
+    func allInterfacesAreThoseOfBothFamilies(kind: TestLoop, listening: Listening) async throws {
         try await withLoop(kind) { loop in
             let servers = [
                 try await listening.listen(on: .allInterfaces(port: 0), loop),
@@ -84,8 +84,8 @@ struct ServerEndpointTests {
     }
 
     /// The port that is chosen for one address is not that of an address whose port is given.
-    @Test(arguments: LoopKind.available)
-    func addressesMayHaveDifferentPorts(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func addressesMayHaveDifferentPorts(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1")
             defer { kept.close() }
@@ -100,8 +100,8 @@ struct ServerEndpointTests {
     }
 
     // covers: 162
-    @Test(arguments: LoopKind.available, Listening.allCases)
-    func unusableEndpointIsRejected(kind: LoopKind, listening: Listening) async throws {
+    @Test(arguments: TestLoop.all, Listening.allCases)
+    func unusableEndpointIsRejected(kind: TestLoop, listening: Listening) async throws {
         try await withLoop(kind) { loop in
             for endpoint in [Endpoint.hosts([], port: 0), .addresses([]), .sockets([])] {
                 #expect(
@@ -113,8 +113,8 @@ struct ServerEndpointTests {
 
     /// The call owns the other sockets only.
     // covers: 162, 170
-    @Test(arguments: LoopKind.available, Listening.allCases)
-    func socketInUseStaysOpenIfAnotherIsRejected(kind: LoopKind, listening: Listening) async throws {
+    @Test(arguments: TestLoop.all, Listening.allCases)
+    func socketInUseStaysOpenIfAnotherIsRejected(kind: TestLoop, listening: Listening) async throws {
         try await withLoop(kind) { loop in
             let inUse = try Self.boundSocket("127.0.0.1")
             let first = try await listening.listen(on: .socket(inUse), loop)
@@ -142,8 +142,8 @@ struct ServerEndpointTests {
     }
 
     // covers: 162
-    @Test(arguments: LoopKind.available, Listening.allCases)
-    func socketsPassedOnAnotherThreadAreClosed(kind: LoopKind, listening: Listening) async throws {
+    @Test(arguments: TestLoop.all, Listening.allCases)
+    func socketsPassedOnAnotherThreadAreClosed(kind: TestLoop, listening: Listening) async throws {
         try await withLoop(kind) { loop in
             let sockets = try ["127.0.0.1", "127.0.0.2"].map(Self.boundSocket)
             let files = sockets.map { OpenFile($0.descriptor) }

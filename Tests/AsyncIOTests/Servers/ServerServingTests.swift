@@ -5,8 +5,8 @@ import Testing
 
 /// Serving until the server is closed, and shutting down in bounded time.
 struct ServerServingTests {
-    @Test(arguments: LoopKind.available)
-    func serverMayStartLater(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func serverMayStartLater(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
             options.startsServing = false
@@ -30,8 +30,8 @@ struct ServerServingTests {
 
     /// The socket is not watched yet, but the loop must close it.
     // covers: 36
-    @Test(arguments: LoopKind.available)
-    func serverThatNeverStartedEndsWithItsLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func serverThatNeverStartedEndsWithItsLoop(kind: TestLoop) async throws {
         let file = try await withLoop(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             var options = ServerOptions()
             options.startsServing = false
@@ -42,8 +42,8 @@ struct ServerServingTests {
     }
 
     // covers: 171
-    @Test(arguments: LoopKind.available)
-    func serveForeverReturnsWhenTheServerIsClosed(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func serveForeverReturnsWhenTheServerIsClosed(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
             options.startsServing = false
@@ -64,8 +64,8 @@ struct ServerServingTests {
     }
 
     // covers: F62
-    @Test(arguments: LoopKind.available)
-    func cancelledServeForeverClosesTheServerInBoundedTime(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledServeForeverClosesTheServerInBoundedTime(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             // This connection never ends by itself.
@@ -83,9 +83,9 @@ struct ServerServingTests {
     }
 
     // covers: F62
-    @Test(arguments: [false, true])
-    func shutDownWaitsAndThenAborts(clientsEnd: Bool) async throws {
-        try await withLoop(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all, [false, true])
+    func shutDownWaitsAndThenAborts(kind: TestLoop, clientsEnd: Bool) async throws {
+        try await withVirtualLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var clients: [(reader: StreamReader, writer: StreamWriter)] = []
             for _ in 0..<3 {
@@ -112,8 +112,8 @@ struct ServerServingTests {
     }
 
     // covers: F62
-    @Test(arguments: LoopKind.available)
-    func cancelledShutDownAbortsAtOnce(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledShutDownAbortsAtOnce(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
@@ -131,8 +131,8 @@ struct ServerServingTests {
     struct ExampleError: Error {}
 
     // covers: F62
-    @Test(arguments: LoopKind.available, [false, true])
-    func scopeClosesItsServer(kind: LoopKind, fails: Bool) async throws {
+    @Test(arguments: TestLoop.all, [false, true])
+    func scopeClosesItsServer(kind: TestLoop, fails: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var left: StreamWriter?
@@ -155,8 +155,8 @@ struct ServerServingTests {
     }
 
     // covers: F62
-    @Test(arguments: LoopKind.available, [false, true])
-    func cancelledScopeClosesItsServerInBoundedTime(kind: LoopKind, ignoresIt: Bool) async throws {
+    @Test(arguments: TestLoop.all, [false, true])
+    func cancelledScopeClosesItsServerInBoundedTime(kind: TestLoop, ignoresIt: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             // This connection never ends by itself.
@@ -183,8 +183,8 @@ struct ServerServingTests {
     }
 
     /// Two sockets may have one address, but only one of them listens.
-    @Test(arguments: LoopKind.available)
-    func serverStartsOnAllOfItsSocketsOrOnNone(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func serverStartsOnAllOfItsSocketsOrOnNone(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let sockets = try (0..<3).map { _ in try Socket.stream(.ipv4) }
             let (first, second, rival) = (sockets[0], sockets[1], sockets[2])

@@ -5,8 +5,8 @@ import Testing
 
 struct ServerTests {
     // covers: 171, F62
-    @Test(arguments: LoopKind.available)
-    func waitClosedReturnsWhenTheLastConnectionHasEnded(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func waitClosedReturnsWhenTheLastConnectionHasEnded(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             #expect(server.isServing)
@@ -47,8 +47,8 @@ struct ServerTests {
     }
 
     // covers: 171
-    @Test(arguments: LoopKind.available)
-    func closedServerFreesItsPortAtOnce(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func closedServerFreesItsPortAtOnce(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
             options.reuseAddress = false
@@ -70,8 +70,8 @@ struct ServerTests {
     }
 
     // covers: 171, F62
-    @Test(arguments: LoopKind.available, [false, true])
-    func clientsCanBeClosedWithTheServer(kind: LoopKind, aborts: Bool) async throws {
+    @Test(arguments: TestLoop.all, [false, true])
+    func clientsCanBeClosedWithTheServer(kind: TestLoop, aborts: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             var readers: [StreamReader] = []
@@ -89,8 +89,8 @@ struct ServerTests {
     }
 
     // covers: 72
-    @Test(arguments: LoopKind.available)
-    func cancelledWaitDoesNotAffectTheServer(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledWaitDoesNotAffectTheServer(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let waiting = loop.createTask { try await server.waitClosed() }
@@ -104,8 +104,8 @@ struct ServerTests {
     }
 
     // covers: 170
-    @Test(arguments: LoopKind.available)
-    func errorNamesAPortInUse(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorNamesAPortInUse(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let error = await #expect(throws: IOError.self) {
@@ -120,8 +120,8 @@ struct ServerTests {
     }
 
     // covers: 170
-    @Test(arguments: LoopKind.available)
-    func errorNamesAnAddressOfAnotherMachine(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorNamesAnAddressOfAnotherMachine(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let error = await #expect(throws: IOError.self) {
                 _ = try await loop.startServer(host: "192.0.2.1", port: 0) { _, _ in }
@@ -132,8 +132,8 @@ struct ServerTests {
     }
 
     // covers: 169
-    @Test(arguments: LoopKind.available)
-    func serverWithoutAHostListensOnAllInterfaces(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func serverWithoutAHostListensOnAllInterfaces(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(port: 0) { EchoProtocol() }
             #expect(server.localAddresses.contains { $0.host == "0.0.0.0" })
@@ -145,8 +145,8 @@ struct ServerTests {
     }
 
     // covers: 168, F19
-    @Test(arguments: LoopKind.available)
-    func failedFactoryAffectsOneClient(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func failedFactoryAffectsOneClient(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var fails = true
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) {
@@ -170,8 +170,8 @@ struct ServerTests {
     }
 
     // covers: 309, F19
-    @Test(arguments: LoopKind.available)
-    func failedHandlerIsReportedAndItsConnectionReset(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func failedHandlerIsReportedAndItsConnectionReset(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 let word = try await reader.readLine()
@@ -199,8 +199,8 @@ struct ServerTests {
     }
 
     /// Clients that reset are normal for a server, so nothing is reported.
-    @Test(arguments: LoopKind.available, [false, true])
-    func clientThatResetsIsNotReported(kind: LoopKind, writes: Bool) async throws {
+    @Test(arguments: TestLoop.all, [false, true])
+    func clientThatResetsIsNotReported(kind: TestLoop, writes: Bool) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 0)) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 _ = try await reader.readLine()
@@ -222,8 +222,8 @@ struct ServerTests {
 
     /// A server that is never closed ends with its loop, and does not retain it.
     // covers: 35, 36
-    @Test(arguments: LoopKind.available)
-    func closingTheLoopClosesItsServers(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func closingTheLoopClosesItsServers(kind: TestLoop) async throws {
         let kept = try KeptPort("127.0.0.1")
         defer { kept.close() }
         let address = try await withLoop(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in

@@ -51,14 +51,14 @@ extension SignalHandlersTests {
     }
 
     // covers: 261
-    @Test(arguments: Former.allCases)
-    func formerDispositionIsRestoredByteForByte(former: Former) async throws {
+    @Test(arguments: TestLoop.all, Former.allCases)
+    func formerDispositionIsRestoredByteForByte(kind: TestLoop, former: Former) async throws {
         let signals = former.signals
         defer { for signal in signals { resetDisposition(of: signal.rawValue) } }
         for signal in signals { former.set(for: signal.rawValue) }
         let before = signals.map { Disposition(of: $0.rawValue) }
         func during() -> Int { zip(signals, before).count { Disposition(of: $0.rawValue) != $1 } }
-        try await withLoopThread(.auto, patiently) { loop in
+        try await withLoopThread(kind, patiently) { loop in
             // Restored by removing handlers, one of which has replaced another.
             for signal in signals {
                 try loop.addSignalHandler(signal) {}
@@ -69,7 +69,7 @@ extension SignalHandlersTests {
             #expect(during() == 0)
 
             // Restored by the release of a sequence, beside another loop.
-            let other = try LoopKind.auto.makeLoop()
+            let other = try kind.makeLoop()
             try {
                 _ = try loop.signals(Set(signals))
                 try other.addSignalHandler(signals[0]) {}
@@ -87,7 +87,7 @@ extension SignalHandlersTests {
 
             // Restored by the release of a loop that was not closed.
             do {
-                let dropped = try LoopKind.auto.makeLoop()
+                let dropped = try kind.makeLoop()
                 for signal in signals { try dropped.addSignalHandler(signal) {} }
                 #expect(during() == signals.count)
             }

@@ -10,8 +10,8 @@ import Testing
 /// Signals in a process that is busy, has forked, or is shared with other libraries.
 extension SignalHandlersTests {
     // covers: 264, F41
-    @Test(arguments: LoopKind.available)
-    func floodOfSignalsAndPostsDelaysNoOtherSignalOrTimer(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func floodOfSignalsAndPostsDelaysNoOtherSignalOrTimer(kind: TestLoop) async throws {
         final class Seen: Sendable {
             let terminate = Atomic<Bool>(false)
             let timers = Atomic<Int>(0)
@@ -51,8 +51,8 @@ extension SignalHandlersTests {
     }
 
     // covers: 265, F42
-    @Test(arguments: LoopKind.available)
-    func signalOfAForkedChildCallsNoHandlerOfItsParent(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func signalOfAForkedChildCallsNoHandlerOfItsParent(kind: TestLoop) async throws {
         // Swift does not import fork, for good reasons. The child makes system calls only.
         typealias Fork = @convention(c) () -> pid_t
         let fork = unsafeBitCast(try #require(dlsym(nil, "fork")), to: Fork.self)
@@ -91,8 +91,8 @@ extension SignalHandlersTests {
     }
 
     // covers: 261
-    @Test(arguments: LoopKind.available)
-    func ignoredSignalIsCaughtAndIgnoredAgain(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func ignoredSignalIsCaughtAndIgnoredAgain(kind: TestLoop) async throws {
         // As nohup(1) does.
         signal(SIGHUP, SIG_IGN)
         defer { resetDisposition(of: SIGHUP) }
@@ -112,8 +112,8 @@ extension SignalHandlersTests {
     }
 
     // covers: 261
-    @Test(arguments: LoopKind.available)
-    func dispositionThatOtherCodeHasSetIsNotChanged(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func dispositionThatOtherCodeHasSetIsNotChanged(kind: TestLoop) async throws {
         defer { resetDisposition(of: SIGUSR1) }
         try await withLoopThread(kind, patiently) { loop in
             try loop.addSignalHandler(.user1) {}
@@ -130,7 +130,7 @@ extension SignalHandlersTests {
             try OtherThread.run {
                 // Twice: the second time with the state that the first has left.
                 for _ in 0..<2 {
-                    let loops = try (0..<70).map { _ in try LoopKind.auto.makeLoop() }
+                    let loops = try (0..<70).map { try TestLoop.all[$0 % TestLoop.all.count].makeLoop() }
                     var calls = 0
                     for loop in loops {
                         try loop.addSignalHandler(.user1) {
@@ -148,9 +148,10 @@ extension SignalHandlersTests {
     }
 
     // covers: 292
-    @Test func errorOfASignalHandlerIsReportedWithItsCallSite() async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfASignalHandlerIsReportedWithItsCallSite(kind: TestLoop) async throws {
         struct Failure: Error {}
-        try await withLoopThread(.auto, LoopTestOptions(unhandledErrors: 1)) { loop in
+        try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var reports: [ExceptionContext] = []
             loop.setExceptionHandler { _, context in reports.append(context) }
             let line: UInt = #line + 1
@@ -167,8 +168,8 @@ extension SignalHandlersTests {
     }
 
     /// The system calls of the loop's thread are interrupted continuously.
-    @Test(arguments: LoopKind.available)
-    func signalsOnTheLoopsThreadLoseNoByteAndEndNoWait(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func signalsOnTheLoopsThreadLoseNoByteAndEndNoWait(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             try loop.addSignalHandler(.user2) {}
             unblock(SIGUSR2)
@@ -203,7 +204,7 @@ extension SignalHandlersTests {
     @Test func brokenPipeDoesNotEndTheProcess() async throws {
         await #expect(processExitsWith: .success) {
             signal(SIGPIPE, SIG_DFL)
-            for kind in LoopKind.available {
+            for kind in TestLoop.all {
                 try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
                     // Unblocked, so that the signal would end the process.
                     unblock(SIGPIPE)
@@ -212,7 +213,7 @@ extension SignalHandlersTests {
                     let transport = StreamTransport(loop: loop, driver: driver, consumer: nil, peerAddress: nil)
                     let (reader, writer) = transport.makeStreams(limitBytes: 10)
                     far.close()
-                    let error = await #expect(throws: IOError.self) { try await writer.write("x") }
+                    let error = await #expect(throws: IOError.self) { try await writer.writeUntilItFails() }
                     guard error?.errno == .brokenPipe else { exit(2) }
                     withExtendedLifetime(reader) {}
 

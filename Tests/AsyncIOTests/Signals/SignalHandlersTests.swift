@@ -10,8 +10,8 @@ import Testing
 @Suite(.serialized)
 struct SignalHandlersTests {
     // covers: 256, 257, 263
-    @Test(arguments: LoopKind.available)
-    func signalWakesTheLoopAndItsHandlerRunsThere(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func signalWakesTheLoopAndItsHandlerRunsThere(kind: TestLoop) async throws {
         try await withLoopThread(kind, patiently) { loop in
             let home = currentThread()
             var calls = 0
@@ -36,8 +36,8 @@ struct SignalHandlersTests {
     }
 
     // covers: 262
-    @Test(arguments: LoopKind.available)
-    func loopThatIsReleasedWithoutCloseRestoresSignals(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func loopThatIsReleasedWithoutCloseRestoresSignals(kind: TestLoop) async throws {
         let before = disposition(of: SIGUSR1)
         try await withLoopThread { _ in
             weak var dropped: EventLoop?
@@ -54,8 +54,8 @@ struct SignalHandlersTests {
     }
 
     // covers: 258
-    @Test(arguments: LoopKind.available)
-    func pendingSignalIsHandledByTheNewHandlerWhenItIsReplaced(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func pendingSignalIsHandledByTheNewHandlerWhenItIsReplaced(kind: TestLoop) async throws {
         try await withLoopThread(kind, patiently) { loop in
             var calls: [String] = []
             try loop.addSignalHandler(.user1) { calls.append("former") }
@@ -69,8 +69,8 @@ struct SignalHandlersTests {
     }
 
     // covers: 264
-    @Test(arguments: LoopKind.available)
-    func signalsBeforeTheNextIterationAreMerged(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func signalsBeforeTheNextIterationAreMerged(kind: TestLoop) async throws {
         try await withLoopThread(kind, patiently) { loop in
             var calls: [String] = []
             try loop.addSignalHandler(.user1) { calls.append("user1") }
@@ -88,8 +88,8 @@ struct SignalHandlersTests {
     }
 
     // covers: 263
-    @Test(arguments: LoopKind.available)
-    func everyLoopWithAHandlerReceivesTheSignal(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func everyLoopWithAHandlerReceivesTheSignal(kind: TestLoop) async throws {
         try await withLoopThread(kind, patiently) { first in
             let ready = DispatchSemaphore(value: 0)
             let other = OtherThread {
@@ -113,8 +113,8 @@ struct SignalHandlersTests {
     }
 
     // covers: 258, 261
-    @Test(arguments: LoopKind.available)
-    func lastHandlerIsUsedAndTheFormerDispositionIsRestored(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func lastHandlerIsUsedAndTheFormerDispositionIsRestored(kind: TestLoop) async throws {
         try await withLoopThread(kind, patiently) { loop in
             signal(SIGUSR1, SIG_IGN)
             defer { resetDisposition(of: SIGUSR1) }
@@ -141,8 +141,8 @@ struct SignalHandlersTests {
     }
 
     // covers: 259, 260
-    @Test(arguments: LoopKind.available)
-    func signalThatCannotBeCaughtIsRejectedWithoutAnEffect(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func signalThatCannotBeCaughtIsRejectedWithoutAnEffect(kind: TestLoop) async throws {
         try await withLoopThread(kind, patiently) { loop in
             for number in [SIGKILL, SIGSTOP, 0, -1, 1_000] {
                 let error = #expect(throws: IOError.self) { try loop.addSignalHandler(Signal(rawValue: number)) {} }
@@ -156,8 +156,8 @@ struct SignalHandlersTests {
     }
 
     /// Otherwise system calls of other libraries would fail with `EINTR` because of these signals.
-    @Test(arguments: LoopKind.available)
-    func caughtSignalRestartsTheInterruptedSystemCall(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func caughtSignalRestartsTheInterruptedSystemCall(kind: TestLoop) async throws {
         try await withLoopThread(kind, patiently) { loop in
             try loop.addSignalHandler(.user1) {}
             #expect(action(of: SIGUSR1).sa_flags & SA_RESTART != 0)
@@ -166,8 +166,8 @@ struct SignalHandlersTests {
     }
 
     // covers: 256
-    @Test(arguments: LoopKind.available)
-    func errorOfAHandlerIsReported(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfAHandlerIsReported(kind: TestLoop) async throws {
         struct Failure: Error {}
         try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(60), unhandledErrors: 1)) { loop in
             try loop.addSignalHandler(.user1) {
@@ -181,8 +181,8 @@ struct SignalHandlersTests {
     }
 
     // covers: 262
-    @Test(arguments: LoopKind.available)
-    func signalsDuringCloseAreHarmless(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func signalsDuringCloseAreHarmless(kind: TestLoop) async throws {
         signal(SIGUSR2, SIG_IGN)
         defer { resetDisposition(of: SIGUSR2) }
         try await withLoopThread(kind, patiently) { _ in
@@ -199,8 +199,8 @@ struct SignalHandlersTests {
     }
 
     // covers: 45
-    @Test(arguments: LoopKind.available)
-    func handlerIsReleasedWhenItIsRemoved(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func handlerIsReleasedWhenItIsRemoved(kind: TestLoop) async throws {
         final class Thing {}
         try await withLoopThread(kind, patiently) { loop in
             weak var captured: Thing?
@@ -215,8 +215,8 @@ struct SignalHandlersTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func capturesOfAReplacedHandlerMayUseTheLoopInDeinit(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func capturesOfAReplacedHandlerMayUseTheLoopInDeinit(kind: TestLoop) async throws {
         final class Last {
             let loop: EventLoop
             init(_ loop: EventLoop) { self.loop = loop }

@@ -7,8 +7,8 @@ import Testing
 /// In one suite with the tests of handlers, because signals belong to the process.
 extension SignalHandlersTests {
     // covers: 256, 261, 263
-    @Test(arguments: LoopKind.available)
-    func everySequenceAndTheHandlerReceiveEachSignal(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func everySequenceAndTheHandlerReceiveEachSignal(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let former = disposition(of: SIGUSR1)
             var handled = 0
@@ -38,8 +38,8 @@ extension SignalHandlersTests {
     }
 
     // covers: 264
-    @Test(arguments: LoopKind.available)
-    func sequenceStoresEachSignalOnceAndInOrder(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func sequenceStoresEachSignalOnceAndInOrder(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let sequence = try loop.signals([.user1, .user2, .windowChange])
             unblock(SIGUSR1, SIGUSR2, SIGWINCH)
@@ -66,8 +66,8 @@ extension SignalHandlersTests {
     }
 
     // covers: 264
-    @Test(arguments: LoopKind.available)
-    func sequenceSkipsEarlierSignals(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func sequenceSkipsEarlierSignals(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             try loop.addSignalHandler(.user1) {}
             unblock(SIGUSR1)
@@ -84,8 +84,8 @@ extension SignalHandlersTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func severalTasksCanShareASequence(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func severalTasksCanShareASequence(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let sequence = try loop.signals([.user1])
             var taken = 0
@@ -111,8 +111,8 @@ extension SignalHandlersTests {
     }
 
     // covers: 259, 260
-    @Test(arguments: LoopKind.available)
-    func setWithASignalThatCannotBeCaughtCatchesNone(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func setWithASignalThatCannotBeCaughtCatchesNone(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let former = disposition(of: SIGUSR1)
             for number in [SIGKILL, SIGSTOP, 0, -1, 65, 1_000] {
@@ -133,8 +133,8 @@ extension SignalHandlersTests {
     }
 
     // covers: 261, 263
-    @Test(arguments: LoopKind.available)
-    func sequenceCanBeReleasedOnAnotherThread(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func sequenceCanBeReleasedOnAnotherThread(kind: TestLoop) async throws {
         final class Box: @unchecked Sendable { var sequence: SignalSequence? }
         try await withLoop(kind, patiently) { loop in
             let former = disposition(of: SIGUSR1)
@@ -148,8 +148,8 @@ extension SignalHandlersTests {
     }
 
     // covers: 262
-    @Test(arguments: LoopKind.available)
-    func closeEndsSequencesAndATaskOfThePoolCanIterate(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func closeEndsSequencesAndATaskOfThePoolCanIterate(kind: TestLoop) async throws {
         try await withLoopThread(kind, patiently) { loop in
             let former = disposition(of: SIGUSR2)
             let sequence = try loop.signals([.user2])
@@ -179,8 +179,8 @@ extension SignalHandlersTests {
     }
 
     // covers: 262
-    @Test(arguments: LoopKind.available)
-    func signalsDuringCloseAreHarmlessForSequences(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func signalsDuringCloseAreHarmlessForSequences(kind: TestLoop) async throws {
         signal(SIGUSR2, SIG_IGN)
         defer { resetDisposition(of: SIGUSR2) }
         try await withLoopThread(kind, patiently) { _ in

@@ -8,8 +8,8 @@ import Testing
 /// Receiving and sending, alone and at the same time.
 struct SockTransferTests {
     // covers: 127, 134
-    @Test(arguments: LoopKind.available)
-    func megabytesPassSlowPeersInOrderInBothDirections(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func megabytesPassSlowPeersInOrderInBothDirections(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let (client, server) = try await loop.connectedSockets()
             for socket in [client, server] {
@@ -52,8 +52,9 @@ struct SockTransferTests {
         }
     }
 
-    @Test func bytesAreReceivedIntoEveryKindOfMemory() async throws {
-        try await withLoop { loop in
+    @Test(arguments: TestLoop.all)
+    func bytesAreReceivedIntoEveryKindOfMemory(kind: TestLoop) async throws {
+        try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 try await loop.sock.sendAll(peer, [1, 2, 3, 4, 5, 6])
                 let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 2, alignment: 1)
@@ -78,8 +79,8 @@ struct SockTransferTests {
     }
 
     // covers: 135
-    @Test(arguments: LoopKind.available)
-    func datagramsHaveSizesAndSenders(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func datagramsHaveSizesAndSenders(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (first, second) = (try Socket.datagram(.ipv4), try Socket.datagram(.ipv4))
             for socket in [first, second] { try socket.bind(to: SocketAddress(literal: "127.0.0.1", port: 0)!) }
@@ -111,8 +112,8 @@ struct SockTransferTests {
     }
 
     // covers: 135
-    @Test(arguments: LoopKind.available)
-    func datagramWaitsForRoom(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func datagramWaitsForRoom(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             // The queue of a unix receiver is limited.
             let address = try #require(SocketAddress(unixPath: SocketPlace.newPath()))
@@ -138,8 +139,8 @@ struct SockTransferTests {
     }
 
     // covers: 136
-    @Test(arguments: LoopKind.available)
-    func emptyReadsAndWritesReturnAtOnceWithoutMeaningEOF(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func emptyReadsAndWritesReturnAtOnceWithoutMeaningEOF(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var nothing: [UInt8] = []
@@ -158,8 +159,8 @@ struct SockTransferTests {
     }
 
     // covers: 133, F70
-    @Test(arguments: LoopKind.available)
-    func secondTaskForTheSameDirectionIsRejectedAndTheFirstContinues(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func secondTaskForTheSameDirectionIsRejectedAndTheFirstContinues(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 let first = loop.createTask { try await loop.sock.recv(end, maxBytes: 10) }
@@ -186,8 +187,8 @@ struct SockTransferTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func resetByThePeerFailsWithItsReason(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func resetByThePeerFailsWithItsReason(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (client, server) = try await loop.connectedSockets()
             var sent = 0
@@ -209,8 +210,9 @@ struct SockTransferTests {
         }
     }
 
-    @Test func taskThatNeverHasToWaitLetsOthersRun() async throws {
-        try await withLoop { loop in
+    @Test(arguments: TestLoop.all)
+    func taskThatNeverHasToWaitLetsOthersRun(kind: TestLoop) async throws {
+        try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var ticks = 0
                 func tick() {
@@ -231,8 +233,9 @@ struct SockTransferTests {
         }
     }
 
-    @Test func taskOfTheThreadPoolUsesSocketsOfTheLoop() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: TestLoop.all)
+    func taskOfTheThreadPoolUsesSocketsOfTheLoop(kind: TestLoop) async throws {
+        try await withLoop(kind, patiently) { loop in
             let (client, server) = try await loop.connectedSockets()
             let sent = pattern(1_000_000)
             let sending = Task.detached { try await loop.sock.sendAll(client, sent) }

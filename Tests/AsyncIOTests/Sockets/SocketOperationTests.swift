@@ -8,8 +8,8 @@ import Testing
 /// Operations that end early: cancellation, closing, errors of the system.
 struct SocketOperationTests {
     // covers: 128
-    @Test(arguments: LoopKind.available)
-    func cancelledReceiveHasConsumedNothing(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledReceiveHasConsumedNothing(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var next: UInt8 = 0
@@ -39,8 +39,8 @@ struct SocketOperationTests {
     }
 
     // covers: 129
-    @Test(arguments: LoopKind.available)
-    func cancelledSendStopsAndReportsTheBytesSent(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledSendStopsAndReportsTheBytesSent(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 let bytes = pattern(5_000_000)
@@ -63,8 +63,9 @@ struct SocketOperationTests {
         }
     }
 
-    @Test func operationThatNeedNotWaitSucceedsInACancelledTask() async throws {
-        try await withLoop { loop in
+    @Test(arguments: TestLoop.all)
+    func operationThatNeedNotWaitSucceedsInACancelledTask(kind: TestLoop) async throws {
+        try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 let task = loop.createTask {
                     try await loop.sock.sendAll(peer, [1, 2])
@@ -85,8 +86,8 @@ struct SocketOperationTests {
     }
 
     // covers: 132, F70
-    @Test(arguments: LoopKind.available)
-    func closingASocketEndsTheWaitsForIt(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func closingASocketEndsTheWaitsForIt(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (end, peer) = try Socket.pair()
             let receiving = loop.createTask { _ = try await loop.sock.recv(end, maxBytes: 10) }
@@ -127,8 +128,8 @@ struct SocketOperationTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func closingTheLoopEndsPendingOperations(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func closingTheLoopEndsPendingOperations(kind: TestLoop) async throws {
         try await withLoopThread(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             let (end, peer) = try Socket.pair()
             nonisolated(unsafe) var codes: [EventLoopError.Code?] = []
@@ -149,8 +150,8 @@ struct SocketOperationTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func operationRejectsAClosedDescriptorAndANonSocket(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func operationRejectsAClosedDescriptorAndANonSocket(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let none = Socket(number: 60_001)
             let error = await #expect(throws: IOError.self) { try await loop.sock.recv(none, maxBytes: 1) }
@@ -170,8 +171,9 @@ struct SocketOperationTests {
         }
     }
 
-    @Test func adoptedSocketIsNonBlocking() async throws {
-        try await withLoop { loop in
+    @Test(arguments: TestLoop.all)
+    func adoptedSocketIsNonBlocking(kind: TestLoop) async throws {
+        try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 try end.setNonBlocking(false)
                 let adopted = try Socket(adopting: end.descriptor)
@@ -188,8 +190,8 @@ struct SocketOperationTests {
     // MARK: Faults
 
     // covers: F66
-    @Test(arguments: LoopKind.available)
-    func shortAndBlockedCallsLoseNoByte(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func shortAndBlockedCallsLoseNoByte(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let (client, server) = try await loop.connectedSockets()
             // Counted for each call by itself. One count for all of them would couple sender and receiver: if the
@@ -230,9 +232,9 @@ struct SocketOperationTests {
     }
 
     // covers: F66
-    @Test(arguments: SocketCall.allCases)
-    func failedCallThrowsOnceAndLeavesTheSocketUsable(call: SocketCall) async throws {
-        try await withLoop { loop in
+    @Test(arguments: TestLoop.all, SocketCall.allCases)
+    func failedCallThrowsOnceAndLeavesTheSocketUsable(kind: TestLoop, call: SocketCall) async throws {
+        try await withLoop(kind) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let client = try Socket.stream(.ipv4)
             let (first, second) = (try Socket.datagram(.ipv4), try Socket.datagram(.ipv4))
@@ -271,8 +273,9 @@ struct SocketOperationTests {
         #expect(bytes == expected)
     }
 
-    @Test func acceptSkipsAClientThatHasDisconnected() async throws {
-        try await withLoop { loop in
+    @Test(arguments: TestLoop.all)
+    func acceptSkipsAClientThatHasDisconnected(kind: TestLoop) async throws {
+        try await withLoop(kind) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let client = try Socket.stream(.ipv4)
             try await loop.sock.connect(client, to: address)

@@ -174,8 +174,8 @@ struct CloseWhileWritingTests {
 
     /// What the first program of the README does on Ctrl-C.
     // covers: 141, 309
-    @Test(arguments: LoopKind.available)
-    func clientsOfAClosingServerGetTheWholeMessage(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func clientsOfAClosingServerGetTheWholeMessage(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (server, writing, reader, writer) = try await serveMuch(loop)
             server.close()
@@ -189,8 +189,8 @@ struct CloseWhileWritingTests {
     }
 
     // covers: 129, 309
-    @Test(arguments: LoopKind.available)
-    func writeCancelledWhileClosingSendsNoEOF(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func writeCancelledWhileClosingSendsNoEOF(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (server, writing, reader, writer) = try await serveMuch(loop)
             server.close()
@@ -205,8 +205,8 @@ struct CloseWhileWritingTests {
     }
 
     // covers: 153
-    @Test(arguments: LoopKind.available)
-    func eofFollowsTheWholeMessage(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func eofFollowsTheWholeMessage(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (server, writing, reader, writer) = try await serveMuch(loop, endsWriting: true)
             #expect(try await reader.readToEnd() == much)

@@ -235,8 +235,8 @@ struct CutOffWriteTests {
     }
 
     // covers: 129, 309
-    @Test(arguments: LoopKind.available, ServerEnd.allCases)
-    func clientGetsAResetInsteadOfEOF(kind: LoopKind, end: ServerEnd) async throws {
+    @Test(arguments: TestLoop.all, ServerEnd.allCases)
+    func clientGetsAResetInsteadOfEOF(kind: TestLoop, end: ServerEnd) async throws {
         try await withLoop(kind) { loop in
             var wasCutOff = false
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
@@ -263,8 +263,8 @@ struct CutOffWriteTests {
     }
 
     // covers: 129, 309
-    @Test(arguments: LoopKind.available, ClientEnd.allCases)
-    func serverGetsAResetInsteadOfEOF(kind: LoopKind, end: ClientEnd) async throws {
+    @Test(arguments: TestLoop.all, ClientEnd.allCases)
+    func serverGetsAResetInsteadOfEOF(kind: TestLoop, end: ClientEnd) async throws {
         try await withLoop(kind) { loop in
             var isOver = false
             var failure: (any Error)?

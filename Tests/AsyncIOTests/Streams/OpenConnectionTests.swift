@@ -6,8 +6,8 @@ import Testing
 /// The functions that return the streams of a client.
 struct OpenConnectionTests {
     // covers: 161
-    @Test(arguments: LoopKind.available)
-    func localAddressCanBeChosen(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func localAddressCanBeChosen(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var peers: [String?] = []
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
@@ -29,8 +29,8 @@ struct OpenConnectionTests {
     }
 
     // covers: 137, 300
-    @Test(arguments: LoopKind.available)
-    func connectedSocketBecomesStreams(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func connectedSocketBecomesStreams(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             let (reader, writer) = try await loop.openConnection(to: .socket(near))
@@ -50,8 +50,8 @@ struct OpenConnectionTests {
 
     /// Any task may pass a socket, also when the loop is closed.
     // covers: 162, 163
-    @Test(arguments: LoopKind.available)
-    func socketOfAnotherThreadBecomesStreams(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func socketOfAnotherThreadBecomesStreams(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             try await Task.detached {
@@ -65,8 +65,8 @@ struct OpenConnectionTests {
     }
 
     // covers: 162, 163
-    @Test(arguments: LoopKind.available)
-    func unsuitableSocketIsRejectedAndClosed(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func unsuitableSocketIsRejectedAndClosed(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let unconnected = try Socket.stream(.ipv4)
             let unconnectedFile = OpenFile(unconnected.descriptor)
@@ -95,8 +95,8 @@ struct OpenConnectionTests {
     }
 
     // covers: 34, 162
-    @Test(arguments: LoopKind.available)
-    func socketPassedToAClosedLoopIsClosed(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func socketPassedToAClosedLoopIsClosed(kind: TestLoop) async throws {
         let loop = try kind.makeLoop()
         try loop.close()
         let (near, far) = try Socket.pair()

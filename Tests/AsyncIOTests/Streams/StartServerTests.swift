@@ -6,8 +6,8 @@ import Testing
 /// What a server of streams listens on. `ServerTests` tests how it serves.
 struct StartServerTests {
     // covers: 169
-    @Test(arguments: LoopKind.available)
-    func startServerListensOnSeveralHostsOnceEachOnOnePort(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func startServerListensOnSeveralHostsOnceEachOnOnePort(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.1"]
             let server = try await loop.startServer(on: .hosts(hosts, port: 0)) { _, writer in
@@ -25,8 +25,8 @@ struct StartServerTests {
     }
 
     // covers: 137, 169
-    @Test(arguments: LoopKind.available)
-    func startServerTakesListeningSockets(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func startServerTakesListeningSockets(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let sockets = try (0..<3).map { _ in try SocketPlace.ipv4.listen().socket }
             let files = sockets.map { OpenFile($0.descriptor) }
@@ -47,8 +47,8 @@ struct StartServerTests {
     }
 
     // covers: 162, 302
-    @Test(arguments: LoopKind.available)
-    func startServerClosesItsSocketsIfItFails(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func startServerClosesItsSocketsIfItFails(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let sockets = try (0..<3).map { _ in try SocketPlace.ipv4.listen().socket }
             let files = sockets.map { OpenFile($0.descriptor) }

@@ -1,8 +1,9 @@
-import AsyncIO
 import AsyncIOTesting
 import CAsyncIO
 import Foundation
 import SystemPackage
+
+@testable import AsyncIO
 
 /// The address family of a test's sockets.
 enum SocketPlace: String, CaseIterable, Sendable {
@@ -62,6 +63,17 @@ extension EventLoop {
     }
 }
 
+extension StreamWriter {
+    /// Writes bytes to a connection that fails. A loop that waits for completions accepts some of them before it learns
+    /// of the failure.
+    func writeUntilItFails() async throws {
+        for _ in 0..<100 {
+            try await write("x")
+            await transport.loop.yield()
+        }
+    }
+}
+
 extension Socket {
     /// Whether no child process inherits the socket.
     var closesOnExec: Bool { fcntl(number, F_GETFD) & FD_CLOEXEC != 0 }
@@ -78,8 +90,10 @@ func withSockets<Result>(_ body: (Socket, Socket) async throws -> Result) async 
 }
 
 /// Calls `body` with a loop in virtual time, which the test runs itself, and two connected sockets, and closes them.
-func withVirtualPair(_ body: @escaping @Sendable (VirtualLoop, Socket, Socket) throws -> Void) async throws {
-    try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+func withVirtualPair(
+    _ kind: TestLoop, _ body: @escaping @Sendable (EventLoop, Socket, Socket) throws -> Void
+) async throws {
+    try await withVirtualLoopThread(kind) { loop in
         let (end, peer) = try Socket.pair()
         defer {
             end.close()

@@ -10,17 +10,18 @@ extension VirtualTimeLoop {
     }
 }
 
-/// Does what `withVirtualTimeLoop` does, for tests that get the clock from the loop.
+/// Does what `withVirtualTimeLoop` does, for tests that need no clock.
 func withVirtualLoop<Value: Sendable>(
-    _ kind: LoopKind = .auto, _ options: LoopTestOptions = LoopTestOptions(),
-    _ body: sending @escaping (VirtualLoop) async throws -> Value
+    _ kind: TestLoop = TestLoop(.auto), _ options: LoopTestOptions = LoopTestOptions(),
+    _ body: sending @escaping (EventLoop) async throws -> Value
 ) async throws -> Value {
     try await withVirtualTimeLoop(kind, options) { loop, _ in try await body(loop) }
 }
 
-/// Does what `withVirtualTimeLoopThread` does, for tests that get the clock from the loop.
+/// Does what `withVirtualTimeLoopThread` does, for tests that need no clock.
 func withVirtualLoopThread<Value: Sendable>(
-    _ kind: LoopKind, _ options: LoopTestOptions, _ body: sending @escaping (VirtualLoop) throws -> Value
+    _ kind: TestLoop, _ options: LoopTestOptions = LoopTestOptions(),
+    _ body: sending @escaping (EventLoop) throws -> Value
 ) async throws -> Value {
     try await withVirtualTimeLoopThread(kind, options) { loop, _ in try body(loop) }
 }

@@ -45,12 +45,11 @@ struct CancellationTests {
     }
 
     // covers: 72
-    @Test(arguments: Kind.allCases, LoopKind.available)
-    func anotherThreadCancelsAWaitThatNothingElseEnds(kind: Kind, loopKind: LoopKind) async throws {
+    @Test(arguments: Kind.allCases, TestLoop.all)
+    func anotherThreadCancelsAWaitThatNothingElseEnds(kind: Kind, loopKind: TestLoop) async throws {
         let count = rounds(debug: 100, release: 500)
         try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             try await withStreamPair(on: loop) { writer, reader in
-                let loop = try #require(loop as? SelectorEventLoop)
                 let pipe = Pipe()
                 let silent = FileDescriptor(rawValue: pipe.fileHandleForReading.fileDescriptor)
                 let canceller = Canceller()
@@ -79,10 +78,10 @@ struct CancellationTests {
     // covers: 72, 75
     @Test(arguments: Kind.onTheLoop, Moment.allCases)
     func cancelledReadLosesNoByte(kind: Kind, moment: Moment) async throws {
-        for loopKind in LoopKind.available { try await cancelReads(kind, moment, loopKind) }
+        for loopKind in TestLoop.all { try await cancelReads(kind, moment, loopKind) }
     }
 
-    private func cancelReads(_ kind: Kind, _ moment: Moment, _ loopKind: LoopKind) async throws {
+    private func cancelReads(_ kind: Kind, _ moment: Moment, _ loopKind: TestLoop) async throws {
         let count = rounds(debug: 1_000, release: 10_000)
         let (received, cancelled) = try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             try await withStreamPair(on: loop) { writer, reader in
@@ -118,8 +117,8 @@ struct CancellationTests {
     }
 
     // covers: 72, 75
-    @Test(arguments: Kind.onTheLoop, LoopKind.available)
-    func sleepEndsHoweverItsCancellationAndItsTimerCoincide(kind: Kind, loopKind: LoopKind) async throws {
+    @Test(arguments: Kind.onTheLoop, TestLoop.all)
+    func sleepEndsHoweverItsCancellationAndItsTimerCoincide(kind: Kind, loopKind: TestLoop) async throws {
         let count = rounds(debug: 4_000, release: 20_000)
         try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             var generator = SeededGenerator(seed: 5)
@@ -140,11 +139,10 @@ struct CancellationTests {
         }
     }
 
-    @Test(arguments: Kind.onTheLoop, LoopKind.available)
-    func descriptorWaitEndsHoweverItsCancellationAndTheByteCoincide(kind: Kind, loopKind: LoopKind) async throws {
+    @Test(arguments: Kind.onTheLoop, TestLoop.all)
+    func descriptorWaitEndsHoweverItsCancellationAndTheByteCoincide(kind: Kind, loopKind: TestLoop) async throws {
         let count = rounds(debug: 1_000, release: 10_000)
         try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
-            let loop = try #require(loop as? SelectorEventLoop)
             let pipe = Pipe()
             let descriptor = FileDescriptor(rawValue: pipe.fileHandleForReading.fileDescriptor)
             let input = FileDescriptor(rawValue: pipe.fileHandleForWriting.fileDescriptor)
@@ -164,8 +162,8 @@ struct CancellationTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func secondReaderIsRejectedAndTheFirstContinues(loopKind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func secondReaderIsRejectedAndTheFirstContinues(loopKind: TestLoop) async throws {
         try await withLoop(loopKind) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 let task = loop.createTask { try await reader.read(maxBytes: 16) }
@@ -179,8 +177,8 @@ struct CancellationTests {
     }
 
     // covers: 75
-    @Test(arguments: LoopKind.available)
-    func cancelledReadExactlyBuffersTheReceivedBytes(loopKind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledReadExactlyBuffersTheReceivedBytes(loopKind: TestLoop) async throws {
         try await withLoop(loopKind) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 for kind in Kind.onTheLoop {
@@ -199,8 +197,8 @@ struct CancellationTests {
         }
     }
 
-    @Test(arguments: Kind.onTheLoop, LoopKind.available)
-    func cancelledWriteCountsTheBytesThatWereSent(kind: Kind, loopKind: LoopKind) async throws {
+    @Test(arguments: Kind.onTheLoop, TestLoop.all)
+    func cancelledWriteCountsTheBytesThatWereSent(kind: Kind, loopKind: TestLoop) async throws {
         try await withLoop(loopKind) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 let bytes = [UInt8](repeating: 7, count: 20_000_000)

@@ -81,8 +81,8 @@ struct CancelledOperationsTests {
         }
     }
 
-    @Test(arguments: LoopKind.available, Operation.allCases)
-    func eachEndsWithACancellationError(kind: LoopKind, operation: Operation) async throws {
+    @Test(arguments: TestLoop.all, Operation.allCases)
+    func eachEndsWithACancellationError(kind: TestLoop, operation: Operation) async throws {
         for isCancelledBefore in [false, true] {
             try await withLoop(kind) { loop in
                 let end = loop.createFuture(of: Void.self)

@@ -4,12 +4,12 @@ import Testing
 
 struct CreateTaskTests {
     // covers: 69
-    @Test(arguments: LoopKind.available)
-    func taskBeginsInTheNextIterationAndAnEagerOneAtOnce(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskBeginsInTheNextIterationAndAnEagerOneAtOnce(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             var steps: [String] = []
-            func note(_ text: String) { steps.append("\(text) \(loop.virtualSelector.waits - start)") }
-            let start = loop.virtualSelector.waits
+            func note(_ text: String) { steps.append("\(text) \(loop.statistics.ticks - start)") }
+            let start = loop.statistics.ticks
             let task = loop.createTask { note("task") }
             let eager = loop.createTask(eagerStart: true) {
                 note("eager")
@@ -25,8 +25,8 @@ struct CreateTaskTests {
     }
 
     // covers: 69
-    @Test(arguments: LoopKind.available)
-    func taskCanBeCreatedBeforeTheRun(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskCanBeCreatedBeforeTheRun(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             var order: [String] = []
             loop.callSoon { order.append("first") }
@@ -41,8 +41,8 @@ struct CreateTaskTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func eagerTaskBeforeTheRunRunsUpToItsFirstSuspension(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func eagerTaskBeforeTheRunRunsUpToItsFirstSuspension(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             var order: [String] = []
             loop.createBackgroundTask(eagerStart: true) {
@@ -58,8 +58,8 @@ struct CreateTaskTests {
     }
 
     // covers: 69
-    @Test(arguments: LoopKind.available)
-    func taskNameIsKnownToSwift(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskNameIsKnownToSwift(kind: TestLoop) async throws {
         guard #available(macOS 26, *) else { return }
         try await withLoop(kind) { loop in
             let queued = loop.createTask(name: "queued") {
@@ -80,8 +80,8 @@ struct CreateTaskTests {
     }
 
     // covers: 71
-    @Test(arguments: LoopKind.available)
-    func taskCancelledBeforeItsFirstStepIsCancelledFromTheStart(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskCancelledBeforeItsFirstStepIsCancelledFromTheStart(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask {
                 #expect(Task.isCancelled)
@@ -93,8 +93,8 @@ struct CreateTaskTests {
     }
 
     // covers: 74
-    @Test(arguments: LoopKind.available)
-    func taskMayIgnoreItsCancellation(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskMayIgnoreItsCancellation(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask {
                 try? await loop.sleep(for: .seconds(3600))
@@ -108,14 +108,14 @@ struct CreateTaskTests {
     }
 
     // covers: 72
-    @Test(arguments: LoopKind.available)
-    func cancellationEndsTheWaitWithinOneIteration(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancellationEndsTheWaitWithinOneIteration(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             var endedAfter: Int?
-            let start = loop.virtualSelector.waits
+            let start = loop.statistics.ticks
             let task = loop.createTask {
                 try? await loop.sleep(for: .seconds(3600))
-                endedAfter = loop.virtualSelector.waits
+                endedAfter = loop.statistics.ticks
             }
             await loop.yield()
             task.cancel()
@@ -126,8 +126,8 @@ struct CreateTaskTests {
     }
 
     // covers: 73
-    @Test(arguments: LoopKind.available)
-    func cancellingATaskCancelsItsChildren(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancellingATaskCancelsItsChildren(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask {
                 try await withThrowingTaskGroup { group in
@@ -143,8 +143,8 @@ struct CreateTaskTests {
     }
 
     // covers: 82
-    @Test(arguments: LoopKind.available)
-    func firstErrorOfAGroupCancelsTheOthersAndNothingOutlivesIt(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func firstErrorOfAGroupCancelsTheOthersAndNothingOutlivesIt(kind: TestLoop) async throws {
         struct Failure: Error {}
         try await withLoop(kind) { loop in
             await #expect(throws: Failure.self) {
@@ -161,8 +161,8 @@ struct CreateTaskTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func taskCountIncludesTasksUntilTheyEnd(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskCountIncludesTasksUntilTheyEnd(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let before = loop.statistics.tasks
             let tasks = (0..<10).map { number in loop.createTask { await loop.yield() } }
@@ -173,8 +173,8 @@ struct CreateTaskTests {
     }
 
     // covers: 70
-    @Test(arguments: LoopKind.available)
-    func operationIsReleasedWhenTheTaskHasEnded(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func operationIsReleasedWhenTheTaskHasEnded(kind: TestLoop) async throws {
         final class Thing {}
         try await withLoop(kind) { loop in
             weak var captured: Thing?
@@ -191,8 +191,8 @@ struct CreateTaskTests {
     }
 
     // covers: 66
-    @Test(arguments: LoopKind.available)
-    func errorOfABackgroundTaskIsReportedOnce(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfABackgroundTaskIsReportedOnce(kind: TestLoop) async throws {
         struct Failure: Error {}
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports: [ExceptionContext] = []
@@ -220,8 +220,8 @@ struct CreateTaskTests {
 
     /// The loop retains its tasks, so none can get lost. Closing a loop with unfinished tasks is an error.
     // covers: 67
-    @Test(arguments: LoopKind.available)
-    func discardedTaskContinuesAndCloseReportsIt(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func discardedTaskContinuesAndCloseReportsIt(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             var steps: [String] = []
             _ = loop.createTask {
@@ -244,8 +244,8 @@ struct CreateTaskTests {
     }
 
     // covers: 73
-    @Test(arguments: LoopKind.available)
-    func cancellationOfAnInnerTaskIsThrownInTheOuterTask(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancellationOfAnInnerTaskIsThrownInTheOuterTask(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let inner = loop.createTask { try await loop.sleep(for: .seconds(3600)) }
             let outer = loop.createTask {
@@ -261,8 +261,8 @@ struct CreateTaskTests {
 
     /// Swift does not count cancellations: a cancelled task stays cancelled, and each of its waits throws again.
     // covers: 74
-    @Test(arguments: LoopKind.available)
-    func cancelledTaskStaysCancelledAndCancellingAgainHasNoEffect(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledTaskStaysCancelledAndCancellingAgainHasNoEffect(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var caught = 0
             let task = loop.createTask {

@@ -7,8 +7,8 @@ struct CreateTaskThreadsafeTests {
     private struct Failure: Error {}
 
     // covers: 107
-    @Test(arguments: LoopKind.available)
-    func anotherThreadsTaskRunsOnTheLoopAndReturnsItsResult(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func anotherThreadsTaskRunsOnTheLoopAndReturnsItsResult(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let home = currentThread()
             let (value, error) = try OtherThread.run {
@@ -24,8 +24,8 @@ struct CreateTaskThreadsafeTests {
     }
 
     // covers: 107
-    @Test(arguments: LoopKind.available)
-    func submittedTaskCanBeCancelledOnEitherThread(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func submittedTaskCanBeCancelledOnEitherThread(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let before = loop.statistics.tasks
             let tasks = try OtherThread.run {
@@ -44,8 +44,8 @@ struct CreateTaskThreadsafeTests {
     }
 
     // covers: 71
-    @Test(arguments: LoopKind.available)
-    func submittedTaskCancelledBeforeItBeginsIsCancelledFromTheStart(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func submittedTaskCancelledBeforeItBeginsIsCancelledFromTheStart(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTaskThreadsafe {
                 #expect(Task.isCancelled)
@@ -56,8 +56,8 @@ struct CreateTaskThreadsafeTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func loopCancelsASubmittedTaskWithItsOtherTasks(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func loopCancelsASubmittedTaskWithItsOtherTasks(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let task = try OtherThread.run {
                 loop.createTaskThreadsafe { try await loop.sleep(for: .seconds(3600)) }
@@ -78,8 +78,8 @@ struct CreateTaskThreadsafeTests {
     }
 
     // covers: 105, F33, F34
-    @Test(arguments: LoopKind.available)
-    func tasksThatAreSubmittedDuringACloseEnd(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func tasksThatAreSubmittedDuringACloseEnd(kind: TestLoop) async throws {
         let (made, ended, released) = (Counter(), Counter(), Counter())
         for _ in 0..<rounds(debug: 20, release: 200) {
             try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(60), allowsLeftoverWork: true)) { loop in
@@ -124,8 +124,8 @@ struct CreateTaskThreadsafeTests {
     }
 
     // covers: 90
-    @Test(arguments: LoopKind.available)
-    func submittedTaskHasNoTaskLocalValuesAndACallbackHasItsSchedulers(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func submittedTaskHasNoTaskLocalValuesAndACallbackHasItsSchedulers(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let task = try await Local.$name.withValue("outer") {
                 let posted = try OtherThread.run { loop.createTaskThreadsafe { Local.name } }

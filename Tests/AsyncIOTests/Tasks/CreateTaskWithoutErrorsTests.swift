@@ -8,8 +8,8 @@ struct CreateTaskWithoutErrorsTests {
     private struct Failure: Error {}
 
     // covers: 69
-    @Test(arguments: LoopKind.available)
-    func valueOfABodyThatCannotThrowNeedsNoTry(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func valueOfABodyThatCannotThrowNeedsNoTry(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let queued: Task<Int, Never> = loop.createTask {
                 await loop.yield()
@@ -31,8 +31,8 @@ struct CreateTaskWithoutErrorsTests {
     }
 
     // covers: 72, 74
-    @Test(arguments: LoopKind.available)
-    func cancellationEndsTheWaitsOfABodyThatCannotThrow(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancellationEndsTheWaitsOfABodyThatCannotThrow(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let body: @concurrent () async -> Bool = {
                 do {
@@ -54,8 +54,8 @@ struct CreateTaskWithoutErrorsTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func bodyRunsOnAClosedLoopAndItsOperationsThrowClosed(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func bodyRunsOnAClosedLoopAndItsOperationsThrowClosed(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             try loop.close()
             let body: @concurrent () async -> EventLoopError.Code? = {
@@ -79,8 +79,8 @@ struct CreateTaskWithoutErrorsTests {
     }
 
     // covers: 70
-    @Test(arguments: LoopKind.available)
-    func failedFactoryIsReportedAndTheBodyRunsOnce(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func failedFactoryIsReportedAndTheBodyRunsOnce(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 6)) { loop in
             var reports: [String] = []
             var calls = 0
@@ -116,11 +116,11 @@ struct CreateTaskWithoutErrorsTests {
     }
 
     // covers: 37
-    @Test(arguments: LoopKind.available)
-    func runnerCancelsAndAwaitsABodyThatCannotThrow(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runnerCancelsAndAwaitsABodyThatCannotThrow(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             nonisolated(unsafe) var steps: [String] = []
-            try run(on: kind) { loop in
+            try run(loopFactory: { try kind.makeLoop() }) { loop in
                 loop.createTask {
                     do { try await loop.sleep(for: .seconds(3600)) } catch { steps.append("cancelled") }
                 }

@@ -7,8 +7,8 @@ struct RunBlockingTests {
     private struct Failure: Error {}
 
     // covers: 107
-    @Test(arguments: LoopKind.available)
-    func runBlockingReturnsTheValueOrThrowsTheError(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runBlockingReturnsTheValueOrThrowsTheError(kind: TestLoop) async throws {
         try await withRunningLoop(kind) { loop in
             let home = try loop.runBlocking {
                 try await loop.sleep(for: .microseconds(10))
@@ -23,8 +23,8 @@ struct RunBlockingTests {
     }
 
     // covers: 107
-    @Test(arguments: LoopKind.available)
-    func timeLimitOfRunBlockingCancelsTheBody(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func timeLimitOfRunBlockingCancelsTheBody(kind: TestLoop) async throws {
         try await withRunningLoop(kind) { loop in
             let (ended, isEnded) = AsyncStream.makeStream(of: Bool.self)
             let limits: [Duration] = [.milliseconds(1), .zero, .seconds(-1)]
@@ -50,8 +50,8 @@ struct RunBlockingTests {
     }
 
     // covers: 107
-    @Test(arguments: LoopKind.available)
-    func runBlockingThrowsACancellationOnTheLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runBlockingThrowsACancellationOnTheLoop(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             nonisolated(unsafe) var wasCancelled = false
             let thread = OtherThread {
@@ -74,8 +74,8 @@ struct RunBlockingTests {
     }
 
     // covers: 111
-    @Test(arguments: LoopKind.available)
-    func runBlockingRejectsTheLoopsOwnThread(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runBlockingRejectsTheLoopsOwnThread(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             var refused: [EventLoopError.Code?] = []
             let other = try kind.makeLoop()
@@ -93,8 +93,8 @@ struct RunBlockingTests {
     }
 
     // covers: 111
-    @Test(arguments: LoopKind.available)
-    func runBlockingRejectsACallInATask(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runBlockingRejectsACallInATask(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             #expect(await Task.detached { Self.refusal(of: loop) }.value == .calledFromTask)
         }
@@ -105,8 +105,8 @@ struct RunBlockingTests {
     }
 
     // covers: 105, 107
-    @Test(arguments: LoopKind.available)
-    func runBlockingThrowsClosedIfTheLoopIsClosedFirst(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runBlockingThrowsClosedIfTheLoopIsClosedFirst(kind: TestLoop) async throws {
         try await withLoopThread(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             for _ in 0..<50 {
                 let loop = try kind.makeLoop()
@@ -122,7 +122,7 @@ struct RunBlockingTests {
 
     /// Runs a loop on one thread, and `body` on another one.
     private func withRunningLoop(
-        _ kind: LoopKind, _ body: @escaping @Sendable (EventLoop) throws -> Void
+        _ kind: TestLoop, _ body: @escaping @Sendable (EventLoop) throws -> Void
     ) async throws {
         try await withLoop(kind) { loop in
             let future: Future<Void> = loop.createFuture()

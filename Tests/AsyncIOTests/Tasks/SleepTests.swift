@@ -5,8 +5,8 @@ import Testing
 
 struct SleepTests {
     // covers: 46
-    @Test(arguments: LoopKind.available)
-    func sleepNeverEndsEarly(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func sleepNeverEndsEarly(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             for delay in [Duration.nanoseconds(1), .microseconds(7), .microseconds(300), .milliseconds(2)] {
                 let start = loop.now
@@ -19,8 +19,8 @@ struct SleepTests {
     }
 
     // covers: 48
-    @Test(arguments: LoopKind.available)
-    func sleepersWakeInTheOrderOfTheirDeadlines(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func sleepersWakeInTheOrderOfTheirDeadlines(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             var order: [Int] = []
             var tasks: [Task<Void, any Error>] = []
@@ -38,27 +38,27 @@ struct SleepTests {
     }
 
     /// As in asyncio, and not two iterations, as with a timer.
-    @Test(arguments: LoopKind.available)
-    func sleepOfZeroOrLessIsOneIteration(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func sleepOfZeroOrLessIsOneIteration(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             for delay in [Duration.zero, .seconds(-1)] {
-                let before = loop.virtualSelector.waits
+                let before = loop.statistics.ticks
                 try await loop.sleep(for: delay)
-                #expect(loop.virtualSelector.waits - before == 1)
+                #expect(loop.statistics.ticks - before == 1)
             }
             let task = Task(executorPreference: loop) {
-                let before = loop.virtualSelector.waits
+                let before = loop.statistics.ticks
                 try await loop.sleep(for: .zero)
                 await loop.yield()
-                return loop.virtualSelector.waits - before
+                return loop.statistics.ticks - before
             }
             #expect(try await task.value == 2)
         }
     }
 
     // covers: 71, 76
-    @Test(arguments: LoopKind.available)
-    func cancelledTaskDoesNotSleep(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledTaskDoesNotSleep(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask {
                 withUnsafeCurrentTask { $0?.cancel() }
@@ -73,8 +73,8 @@ struct SleepTests {
     }
 
     // covers: 49
-    @Test(arguments: LoopKind.available)
-    func cancellationEndsASleepWithoutLimit(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancellationEndsASleepWithoutLimit(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let task = loop.createTask { try await loop.sleep(until: .distantFuture) }
             await loop.yield()

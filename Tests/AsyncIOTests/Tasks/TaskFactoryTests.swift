@@ -7,8 +7,8 @@ struct TaskFactoryTests {
     private final class Thing {}
 
     // covers: 69
-    @Test(arguments: LoopKind.available)
-    func factorySeesEachTaskBeginAndEnd(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func factorySeesEachTaskBeginAndEnd(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var notes: [String] = []
             #expect(loop.taskFactory == nil)
@@ -49,8 +49,8 @@ struct TaskFactoryTests {
     }
 
     // covers: 70
-    @Test(arguments: LoopKind.available)
-    func failedFactoryFailsTheTaskAndReleasesTheOperation(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func failedFactoryFailsTheTaskAndReleasesTheOperation(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             weak var captured: Thing?
             loop.setTaskFactory { _, _, _ in throw Failure() }
@@ -80,8 +80,8 @@ struct TaskFactoryTests {
     }
 
     // covers: 70
-    @Test(arguments: LoopKind.available)
-    func closedLoopReleasesTheOperation(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func closedLoopReleasesTheOperation(kind: TestLoop) async throws {
         try await withLoopThread(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             try loop.close()
             weak var captured: Thing?
@@ -98,8 +98,8 @@ struct TaskFactoryTests {
     }
 
     // covers: 23
-    @Test(arguments: LoopKind.available)
-    func runEndsWhateverTheFactoryMakesOfItsMainTask(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runEndsWhateverTheFactoryMakesOfItsMainTask(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             loop.setTaskFactory { _, _, _ in throw Failure() }
             #expect(throws: Failure.self) { try loop.runUntilComplete { 1 } }
@@ -122,8 +122,8 @@ struct TaskFactoryTests {
     }
 
     // covers: 66
-    @Test(arguments: LoopKind.available)
-    func errorOfTheFactorysOperationIsReportedForABackgroundTask(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfTheFactorysOperationIsReportedForABackgroundTask(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 2)) { loop in
             var reports: [String] = []
             loop.setExceptionHandler { _, context in reports.append(context.description) }
@@ -138,8 +138,8 @@ struct TaskFactoryTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func taskFailsIfItsFactoryFailsOrForgetsTheOperation(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskFailsIfItsFactoryFailsOrForgetsTheOperation(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             loop.setTaskFactory { _, info, operation in
                 switch info.name {

@@ -5,8 +5,8 @@ import Testing
 
 struct TimeoutTests {
     // covers: 77
-    @Test(arguments: LoopKind.available)
-    func bodyThatTakesLongerIsCancelled(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func bodyThatTakesLongerIsCancelled(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             var wasCancelled = false
             let error = await asyncCode {
@@ -42,8 +42,8 @@ struct TimeoutTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func fasterBodyReturnsAndCancelsTheTimer(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func fasterBodyReturnsAndCancelsTheTimer(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let value = try await withTimeout(.seconds(5)) {
                 try await loop.sleep(for: .milliseconds(1))
@@ -55,8 +55,8 @@ struct TimeoutTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func bodyThatDoesNotWaitCostsNeitherATimerNorAnIteration(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func bodyThatDoesNotWaitCostsNeitherATimerNorAnIteration(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let before = loop.statistics
             let during = try await withTimeout(.seconds(5)) { loop.statistics }
@@ -68,8 +68,8 @@ struct TimeoutTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func bodyHasASeparateTaskWithTheCallersTaskLocalValues(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func bodyHasASeparateTaskWithTheCallersTaskLocalValues(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let caller = try #require(loop.currentTask)
             try await Self.$request.withValue("42") {
@@ -89,8 +89,8 @@ struct TimeoutTests {
     @TaskLocal private static var request: String?
 
     // covers: 77, 83
-    @Test(arguments: LoopKind.available)
-    func cancellationReachesTheBodiesOfNestedLimitsAtOnce(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancellationReachesTheBodiesOfNestedLimitsAtOnce(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             var sawCancellation: [Bool] = []
             let task = loop.createTask {
@@ -114,8 +114,8 @@ struct TimeoutTests {
     }
 
     // covers: 83
-    @Test(arguments: LoopKind.available)
-    func cancelledCallerCancelsTheBody(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancelledCallerCancelsTheBody(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let task = loop.createTask {
                 try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
@@ -128,8 +128,8 @@ struct TimeoutTests {
 
     /// The loop did not start the children of a group, so it has no records of them.
     // covers: 83
-    @Test(arguments: LoopKind.available)
-    func childOfAGroupMayUseATimeLimit(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func childOfAGroupMayUseATimeLimit(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             await withTaskGroup(of: EventLoopError.Code?.self) { group in
                 group.addTask {
@@ -151,8 +151,8 @@ struct TimeoutTests {
 
     /// Waits outside of the loop end too.
     // covers: 77
-    @Test(arguments: LoopKind.available)
-    func bodySeesItsCancellationInWaitsOutsideOfTheLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func bodySeesItsCancellationInWaitsOutsideOfTheLoop(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let error = await asyncCode {
                 try await withTimeout(.milliseconds(1)) { try await Task.sleep(for: .seconds(3600)) }
@@ -163,8 +163,8 @@ struct TimeoutTests {
     }
 
     // covers: 77
-    @Test(arguments: LoopKind.available)
-    func errorOfTheBodyIsThrown(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func errorOfTheBodyIsThrown(kind: TestLoop) async throws {
         struct Failure: Error {}
         try await withLoop(kind, patiently) { loop in
             await #expect(throws: Failure.self) { try await withTimeout(.seconds(5)) { throw Failure() } }
@@ -179,8 +179,8 @@ struct TimeoutTests {
     }
 
     // covers: 75, 80
-    @Test(arguments: LoopKind.available)
-    func valueAfterTheDeadlineIsReturned(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func valueAfterTheDeadlineIsReturned(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let value = try await withTimeout(.milliseconds(1)) {
                 try? await loop.sleep(for: .seconds(1))
@@ -196,8 +196,8 @@ struct TimeoutTests {
     }
 
     // covers: 77, 83
-    @Test(arguments: LoopKind.available)
-    func cancellationFromOutsideIsNotATimeout(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancellationFromOutsideIsNotATimeout(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let task = loop.createTask {
                 try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
@@ -209,8 +209,8 @@ struct TimeoutTests {
     }
 
     // covers: 77
-    @Test(arguments: LoopKind.available)
-    func cancellationFromOutsideWinsInTheSameIteration(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func cancellationFromOutsideWinsInTheSameIteration(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let task = loop.createTask {
                 try await withTimeout(.seconds(5)) { try await loop.sleep(for: .seconds(60)) }
@@ -222,8 +222,8 @@ struct TimeoutTests {
     }
 
     // covers: 78
-    @Test(arguments: LoopKind.available)
-    func timeLimitOfZeroEndsTheBodyAtItsFirstSuspension(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func timeLimitOfZeroEndsTheBodyAtItsFirstSuspension(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             for limit in [Duration.zero, .seconds(-1)] {
                 let value = try await withTimeout(limit) { "did not wait" }
@@ -247,8 +247,8 @@ struct TimeoutTests {
     }
 
     // covers: 79
-    @Test(arguments: LoopKind.available)
-    func nestedTimeoutsExpireIndependently(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func nestedTimeoutsExpireIndependently(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             var inner: EventLoopError.Code?
             let value = try await withTimeout(.milliseconds(20)) {
@@ -278,15 +278,15 @@ struct TimeoutTests {
     }
 
     // covers: 79
-    @Test(arguments: [(5, 10), (10, 5)], LoopKind.available)
-    func outerTimeoutIsThrownWhenBothExpireWhileTheLoopIsBusy(limits: (Int, Int), kind: LoopKind) async throws {
+    @Test(arguments: [(5, 10), (10, 5)], TestLoop.all)
+    func outerTimeoutIsThrownWhenBothExpireWhileTheLoopIsBusy(limits: (Int, Int), kind: TestLoop) async throws {
         let (outer, inner) = limits
-        try await withVirtualLoop(kind) { loop in
+        try await withVirtualTimeLoop(kind) { loop, clock in
             let error = await asyncCode {
                 try await withTimeout(.milliseconds(outer)) {
                     do {
                         try await withTimeout(.milliseconds(inner)) {
-                            loop.callSoon { loop.virtualClock.advance(by: .milliseconds(20)) }
+                            loop.callSoon { clock.advance(by: .milliseconds(20)) }
                             try await loop.sleep(for: .seconds(1))
                         }
                     } catch let error as EventLoopError where error.code == .timedOut {
@@ -304,8 +304,8 @@ struct TimeoutTests {
         #expect(await asyncCode { try await withTimeout(.seconds(1)) {} } == .notRunning)
     }
 
-    @Test(arguments: LoopKind.available)
-    func taskOfThePoolMayUseADeadlineOfALoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func taskOfThePoolMayUseADeadlineOfALoop(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let task = Task {
                 await asyncCode {

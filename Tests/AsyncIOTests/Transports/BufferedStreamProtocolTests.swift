@@ -206,8 +206,8 @@ struct BufferedStreamProtocolTests {
     }
 
     // covers: 157
-    @Test(arguments: LoopKind.available)
-    func bufferedProtocolReceivesAMegabyteFromTheKernel(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func bufferedProtocolReceivesAMegabyteFromTheKernel(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
                 try await writer.write(Self.bytes)

@@ -98,8 +98,8 @@ struct DroppedWriteTests {
     }
 
     // covers: 146
-    @Test(arguments: LoopKind.available)
-    func reportContainsBothAddresses(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func reportContainsBothAddresses(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var contexts: [ExceptionContext] = []
             loop.setExceptionHandler { _, context in contexts.append(context) }

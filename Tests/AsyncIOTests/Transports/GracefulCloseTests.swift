@@ -148,8 +148,8 @@ struct GracefulCloseTests {
 
     /// With `close()` instead, the client would read a reset.
     // covers: F12
-    @Test(arguments: LoopKind.available)
-    func clientThatKeepsSendingReceivesTheWholeResponse(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func clientThatKeepsSendingReceivesTheWholeResponse(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let answer = [UInt8](repeating: 42, count: 1 << 20)
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) {
@@ -177,8 +177,8 @@ struct GracefulCloseTests {
 
     /// The close at the end of the handler comes too late to cut off the response.
     // covers: F12
-    @Test(arguments: LoopKind.available)
-    func handlerMayReturnRightAfterAGracefulClose(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func handlerMayReturnRightAfterAGracefulClose(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
                 try await writer.write("no\n")

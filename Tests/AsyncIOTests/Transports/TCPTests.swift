@@ -11,8 +11,8 @@ struct TCPTests {
     private static let megabyte = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 / 251) }
 
     // covers: 142, 300
-    @Test(arguments: LoopKind.available, [false, true])
-    func megabyteIsEchoed(kind: LoopKind, pushes: Bool) async throws {
+    @Test(arguments: TestLoop.all, [false, true])
+    func megabyteIsEchoed(kind: TestLoop, pushes: Bool) async throws {
         try await withLoop(kind) { loop in
             let server: Server
             if pushes {
@@ -36,8 +36,8 @@ struct TCPTests {
     }
 
     // covers: 138
-    @Test(arguments: LoopKind.available)
-    func clientInPushStyleReceivesAMegabyte(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func clientInPushStyleReceivesAMegabyte(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
                 try await writer.write(Self.megabyte)
@@ -54,8 +54,8 @@ struct TCPTests {
 
     /// The data arrives before the protocol exists.
     // covers: 138
-    @Test(arguments: LoopKind.available)
-    func callbackScheduledByConnectionMadeRunsBeforeTheData(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func callbackScheduledByConnectionMadeRunsBeforeTheData(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             sendByte(far)
@@ -73,8 +73,8 @@ struct TCPTests {
     }
 
     // covers: 151
-    @Test(arguments: LoopKind.available)
-    func writerWaitsWhileTheProtocolPausesReading(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func writerWaitsWhileTheProtocolPausesReading(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
             // The kernel buffers only a small part of what is sent.
@@ -106,8 +106,8 @@ struct TCPTests {
     }
 
     // covers: 152, 154, F13
-    @Test(arguments: LoopKind.available, [false, true])
-    func peerThatHasSentEOFReceivesTenMegabytes(kind: LoopKind, pushes: Bool) async throws {
+    @Test(arguments: TestLoop.all, [false, true])
+    func peerThatHasSentEOFReceivesTenMegabytes(kind: TestLoop, pushes: Bool) async throws {
         try await withLoop(kind) { loop in
             let answer = [UInt8](repeating: 42, count: 10 << 20)
             let server: Server
@@ -138,8 +138,8 @@ struct TCPTests {
     }
 
     // covers: 139, F10
-    @Test(arguments: LoopKind.available)
-    func resetDuringAWriteLosesTheConnectionOnce(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func resetDuringAWriteLosesTheConnectionOnce(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let recorder = Recorder()
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { recorder }
@@ -160,8 +160,8 @@ struct TCPTests {
     }
 
     // covers: 305, 307
-    @Test(arguments: LoopKind.available)
-    func resetWakesReaderAndWriter(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func resetWakesReaderAndWriter(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 _ = try await reader.readExactly(1)
@@ -179,8 +179,8 @@ struct TCPTests {
     }
 
     // covers: 154, F14
-    @Test(arguments: LoopKind.available, [false, true])
-    func byteThatArrivesTogetherWithEOFIsAnswered(kind: LoopKind, pushes: Bool) async throws {
+    @Test(arguments: TestLoop.all, [false, true])
+    func byteThatArrivesTogetherWithEOFIsAnswered(kind: TestLoop, pushes: Bool) async throws {
         try await withLoop(kind) { loop in
             let server: Server
             if pushes {
@@ -205,8 +205,8 @@ struct TCPTests {
     }
 
     /// A receive stops before urgent data, and the bytes after it have no event of their own.
-    @Test(arguments: LoopKind.available)
-    func bytesAfterUrgentDataAreDelivered(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func bytesAfterUrgentDataAreDelivered(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var client: StreamWriter?
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
@@ -232,8 +232,8 @@ struct TCPTests {
     }
 
     // covers: 167, F2, F15
-    @Test(arguments: LoopKind.available)
-    func serverSurvivesAStormOfResets(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func serverSurvivesAStormOfResets(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let address = server.localAddresses[0]
@@ -254,8 +254,8 @@ struct TCPTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func thousandConnectionsLeaveNoDescriptors(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func thousandConnectionsLeaveNoDescriptors(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60))) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 while let line = try await reader.readLine(strippingNewline: false) { try await writer.write(line) }
@@ -280,8 +280,8 @@ struct TCPTests {
     }
 
     // covers: 173
-    @Test(arguments: LoopKind.available)
-    func socketOptionsAreSetOnBothSides(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func socketOptionsAreSetOnBothSides(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let recorder = Recorder()
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { recorder }
@@ -300,8 +300,8 @@ struct TCPTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func streamsWorkInATaskOfTheThreadPool(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func streamsWorkInATaskOfTheThreadPool(kind: TestLoop) async throws {
         // Other tests use the thread pool too.
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60))) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }

@@ -5,8 +5,8 @@ import Testing
 
 struct TransportSocketTests {
     // covers: 173, 174
-    @Test(arguments: LoopKind.available)
-    func socketOfATransportIsUsableUntilItIsClosed(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func socketOfATransportIsUsableUntilItIsClosed(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let recorder = Recorder()
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { recorder }

@@ -75,8 +75,8 @@ struct WriteVectorTests {
 
     /// More pieces and more bytes than the kernel accepts at once.
     // covers: 144
-    @Test(arguments: LoopKind.available)
-    func thousandPiecesArriveInOrder(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func thousandPiecesArriveInOrder(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let pieces = (0..<2_500).map { [UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: $0 % 700) }
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) {

@@ -8,8 +8,8 @@ import Testing
 
 /// A descriptor's readiness as a sequence.
 struct DescriptorReadinessTests {
-    @Test(arguments: LoopKind.available)
-    func sequenceReportsUnusedReadinessAgainAndOnlyOnRequest(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func sequenceReportsUnusedReadinessAgainAndOnlyOnRequest(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 sendByte(peer)
@@ -40,8 +40,8 @@ struct DescriptorReadinessTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func sequenceEndsWhenItsTaskIsCancelledAndWhenTheSocketIsClosed(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func sequenceEndsWhenItsTaskIsCancelledAndWhenTheSocketIsClosed(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             for isCancelled in [true, false] {
                 let (end, peer) = try Socket.pair()
@@ -66,8 +66,9 @@ struct DescriptorReadinessTests {
         }
     }
 
-    @Test func sequenceEndsWithTheLoop() async throws {
-        try await withLoopThread(.auto, LoopTestOptions(allowsLeftoverWork: true)) { loop in
+    @Test(arguments: TestLoop.all)
+    func sequenceEndsWithTheLoop(kind: TestLoop) async throws {
+        try await withLoopThread(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             let (end, peer) = try Socket.pair()
             nonisolated(unsafe) var hasEnded = false
             let task = Task(executorPreference: loop) {

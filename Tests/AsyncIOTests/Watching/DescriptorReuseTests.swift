@@ -8,8 +8,8 @@ import Testing
 /// Numbers of descriptors whose owners change within an iteration.
 struct DescriptorReuseTests {
     // covers: 119
-    @Test(arguments: LoopKind.available)
-    func closedDescriptorsEventNeverReachesTheNextOwnerOfItsNumber(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func closedDescriptorsEventNeverReachesTheNextOwnerOfItsNumber(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             for _ in 0..<50 {
                 let (first, firstPeer) = try Socket.pair()
@@ -49,8 +49,8 @@ struct DescriptorReuseTests {
 
     /// The number of the socket that has not run yet belongs to a silent socket by then, which has a reader.
     // covers: 19, F3
-    @Test(arguments: LoopKind.available)
-    func eventOfTheFormerOwnerNeverReachesTheReaderOfTheNextOne(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func eventOfTheFormerOwnerNeverReachesTheReaderOfTheNextOne(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             for _ in 0..<20 {
                 let pairs = [try Socket.pair(), try Socket.pair(), try Socket.pair()]

@@ -6,8 +6,9 @@ import Testing
 
 /// Tasks that wait for a descriptor.
 struct DescriptorWaitingTests {
-    @Test func hangUpWakesTheReaderAndTheWriter() async throws {
-        try await withLoop(.auto) { loop in
+    @Test(arguments: TestLoop.all)
+    func hangUpWakesTheReaderAndTheWriter(kind: TestLoop) async throws {
+        try await withLoop(kind) { loop in
             let (end, peer) = try Socket.pair()
             // No room for a write.
             let full = [UInt8](repeating: 1, count: 1 << 16)
@@ -23,8 +24,9 @@ struct DescriptorWaitingTests {
     }
 
     // covers: 122
-    @Test func waitingTaskAndCallbackDoNotReplaceEachOther() async throws {
-        try await withVirtualPair { loop, end, peer in
+    @Test(arguments: TestLoop.all)
+    func waitingTaskAndCallbackDoNotReplaceEachOther(kind: TestLoop) async throws {
+        try await withVirtualPair(kind) { loop, end, peer in
             try loop.runUntilComplete {
                 let task = loop.createTask { try await loop.waitReadable(end.descriptor) }
                 await loop.yield()
@@ -43,8 +45,9 @@ struct DescriptorWaitingTests {
         }
     }
 
-    @Test func oneEventWakesBothTheReadingAndTheWritingTask() async throws {
-        try await withVirtualPair { loop, end, peer in
+    @Test(arguments: TestLoop.all)
+    func oneEventWakesBothTheReadingAndTheWritingTask(kind: TestLoop) async throws {
+        try await withVirtualPair(kind) { loop, end, peer in
             try loop.runUntilComplete {
                 var order: [String] = []
                 let reading = loop.createTask {
@@ -64,9 +67,9 @@ struct DescriptorWaitingTests {
         }
     }
 
-    @Test(arguments: [false, true])
-    func cancelledWaitLeavesNoRegistration(recorded: Bool) async throws {
-        try await withVirtualPair { loop, end, _ in
+    @Test(arguments: TestLoop.all, [false, true])
+    func cancelledWaitLeavesNoRegistration(kind: TestLoop, recorded: Bool) async throws {
+        try await withVirtualPair(kind) { loop, end, _ in
             try loop.runUntilComplete {
                 for _ in 0..<3 {
                     let task =
@@ -82,8 +85,9 @@ struct DescriptorWaitingTests {
         }
     }
 
-    @Test func taskOfTheThreadPoolWaitsOnTheLoop() async throws {
-        try await withLoop(.auto, patiently) { loop in
+    @Test(arguments: TestLoop.all)
+    func taskOfTheThreadPoolWaitsOnTheLoop(kind: TestLoop) async throws {
+        try await withLoop(kind, patiently) { loop in
             let (end, peer) = try Socket.pair()
             let task = Task { try await loop.waitReadable(end.descriptor) }
             sendByte(peer)

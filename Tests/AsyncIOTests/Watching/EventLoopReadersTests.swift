@@ -7,8 +7,8 @@ import Testing
 /// Readers and writers, beyond the scenarios that Tests/Differential compares with asyncio.
 struct EventLoopReadersTests {
     // covers: 112, 113
-    @Test(arguments: LoopKind.available)
-    func callbacksRunInEachIterationInWhichTheDescriptorIsReady(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func callbacksRunInEachIterationInWhichTheDescriptorIsReady(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var reads = 0
@@ -38,8 +38,8 @@ struct EventLoopReadersTests {
     }
 
     // covers: 114
-    @Test(arguments: LoopKind.available)
-    func secondCallbackReplacesTheFirst(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func secondCallbackReplacesTheFirst(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var calls: [String] = []
@@ -65,8 +65,8 @@ struct EventLoopReadersTests {
     }
 
     // covers: 115, 122
-    @Test(arguments: LoopKind.available)
-    func readerAndWriterOfADescriptorAreIndependent(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func readerAndWriterOfADescriptorAreIndependent(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { end, peer in
                 var reads = 0
@@ -93,8 +93,8 @@ struct EventLoopReadersTests {
     }
 
     // covers: 22
-    @Test(arguments: LoopKind.available)
-    func hangUpCallsTheReaderAndTheWriterUntilTheyAreRemoved(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func hangUpCallsTheReaderAndTheWriterUntilTheyAreRemoved(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (end, peer) = try Socket.pair()
             var (reads, writes) = (0, 0)
@@ -119,8 +119,8 @@ struct EventLoopReadersTests {
     }
 
     // covers: 116
-    @Test(arguments: LoopKind.available)
-    func removingReturnsWhetherThereWasACallback(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func removingReturnsWhetherThereWasACallback(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             try withSockets { end, _ in
                 #expect(!loop.removeReader(end.descriptor))
@@ -140,8 +140,8 @@ struct EventLoopReadersTests {
     }
 
     // covers: 116
-    @Test(arguments: LoopKind.available)
-    func closedLoopHasNothingToRemove(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func closedLoopHasNothingToRemove(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             let (end, peer) = try Socket.pair()
             try loop.addReader(end.descriptor) {}
@@ -157,14 +157,15 @@ struct EventLoopReadersTests {
 
     // covers: 117
     /// In asyncio the reader and the writer have their own handles, and a replaced callback's handle is cancelled.
-    @Test func readerThatReplacesTheWriterPreventsBothFromRunning() async throws {
-        try await withVirtualPair { loop, end, peer in
+    @Test(arguments: TestLoop.all)
+    func readerThatReplacesTheWriterPreventsBothFromRunning(kind: TestLoop) async throws {
+        try await withVirtualPair(kind) { loop, end, peer in
             var calls: [String] = []
             try loop.addReader(end.descriptor) {
                 calls.append("reader")
                 loop.removeReader(end.descriptor)
                 try loop.addWriter(end.descriptor) {
-                    calls.append("new writer in tick \(loop.virtualSelector.waits)")
+                    calls.append("new writer in tick \(loop.statistics.ticks)")
                     loop.removeWriter(end.descriptor)
                     loop.stop()
                 }
@@ -177,8 +178,9 @@ struct EventLoopReadersTests {
     }
 
     // covers: 117
-    @Test func readerThatRemovesTheWriterPreventsItFromRunning() async throws {
-        try await withVirtualPair { loop, end, peer in
+    @Test(arguments: TestLoop.all)
+    func readerThatRemovesTheWriterPreventsItFromRunning(kind: TestLoop) async throws {
+        try await withVirtualPair(kind) { loop, end, peer in
             var calls: [String] = []
             try loop.addWriter(end.descriptor) { calls.append("writer") }
             try loop.addReader(end.descriptor) {

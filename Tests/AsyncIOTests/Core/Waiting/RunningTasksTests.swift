@@ -9,8 +9,9 @@ struct RunningTasksTests {
         (1...count).map { TaskIdentity(address: UInt($0) << 16) }
     }
 
-    @Test func noRecordIsFoundOutsideOfTasks() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all)
+    func noRecordIsFoundOutsideOfTasks(kind: TestLoop) async throws {
+        try await withVirtualLoopThread(kind) { loop in
             var table = RunningTasks(capacity: 2)
             #expect(table[.none] == nil)
             let record = CreatedTask(loop: loop, name: nil, site: CallSite(fileID: #fileID, line: #line))

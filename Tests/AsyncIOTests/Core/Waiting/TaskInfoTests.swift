@@ -4,8 +4,8 @@ import Testing
 
 struct TaskInfoTests {
     // covers: 69, 89
-    @Test(arguments: LoopKind.available)
-    func currentTaskIsRightInInterleavedTasks(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func currentTaskIsRightInInterleavedTasks(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let tasks = (0..<5).map { number in
                 loop.createTask(name: "number \(number)") {
@@ -30,8 +30,8 @@ struct TaskInfoTests {
     }
 
     // covers: 89
-    @Test(arguments: LoopKind.available)
-    func currentTaskIsNilOutsideOfTheLoopsTasks(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func currentTaskIsNilOutsideOfTheLoopsTasks(kind: TestLoop) async throws {
         try await withLoopThread(kind) { loop in
             #expect(loop.currentTask == nil)
             #expect(runningLoop == nil)
@@ -46,8 +46,8 @@ struct TaskInfoTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func allTasksAreListedWithTheirStates(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func allTasksAreListedWithTheirStates(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let before = loop.tasks.count
             let sleeping = loop.createTask(name: "sleeping") { try await loop.sleep(for: .seconds(3600)) }

@@ -1,0 +1,105 @@
+public import AsyncIO
+
+/// A loop that a test runs on, as the argument of the test.
+///
+/// ```swift
+/// @Test(arguments: TestLoop.all)
+/// func sleeps(kind: TestLoop) async throws {
+///     try await withLoop(kind) { loop in try await loop.sleep(for: .milliseconds(1)) }
+/// }
+/// ```
+///
+/// All of them use real descriptors, in real time or in virtual time. So a test that holds on each of ``all`` depends
+/// neither on a back end nor on whether the loop waits for readiness or for completions.
+public struct TestLoop: Sendable {
+    /// The name in the titles of tests. Two values with the same name are equal.
+    public let name: String
+    private let create: @Sendable (VirtualClock?) throws -> EventLoop
+
+    /// Creates an argument that stands for a back end of another package.
+    ///
+    /// - Parameter makeLoop: Creates a loop. The loop reads the clock and advances it instead of waiting for timers;
+    ///   without a clock, it waits in real time.
+    public init(_ name: String, makeLoop: @escaping @Sendable (VirtualClock?) throws -> EventLoop) {
+        self.name = name
+        create = makeLoop
+    }
+
+    /// Creates an argument that stands for the loops of a kind.
+    public init(_ kind: LoopKind) {
+        self.init(kind.rawValue) { clock in
+            guard let clock else { return try kind.makeLoop() }
+            return try SelectorEventLoop(
+                selector: VirtualTimeSelector(try kind.makeSelector(), clock: clock), clock: clock)
+        }
+    }
+
+    /// Creates a loop: in virtual time on `clock`, or in real time.
+    public func makeLoop(clock: VirtualClock? = nil) throws -> EventLoop {
+        try create(clock)
+    }
+
+    /// The loops of this system, then a loop over a ``ScriptedSelector`` and one over a ``ScriptedProactor``.
+    public static let all = LoopKind.available.map { TestLoop($0) } + [.scriptedSelector, .scriptedProactor]
+
+    /// A `SelectorEventLoop` over a ``ScriptedSelector`` that watches real descriptors.
+    public static let scriptedSelector = TestLoop("scripted selector") { clock in
+        let selector = ScriptedSelector(clock: clock)
+        selector.watchesRealDescriptors = true
+        return try SelectorEventLoop(selector: selector, clock: clock ?? .system)
+    }
+
+    /// A `ProactorEventLoop` over a ``ScriptedProactor`` that carries out its operations.
+    public static let scriptedProactor = TestLoop("scripted proactor") { clock in
+        try ProactorEventLoop(proactor: ScriptedProactor(clock: clock), clock: clock ?? .system)
+    }
+}
+
+extension TestLoop: Hashable {
+    public static func == (one: TestLoop, other: TestLoop) -> Bool { one.name == other.name }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(name)
+    }
+}
+
+extension TestLoop: CustomStringConvertible {
+    /// The name.
+    public var description: String { name }
+}
+
+/// Runs a test's `body` as a task of a new loop. Everything is as in `withLoop` with a kind.
+public func withLoop<Value: Sendable>(
+    _ kind: TestLoop, _ options: LoopTestOptions = LoopTestOptions(),
+    _ body: sending @concurrent @escaping (EventLoop) async throws -> Value
+) async throws -> Value {
+    try await withLoop(makeLoop: { try kind.makeLoop() }, options, body)
+}
+
+/// Calls a test's `body` with a new loop, on a separate thread. Everything is as in `withLoopThread` with a kind.
+public func withLoopThread<Value: Sendable>(
+    _ kind: TestLoop, _ options: LoopTestOptions = LoopTestOptions(),
+    _ body: sending @escaping (EventLoop) throws -> Value
+) async throws -> Value {
+    try await withLoopThread(makeLoop: { try kind.makeLoop() }, options, body)
+}
+
+/// Runs a test's `body` in virtual time. Everything is as in `withVirtualTimeLoop` with a kind.
+public func withVirtualTimeLoop<Value: Sendable>(
+    _ kind: TestLoop, _ options: LoopTestOptions = LoopTestOptions(),
+    _ body: sending @concurrent @escaping (EventLoop, VirtualClock) async throws -> Value
+) async throws -> Value {
+    let clock = VirtualClock()
+    let makeLoop = { try kind.makeLoop(clock: clock) }
+    return try await withLoop(makeLoop: makeLoop, options) { loop in try await body(loop, clock) }
+}
+
+/// Calls a test's `body` with a loop in virtual time. Everything is as in `withVirtualTimeLoopThread` with a kind.
+public func withVirtualTimeLoopThread<Value: Sendable>(
+    _ kind: TestLoop, _ options: LoopTestOptions = LoopTestOptions(),
+    _ body: sending @escaping (EventLoop, VirtualClock) throws -> Value
+) async throws -> Value {
+    let clock = VirtualClock()
+    let makeLoop: @Sendable () throws -> EventLoop = { try kind.makeLoop(clock: clock) }
+    return try await withLoopThread(makeLoop: makeLoop, options) { loop in try body(loop, clock) }
+}
