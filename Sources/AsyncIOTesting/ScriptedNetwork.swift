@@ -15,7 +15,8 @@ public enum ScriptedBackend: String, Sendable, CaseIterable {
     /// ``completion``, and every connection passes a ``PassThroughFilter``.
     case filteredCompletion
 
-    /// Whether a write returns when up to 64 KiB of it are not sent, because they belong to the proactor or are encoded.
+    /// Whether a write returns when up to 64 KiB of it are not sent, because they belong to the proactor or are
+    /// encoded.
     public var retainsSentBytes: Bool { self != .readiness }
 }
 

@@ -1,12 +1,13 @@
-/// Transforms the bytes of a connection on their way between the descriptor and the transport: TLS, compression, a header that a
-/// proxy sends first.
+/// Transforms the bytes of a connection on their way between the descriptor and the transport: TLS, compression, a
+/// header that a proxy sends first.
 ///
-/// A filter sees no descriptor, and its functions never wait. All memory is the caller's. Each function takes as much of its input
-/// as it can, appends to its output what fits, and returns what it did; it is called again with the rest of the input. A filter
-/// may retain input of its own, such as an incomplete record; a function is then called with an empty input to get what is left.
+/// A filter sees no descriptor, and its functions never wait. All memory is the caller's. Each function takes as much
+/// of its input as it can, appends to its output what fits, and returns what it did; it is called again with the rest
+/// of the input. A filter may retain input of its own, such as an incomplete record; a function is then called with an
+/// empty input to get what is left.
 ///
-/// An error that a function throws ends the connection. What the function has appended to its output before is sent all the same,
-/// such as an alert.
+/// An error that a function throws ends the connection. What the function has appended to its output before is sent all
+/// the same, such as an alert.
 ///
 /// ```swift
 /// final class Inverter: StreamFilter {
@@ -14,11 +15,15 @@
 ///         _ input: RawSpan, into output: inout OutputRawSpan, replies: inout OutputRawSpan
 ///     ) -> StreamFilterResult { invert(input, into: &output) }
 ///
-///     func encode(_ input: RawSpan, into output: inout OutputRawSpan) -> StreamFilterResult { invert(input, into: &output) }
+///     func encode(_ input: RawSpan, into output: inout OutputRawSpan) -> StreamFilterResult {
+///         invert(input, into: &output)
+///     }
 ///
 ///     private func invert(_ input: RawSpan, into output: inout OutputRawSpan) -> StreamFilterResult {
 ///         let count = min(input.byteCount, output.freeCapacity)
-///         for offset in 0..<count { output.append(~input.unsafeLoad(fromByteOffset: offset, as: UInt8.self)) }
+///         for offset in 0..<count {
+///             output.append(~input.unsafeLoad(fromByteOffset: offset, as: UInt8.self))
+///         }
 ///         return StreamFilterResult(consumedBytes: count, needsRoom: count < input.byteCount)
 ///     }
 /// }
@@ -51,14 +56,15 @@ public protocol StreamFilter: AnyObject {
     /// A filter throws if bytes of the peer may be missing. The default implementation does nothing.
     func receivedEOF() throws
 
-    /// Whether the consumer may read and write. Until then the filter only decodes, and the consumer does not know of the
-    /// connection. The default is true.
+    /// Whether the consumer may read and write. Until then the filter only decodes, and the consumer does not know of
+    /// the connection. The default is true.
     var isEstablished: Bool { get }
 
     /// How long it may take until ``isEstablished`` is true; `nil`, the default, is without limit.
     var establishmentTimeout: Duration? { get }
 
-    /// How long what ``finish(into:)`` has appended may take to be sent when the connection is closed. The default is 5 seconds.
+    /// How long what ``finish(into:)`` has appended may take to be sent when the connection is closed. The default is 5
+    /// seconds.
     var finishTimeout: Duration { get }
 }
 

@@ -1,11 +1,12 @@
 import AsyncIOSystem
 import SystemPackage
 
-/// Moves bytes through a filter: a driver to the transport, or to another filter, above it, and the delegate of the driver below.
+/// Moves bytes through a filter: a driver to the transport, or to another filter, above it, and the delegate of the
+/// driver below.
 ///
-/// It receives from the driver below when somebody wants bytes, in both styles, and decodes straight into the memory that wants
-/// them. It retains three things, each bounded by one buffer: received bytes that the filter has not consumed, decoded bytes that
-/// a consumer has not taken because it paused, and encoded bytes that could not be sent.
+/// It receives from the driver below when somebody wants bytes, in both styles, and decodes straight into the memory
+/// that wants them. It retains three things, each bounded by one buffer: received bytes that the filter has not
+/// consumed, decoded bytes that a consumer has not taken because it paused, and encoded bytes that could not be sent.
 package final class FilterStreamDriver: StreamDriver {
     /// The result of decoding.
     private enum Decoded {
@@ -346,8 +347,8 @@ package final class FilterStreamDriver: StreamDriver {
         return taken == 0 && !bytes.isEmpty ? .wouldBlock : .bytes(taken)
     }
 
-    /// Calls the filter, and appends what it has encoded to the output. Returns how many bytes it has consumed, `nil` if it has
-    /// failed.
+    /// Calls the filter, and appends what it has encoded to the output. Returns how many bytes it has consumed, `nil`
+    /// if it has failed.
     private func encode(_ bytes: UnsafeRawBufferPointer) -> Int? {
         guard let filter else { return nil }
         let size = ChunkPool.Size.medium

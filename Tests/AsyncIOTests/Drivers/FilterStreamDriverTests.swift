@@ -5,7 +5,8 @@ import Testing
 
 @testable import AsyncIO
 
-/// Filters on both I/O models. That a filter that changes nothing changes nothing is shown by the tests of `ScriptedBackend`.
+/// Filters on both I/O models. That a filter that changes nothing changes nothing is shown by the tests of
+/// `ScriptedBackend`.
 struct FilterStreamDriverTests {
     private static let models = [ScriptedBackend.readiness, .completion]
 
@@ -149,7 +150,9 @@ struct FilterStreamDriverTests {
             peer.sends("HELLOpart")
             try await writer.transport.addFilter(GreetingFilter())
             peer.ends()
-            await #expect(throws: GreetingFilter.Failure(reason: "cut off")) { try await reader.readAll(limitBytes: 1 << 20) }
+            await #expect(throws: GreetingFilter.Failure(reason: "cut off")) {
+                try await reader.readAll(limitBytes: 1 << 20)
+            }
             await network.idle()
             #expect(peer.wasClosed)
         }

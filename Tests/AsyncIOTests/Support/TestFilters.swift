@@ -14,9 +14,12 @@ final class SplittingFilter: StreamFilter {
         _ input: RawSpan, into output: inout OutputRawSpan, replies: inout OutputRawSpan
     ) -> StreamFilterResult { move(input, &decoding, &output) }
 
-    func encode(_ input: RawSpan, into output: inout OutputRawSpan) -> StreamFilterResult { move(input, &encoding, &output) }
+    func encode(_ input: RawSpan, into output: inout OutputRawSpan) -> StreamFilterResult {
+        move(input, &encoding, &output)
+    }
 
-    private func move(_ input: RawSpan, _ retained: inout [UInt8], _ output: inout OutputRawSpan) -> StreamFilterResult {
+    private func move(_ input: RawSpan, _ retained: inout [UInt8], _ output: inout OutputRawSpan) -> StreamFilterResult
+    {
         let taken = input.byteCount == 0 ? 0 : Int.random(in: 1...input.byteCount, using: &generator)
         input.withUnsafeBytes { retained += $0[..<taken] }
         let room = min(retained.count, output.freeCapacity)
@@ -83,7 +86,8 @@ final class GreetingFilter: StreamFilter {
         for byte in bytes[..<count] { output.append(byte) }
         let hasEnded = count < bytes.count && bytes[count] == 0
         return StreamFilterResult(
-            consumedBytes: hasEnded ? count + 1 : count, needsRoom: !hasEnded && count < bytes.count, hasEnded: hasEnded)
+            consumedBytes: hasEnded ? count + 1 : count, needsRoom: !hasEnded && count < bytes.count, hasEnded: hasEnded
+        )
     }
 
     func encode(_ input: RawSpan, into output: inout OutputRawSpan) -> StreamFilterResult {
