@@ -38,7 +38,7 @@ extension EventLoop {
             throw error
         }
         do {
-            return try makeStreamDriver(ByteChannel(socket))
+            return try openStreamDriver(ByteChannel(socket))
         } catch {
             throw IOError(error, operation: "take over a socket")
         }

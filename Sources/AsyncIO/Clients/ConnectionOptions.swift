@@ -12,13 +12,18 @@ public struct ConnectionOptions: Sendable {
     /// The length of the longest line that a reader of `openConnection` or `withConnection` accepts, 64 KiB by default.
     /// Must be positive. asyncio: `limit`.
     public var limitBytes: Int
+    /// Creates the filter that every byte of the connection passes, such as TLS; `nil`, the default, for none. The
+    /// connection is reported when the filter is established. If it fails before, the call throws its error.
+    public var makeFilter: (@Sendable () throws -> any StreamFilter)?
 
     public init(
         localAddress: SocketAddress? = nil, socketOptions: [SocketOption: Int] = [.noDelay: 1],
-        limitBytes: Int = EventLoop.defaultLineLimitBytes
+        limitBytes: Int = EventLoop.defaultLineLimitBytes,
+        makeFilter: (@Sendable () throws -> any StreamFilter)? = nil
     ) {
         self.localAddress = localAddress
         self.socketOptions = socketOptions
         self.limitBytes = limitBytes
+        self.makeFilter = makeFilter
     }
 }

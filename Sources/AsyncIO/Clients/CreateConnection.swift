@@ -95,6 +95,13 @@ extension EventLoop {
     final func connect(
         to endpoint: Endpoint, options: ConnectionOptions = ConnectionOptions(), by resolver: Resolver = .shared
     ) async throws -> (StreamDriver, SocketAddress?) {
+        let (driver, peer) = try await connectWithoutFilter(to: endpoint, options, by: resolver)
+        return (try await establish(options.makeFilter, over: driver), peer)
+    }
+
+    private final func connectWithoutFilter(
+        to endpoint: Endpoint, _ options: ConnectionOptions, by resolver: Resolver
+    ) async throws -> (StreamDriver, SocketAddress?) {
         if !endpoint.sockets.isEmpty { return (try adopt(endpoint, options), nil) }
         if isClosed { throw EventLoopError.closed }
         try Task.checkCancellation()

@@ -11,6 +11,49 @@ extension EventLoop {
         return filtered
     }
 
+    /// Puts a filter above `driver` and waits until it is established. Owns the driver, even if this throws. The task
+    /// is on its loop.
+    final func establish(
+        _ makeFilter: (() throws -> any StreamFilter)?, over driver: StreamDriver
+    ) async throws -> StreamDriver {
+        guard let makeFilter else { return driver }
+        return try await withAffinity { record in
+            let filtered = try filter(driver, makeFilter)
+            do {
+                try await filtered.start(record)
+            } catch {
+                filtered.close()
+                throw error
+            }
+            return filtered
+        }
+    }
+
+    /// Puts a filter above `driver`, and calls `established` with the driver when it is established or has failed.
+    final func establish(
+        _ makeFilter: () throws -> any StreamFilter, over driver: StreamDriver,
+        _ established: @escaping (StreamDriver, (any Error)?) -> Void
+    ) throws {
+        let filtered = try filter(driver, makeFilter)
+        filtered.start { [unowned filtered] result in
+            switch result {
+            case .success: established(filtered, nil)
+            case .failure(let error): established(filtered, error)
+            }
+        }
+    }
+
+    private final func filter(
+        _ driver: StreamDriver, _ makeFilter: () throws -> any StreamFilter
+    ) throws -> FilterStreamDriver {
+        do {
+            return FilterStreamDriver(over: driver, try makeFilter(), on: self)
+        } catch {
+            driver.close()
+            throw error
+        }
+    }
+
     /// Puts a filter into every connection from now on. For tests, whose filters are established at once.
     package final func filterConnections(_ makeFilter: @escaping () -> any StreamFilter) {
         core.pointee.makeFilter = makeFilter

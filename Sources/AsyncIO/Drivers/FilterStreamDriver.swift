@@ -9,7 +9,7 @@ import SystemPackage
 /// consumed, decoded bytes that a consumer has not taken because it paused, and encoded bytes that could not be sent.
 package final class FilterStreamDriver: StreamDriver {
     /// The result of decoding.
-    private enum Decoded {
+    enum Decoded {
         case bytes(Int)
         case endOfFile
         /// Nothing can be received now.
@@ -20,34 +20,34 @@ package final class FilterStreamDriver: StreamDriver {
     }
 
     // SAFETY: as in `ReadinessStreamDriver`.
-    private unowned(unsafe) let loop: EventLoop
-    package private(set) var base: StreamDriver
+    unowned(unsafe) let loop: EventLoop
+    package internal(set) var base: StreamDriver
     /// `nil` after the filter was removed. The bytes that are retained here still come first.
-    private var filter: (any StreamFilter)?
+    var filter: (any StreamFilter)?
 
-    private var input = WriteQueue()
-    private var decoded = WriteQueue()
-    private var output = WriteQueue()
-    private var isPushing = false
+    var input = WriteQueue()
+    var decoded = WriteQueue()
+    var output = WriteQueue()
+    var isPushing = false
     /// Whether the filter has more decoded bytes than had room.
-    private var hasMore = false
+    var hasMore = false
     /// The same for encoded bytes.
-    private var hasMoreToSend = false
-    private var isBaseAtEOF = false
-    private var isAtEOF = false
+    var hasMoreToSend = false
+    var isBaseAtEOF = false
+    var isAtEOF = false
     /// The bytes of replies that were appended since the output was last sent completely.
-    private var replyBytes = 0
+    var replyBytes = 0
     /// Whether decoding waits until replies are sent.
-    private var waitsForReplies = false
-    private var finishing = Finishing.no
-    private var failure: (any Error)?
-    private var establishment: Establishment?
+    var waitsForReplies = false
+    var finishing = Finishing.no
+    var failure: (any Error)?
+    var establishment: Establishment?
     private var timer: TimerHandle?
 
     /// A peer that causes replies and does not read them is not received from.
-    private static let mostReplyBytes = 64 * 1024
+    static let mostReplyBytes = 64 * 1024
 
-    private enum Finishing {
+    enum Finishing {
         case no
         /// EOF is sent when the output is.
         case shutsDown
@@ -70,7 +70,7 @@ package final class FilterStreamDriver: StreamDriver {
         base.delegate = self
     }
 
-    private var isEstablished: Bool { filter?.isEstablished ?? true }
+    var isEstablished: Bool { filter?.isEstablished ?? true }
 
     // MARK: Establishing
 
@@ -113,7 +113,7 @@ package final class FilterStreamDriver: StreamDriver {
     }
 
     /// Receives for the filter alone, until it is established.
-    private func establish() {
+    func establish() {
         let room = loop.chunkPool.take(.medium)
         defer { loop.chunkPool.put(room, .medium) }
         let memory = UnsafeMutableRawBufferPointer(start: room, count: ChunkPool.Size.medium.byteCount)
@@ -140,118 +140,12 @@ package final class FilterStreamDriver: StreamDriver {
     }
 
     /// Ends the connection because of the filter.
-    private func fail(_ error: any Error) {
+    func fail(_ error: any Error) {
         if failure != nil { return }
         failure = error
         flush()
         if establishment != nil { return finishEstablishing(.failure(error)) }
         delegate?.ended(with: error)
-    }
-
-    // MARK: Decoding
-
-    /// Decodes received bytes, and receives more when the filter has consumed them. Decoded bytes go to `memory`.
-    private func decodeMore(into memory: UnsafeMutableRawBufferPointer) -> Decoded {
-        while true {
-            if failure != nil { return .filterFailed }
-            if isAtEOF { return .endOfFile }
-            if replyBytes >= Self.mostReplyBytes {
-                waitsForReplies = true
-                return .wouldBlock
-            }
-            if !input.isEmpty || hasMore {
-                guard let step = decode(input.bytes, into: memory) else { return .filterFailed }
-                input.removeFirst(step.consumed)
-                if step.produced > 0 { return .bytes(step.produced) }
-                if isAtEOF { return .endOfFile }
-                if step.consumed > 0 || hasMore { continue }
-            }
-            if isBaseAtEOF { return endInput() }
-            if input.count >= ChunkPool.Size.large.byteCount {
-                fail(IOError(.noBufferSpace, operation: "decode what was received from", address: channel.peerAddress))
-                return .filterFailed
-            }
-            switch receiveInput(into: memory) {
-            case nil: continue
-            case let result?: return result
-            }
-        }
-    }
-
-    /// Receives once, and decodes without a copy if nothing is retained. Returns `nil` if decoding has to go on.
-    private func receiveInput(into memory: UnsafeMutableRawBufferPointer) -> Decoded? {
-        let size = ChunkPool.Size.medium
-        let room = loop.chunkPool.take(size)
-        defer { loop.chunkPool.put(room, size) }
-        switch base.receive(into: UnsafeMutableRawBufferPointer(start: room, count: size.byteCount)) {
-        case .wouldBlock: return .wouldBlock
-        case .failed(let error): return .failed(error)
-        case .bytes(0):
-            isBaseAtEOF = true
-            return nil
-        case .bytes(let count):
-            let received = UnsafeRawBufferPointer(start: room, count: count)
-            guard input.isEmpty else {
-                input.append(received)
-                return nil
-            }
-            guard let step = decode(received, into: memory) else { return .filterFailed }
-            input.append(UnsafeRawBufferPointer(rebasing: received[step.consumed...]))
-            if step.produced > 0 { return .bytes(step.produced) }
-            return isAtEOF ? .endOfFile : nil
-        }
-    }
-
-    /// The peer has sent EOF, and the filter has consumed what it can.
-    private func endInput() -> Decoded {
-        do {
-            try filter?.receivedEOF()
-        } catch {
-            fail(error)
-            return .filterFailed
-        }
-        isAtEOF = true
-        return .endOfFile
-    }
-
-    /// Calls the filter. Returns how many bytes it has consumed, and appended to `memory`; `nil` if it has failed.
-    private func decode(
-        _ bytes: UnsafeRawBufferPointer, into memory: UnsafeMutableRawBufferPointer
-    ) -> (consumed: Int, produced: Int)? {
-        guard let filter else {
-            let count = min(bytes.count, memory.count)
-            memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
-            hasMore = false
-            return (count, count)
-        }
-        let size = ChunkPool.Size.small
-        let room = loop.chunkPool.take(size)
-        defer { loop.chunkPool.put(room, size) }
-        let repliesMemory = UnsafeMutableRawBufferPointer(start: room, count: size.byteCount)
-        var plain = OutputRawSpan(buffer: memory, initializedCount: 0)
-        var replies = OutputRawSpan(buffer: repliesMemory, initializedCount: 0)
-        do {
-            let result = try filter.decode(bytes.bytes, into: &plain, replies: &replies)
-            send(replies: repliesMemory, replies.byteCount)
-            hasMore = result.needsRoom
-            if result.hasEnded { isAtEOF = true }
-            let consumed = min(max(0, result.consumedBytes), bytes.count)
-            if result.needsRoom, consumed == 0, plain.byteCount == 0, replies.byteCount == 0 {
-                throw EventLoopError(.invalidArgument, "a stream filter needs more room than \(memory.count) bytes")
-            }
-            return (consumed, plain.byteCount)
-        } catch {
-            send(replies: repliesMemory, replies.byteCount)
-            fail(error)
-            return nil
-        }
-    }
-
-    private func send(replies: UnsafeMutableRawBufferPointer, _ count: Int) {
-        if count == 0 { return }
-        output.append(UnsafeRawBufferPointer(rebasing: replies[..<count]))
-        replyBytes += count
-        flush()
     }
 
     // MARK: Receiving
@@ -290,12 +184,12 @@ package final class FilterStreamDriver: StreamDriver {
         isPushing = false
     }
 
-    private func readAgain() {
+    func readAgain() {
         readiness.insert(.read)
         loop.queue(self)
     }
 
-    private func push() {
+    func push() {
         guard isEstablished, phase == .open else { return }
         if !decoded.isEmpty {
             let count = decoded.count
@@ -347,53 +241,8 @@ package final class FilterStreamDriver: StreamDriver {
         return taken == 0 && !bytes.isEmpty ? .wouldBlock : .bytes(taken)
     }
 
-    /// Calls the filter, and appends what it has encoded to the output. Returns how many bytes it has consumed, `nil`
-    /// if it has failed.
-    private func encode(_ bytes: UnsafeRawBufferPointer) -> Int? {
-        guard let filter else { return nil }
-        let size = ChunkPool.Size.medium
-        let room = loop.chunkPool.take(size)
-        defer { loop.chunkPool.put(room, size) }
-        var encoded = OutputRawSpan(
-            buffer: UnsafeMutableRawBufferPointer(start: room, count: size.byteCount), initializedCount: 0)
-        do {
-            let result = try filter.encode(bytes.bytes, into: &encoded)
-            let consumed = min(max(0, result.consumedBytes), bytes.count)
-            hasMoreToSend = result.needsRoom
-            if encoded.byteCount == 0, consumed == 0, hasMoreToSend || !bytes.isEmpty {
-                // Without progress now there would be none later.
-                throw EventLoopError(.invalidArgument, "a stream filter encodes nothing of \(bytes.count) bytes")
-            }
-            output.append(UnsafeRawBufferPointer(start: room, count: encoded.byteCount))
-            return consumed
-        } catch {
-            fail(error)
-            return nil
-        }
-    }
-
     package override var unsentBytes: Int {
         phase == .open ? output.count + base.unsentBytes + (hasMoreToSend ? 1 : 0) : 0
-    }
-
-    /// Sends what is encoded, and lets the filter encode what it has retained.
-    private func flush() {
-        repeat {
-            while !output.isEmpty {
-                let bytes = output.bytes
-                switch base.send(bytes) {
-                case .bytes(let count):
-                    output.removeFirst(count)
-                    if count < bytes.count { return }
-                case .wouldBlock: return
-                case .failed(let error):
-                    output.removeAll()
-                    return failed(error, operation: "send to")
-                }
-            }
-        } while hasMoreToSend && failure == nil && encode(UnsafeRawBufferPointer(start: nil, count: 0)) != nil
-        replyBytes = 0
-        if base.unsentBytes == 0 { finishIfFlushed() }
     }
 
     package override func shutdownWrite() {
@@ -401,31 +250,6 @@ package final class FilterStreamDriver: StreamDriver {
         finishing = .shutsDown
         appendEnd()
         flush()
-    }
-
-    /// What the filter sends last.
-    private func appendEnd() {
-        guard let filter, isEstablished, failure == nil else { return }
-        let size = ChunkPool.Size.small
-        let room = loop.chunkPool.take(size)
-        defer { loop.chunkPool.put(room, size) }
-        var encoded = OutputRawSpan(
-            buffer: UnsafeMutableRawBufferPointer(start: room, count: size.byteCount), initializedCount: 0)
-        // The connection ends anyway, so an error changes nothing.
-        try? filter.finish(into: &encoded)
-        output.append(UnsafeRawBufferPointer(start: room, count: encoded.byteCount))
-    }
-
-    private func finishIfFlushed() {
-        switch finishing {
-        case .no, .done: break
-        case .shutsDown:
-            finishing = .done
-            base.shutdownWrite()
-        case .closes:
-            finishing = .done
-            closeBase()
-        }
     }
 
     // MARK: Ending
@@ -451,7 +275,7 @@ package final class FilterStreamDriver: StreamDriver {
         timer?.cancel()
         timer = nil
         establishment = nil
-        if loop.isClosed || base.resetsOnClose || failure != nil { return closeBase() }
+        if loop.isClosed || base.resetsOnClose { return closeBase() }
         let wasFinished = finishing != .no
         finishing = .closes
         if !wasFinished { appendEnd() }
@@ -461,7 +285,7 @@ package final class FilterStreamDriver: StreamDriver {
         timer = loop.callLater(after: timeout) { [self] in closeBase() }
     }
 
-    private func closeBase() {
+    func closeBase() {
         if phase == .closed { return }
         phase = .closed
         timer?.cancel()
@@ -496,7 +320,7 @@ package final class FilterStreamDriver: StreamDriver {
     }
 
     /// Connects what is above and below when nothing is retained here any more.
-    private func unlinkIfIdle() {
+    func unlinkIfIdle() {
         guard filter == nil, phase == .open, finishing == .no, input.isEmpty, decoded.isEmpty, output.isEmpty,
             !isBaseAtEOF, let delegate
         else { return }
@@ -505,75 +329,5 @@ package final class FilterStreamDriver: StreamDriver {
         detachDelegate(on: loop)
         delegate.replaceDriver(by: base)
         if isPushing { base.startReading() }
-    }
-}
-
-extension FilterStreamDriver: StreamDriverDelegate {
-    package func becameReadable() -> UnownedJob? {
-        if establishment != nil { establish() }
-        guard phase == .open, isEstablished else { return nil }
-        if isPushing {
-            push()
-            return nil
-        }
-        return heldDelegate.becameReadable()
-    }
-
-    package func becameWritable(returningJob: Bool) -> UnownedJob? {
-        let unsent = output.count
-        flush()
-        guard phase == .open else { return nil }
-        if !output.isEmpty {
-            if output.count < unsent { delegate?.flushed() }
-            return nil
-        }
-        if waitsForReplies {
-            waitsForReplies = false
-            if isEstablished { readAgain() } else { establish() }
-        }
-        guard isEstablished else { return nil }
-        unlinkIfIdle()
-        if phase == .closed { return base.delegate?.becameWritable(returningJob: returningJob) }
-        return heldDelegate.becameWritable(returningJob: returningJob)
-    }
-
-    package func received(_ bytes: UnsafeRawBufferPointer) -> Int {
-        input.append(bytes)
-        return bytes.count
-    }
-
-    package func lend(_ receive: (UnsafeMutableRawBufferPointer) -> Int) -> Bool { false }
-
-    package func receivedEOF() {
-        isBaseAtEOF = true
-    }
-
-    package func flushed() {
-        flush()
-        if phase == .open { delegate?.flushed() }
-    }
-
-    package func failed(_ error: Errno, operation: String) {
-        if phase >= .closing { return closeBase() }
-        if establishment != nil {
-            return fail(IOError(error, operation: operation, address: channel.peerAddress))
-        }
-        delegate?.failed(error, operation: operation)
-    }
-
-    package func ended(with error: any Error) {
-        fail(error)
-    }
-
-    package func replaceDriver(by driver: StreamDriver) {
-        base = driver
-        driver.delegate = self
-    }
-
-    package var connection: ConnectionReport {
-        delegate?.connection
-            ?? ConnectionReport(
-                label: "a connection that is being established with \(channel.peerAddress?.description ?? "a peer")",
-                origin: nil, isLeftOpen: false)
     }
 }

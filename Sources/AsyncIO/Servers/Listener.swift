@@ -22,6 +22,7 @@ final class Listener {
     private unowned let loop: EventLoop
     private let backlog: Int
     private let socketOptions: [SocketOption: Int]
+    private let makeFilter: (() throws -> any StreamFilter)?
     private var failuresInARow = 0
     /// Retains the server and, through it, this listener until the close.
     private var accepted: ((StreamDriver, SocketAddress?) throws -> Void)?
@@ -40,6 +41,7 @@ final class Listener {
         self.accepted = accepted
         self.origin = origin
         backlog = options.backlog
+        makeFilter = options.makeFilter
         localAddress = socket.localAddress
         socketOptions = options.socketOptions.applicable(to: localAddress?.family)
         driver = loop.makeAcceptDriver(
@@ -74,20 +76,40 @@ final class Listener {
         }
         do {
             let driver = try loop.openStreamDriver(ByteChannel(connection))
-            do {
-                try accepted?(driver, peer)
-            } catch {
-                driver.close()
-                throw error
+            guard let makeFilter else { return serve(driver, peer) }
+            try loop.establish(makeFilter, over: driver) { [weak self] driver, error in
+                if let error {
+                    driver.close()
+                    // Clients cause such errors: scanners, expired certificates.
+                    if let self, loop.core.pointee.debug.isOn { reportFailure(error, peer) }
+                } else if let self {
+                    serve(driver, peer)
+                } else {
+                    driver.close()
+                }
             }
         } catch {
-            loop.report(
-                ExceptionContext(
-                    message:
-                        "the connection from \(peer?.description ?? "a client") was closed, because setting it up failed",
-                    error: error,
-                    origin: origin))
+            reportFailure(error, peer)
         }
+    }
+
+    /// Hands the connection to the server, unless that was closed.
+    private func serve(_ driver: StreamDriver, _ peer: SocketAddress?) {
+        guard let accepted else { return driver.close() }
+        do {
+            try accepted(driver, peer)
+        } catch {
+            driver.close()
+            reportFailure(error, peer)
+        }
+    }
+
+    private func reportFailure(_ error: any Error, _ peer: SocketAddress?) {
+        let client = peer?.description ?? "a client"
+        loop.report(
+            ExceptionContext(
+                message: "the connection from \(client) was closed, because setting it up failed", error: error,
+                origin: origin))
     }
 
     // MARK: Backing off

@@ -17,6 +17,10 @@ public struct ServerOptions: Sendable {
     /// The length of the longest line that a reader of `startServer` accepts, 64 KiB by default. Must be positive.
     /// asyncio: `limit`.
     public var limitBytes: Int
+    /// Creates the filter that every byte of a connection passes, such as TLS; `nil`, the default, for none. The
+    /// connection is reported when the filter is established. If it fails before, the connection is closed, and
+    /// reported in debug mode only, because clients cause it.
+    public var makeFilter: (@Sendable () throws -> any StreamFilter)?
     /// Whether to accept connections at once, or only after ``Server/startServing()``. `true` by default. asyncio:
     /// `start_serving`.
     public var startsServing: Bool
@@ -24,13 +28,14 @@ public struct ServerOptions: Sendable {
     public init(
         backlog: Int = 100, reuseAddress: Bool = true, reusePort: Bool = false,
         socketOptions: [SocketOption: Int] = [.noDelay: 1], limitBytes: Int = EventLoop.defaultLineLimitBytes,
-        startsServing: Bool = true
+        makeFilter: (@Sendable () throws -> any StreamFilter)? = nil, startsServing: Bool = true
     ) {
         self.backlog = backlog
         self.reuseAddress = reuseAddress
         self.reusePort = reusePort
         self.socketOptions = socketOptions
         self.limitBytes = limitBytes
+        self.makeFilter = makeFilter
         self.startsServing = startsServing
     }
 }

@@ -225,4 +225,62 @@ struct FilterStreamDriverTests {
             try await writer.write("unsent")
         }
     }
+
+    // MARK: Filters of connecting and accepting
+
+    @Test(arguments: TestLoop.all)
+    func connectionIsReportedWhenItsFilterIsEstablished(kind: TestLoop) async throws {
+        try await withLoop(kind) { loop in
+            let serverOptions = ServerOptions(makeFilter: { GreetingFilter() })
+            let server = try await loop.startServer(host: "127.0.0.1", port: 0, options: serverOptions) {
+                reader, writer in
+                try await writer.write(try await reader.readAll(limitBytes: 1_000))
+            }
+            let options = ConnectionOptions(makeFilter: { GreetingFilter() })
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port, options: options)
+            try await writer.write("request")
+            try await writer.writeEOF()
+            #expect(try await reader.readAll(limitBytes: 1_000) == Array("request".utf8))
+            writer.close()
+            try await writer.waitClosed()
+
+            let (transport, recorder) = try await loop.createConnection(
+                host: "127.0.0.1", port: server.port, options: options
+            ) { Recorder() }
+            transport.write("pushed")
+            transport.writeEOF()
+            await loop.until { recorder.received == Array("pushed".utf8) }
+            transport.close()
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
+    /// A client that does not establish its filter costs others nothing, and a server that does not is an error of the
+    /// call.
+    @Test(arguments: TestLoop.all)
+    func connectionWhoseFilterFailsIsClosed(kind: TestLoop) async throws {
+        try await withLoop(kind) { loop in
+            let serverOptions = ServerOptions(makeFilter: { GreetingFilter() })
+            let server = try await loop.createServer(host: "127.0.0.1", port: 0, options: serverOptions) { Recorder() }
+            let (reader, writer) = try await loop.openConnection(host: "127.0.0.1", port: server.port)
+            try await writer.write("hello")
+            #expect(try await reader.readAll(limitBytes: 100) == Array("HELLOALERT".utf8))
+            #expect(server.acceptedCount == 0)
+            writer.close()
+            try await writer.waitClosed()
+            server.close()
+
+            let plain = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+                try await writer.write("hello")
+                _ = try? await reader.readAll(limitBytes: 100)
+            }
+            await #expect(throws: GreetingFilter.Failure(reason: "no greeting")) {
+                _ = try await loop.openConnection(
+                    host: "127.0.0.1", port: plain.port, options: ConnectionOptions(makeFilter: { GreetingFilter() }))
+            }
+            plain.close()
+            try await plain.waitClosed()
+        }
+    }
 }

@@ -1,0 +1,73 @@
+import AsyncIOSystem
+package import SystemPackage
+
+/// What the driver below reports.
+extension FilterStreamDriver: StreamDriverDelegate {
+    package func becameReadable() -> UnownedJob? {
+        if establishment != nil { establish() }
+        guard phase == .open, isEstablished else { return nil }
+        if isPushing {
+            push()
+            return nil
+        }
+        return heldDelegate.becameReadable()
+    }
+
+    package func becameWritable(returningJob: Bool) -> UnownedJob? {
+        let unsent = output.count
+        flush()
+        guard phase == .open else { return nil }
+        if !output.isEmpty {
+            if output.count < unsent { delegate?.flushed() }
+            return nil
+        }
+        if waitsForReplies {
+            waitsForReplies = false
+            if isEstablished { readAgain() } else { establish() }
+        }
+        guard isEstablished else { return nil }
+        unlinkIfIdle()
+        if phase == .closed { return base.delegate?.becameWritable(returningJob: returningJob) }
+        return heldDelegate.becameWritable(returningJob: returningJob)
+    }
+
+    package func received(_ bytes: UnsafeRawBufferPointer) -> Int {
+        input.append(bytes)
+        return bytes.count
+    }
+
+    package func lend(_ receive: (UnsafeMutableRawBufferPointer) -> Int) -> Bool { false }
+
+    package func receivedEOF() {
+        isBaseAtEOF = true
+    }
+
+    package func flushed() {
+        flush()
+        if phase == .open { delegate?.flushed() }
+    }
+
+    package func failed(_ error: Errno, operation: String) {
+        if phase >= .closing { return closeBase() }
+        if establishment != nil {
+            return fail(IOError(error, operation: operation, address: channel.peerAddress))
+        }
+        delegate?.failed(error, operation: operation)
+    }
+
+    package func ended(with error: any Error) {
+        fail(error)
+    }
+
+    package func replaceDriver(by driver: StreamDriver) {
+        base = driver
+        driver.delegate = self
+    }
+
+    package var connection: ConnectionReport {
+        delegate?.connection
+            ?? ConnectionReport(
+                label: "a connection that is being established with \(channel.peerAddress?.description ?? "a peer")",
+                origin: nil, isLeftOpen: false)
+    }
+}
