@@ -102,7 +102,7 @@ extension FilterStreamDriver {
 
     func send(replies: UnsafeMutableRawBufferPointer, _ count: Int) {
         if count == 0 { return }
-        output.append(UnsafeRawBufferPointer(rebasing: replies[..<count]))
+        send(encoded: UnsafeRawBufferPointer(rebasing: replies[..<count]))
         replyBytes += count
         flush()
     }

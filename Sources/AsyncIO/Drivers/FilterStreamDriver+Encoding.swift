@@ -20,12 +20,25 @@ extension FilterStreamDriver {
                 // Without progress now there would be none later.
                 throw EventLoopError(.invalidArgument, "a stream filter encodes nothing of \(bytes.count) bytes")
             }
-            output.append(UnsafeRawBufferPointer(start: room, count: encoded.byteCount))
+            send(encoded: UnsafeRawBufferPointer(start: room, count: encoded.byteCount))
             return consumed
         } catch {
             fail(error)
             return nil
         }
+    }
+
+    /// Sends encoded bytes, directly from their memory if nothing is in front of them, and retains the rest.
+    func send(encoded bytes: UnsafeRawBufferPointer) {
+        var sent = 0
+        if output.isEmpty, !bytes.isEmpty {
+            switch base.send(bytes) {
+            case .bytes(let count): sent = count
+            case .wouldBlock: break
+            case .failed(let error): return failed(error, operation: "send to")
+            }
+        }
+        output.append(UnsafeRawBufferPointer(rebasing: bytes[sent...]))
     }
 
     /// Sends what is encoded, and lets the filter encode what it has retained.
@@ -58,7 +71,7 @@ extension FilterStreamDriver {
             buffer: UnsafeMutableRawBufferPointer(start: room, count: size.byteCount), initializedCount: 0)
         // The connection ends anyway, so an error changes nothing.
         try? filter.finish(into: &encoded)
-        output.append(UnsafeRawBufferPointer(start: room, count: encoded.byteCount))
+        send(encoded: UnsafeRawBufferPointer(start: room, count: encoded.byteCount))
     }
 
     func finishIfFlushed() {

@@ -237,7 +237,7 @@ package final class FilterStreamDriver: StreamDriver {
             guard let consumed = encode(UnsafeRawBufferPointer(rebasing: bytes[taken...])) else { return .wouldBlock }
             taken += consumed
             flush()
-        } while taken < bytes.count && output.isEmpty && !hasMoreToSend
+        } while taken < bytes.count && output.isEmpty && !hasMoreToSend && phase == .open
         return taken == 0 && !bytes.isEmpty ? .wouldBlock : .bytes(taken)
     }
 
