@@ -65,7 +65,9 @@ struct PollTests {
             #expect(calls == ["writer"])
             loop.removeReader(end.descriptor)
             proactor.cancelsAtOnce = true
-            for operation in proactor.operations { proactor.complete(operation.token, result: -Int(Errno.canceled.rawValue)) }
+            for operation in proactor.operations {
+                proactor.complete(operation.token, result: -Int(Errno.canceled.rawValue))
+            }
         }
     }
 }
