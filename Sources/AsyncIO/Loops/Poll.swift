@@ -15,6 +15,8 @@ final class Poll: EventSource {
     private var interest: Interest
     /// The operation that reports readiness. The completion of any other operation is of a former interest.
     private var operation: SlotID?
+    /// Whether the loop will arm it, after the source has run.
+    private var isArmedLater = false
     private var hasEnded = false
 
     init(_ descriptor: FileDescriptor, _ source: EventSource, _ interest: Interest, on loop: ProactorEventLoop) {
@@ -34,11 +36,14 @@ final class Poll: EventSource {
         operation = try loop.submit(.poll(descriptor, for: interest), for: self)
     }
 
+    /// If this throws, the former interest stays.
     func change(to interest: Interest) throws(Errno) {
+        if !isArmedLater {
+            let former = operation
+            operation = try loop.submit(.poll(descriptor, for: interest), for: self)
+            if let former { loop.cancel(former) }
+        }
         self.interest = interest
-        guard let operation else { return }
-        loop.cancel(operation)
-        try arm()
     }
 
     func end() {
@@ -52,6 +57,7 @@ final class Poll: EventSource {
         operation = nil
         if completion.result >= 0 {
             source.readiness.formUnion(Readiness(rawValue: UInt8(truncatingIfNeeded: completion.result)))
+            isArmedLater = true
             loop.armLater(self)
         } else {
             // Reported once as ready, so that the next call on the descriptor fails with the reason.
@@ -62,14 +68,17 @@ final class Poll: EventSource {
 
     /// Returns false if the source has to run first.
     func armAgain() -> Bool {
-        if hasEnded || operation != nil { return true }
+        if hasEnded { return true }
         if source.isQueued { return false }
         do {
             try arm()
+            isArmedLater = false
+            return true
         } catch {
+            // The next call on the descriptor finds out whether it is ready, and the next wait tries again.
             source.readiness.formUnion(Readiness(interest))
             loop.queue(source)
+            return false
         }
-        return true
     }
 }

@@ -56,7 +56,12 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     package override func wait(timeoutNanoseconds: Int64?) throws(Errno) {
-        if !completedPolls.isEmpty { armPolls() }
+        var timeoutNanoseconds = timeoutNanoseconds
+        if !completedPolls.isEmpty {
+            armPolls()
+            // The sources of the others run first.
+            if !completedPolls.isEmpty { timeoutNanoseconds = 0 }
+        }
         try proactor.wait(timeoutNanoseconds: timeoutNanoseconds, into: &events)
     }
 
@@ -76,6 +81,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         _ descriptor: FileDescriptor, _ source: EventSource, for interest: Interest, _ trigger: Trigger
     ) throws(Errno) {
         guard source.id != nil else { throw .invalidArgument }
+        if polls[descriptor.rawValue]?.source === source { throw .fileExists }
         try Poll.check(descriptor)
         let wasUser = core.pointee.descriptors[descriptor.rawValue] === source
         claim(descriptor, for: source)

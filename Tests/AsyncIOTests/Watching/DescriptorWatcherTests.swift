@@ -97,25 +97,30 @@ struct DescriptorWatcherTests {
         }
     }
 
-    @Test func failedRegistrationLeavesNothing() async throws {
-        try await withScriptedSelector { loop, selector in
-            let descriptor = FileDescriptor(rawValue: 900)
-            selector.nextError = .noSpace
-            let error = #expect(throws: IOError.self) { try loop.addReader(descriptor) {} }
+    @Test(arguments: ScriptedBackend.allCases)
+    func failedRegistrationLeavesNothing(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let loop = network.loop
+            let (end, peer) = try Socket.pair()
+            network.failsNextSubmission(with: .noSpace)
+            let error = #expect(throws: IOError.self) { try loop.addReader(end.descriptor) {} }
             #expect(error?.errno == .noSpace)
             #expect(loop.statistics.sources == 0)
-            try loop.addReader(descriptor) {}
-            // The former registration stays.
-            selector.nextError = .noMemory
-            #expect(throws: IOError.self) { try loop.addWriter(descriptor) {} }
-            #expect(selector.registrations[descriptor]?.interest == .read)
-            selector.nextError = .noMemory
-            await #expect(throws: IOError.self) { try await loop.waitWritable(descriptor) }
+            var reads = 0
+            try loop.addReader(end.descriptor) { reads += 1 }
+            network.failsNextSubmission(with: .noMemory)
+            #expect(throws: IOError.self) { try loop.addWriter(end.descriptor) {} }
+            network.failsNextSubmission(with: .noMemory)
+            await #expect(throws: IOError.self) { try await loop.waitWritable(end.descriptor) }
             #expect(loop.statistics.waitingTasks == 0)
-            #expect(loop.removeReader(descriptor))
-            #expect(!loop.removeWriter(descriptor))
-            #expect(selector.registrations.isEmpty)
+            // The former registration stays, and reports the byte in each iteration.
+            sendByte(peer)
+            await loop.until { reads == 3 }
+            #expect(loop.removeReader(end.descriptor))
+            #expect(!loop.removeWriter(end.descriptor))
             #expect(loop.statistics.sources == 0)
+            end.close()
+            peer.close()
         }
     }
 
@@ -202,17 +207,5 @@ struct DescriptorWatcherTests {
                 otherPeer.close()
             }
         }
-    }
-}
-
-/// Runs a loop with a selector that the test controls.
-private func withScriptedSelector(
-    _ body: @escaping @Sendable (SelectorEventLoop, ScriptedSelector) async throws -> Void
-) async throws {
-    let clock = VirtualClock()
-    nonisolated(unsafe) let selector = ScriptedSelector(clock: clock)
-    let makeLoop = { try SelectorEventLoop(selector: selector, clock: clock) }
-    try await withLoop(makeLoop: makeLoop) { loop in
-        try await body(loop, selector)
     }
 }
