@@ -21,8 +21,9 @@ struct FairnessTests {
     }
 
     // covers: F17
-    @Test func writerToAPeerThatKeepsUpLeavesTimeForOthers() async throws {
-        try await withScriptedNetwork(.readiness) { network in
+    @Test(arguments: ScriptedBackend.allCases)
+    func writerToAPeerThatKeepsUpLeavesTimeForOthers(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
             let others = Others(network.loop)
@@ -30,6 +31,7 @@ struct FairnessTests {
             try await writer.write([UInt8](repeating: 4, count: 4 << 20))
             others.stop()
             #expect(others.turns >= 1_000 / 16 - 1)
+            await network.idle()
             #expect(peer.written.count == 3_000 + (4 << 20))
             writer.close()
         }

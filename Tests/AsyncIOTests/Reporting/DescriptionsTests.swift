@@ -123,7 +123,7 @@ struct DescriptionsTests {
             .notRunning, .stoppedBeforeCompletion, .runnerClosed, .interrupted, .noCurrentLoop(thread: "worker"),
             .wrongThread("callSoon"), .busy("read from this connection"),
             .tooManyDescriptors("descriptor", 1024, limit: 1024, loop: "select"), .tasksAlive(1), .tasksAlive(2),
-            .calledFromTask("run"), .unsupported(feature: "createServer", platform: "the io_uring loop"),
+            .calledFromTask("run"), .unsupported(feature: "reusePort", platform: "this system"),
             .timedOut("within \(Duration.milliseconds(200))", "withTimeout", Self.site),
         ]
         for error in errors { catalog.add("EventLoopError", error) }

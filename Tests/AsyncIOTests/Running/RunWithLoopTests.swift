@@ -35,8 +35,8 @@ struct RunWithLoopTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func runnerPassesItsLoopToEachBody(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func runnerPassesItsLoopToEachBody(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
             let runner = Runner(loopFactory: { try kind.makeLoop() })
             let first = try runner.run { loop in ObjectIdentifier(loop) }

@@ -107,8 +107,8 @@ struct SpecificationTests {
     }
 
     // specification: 18.5.2.3.2 character devices, with SelectSelector, PollSelector and the default selector
-    @Test(arguments: LoopKind.available)
-    func loopWatchesATerminal(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func loopWatchesATerminal(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (master, terminal) = try pseudoTerminal()
             #expect(isatty(terminal.rawValue) == 1)
@@ -183,7 +183,7 @@ struct SpecificationTests {
     // covers: 95
     @Test func getEventLoopReturnsTheRunningLoopWithoutAskingThePolicy() async {
         await #expect(processExitsWith: .success) {
-            for kind in LoopKind.available {
+            for kind in TestLoop.all {
                 let policy = RecordingPolicy()
                 setEventLoopPolicy(policy)
                 try await withLoop(kind) { loop in

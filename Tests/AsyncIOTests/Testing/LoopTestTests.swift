@@ -6,8 +6,8 @@ import Testing
 
 /// Tests of the test kit itself, because a check that finds nothing would make every other test worthless.
 @Suite struct LoopTestTests {
-    @Test(arguments: LoopKind.available)
-    func withLoopReturnsTheValueOfItsBody(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func withLoopReturnsTheValueOfItsBody(kind: TestLoop) async throws {
         let value = try await withLoop(kind) { loop in
             try await loop.sleep(for: .milliseconds(1))
             #expect(loop.isOnLoop)

@@ -7,6 +7,26 @@ import Testing
 
 /// Numbers of descriptors whose owners change within an iteration.
 struct DescriptorReuseTests {
+    /// A loop that waits for completions must not retain the file by an operation in progress.
+    // covers: 119
+    @Test(arguments: TestLoop.all)
+    func closeAfterTheRemovalOfAReaderIsSeenByThePeerInThatIteration(kind: TestLoop) async throws {
+        try await withLoop(kind) { loop in
+            let (client, server) = try await loop.connectedSockets()
+            try loop.addReader(client.descriptor) {}
+            for _ in 0..<3 { await loop.yield() }
+            loop.removeReader(client.descriptor)
+            client.close()
+            await loop.yield()
+            // Blocks the loop, so the EOF cannot depend on what the loop does later.
+            waitUntilReadable(server.descriptor)
+            var byte: UInt8 = 0
+            let result = withUnsafeMutableBytes(of: &byte) { server.receive(into: $0) }
+            #expect(result == .bytes(0))
+            server.close()
+        }
+    }
+
     // covers: 119
     @Test(arguments: TestLoop.all)
     func closedDescriptorsEventNeverReachesTheNextOwnerOfItsNumber(kind: TestLoop) async throws {
