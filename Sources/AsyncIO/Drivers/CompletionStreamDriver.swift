@@ -22,6 +22,9 @@ package final class CompletionStreamDriver: StreamDriver {
     private var isAtEOF = false
     private var isPushing = false
     private var receiveResult: Int?
+    private var readingShare = IterationShare()
+    /// Whether a task waits for its share of the next iteration, and not for bytes.
+    private var isReaderDeferred = false
 
     /// Bytes that were written in this iteration, or while a send is in flight.
     private var pending = WriteQueue()
@@ -57,6 +60,10 @@ package final class CompletionStreamDriver: StreamDriver {
     package override func run() -> UnownedJob? {
         var job: UnownedJob?
         if let result = receiveResult.take() { job = receiveCompleted(result) }
+        if isReaderDeferred {
+            isReaderDeferred = false
+            if job == nil, !isPushing, phase == .open { job = delegate?.becameReadable() }
+        }
         if let result = sendResult.take() {
             let writerJob = sendCompleted(result, returningJob: job == nil)
             job = job ?? writerJob
@@ -90,7 +97,13 @@ package final class CompletionStreamDriver: StreamDriver {
             submitReceive()
             return receiveFailure.map { .failed($0) } ?? .wouldBlock
         }
+        guard readingShare.isLeft(in: loop.core.pointee.tick) else {
+            isReaderDeferred = true
+            loop.queue(self)
+            return .wouldBlock
+        }
         let count = min(buffer.count, received.count)
+        readingShare.use(count)
         let end = received.lowerBound + count
         buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: receiveBuffer[received.lowerBound..<end]))
         received = end..<received.upperBound

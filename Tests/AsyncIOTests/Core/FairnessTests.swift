@@ -6,13 +6,16 @@ import Testing
 /// No peer, however fast, can occupy the loop: a connection has a share of each iteration.
 struct FairnessTests {
     // covers: F17
-    @Test func readerOfAnAlwaysReadyPeerLeavesTimeForOthers() async throws {
-        try await withScriptedNetwork(.readiness) { network in
+    @Test(arguments: ScriptedBackend.allCases)
+    func readerOfAnAlwaysReadyPeerLeavesTimeForOthers(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
             peer.sends([UInt8](repeating: 1, count: 1_000_000))
             let others = Others(network.loop)
             var buffer = [UInt8](repeating: 0, count: 1_000)
-            for _ in 0..<1_000 { #expect(try await reader.read(into: &buffer) == 1_000) }
+            var received = 0
+            // The last bytes of a driver's buffer are fewer.
+            while received < 1_000_000 { received += try #require(await reader.read(into: &buffer)) }
             others.stop()
             // At most sixteen small reads in an iteration.
             #expect(others.turns >= 1_000 / 16 - 1)
