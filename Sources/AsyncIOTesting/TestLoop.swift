@@ -42,6 +42,19 @@ public struct TestLoop: Sendable {
     /// The loops of this system, then a loop over a ``ScriptedSelector`` and one over a ``ScriptedProactor``.
     public static let all = LoopKind.available.map { TestLoop($0) } + [.scriptedSelector, .scriptedProactor]
 
+    /// ``all``, then the best loop of this system and ``scriptedProactor``, both with a ``PassThroughFilter`` in every
+    /// connection.
+    public static let allAndFiltered = all + [TestLoop(LoopKind.available[0]).filtered, scriptedProactor.filtered]
+
+    /// The same loop with a ``PassThroughFilter`` in every connection.
+    public var filtered: TestLoop {
+        TestLoop("\(name), filtered") { [create] clock in
+            let loop = try create(clock)
+            loop.filterConnections { PassThroughFilter() }
+            return loop
+        }
+    }
+
     /// A `SelectorEventLoop` over a ``ScriptedSelector`` that watches real descriptors.
     public static let scriptedSelector = TestLoop("scripted selector") { clock in
         let selector = ScriptedSelector(clock: clock)

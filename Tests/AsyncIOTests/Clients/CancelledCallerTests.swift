@@ -35,7 +35,7 @@ struct CancelledCallerTests {
     }
 
     // covers: 75, 162, 163
-    @Test(arguments: TestLoop.all, Taker.allCases)
+    @Test(arguments: TestLoop.allAndFiltered, Taker.allCases)
     func cancelledCallClosesTheSocketItWasPassed(kind: TestLoop, taker: Taker) async throws {
         try await withLoop(kind) { loop in
             let (given, peer) = taker.isServer ? (try SocketPlace.ipv4.listen().socket, nil) : try Self.pair()
@@ -51,7 +51,7 @@ struct CancelledCallerTests {
 
     /// Another object owns the socket, so the cancellation must not close it.
     // covers: 162
-    @Test(arguments: TestLoop.all, Taker.allCases)
+    @Test(arguments: TestLoop.allAndFiltered, Taker.allCases)
     func cancelledCallLeavesASocketInUseOpen(kind: TestLoop, taker: Taker) async throws {
         try await withLoop(kind) { loop in
             let (given, peer) = try Self.pair()
@@ -89,7 +89,7 @@ struct CancelledCallerTests {
     }
 
     // covers: 75, 163
-    @Test(arguments: TestLoop.all, Opener.allCases)
+    @Test(arguments: TestLoop.allAndFiltered, Opener.allCases)
     func cancelledCallOpensNothing(kind: TestLoop, opener: Opener) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { Recorder() }
@@ -109,7 +109,7 @@ struct CancelledCallerTests {
     }
 
     // covers: 163
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func cancellationWhileTheProtocolIsNotifiedEndsTheConnection(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { Recorder() }
@@ -128,7 +128,7 @@ struct CancelledCallerTests {
     }
 
     // covers: 75
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func cancelledCallDoesNotAcceptAWaitingClient(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()

@@ -38,7 +38,7 @@ struct ClientEndpointTests {
         }
     }
 
-    @Test(arguments: TestLoop.all, Connecting.allCases)
+    @Test(arguments: TestLoop.allAndFiltered, Connecting.allCases)
     func clientConnectsToEachKindOfEndpoint(kind: TestLoop, connecting: Connecting) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1", "127.0.0.2")
@@ -60,7 +60,7 @@ struct ClientEndpointTests {
         }
     }
 
-    @Test(arguments: TestLoop.all, Connecting.allCases)
+    @Test(arguments: TestLoop.allAndFiltered, Connecting.allCases)
     func addressMayBeThatOfAUnixSocket(kind: TestLoop, connecting: Connecting) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(unixPath: SocketPlace.newPath()))
@@ -74,7 +74,7 @@ struct ClientEndpointTests {
     }
 
     // covers: 159
-    @Test(arguments: TestLoop.all, Connecting.allCases)
+    @Test(arguments: TestLoop.allAndFiltered, Connecting.allCases)
     func errorNamesTheEndpointAndEveryAddress(kind: TestLoop, connecting: Connecting) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1", "127.0.0.2")
@@ -89,7 +89,7 @@ struct ClientEndpointTests {
         }
     }
 
-    @Test(arguments: TestLoop.all, Connecting.allCases)
+    @Test(arguments: TestLoop.allAndFiltered, Connecting.allCases)
     func unusableEndpointIsRejectedAndItsSocketsAreClosed(kind: TestLoop, connecting: Connecting) async throws {
         try await withLoop(kind) { loop in
             let endpoints: [Endpoint] = [
@@ -118,7 +118,7 @@ struct ClientEndpointTests {
         }
     }
 
-    @Test(arguments: TestLoop.all, Connecting.allCases)
+    @Test(arguments: TestLoop.allAndFiltered, Connecting.allCases)
     func localAddressDoesNotGoWithASocket(kind: TestLoop, connecting: Connecting) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
@@ -144,7 +144,7 @@ struct ClientEndpointTests {
     }
 
     // covers: 173
-    @Test(arguments: TestLoop.all, [false, true])
+    @Test(arguments: TestLoop.allAndFiltered, [false, true])
     func socketGetsTheOptionsOfTheClient(kind: TestLoop, isGiven: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -168,7 +168,7 @@ struct ClientEndpointTests {
         }
     }
 
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func errorNamesTheOptionThatCannotBeSet(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }

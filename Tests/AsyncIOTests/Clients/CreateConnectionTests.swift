@@ -7,7 +7,7 @@ import Testing
 
 struct CreateConnectionTests {
     // covers: 125, 159
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func errorOfARefusedConnectionNamesTheAddress(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1")
@@ -18,7 +18,7 @@ struct CreateConnectionTests {
             #expect(error?.attempts.map(\.errno) == [.connectionRefused])
             #expect(error?.description.hasPrefix("cannot connect to 127.0.0.1:\(kept.number): ") == true)
             // From an address that no other test uses, so that a leaked socket can be found.
-            let index = try #require(TestLoop.all.firstIndex(of: kind))
+            let index = try #require(TestLoop.allAndFiltered.firstIndex(of: kind))
             let host = "127.0.1.\(index + 1)"
             let options = ConnectionOptions(localAddress: SocketAddress(literal: host, port: 0))
             await #expect(throws: ConnectError.self) {
@@ -31,7 +31,7 @@ struct CreateConnectionTests {
     }
 
     /// The server accepts the connection and resets it before the loop checks whether it is established.
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func connectionResetAtOnceIsNotReportedAsRefused(kind: TestLoop) async throws {
         let any = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
         let listener = try Socket.stream(for: any)
@@ -72,7 +72,7 @@ struct CreateConnectionTests {
     }
 
     // covers: 138
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func createConnectionReturnsAfterConnectionMade(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -90,7 +90,7 @@ struct CreateConnectionTests {
     }
 
     // covers: F19
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func failedFactoryClosesTheSocket(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -111,7 +111,7 @@ struct CreateConnectionTests {
     }
 
     // covers: 159
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func addressesAreTriedInOrder(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1", "127.0.0.2", "127.0.0.3")
@@ -140,7 +140,7 @@ struct CreateConnectionTests {
     }
 
     // covers: 161
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func localAddressCanBeChosen(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -178,7 +178,7 @@ struct CreateConnectionTests {
     }
 
     // covers: 162
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func emptyHostIsRejected(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             #expect(
@@ -189,7 +189,7 @@ struct CreateConnectionTests {
 
     /// A listener whose queue is full does not answer.
     // covers: 163, 164, 181
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func cancelledConnectLeavesNothing(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let full = try FullListener()
@@ -215,7 +215,7 @@ struct CreateConnectionTests {
 
     /// A descriptor that was closed twice would belong to another thread by then.
     // covers: 163, F21
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func cancelledConnectsCloseNoOtherDescriptors(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let full = try FullListener()
@@ -259,7 +259,7 @@ struct CreateConnectionTests {
     }
 
     // covers: 104
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func factoriesAreNotCalledOnOtherThreads(kind: TestLoop) async throws {
         // The thread pool is busy with other tests.
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60))) { loop in

@@ -13,7 +13,7 @@ struct GivenSocketTests {
     }
 
     // covers: 137, 173
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func connectedSocketBecomesAConnection(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -40,7 +40,7 @@ struct GivenSocketTests {
     }
 
     // covers: 137
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func acceptedSocketBecomesAConnection(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
@@ -55,7 +55,7 @@ struct GivenSocketTests {
     }
 
     // covers: 137, 173
-    @Test(arguments: TestLoop.all, [SocketPlace.ipv4, .ipv6])
+    @Test(arguments: TestLoop.allAndFiltered, [SocketPlace.ipv4, .ipv6])
     func socketAcceptedByAListenerBecomesAConnection(kind: TestLoop, place: SocketPlace) async throws {
         try await withLoop(kind) { loop in
             let (client, accepted) = try await loop.connectedSockets(place)
@@ -72,7 +72,7 @@ struct GivenSocketTests {
 
     /// Another socket gets the number right afterwards.
     // covers: 163
-    @Test(arguments: TestLoop.all, [false, true])
+    @Test(arguments: TestLoop.allAndFiltered, [false, true])
     func cancelledTaskClosesTheSocketItWasPassedOnce(kind: TestLoop, isUnderWay: Bool) async throws {
         try await withLoop(kind) { loop in
             for _ in 0..<10 {
@@ -99,7 +99,7 @@ struct GivenSocketTests {
     }
 
     // covers: 162
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func unsuitableSocketIsRejectedAndClosed(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
@@ -136,7 +136,7 @@ struct GivenSocketTests {
 
     /// The task does not resume on the loop, and there is no loop any more to hop to.
     // covers: 34, 162
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func socketPassedToAClosedLoopIsClosed(kind: TestLoop) async throws {
         guard #available(macOS 26, *) else { return }
         try await withLoopThread(kind) { loop in
@@ -162,7 +162,7 @@ struct GivenSocketTests {
 
     /// Sockets as a service manager passes them: bound, and possibly listening.
     // covers: 169
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func serverTakesListeningSockets(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
@@ -192,7 +192,7 @@ struct GivenSocketTests {
 
     /// Two owners would close the socket twice.
     // covers: 162
-    @Test(arguments: TestLoop.all, [false, true])
+    @Test(arguments: TestLoop.allAndFiltered, [false, true])
     func socketCanBePassedOnce(kind: TestLoop, startsServing: Bool) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
@@ -218,7 +218,7 @@ struct GivenSocketTests {
 
     /// Also while the server does not serve yet, and while it backs off.
     // covers: 118, 162
-    @Test(arguments: TestLoop.all, [false, true])
+    @Test(arguments: TestLoop.allAndFiltered, [false, true])
     func socketOfAServerIsInUseInEveryState(kind: TestLoop, rests: Bool) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: rests ? 1 : 0)) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))
@@ -256,7 +256,7 @@ struct GivenSocketTests {
     }
 
     // covers: 169, 170
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func serverClosesAllSocketsIfOneIsUnsuitable(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let address = try #require(SocketAddress(literal: "127.0.0.1", port: 0))

@@ -42,7 +42,7 @@ struct AcceptRecoveryTests {
     }
 
     // covers: 166, F1
-    @Test(arguments: TestLoop.all, Closing.allCases)
+    @Test(arguments: TestLoop.allAndFiltered, Closing.allCases)
     func backOffEndsWhenTheLoopClosesADescriptor(kind: TestLoop, closing: Closing) async throws {
         try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -75,7 +75,7 @@ struct AcceptRecoveryTests {
     @Test func backOffAtTheRealLimitEndsWhenTheLoopClosesAConnection() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
-            for kind in TestLoop.all {
+            for kind in TestLoop.allAndFiltered {
                 try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
                     let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
                     let clients = [try Socket.stream(.ipv4), try Socket.stream(.ipv4)]
@@ -101,7 +101,7 @@ struct AcceptRecoveryTests {
     }
 
     // covers: 166
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func closedServerNoLongerWaitsForDescriptors(kind: TestLoop) async throws {
         try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }

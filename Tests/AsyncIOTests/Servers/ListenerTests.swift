@@ -13,7 +13,7 @@ struct ListenerTests {
 
     /// A shortage lasts for two and a half seconds of virtual time.
     // covers: 166, F1
-    @Test(arguments: TestLoop.all, shortages)
+    @Test(arguments: TestLoop.allAndFiltered, shortages)
     func serverBacksOffAfterAShortageAndReportsItOnceASecond(kind: TestLoop, error: Errno) async throws {
         try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 3)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -64,7 +64,7 @@ struct ListenerTests {
     }
 
     // covers: 166, F1
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func serverAcceptsAgainAfterABackOff(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -84,7 +84,7 @@ struct ListenerTests {
     }
 
     // covers: 166
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func serverCanBeClosedDuringABackOff(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -97,7 +97,7 @@ struct ListenerTests {
     }
 
     // covers: 166
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func serverCanBeClosedByTheReportOfItsBackOff(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -115,7 +115,7 @@ struct ListenerTests {
     }
 
     // covers: 167, F2
-    @Test(arguments: TestLoop.all, losses)
+    @Test(arguments: TestLoop.allAndFiltered, losses)
     func clientThatHasGoneDoesNotAffectOthers(kind: TestLoop, error: Errno) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -137,7 +137,7 @@ struct ListenerTests {
 
     /// What accept(2) returns for a socket that was shut down: the error comes at once, every time.
     // covers: F1
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func permanentAcceptErrorDoesNotMakeTheLoopSpin(kind: TestLoop) async throws {
         try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -159,7 +159,7 @@ struct ListenerTests {
 
     /// An option of TCP fails on a unix socket, as any option may fail for a client that has gone.
     // covers: 167, F2
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func failedSocketOptionAffectsOnlyThatClient(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -184,7 +184,7 @@ struct ListenerTests {
 
     /// Accepts as many per iteration as the backlog says, and never more than 64.
     // covers: 165
-    @Test(arguments: TestLoop.all, [4, 100])
+    @Test(arguments: TestLoop.allAndFiltered, [4, 100])
     func burstOfConnectionsIsAcceptedInSeveralIterations(kind: TestLoop, backlog: Int) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()

@@ -7,7 +7,7 @@ import Testing
 /// The sockets that a server opens.
 struct ListeningTests {
     // covers: 169
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func serverListensOnSeveralHostsOnceEachOnOnePort(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(on: .hosts(["127.0.0.1", "127.0.0.2", "127.0.0.1"], port: 0)) {
@@ -28,7 +28,7 @@ struct ListeningTests {
     }
 
     // covers: 169
-    @Test(.enabled(if: SocketPlace.hasIPv6), arguments: TestLoop.all)
+    @Test(.enabled(if: SocketPlace.hasIPv6), arguments: TestLoop.allAndFiltered)
     func allInterfacesIncludeBothFamiliesOnOnePort(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(port: 0) { EchoProtocol() }
@@ -45,7 +45,7 @@ struct ListeningTests {
     }
 
     // covers: 169
-    @Test(.enabled(if: SocketPlace.hasIPv6), arguments: TestLoop.all)
+    @Test(.enabled(if: SocketPlace.hasIPv6), arguments: TestLoop.allAndFiltered)
     func ipv6WildcardAcceptsNoIPv4Connections(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("0.0.0.0", "::")
@@ -63,7 +63,7 @@ struct ListeningTests {
     }
 
     // covers: 169, 170
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func unavailableAddressLeavesNoSocketOpen(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1", "127.0.0.2")
@@ -88,7 +88,7 @@ struct ListeningTests {
 
     /// A family that the system lacks is skipped. A server that listens on nothing is an error.
     // covers: 169, 170
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func serverWithoutAnyAddressIsAnError(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let resolver = Resolver { _, port in
@@ -107,7 +107,7 @@ struct ListeningTests {
     }
 
     // covers: 169, 170
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func explicitAddressIsNeverSkipped(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let error = await #expect(throws: IOError.self) {
@@ -122,7 +122,7 @@ struct ListeningTests {
     }
 
     // covers: 169
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func serverListensOnTheAddressesOfAName(kind: TestLoop) async throws {
         let resolver = Resolver { _, port in
             .success(["127.0.0.1", "127.0.0.3"].map { SocketAddress(literal: $0, port: port)! })
@@ -138,7 +138,7 @@ struct ListeningTests {
     }
 
     // covers: 172
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func portCanBeShared(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
@@ -165,7 +165,7 @@ struct ListeningTests {
 
     /// What a system returns that does not know the option.
     // covers: 172
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func unsupportedPortSharingIsRejected(kind: TestLoop) async throws {
         try await withVirtualLoop(kind) { loop in
             let error = #expect(throws: EventLoopError.self) { try loop.setReusePort(Socket(number: -1)) }

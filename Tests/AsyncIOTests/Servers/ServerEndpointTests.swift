@@ -39,7 +39,7 @@ struct ServerEndpointTests {
     }
 
     // covers: 169
-    @Test(arguments: TestLoop.all, Listening.allCases)
+    @Test(arguments: TestLoop.allAndFiltered, Listening.allCases)
     func serverListensOnEachKindOfEndpoint(kind: TestLoop, listening: Listening) async throws {
         try await withLoop(kind) { loop in
             let both = ["127.0.0.1", "127.0.0.2"]
@@ -66,7 +66,7 @@ struct ServerEndpointTests {
         }
     }
 
-    @Test(arguments: TestLoop.all, Listening.allCases)
+    @Test(arguments: TestLoop.allAndFiltered, Listening.allCases)
     func allInterfacesAreThoseOfBothFamilies(kind: TestLoop, listening: Listening) async throws {
         try await withLoop(kind) { loop in
             let servers = [
@@ -84,7 +84,7 @@ struct ServerEndpointTests {
     }
 
     /// The port that is chosen for one address is not that of an address whose port is given.
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func addressesMayHaveDifferentPorts(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let kept = try KeptPort("127.0.0.1")
@@ -100,7 +100,7 @@ struct ServerEndpointTests {
     }
 
     // covers: 162
-    @Test(arguments: TestLoop.all, Listening.allCases)
+    @Test(arguments: TestLoop.allAndFiltered, Listening.allCases)
     func unusableEndpointIsRejected(kind: TestLoop, listening: Listening) async throws {
         try await withLoop(kind) { loop in
             for endpoint in [Endpoint.hosts([], port: 0), .addresses([]), .sockets([])] {
@@ -113,7 +113,7 @@ struct ServerEndpointTests {
 
     /// The call owns the other sockets only.
     // covers: 162, 170
-    @Test(arguments: TestLoop.all, Listening.allCases)
+    @Test(arguments: TestLoop.allAndFiltered, Listening.allCases)
     func socketInUseStaysOpenIfAnotherIsRejected(kind: TestLoop, listening: Listening) async throws {
         try await withLoop(kind) { loop in
             let inUse = try Self.boundSocket("127.0.0.1")
@@ -142,7 +142,7 @@ struct ServerEndpointTests {
     }
 
     // covers: 162
-    @Test(arguments: TestLoop.all, Listening.allCases)
+    @Test(arguments: TestLoop.allAndFiltered, Listening.allCases)
     func socketsPassedOnAnotherThreadAreClosed(kind: TestLoop, listening: Listening) async throws {
         try await withLoop(kind) { loop in
             let sockets = try ["127.0.0.1", "127.0.0.2"].map(Self.boundSocket)

@@ -5,7 +5,7 @@ import Testing
 
 /// Serving until the server is closed, and shutting down in bounded time.
 struct ServerServingTests {
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func serverMayStartLater(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
@@ -30,7 +30,7 @@ struct ServerServingTests {
 
     /// The socket is not watched yet, but the loop must close it.
     // covers: 36
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func serverThatNeverStartedEndsWithItsLoop(kind: TestLoop) async throws {
         let file = try await withLoop(kind, LoopTestOptions(allowsLeftoverWork: true)) { loop in
             var options = ServerOptions()
@@ -42,7 +42,7 @@ struct ServerServingTests {
     }
 
     // covers: 171
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func serveForeverReturnsWhenTheServerIsClosed(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
@@ -64,7 +64,7 @@ struct ServerServingTests {
     }
 
     // covers: F62
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func cancelledServeForeverClosesTheServerInBoundedTime(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -83,7 +83,7 @@ struct ServerServingTests {
     }
 
     // covers: F62
-    @Test(arguments: TestLoop.all, [false, true])
+    @Test(arguments: TestLoop.allAndFiltered, [false, true])
     func shutDownWaitsAndThenAborts(kind: TestLoop, clientsEnd: Bool) async throws {
         try await withVirtualLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -112,7 +112,7 @@ struct ServerServingTests {
     }
 
     // covers: F62
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func cancelledShutDownAbortsAtOnce(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -131,7 +131,7 @@ struct ServerServingTests {
     struct ExampleError: Error {}
 
     // covers: F62
-    @Test(arguments: TestLoop.all, [false, true])
+    @Test(arguments: TestLoop.allAndFiltered, [false, true])
     func scopeClosesItsServer(kind: TestLoop, fails: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -155,7 +155,7 @@ struct ServerServingTests {
     }
 
     // covers: F62
-    @Test(arguments: TestLoop.all, [false, true])
+    @Test(arguments: TestLoop.allAndFiltered, [false, true])
     func cancelledScopeClosesItsServerInBoundedTime(kind: TestLoop, ignoresIt: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -183,7 +183,7 @@ struct ServerServingTests {
     }
 
     /// Two sockets may have one address, but only one of them listens.
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func serverStartsOnAllOfItsSocketsOrOnNone(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let sockets = try (0..<3).map { _ in try Socket.stream(.ipv4) }

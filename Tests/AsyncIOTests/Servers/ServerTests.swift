@@ -5,7 +5,7 @@ import Testing
 
 struct ServerTests {
     // covers: 171, F62
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func waitClosedReturnsWhenTheLastConnectionHasEnded(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -47,7 +47,7 @@ struct ServerTests {
     }
 
     // covers: 171
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func closedServerFreesItsPortAtOnce(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var options = ServerOptions()
@@ -70,7 +70,7 @@ struct ServerTests {
     }
 
     // covers: 171, F62
-    @Test(arguments: TestLoop.all, [false, true])
+    @Test(arguments: TestLoop.allAndFiltered, [false, true])
     func clientsCanBeClosedWithTheServer(kind: TestLoop, aborts: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -89,7 +89,7 @@ struct ServerTests {
     }
 
     // covers: 72
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func cancelledWaitDoesNotAffectTheServer(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -104,7 +104,7 @@ struct ServerTests {
     }
 
     // covers: 170
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func errorNamesAPortInUse(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -120,7 +120,7 @@ struct ServerTests {
     }
 
     // covers: 170
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func errorNamesAnAddressOfAnotherMachine(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let error = await #expect(throws: IOError.self) {
@@ -132,7 +132,7 @@ struct ServerTests {
     }
 
     // covers: 169
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func serverWithoutAHostListensOnAllInterfaces(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(port: 0) { EchoProtocol() }
@@ -145,7 +145,7 @@ struct ServerTests {
     }
 
     // covers: 168, F19
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func failedFactoryAffectsOneClient(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var fails = true
@@ -170,7 +170,7 @@ struct ServerTests {
     }
 
     // covers: 309, F19
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func failedHandlerIsReportedAndItsConnectionReset(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
@@ -199,7 +199,7 @@ struct ServerTests {
     }
 
     /// Clients that reset are normal for a server, so nothing is reported.
-    @Test(arguments: TestLoop.all, [false, true])
+    @Test(arguments: TestLoop.allAndFiltered, [false, true])
     func clientThatResetsIsNotReported(kind: TestLoop, writes: Bool) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 0)) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
@@ -222,7 +222,7 @@ struct ServerTests {
 
     /// A server that is never closed ends with its loop, and does not retain it.
     // covers: 35, 36
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func closingTheLoopClosesItsServers(kind: TestLoop) async throws {
         let kept = try KeptPort("127.0.0.1")
         defer { kept.close() }

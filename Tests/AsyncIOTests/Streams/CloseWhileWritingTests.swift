@@ -174,7 +174,7 @@ struct CloseWhileWritingTests {
 
     /// What the first program of the README does on Ctrl-C.
     // covers: 141, 309
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func clientsOfAClosingServerGetTheWholeMessage(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (server, writing, reader, writer) = try await serveMuch(loop)
@@ -189,7 +189,7 @@ struct CloseWhileWritingTests {
     }
 
     // covers: 129, 309
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func writeCancelledWhileClosingSendsNoEOF(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (server, writing, reader, writer) = try await serveMuch(loop)
@@ -205,7 +205,7 @@ struct CloseWhileWritingTests {
     }
 
     // covers: 153
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func eofFollowsTheWholeMessage(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (server, writing, reader, writer) = try await serveMuch(loop, endsWriting: true)

@@ -6,7 +6,7 @@ import Testing
 /// The functions that return the streams of a client.
 struct OpenConnectionTests {
     // covers: 161
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func localAddressCanBeChosen(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var peers: [String?] = []
@@ -29,7 +29,7 @@ struct OpenConnectionTests {
     }
 
     // covers: 137, 300
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func connectedSocketBecomesStreams(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
@@ -50,7 +50,7 @@ struct OpenConnectionTests {
 
     /// Any task may pass a socket, also when the loop is closed.
     // covers: 162, 163
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func socketOfAnotherThreadBecomesStreams(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
@@ -65,7 +65,7 @@ struct OpenConnectionTests {
     }
 
     // covers: 162, 163
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func unsuitableSocketIsRejectedAndClosed(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let unconnected = try Socket.stream(.ipv4)
@@ -95,7 +95,7 @@ struct OpenConnectionTests {
     }
 
     // covers: 34, 162
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func socketPassedToAClosedLoopIsClosed(kind: TestLoop) async throws {
         let loop = try kind.makeLoop()
         try loop.close()

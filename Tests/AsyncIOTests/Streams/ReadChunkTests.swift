@@ -80,6 +80,7 @@ struct ReadChunkTests {
         }
     }
 
+    // Filters take buffers of the same pool.
     @Test(arguments: TestLoop.all)
     func chunkReleasedOnAnotherThreadReturnsItsBuffer(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
@@ -97,7 +98,7 @@ struct ReadChunkTests {
         }
     }
 
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func chunkOutlivesItsConnectionAndItsLoop(kind: TestLoop) async throws {
         // A separate thread, for a loop of the test itself.
         try await withLoopThread(kind) { _ in
@@ -121,7 +122,7 @@ struct ReadChunkTests {
         }
     }
 
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func cancelledReadChunkLosesNoByte(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             try await loop.withSocketPair { reader, far in
@@ -155,7 +156,7 @@ struct ReadChunkTests {
         }
     }
 
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func chunkSizeFollowsTheReceivedAmounts(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let total = 4 << 20
@@ -202,7 +203,7 @@ struct ReadChunkTests {
         #expect(sizing.size == .small)
     }
 
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func poolRetainsABoundedNumberOfBuffers(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let pool = loop.chunkPool

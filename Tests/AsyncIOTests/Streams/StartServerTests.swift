@@ -6,7 +6,7 @@ import Testing
 /// What a server of streams listens on. `ServerTests` tests how it serves.
 struct StartServerTests {
     // covers: 169
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func startServerListensOnSeveralHostsOnceEachOnOnePort(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.1"]
@@ -25,7 +25,7 @@ struct StartServerTests {
     }
 
     // covers: 137, 169
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func startServerTakesListeningSockets(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let sockets = try (0..<3).map { _ in try SocketPlace.ipv4.listen().socket }
@@ -47,7 +47,7 @@ struct StartServerTests {
     }
 
     // covers: 162, 302
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func startServerClosesItsSocketsIfItFails(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let sockets = try (0..<3).map { _ in try SocketPlace.ipv4.listen().socket }

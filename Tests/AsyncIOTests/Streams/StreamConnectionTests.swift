@@ -8,7 +8,7 @@ import Testing
 /// Streams between real sockets.
 struct StreamConnectionTests {
     // covers: 302
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func lineLimitOfZeroIsRejected(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             for limit in [0, -1, .min] {
@@ -34,7 +34,7 @@ struct StreamConnectionTests {
         }
     }
 
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func defaultLineLimitIsAsyncios(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var limits: [Int] = []
@@ -58,7 +58,7 @@ struct StreamConnectionTests {
         }
     }
 
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func withConnectionClosesTheConnection(kind: TestLoop) async throws {
         struct Failure: Error {}
         try await withLoop(kind) { loop in
@@ -100,7 +100,7 @@ struct StreamConnectionTests {
         }
     }
 
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func withConnectionResetsAfterAnIncompleteWrite(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var failure: (any Error)?
@@ -131,7 +131,7 @@ struct StreamConnectionTests {
 
     /// A slow reader and a fast writer: only the kernel's buffers hold bytes, and the library buffers nothing.
     // covers: 304, F9
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func slowReaderDelaysTheWriterInsteadOfUsingMemory(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
             let (near, far) = try Socket.pair()
@@ -180,7 +180,7 @@ struct StreamConnectionTests {
     }
 
     // covers: 308
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func waitClosedReturnsWithUnreadInput(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()

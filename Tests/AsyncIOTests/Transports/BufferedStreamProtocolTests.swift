@@ -188,7 +188,7 @@ struct BufferedStreamProtocolTests {
     }
 
     // covers: 157
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func bufferedProtocolReceivesAMegabyteFromTheKernel(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in

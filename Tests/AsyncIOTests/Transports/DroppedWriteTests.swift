@@ -98,7 +98,7 @@ struct DroppedWriteTests {
     }
 
     // covers: 146
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func reportContainsBothAddresses(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             var contexts: [ExceptionContext] = []

@@ -148,7 +148,7 @@ struct GracefulCloseTests {
 
     /// With `close()` instead, the client would read a reset.
     // covers: F12
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func clientThatKeepsSendingReceivesTheWholeResponse(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let answer = [UInt8](repeating: 42, count: 1 << 20)
@@ -177,7 +177,7 @@ struct GracefulCloseTests {
 
     /// The close at the end of the handler comes too late to cut off the response.
     // covers: F12
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func handlerMayReturnRightAfterAGracefulClose(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in

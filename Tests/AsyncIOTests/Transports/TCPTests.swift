@@ -11,7 +11,7 @@ struct TCPTests {
     private static let megabyte = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 / 251) }
 
     // covers: 142, 300
-    @Test(arguments: TestLoop.all, [false, true])
+    @Test(arguments: TestLoop.allAndFiltered, [false, true])
     func megabyteIsEchoed(kind: TestLoop, pushes: Bool) async throws {
         try await withLoop(kind) { loop in
             let server: Server
@@ -36,7 +36,7 @@ struct TCPTests {
     }
 
     // covers: 138
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func clientInPushStyleReceivesAMegabyte(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { _, writer in
@@ -54,7 +54,7 @@ struct TCPTests {
 
     /// The data arrives before the protocol exists.
     // covers: 138
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func callbackScheduledByConnectionMadeRunsBeforeTheData(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
@@ -73,7 +73,7 @@ struct TCPTests {
     }
 
     // covers: 151
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func writerWaitsWhileTheProtocolPausesReading(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()
@@ -106,7 +106,7 @@ struct TCPTests {
     }
 
     // covers: 152, 154, F13
-    @Test(arguments: TestLoop.all, [false, true])
+    @Test(arguments: TestLoop.allAndFiltered, [false, true])
     func peerThatHasSentEOFReceivesTenMegabytes(kind: TestLoop, pushes: Bool) async throws {
         try await withLoop(kind) { loop in
             let answer = [UInt8](repeating: 42, count: 10 << 20)
@@ -138,7 +138,7 @@ struct TCPTests {
     }
 
     // covers: 139, F10
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func resetDuringAWriteLosesTheConnectionOnce(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let recorder = Recorder()
@@ -160,7 +160,7 @@ struct TCPTests {
     }
 
     // covers: 305, 307
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func resetWakesReaderAndWriter(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
@@ -179,7 +179,7 @@ struct TCPTests {
     }
 
     // covers: 154, F14
-    @Test(arguments: TestLoop.all, [false, true])
+    @Test(arguments: TestLoop.allAndFiltered, [false, true])
     func byteThatArrivesTogetherWithEOFIsAnswered(kind: TestLoop, pushes: Bool) async throws {
         try await withLoop(kind) { loop in
             let server: Server
@@ -205,7 +205,7 @@ struct TCPTests {
     }
 
     /// A receive stops before urgent data, and the bytes after it have no event of their own.
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func bytesAfterUrgentDataAreDelivered(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             var client: StreamWriter?
@@ -232,7 +232,7 @@ struct TCPTests {
     }
 
     // covers: 167, F2, F15
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func serverSurvivesAStormOfResets(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -254,7 +254,7 @@ struct TCPTests {
         }
     }
 
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func thousandConnectionsLeaveNoDescriptors(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60))) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
@@ -280,7 +280,7 @@ struct TCPTests {
     }
 
     // covers: 173
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func socketOptionsAreSetOnBothSides(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let recorder = Recorder()
@@ -300,7 +300,7 @@ struct TCPTests {
         }
     }
 
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func streamsWorkInATaskOfTheThreadPool(kind: TestLoop) async throws {
         // Other tests use the thread pool too.
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(60))) { loop in

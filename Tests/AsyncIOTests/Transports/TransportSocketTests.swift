@@ -5,7 +5,7 @@ import Testing
 
 struct TransportSocketTests {
     // covers: 173, 174
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func socketOfATransportIsUsableUntilItIsClosed(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let recorder = Recorder()

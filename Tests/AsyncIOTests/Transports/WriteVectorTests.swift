@@ -70,7 +70,7 @@ struct WriteVectorTests {
 
     /// More pieces and more bytes than the kernel accepts at once.
     // covers: 144
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: TestLoop.allAndFiltered)
     func thousandPiecesArriveInOrder(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let pieces = (0..<2_500).map { [UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: $0 % 700) }
