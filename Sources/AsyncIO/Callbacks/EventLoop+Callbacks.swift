@@ -104,6 +104,7 @@ extension EventLoop {
 
     /// - Returns: Whether the callback was pending.
     @discardableResult
+    @inline(__always)
     final func cancelCallback(_ id: SlotID) -> Bool {
         requireOnLoop("cancel")
         // The closure is released last, when the slab and the heap are consistent again.

@@ -38,8 +38,6 @@ public final class StreamTransport {
     /// Whether a discarded write has been reported.
     var hasReportedDrop = false
     private let connectionOrigin: ConnectionOrigin?
-    /// The source that the last release of the streams, on any thread, is reported to.
-    private let sourceID: StoredSlotID
     /// The reason for the loss of the connection; `nil` after a clean end.
     @exclusivity(unchecked) private(set) var lossError: (any Error)?
     /// The timer that bounds a close that waits for the peer to receive the write buffer.
@@ -61,7 +59,6 @@ public final class StreamTransport {
         localAddress = driver.channel.localAddress
         connectionOrigin = origin
         heldDriver = Retained(driver)
-        sourceID = StoredSlotID(driver.rootID)
         driver.delegate = self
         driver.lendsMemory = bufferedConsumer != nil
         origin.owner?.connectionBegan()
@@ -79,7 +76,6 @@ public final class StreamTransport {
         localAddress = driver.channel.localAddress
         connectionOrigin = origin.map { ConnectionOrigin($0) }
         heldDriver = Retained(driver)
-        sourceID = StoredSlotID(driver.rootID)
         driver.delegate = self
         driver.lendsMemory = bufferedConsumer != nil
     }
@@ -357,7 +353,13 @@ public final class StreamTransport {
     /// - Thread: any.
     func releaseStreams() {
         guard streamCount.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
-        if let id = sourceID.id { loop.abandonSource(id) }
+        if loop.isRunningHere {
+            if let id = driver.rootID { loop.abandonSource(id) }
+        } else {
+            // The driver may be replaced at this moment.
+            let word = LoopWord(AbandonedTransport(self))
+            if !loop.inbox.post(word) { _ = word.takeMessage() }
+        }
     }
 
     /// Closes the connection, because its reader and its writer were released.
@@ -480,5 +482,19 @@ extension StreamTransport: CustomStringConvertible {
         if state.reading == .paused { text += ", reading paused" }
         if state.writing != .open { text += ", write side shut down" }
         return text + ", write buffer \(writeBufferBytes) bytes"
+    }
+}
+
+/// Notifies the loop that another thread has released the last stream of a connection.
+private final class AbandonedTransport: LoopMessage {
+    // SAFETY: used on the loop only.
+    nonisolated(unsafe) private let transport: StreamTransport
+
+    init(_ transport: StreamTransport) {
+        self.transport = transport
+    }
+
+    override func deliver(on loop: EventLoop) {
+        transport.abandoned()
     }
 }
