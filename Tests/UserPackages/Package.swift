@@ -44,12 +44,20 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-async-algorithms", from: "1.1.0"),
     ],
     targets: fixtures.map { .executableTarget(name: $0.name, dependencies: [asyncIO], swiftSettings: $0.settings) } + [
+        // A selector, a proactor and a filter of a user.
+        .executableTarget(
+            name: "own-back-ends",
+            dependencies: [
+                asyncIO, .product(name: "Selectors", package: "swift-asyncio"),
+                .product(name: "Proactors", package: "swift-asyncio"),
+                .product(name: "AsyncIOTesting", package: "swift-asyncio"),
+            ]),
         .executableTarget(
             name: "beside-nio",
             dependencies: [
                 asyncIO, .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
-            ])
+            ]),
     ]
 )

@@ -60,7 +60,8 @@ package final class ReadinessStreamDriver: StreamDriver {
                 push()
             } else {
                 job = heldDelegate.becameReadable()
-                if wasReadable && job == nil { ignoreRead() }
+                // A filter may have received until the call would block.
+                if wasReadable && job == nil && known.isReadable { ignoreRead() }
             }
         }
         if reported.contains(.write) {

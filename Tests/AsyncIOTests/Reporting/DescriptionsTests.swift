@@ -286,6 +286,8 @@ struct DescriptionsTests {
         catalog.add("LoopTestOptions", LoopTestOptions())
         let problem = "left behind: a timer scheduled at App/main.swift:7"
         catalog.add("LoopTestFailure", LoopTestFailure(problems: [problem]))
+        let cause = LoopTestFailure(problems: [problem])
+        catalog.add("LoopCheckFailure", LoopCheckFailure(check: "half-close", cause: cause))
         for backend in ScriptedBackend.allCases { catalog.add("ScriptedBackend", backend) }
         for kind in TestLoop.all { catalog.add("TestLoop", kind) }
         // On another thread, because this one already runs a loop.
