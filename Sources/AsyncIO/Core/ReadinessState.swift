@@ -24,6 +24,8 @@ struct ReadinessState {
     private var mustReadOn = false
     /// The interest that the selector watches.
     private(set) var interest: Interest = []
+    /// How the selector reports it.
+    private(set) var trigger = Trigger.level
     private var readingShare = IterationShare()
     private var writingShare = IterationShare()
 
@@ -36,8 +38,9 @@ struct ReadinessState {
     }
 
     /// The descriptor has just been registered. Nothing is known to be readable.
-    mutating func registered(for interest: Interest) {
+    mutating func registered(for interest: Interest, _ trigger: Trigger) {
         self.interest = interest
+        self.trigger = trigger
         isReadable = false
     }
 

@@ -32,6 +32,8 @@ package class StreamDriver: EventSource {
     @exclusivity(unchecked) final var lendsMemory = false
     /// Whether the peer will read a reset instead of EOF.
     private final var isReset = false
+    /// Whether the driver delivers what is received, in push style.
+    @exclusivity(unchecked) final var isPushing = false
     /// Tasks that wait until the descriptor is closed.
     private final var closeWaiters: [WaiterToken] = []
 

@@ -20,7 +20,6 @@ package final class CompletionStreamDriver: StreamDriver {
     private var receiveOperation: SlotID?
     private var receiveFailure: Errno?
     private var isAtEOF = false
-    private var isPushing = false
     private var receiveResult: Int?
     private var readingShare = IterationShare()
     /// Whether a task waits for its share of the next iteration, and not for bytes.

@@ -28,7 +28,6 @@ package final class FilterStreamDriver: StreamDriver {
     var input = WriteQueue()
     var decoded = WriteQueue()
     var output = WriteQueue()
-    var isPushing = false
     /// Whether the filter has more decoded bytes than had room.
     var hasMore = false
     /// The same for encoded bytes.

@@ -13,16 +13,13 @@ package final class ReadinessStreamDriver: StreamDriver {
     // SAFETY: the loop retains its drivers. A driver that it has released is retained by a transport, which retains the
     // loop.
     private unowned(unsafe) let loop: EventLoop
-    private let trigger: Trigger
-    @exclusivity(unchecked) private var isPushing = false
 
     /// Creates the driver of `channel` and registers the descriptor. Throws with the descriptor closed.
     package init(_ channel: ByteChannel, on loop: EventLoop, trigger: Trigger) throws(Errno) {
         self.loop = loop
-        self.trigger = trigger
         super.init(channel)
         _ = loop.register(self)
-        known.registered(for: .read)
+        known.registered(for: .read, trigger)
         do {
             try loop.watch(channel.descriptor, self, for: .read, trigger)
         } catch {
@@ -80,13 +77,13 @@ package final class ReadinessStreamDriver: StreamDriver {
     /// An event reported that the descriptor is readable, although that was known and nobody waits for it.
     @inline(__always)
     private func ignoreRead() {
-        if trigger == .level { setInterest(known.interest.subtracting(.read)) }
+        if known.trigger == .level { setInterest(known.interest.subtracting(.read)) }
     }
 
     /// An event reported that the descriptor is writable, although that was known. An edge-triggered selector includes
     /// that in other events too, where it costs nothing.
     private func ignoreWrite(_ reported: Readiness) {
-        if trigger == .level || reported == .write { setInterest(known.interest.subtracting(.write)) }
+        if known.trigger == .level || reported == .write { setInterest(known.interest.subtracting(.write)) }
     }
 
     /// A call in `direction` would block, so an event has to report when it would not.
@@ -99,7 +96,7 @@ package final class ReadinessStreamDriver: StreamDriver {
     private func setInterest(_ wanted: Interest) {
         guard phase == .open, wanted != known.interest else { return }
         do {
-            try loop.rewatch(channel.descriptor, self, from: known.interest, to: wanted, trigger)
+            try loop.rewatch(channel.descriptor, self, from: known.interest, to: wanted, known.trigger)
             known.watched(for: wanted)
         } catch {
             // No event would be reported any more. Called later, because this is in the middle of a call from the
