@@ -24,7 +24,7 @@ extension StreamTransport {
                 try await filtered.start(record)
             } catch {
                 // The peer and this side no longer agree on the encoding.
-                if state.life == .open { end(with: error) }
+                if error is CancellationError { abort() } else if state.life == .open { end(with: error) }
                 throw error
             }
             if isReceiving { filtered.startReading() }

@@ -3,6 +3,12 @@ import AsyncIOTesting
 import CAsyncIO
 import Testing
 
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
 struct EventLoopClockTests {
     // specification: 18.5.2.3.1 the step of the monotonic clock
     @Test(arguments: TestLoop.all)

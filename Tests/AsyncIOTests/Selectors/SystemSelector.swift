@@ -1,5 +1,6 @@
 import AsyncIO
 import AsyncIOSystem
+import CAsyncIO
 import Selectors
 import SystemPackage
 import Testing
