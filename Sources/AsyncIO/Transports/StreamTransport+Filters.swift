@@ -51,10 +51,6 @@ extension StreamTransport {
         }
     }
 
-    package func ended(with error: any Error) {
-        end(with: error)
-    }
-
     /// Whether the driver is to deliver what is received.
     private var isReceiving: Bool { state.reading == .active && (isPush || state.life == .lingering) }
 }

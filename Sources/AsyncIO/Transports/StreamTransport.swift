@@ -47,9 +47,10 @@ public final class StreamTransport {
     }
     private var storedClosingTimer = StoredSlotID()
 
+    /// Creates the transport of a connection that `origin` has opened.
     init(
         loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,
-        acceptedBy origin: ConnectionOrigin
+        openedBy origin: ConnectionOrigin?
     ) {
         self.loop = loop
         self.consumer = consumer
@@ -61,23 +62,16 @@ public final class StreamTransport {
         heldDriver = Retained(driver)
         driver.delegate = self
         driver.lendsMemory = bufferedConsumer != nil
-        origin.owner?.connectionBegan()
+        origin?.owner?.connectionBegan()
     }
 
-    package init(
+    package convenience init(
         loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,
         origin: CallSite? = nil
     ) {
-        self.loop = loop
-        self.consumer = consumer
-        bufferedConsumer = consumer as? any BufferedStreamProtocol
-        isPush = consumer != nil
-        self.peerAddress = peerAddress ?? driver.channel.peerAddress
-        localAddress = driver.channel.localAddress
-        connectionOrigin = origin.map { ConnectionOrigin($0) }
-        heldDriver = Retained(driver)
-        driver.delegate = self
-        driver.lendsMemory = bufferedConsumer != nil
+        self.init(
+            loop: loop, driver: driver, consumer: consumer, peerAddress: peerAddress,
+            openedBy: origin.map { ConnectionOrigin($0) })
     }
 
     /// The call that opened the connection, or that created its server.
@@ -159,7 +153,7 @@ public final class StreamTransport {
 
     /// Calls the protocol. If it throws, the error is reported and the connection is ended.
     @inline(__always)
-    private func callConsumer(_ method: StaticString, _ body: (any StreamProtocol) throws -> Void) {
+    func callConsumer(_ method: StaticString, _ body: (any StreamProtocol) throws -> Void) {
         guard let consumer else { return }
         do {
             try body(consumer)
@@ -175,103 +169,6 @@ public final class StreamTransport {
                 message: "protocol.\(method)() failed", error: error, origin: origin,
                 protocol: self.protocol, transport: self))
         end(with: error)
-    }
-
-    // MARK: Events of the driver
-
-    /// Delivers bytes to the protocol.
-    ///
-    /// - Returns: The number of bytes that the protocol has taken. A protocol that lends memory may stop in between.
-    package func received(_ bytes: UnsafeRawBufferPointer) -> Int {
-        guard state.life == .open else { return discard(bytes.count) }
-        if bufferedConsumer != nil { return copyIntoBuffers(bytes) }
-        guard let consumer else { return bytes.count }
-        do {
-            try consumer.dataReceived(bytes.bytes)
-        } catch {
-            consumerFailed("dataReceived", error)
-        }
-        return bytes.count
-    }
-
-    /// Discards bytes that arrive after the end.
-    @inline(never)
-    private func discard(_ byteCount: Int) -> Int {
-        perform(state.discarded(byteCount, queuedBytes: outstandingBytes))
-        return byteCount
-    }
-
-    private func copyIntoBuffers(_ bytes: UnsafeRawBufferPointer) -> Int {
-        var taken = 0
-        while taken < bytes.count, state.reading == .active {
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[taken...])
-            // The protocol may have been replaced by one of the other kind meanwhile.
-            guard let bufferedConsumer else { return taken + received(rest) }
-            do {
-                taken += try bufferedConsumer.copy(rest)
-            } catch {
-                consumerFailed("bufferUpdated", error)
-            }
-        }
-        return taken
-    }
-
-    /// Receives into memory of the protocol, which may meanwhile end the connection or be replaced.
-    package func lend(_ receive: (UnsafeMutableRawBufferPointer) -> Int) -> Bool {
-        guard let lender = bufferedConsumer, state.life == .open else { return false }
-        do {
-            let byteCount = try lender.lend(sizeHintBytes: ReceiveBuffer.byteCount, receive)
-            if byteCount == 0 || !state.acceptsInput { return true }
-            do {
-                try lender.bufferUpdated(byteCount: byteCount)
-            } catch {
-                consumerFailed("bufferUpdated", error)
-            }
-        } catch {
-            consumerFailed("withReadBuffer", error)
-        }
-        return true
-    }
-
-    /// Handles the peer's EOF in push style.
-    package func receivedEOF() {
-        guard state.acceptsInput, !state.reading.isOver else { return }
-        if state.life == .lingering {
-            return perform(state.receivedEnd(staysOpen: false, queuedBytes: outstandingBytes))
-        }
-        var staysOpen = false
-        callConsumer("eofReceived") { staysOpen = try $0.eofReceived() }
-        if !staysOpen { endsNow(by: .peerEOF) }
-        perform(state.receivedEnd(staysOpen: staysOpen, queuedBytes: outstandingBytes))
-        boundClosing()
-    }
-
-    /// Handles the peer's EOF in pull style. The write side stays open until the writer is closed.
-    func pulledEnd() {
-        perform(state.receivedEnd(staysOpen: true, queuedBytes: outstandingBytes))
-    }
-
-    package func failed(_ errno: Errno, operation: String) {
-        end(with: IOError(errno, operation: operation, address: peerAddress))
-    }
-
-    /// Resumes, in pull style, the task that waits to receive. Returns its job.
-    package func becameReadable() -> UnownedJob? {
-        readWaiter.endReturningJob(on: loop)
-    }
-
-    /// Flushes the write buffer, and then resumes the task that waits to send. Returns its job if `returningJob`.
-    package func becameWritable(returningJob: Bool) -> UnownedJob? {
-        flushQueue()
-        guard queue.isEmpty else { return nil }
-        if returningJob { return writeWaiter.endReturningJob(on: loop) }
-        writeWaiter.end(on: loop)
-        return nil
-    }
-
-    /// Updates the state after the driver has sent some of its buffered bytes.
-    package func flushed() {
-        perform(state.flushed(queuedBytes: outstandingBytes))
     }
 
     // MARK: Ending
@@ -450,14 +347,6 @@ extension StreamTransport: SocketOwner {
     var openSocket: Socket? {
         loop.requireOnLoop("TransportSocket")
         return state.life == .closed ? nil : driver.channel.socket
-    }
-}
-
-extension StreamTransport: StreamDriverDelegate {
-    package var connection: ConnectionReport {
-        ConnectionReport(
-            label: "a connection with \(peerAddress?.description ?? "an unknown peer")", origin: origin,
-            isLeftOpen: !state.isClosing)
     }
 }
 

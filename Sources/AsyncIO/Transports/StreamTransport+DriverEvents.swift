@@ -1,0 +1,110 @@
+import AsyncIOSystem
+package import SystemPackage
+
+/// What the driver reports.
+extension StreamTransport: StreamDriverDelegate {
+    /// Delivers bytes to the protocol.
+    ///
+    /// - Returns: The number of bytes that the protocol has taken. A protocol that lends memory may stop in between.
+    package func received(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard state.life == .open else { return discard(bytes.count) }
+        if bufferedConsumer != nil { return copyIntoBuffers(bytes) }
+        guard let consumer else { return bytes.count }
+        do {
+            try consumer.dataReceived(bytes.bytes)
+        } catch {
+            consumerFailed("dataReceived", error)
+        }
+        return bytes.count
+    }
+
+    /// Discards bytes that arrive after the end.
+    @inline(never)
+    private func discard(_ byteCount: Int) -> Int {
+        perform(state.discarded(byteCount, queuedBytes: outstandingBytes))
+        return byteCount
+    }
+
+    private func copyIntoBuffers(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var taken = 0
+        while taken < bytes.count, state.reading == .active {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[taken...])
+            // The protocol may have been replaced by one of the other kind meanwhile.
+            guard let bufferedConsumer else { return taken + received(rest) }
+            do {
+                taken += try bufferedConsumer.copy(rest)
+            } catch {
+                consumerFailed("bufferUpdated", error)
+            }
+        }
+        return taken
+    }
+
+    /// Receives into memory of the protocol, which may meanwhile end the connection or be replaced.
+    package func lend(_ receive: (UnsafeMutableRawBufferPointer) -> Int) -> Bool {
+        guard let lender = bufferedConsumer, state.life == .open else { return false }
+        do {
+            let byteCount = try lender.lend(sizeHintBytes: ReceiveBuffer.byteCount, receive)
+            if byteCount == 0 || !state.acceptsInput { return true }
+            do {
+                try lender.bufferUpdated(byteCount: byteCount)
+            } catch {
+                consumerFailed("bufferUpdated", error)
+            }
+        } catch {
+            consumerFailed("withReadBuffer", error)
+        }
+        return true
+    }
+
+    /// Handles the peer's EOF in push style.
+    package func receivedEOF() {
+        guard state.acceptsInput, !state.reading.isOver else { return }
+        if state.life == .lingering {
+            return perform(state.receivedEnd(staysOpen: false, queuedBytes: outstandingBytes))
+        }
+        var staysOpen = false
+        callConsumer("eofReceived") { staysOpen = try $0.eofReceived() }
+        if !staysOpen { endsNow(by: .peerEOF) }
+        perform(state.receivedEnd(staysOpen: staysOpen, queuedBytes: outstandingBytes))
+        boundClosing()
+    }
+
+    /// Handles the peer's EOF in pull style. The write side stays open until the writer is closed.
+    func pulledEnd() {
+        perform(state.receivedEnd(staysOpen: true, queuedBytes: outstandingBytes))
+    }
+
+    package func failed(_ errno: Errno, operation: String) {
+        end(with: IOError(errno, operation: operation, address: peerAddress))
+    }
+
+    /// Resumes, in pull style, the task that waits to receive. Returns its job.
+    package func becameReadable() -> UnownedJob? {
+        readWaiter.endReturningJob(on: loop)
+    }
+
+    /// Flushes the write buffer, and then resumes the task that waits to send. Returns its job if `returningJob`.
+    package func becameWritable(returningJob: Bool) -> UnownedJob? {
+        flushQueue()
+        guard queue.isEmpty else { return nil }
+        if returningJob { return writeWaiter.endReturningJob(on: loop) }
+        writeWaiter.end(on: loop)
+        return nil
+    }
+
+    /// Updates the state after the driver has sent some of its buffered bytes.
+    package func flushed() {
+        perform(state.flushed(queuedBytes: outstandingBytes))
+    }
+
+    package func ended(with error: any Error) {
+        end(with: error)
+    }
+
+    package var connection: ConnectionReport {
+        ConnectionReport(
+            label: "a connection with \(peerAddress?.description ?? "an unknown peer")", origin: origin,
+            isLeftOpen: !state.isClosing)
+    }
+}
