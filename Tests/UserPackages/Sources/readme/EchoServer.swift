@@ -6,6 +6,7 @@ import AsyncIO
         let server = try await loop.startServer(host: "127.0.0.1", port: 8888) { reader, writer in
             try await echo(reader, writer)
         }
+        // Without this handler, Ctrl-C would cancel this function.
         try loop.addSignalHandler(.interrupt) {
             server.close()
             server.abortClients()
