@@ -60,7 +60,8 @@ public protocol StreamFilter: AnyObject {
     /// the connection. The default is true.
     var isEstablished: Bool { get }
 
-    /// How long it may take until ``isEstablished`` is true; `nil`, the default, is without limit.
+    /// How long it may take until ``isEstablished`` is true. `nil`, the default, is 60 seconds for the connections of a
+    /// server, and without limit for others.
     var establishmentTimeout: Duration? { get }
 
     /// How long what ``finish(into:)`` has appended may take to be sent when the connection is closed. The default is 5

@@ -57,6 +57,8 @@ final class CompletionAcceptDriver: AcceptDriver {
             // A cancelled operation has nothing to report. One that lost a race is submitted again.
             if error != .canceled, error != .resourceTemporarilyUnavailable { results.append(.failure(error)) }
         }
+        // Others wait in the kernel's queue meanwhile.
+        if results.count >= 2 * clientsPerIteration, let operation { proactor.cancel(operation) }
         loop.queue(self)
     }
 

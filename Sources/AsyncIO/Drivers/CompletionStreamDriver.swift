@@ -20,6 +20,8 @@ package final class CompletionStreamDriver: StreamDriver {
     private var receiveOperation: SlotID?
     private var receiveFailure: Errno?
     private var isAtEOF = false
+    /// Whether received bytes are lent to the delegate.
+    private var isDelivering = false
     private var receiveResult: Int?
     private var readingShare = IterationShare()
     /// Whether a task waits for its share of the next iteration, and not for bytes.
@@ -90,6 +92,12 @@ package final class CompletionStreamDriver: StreamDriver {
     }
 
     package override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
+        if isDelivering {
+            // The consumer is using the received bytes, and may have added a filter, which receives.
+            isReaderDeferred = true
+            loop.queue(self)
+            return .wouldBlock
+        }
         if received.isEmpty {
             if let error = receiveFailure { return .failed(error) }
             if isAtEOF { return .bytes(0) }
@@ -131,7 +139,9 @@ package final class CompletionStreamDriver: StreamDriver {
         if !received.isEmpty {
             let bytes = UnsafeRawBufferPointer(rebasing: receiveBuffer[received])
             let (start, end) = (received.lowerBound, received.upperBound)
+            isDelivering = true
             let taken = delegate.received(bytes)
+            isDelivering = false
             received = taken < bytes.count ? start + taken..<end : 0..<0
         }
         guard isPushing, received.isEmpty, phase == .open else { return }

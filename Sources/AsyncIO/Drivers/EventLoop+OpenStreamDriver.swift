@@ -29,21 +29,8 @@ extension EventLoop {
         }
     }
 
-    /// Puts a filter above `driver`, and calls `established` with the driver when it is established or has failed.
-    final func establish(
-        _ makeFilter: () throws -> any StreamFilter, over driver: StreamDriver,
-        _ established: @escaping (StreamDriver, (any Error)?) -> Void
-    ) throws {
-        let filtered = try filter(driver, makeFilter)
-        filtered.start { [unowned filtered] result in
-            switch result {
-            case .success: established(filtered, nil)
-            case .failure(let error): established(filtered, error)
-            }
-        }
-    }
-
-    private final func filter(
+    /// Puts a filter above `driver`, which is closed if this throws.
+    final func filter(
         _ driver: StreamDriver, _ makeFilter: () throws -> any StreamFilter
     ) throws -> FilterStreamDriver {
         do {

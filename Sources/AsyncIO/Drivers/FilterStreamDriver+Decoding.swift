@@ -6,8 +6,9 @@ extension FilterStreamDriver {
     /// Decodes received bytes, and receives more when the filter has consumed them. Decoded bytes go to `memory`.
     func decodeMore(into memory: UnsafeMutableRawBufferPointer) -> Decoded {
         while true {
-            if failure != nil { return .filterFailed }
-            if isAtEOF { return .endOfFile }
+            // Also if what a call has caused has closed the connection.
+            if failure != nil || phase != .open { return .filterFailed }
+            if isAtEOF && !hasMore { return .endOfFile }
             if replyBytes >= Self.mostReplyBytes {
                 waitsForReplies = true
                 return .wouldBlock
@@ -16,7 +17,7 @@ extension FilterStreamDriver {
                 guard let step = decode(input.bytes, into: memory) else { return .filterFailed }
                 input.removeFirst(step.consumed)
                 if step.produced > 0 { return .bytes(step.produced) }
-                if isAtEOF { return .endOfFile }
+                if isAtEOF && !hasMore { return .endOfFile }
                 if step.consumed > 0 || hasMore { continue }
             }
             if isBaseAtEOF { return endInput() }
@@ -51,7 +52,7 @@ extension FilterStreamDriver {
             guard let step = decode(received, into: memory) else { return .filterFailed }
             input.append(UnsafeRawBufferPointer(rebasing: received[step.consumed...]))
             if step.produced > 0 { return .bytes(step.produced) }
-            return isAtEOF ? .endOfFile : nil
+            return isAtEOF && !hasMore ? .endOfFile : nil
         }
     }
 
@@ -101,7 +102,8 @@ extension FilterStreamDriver {
     }
 
     func send(replies: UnsafeMutableRawBufferPointer, _ count: Int) {
-        if count == 0 { return }
+        // Nothing may follow the filter's last bytes, and the write side may be shut down.
+        if count == 0 || finishing != .no { return }
         send(encoded: UnsafeRawBufferPointer(rebasing: replies[..<count]))
         replyBytes += count
         flush()

@@ -25,7 +25,11 @@ extension FilterStreamDriver: StreamDriverDelegate {
             waitsForReplies = false
             if isEstablished { readAgain() } else { establish() }
         }
-        guard isEstablished else { return nil }
+        guard isEstablished else {
+            // A transport that is closing waits for the greeting to be sent.
+            delegate?.flushed()
+            return nil
+        }
         unlinkIfIdle()
         if phase == .closed { return base.delegate?.becameWritable(returningJob: returningJob) }
         return heldDelegate.becameWritable(returningJob: returningJob)

@@ -32,7 +32,7 @@ extension FilterStreamDriver {
     func send(encoded bytes: UnsafeRawBufferPointer) {
         var sent = 0
         if output.isEmpty, !bytes.isEmpty {
-            switch base.send(bytes) {
+            switch sendBelow(bytes) {
             case .bytes(let count): sent = count
             case .wouldBlock: break
             case .failed(let error): return failed(error, operation: "send to")
@@ -41,12 +41,18 @@ extension FilterStreamDriver {
         output.append(UnsafeRawBufferPointer(rebasing: bytes[sent...]))
     }
 
+    /// Sends by the driver below, unless what a call has caused has closed that driver: its number may be another
+    /// file's.
+    func sendBelow(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+        base.phase == .open ? base.send(bytes) : .wouldBlock
+    }
+
     /// Sends what is encoded, and lets the filter encode what it has retained.
     func flush() {
         repeat {
             while !output.isEmpty {
                 let bytes = output.bytes
-                switch base.send(bytes) {
+                switch sendBelow(bytes) {
                 case .bytes(let count):
                     output.removeFirst(count)
                     if count < bytes.count { return }
@@ -56,7 +62,8 @@ extension FilterStreamDriver {
                     return failed(error, operation: "send to")
                 }
             }
-        } while hasMoreToSend && failure == nil && encode(UnsafeRawBufferPointer(start: nil, count: 0)) != nil
+        } while hasMoreToSend && failure == nil && base.phase == .open
+            && encode(UnsafeRawBufferPointer(start: nil, count: 0)) != nil
         replyBytes = 0
         if base.unsentBytes == 0 { finishIfFlushed() }
     }
@@ -79,7 +86,7 @@ extension FilterStreamDriver {
         case .no, .done: break
         case .shutsDown:
             finishing = .done
-            base.shutdownWrite()
+            if base.phase == .open { base.shutdownWrite() }
         case .closes:
             finishing = .done
             closeBase()

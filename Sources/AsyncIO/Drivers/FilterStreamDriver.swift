@@ -40,6 +40,8 @@ package final class FilterStreamDriver: StreamDriver {
     var waitsForReplies = false
     var finishing = Finishing.no
     var failure: (any Error)?
+    /// Whether decoded bytes are lent to the consumer, which must not receive others meanwhile.
+    private var isDelivering = false
     var establishment: Establishment?
     private var timer: TimerHandle?
 
@@ -74,9 +76,11 @@ package final class FilterStreamDriver: StreamDriver {
     // MARK: Establishing
 
     /// Lets the filter send its greeting. `established` is called once, possibly at once.
-    func start(_ established: @escaping Establishment) {
+    ///
+    /// - Parameter timeout: The limit for a filter that has none.
+    func start(timeout: Duration? = nil, _ established: @escaping Establishment) {
         establishment = established
-        if !isEstablished, let timeout = filter?.establishmentTimeout {
+        if !isEstablished, let timeout = filter?.establishmentTimeout ?? timeout {
             timer = loop.callLater(after: timeout) { [unowned self] in
                 fail(IOError(.timedOut, operation: "establish the connection to", address: channel.peerAddress))
             }
@@ -152,7 +156,7 @@ package final class FilterStreamDriver: StreamDriver {
     package override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         guard isEstablished else { return .wouldBlock }
         // A filter may make much of little.
-        guard known.hasReadingShare(in: loop.core.pointee.tick) else {
+        guard known.hasReadingShare(in: loop.core.pointee.tick), !isDelivering else {
             readAgain()
             return .wouldBlock
         }
@@ -191,24 +195,30 @@ package final class FilterStreamDriver: StreamDriver {
     func push() {
         guard isEstablished, phase == .open else { return }
         if !decoded.isEmpty {
-            let count = decoded.count
-            let taken = heldDelegate.received(decoded.bytes)
-            decoded.removeFirst(min(taken, count))
-            if isPushing { readAgain() }
+            // Out of the object, because the consumer may add or remove a filter.
+            var lent = WriteQueue()
+            swap(&lent, &decoded)
+            deliver(lent.bytes)
             return
         }
         let memory = loop.core.pointee.receiveBuffer.bytes
         switch decodeMore(into: memory) {
         case .bytes(let count):
-            let bytes = UnsafeRawBufferPointer(rebasing: memory[..<count])
-            let taken = heldDelegate.received(bytes)
-            if taken < count { decoded.append(UnsafeRawBufferPointer(rebasing: bytes[taken...])) }
-            if isPushing { readAgain() }
+            deliver(UnsafeRawBufferPointer(rebasing: memory[..<count]))
         case .endOfFile: delegate?.receivedEOF()
         case .wouldBlock, .filterFailed: break
         case .failed(let error): delegate?.failed(error, operation: "receive from")
         }
         unlinkIfIdle()
+    }
+
+    /// Lends decoded bytes to the consumer, and retains those that it does not take.
+    private func deliver(_ bytes: UnsafeRawBufferPointer) {
+        isDelivering = true
+        let taken = heldDelegate.received(bytes)
+        isDelivering = false
+        decoded.append(UnsafeRawBufferPointer(rebasing: bytes[min(taken, bytes.count)...]))
+        if isPushing { readAgain() }
     }
 
     package override func run() -> UnownedJob? {
@@ -271,9 +281,7 @@ package final class FilterStreamDriver: StreamDriver {
         detach()
         phase = .closing
         detachDelegate(on: loop)
-        timer?.cancel()
-        timer = nil
-        establishment = nil
+        finishEstablishing(.failure(EventLoopError.transportClosed))
         if loop.isClosed || base.resetsOnClose { return closeBase() }
         let wasFinished = finishing != .no
         finishing = .closes
@@ -281,7 +289,11 @@ package final class FilterStreamDriver: StreamDriver {
         flush()
         if phase == .closed { return }
         let timeout = filter?.finishTimeout ?? .zero
-        timer = loop.callLater(after: timeout) { [self] in closeBase() }
+        timer = loop.callLater(after: timeout) { [self] in
+            // The peer must not take what it has received for everything.
+            base.resetOnClose()
+            closeBase()
+        }
     }
 
     func closeBase() {
@@ -310,12 +322,31 @@ package final class FilterStreamDriver: StreamDriver {
     /// Takes the filter out. What it has not consumed, and what is decoded, comes first.
     func removeFilter() {
         if filter == nil { return }
-        appendEnd()
+        if finishing == .no { appendEnd() }
+        takeDecoded()
         filter = nil
+        isAtEOF = false
         hasMore = false
         hasMoreToSend = false
         flush()
         unlinkIfIdle()
+        // What is retained is delivered without another event.
+        if phase == .open { readAgain() }
+    }
+
+    /// Takes the decoded bytes that the filter has retained for lack of room.
+    private func takeDecoded() {
+        let size = ChunkPool.Size.medium
+        let room = loop.chunkPool.take(size)
+        defer { loop.chunkPool.put(room, size) }
+        let memory = UnsafeMutableRawBufferPointer(start: room, count: size.byteCount)
+        while hasMore {
+            guard let step = decode(UnsafeRawBufferPointer(start: nil, count: 0), into: memory) else { return }
+            decoded.append(UnsafeRawBufferPointer(rebasing: memory[..<step.produced]))
+            if decoded.count > ChunkPool.Size.large.byteCount {
+                return fail(IOError(.noBufferSpace, operation: "remove a filter of", address: channel.peerAddress))
+            }
+        }
     }
 
     /// Connects what is above and below when nothing is retained here any more.
@@ -327,6 +358,8 @@ package final class FilterStreamDriver: StreamDriver {
         loop.unregister(self)
         detachDelegate(on: loop)
         delegate.replaceDriver(by: base)
-        if isPushing { base.startReading() }
+        if isPushing { return base.startReading() }
+        // This driver may have been queued to resume the reader.
+        if let job = delegate.becameReadable() { loop.enqueue(LoopWord(.taskJob, job: job)) }
     }
 }

@@ -16,6 +16,9 @@ final class Listener {
     /// The limit that leaves time for open connections during a flood of new ones.
     private static let mostClientsPerIteration = 64
 
+    /// The limit of filters without one. asyncio: `ssl_handshake_timeout`.
+    private static let establishmentTimeout = Duration.seconds(60)
+
     let localAddress: SocketAddress?
     let origin: CallSite?
     let driver: AcceptDriver
@@ -23,6 +26,8 @@ final class Listener {
     private let backlog: Int
     private let socketOptions: [SocketOption: Int]
     private let makeFilter: (() throws -> any StreamFilter)?
+    /// The connections whose filters are not established.
+    private var establishing: [ObjectIdentifier: FilterStreamDriver] = [:]
     private var failuresInARow = 0
     /// Retains the server and, through it, this listener until the close.
     private var accepted: ((StreamDriver, SocketAddress?) throws -> Void)?
@@ -77,20 +82,30 @@ final class Listener {
         do {
             let driver = try loop.openStreamDriver(ByteChannel(connection))
             guard let makeFilter else { return serve(driver, peer) }
-            try loop.establish(makeFilter, over: driver) { [weak self] driver, error in
-                if let error {
-                    driver.close()
-                    // Clients cause such errors: scanners, expired certificates.
-                    if let self, loop.core.pointee.debug.isOn { reportFailure(error, peer) }
-                } else if let self {
-                    serve(driver, peer)
-                } else {
-                    driver.close()
-                }
-            }
+            establish(try loop.filter(driver, makeFilter), peer)
         } catch {
             reportFailure(error, peer)
         }
+    }
+
+    /// Waits until the filter of a connection is established, in a bounded time: the server does not know of it yet.
+    private func establish(_ driver: FilterStreamDriver, _ peer: SocketAddress?) {
+        establishing[ObjectIdentifier(driver)] = driver
+        driver.start(timeout: Self.establishmentTimeout) { [unowned self, unowned driver] result in
+            establishing[ObjectIdentifier(driver)] = nil
+            switch result {
+            case .success: serve(driver, peer)
+            case .failure(let error):
+                driver.close()
+                // Clients cause such errors: scanners, expired certificates.
+                if !isClosed, loop.core.pointee.debug.isOn { reportFailure(error, peer) }
+            }
+        }
+    }
+
+    /// Closes the connections whose filters are not established.
+    func abortEstablishing() {
+        for driver in Array(establishing.values) { driver.close() }
     }
 
     /// Hands the connection to the server, unless that was closed.
@@ -208,6 +223,7 @@ extension Listener: AcceptDriverDelegate {
         let factory = markClosed()
         retry?.cancel()
         loop.core.pointee.lackingDescriptors.removeAll { $0 === driver }
+        abortEstablishing()
         driver.close()
         withExtendedLifetime(factory) {}
     }
@@ -216,6 +232,7 @@ extension Listener: AcceptDriverDelegate {
         if isClosed { return }
         let factory = markClosed()
         retry = nil
+        abortEstablishing()
         driver.close()
         withExtendedLifetime(factory) {}
     }

@@ -129,6 +129,7 @@ public final class Server: ConnectionOwner {
     /// Aborts every open connection. asyncio: `abort_clients`.
     public func abortClients() {
         loop.requireOnLoop("Server.abortClients")
+        for listener in listeners { listener.abortEstablishing() }
         for connection in connections { connection.abort() }
     }
 

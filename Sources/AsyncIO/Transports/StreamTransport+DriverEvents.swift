@@ -98,8 +98,13 @@ extension StreamTransport: StreamDriverDelegate {
         perform(state.flushed(queuedBytes: outstandingBytes))
     }
 
+    /// Ends the connection because of a filter, whose last bytes may be on their way: an alert, for instance.
     package func ended(with error: any Error) {
-        end(with: error)
+        if !state.isLost {
+            if lossError == nil { lossError = error }
+            if queue.count + unsentBytesOfWrite > 0 { driver.resetOnClose() }
+        }
+        perform(state.failed())
     }
 
     package var connection: ConnectionReport {

@@ -44,7 +44,10 @@ extension StreamTransport {
             defer { endWrite() }
             try await waitUntilFlushed(record)
             if state.life != .open { throw endError }
-            guard let filtered = driver as? FilterStreamDriver else {
+            var candidate = driver
+            // A driver whose filter was removed stays while it retains bytes.
+            while let former = candidate as? FilterStreamDriver, former.filter == nil { candidate = former.base }
+            guard let filtered = candidate as? FilterStreamDriver else {
                 throw EventLoopError(.invalidArgument, "the connection has no filter to remove")
             }
             filtered.removeFilter()

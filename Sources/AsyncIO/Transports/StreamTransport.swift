@@ -39,7 +39,7 @@ public final class StreamTransport {
     var hasReportedDrop = false
     private let connectionOrigin: ConnectionOrigin?
     /// The reason for the loss of the connection; `nil` after a clean end.
-    @exclusivity(unchecked) private(set) var lossError: (any Error)?
+    @exclusivity(unchecked) var lossError: (any Error)?
     /// The timer that bounds a close that waits for the peer to receive the write buffer.
     var closingTimer: SlotID? {
         get { storedClosingTimer.id }

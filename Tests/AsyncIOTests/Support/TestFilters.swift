@@ -104,3 +104,68 @@ final class GreetingFilter: StreamFilter {
         throw Failure(reason: "cut off")
     }
 }
+
+/// Sends every received byte back as a reply.
+final class RepeatingFilter: StreamFilter {
+    func decode(
+        _ input: RawSpan, into output: inout OutputRawSpan, replies: inout OutputRawSpan
+    ) -> StreamFilterResult {
+        let count = min(input.byteCount, output.freeCapacity, replies.freeCapacity)
+        for offset in 0..<count {
+            let byte = input.unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+            output.append(byte)
+            replies.append(byte)
+        }
+        return StreamFilterResult(consumedBytes: count, needsRoom: count < input.byteCount)
+    }
+
+    func encode(_ input: RawSpan, into output: inout OutputRawSpan) -> StreamFilterResult {
+        for offset in 0..<input.byteCount { output.append(input.unsafeLoad(fromByteOffset: offset, as: UInt8.self)) }
+        return StreamFilterResult(consumedBytes: input.byteCount)
+    }
+}
+
+/// Consumes a number of bytes in all, and gives them one by one.
+final class HoardingFilter: StreamFilter {
+    private var remaining: Int
+    private var held: [UInt8] = []
+
+    init(consumes count: Int) {
+        remaining = count
+    }
+
+    func decode(
+        _ input: RawSpan, into output: inout OutputRawSpan, replies: inout OutputRawSpan
+    ) -> StreamFilterResult {
+        let count = min(remaining, input.byteCount)
+        input.withUnsafeBytes { held += $0[..<count] }
+        remaining -= count
+        if !held.isEmpty { output.append(held.removeFirst()) }
+        return StreamFilterResult(consumedBytes: count, needsRoom: !held.isEmpty)
+    }
+
+    func encode(_ input: RawSpan, into output: inout OutputRawSpan) -> StreamFilterResult {
+        for offset in 0..<input.byteCount { output.append(input.unsafeLoad(fromByteOffset: offset, as: UInt8.self)) }
+        return StreamFilterResult(consumedBytes: input.byteCount)
+    }
+}
+
+/// Takes all bytes at once, and gives half of what it holds at a time.
+final class HalvingFilter: StreamFilter {
+    private var encoding: [UInt8] = []
+
+    func decode(
+        _ input: RawSpan, into output: inout OutputRawSpan, replies: inout OutputRawSpan
+    ) -> StreamFilterResult {
+        for offset in 0..<input.byteCount { output.append(input.unsafeLoad(fromByteOffset: offset, as: UInt8.self)) }
+        return StreamFilterResult(consumedBytes: input.byteCount)
+    }
+
+    func encode(_ input: RawSpan, into output: inout OutputRawSpan) -> StreamFilterResult {
+        input.withUnsafeBytes { encoding += $0 }
+        let given = min((encoding.count + 1) / 2, output.freeCapacity)
+        for byte in encoding[..<given] { output.append(byte) }
+        encoding.removeFirst(given)
+        return StreamFilterResult(consumedBytes: input.byteCount, needsRoom: !encoding.isEmpty)
+    }
+}
