@@ -1,3 +1,4 @@
+import AsyncIOSystem
 import CAsyncIO
 
 /// A value under a lock without priority inheritance, see `lock.h`.
@@ -7,10 +8,10 @@ import CAsyncIO
 ///
 /// SAFETY: `value` is used only between `aio_lock` and `aio_unlock`.
 struct Locked<Value>: ~Copyable, @unchecked Sendable {
-    private let lock: UnsafeMutablePointer<pthread_mutex_t>
-    private let value: UnsafeMutablePointer<Value>
+    fileprivate let lock: UnsafeMutablePointer<pthread_mutex_t>
+    fileprivate let value: UnsafeMutablePointer<Value>
 
-    init(_ initial: Value) {
+    init(_ initial: consuming Value) {
         lock = .allocate(capacity: 1)
         aio_lock_init(lock)
         value = .allocate(capacity: 1)
@@ -29,5 +30,48 @@ struct Locked<Value>: ~Copyable, @unchecked Sendable {
         aio_lock(lock)
         defer { aio_unlock(lock) }
         return body(&value.pointee)
+    }
+}
+
+/// A locked value with a condition variable: a thread can wait until another one has changed the value.
+struct Monitor<Value>: ~Copyable, @unchecked Sendable {
+    private let locked: Locked<Value>
+    private let changed: UnsafeMutablePointer<pthread_cond_t>
+
+    init(_ initial: consuming Value) {
+        locked = Locked(initial)
+        changed = .allocate(capacity: 1)
+        aio_condition_init(changed)
+    }
+
+    deinit {
+        aio_condition_destroy(changed)
+        changed.deallocate()
+    }
+
+    borrowing func withLock<Result>(_ body: (inout Value) -> Result) -> Result { locked.withLock(body) }
+
+    /// Makes one waiting thread check the value again.
+    borrowing func signal() { aio_condition_signal(changed) }
+
+    /// Makes all waiting threads check the value again.
+    borrowing func broadcast() { aio_condition_broadcast(changed) }
+
+    /// Calls `body` under the lock, and after each signal once more, until it returns a result.
+    ///
+    /// - Parameter body: Its second parameter is true if the deadline has passed. Then this is the last call.
+    /// - Returns: `nil` if the last call returned no result.
+    borrowing func wait<Result>(until deadline: LoopInstant, _ body: (inout Value, Bool) -> Result?) -> Result? {
+        aio_lock(locked.lock)
+        defer { aio_unlock(locked.lock) }
+        // SAFETY: `body` has the value only while it runs, because another thread has the lock during the wait.
+        while true {
+            if let result = body(&locked.value.pointee, false) { return result }
+            if deadline == .distantFuture {
+                aio_condition_wait(changed, locked.lock)
+            } else if !aio_condition_wait_until(changed, locked.lock, deadline.nanoseconds) {
+                return body(&locked.value.pointee, true)
+            }
+        }
     }
 }

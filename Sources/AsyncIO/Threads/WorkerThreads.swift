@@ -2,6 +2,27 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
+/// Work that blocks its thread, for ``WorkerThreads``.
+///
+/// One object holds the request, the result, and where to send the result.
+protocol WorkItem: AnyObject, Sendable {
+    /// Does the work on one of the threads, and stores its result.
+    func perform()
+
+    /// Publishes the result, on the same thread, which counts as free from now on: when the receiver of the result
+    /// submits the next item, no further thread is started for it. Must not block.
+    func finish()
+
+    /// Publishes that no thread could be started, in place of the other two calls. On the thread that submitted an item
+    /// or raised the limit.
+    func fail(_ error: Errno)
+}
+
+extension WorkItem {
+    /// Does nothing, for work without a result.
+    func finish() {}
+}
+
 /// A few threads for work that blocks: as many as the work needs, up to a limit.
 ///
 /// A thread is started when an item is submitted that no free thread will take, and ends when it has found nothing to
@@ -21,15 +42,9 @@ final class WorkerThreads: Sendable {
         var threads = 0
         /// Those of them that perform an item.
         var busy = 0
-        /// Those of them that wait for an item.
-        var idle = 0
 
         /// Items that no thread is about to take; negative when free threads outnumber the items.
         var unserved: Int { waiting.count - (threads - busy) }
-    }
-
-    private enum Submission {
-        case refused, queued, queuedForIdleThread, queuedForNewThread
     }
 
     private enum Step {
@@ -61,21 +76,15 @@ final class WorkerThreads: Sendable {
     ///
     /// - Returns: false, without effect, if ``queueLimit`` items are waiting already.
     func submit(_ item: any WorkItem) -> Bool {
-        let submission = state.withLock { state -> Submission in
-            if state.unserved >= queueLimit { return .refused }
+        let needsThread = state.withLock { state -> Bool? in
+            if state.unserved >= queueLimit { return nil }
             state.waiting.append(item)
-            if state.unserved > 0, state.threads < state.threadLimit {
-                state.threads += 1
-                return .queuedForNewThread
-            }
-            return state.idle > 0 ? .queuedForIdleThread : .queued
+            let needsThread = state.unserved > 0 && state.threads < state.threadLimit
+            if needsThread { state.threads += 1 }
+            return needsThread
         }
-        switch submission {
-        case .refused: return false
-        case .queued: break
-        case .queuedForIdleThread: state.signal()
-        case .queuedForNewThread: addThread()
-        }
+        guard let needsThread else { return false }
+        if needsThread { addThread() } else { state.signal() }
         return true
     }
 
@@ -126,19 +135,13 @@ final class WorkerThreads: Sendable {
     private func next() -> Step {
         let mayIdle = idleDuration > .zero
         let deadline = mayIdle ? MonotonicClock.now.advanced(by: idleDuration) : .distantFuture
-        var isIdle = false
         let step = state.wait(until: deadline) { state, isLate -> Step? in
-            if isIdle { state.idle -= 1 }
             if state.threads <= state.threadLimit {
                 if !state.waiting.isEmpty {
                     state.busy += 1
                     return .perform(state.waiting.removeFirst())
                 }
-                if mayIdle, !isLate {
-                    state.idle += 1
-                    isIdle = true
-                    return nil
-                }
+                if mayIdle, !isLate { return nil }
             }
             state.threads -= 1
             return .end
