@@ -48,24 +48,33 @@ extension EventLoop {
     }
 }
 
-extension Resolver {
-    /// The most host names that the process looks up at a time, each on its own thread; 64 by default.
-    ///
-    /// The system's resolver, getaddrinfo(3), blocks its thread until it has an answer: half a minute for a name whose
-    /// servers are silent. With that many such names at a time, further lookups wait. Lookups of the same name share a
-    /// thread. Threads are started when they are needed and end when no lookup waits. A new limit holds at once; above
-    /// a lower limit, a thread ends with its lookup. Traps below 1.
-    /// - Thread: any.
-    public static var threadLimit: Int {
-        get { shared.threadLimit }
-        set {
-            precondition(newValue > 0, "Resolver.threadLimit must be positive, not \(newValue)")
-            shared.threadLimit = newValue
-        }
-    }
-}
+/// A task's request for the addresses of a host, and the message that brings the answer to its loop.
+///
+/// It holds the loop's inbox, not the loop: a closed loop can be freed while a name server is silent.
+///
+/// SAFETY: `answer` is written once, before the inbox's lock, and read by the task that this message has resumed.
+final class HostLookup: LoopMessage, @unchecked Sendable {
+    let host: String
+    let port: UInt16
+    private(set) var answer: Result<[SocketAddress], EventLoopError> = .failure(.closed)
+    private let inbox: ThreadsafeInbox
+    private let token: WaiterToken
 
-extension Resolver: CustomStringConvertible {
-    /// Such as `<Resolver of up to 64 threads>`.
-    public var description: String { "<Resolver of up to \(threadLimit) threads>" }
+    init(host: String, port: UInt16, inbox: ThreadsafeInbox, token: WaiterToken) {
+        self.host = host
+        self.port = port
+        self.inbox = inbox
+        self.token = token
+    }
+
+    /// Sends the answer to the loop, which drops it if the waiter was cancelled. Once; any thread.
+    func finish(_ answer: Result<[SocketAddress], EventLoopError>) {
+        self.answer = answer
+        let word = LoopWord(self)
+        if !inbox.post(word) { _ = word.takeMessage() }
+    }
+
+    override func deliver(on loop: EventLoop) {
+        loop.settle(token, .ready)
+    }
 }

@@ -1,4 +1,5 @@
 import AsyncIOSystem
+import CAsyncIO
 import SystemPackage
 
 /// Looks up host names on threads of its own, which exist only while there are lookups.
@@ -52,16 +53,11 @@ public final class Resolver: Sendable {
             answer = resolver.ask(key.host, key.port)
         }
 
-        func finish() {
-            resolver.finish(self, answer)
-        }
+        func finish() { resolver.finish(self, answer) }
 
         func fail(_ error: Errno) {
-            resolver.finish(
-                self,
-                .failure(
-                    EventLoopError(
-                        .resolverFailed, "cannot resolve '\(key.host)': no thread could be started: \(error)")))
+            let reason = "cannot resolve '\(key.host)': no thread could be started: \(error)"
+            resolver.finish(self, .failure(EventLoopError(.resolverFailed, reason)))
         }
     }
 
@@ -88,6 +84,21 @@ public final class Resolver: Sendable {
         self.ask = ask
     }
 
+    /// The most host names that the process looks up at a time, each on its own thread; 64 by default.
+    ///
+    /// The system's resolver, getaddrinfo(3), blocks its thread until it has an answer: half a minute for a name whose
+    /// servers are silent. With that many such names at a time, further lookups wait. Lookups of the same name share a
+    /// thread. Threads are started when they are needed and end when no lookup waits. A new limit holds at once; above
+    /// a lower limit, a thread ends with its lookup. Traps below 1.
+    /// - Thread: any.
+    public static var threadLimit: Int {
+        get { shared.threadLimit }
+        set {
+            precondition(newValue > 0, "Resolver.threadLimit must be positive, not \(newValue)")
+            shared.threadLimit = newValue
+        }
+    }
+
     /// The most threads at a time. Any thread.
     var threadLimit: Int {
         get { workers.threadLimit }
@@ -96,9 +107,7 @@ public final class Resolver: Sendable {
 
     /// Lookups whose question has not begun. Any thread, for reports.
     var waitingCount: Int {
-        state.withLock { state in
-            state.questions.values.reduce(0) { $1.hasBegun ? $0 : $0 + $1.lookups.count }
-        }
+        state.withLock { $0.questions.values.reduce(0) { $1.hasBegun ? $0 : $0 + $1.lookups.count } }
     }
 
     /// The addresses of a host that needs no lookup: a literal, or `nil` or `""` for all interfaces.
@@ -177,5 +186,53 @@ public final class Resolver: Sendable {
     private static func tooManyLookups(of host: String) -> Result<[SocketAddress], EventLoopError> {
         .failure(
             EventLoopError(.tooManyLookups, "cannot resolve '\(host)': \(maxWaiting) lookups are waiting already"))
+    }
+}
+
+extension Resolver: CustomStringConvertible {
+    /// Such as `<Resolver of up to 64 threads>`.
+    public var description: String { "<Resolver of up to \(threadLimit) threads>" }
+}
+
+/// The system's resolver, getaddrinfo(3).
+enum SystemResolver {
+    /// The addresses of `host` in the order that the system prefers, each once. Blocks until the system has an answer.
+    @Sendable static func addresses(of host: String, port: UInt16) -> Result<[SocketAddress], EventLoopError> {
+        var hints = addrinfo()
+        hints.ai_socktype = CInt(SOCK_STREAM.rawValue)
+        var list: UnsafeMutablePointer<addrinfo>?
+        let status = getaddrinfo(host, "\(port)", &hints, &list)
+        defer { if let list { freeaddrinfo(list) } }
+        return status == 0 ? .success(addresses(list)) : .failure(error(host, status))
+    }
+
+    /// The error of a status of getaddrinfo(3): `.unknownHost` if there is no such host, `.resolverFailed` if no name
+    /// server could answer.
+    static func error(_ host: String, _ status: CInt) -> EventLoopError {
+        let reason = gai_strerror(status).map { String(cString: $0) } ?? "error \(status)"
+        let code: EventLoopError.Code =
+            switch status {
+            case EAI_AGAIN, EAI_FAIL, EAI_MEMORY, EAI_SYSTEM: .resolverFailed
+            default: .unknownHost
+            }
+        return EventLoopError(code, "cannot resolve '\(host)': \(reason)")
+    }
+
+    private static func addresses(_ list: UnsafeMutablePointer<addrinfo>?) -> [SocketAddress] {
+        var addresses: [SocketAddress] = []
+        var next = list
+        while let entry = next {
+            next = entry.pointee.ai_next
+            guard let raw = entry.pointee.ai_addr else { continue }
+            var storage = sockaddr_storage()
+            let length = min(Int(entry.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size)
+            // SAFETY: the list's entry holds an address of `ai_addrlen` bytes.
+            withUnsafeMutableBytes(of: &storage) {
+                $0.copyMemory(from: UnsafeRawBufferPointer(start: raw, count: length))
+            }
+            guard let address = SocketAddress(storage, length: socklen_t(length)) else { continue }
+            if !addresses.contains(address) { addresses.append(address) }
+        }
+        return addresses
     }
 }
