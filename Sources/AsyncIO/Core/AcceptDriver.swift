@@ -11,6 +11,8 @@ package class AcceptDriver: EventSource {
     final let clientsPerIteration: Int
     /// The object that the clients are reported to. It owns the driver and closes it.
     package final weak var delegate: (any AcceptDriverDelegate)?
+    /// Whether the driver was started, and was not stopped since.
+    package final var isStarted = false
 
     /// Creates a driver that owns the socket, which is not listening yet and is closed with the loop.
     package init(_ socket: Socket, on loop: EventLoop, clientsPerIteration: Int) {
@@ -44,7 +46,7 @@ package class AcceptDriver: EventSource {
 
     package final override func descriptorWasClosed() { delegate?.descriptorWasClosed() }
 
-    package final override func loopClosed() { delegate?.loopClosed() }
+    package final override func loopClosed() { delegate?.close() }
 }
 
 /// The object that an accept driver reports to: a listener.
@@ -61,9 +63,8 @@ package protocol AcceptDriverDelegate: AnyObject {
     /// Called when the loop has closed a descriptor, if the delegate waited for that.
     func descriptorWasClosed()
 
+    /// Called when no further client may be accepted, because the loop is closing or runs its tasks to their ends.
     func close()
-
-    func loopClosed()
 
     var localAddress: SocketAddress? { get }
 

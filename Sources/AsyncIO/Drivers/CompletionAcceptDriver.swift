@@ -14,7 +14,6 @@ final class CompletionAcceptDriver: AcceptDriver {
     }
 
     private var operation: SlotID?
-    private var isStarted = false
     private var isClosed = false
     private var results: [Result] = []
 

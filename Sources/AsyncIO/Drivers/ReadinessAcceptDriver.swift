@@ -4,24 +4,21 @@ import SystemPackage
 
 /// Accepts clients when the selector reports that the listening socket is readable.
 final class ReadinessAcceptDriver: AcceptDriver {
-    /// Whether the driver was started, and was not stopped since.
-    private var isWatched = false
-
     override func start() throws(Errno) {
-        if isWatched { return }
+        if isStarted { return }
         try loop.watch(socket.descriptor, self, for: .read, .level)
-        isWatched = true
+        isStarted = true
     }
 
     override func stop() {
-        guard isWatched else { return }
-        isWatched = false
+        guard isStarted else { return }
+        isStarted = false
         loop.unwatch(socket.descriptor, self)
         loop.claim(socket.descriptor, for: self)
     }
 
     override func close() {
-        isWatched = false
+        isStarted = false
         loop.unwatch(socket.descriptor, self)
         loop.unregister(self)
         loop.closeSocket(socket)
@@ -30,7 +27,7 @@ final class ReadinessAcceptDriver: AcceptDriver {
     override func run() -> UnownedJob? {
         readiness = []
         for _ in 0..<clientsPerIteration {
-            guard isWatched, loop.core.pointee.budget.allowsReceive, let delegate else { break }
+            guard isStarted, loop.core.pointee.budget.allowsReceive, let delegate else { break }
             do {
                 guard let (connection, peer) = try loop.core.accept(socket) else {
                     delegate.acceptedAll()

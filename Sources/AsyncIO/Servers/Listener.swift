@@ -23,19 +23,17 @@ final class Listener {
     let origin: CallSite?
     let driver: AcceptDriver
     private unowned let loop: EventLoop
-    private let backlog: Int
+    private let options: ServerOptions
+    /// Those of the options that an accepted socket has.
     private let socketOptions: [SocketOption: Int]
-    private let makeFilter: (() throws -> any StreamFilter)?
     /// The connections whose filters are not established.
     private var establishing: [ObjectIdentifier: FilterStreamDriver] = [:]
     private var failuresInARow = 0
-    /// Retains the server and, through it, this listener until the close.
+    /// Retains the server and, through it, this listener. `nil` after the close.
     private var accepted: ((StreamDriver, SocketAddress?) throws -> Void)?
     private var retry: TimerHandle?
     private var lastReport: LoopInstant?
-    /// Whether the listener was started and is not backing off.
-    private var isAccepting = false
-    private var isClosed = false
+    private var isClosed: Bool { accepted == nil }
 
     /// Creates a listener that owns `socket`, which is bound.
     init(
@@ -45,30 +43,17 @@ final class Listener {
         self.loop = loop
         self.accepted = accepted
         self.origin = origin
-        backlog = options.backlog
-        makeFilter = options.makeFilter
+        self.options = options
         localAddress = socket.localAddress
         socketOptions = options.socketOptions.applicable(to: localAddress?.family)
         driver = loop.makeAcceptDriver(
-            socket, clientsPerIteration: min(max(1, backlog), Self.mostClientsPerIteration))
+            socket, clientsPerIteration: min(max(1, options.backlog), Self.mostClientsPerIteration))
         driver.delegate = self
     }
 
     func start() throws(Errno) {
-        try driver.socket.listen(backlog: backlog)
-        try accept()
-    }
-
-    private func accept() throws(Errno) {
+        try driver.socket.listen(backlog: options.backlog)
         try driver.start()
-        isAccepting = true
-    }
-
-    /// Accepts no clients until it is started again. New clients wait in the kernel's queue.
-    func stop() {
-        guard isAccepting else { return }
-        isAccepting = false
-        driver.stop()
     }
 
     private func take(_ connection: Socket, _ peer: SocketAddress?) {
@@ -81,7 +66,7 @@ final class Listener {
         }
         do {
             let driver = try loop.openStreamDriver(ByteChannel(connection))
-            guard let makeFilter else { return serve(driver, peer) }
+            guard let makeFilter = options.makeFilter else { return serve(driver, peer) }
             establish(try loop.filter(driver, makeFilter), peer)
         } catch {
             reportFailure(error, peer)
@@ -150,7 +135,7 @@ final class Listener {
     /// Stops accepting for a while. The connection stays in the kernel's queue, or the socket itself is broken, so the
     /// error would be reported in each iteration.
     private func backOff(_ error: any Error, reason: String) {
-        stop()
+        driver.stop()
         retry = loop.callLater(after: Self.retryDelay) { [self] in resume() }
         // Reported last, because the handler may close the server.
         report(error, reason)
@@ -171,10 +156,10 @@ final class Listener {
     }
 
     private func resume() {
-        guard !isClosed, !isAccepting else { return }
+        guard !isClosed, !driver.isStarted else { return }
         loop.core.pointee.lackingDescriptors.removeAll { $0 === driver }
         do {
-            try accept()
+            try driver.start()
         } catch {
             retry = loop.callLater(after: Self.retryDelay) { [self] in resume() }
         }
@@ -186,12 +171,10 @@ extension Listener: AcceptDriverDelegate {
         failuresInARow = 0
         if !hasRoom(for: connection) { return false }
         take(connection, peer)
-        return isAccepting
+        return driver.isStarted
     }
 
-    func acceptedAll() {
-        failuresInARow = 0
-    }
+    func acceptedAll() { failuresInARow = 0 }
 
     func acceptFailed(_ error: Errno) -> Bool {
         switch error {
@@ -218,29 +201,13 @@ extension Listener: AcceptDriverDelegate {
     }
 
     func close() {
-        if isClosed { return }
         // Released last, because what it captured belongs to the user, and may call the server when it is released.
-        let factory = markClosed()
+        guard let factory = accepted.take() else { return }
         retry?.cancel()
         loop.core.pointee.lackingDescriptors.removeAll { $0 === driver }
         abortEstablishing()
         driver.close()
         withExtendedLifetime(factory) {}
-    }
-
-    func loopClosed() {
-        if isClosed { return }
-        let factory = markClosed()
-        retry = nil
-        abortEstablishing()
-        driver.close()
-        withExtendedLifetime(factory) {}
-    }
-
-    private func markClosed() -> ((StreamDriver, SocketAddress?) throws -> Void)? {
-        isClosed = true
-        isAccepting = false
-        return accepted.take()
     }
 }
 

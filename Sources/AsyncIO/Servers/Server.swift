@@ -46,7 +46,7 @@ public final class Server: ConnectionOwner {
             do {
                 try listener.start()
             } catch {
-                for started in listeners { started.stop() }
+                for started in listeners { started.driver.stop() }
                 throw IOError(error, operation: "listen on", address: listener.localAddress)
             }
         }
