@@ -102,10 +102,15 @@ extension EventLoop {
     private final func connectWithoutFilter(
         to endpoint: Endpoint, _ options: ConnectionOptions, by resolver: Resolver
     ) async throws -> (StreamDriver, SocketAddress?) {
-        if !endpoint.sockets.isEmpty { return (try adopt(endpoint, options), nil) }
-        if isClosed { throw EventLoopError.closed }
+        let sockets = try takeSockets(of: endpoint) {
+            try endpoint.checkForClient()
+            if let local = options.localAddress, !endpoint.sockets.isEmpty {
+                throw EventLoopError(
+                    .invalidArgument, "the local address \(local) cannot be given to \(endpoint), which has one")
+            }
+        }
+        if let socket = sockets.first { return (try adopt(socket, options.socketOptions), nil) }
         try Task.checkCancellation()
-        try endpoint.checkForClient()
         var attempts: [IOError] = []
         for address in try await addresses(of: endpoint, by: resolver) {
             do {
@@ -121,13 +126,35 @@ extension EventLoop {
 }
 
 extension EventLoop {
+    /// Returns the driver of a connected socket, which it owns.
+    private final func adopt(_ socket: Socket, _ options: [SocketOption: Int]) throws -> StreamDriver {
+        do {
+            guard socket.hasPeer else { throw IOError(.socketNotConnected, operation: "take over a socket") }
+            for (option, value) in options.applicable(to: socket.family) {
+                do {
+                    try socket.setOption(option, to: value)
+                } catch {
+                    // The socket is not a TCP socket, or its peer has disconnected, which the first receive reports.
+                    if option == .noDelay { continue }
+                    throw IOError(error, operation: "set \(option) of socket \(socket.number)")
+                }
+            }
+        } catch {
+            closeSocket(socket)
+            throw error
+        }
+        do {
+            return try openStreamDriver(ByteChannel(socket))
+        } catch {
+            throw IOError(error, operation: "take over a socket")
+        }
+    }
+
     /// Returns the driver of a socket that was connected to `address`.
     ///
     /// Throws an `Errno`, an `IOError`, `CancellationError`, `.tooManyDescriptors` or `.closed`, with the socket
     /// closed.
-    fileprivate final func connect(
-        to address: SocketAddress, _ options: ConnectionOptions
-    ) async throws -> StreamDriver {
+    fileprivate final func connect(to address: SocketAddress, _ options: ConnectionOptions) async throws -> StreamDriver {
         let socket = try Socket.stream(for: address)
         var belongsToDriver = false
         do {

@@ -15,30 +15,21 @@ extension EventLoop {
         on endpoint: Endpoint, options: ServerOptions, origin: CallSite, by resolver: Resolver = .shared,
         _ accepted: @escaping Accepted
     ) async throws -> Server {
-        do {
-            if isClosed { throw EventLoopError.closed }
-            try endpoint.checkForServer()
-        } catch {
-            discard(endpoint.sockets)
-            throw error
-        }
-        if !endpoint.sockets.isEmpty {
-            let sockets = try take(endpoint.sockets)
-            return try serve(on: sockets, options, origin, accepted)
-        }
+        let sockets = try takeSockets(of: endpoint) { try endpoint.checkForServer() }
+        if !sockets.isEmpty { return try serve(on: sockets, options, origin, accepted) }
         let addresses = try await addresses(of: endpoint, by: resolver)
         // The caller would not get the server, and could not close it.
         try Task.checkCancellation()
         let required = endpoint.literalAddresses
-        let choosesPort = addresses.contains { $0.port == 0 }
-        for _ in 1..<Self.mostPorts where choosesPort && addresses.count > 1 {
+        var portsLeft = addresses.count > 1 && addresses.contains { $0.port == 0 } ? Self.mostPorts : 1
+        while true {
+            portsLeft -= 1
             do {
                 return try serve(on: try bind(to: addresses, required: required, options), options, origin, accepted)
-            } catch let error as IOError where error.errno == .addressInUse {
+            } catch let error as IOError where error.errno == .addressInUse && portsLeft > 0 {
                 // The port of the first address is in use on the next one.
             }
         }
-        return try serve(on: try bind(to: addresses, required: required, options), options, origin, accepted)
     }
 
     /// Creates the server of bound sockets, and closes them if it throws.
@@ -47,7 +38,7 @@ extension EventLoop {
     ) throws -> Server {
         let server = Server(loop: self, origin: origin)
         for socket in sockets {
-            let listener = Listener(loop: self, socket: socket, options: options, origin: server.origin) {
+            let listener = Listener(loop: self, socket: socket, options: options, origin: origin) {
                 [unowned self] driver, peer in try accepted(self, server, driver, peer)
             }
             server.add(listener)
@@ -59,20 +50,6 @@ extension EventLoop {
             throw error
         }
         return server
-    }
-
-    /// Takes over the sockets of an endpoint, and closes all of them if it throws.
-    private final func take(_ sockets: [Socket]) throws -> [Socket] {
-        for (index, socket) in sockets.enumerated() {
-            do {
-                try take(socket)
-            } catch {
-                // This socket was closed, or another object of the loop uses it.
-                discard(sockets[..<index] + sockets[(index + 1)...])
-                throw error
-            }
-        }
-        return sockets
     }
 
     /// Returns a socket for each address, except those whose family the system does not have.

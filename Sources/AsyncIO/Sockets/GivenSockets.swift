@@ -40,34 +40,38 @@ extension EventLoop {
         }
     }
 
-    /// Prepares a stream socket that was created elsewhere for use on this loop. If it throws, as in a cancelled task,
-    /// it closes the socket.
-    final func take(_ socket: Socket) throws {
-        if isClosed {
+    /// Takes over the sockets of an endpoint, if it has some and passes `check`. If this throws, as in a cancelled
+    /// task, they are closed.
+    final func takeSockets(of endpoint: Endpoint, _ check: () throws -> Void) throws -> [Socket] {
+        do {
             // Checked first, because a task that hopped too late is on another thread, where the loop's tables must not
             // be read.
-            socket.close()
-            throw EventLoopError.closed
+            if isClosed { throw EventLoopError.closed }
+            try check()
+            for socket in endpoint.sockets { try prepare(socket) }
+            return endpoint.sockets
+        } catch {
+            discard(endpoint.sockets)
+            throw error
         }
+    }
+
+    /// Makes a stream socket that was created elsewhere non-blocking. Throws if this loop cannot use it.
+    private final func prepare(_ socket: Socket) throws {
         if let user = core.pointee.descriptors[socket.number] {
             throw EventLoopError.descriptorInUse(socket.descriptor, user)
         }
+        try Task.checkCancellation()
+        let type: Int
         do {
-            try Task.checkCancellation()
-            let type: Int
-            do {
-                type = try socket.option(SocketOption(level: SOL_SOCKET, name: SO_TYPE))
-                _ = try Socket(adopting: socket.descriptor)
-            } catch {
-                throw IOError(error, operation: "take over descriptor \(socket.number)")
-            }
-            if type != Int(SOCK_STREAM.rawValue) {
-                throw EventLoopError(.invalidArgument, "descriptor \(socket.number) is not a stream socket")
-            }
-            try checkRoom(for: socket.descriptor)
+            type = try socket.option(SocketOption(level: SOL_SOCKET, name: SO_TYPE))
+            _ = try Socket(adopting: socket.descriptor)
         } catch {
-            closeSocket(socket)
-            throw error
+            throw IOError(error, operation: "take over descriptor \(socket.number)")
         }
+        if type != Int(SOCK_STREAM.rawValue) {
+            throw EventLoopError(.invalidArgument, "descriptor \(socket.number) is not a stream socket")
+        }
+        try checkRoom(for: socket.descriptor)
     }
 }
