@@ -79,7 +79,7 @@ extension EventLoop {
             throw error
         }
         let transport = StreamTransport(
-            loop: self, driver: driver, consumer: consumer, peerAddress: peer, origin: origin)
+            loop: self, driver: driver, consumer: consumer, peerAddress: peer, origin: ConnectionOrigin(origin))
         transport.start()
         await yield()
         if Task.isCancelled {

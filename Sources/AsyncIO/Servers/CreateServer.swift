@@ -44,7 +44,7 @@ extension EventLoop {
         { loop, server, driver, peer in
             let transport = StreamTransport(
                 loop: loop, driver: driver, consumer: try makeProtocol(), peerAddress: peer,
-                openedBy: server.connectionOrigin)
+                origin: server.connectionOrigin)
             transport.start()
         }
     }

@@ -6,14 +6,10 @@ import SystemPackage
 /// It listens until ``close()``, even if the program has no reference to it.
 ///
 /// - Thread: the loop's.
-public final class Server: ConnectionOwner {
+public final class Server {
     public let loop: EventLoop
     private var addresses: [SocketAddress] = []
-    private var acceptedConnections = 0
-    private var openConnections = 0
-
-    /// The call that created it.
-    var origin: CallSite { connectionOrigin.site }
+    /// The call that created it, with the numbers of its connections.
     let connectionOrigin: ConnectionOrigin
     private(set) var listeners: [Listener] = []
     private var closingWaiters: [WaiterToken] = []
@@ -25,7 +21,7 @@ public final class Server: ConnectionOwner {
     init(loop: EventLoop, origin: CallSite) {
         self.loop = loop
         connectionOrigin = ConnectionOrigin(origin)
-        connectionOrigin.owner = self
+        connectionOrigin.allEnded = { [weak self] in self?.wakeIfDone() }
     }
 
     func add(_ listener: Listener) {
@@ -64,14 +60,14 @@ public final class Server: ConnectionOwner {
     /// - Thread: the loop's.
     public var acceptedCount: Int {
         loop.requireOnLoop("Server.acceptedCount")
-        return acceptedConnections
+        return connectionOrigin.openedCount
     }
 
     /// The number of its connections that are open.
     /// - Thread: the loop's.
     public var connectionCount: Int {
         loop.requireOnLoop("Server.connectionCount")
-        return openConnections
+        return connectionOrigin.openCount
     }
 
     /// Whether the server accepts connections. asyncio: `is_serving`.
@@ -143,17 +139,7 @@ public final class Server: ConnectionOwner {
         }
     }
 
-    private var isDone: Bool { isClosed && openConnections == 0 }
-
-    func connectionBegan() {
-        acceptedConnections += 1
-        openConnections += 1
-    }
-
-    func connectionEnded() {
-        openConnections -= 1
-        wakeIfDone()
-    }
+    private var isDone: Bool { isClosed && connectionOrigin.openCount == 0 }
 
     private func wakeIfDone() {
         guard isDone else { return }

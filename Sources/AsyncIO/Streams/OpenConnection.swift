@@ -48,7 +48,8 @@ extension EventLoop {
     private final func makeStreams(
         _ driver: StreamDriver, peer: SocketAddress?, _ limitBytes: Int, _ origin: CallSite
     ) -> UncheckedSendable<(reader: StreamReader, writer: StreamWriter)> {
-        let transport = StreamTransport(loop: self, driver: driver, consumer: nil, peerAddress: peer, origin: origin)
+        let transport = StreamTransport(
+            loop: self, driver: driver, consumer: nil, peerAddress: peer, origin: ConnectionOrigin(origin))
         return UncheckedSendable(value: transport.makeStreams(limitBytes: limitBytes))
     }
 

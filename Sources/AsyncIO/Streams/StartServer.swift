@@ -54,7 +54,7 @@ extension EventLoop {
         let handler = ConnectionHandler(limitBytes: limitBytes, handle)
         return { loop, server, driver, peer in
             let transport = StreamTransport(
-                loop: loop, driver: driver, consumer: nil, peerAddress: peer, openedBy: server.connectionOrigin)
+                loop: loop, driver: driver, consumer: nil, peerAddress: peer, origin: server.connectionOrigin)
             loop.start(ServedConnection(transport, handler))
         }
     }

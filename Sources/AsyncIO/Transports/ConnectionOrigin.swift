@@ -1,16 +1,22 @@
-/// The call or the server that opened connections. All connections of a server share one object.
-final class ConnectionOrigin {
+/// The call or the server that opened connections, and their numbers. All connections of a server share one object.
+package final class ConnectionOrigin {
     let site: CallSite
-    /// The server, which counts its connections.
-    weak var owner: (any ConnectionOwner)?
+    private(set) var openedCount = 0
+    private(set) var openCount = 0
+    /// Called when no connection is open any more.
+    var allEnded: (() -> Void)?
 
     init(_ site: CallSite) {
         self.site = site
     }
-}
 
-/// Counts the connections that it has opened.
-protocol ConnectionOwner: AnyObject {
-    func connectionBegan()
-    func connectionEnded()
+    func connectionBegan() {
+        openedCount += 1
+        openCount += 1
+    }
+
+    func connectionEnded() {
+        openCount -= 1
+        if openCount == 0 { allEnded?() }
+    }
 }

@@ -47,10 +47,9 @@ public final class StreamTransport {
     }
     private var storedClosingTimer = StoredSlotID()
 
-    /// Creates the transport of a connection that `origin` has opened.
-    init(
+    package init(
         loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,
-        openedBy origin: ConnectionOrigin?
+        origin: ConnectionOrigin? = nil
     ) {
         self.loop = loop
         self.consumer = consumer
@@ -62,16 +61,7 @@ public final class StreamTransport {
         heldDriver = Retained(driver)
         driver.delegate = self
         driver.lendsMemory = bufferedConsumer != nil
-        origin?.owner?.connectionBegan()
-    }
-
-    package convenience init(
-        loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,
-        origin: CallSite? = nil
-    ) {
-        self.init(
-            loop: loop, driver: driver, consumer: consumer, peerAddress: peerAddress,
-            openedBy: origin.map { ConnectionOrigin($0) })
+        origin?.connectionBegan()
     }
 
     /// The call that opened the connection, or that created its server.
@@ -335,7 +325,7 @@ public final class StreamTransport {
         guard state.life != .closed else { return }
         state.closedDescriptor()
         driver.close()
-        connectionOrigin?.owner?.connectionEnded()
+        connectionOrigin?.connectionEnded()
         // Last: the user's code may run when the protocol is released.
         install(nil)
     }
