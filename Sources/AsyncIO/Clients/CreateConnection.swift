@@ -154,7 +154,8 @@ extension EventLoop {
     ///
     /// Throws an `Errno`, an `IOError`, `CancellationError`, `.tooManyDescriptors` or `.closed`, with the socket
     /// closed.
-    fileprivate final func connect(to address: SocketAddress, _ options: ConnectionOptions) async throws -> StreamDriver {
+    fileprivate final func connect(to address: SocketAddress, _ options: ConnectionOptions) async throws -> StreamDriver
+    {
         let socket = try Socket.stream(for: address)
         var belongsToDriver = false
         do {
