@@ -53,7 +53,7 @@ package class StreamDriver: EventSource {
     /// Push style: delivers data to the delegate as it arrives, from the next run of this source on.
     package func startReading() {}
 
-    package func stopReading() {}
+    package final func stopReading() { isPushing = false }
 
     /// Pull style: moves bytes that have arrived into `buffer`; 0 bytes mean EOF.
     package func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult { .wouldBlock }
@@ -89,7 +89,7 @@ package class StreamDriver: EventSource {
     package var unsentBytes: Int { 0 }
 
     /// Sends EOF after the bytes that `send` has accepted.
-    package func shutdownWrite() {}
+    package func shutdownWrite() { channel.shutdownWrite() }
 
     // MARK: Ending
 

@@ -87,10 +87,6 @@ package final class CompletionStreamDriver: StreamDriver {
         loop.queue(self)
     }
 
-    package override func stopReading() {
-        isPushing = false
-    }
-
     package override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         if isDelivering {
             // The consumer is using the received bytes, and may have added a filter, which receives.
@@ -221,10 +217,6 @@ package final class CompletionStreamDriver: StreamDriver {
         }
         isWriterBlocked = false
         return delegate.becameWritable(returningJob: returningJob)
-    }
-
-    package override func shutdownWrite() {
-        channel.shutdownWrite()
     }
 
     // MARK: Ending

@@ -14,19 +14,10 @@ extension FilterStreamDriver: StreamDriverDelegate {
     }
 
     package func becameWritable(returningJob: Bool) -> UnownedJob? {
-        let unsent = output.count
         flush()
         guard phase == .open else { return nil }
-        if !output.isEmpty {
-            if output.count < unsent { delegate?.flushed() }
-            return nil
-        }
-        if waitsForReplies {
-            waitsForReplies = false
-            if isEstablished { readAgain() } else { establish() }
-        }
-        guard isEstablished else {
-            // A transport that is closing waits for the greeting to be sent.
+        guard output.isEmpty, isEstablished else {
+            // A transport that is closing waits until everything is sent.
             delegate?.flushed()
             return nil
         }
@@ -42,9 +33,7 @@ extension FilterStreamDriver: StreamDriverDelegate {
 
     package func lend(_ receive: (UnsafeMutableRawBufferPointer) -> Int) -> Bool { false }
 
-    package func receivedEOF() {
-        isBaseAtEOF = true
-    }
+    package func receivedEOF() { isBaseAtEOF = true }
 
     package func flushed() {
         flush()
@@ -59,9 +48,7 @@ extension FilterStreamDriver: StreamDriverDelegate {
         delegate?.failed(error, operation: operation)
     }
 
-    package func ended(with error: any Error) {
-        fail(error)
-    }
+    package func ended(with error: any Error) { fail(error) }
 
     package func replaceDriver(by driver: StreamDriver) {
         base = driver

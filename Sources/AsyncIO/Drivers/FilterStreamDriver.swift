@@ -8,17 +8,6 @@ import SystemPackage
 /// that wants them. It retains three things, each bounded by one buffer: received bytes that the filter has not
 /// consumed, decoded bytes that a consumer has not taken because it paused, and encoded bytes that could not be sent.
 package final class FilterStreamDriver: StreamDriver {
-    /// The result of decoding.
-    enum Decoded {
-        case bytes(Int)
-        case endOfFile
-        /// Nothing can be received now.
-        case wouldBlock
-        case failed(Errno)
-        /// The filter has failed, which has ended the connection.
-        case filterFailed
-    }
-
     // SAFETY: as in `ReadinessStreamDriver`.
     unowned(unsafe) let loop: EventLoop
     package internal(set) var base: StreamDriver
@@ -36,8 +25,6 @@ package final class FilterStreamDriver: StreamDriver {
     var isAtEOF = false
     /// The bytes of replies that were appended since the output was last sent completely.
     var replyBytes = 0
-    /// Whether decoding waits until replies are sent.
-    var waitsForReplies = false
     var finishing = Finishing.no
     var failure: (any Error)?
     /// Whether decoded bytes are lent to the consumer, which must not receive others meanwhile.
@@ -48,12 +35,11 @@ package final class FilterStreamDriver: StreamDriver {
     /// A peer that causes replies and does not read them is not received from.
     static let mostReplyBytes = 64 * 1024
 
+    /// What the filter sends last.
     enum Finishing {
         case no
         /// EOF is sent when the output is.
         case shutsDown
-        /// The descriptor is closed when the output is sent.
-        case closes
         case done
     }
 
@@ -73,6 +59,14 @@ package final class FilterStreamDriver: StreamDriver {
 
     var isEstablished: Bool { filter?.isEstablished ?? true }
 
+    /// Calls `body` with memory of the loop's pool.
+    @inline(__always)
+    func withChunk<Result>(_ size: ChunkPool.Size, _ body: (UnsafeMutableRawBufferPointer) -> Result) -> Result {
+        let room = loop.chunkPool.take(size)
+        defer { loop.chunkPool.put(room, size) }
+        return body(UnsafeMutableRawBufferPointer(start: room, count: size.byteCount))
+    }
+
     // MARK: Establishing
 
     /// Lets the filter send its greeting. `established` is called once, possibly at once.
@@ -85,7 +79,7 @@ package final class FilterStreamDriver: StreamDriver {
                 fail(IOError(.timedOut, operation: "establish the connection to", address: channel.peerAddress))
             }
         }
-        greet()
+        _ = decodeRetained()
         establish()
     }
 
@@ -97,39 +91,40 @@ package final class FilterStreamDriver: StreamDriver {
             outcome = result
             loop.settle(token, .ready)
         }
-        if outcome == nil {
-            let ended = await loop.suspend(token, record)
-            establishment = nil
-            if outcome == nil { try loop.check(ended) }
-        } else {
-            loop.discardWaiter(token)
-        }
-        try outcome?.get()
+        let ended = await loop.suspend(token, record)
+        establishment = nil
+        guard let outcome else { return try loop.check(ended) }
+        try outcome.get()
     }
 
-    private func greet() {
-        let room = loop.chunkPool.take(.small)
-        defer { loop.chunkPool.put(room, .small) }
-        let memory = UnsafeMutableRawBufferPointer(start: room, count: ChunkPool.Size.small.byteCount)
-        guard let step = decode(UnsafeRawBufferPointer(start: nil, count: 0), into: memory) else { return }
-        decoded.append(UnsafeRawBufferPointer(rebasing: memory[..<step.produced]))
+    /// Lets the filter decode without new input, and retains what it decodes. Returns false if the filter has failed.
+    private func decodeRetained() -> Bool {
+        withChunk(.medium) { memory in
+            guard let step = decode(UnsafeRawBufferPointer(start: nil, count: 0), into: memory) else { return false }
+            decoded.append(UnsafeRawBufferPointer(rebasing: memory[..<step.produced]))
+            return true
+        }
     }
 
     /// Receives for the filter alone, until it is established.
     func establish() {
-        let room = loop.chunkPool.take(.medium)
-        defer { loop.chunkPool.put(room, .medium) }
-        let memory = UnsafeMutableRawBufferPointer(start: room, count: ChunkPool.Size.medium.byteCount)
-        while !isEstablished, failure == nil {
-            switch decodeMore(into: memory) {
-            case .bytes(let count): decoded.append(UnsafeRawBufferPointer(rebasing: memory[..<count]))
+        while !isEstablished {
+            let result = withChunk(.medium) { memory in
+                let result = decodeMore(into: memory)
+                if case .bytes(let count) = result {
+                    decoded.append(UnsafeRawBufferPointer(rebasing: memory[..<count]))
+                }
+                return result
+            }
+            switch result {
+            case .bytes(0): return failed(.connectionReset, operation: "establish the connection to")
+            case .bytes: break
             case .wouldBlock: if !isEstablished { return }
-            case .filterFailed: return
             case .failed(let error): return failed(error, operation: "establish the connection to")
-            case .endOfFile: return failed(.connectionReset, operation: "establish the connection to")
             }
         }
-        guard failure == nil else { return }
+        // What a call has caused may have ended the connection.
+        guard failure == nil, phase == .open else { return }
         finishEstablishing(.success(()))
         // Those who wanted to write before.
         _ = heldDelegate.becameWritable(returningJob: false)
@@ -168,23 +163,13 @@ package final class FilterStreamDriver: StreamDriver {
         }
         let result = decodeMore(into: buffer)
         unlinkIfIdle()
-        switch result {
-        case .bytes(let count):
-            known.useReadingShare(count)
-            return .bytes(count)
-        case .endOfFile: return .bytes(0)
-        case .wouldBlock, .filterFailed: return .wouldBlock
-        case .failed(let error): return .failed(error)
-        }
+        if case .bytes(let count) = result { known.useReadingShare(count) }
+        return result
     }
 
     package override func startReading() {
         isPushing = true
         readAgain()
-    }
-
-    package override func stopReading() {
-        isPushing = false
     }
 
     func readAgain() {
@@ -203,10 +188,9 @@ package final class FilterStreamDriver: StreamDriver {
         }
         let memory = loop.core.pointee.receiveBuffer.bytes
         switch decodeMore(into: memory) {
-        case .bytes(let count):
-            deliver(UnsafeRawBufferPointer(rebasing: memory[..<count]))
-        case .endOfFile: delegate?.receivedEOF()
-        case .wouldBlock, .filterFailed: break
+        case .bytes(0): delegate?.receivedEOF()
+        case .bytes(let count): deliver(UnsafeRawBufferPointer(rebasing: memory[..<count]))
+        case .wouldBlock: break
         case .failed(let error): delegate?.failed(error, operation: "receive from")
         }
         unlinkIfIdle()
@@ -224,12 +208,7 @@ package final class FilterStreamDriver: StreamDriver {
     package override func run() -> UnownedJob? {
         let reported = readiness
         readiness = []
-        guard phase == .open, reported.contains(.read) else { return nil }
-        if isPushing {
-            push()
-            return nil
-        }
-        return heldDelegate.becameReadable()
+        return phase == .open && reported.contains(.read) ? becameReadable() : nil
     }
 
     // MARK: Sending
@@ -271,9 +250,7 @@ package final class FilterStreamDriver: StreamDriver {
 
     package override var resetsOnClose: Bool { base.resetsOnClose }
 
-    package override func resetOnClose() {
-        base.resetOnClose()
-    }
+    package override func resetOnClose() { base.resetOnClose() }
 
     /// What the filter sends last goes first, for a bounded time.
     package override func close() {
@@ -283,9 +260,8 @@ package final class FilterStreamDriver: StreamDriver {
         detachDelegate(on: loop)
         finishEstablishing(.failure(EventLoopError.transportClosed))
         if loop.isClosed || base.resetsOnClose { return closeBase() }
-        let wasFinished = finishing != .no
-        finishing = .closes
-        if !wasFinished { appendEnd() }
+        if finishing == .no { appendEnd() }
+        finishing = .done
         flush()
         if phase == .closed { return }
         let timeout = filter?.finishTimeout ?? .zero
@@ -336,13 +312,7 @@ package final class FilterStreamDriver: StreamDriver {
 
     /// Takes the decoded bytes that the filter has retained for lack of room.
     private func takeDecoded() {
-        let size = ChunkPool.Size.medium
-        let room = loop.chunkPool.take(size)
-        defer { loop.chunkPool.put(room, size) }
-        let memory = UnsafeMutableRawBufferPointer(start: room, count: size.byteCount)
-        while hasMore {
-            guard let step = decode(UnsafeRawBufferPointer(start: nil, count: 0), into: memory) else { return }
-            decoded.append(UnsafeRawBufferPointer(rebasing: memory[..<step.produced]))
+        while hasMore, decodeRetained() {
             if decoded.count > ChunkPool.Size.large.byteCount {
                 return fail(IOError(.noBufferSpace, operation: "remove a filter of", address: channel.peerAddress))
             }

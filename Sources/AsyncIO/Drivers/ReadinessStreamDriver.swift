@@ -112,10 +112,6 @@ package final class ReadinessStreamDriver: StreamDriver {
         if known.isReadable { readAgain() }
     }
 
-    package override func stopReading() {
-        isPushing = false
-    }
-
     /// Receives once per run, so that one fast peer does not make the others wait.
     private func push() {
         if lendsMemory { return pushIntoLentMemory() }
@@ -262,9 +258,5 @@ package final class ReadinessStreamDriver: StreamDriver {
     private func becameUnwritable() {
         known.sendWouldBlock()
         becameUnready(.write)
-    }
-
-    package override func shutdownWrite() {
-        channel.shutdownWrite()
     }
 }
