@@ -2,8 +2,7 @@ public import AsyncIOSystem
 import Selectors
 import SystemPackage
 
-/// Connecting and accepting with sockets of the program. The rules for all raw operations are documented before
-/// ``recv(_:maxBytes:)``.
+/// Connecting and accepting with sockets of the program.
 extension SocketOperations {
     /// Connects `socket` to `address`. asyncio: `sock_connect`.
     ///
@@ -11,7 +10,6 @@ extension SocketOperations {
     /// cancelled. The attempt then continues in the kernel. Another call with the same address joins it; for another
     /// address a new socket is needed. A unix server whose queue is full refuses with `EAGAIN`, because the system has
     /// no way to wait for it.
-    /// - Thread: any.
     public func connect(_ socket: Socket, to address: SocketAddress) async throws {
         do {
             try await loop.connect(socket, to: address, "sock.connect") {}
@@ -24,7 +22,6 @@ extension SocketOperations {
     ///
     /// Throws what ``connect(_:to:)`` and ``EventLoop/resolve(host:port:)`` throw, `.unknownHost` if the host has no
     /// address of that family, and `.invalidArgument` for a unix socket, which has no hosts.
-    /// - Thread: any.
     public func connect(_ socket: Socket, host: String, port: UInt16) async throws {
         guard !host.isEmpty, let family = socket.family, family != .unix else {
             throw EventLoopError(
@@ -43,7 +40,6 @@ extension SocketOperations {
     ///
     /// A cancelled task accepts no client, even if one is waiting, so that a cancelled accept loop ends. A client that
     /// has disconnected before it was accepted is skipped. The address is `nil` for an unknown address family.
-    /// - Thread: any.
     public func accept(_ socket: Socket) async throws -> (socket: Socket, peer: SocketAddress?) {
         try Task.checkCancellation()
         return try await loop.whenReady(socket, .read, "sock.accept", mayBlock: true) {

@@ -2,21 +2,6 @@ public import AsyncIOSystem
 import Selectors
 
 /// Receiving on sockets of the program.
-///
-/// Rules for all raw operations:
-/// - The socket stays yours.
-/// - The system call is made at once. The task waits only if the call would block, so an operation that need not wait
-///   succeeds even in a cancelled task, except ``accept(_:)``.
-/// - Only one task may wait per direction. Another one gets `.busy`, also while there is a callback of
-///   ``EventLoop/addReader(_:fileID:line:_:)`` or `addWriter` for the direction. Reading and writing are independent.
-/// - A cancelled operation has received nothing, and the socket stays usable.
-/// - ``close(_:)`` ends waits with `.closed`.
-/// - A blocking socket is rejected with `.invalidArgument` where a call would block the loop; in debug mode always.
-///
-/// They throw an `IOError` with the operation and the peer, `.descriptorInUse` if a transport owns the socket, `.busy`,
-/// `.closed`, `.invalidArgument`, and `CancellationError`.
-///
-/// - Thread: any; the task hops to the loop and back.
 extension SocketOperations {
     /// The size of the memory that is reserved for bytes that have not arrived yet. No datagram is longer.
     private static var mostBytesAtOnce: Int { 64 * 1024 }
@@ -26,7 +11,6 @@ extension SocketOperations {
     ///
     /// The result is empty at EOF, and for an empty datagram. If `maxBytes` is 0, the result is empty at once, and no
     /// datagram is consumed.
-    /// - Thread: any.
     public func recv(_ socket: Socket, maxBytes: Int) async throws -> [UInt8] {
         let capacity = try checkedCount(maxBytes)
         return try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.count) {
@@ -44,7 +28,6 @@ extension SocketOperations {
     /// asyncio: `sock_recv_into`.
     ///
     /// 0 means EOF, or an empty datagram. For an empty buffer the result is 0 at once, and no datagram is consumed.
-    /// - Thread: any.
     public func recv(_ socket: Socket, into buffer: inout [UInt8]) async throws -> Int {
         try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.self) {
             try buffer.withUnsafeMutableBytes { try receive(socket, into: $0) }
@@ -52,7 +35,6 @@ extension SocketOperations {
     }
 
     /// As ``recv(_:into:)`` with an array. The memory must stay valid until this function returns or throws.
-    /// - Thread: any.
     public func recv(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) async throws -> Int {
         try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.self) {
             try receive(socket, into: buffer)
@@ -60,7 +42,6 @@ extension SocketOperations {
     }
 
     /// As ``recv(_:into:)`` with an array, but appends to the bytes in `buffer`.
-    /// - Thread: any.
     public func recv(_ socket: Socket, into buffer: inout OutputRawSpan) async throws -> Int {
         try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.self) {
             try buffer.withUnsafeMutableBytes { bytes, count in
@@ -76,7 +57,6 @@ extension SocketOperations {
     ///
     /// The address is `nil` for a sender without an address, and on a stream. With a `maxBytes` of 0 the function waits
     /// too, and consumes a datagram without returning its bytes.
-    /// - Thread: any.
     public func recvFrom(
         _ socket: Socket, maxBytes: Int
     ) async throws -> (bytes: [UInt8], peer: SocketAddress?) {
@@ -92,7 +72,6 @@ extension SocketOperations {
     }
 
     /// Waits for a datagram and moves as much of it into `buffer` as fits. asyncio: `sock_recvfrom_into`.
-    /// - Thread: any.
     public func recvFrom(
         _ socket: Socket, into buffer: inout [UInt8]
     ) async throws -> (count: Int, peer: SocketAddress?) {
@@ -103,7 +82,6 @@ extension SocketOperations {
     }
 
     /// As ``recvFrom(_:into:)`` with an array. The memory must stay valid until this function returns or throws.
-    /// - Thread: any.
     public func recvFrom(
         _ socket: Socket, into buffer: UnsafeMutableRawBufferPointer
     ) async throws -> (count: Int, peer: SocketAddress?) {

@@ -1,7 +1,7 @@
 public import AsyncIOSystem
 import Selectors
 
-/// Sending on sockets of the program. The rules for all raw operations are documented before ``recv(_:maxBytes:)``.
+/// Sending on sockets of the program.
 extension SocketOperations {
     /// The most bytes that are sent in one iteration, so that a peer that keeps up does not delay other work.
     private static var mostBytesPerIteration: Int { 256 * 1024 }
@@ -10,7 +10,6 @@ extension SocketOperations {
     ///
     /// If it is cancelled or fails, some of the bytes may have been sent. ``sendAll(_:_:bytesSent:)-(_,RawSpan,_)``
     /// says how many. What is sent next follows directly behind them.
-    /// - Thread: any.
     public func sendAll(_ socket: Socket, _ bytes: RawSpan) async throws {
         var sent = 0
         try await sendAll(socket, bytes, bytesSent: &sent)
@@ -20,7 +19,6 @@ extension SocketOperations {
     ///
     /// - Parameter bytesSent: Set to the number of bytes that the kernel has accepted, which is 0 at first and
     ///   `bytes.byteCount` when the function returns.
-    /// - Thread: any.
     public func sendAll(_ socket: Socket, _ bytes: RawSpan, bytesSent: inout Int) async throws {
         bytesSent = 0
         _ = try await loop.whenReady(socket, .write, "sock.sendAll", byteCount: \.self) {
@@ -43,13 +41,11 @@ extension SocketOperations {
     }
 
     /// As ``sendAll(_:_:)`` with a span.
-    /// - Thread: any.
     public func sendAll(_ socket: Socket, _ bytes: [UInt8]) async throws {
         try await sendAll(socket, bytes.span.bytes)
     }
 
     /// As ``sendAll(_:_:bytesSent:)-(_,RawSpan,_)``.
-    /// - Thread: any.
     public func sendAll(_ socket: Socket, _ bytes: [UInt8], bytesSent: inout Int) async throws {
         try await sendAll(socket, bytes.span.bytes, bytesSent: &bytesSent)
     }
@@ -60,7 +56,6 @@ extension SocketOperations {
     /// Empty `bytes` are sent as an empty datagram.
     ///
     /// - Returns: The number of bytes that were sent.
-    /// - Thread: any.
     @discardableResult
     public func sendTo(_ socket: Socket, _ bytes: RawSpan, to address: SocketAddress) async throws -> Int {
         try await loop.whenReady(socket, .write, "sock.sendTo", byteCount: \.self) {
@@ -73,7 +68,6 @@ extension SocketOperations {
     }
 
     /// As ``sendTo(_:_:to:)`` with a span.
-    /// - Thread: any.
     @discardableResult
     public func sendTo(_ socket: Socket, _ bytes: [UInt8], to address: SocketAddress) async throws -> Int {
         try await sendTo(socket, bytes.span.bytes, to: address)

@@ -2,6 +2,21 @@ public import AsyncIOSystem
 
 /// The raw operations of a loop on sockets of the program: see ``EventLoop/sock``. asyncio: `loop.sock_recv` and the
 /// like.
+///
+/// Rules for all operations:
+/// - The socket stays yours.
+/// - The system call is made at once. The task waits only if the call would block, so an operation that need not wait
+///   succeeds even in a cancelled task, except ``accept(_:)``.
+/// - Only one task may wait per direction. Another one gets `.busy`, also while there is a callback of
+///   ``EventLoop/addReader(_:fileID:line:_:)`` or `addWriter` for the direction. Reading and writing are independent.
+/// - A cancelled operation has received nothing, and the socket stays usable.
+/// - ``close(_:)`` ends waits with `.closed`.
+/// - A blocking socket is rejected with `.invalidArgument` where a call would block the loop; in debug mode always.
+///
+/// They throw an `IOError` with the operation and the peer, `.descriptorInUse` if a transport owns the socket, `.busy`,
+/// `.closed`, `.invalidArgument`, and `CancellationError`.
+///
+/// - Thread: any, unless a member says otherwise; the task hops to the loop and back.
 public struct SocketOperations: Sendable {
     /// The loop on which the operations wait.
     public let loop: EventLoop
