@@ -50,28 +50,24 @@ public final class Server {
     }
 
     /// The addresses that the server listens on, with the ports that the system chose.
-    /// - Thread: the loop's.
     public var localAddresses: [SocketAddress] {
         loop.requireOnLoop("Server.localAddresses")
         return addresses
     }
 
     /// The number of connections that the server has accepted.
-    /// - Thread: the loop's.
     public var acceptedCount: Int {
         loop.requireOnLoop("Server.acceptedCount")
         return connectionOrigin.openedCount
     }
 
     /// The number of its connections that are open.
-    /// - Thread: the loop's.
     public var connectionCount: Int {
         loop.requireOnLoop("Server.connectionCount")
         return connectionOrigin.openCount
     }
 
     /// Whether the server accepts connections. asyncio: `is_serving`.
-    /// - Thread: the loop's.
     public var isServing: Bool {
         loop.requireOnLoop("Server.isServing")
         return !isClosed && hasStarted && !loop.isClosed
@@ -135,7 +131,7 @@ public final class Server {
         loop.core.pointee.sources.ids.compactMap { id in
             let driver = loop.core.pointee.sources[id]?.pointee as? StreamDriver
             guard let transport = driver?.delegate as? StreamTransport else { return nil }
-            return transport.wasOpened(by: connectionOrigin) ? transport : nil
+            return transport.connectionOrigin === connectionOrigin ? transport : nil
         }
     }
 

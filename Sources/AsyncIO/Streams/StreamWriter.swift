@@ -73,10 +73,10 @@ public final class StreamWriter {
 
     @inline(__always)
     func begin(_ bytes: UnsafeRawBufferPointer) throws -> Start {
-        guard transport.isOnLoop, !transport.isWriteInProgress else { return Start() }
+        guard transport.isOnLoop, !transport.state.isWriteInProgress else { return Start() }
         let sent = try transport.sendNow(bytes) ?? 0
         if sent == bytes.count { return Start(sent: sent, hasBegunWrite: true, isDone: true) }
-        transport.beginWriteAtOnce()
+        transport.state.beganWrite()
         transport.sent(sent, unsentBytes: bytes.count - sent)
         return Start(sent: sent, hasBegunWrite: true)
     }

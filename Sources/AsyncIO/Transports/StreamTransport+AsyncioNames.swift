@@ -1,6 +1,4 @@
 /// Accessors with the names that asyncio's transports give them. The properties are the usual form.
-///
-/// - Thread: the loop's.
 extension StreamTransport {
     /// Returns ``protocol``. asyncio: `get_protocol`.
     public func getProtocol() -> (any StreamProtocol)? { `protocol` }

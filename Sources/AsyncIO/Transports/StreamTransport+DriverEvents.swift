@@ -80,9 +80,7 @@ extension StreamTransport: StreamDriverDelegate {
     }
 
     /// Resumes, in pull style, the task that waits to receive. Returns its job.
-    package func becameReadable() -> UnownedJob? {
-        readWaiter.endReturningJob(on: loop)
-    }
+    package func becameReadable() -> UnownedJob? { readWaiter.endReturningJob(on: loop) }
 
     /// Flushes the write buffer, and then resumes the task that waits to send. Returns its job if `returningJob`.
     package func becameWritable(returningJob: Bool) -> UnownedJob? {
@@ -94,17 +92,11 @@ extension StreamTransport: StreamDriverDelegate {
     }
 
     /// Updates the state after the driver has sent some of its buffered bytes.
-    package func flushed() {
-        perform(state.flushed(queuedBytes: outstandingBytes))
-    }
+    package func flushed() { perform(state.flushed(queuedBytes: outstandingBytes)) }
 
     /// Ends the connection because of a filter, whose last bytes may be on their way: an alert, for instance.
     package func ended(with error: any Error) {
-        if !state.isLost {
-            if lossError == nil { lossError = error }
-            if queue.count + unsentBytesOfWrite > 0 { driver.resetOnClose() }
-        }
-        perform(state.failed())
+        end(with: error, losing: queue.count + unsentBytesOfWrite)
     }
 
     package var connection: ConnectionReport {

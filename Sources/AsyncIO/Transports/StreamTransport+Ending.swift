@@ -1,8 +1,91 @@
 import SystemPackage
 
-/// The bounds of a close that waits until the peer has received the write buffer. Without them, a peer could hold a
-/// connection that no code of this program refers to any more, and so cannot abort.
+/// The end of a connection.
 extension StreamTransport {
+    /// Flushes the write buffer, then closes the connection and calls `connectionLost`. Idempotent. asyncio: `close`.
+    ///
+    /// The write that a task has begun is sent too, see ``StreamWriter/close()``. Reading stops at once.
+    ///
+    /// The connection stays open while the peer does not read, until nothing could be sent for a minute. Then the write
+    /// buffer is discarded and the connection is reset, with an `IOError`.
+    /// ``closeGracefully(within:maxDiscardedBytes:)``, ``abort()`` and ``Server/shutDown(within:)`` let the caller
+    /// choose the bound. If there is unread input, the peer may lose what is still in flight: see
+    /// ``closeGracefully(within:maxDiscardedBytes:)``.
+    ///
+    /// If a write was cut off (see ``StreamWriter/write(_:)-(RawSpan)``), the connection is reset.
+    public func close() {
+        loop.requireOnLoop("StreamTransport.close")
+        if state.writing == .cutOff { return reset() }
+        endsNow(by: .close)
+        perform(state.closed(queuedBytes: outstandingBytes))
+        boundClosing()
+        // The flush may take as long as the peer likes, so tasks that wait for the connection are resumed now.
+        wakeTasks()
+    }
+
+    /// Flushes the write buffer and the write that a task has begun, shuts down the write side, discards input until
+    /// the peer's EOF, and closes the connection. Idempotent. asyncio has no such call; web servers call it a lingering
+    /// close.
+    ///
+    /// After a plain ``close()`` with unread input, TCP sends a reset, which can destroy a response that is still in
+    /// flight (RFC 2525, 2.17). This function avoids that if the peer sends EOF within `time` and after at most
+    /// `maxDiscardedBytes` bytes. After `time`, the connection is aborted and the write buffer is discarded, so that a
+    /// peer that does not read cannot hold it open. If a write was cut off, the connection is reset at once.
+    /// The protocol receives no further data. It is notified of the end of the connection as after `close()`.
+    public func closeGracefully(within time: Duration = .seconds(5), maxDiscardedBytes: Int = 1 << 20) {
+        loop.requireOnLoop("StreamTransport.closeGracefully")
+        guard state.life == .open else { return }
+        if state.writing == .cutOff { return reset() }
+        if state.reading.isOver { return close() }
+        endsNow(by: .closeGracefully)
+        // The timer also bounds what follows after `maxDiscardedBytes`.
+        closingTimer.id = loop.callLater(after: time) { [weak self] in self?.abort() }.id
+        perform(state.closedGracefully(queuedBytes: outstandingBytes, maxDiscardedBytes: maxDiscardedBytes))
+        wakeTasks()
+    }
+
+    /// Closes the connection at once and discards the write buffer. Idempotent. asyncio: `abort`.
+    ///
+    /// If bytes are discarded, or a write was cut off, the connection is reset, so that the peer does not take a part
+    /// for the whole; otherwise the peer reads EOF.
+    public func abort() {
+        loop.requireOnLoop("StreamTransport.abort")
+        endsNow(by: .abort)
+        end(with: nil)
+    }
+
+    /// Closes the connection at once with a reset. The peer reads an error instead of EOF, so it does not take a part
+    /// of a response for the whole. asyncio has no such call.
+    public func reset() {
+        loop.requireOnLoop("StreamTransport.reset")
+        endsNow(by: .reset)
+        if !state.isLost { driver.resetOnClose() }
+        end(with: nil)
+    }
+
+    /// Flushes the write buffer, then shuts down the write side. Reading continues. Idempotent. asyncio: `write_eof`.
+    ///
+    /// If a write was cut off, the connection is reset instead.
+    public func writeEOF() {
+        loop.requireOnLoop("StreamTransport.writeEOF")
+        if state.writing == .cutOff { return reset() }
+        perform(state.endedWriting(queuedBytes: outstandingBytes))
+    }
+
+    /// Whether the connection is closed or being closed. asyncio: `is_closing`.
+    public var isClosing: Bool {
+        loop.requireOnLoop("StreamTransport.isClosing")
+        return state.isClosing
+    }
+
+    /// Whether ``writeEOF()`` is possible, which is always true for a socket. asyncio: `can_write_eof`.
+    public var canWriteEOF: Bool { true }
+
+    // MARK: Bounds
+
+    // A close waits until the peer has received the write buffer. Without bounds, a peer could hold a connection that
+    // no code of this program refers to any more, and so cannot abort.
+
     /// How long the peer may receive nothing at all. The kernel gives up its own closed connections after a similar
     /// time.
     private static let stallLimit = Duration.seconds(60)
@@ -12,31 +95,101 @@ extension StreamTransport {
 
     /// Starts the timer if such a close has begun. Called after each event that may begin one.
     func boundClosing() {
-        guard state.life == .closing, closingTimer == nil else { return }
+        guard state.life == .closing, closingTimer.id == nil else { return }
         let bytes = outstandingBytes
-        closingTimer =
-            loop.callLater(after: Self.stallLimit) { [weak self] in
-                guard let self else { return }
-                closingTimer = nil
-                if outstandingBytes < bytes { boundClosing() } else { giveUpClosing() }
-            }.id
-    }
-
-    /// Starts a shorter timer after a close because the streams were released. A graceful close in progress already has
-    /// its own timer.
-    func boundAbandoned() {
-        guard state.life == .closing, ending != .closeGracefully else { return }
-        if let closingTimer { loop.cancelCallback(closingTimer) }
-        closingTimer = loop.callLater(after: Self.abandonedLimit) { [weak self] in self?.giveUpClosing() }.id
+        let timer = loop.callLater(after: Self.stallLimit) { [weak self] in
+            guard let self else { return }
+            closingTimer.id = nil
+            if outstandingBytes < bytes { boundClosing() } else { giveUpClosing() }
+        }
+        closingTimer.id = timer.id
     }
 
     /// Ends the connection. Bytes are left, so the peer reads a reset.
     private func giveUpClosing() {
         failed(.timedOut, operation: "send the rest of the write buffer to")
     }
-}
 
-extension StreamTransport {
+    private func cancelClosingTimer() {
+        if let timer = closingTimer.id { loop.cancelCallback(timer) }
+    }
+
+    // MARK: Released streams and the closed loop
+
+    /// Closes the connection, because its reader and its writer were released.
+    package func abandoned() {
+        if loop.core.pointee.debug.isOn, !state.isClosing {
+            loop.warn(LoopWarning(.unclosed, "\(driver.label) was released without close()", callSite: origin))
+        }
+        close()
+        // A graceful close in progress has its own timer.
+        guard state.life == .closing, ending != .closeGracefully else { return }
+        cancelClosingTimer()
+        closingTimer.id = loop.callLater(after: Self.abandonedLimit) { [weak self] in self?.giveUpClosing() }.id
+    }
+
+    /// Frees the socket without calling the protocol, because the loop was closed.
+    package func loopClosed() {
+        let wasLost = state.isLost
+        if !wasLost {
+            lossError = EventLoopError.closed
+            if outstandingBytes > 0 { driver.resetOnClose() }
+            _ = state.failed()
+            queue.removeAll()
+            readWaiter = StreamWaiter()
+            writeWaiter = StreamWaiter()
+        }
+        state.closedDescriptor()
+        driver.close()
+        // Last: the user's code may run when the protocol is released.
+        install(nil)
+    }
+
+    // MARK: Carrying out
+
+    /// Ends the connection at once, because of `error` if there is one.
+    ///
+    /// - Parameter bytes: How many bytes are lost. The default is everything that is not sent.
+    func end(with error: (any Error)?, losing bytes: Int? = nil) {
+        if !state.isLost {
+            if lossError == nil { lossError = error }
+            // The peer must not take what it has received for the whole.
+            if bytes ?? outstandingBytes > 0 { driver.resetOnClose() }
+        }
+        perform(state.failed())
+    }
+
+    /// Ends the connection, once. The protocol is notified in the next iteration, as in asyncio, so never within one of
+    /// its own calls.
+    func lose() {
+        cancelClosingTimer()
+        driver.detach()
+        wakeTasks()
+        guard consumer != nil else { return finish() }
+        callSoon { [self] in
+            state.reportedLoss()
+            callConsumer("connectionLost") { try $0.connectionLost(lossError) }
+            finish()
+        }
+    }
+
+    /// Resumes the tasks that wait for the connection; they find out why they cannot continue.
+    func wakeTasks() {
+        readWaiter.end(on: loop)
+        writeWaiter.end(on: loop)
+        endWriteWaits()
+    }
+
+    private func finish() {
+        // The loop may have been closed meanwhile.
+        guard state.life != .closed else { return }
+        state.closedDescriptor()
+        driver.close()
+        connectionOrigin?.connectionEnded()
+        // Last: the user's code may run when the protocol is released.
+        install(nil)
+    }
+
     /// What ended a connection that was not lost, for reports about later calls.
     enum Ending: String, CustomStringConvertible {
         case close = "close()"

@@ -10,12 +10,7 @@ extension StreamTransport {
     ///
     /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
     public func addFilter(_ filter: any StreamFilter) async throws {
-        guard loop.isOnLoop else { throw EventLoopError.wrongThread("StreamTransport.addFilter") }
-        try await loop.withAffinity { record in
-            try await beginWrite(record)
-            defer { endWrite() }
-            try await waitUntilFlushed(record)
-            if state.life != .open { throw endError }
+        try await betweenWrites("StreamTransport.addFilter") { record in
             let base = driver
             base.stopReading()
             let filtered = FilterStreamDriver(over: base, filter, on: loop)
@@ -38,12 +33,7 @@ extension StreamTransport {
     ///
     /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
     public func removeFilter() async throws {
-        guard loop.isOnLoop else { throw EventLoopError.wrongThread("StreamTransport.removeFilter") }
-        try await loop.withAffinity { record in
-            try await beginWrite(record)
-            defer { endWrite() }
-            try await waitUntilFlushed(record)
-            if state.life != .open { throw endError }
+        try await betweenWrites("StreamTransport.removeFilter") { _ in
             var candidate = driver
             // A driver whose filter was removed stays while it retains bytes.
             while let former = candidate as? FilterStreamDriver, former.filter == nil { candidate = former.base }
@@ -51,6 +41,20 @@ extension StreamTransport {
                 throw EventLoopError(.invalidArgument, "the connection has no filter to remove")
             }
             filtered.removeFilter()
+        }
+    }
+
+    /// Calls `body` when everything that was written before is sent, and while no task writes.
+    private func betweenWrites(
+        _ function: StaticString, _ body: nonisolated(nonsending) (TaskRecord?) async throws -> Void
+    ) async throws {
+        guard loop.isOnLoop else { throw EventLoopError.wrongThread(function) }
+        try await loop.withAffinity { record in
+            try await beginWrite(record)
+            defer { endWrite() }
+            try await waitUntilFlushed(record)
+            if state.life != .open { throw endError }
+            try await body(record)
         }
     }
 

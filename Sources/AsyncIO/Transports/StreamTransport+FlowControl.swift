@@ -2,21 +2,18 @@
 extension StreamTransport {
     /// Stops calls of `dataReceived` until ``resumeReading()``. TCP's flow control then makes the peer wait.
     /// Idempotent. asyncio: `pause_reading`.
-    /// - Thread: the loop's.
     public func pauseReading() {
         loop.requireOnLoop("StreamTransport.pauseReading")
         perform(state.pausedReading())
     }
 
     /// Resumes calls of `dataReceived`. Idempotent. asyncio: `resume_reading`.
-    /// - Thread: the loop's.
     public func resumeReading() {
         loop.requireOnLoop("StreamTransport.resumeReading")
         perform(state.resumedReading())
     }
 
     /// Whether received data is being delivered. asyncio: `is_reading`.
-    /// - Thread: the loop's.
     public var isReading: Bool {
         loop.requireOnLoop("StreamTransport.isReading")
         return state.reading == .active && state.life == .open
@@ -24,7 +21,6 @@ extension StreamTransport {
 
     /// The number of bytes that were written and that the kernel has not accepted yet. asyncio:
     /// `get_write_buffer_size`.
-    /// - Thread: the loop's.
     public var writeBufferBytes: Int {
         loop.requireOnLoop("StreamTransport.writeBufferBytes")
         return queue.count + withDriver { $0.unsentBytes }
@@ -34,7 +30,6 @@ extension StreamTransport {
     ///
     /// The protocol's `pauseWriting` is called when more than `highBytes` are buffered, and `resumeWriting` when
     /// `lowBytes` or less are. ``setWriteBufferLimits(lowBytes:highBytes:)`` changes them.
-    /// - Thread: the loop's.
     public var writeBufferLimits: (lowBytes: Int, highBytes: Int) {
         loop.requireOnLoop("StreamTransport.writeBufferLimits")
         return (state.lowWaterBytes, state.highWaterBytes)
@@ -44,7 +39,6 @@ extension StreamTransport {
     ///
     /// If only one mark is given, the high mark is four times the low one. Throws `.invalidArgument` unless 0 <= low <=
     /// high.
-    /// - Thread: the loop's.
     public func setWriteBufferLimits(lowBytes: Int? = nil, highBytes: Int? = nil) throws(EventLoopError) {
         loop.requireOnLoop("StreamTransport.setWriteBufferLimits")
         let (fourfold, overflow) = (lowBytes ?? 16 * 1024).multipliedReportingOverflow(by: 4)

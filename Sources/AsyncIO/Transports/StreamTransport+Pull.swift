@@ -98,7 +98,7 @@ extension StreamTransport {
     @inline(__always)
     func waitUntilReadable(_ record: Unmanaged<TaskRecord>?) async throws {
         guard readWaiter.isEmpty else { throw EventLoopError.busy("read from this connection") }
-        guard let record else { return try await waitUntilReadable() }
+        guard let record else { return try await wait { readWaiter = $0 } }
         let isolation = #isolation
         try record._withUnsafeGuaranteedRef { try $0.beginWait() }
         readWaiter = StreamWaiter(record)
@@ -115,20 +115,10 @@ extension StreamTransport {
         try await waitUntilReadable(record.map(Unmanaged.passUnretained))
     }
 
-    /// As the function above, for a task that the loop has not started.
-    @inline(never)
-    private func waitUntilReadable() async throws {
-        let token = loop.makeWaiter()
-        readWaiter = StreamWaiter(token)
-        let outcome = await loop.suspend(token, nil)
-        readWaiter = StreamWaiter()
-        if outcome == .cancelled { throw CancellationError() }
-    }
-
     /// Suspends until a send may succeed or the connection is lost. The task is on its loop and is the current writer.
     func waitUntilWritable(_ record: TaskRecord?) async throws {
         guard writeWaiter.isEmpty else { throw EventLoopError.busy("write to this connection") }
-        guard let record else { return try await waitUntilWritable() }
+        guard let record else { return try await wait { writeWaiter = $0 } }
         let isolation = #isolation
         try record.beginWait()
         writeWaiter = StreamWaiter(Unmanaged.passUnretained(record))
@@ -137,13 +127,30 @@ extension StreamTransport {
         try record.endWait()
     }
 
+    /// Waits as the functions above do, in a task that the loop has not started.
     @inline(never)
-    private func waitUntilWritable() async throws {
+    private func wait(_ setWaiter: (StreamWaiter) -> Void) async throws {
         let token = loop.makeWaiter()
-        writeWaiter = StreamWaiter(token)
+        setWaiter(StreamWaiter(token))
         let outcome = await loop.suspend(token, nil)
-        writeWaiter = StreamWaiter()
+        setWaiter(StreamWaiter())
         if outcome == .cancelled { throw CancellationError() }
+    }
+
+    /// Suspends until the kernel has accepted all bytes that were written. The task is on its loop and is the current
+    /// writer.
+    func waitUntilFlushed(_ record: TaskRecord?) async throws {
+        while true {
+            if state.isClosing { throw endError }
+            if writeBufferBytes == 0 { return }
+            try await waitUntilWritable(record)
+        }
+    }
+
+    /// Suspends until the socket is closed. Throws the reason if the connection was lost. The task is on its loop.
+    func waitClosed(_ record: TaskRecord?) async throws {
+        try await driver.waitUntilClosed(on: loop, record)
+        if let lossError { throw lossError }
     }
 
     /// Why no further transfer is possible: the connection was lost, this side has closed it, or a write was cut off.
@@ -151,6 +158,6 @@ extension StreamTransport {
         if let lossError { return lossError }
         if loop.isClosed { return EventLoopError.closed }
         if state.writing != .cutOff { return EventLoopError.transportClosed }
-        return EventLoopError.incompleteWrite(bytes: cutOffBytes, peer: peerAddress)
+        return EventLoopError.incompleteWrite(bytes: writeProgress?.sentBytes ?? 0, peer: peerAddress)
     }
 }

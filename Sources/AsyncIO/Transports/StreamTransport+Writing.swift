@@ -8,37 +8,31 @@ extension StreamTransport {
     /// report of the first such write of a connection, with both addresses and what ended the connection. Later
     /// discarded writes are not reported, nor are those between the loss and `connectionLost`, because the protocol
     /// cannot know of the loss yet. After `writeEOF()`, every write is discarded and reported, where asyncio raises.
-    /// - Thread: the loop's.
     public func write(_ bytes: RawSpan) {
         bytes.withUnsafeBytes { write($0) }
     }
 
     /// Sends `bytes`, as ``write(_:)-(RawSpan)`` does.
-    /// - Thread: the loop's.
     public func write(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { write($0) }
     }
 
     /// Sends the UTF-8 bytes of `text`, as ``write(_:)-(RawSpan)`` does.
-    /// - Thread: the loop's.
     public func write(_ text: String) {
         write(text.utf8.span.bytes)
     }
 
     /// Sends `bytes`, as ``write(_:)-(RawSpan)`` does.
-    /// - Thread: the loop's.
     public func write(_ bytes: Span<UInt8>) {
         write(bytes.bytes)
     }
 
     /// Sends `bytes`, as ``write(_:)-(RawSpan)`` does.
-    /// - Thread: the loop's.
     public func write(_ bytes: ArraySlice<UInt8>) {
         bytes.withUnsafeBytes { write($0) }
     }
 
     /// Sends the UTF-8 bytes of `text`, as ``write(_:)-(RawSpan)`` does.
-    /// - Thread: the loop's.
     public func write(_ text: Substring) {
         write(text.utf8.span.bytes)
     }
@@ -47,20 +41,17 @@ extension StreamTransport {
     /// takes a frame.
     ///
     /// Throws `.invalidArgument`, and sends nothing, if the number does not fit into `lengthPrefix`.
-    /// - Thread: the loop's.
     public func writeFrame(_ bytes: [UInt8], lengthPrefix: LengthPrefix = .uint32) throws(EventLoopError) {
         write(pieces: [try lengthPrefix.encoded(bytes.count), bytes])
     }
 
     /// As ``writeFrame(_:lengthPrefix:)-([UInt8],_)``; copies `bytes`.
-    /// - Thread: the loop's.
     public func writeFrame(_ bytes: RawSpan, lengthPrefix: LengthPrefix = .uint32) throws(EventLoopError) {
         write(try lengthPrefix.frame(bytes))
     }
 
     /// Sends several pieces as one. Large pieces are not copied, unless they have to be buffered. asyncio:
     /// `writelines`.
-    /// - Thread: the loop's.
     @inlinable
     public func write(contentsOf pieces: some Sequence<[UInt8]>) {
         // Compiled in the caller's module, where the type of `pieces` is known.
@@ -145,19 +136,13 @@ extension StreamTransport {
         if queue.isEmpty && !state.isClosing && !state.isWriterPaused && state.writing != .ending { return }
         while !queue.isEmpty {
             let bytes = UnsafeRawBufferPointer(rebasing: queue.bytes.prefix(IterationShare.bytesPerIteration))
-            guard withDriver({ $0.grantsSend(of: bytes.count) }) else {
-                return perform(state.flushed(queuedBytes: outstandingBytes))
-            }
-            switch withDriver({ $0.send(bytes) }) {
-            case .bytes(let count):
-                queue.removeFirst(count)
-                // A short send. The driver reports when there is room again.
-                if count < bytes.count { return perform(state.flushed(queuedBytes: outstandingBytes)) }
-            case .wouldBlock:
-                return perform(state.flushed(queuedBytes: outstandingBytes))
-            case .failed(let error):
-                return failed(error, operation: "send to")
-            }
+            guard withDriver({ $0.grantsSend(of: bytes.count) }) else { break }
+            let result = withDriver { $0.send(bytes) }
+            if case .failed(let error) = result { return failed(error, operation: "send to") }
+            guard case .bytes(let count) = result else { break }
+            queue.removeFirst(count)
+            // A short send. The driver reports when there is room again.
+            if count < bytes.count { break }
         }
         perform(state.flushed(queuedBytes: outstandingBytes))
     }

@@ -61,6 +61,8 @@ package struct StreamTransportState: ~Copyable {
     package private(set) var writing = Writing.open
     package private(set) var life = Life.open
     package private(set) var isWriterPaused = false
+    /// Whether a task is writing. Tasks write one after another, each all of its bytes.
+    package private(set) var isWriteInProgress = false
     /// How many more bytes `closeGracefully()` discards. The largest value means that there is no limit.
     private var discardableBytes: UInt32 = 0
 
@@ -161,8 +163,15 @@ package struct StreamTransportState: ~Copyable {
         return queued(queuedBytes: queuedBytes)
     }
 
-    /// A task's write was cancelled, or failed, after some of its bytes had been sent.
+    /// A task has begun a write, before which the other tasks' writes have ended.
+    package mutating func beganWrite() { isWriteInProgress = true }
+
+    /// The task's write has ended, and no other task waits to write.
+    package mutating func endedWrite() { isWriteInProgress = false }
+
+    /// The task's write was cancelled, or failed, after some of its bytes had been sent.
     package mutating func writeWasCutOff() {
+        isWriteInProgress = false
         if writing == .open { writing = .cutOff }
     }
 
