@@ -38,7 +38,7 @@ extension EventLoop {
     public final func callSoonThreadsafe(
         fileID: StaticString = #fileID, line: UInt = #line, _ body: sending @escaping () throws -> Void
     ) throws(EventLoopError) -> ThreadsafeHandle {
-        let message = CallbackMessage(.init(call: body), site: CallSite(fileID: fileID, line: line))
+        let message = CallbackMessage(body, site: CallSite(fileID: fileID, line: line))
         let word = LoopWord(message)
         if isRunningHere, !isClosed {
             core.pointee.ready.push(word)
@@ -46,7 +46,7 @@ extension EventLoop {
             word.takeMessage().discard()
             throw .closed
         }
-        return ThreadsafeHandle(message)
+        return ThreadsafeHandle(message: message)
     }
 
     /// Schedules `body` to run after `delay`, never earlier. asyncio: `call_later`.
@@ -128,9 +128,7 @@ extension EventLoop {
         reportUseAfterClose(function)
         return SlotID(slot: .max, generation: 0)
     }
-}
 
-extension EventLoop {
     /// Queues `message`; may be called in a `deinit`.
     ///
     /// - Returns: false if the loop is closed; the message has then been released.

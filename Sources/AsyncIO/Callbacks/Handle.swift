@@ -1,55 +1,89 @@
 public import AsyncIOSystem
+import Synchronization
 
 /// A handle of a callback that was scheduled with `callSoon`. asyncio: `Handle`.
 ///
-/// A handle is a value of two words and needs no allocation. Cancelling takes constant time and frees the closure at
-/// once.
+/// A handle is a value of two words and needs no allocation.
+///
+/// - Thread: the loop's.
 public struct Handle: Sendable {
     package let loop: EventLoop
     package let id: SlotID
 
-    /// Prevents the callback from running, and releases its closure at once.
+    /// Prevents the callback from running, in constant time, and releases its closure at once.
     ///
     /// - Returns: Whether it prevented the callback: false if it has run, is running or was cancelled.
-    /// - Thread: the loop's.
     @discardableResult
-    public func cancel() -> Bool {
-        loop.cancelCallback(id)
-    }
+    public func cancel() -> Bool { loop.cancelCallback(id) }
 
     /// Whether the callback is still scheduled.
     ///
     /// There is no counterpart of asyncio's `cancelled()`, because the loop retains nothing of a callback that was
     /// cancelled or has run.
-    ///
-    /// - Thread: the loop's.
-    public var isPending: Bool {
-        loop.isPending(id)
-    }
+    public var isPending: Bool { loop.isPending(id) }
 }
 
 /// A handle of a callback that was scheduled for an instant. asyncio: `TimerHandle`.
+///
+/// - Thread: the loop's.
 public struct TimerHandle: Sendable {
     package let loop: EventLoop
     package let id: SlotID
     /// The instant at which the callback is due. asyncio: `when()`.
     public let deadline: LoopInstant
 
-    /// Prevents the callback from running, in constant time, and releases its closure at once.
-    ///
-    /// - Returns: Whether it prevented the callback: false if it has run, is running or was cancelled.
-    /// - Thread: the loop's.
+    /// Prevents the callback from running; see ``Handle/cancel()``.
     @discardableResult
-    public func cancel() -> Bool {
-        loop.cancelCallback(id)
-    }
+    public func cancel() -> Bool { loop.cancelCallback(id) }
 
     /// Whether the callback is still scheduled.
+    public var isPending: Bool { loop.isPending(id) }
+}
+
+/// A handle of a callback that was submitted with `callSoonThreadsafe`.
+///
+/// - Thread: any.
+public struct ThreadsafeHandle: Sendable {
+    let message: CallbackMessage
+
+    /// Prevents the callback from running if it has not begun, and releases its closure.
     ///
-    /// - Thread: the loop's.
-    public var isPending: Bool {
-        loop.isPending(id)
+    /// It does not wait for a callback that is running; asyncio's does, since 3.14.
+    ///
+    /// - Returns: Whether this call prevented the callback.
+    @discardableResult
+    public func cancel() -> Bool { message.take() != nil }
+}
+
+/// A closure on its way to the loop. It is taken once, by the loop or by a cancellation.
+final class CallbackMessage: LoopMessage, @unchecked Sendable {
+    // SAFETY: the closure was passed as `sending`, so nothing else uses what it captures, and it is called on the
+    // loop's thread. After `init`, only the thread that found `isTaken` false accesses the body.
+    private var body: (() throws -> Void)?
+    private let isTaken = Atomic<Bool>(false)
+    let site: CallSite
+
+    init(_ body: @escaping () throws -> Void, site: CallSite) {
+        self.body = body
+        self.site = site
     }
+
+    override var callSite: CallSite? { site }
+
+    override func deliver(on loop: EventLoop) {
+        if let body = take() { loop.callReporting(site, body) }
+    }
+
+    override func discard() { _ = take() }
+
+    /// Returns the closure to the first caller, and `nil` to all others.
+    func take() -> (() throws -> Void)? {
+        if isTaken.exchange(true, ordering: .acquiringAndReleasing) { return nil }
+        defer { body = nil }
+        return body
+    }
+
+    var isPending: Bool { !isTaken.load(ordering: .relaxed) }
 }
 
 extension Handle: CustomStringConvertible {
@@ -59,8 +93,13 @@ extension Handle: CustomStringConvertible {
 
 extension TimerHandle: CustomStringConvertible {
     /// Such as `<TimerHandle in 1.500 s, pending, scheduled at App/main.swift:7>`.
+    public var description: String { "<TimerHandle \(deadline.remaining(on: loop))\(loop.describeCallback(id))>" }
+}
+
+extension ThreadsafeHandle: CustomStringConvertible {
+    /// Such as `<ThreadsafeHandle callback, pending, scheduled at App/main.swift:7>`.
     public var description: String {
-        "<TimerHandle \(deadline.remaining(on: loop))\(loop.describeCallback(id))>"
+        "<ThreadsafeHandle callback, \(message.isPending ? "pending" : "not pending"), scheduled at \(message.site)>"
     }
 }
 

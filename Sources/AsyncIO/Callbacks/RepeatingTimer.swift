@@ -3,44 +3,36 @@ public import AsyncIOSystem
 /// A callback that is called at regular intervals until it is cancelled. asyncio has no counterpart.
 ///
 /// The loop retains the timer, so the program need not. The timer does not retain the loop: when the loop is closed or
-/// released, the timer is cancelled. It is not `Sendable`, and may only be used on the loop's thread.
+/// released, the timer is cancelled.
+///
+/// - Thread: the loop's. The timer is not `Sendable`.
 public final class RepeatingTimer {
     private var nextDeadline: LoopInstant
     /// The time between the deadlines of two consecutive calls.
     public let interval: Duration
-
-    /// Released when the timer is cancelled.
+    private let site: CallSite
+    /// `nil` when the timer is cancelled, as ``body`` is then.
+    private unowned var loop: EventLoop?
     private var body: ((RepeatingTimer) throws -> Void)?
-    let site: CallSite
-    /// `nil` when the timer is cancelled. The loop resets it when it discards its callbacks.
-    private(set) unowned var loop: EventLoop?
     /// `nil` during a call.
     private var id: SlotID?
 
-    init(
-        loop: EventLoop?, deadline: LoopInstant, interval: Duration, site: CallSite,
-        _ body: @escaping (RepeatingTimer) throws -> Void
+    fileprivate init(
+        deadline: LoopInstant, interval: Duration, site: CallSite, _ body: @escaping (RepeatingTimer) throws -> Void
     ) {
-        self.loop = loop
         nextDeadline = deadline
         self.interval = interval
         self.site = site
-        guard let loop else { return }
         self.body = body
-        id = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
     }
 
     /// The instant at which the next call is due; during a call, the instant at which that call was due.
-    ///
-    /// - Thread: the loop's.
     public var deadline: LoopInstant {
         loop?.requireOnLoop("RepeatingTimer.deadline")
         return nextDeadline
     }
 
     /// Whether the timer is still active: not cancelled, and its loop not closed.
-    ///
-    /// - Thread: the loop's.
     public var isActive: Bool {
         loop?.requireOnLoop("RepeatingTimer.isActive")
         return loop != nil
@@ -49,62 +41,49 @@ public final class RepeatingTimer {
     /// Cancels all further calls and releases the closure. The timer's own callback may call it.
     ///
     /// - Returns: Whether it prevented a call: false if the timer was cancelled before, or its loop is closed.
-    /// - Thread: the loop's.
     @discardableResult
     public func cancel() -> Bool {
         guard let loop else { return false }
         loop.requireOnLoop("RepeatingTimer.cancel")
-        unschedule(on: loop)
-        ended()
+        if let id { loop.cancelCallback(id) }
+        // The closure is released last, because that may run code of the user.
+        withExtendedLifetime(detach()) {}
         return true
     }
 
     /// Moves the next call to `deadline`; the later calls follow at the same interval. No effect on a cancelled timer.
-    ///
-    /// - Thread: the loop's.
     public func reschedule(at deadline: LoopInstant) {
         guard let loop else { return }
         loop.requireOnLoop("RepeatingTimer.reschedule")
-        unschedule(on: loop)
+        if let id { loop.cancelCallback(id) }
+        schedule(on: loop, at: deadline)
+    }
+
+    /// Moves the next call to one interval from now. A timer that is restarted within each interval is never called.
+    public func restart() {
+        if let loop { reschedule(at: loop.now.advanced(by: interval)) }
+    }
+
+    fileprivate func schedule(on loop: EventLoop, at deadline: LoopInstant) {
+        self.loop = loop
         nextDeadline = deadline
         id = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
     }
 
-    /// Moves the next call to one interval from now. A timer that is restarted within each interval is never called.
-    ///
-    /// - Thread: the loop's.
-    public func restart() {
-        guard let loop else { return }
-        reschedule(at: loop.now.advanced(by: interval))
-    }
-
     /// Calls the closure and schedules the next call.
-    func fire() {
+    fileprivate func fire() {
         id = nil
         guard let loop, let body else { return }
         loop.callReporting(site) { try body(self) }
         // The closure may have cancelled or rescheduled the timer.
         guard isActive, id == nil else { return }
-        nextDeadline = Self.next(after: nextDeadline, interval: interval, now: loop.now)
-        id = loop.schedule(ScheduledCallback(self, site: site), at: nextDeadline)
-    }
-
-    /// Releases the closure after the loop has discarded the timer, or after a cancellation.
-    func ended() {
-        let body = detach()
-        // Last, because releasing the closure may run code of the user.
-        withExtendedLifetime(body) {}
+        schedule(on: loop, at: Self.next(after: nextDeadline, interval: interval, now: loop.now))
     }
 
     /// Removes the timer from its loop and returns the closure without releasing it.
     fileprivate func detach() -> ((RepeatingTimer) throws -> Void)? {
-        loop = nil
-        id = nil
+        (loop, id) = (nil, nil)
         return body.take()
-    }
-
-    private func unschedule(on loop: EventLoop) {
-        if let id = id.take() { loop.cancelCallback(id) }
     }
 
     /// Returns the deadline one interval after `deadline`, however late that call ran. Deadlines that have passed
@@ -133,10 +112,16 @@ extension EventLoop {
         _ body: @escaping (RepeatingTimer) throws -> Void
     ) -> RepeatingTimer {
         requireOnLoop("callRepeatedly")
-        if isClosed { reportUseAfterClose("callRepeatedly") }
-        return RepeatingTimer(
-            loop: isClosed ? nil : self, deadline: now.advanced(by: delay ?? interval), interval: interval,
-            site: CallSite(fileID: fileID, line: line), body)
+        let deadline = now.advanced(by: delay ?? interval)
+        let site = CallSite(fileID: fileID, line: line)
+        let timer = RepeatingTimer(deadline: deadline, interval: interval, site: site, body)
+        if isClosed {
+            reportUseAfterClose("callRepeatedly")
+            _ = timer.detach()
+        } else {
+            timer.schedule(on: self, at: deadline)
+        }
+        return timer
     }
 
     /// Discards all callbacks and timers without calling them.
@@ -144,9 +129,7 @@ extension EventLoop {
         let ids = core.pointee.callbacks.ids
         // All timers are removed from the loop before the first closure is released, because releasing it may cancel
         // another timer, and because the loop no longer exists in its `deinit`.
-        let bodies = ids.compactMap { id in
-            core.pointee.callbacks[id]?.pointee.repeatingTimer?.detach()
-        }
+        let bodies = ids.compactMap { core.pointee.callbacks[$0]?.pointee.repeatingTimer?.detach() }
         for id in ids { _ = core.pointee.callbacks.remove(id) }
         withExtendedLifetime(bodies) {}
     }
@@ -158,14 +141,13 @@ extension RepeatingTimer: Sendable {}
 extension RepeatingTimer: CustomStringConvertible {
     /// Such as `<RepeatingTimer every 1.000 s, in 0.200 s, scheduled at App/main.swift:7>`.
     public var description: String {
-        var text = "<RepeatingTimer every \(interval.inSeconds) s"
-        if let loop { text += ", \(nextDeadline.remaining(on: loop))" } else { text += ", cancelled" }
-        return text + ", scheduled at \(site)>"
+        let state = loop.map { nextDeadline.remaining(on: $0) } ?? "cancelled"
+        return "<RepeatingTimer every \(interval.inSeconds) s, \(state), scheduled at \(site)>"
     }
 }
 
 extension ScheduledCallback {
-    init(_ timer: RepeatingTimer, site: CallSite) {
+    fileprivate init(_ timer: RepeatingTimer, site: CallSite) {
         // The closure retains the timer.
         body = { timer.fire() }
         bits = UInt64(UInt(bitPattern: Unmanaged.passUnretained(timer).toOpaque())) | Self.timerBit
