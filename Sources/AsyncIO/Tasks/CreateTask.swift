@@ -45,48 +45,46 @@ extension EventLoop {
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
         line: UInt = #line, _ operation: @concurrent @escaping () async -> Success
     ) -> Task<Success, Never> {
-        let record = makeTaskRecord("createTask", name, fileID, line)
-        return start(record, priority, eagerStart, operation)
+        start(makeTaskRecord("createTask", name, fileID, line), priority, eagerStart, operation)
     }
 
-    /// Starts the task of `record`, which cannot fail.
-    @inlinable
-    final func start<Success: Sendable>(
-        _ record: CreatedTask, _ priority: TaskPriority?, _ eagerStart: Bool,
-        _ operation: @concurrent @escaping () async -> Success
-    ) -> Task<Success, Never> {
-        if isClosed { return startOnClosedLoop(record, priority, operation) }
-        record.assignID()
-        // SAFETY: every step runs on this thread, so the operation does not leave it.
-        nonisolated(unsafe) let operation = hasTaskFactory ? applyTaskFactory(operation, record) : operation
-        record.register()
-        let task: Task<Success, any Error>
-        if eagerStart, #available(macOS 26, *) {
-            task = Task.immediate(name: record.name, priority: priority, executorPreference: self) {
-                await record.run(operation)
-            }
-        } else {
-            task = Task(name: record.name, executorPreference: self, priority: priority) {
-                await record.run(operation)
-            }
+    /// Starts a task that is not awaited. It returns no task; an error that ends it goes to the exception handler,
+    /// once.
+    ///
+    /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` returns the task, whose error
+    /// belongs to the code that awaits it. asyncio has one function for both, and reports "Task exception was never
+    /// retrieved" when it frees a failed task; here the library cannot see whether a task is still held or awaited, so
+    /// there are two. A cancellation is not reported. On a closed loop nothing is started, which is reported too.
+    ///
+    /// - Thread: the loop's.
+    public final func createBackgroundTask(
+        name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
+        line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Void
+    ) {
+        let record = makeTaskRecord("createBackgroundTask", name, fileID, line)
+        if isClosed { return reportUseAfterClose("createBackgroundTask") }
+        // The record reports the end, because an operation that a task factory adds may fail too.
+        record.whenEnded = { [unowned self, unowned record] error in
+            if let error { reportUnread(error, of: record) }
         }
-        record.started(unsafeBitCast(task, to: UInt.self))
-        // SAFETY: a task's object does not depend on the type of its error, and this task throws none. If it were
-        // created as a task that cannot throw, it would call the operation through a thunk, which needs memory and a
-        // frame.
-        return unsafeBitCast(task, to: Task<Success, Never>.self)
+        _ = startObserved(record, priority, eagerStart, operation)
     }
 
-    /// Starts the task on the thread of closed loops, without registering it with this loop. The task must have a
-    /// value, so its body has to run.
-    @usableFromInline
-    final func startOnClosedLoop<Success: Sendable>(
-        _ record: CreatedTask, _ priority: TaskPriority?, _ operation: @concurrent @escaping () async -> Success
-    ) -> Task<Success, Never> {
-        let sent = SentValueBody(call: operation)
-        return Task(name: record.name, executorPreference: self, priority: priority) { await sent.call() }
+    /// Reports the error of a task that may not be awaited any more.
+    final func reportUnread(_ error: any Error, of record: TaskRecord) {
+        if error is CancellationError { return }
+        let message =
+            core.pointee.isDraining
+            ? "unhandled exception during run() shutdown" : "Task exception was never retrieved"
+        report(ExceptionContext(message: message, error: error, origin: record.site, task: record.name))
     }
+}
 
+/// Starting of tasks.
+///
+/// It is inlinable, because when it is specialised in the caller's module, the only closure around the operation is the
+/// task's own.
+extension EventLoop {
     @usableFromInline
     final func makeTaskRecord(
         _ function: StaticString, _ name: String?, _ fileID: StaticString, _ line: UInt
@@ -103,47 +101,7 @@ extension EventLoop {
     @usableFromInline
     final var hasTaskFactory: Bool { core.pointee.taskFactory != nil }
 
-    /// Starts a task that is not awaited. It returns no task; an error that ends it goes to the exception handler,
-    /// once.
-    ///
-    /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` returns the task, whose error
-    /// belongs to the code that awaits it. asyncio has one function for both, and reports "Task exception was never
-    /// retrieved" when it frees a failed task; here the library cannot see whether a task is still held or awaited, so
-    /// there are two. A cancellation is not reported. On a closed loop nothing is started, which is reported too.
-    ///
-    /// - Thread: the loop's.
-    public final func createBackgroundTask(
-        name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
-        line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Void
-    ) {
-        requireOnLoop("createBackgroundTask")
-        if isClosed { return reportUseAfterClose("createBackgroundTask") }
-        let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
-        // The record reports the end, because an operation that a task factory adds may fail too.
-        record.whenEnded = { [unowned self, unowned record] error in
-            if let error { reportUnread(error, of: record) }
-        }
-        do {
-            _ = try start(record, priority, eagerStart, operation)
-        } catch {
-            reportUnread(error, of: record)
-        }
-    }
-
-    /// Reports the error of a task that may not be awaited any more.
-    final func reportUnread(_ error: any Error, of record: TaskRecord) {
-        if error is CancellationError { return }
-        let message: StaticString =
-            core.pointee.isDraining
-            ? "unhandled exception during run() shutdown" : "Task exception was never retrieved"
-        report(
-            ExceptionContext(message: "\(message)", error: error, origin: record.site, task: record.name))
-    }
-
     /// Starts the task of `record`. Throws `.closed`, and what the task factory throws.
-    ///
-    /// It is inlinable, because when it is specialised in the caller's module, the only closure around the operation is
-    /// the task's own.
     @inlinable
     final func start<Success: Sendable>(
         _ record: CreatedTask, _ priority: TaskPriority?, _ eagerStart: Bool,
@@ -153,21 +111,71 @@ extension EventLoop {
         record.assignID()
         // SAFETY: every step runs on this thread, so the operation does not leave it.
         nonisolated(unsafe) let operation = hasTaskFactory ? try applyTaskFactory(operation, record) : operation
+        return begin(record, priority, eagerStart) { try await record.run(operation) }
+    }
+
+    /// Starts the task of `record`, which cannot fail.
+    @inlinable
+    final func start<Success: Sendable>(
+        _ record: CreatedTask, _ priority: TaskPriority?, _ eagerStart: Bool,
+        _ operation: @concurrent @escaping () async -> Success
+    ) -> Task<Success, Never> {
+        if isClosed { return startOnClosedLoop(record, priority, operation) }
+        record.assignID()
+        // SAFETY: every step runs on this thread, so the operation does not leave it.
+        nonisolated(unsafe) let operation = hasTaskFactory ? applyTaskFactory(operation, record) : operation
+        let task = begin(record, priority, eagerStart) { await record.run(operation) }
+        // SAFETY: a task's object does not depend on the type of its error, and this task throws none. If it were
+        // created as a task that cannot throw, it would call the operation through a thunk, which needs memory and a
+        // frame.
+        return unsafeBitCast(task, to: Task<Success, Never>.self)
+    }
+
+    @inlinable @inline(__always)
+    final func begin<Success: Sendable>(
+        _ record: CreatedTask, _ priority: TaskPriority?, _ eagerStart: Bool,
+        _ steps: consuming sending @escaping @isolated(any) () async throws -> Success
+    ) -> Task<Success, any Error> {
         record.register()
         let task: Task<Success, any Error>
         if eagerStart, #available(macOS 26, *) {
-            task = Task.immediate(name: record.name, priority: priority, executorPreference: self) {
-                try await record.run(operation)
-            }
+            task = Task.immediate(
+                name: record.name, priority: priority, executorPreference: self, operation: steps)
         } else {
-            task = Task(name: record.name, executorPreference: self, priority: priority) {
-                try await record.run(operation)
-            }
+            task = Task(name: record.name, executorPreference: self, priority: priority, operation: steps)
         }
         record.started(unsafeBitCast(task, to: UInt.self))
         return task
     }
 
+    /// Starts the task on the thread of closed loops, without registering it with this loop. The task must have a
+    /// value, so its body has to run.
+    @usableFromInline
+    final func startOnClosedLoop<Success: Sendable>(
+        _ record: CreatedTask, _ priority: TaskPriority?, _ operation: @concurrent @escaping () async -> Success
+    ) -> Task<Success, Never> {
+        let sent = SentValueBody(call: operation)
+        return Task(name: record.name, executorPreference: self, priority: priority) { await sent.call() }
+    }
+
+    /// Starts the task of `record`, and reports its end to the record also if it cannot be started.
+    ///
+    /// - Returns: `nil` if it cannot be started.
+    final func startObserved(
+        _ record: CreatedTask, _ priority: TaskPriority? = nil, _ eagerStart: Bool = false,
+        _ operation: @concurrent @escaping () async throws -> Void
+    ) -> Task<Void, any Error>? {
+        do {
+            return try start(record, priority, eagerStart, operation)
+        } catch {
+            record.whenEnded.take()?(error)
+            return nil
+        }
+    }
+}
+
+/// The end of all tasks.
+extension EventLoop {
     /// Cancels all tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``.
     ///
     /// - Thread: the loop's.

@@ -14,7 +14,10 @@ extension EventLoop {
     ) -> Task<Success, any Error> {
         let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
         // SAFETY: the operation was sent to this function, which passes it to the loop's thread only.
-        return startThreadsafe(record, priority, SentBody(call: operation)) { _ in }
+        let sent = SentBody(call: operation)
+        return Task(name: name, executorPreference: self, priority: priority) { [self] in
+            try await runSubmitted(record, sent)
+        }
     }
 
     /// Starts a task that cannot fail on the loop, from any thread, so reading its value needs no `try`.
@@ -30,47 +33,23 @@ extension EventLoop {
         _ operation: sending @concurrent @escaping () async -> Success
     ) -> Task<Success, Never> {
         let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
-        // SAFETY: the operation was sent to this function, which passes it to the loop's thread only.
+        // SAFETY: as above.
         let sent = SentValueBody(call: operation)
-        return Task(name: record.name, executorPreference: self, priority: priority) { [self] in
-            await runPosted(record, sent)
-        }
-    }
-
-    @concurrent
-    private final func runPosted<Success: Sendable>(
-        _ record: CreatedTask, _ operation: SentValueBody<Success>
-    ) async -> Success {
-        if isClosed { return await operation.call() }
-        record.assignID()
-        let operation = applyTaskFactory(operation.call, record)
-        record.register()
-        return await record.run(operation)
-    }
-
-    /// - Parameter whenDone: Called with the result, before the code that awaits the task gets it.
-    final func startThreadsafe<Success: Sendable>(
-        _ record: CreatedTask, _ priority: TaskPriority?, _ operation: SentBody<Success>,
-        whenDone: @escaping @Sendable (Result<Success, any Error>) -> Void
-    ) -> Task<Success, any Error> {
-        Task(name: record.name, executorPreference: self, priority: priority) { [self] in
-            do {
-                let value = try await runPosted(record, operation)
-                whenDone(.success(value))
-                return value
-            } catch {
-                whenDone(.failure(error))
-                throw error
-            }
+        return Task(name: name, executorPreference: self, priority: priority) { [self] in
+            if isClosed { return await sent.call() }
+            record.assignID()
+            let operation = applyTaskFactory(sent.call, record)
+            record.register()
+            return await record.run(operation)
         }
     }
 
     /// Runs a submitted task. When it begins, the loop either runs or is closed.
     @concurrent
-    private final func runPosted<Success: Sendable>(
+    final func runSubmitted<Success: Sendable>(
         _ record: CreatedTask, _ operation: SentBody<Success>
     ) async throws -> Success {
-        if isClosed { throw EventLoopError.closed }
+        try checkOpen()
         record.assignID()
         let operation = try applyTaskFactory(operation.call, record)
         record.register()

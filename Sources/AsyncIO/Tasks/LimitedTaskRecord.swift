@@ -33,13 +33,12 @@ class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
 
     final override var site: CallSite { creationSite }
 
-    /// Finds the record of the calling task.
+    /// Returns whether the calling task can wait on the loop's thread, and finds its record.
     ///
     /// - Parameter isolation: The isolation of the caller.
-    /// - Returns: Whether the caller can wait on the loop's thread.
     @usableFromInline
     final func findCaller(_ isolation: (any Actor)?) -> Bool {
-        if !loop.allowsAffinity(of: isolation) { return false }
+        guard loop.isOnLoop, loop.allowsAffinity(of: isolation) else { return false }
         guard let caller = loop.core.pointee.runningTasks.unretained(.current) else {
             return loop.currentTaskHasAffinity
         }

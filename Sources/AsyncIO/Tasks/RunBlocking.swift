@@ -18,10 +18,10 @@ extension EventLoop {
     @available(
         *, noasync, message: "runBlocking blocks its thread; in a task, await the result of createTaskThreadsafe"
     )
-    public final func runBlocking<Result>(
+    public final func runBlocking<Value>(
         name: String? = nil, within timeout: Duration? = nil, fileID: StaticString = #fileID, line: UInt = #line,
-        _ body: sending @concurrent @escaping () async throws -> sending Result
-    ) throws -> sending Result {
+        _ body: sending @concurrent @escaping () async throws -> sending Value
+    ) throws -> sending Value {
         if isRunningHere {
             throw EventLoopError(
                 .wrongThread,
@@ -29,15 +29,21 @@ extension EventLoop {
         }
         if runningLoop != nil { throw EventLoopError.anotherLoopRunning }
         if TaskIdentity.current != .none { throw EventLoopError.calledFromTask("runBlocking") }
-        if isClosed { throw EventLoopError.closed }
+        try checkOpen()
         let deadline = timeout.map { MonotonicClock.now.advanced(by: $0) } ?? .distantFuture
+        let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
         // SAFETY: the body was sent here. Its result belongs to the loop until the task has ended, and then to the
         // caller.
         let sent = SentBody(call: body)
-        let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
-        let answer = ThreadAnswer<UncheckedSendable<Result>>()
         let operation = SentBody { UncheckedSendable(value: try await sent.call()) }
-        let task = startThreadsafe(record, nil, operation) { answer.give($0) }
+        let answer = ThreadAnswer<UncheckedSendable<Value>>()
+        let task = Task(name: name, executorPreference: self) { [self] in
+            do {
+                answer.give(.success(try await runSubmitted(record, operation)))
+            } catch {
+                answer.give(.failure(error))
+            }
+        }
         guard let result = answer.wait(until: deadline) else {
             task.cancel()
             throw EventLoopError.timedOut("within \(timeout ?? .zero)", "runBlocking", record.site)
@@ -47,17 +53,15 @@ extension EventLoop {
     }
 }
 
-/// The result that a blocked thread waits for.
+/// The result that a blocked thread waits for. It is set once.
 private final class ThreadAnswer<Value>: Sendable {
     private let result = Monitor<Result<Value, any Error>?>(nil)
 
-    /// Resumes the thread. Once; any thread.
     func give(_ result: Result<Value, any Error>) {
         self.result.withLock { $0 = result }
         self.result.signal()
     }
 
-    /// Blocks until there is a result. `nil` when the deadline has passed.
     func wait(until deadline: LoopInstant) -> Result<Value, any Error>? {
         result.wait(until: deadline) { result, _ in result }
     }

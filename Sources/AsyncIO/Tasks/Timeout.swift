@@ -16,9 +16,8 @@ public func withTimeout<Result>(
     _ body: @concurrent () async throws -> Result
 ) async throws -> Result {
     let loop = try getRunningLoop()
-    let deadline = loop.now.advanced(by: duration)
-    let call = LimitedCall<Result>(loop: loop, deadline: deadline, duration: duration, fileID: fileID, line: line)
-    return try await withoutActuallyEscaping(body, do: call.run)
+    let record = LimitedTask<Result>(loop, loop.now.advanced(by: duration), duration, fileID, line)
+    return try await loop.limit(record, body)
 }
 
 /// Runs `body`, and cancels it when the running loop's clock has reached `deadline`. asyncio: `timeout_at`.
@@ -40,79 +39,65 @@ extension EventLoop {
         _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: @concurrent () async throws -> Result
     ) async throws -> Result {
-        let call = LimitedCall<Result>(loop: self, deadline: deadline, duration: nil, fileID: fileID, line: line)
-        return try await withoutActuallyEscaping(body, do: call.run)
-    }
-}
-
-/// A call with a time limit. It is a separate type so that the body can be passed on as escaping, because the
-/// compiler's check of isolation regions considers a closure in `withDeadline` a race.
-///
-/// Everything generic here is inlinable: when it is specialised in the caller's module, little remains between the task
-/// and the body.
-@usableFromInline
-struct LimitedCall<Result> {
-    @usableFromInline let loop: EventLoop
-    @usableFromInline let deadline: LoopInstant
-    /// The duration that the error names; `nil` for `withDeadline`.
-    @usableFromInline let duration: Duration?
-    @usableFromInline let fileID: StaticString
-    @usableFromInline let line: UInt
-
-    @inlinable
-    init(loop: EventLoop, deadline: LoopInstant, duration: Duration?, fileID: StaticString, line: UInt) {
-        self.loop = loop
-        self.deadline = deadline
-        self.duration = duration
-        self.fileID = fileID
-        self.line = line
-    }
-
-    @inlinable
-    nonisolated(nonsending) func run(
-        _ body: @concurrent @escaping () async throws -> Result
-    ) async throws -> Result {
-        let record = LimitedTask(loop, deadline, duration, fileID, line, body)
-        if loop.isOnLoop, record.findCaller(#isolation) {
-            return try await runOnLoop(record)
-        }
-        return try await loop.hop("withDeadline") { try await runOnLoop(record) }
+        try await limit(LimitedTask<Result>(self, deadline, nil, fileID, line), body)
     }
 
     @inlinable @inline(__always)
-    nonisolated(nonsending) func runOnLoop(_ record: LimitedTask<Result>) async throws -> Result {
-        // SAFETY: the caller is suspended until the body's task has ended, so only one of them uses what the body
-        // captures.
-        try loop.checkOpen()
-        record.assignID()
-        if loop.hasTaskFactory, let body = record.body { record.body = try loop.applyTaskFactory(body, record) }
-        record.register()
-        // The task throws nothing, but a task that cannot throw would call the closure through a thunk.
-        let task: Task<Void, any Error>
-        if #available(macOS 26, *) {
-            task = Task.immediate(executorPreference: loop) { await record.run() }
-        } else {
-            task = Task(executorPreference: loop) { await record.run() }
-        }
-        record.started(unsafeBitCast(task, to: UInt.self))
-        if !record.isFinished { await record.waitForEnd(of: task) }
-        return try record.outcome()
+    final nonisolated(nonsending) func limit<Result>(
+        _ record: LimitedTask<Result>, _ body: @concurrent () async throws -> Result
+    ) async throws -> Result {
+        // A method gets the escaping body, because the compiler's check of isolation regions considers a closure here a
+        // race.
+        try await withoutActuallyEscaping(body, do: record.call)
     }
 }
 
 /// The task that runs the body of a time limit.
+///
+/// Everything generic here is inlinable: when it is specialised in the caller's module, little remains between the task
+/// and the body.
 @usableFromInline
 final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
     @exclusivity(unchecked) @usableFromInline var body: (@concurrent () async throws -> Result)?
     @exclusivity(unchecked) @usableFromInline var result = ResultBox<Result>()
 
     @inlinable
-    init(
-        _ loop: EventLoop, _ deadline: LoopInstant, _ duration: Duration?, _ fileID: StaticString, _ line: UInt,
-        _ body: @concurrent @escaping () async throws -> Result
+    override init(
+        _ loop: EventLoop, _ deadline: LoopInstant, _ duration: Duration?, _ fileID: StaticString, _ line: UInt
     ) {
-        self.body = body
         super.init(loop, deadline, duration, fileID, line)
+    }
+
+    /// Runs `body`, with the time limit, for the current task. Once.
+    @inlinable
+    nonisolated(nonsending) final func call(
+        _ body: @concurrent @escaping () async throws -> Result
+    ) async throws -> Result {
+        if findCaller(#isolation) { return try await callOnLoop(body) }
+        return try await loop.hop("withDeadline") { try await self.callOnLoop(body) }
+    }
+
+    @inlinable @inline(__always)
+    nonisolated(nonsending) final func callOnLoop(
+        _ body: @concurrent @escaping () async throws -> Result
+    ) async throws -> Result {
+        // SAFETY: the caller is suspended until the body's task has ended, so only one of them uses what the body
+        // captures.
+        try loop.checkOpen()
+        assignID()
+        self.body = loop.hasTaskFactory ? try loop.applyTaskFactory(body, self) : body
+        register()
+        // The task throws nothing, but a task that cannot throw would call the closure through a thunk.
+        let task: Task<Void, any Error>
+        if #available(macOS 26, *) {
+            task = Task.immediate(executorPreference: loop) { await self.run() }
+        } else {
+            task = Task(executorPreference: loop) { await self.run() }
+        }
+        started(unsafeBitCast(task, to: UInt.self))
+        if !isFinished { await waitForEnd(of: task) }
+        if let error = limitError() { throw error }
+        return result.take()
     }
 
     /// Runs the task from its first step to its last.
@@ -125,12 +110,6 @@ final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
         } catch {
             self.error = error
         }
-    }
-
-    @inlinable @inline(__always)
-    final func outcome() throws -> Result {
-        if let error = limitError() { throw error }
-        return result.take()
     }
 }
 

@@ -10,7 +10,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     // The fields that every wait accesses come first, in one cache line.
 
     // SAFETY: a task retains its executor, the loop, and the record uses it only until the task has ended.
-    unowned(unsafe) final let loop: EventLoop
+    @usableFromInline unowned(unsafe) final let loop: EventLoop
     /// The loop's state, stored here because each use of ``loop`` would retain the loop.
     private final let core: UnsafeMutablePointer<LoopCore>
     /// The suspended task, while it waits without a waiter; see `beginWait()`.

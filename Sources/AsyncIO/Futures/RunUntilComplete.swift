@@ -19,13 +19,13 @@ extension EventLoop {
         _ function: String, _ site: CallSite, _ body: sending @concurrent @escaping () async throws -> sending Result,
         prepare: (_ cancel: @escaping () -> Bool) throws(Errno) -> Void = { _ throws(Errno) in }
     ) throws -> sending Result {
-        let main = MainTask(body)
+        let main = MainTask<Result>()
         // A later run must not be stopped by this task.
         defer { main.isAwaited = false }
-        // Called within the run, because only then the loop is bound to this thread.
+        // Started within the run, because only then the loop is bound to this thread.
         try runBlocking(function) { () throws(Errno) in
             try prepare(main.cancel)
-            start(main, site)
+            start(main, site, body)
         }
         guard let result = main.result else { throw EventLoopError.stoppedBeforeCompletion }
         nonisolated(unsafe) let value = try result.get()
@@ -34,9 +34,11 @@ extension EventLoop {
 
     /// Starts the main task. Its record reports its end, because an operation that a task factory makes may end without
     /// calling the main task's operation.
-    private final func start<Value>(_ main: MainTask<Value>, _ site: CallSite) {
+    private final func start<Value>(
+        _ main: MainTask<Value>, _ site: CallSite, _ body: @concurrent @escaping () async throws -> Value
+    ) {
         let record = CreatedTask(loop: self, name: "main", site: site)
-        let ended: ((any Error)?) -> Void = { [unowned self, unowned record] error in
+        record.whenEnded = { [unowned self, unowned record] error in
             if main.isAwaited {
                 if let error { main.result = .failure(error) }
                 stop()
@@ -44,39 +46,50 @@ extension EventLoop {
                 reportUnread(error, of: record)
             }
         }
-        record.whenEnded = ended
-        let box = UncheckedSendable(value: main)
-        do {
-            let task = try start(record, nil, false) { try await box.value.run() }
-            main.requestCancel = { task.cancel() }
-        } catch {
-            ended(error)
+        main.task = startObserved(record) { main.result = .success(try await body()) }
+    }
+
+    /// Runs until `future` is done, and returns its result. asyncio: `run_until_complete`.
+    ///
+    /// Throws what ``Future/result()`` throws, `.invalidArgument` for a future of another loop,
+    /// `.stoppedBeforeCompletion` if the loop is stopped before the future is done (the loop may be run again), and
+    /// what ``runForever()`` throws.
+    @available(*, noasync, message: "runUntilComplete blocks its thread; call it from synchronous code")
+    public final func runUntilComplete<Value>(_ future: Future<Value>) throws -> Value {
+        guard future.loop === self else {
+            throw EventLoopError(.invalidArgument, "the future belongs to another event loop")
         }
+        // A callback that is still queued when the run ends must not stop the next run.
+        var isAwaited = true
+        var token: Future<Value>.CallbackToken?
+        defer {
+            isAwaited = false
+            if let token { future.removeDoneCallback(token) }
+        }
+        try runBlocking("runUntilComplete") {
+            token = future.addDoneCallback { [unowned self] _ in if isAwaited { stop() } }
+        }
+        guard future.isDone else {
+            throw EventLoopError(
+                .stoppedBeforeCompletion, "the event loop was stopped before the future it ran for was done")
+        }
+        return try future.result()
     }
 }
 
-/// The body of `runUntilComplete` and its result, which the task and the caller share but never use at the same time.
-private final class MainTask<Value> {
-    private var body: (@concurrent () async throws -> Value)?
+/// The task of `runUntilComplete` and its result.
+///
+/// SAFETY: the task and the caller share them, but never use them at the same time.
+private final class MainTask<Value>: @unchecked Sendable {
+    var task: Task<Void, any Error>?
     var result: Result<Value, any Error>?
     /// Whether the run that started the task is still waiting for it.
     var isAwaited = true
-    var requestCancel: (() -> Void)?
-
-    init(_ body: @concurrent @escaping () async throws -> Value) {
-        self.body = body
-    }
-
-    @concurrent
-    func run() async throws {
-        guard let body = body.take() else { return }
-        result = .success(try await body())
-    }
 
     /// Cancels the task, and returns whether it had not ended yet.
     func cancel() -> Bool {
         guard result == nil else { return false }
-        requestCancel?()
+        task?.cancel()
         return true
     }
 }
