@@ -6,22 +6,15 @@
 /// print(try await answer.value)
 /// ```
 ///
-/// A future belongs to its loop. It is not `Sendable`, and everything except ``value`` may only be used on the loop's
-/// thread; functions that can throw throw `.wrongThread` elsewhere. Other threads complete a future through a
-/// ``Promise``. If the future failed and its error was never retrieved, the loop's exception handler gets the error
-/// when the future is released.
+/// A future belongs to its loop, and is not `Sendable`. Other threads complete it through a ``Promise``. If the future
+/// failed and its error was never retrieved, the loop's exception handler gets the error when the future is released.
+///
+/// - Thread: the loop's, except for creating a future and for ``value``. Functions that can throw throw `.wrongThread`
+///   elsewhere.
 public final class Future<Value> {
     /// Identifies a done-callback, so that it can be removed.
     public struct CallbackToken: Hashable, Sendable {
         fileprivate let number: UInt64
-    }
-
-    /// An outcome on its way to the future.
-    enum State {
-        case pending
-        case finished(Value)
-        case failed(any Error)
-        case cancelled
     }
 
     /// The loop that the future belongs to.
@@ -74,7 +67,6 @@ public final class Future<Value> {
     /// Cancels the future if it is pending. Tasks that wait for it get a `CancellationError`.
     ///
     /// - Returns: Whether this call cancelled the future.
-    /// - Thread: the loop's.
     @discardableResult
     public func cancel() -> Bool {
         loop.requireOnLoop("Future.cancel")
@@ -104,16 +96,12 @@ public final class Future<Value> {
     }
 
     /// Whether the future has a value or an error, or was cancelled. asyncio: `done`.
-    ///
-    /// - Thread: the loop's.
     public var isDone: Bool {
         loop.requireOnLoop("Future.isDone")
         return core.status != .pending
     }
 
     /// Whether the future was cancelled. asyncio: `cancelled`.
-    ///
-    /// - Thread: the loop's.
     public var isCancelled: Bool {
         loop.requireOnLoop("Future.isCancelled")
         return core.status == .cancelled
@@ -142,28 +130,26 @@ public final class Future<Value> {
     /// Callbacks run, and waiting tasks continue, in the order in which they were added. An error that `body` throws
     /// goes to the exception handler. If the future is released while it is pending, or its loop is closed, `body` is
     /// never called.
-    ///
-    /// - Thread: the loop's.
     @discardableResult
     public func addDoneCallback(
         fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping (Future<Value>) throws -> Void
     ) -> CallbackToken {
         loop.requireOnLoop("Future.addDoneCallback")
-        let number = core.rest.nextCallbackNumber()
+        let rest = core.rest
+        rest.callbackCount += 1
         let site = CallSite(fileID: fileID, line: line)
         if core.status == .pending {
             // SAFETY: the future passes itself.
-            core.rest.listeners.append(.callback(number, site) { try body(unsafeDowncast($0, to: Future.self)) })
+            rest.listeners.append(.callback(rest.callbackCount, site) { try body(unsafeDowncast($0, to: Future.self)) })
         } else {
             schedule(site, body)
         }
-        return CallbackToken(number: number)
+        return CallbackToken(number: rest.callbackCount)
     }
 
     /// Removes a callback that is not scheduled yet. asyncio: `remove_done_callback`.
     ///
     /// - Returns: Whether the callback was found.
-    /// - Thread: the loop's.
     @discardableResult
     public func removeDoneCallback(_ token: CallbackToken) -> Bool {
         loop.requireOnLoop("Future.removeDoneCallback")
@@ -174,30 +160,6 @@ public final class Future<Value> {
 
     // MARK: Internals
 
-    /// Completes the future unless it is done. Called for promises, on the loop's thread.
-    func completeIfPending(_ outcome: State) {
-        guard core.status == .pending else { return }
-        switch outcome {
-        case .pending: break
-        case .finished(let value):
-            finishedValue = value
-            complete(.finished)
-        case .failed(let error):
-            core.error = error
-            complete(.failed)
-        case .cancelled: complete(.cancelled)
-        }
-    }
-
-    /// Notifies `hook` when the future is cancelled.
-    func addCancelHook(_ hook: PromiseCancellation) {
-        switch core.status {
-        case .pending: core.rest.cancelHooks.append(hook)
-        case .cancelled: hook.cancelled()
-        case .finished, .failed: break
-        }
-    }
-
     /// Notifies the listeners after the value or the error has been set.
     @usableFromInline
     func complete(_ status: FutureCore.Status) {
@@ -207,15 +169,17 @@ public final class Future<Value> {
     }
 
     private func notifyRest() {
-        let (listeners, hooks) = core.takeListeners()
+        let listeners = core.takeListeners()
         for listener in listeners {
             switch listener {
             case .callback(_, let site, let body): schedule(site, body)
             case .waiter(let token): loop.settle(token, .ready)
+            case .promise: break
             }
         }
-        // Last, because a hook may add a callback, which then has to be the last one.
-        if core.status == .cancelled { for hook in hooks { hook.cancelled() } }
+        guard core.status == .cancelled else { return }
+        // Promises come last, because their closures may add a callback, which then has to be the last one.
+        for case .promise(let cancellation) in listeners { cancellation.cancelled() }
     }
 
     private func schedule(_ site: CallSite, _ body: @escaping (Future) throws -> Void) {
@@ -231,7 +195,6 @@ public final class Future<Value> {
     /// Waits until the future is done, if the current task can wait on the loop's thread.
     ///
     /// - Returns: false if the task cannot wait there.
-    /// - Thread: the loop's.
     @usableFromInline
     func waitHere(_ isolation: (any Actor)?) async throws -> Bool {
         switch loop.waitingTask(isolation) {
@@ -291,8 +254,6 @@ extension EventLoop {
 
 extension Future: CustomStringConvertible {
     /// The state of the future, and where it was created.
-    ///
-    /// - Thread: the loop's.
     public var description: String {
         let text =
             switch core.status {

@@ -13,6 +13,7 @@ struct FutureCore {
         /// A closure that gets the future. The number identifies it for its removal.
         case callback(UInt64, CallSite, (AnyObject) throws -> Void)
         case waiter(WaiterToken)
+        case promise(PromiseCancellation)
     }
 
     /// State that few futures need.
@@ -21,13 +22,8 @@ struct FutureCore {
         var listeners: [Listener] = []
         /// The number of listeners that are waiters whose wait has ended.
         var staleWaiters = 0
-        var cancelHooks: [PromiseCancellation] = []
-        private var callbackCount: UInt64 = 0
-
-        func nextCallbackNumber() -> UInt64 {
-            callbackCount += 1
-            return callbackCount
-        }
+        /// The number of callbacks so far.
+        var callbackCount: UInt64 = 0
     }
 
     @usableFromInline var status = Status.pending
@@ -94,11 +90,9 @@ struct FutureCore {
         return index.map { rest.listeners.remove(at: $0) }
     }
 
-    mutating func takeListeners() -> ([Listener], [PromiseCancellation]) {
-        guard let rest = made else { return ([], []) }
-        let taken = (rest.listeners, rest.cancelHooks)
-        rest.listeners = []
-        rest.cancelHooks = []
-        return taken
+    mutating func takeListeners() -> [Listener] {
+        guard let rest = made else { return [] }
+        defer { rest.listeners = [] }
+        return rest.listeners
     }
 }

@@ -13,44 +13,37 @@ import Synchronization
 /// A promise has one outcome. It reaches the future in an iteration of the loop, also when it is set on the loop's
 /// thread. A future that is already done by then does not change. A promise that is released without an outcome fails
 /// its future with `.brokenPromise`, so that no task waits forever.
+///
+/// - Thread: any.
 public final class Promise<Value>: Sendable {
     // SAFETY: only the loop's thread accesses the future, when a message arrives there.
     private let future: UncheckedSendable<Future<Value>>
     private let loop: EventLoop
     private let cancellation: PromiseCancellation
-    private let isSettled = Atomic<Bool>(false)
+    private let hasOutcome = Atomic<Bool>(false)
 
-    init(_ future: Future<Value>, _ cancellation: PromiseCancellation) {
+    fileprivate init(_ future: Future<Value>, _ cancellation: PromiseCancellation) {
         self.future = UncheckedSendable(value: future)
         loop = future.loop
         self.cancellation = cancellation
     }
 
     deinit {
-        if isSettled.load(ordering: .relaxed) { return }
+        if hasOutcome.load(ordering: .relaxed) { return }
         let error = EventLoopError(.brokenPromise, "the promise was released without a result")
         _ = loop.post(PromisedOutcome(future.value, .failed(error)))
     }
 
     /// Completes the future. Throws `.invalidState` if this promise already has an outcome, and `.closed` if the loop
     /// is closed.
-    ///
-    /// - Thread: any.
-    public func setResult(_ value: sending Value) throws(EventLoopError) {
-        try settle(.finished(value))
-    }
+    public func setResult(_ value: sending Value) throws(EventLoopError) { try settle(.finished(value)) }
 
     /// Completes the future with an error. Throws as ``setResult(_:)`` does.
-    ///
-    /// - Thread: any.
-    public func setException(_ error: any Error) throws(EventLoopError) {
-        try settle(.failed(error))
-    }
+    public func setException(_ error: any Error) throws(EventLoopError) { try settle(.failed(error)) }
 
     /// Cancels the future.
     ///
     /// - Returns: false if this promise already has an outcome, or the loop is closed.
-    /// - Thread: any.
     @discardableResult
     public func cancel() -> Bool {
         do { try settle(.cancelled) } catch { return false }
@@ -58,15 +51,10 @@ public final class Promise<Value>: Sendable {
     }
 
     /// Whether the future was cancelled, so that its result is no longer needed.
-    ///
-    /// - Thread: any.
     public var isCancelled: Bool { cancellation.isCancelled }
 
-    /// Whether this promise has an outcome.
-    var hasOutcome: Bool { isSettled.load(ordering: .relaxed) }
-
-    private func settle(_ outcome: sending Future<Value>.State) throws(EventLoopError) {
-        if isSettled.exchange(true, ordering: .relaxed) {
+    private func settle(_ outcome: sending PromisedOutcome<Value>.Outcome) throws(EventLoopError) {
+        if hasOutcome.exchange(true, ordering: .relaxed) {
             throw EventLoopError(.invalidState, "the promise already has a result")
         }
         if !loop.post(PromisedOutcome(future.value, outcome)) { throw .closed }
@@ -78,11 +66,14 @@ extension Future {
     ///
     /// - Parameter onCancel: Called on the loop's thread when the future is cancelled, or at once if it was cancelled
     ///   already.
-    /// - Thread: the loop's.
     public func makePromise(onCancel: (@Sendable () -> Void)? = nil) -> Promise<Value> {
         loop.requireOnLoop("Future.makePromise")
         let cancellation = PromiseCancellation(onCancel)
-        addCancelHook(cancellation)
+        switch core.status {
+        case .pending: core.rest.listeners.append(.promise(cancellation))
+        case .cancelled: cancellation.cancelled()
+        case .finished, .failed: break
+        }
         return Promise(self, cancellation)
     }
 }
@@ -92,8 +83,6 @@ extension Future where Value: Sendable {
     ///
     /// Cancelling one of them cancels the other. If the task throws a `CancellationError`, the future is cancelled. If
     /// the future is cancelled, it is done at once, while the task may still run to its end.
-    ///
-    /// - Thread: the loop's.
     public convenience init<Failure>(
         _ task: Task<Value, Failure>, loop: EventLoop, fileID: StaticString = #fileID, line: UInt = #line
     ) {
@@ -102,9 +91,7 @@ extension Future where Value: Sendable {
         Task.detached(executorPreference: loop) {
             switch await task.result {
             case .success(let value): try? promise.setResult(value)
-            case .failure(let error as CancellationError):
-                _ = error
-                promise.cancel()
+            case .failure(let error) where error is CancellationError: promise.cancel()
             case .failure(let error): try? promise.setException(error)
             }
         }
@@ -134,24 +121,34 @@ final class PromiseCancellation: Sendable {
 /// SAFETY: created on one thread and delivered on the loop's. The outcome was sent, and only the loop's thread accesses
 /// the future.
 private final class PromisedOutcome<Value>: LoopMessage, @unchecked Sendable {
-    private let future: Future<Value>
-    private let outcome: Future<Value>.State
+    enum Outcome {
+        case finished(Value)
+        case failed(any Error)
+        case cancelled
+    }
 
-    init(_ future: Future<Value>, _ outcome: Future<Value>.State) {
+    private let future: Future<Value>
+    private let outcome: Outcome
+
+    init(_ future: Future<Value>, _ outcome: Outcome) {
         self.future = future
         self.outcome = outcome
     }
 
     override func deliver(on loop: EventLoop) {
-        future.completeIfPending(outcome)
+        // A future that is done already does not change.
+        switch outcome {
+        case .finished(let value): try? future.setResult(value)
+        case .failed(let error): try? future.setException(error)
+        case .cancelled: future.cancel()
+        }
     }
 }
 
 extension Promise: CustomStringConvertible {
     /// Such as `<Promise<Int> pending>`.
-    ///
-    /// - Thread: any.
     public var description: String {
-        "<Promise<\(Value.self)> \(hasOutcome ? "done" : isCancelled ? "cancelled" : "pending")>"
+        let isDone = hasOutcome.load(ordering: .relaxed)
+        return "<Promise<\(Value.self)> \(isDone ? "done" : isCancelled ? "cancelled" : "pending")>"
     }
 }
