@@ -5,14 +5,14 @@ import SystemPackage
 /// Warnings do not go to the exception handler, so that they are not counted as errors.
 extension EventLoop {
     /// Passes a warning to the handler. Called on the loop's thread, or by the loop's `deinit`.
-    final func warn(_ warning: LoopWarning) {
+    final func warn(
+        _ kind: LoopWarning.Kind, _ message: String, callSite: CallSite? = nil, duration: Duration? = nil
+    ) {
+        let warning = LoopWarning(kind, message, callSite: callSite, duration: duration)
         if let handler = core.pointee.debug.options.warningHandler { return handler(warning) }
-        var text = "asyncio: warning: \(warning)\n"
-        text.withUTF8 { aio_write_error($0.baseAddress!, $0.count) }
+        writeToStandardError("asyncio: warning: \(warning)")
     }
-}
 
-extension EventLoop {
     /// Warns of a hop, once per function. Called in debug mode only.
     @inline(never)
     final func warnOfHop(_ function: StaticString) {
@@ -23,19 +23,16 @@ extension EventLoop {
         } else if #available(macOS 26, *), let name = Task.name {
             who = "task '\(name)'"
         }
-        warn(
-            LoopWarning(
-                .hop, "\(function) was called outside its loop's thread by \(who); the task hopped there and back"))
+        warn(.hop, "\(function) was called outside its loop's thread by \(who); the task hopped there and back")
     }
 
     @inline(never)
     final func warnOfClosedDescriptor(_ descriptor: FileDescriptor) {
         warn(
-            LoopWarning(
-                .closedDescriptor,
-                "Descriptor \(descriptor.rawValue) was closed while the loop watched it, and a duplicate of it is open; "
-                    + "the loop registered its other descriptors again. "
-                    + "Call removeReader and removeWriter, or sock.close, before closing a descriptor"))
+            .closedDescriptor,
+            "Descriptor \(descriptor.rawValue) was closed while the loop watched it, and a duplicate of it is open; "
+                + "the loop registered its other descriptors again. "
+                + "Call removeReader and removeWriter, or sock.close, before closing a descriptor")
     }
 
     /// Warns of a slow lookup in debug mode. asyncio: `_getaddrinfo_debug`.
@@ -43,24 +40,26 @@ extension EventLoop {
         guard core.pointee.debug.isOn else { return }
         let duration = began.duration(to: now)
         guard duration >= core.pointee.debug.options.slowCallbackDuration else { return }
-        warn(
-            LoopWarning(.slowLookup, "Resolving '\(host)' took \(duration.inSeconds) seconds", duration: duration))
+        warn(.slowLookup, "Resolving '\(host)' took \(duration.inSeconds) seconds", duration: duration)
     }
 
     /// Warns of the sources that are still open when the loop is closed. Called in debug mode only.
     final func warnOfOpenSources() {
         for id in core.pointee.sources.ids {
             guard let source = core.pointee.sources[id]?.pointee, source.isLeftOpen else { continue }
-            warn(
-                LoopWarning(
-                    .unclosed, "\(source.label) was still open when its event loop was closed",
-                    callSite: source.origin))
+            warn(.unclosed, "\(source.label) was still open when its event loop was closed", callSite: source.origin)
         }
     }
 
     /// Called by `deinit`, when nothing else references the loop.
     final func warnIfUnclosed() {
         guard core.pointee.debug.isOn, isCreated, !isClosed else { return }
-        warn(LoopWarning(.unclosed, "\(self) was released without close()"))
+        warn(.unclosed, "\(self) was released without close()")
     }
+}
+
+/// Writes the line. If standard error cannot be written to, there is nowhere to report that, and no reason to end.
+func writeToStandardError(_ line: String) {
+    var text = line + "\n"
+    text.withUTF8 { aio_write_error($0.baseAddress!, $0.count) }
 }

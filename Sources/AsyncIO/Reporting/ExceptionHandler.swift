@@ -1,4 +1,3 @@
-import CAsyncIO
 import Synchronization
 
 /// Handling of uncaught errors. Errors of callbacks and protocols never stop the loop.
@@ -32,9 +31,7 @@ extension EventLoop {
     ///
     /// - Thread: any. Therefore the context is `sending`: its ``ExceptionContext/protocol`` must not be used elsewhere.
     ///   Errors that a protocol's own functions throw are reported with the protocol.
-    public final func callExceptionHandler(_ context: sending ExceptionContext) {
-        report(context)
-    }
+    public final func callExceptionHandler(_ context: sending ExceptionContext) { report(context) }
 
     /// Reports an error of the library to the exception handler. The objects in the context belong to the loop.
     final func report(_ context: ExceptionContext) {
@@ -54,14 +51,23 @@ extension EventLoop {
     ///
     /// - Thread: any.
     public final func defaultExceptionHandler(_ context: ExceptionContext) {
-        context.writeToStandardError()
+        writeToStandardError("asyncio: \(context)")
+    }
+
+    /// Reports the error when the handler can be called.
+    ///
+    /// - Thread: any.
+    @inline(never)
+    final func reportLater(_ context: ExceptionContext) {
+        if post(LateReport(context, of: self)) { return }
+        // The loop is closed.
+        if isOwnedHere { report(context) } else { defaultExceptionHandler(context) }
     }
 
     /// Reports a call on a closed loop by a function that cannot throw, once per loop.
     final func reportUseAfterClose(_ function: StaticString) {
         if hasReportedUseAfterClose.exchange(true, ordering: .relaxed) { return }
-        report(
-            ExceptionContext(message: "\(function) was ignored", error: EventLoopError.closed))
+        report(ExceptionContext(message: "\(function) was ignored", error: EventLoopError.closed))
     }
 
     /// Calls `body`, and reports the error that it throws.
@@ -75,10 +81,26 @@ extension EventLoop {
     }
 }
 
-extension ExceptionContext {
-    func writeToStandardError() {
-        // If standard error cannot be written to, there is nowhere to report that, and no reason to end.
-        var text = "asyncio: \(self)\n"
-        text.withUTF8 { aio_write_error($0.baseAddress!, $0.count) }
+/// A report on its way to the exception handler, from another thread or from a `deinit`.
+///
+/// SAFETY: objects in the context that are not `Sendable` belong to the loop's thread, and only that thread uses them.
+private final class LateReport: LoopMessage, @unchecked Sendable {
+    private let context: ExceptionContext
+    /// Weak, so that the message does not retain the loop that it is queued on.
+    private weak var loop: EventLoop?
+
+    init(_ context: ExceptionContext, of loop: EventLoop) {
+        self.context = context
+        self.loop = loop
+    }
+
+    override func deliver(on loop: EventLoop) {
+        loop.report(context)
+    }
+
+    /// Called when this thread closes the loop, whose handler is still set, or when the loop was released without a
+    /// close.
+    override func discard() {
+        if let loop { loop.report(context) } else { writeToStandardError("asyncio: \(context)") }
     }
 }

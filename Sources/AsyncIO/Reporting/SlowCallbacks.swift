@@ -99,6 +99,6 @@ extension EventLoop {
         }
         // The wording is asyncio's.
         let message = "Executing \(words) took \(duration.inSeconds) seconds"
-        warn(LoopWarning(.slowCallback, message, callSite: site, duration: duration))
+        warn(.slowCallback, message, callSite: site, duration: duration)
     }
 }

@@ -32,8 +32,7 @@ extension EventLoopMain {
         } catch {
             let path = CommandLine.arguments.first ?? ""
             let program = path.split(separator: "/").last ?? "program"
-            var line = "\(program): \(error)\n"
-            line.withUTF8 { aio_write_error($0.baseAddress!, $0.count) }
+            writeToStandardError("\(program): \(error)")
             aio_exit_failure()
         }
     }

@@ -119,7 +119,7 @@ extension StreamTransport {
     /// Closes the connection, because its reader and its writer were released.
     package func abandoned() {
         if loop.core.pointee.debug.isOn, !state.isClosing {
-            loop.warn(LoopWarning(.unclosed, "\(driver.label) was released without close()", callSite: origin))
+            loop.warn(.unclosed, "\(driver.label) was released without close()", callSite: origin)
         }
         close()
         // A graceful close in progress has its own timer.
