@@ -14,46 +14,32 @@ public protocol EventLoopPolicy: AnyObject, Sendable {
     func newEventLoop() throws -> EventLoop
 }
 
-/// The policy of the process.
-private let processPolicy = Locked<(any EventLoopPolicy)?>(nil)
+private let processPolicy = Locked<any EventLoopPolicy>(DefaultEventLoopPolicy())
 
 /// Returns the policy of the process, which is a ``DefaultEventLoopPolicy`` if none was set. asyncio:
 /// `get_event_loop_policy`.
 ///
 /// - Thread: any.
-public func getEventLoopPolicy() -> any EventLoopPolicy {
-    processPolicy.withLock { policy in
-        if let policy { return policy }
-        let made = DefaultEventLoopPolicy()
-        policy = made
-        return made
-    }
-}
+public func getEventLoopPolicy() -> any EventLoopPolicy { processPolicy.withLock { $0 } }
 
 /// Sets the policy of the process; `nil` restores the default. Existing loops are not affected. asyncio:
 /// `set_event_loop_policy`.
 ///
 /// - Thread: any.
 public func setEventLoopPolicy(_ policy: (any EventLoopPolicy)?) {
+    let policy = policy ?? DefaultEventLoopPolicy()
     // The former policy is released outside the lock.
-    let former = processPolicy.withLock { current in
+    _ = processPolicy.withLock { current in
         defer { current = policy }
         return current
     }
-    _ = former
 }
 
 /// Returns the running loop of this thread, or else the policy's loop. asyncio: `get_event_loop`.
-public func getEventLoop() throws -> EventLoop {
-    try runningLoop ?? getEventLoopPolicy().getEventLoop()
-}
+public func getEventLoop() throws -> EventLoop { try runningLoop ?? getEventLoopPolicy().getEventLoop() }
 
 /// Sets the loop of the current context through the policy. asyncio: `set_event_loop`.
-public func setEventLoop(_ loop: EventLoop?) {
-    getEventLoopPolicy().setEventLoop(loop)
-}
+public func setEventLoop(_ loop: EventLoop?) { getEventLoopPolicy().setEventLoop(loop) }
 
 /// Creates a loop through the policy, without setting it. asyncio: `new_event_loop`.
-public func newEventLoop() throws -> EventLoop {
-    try getEventLoopPolicy().newEventLoop()
-}
+public func newEventLoop() throws -> EventLoop { try getEventLoopPolicy().newEventLoop() }

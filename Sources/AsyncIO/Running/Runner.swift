@@ -20,14 +20,11 @@ import SystemPackage
 ///
 /// A runner is not `Sendable`, because it belongs to its thread.
 public final class Runner {
-    private enum State {
-        case created, closed
-        case open(EventLoop)
-    }
-
     private let isDebug: Bool?
     private let loopFactory: (() throws -> EventLoop)?
-    private var state = State.created
+    /// The loop, if it has been created and the runner is not closed.
+    private var loop: EventLoop?
+    private var isClosed = false
     /// Whether the last run ended because of Ctrl-C. The error alone does not tell, because a program may throw it
     /// itself.
     private(set) var wasInterrupted = false
@@ -45,13 +42,10 @@ public final class Runner {
     ///
     /// Throws what the loop factory throws, and `.runnerClosed`.
     public func getLoop() throws -> EventLoop {
-        switch state {
-        case .closed: throw EventLoopError.runnerClosed
-        case .open(let loop): return loop
-        case .created: break
-        }
+        if isClosed { throw EventLoopError.runnerClosed }
+        if let loop { return loop }
         let loop = try loopFactory?() ?? newEventLoop()
-        state = .open(loop)
+        self.loop = loop
         if loopFactory == nil { setEventLoop(loop) }
         if let isDebug, !loop.isClosed {
             if loop.isOnLoop {
@@ -86,7 +80,7 @@ public final class Runner {
             let arguments = (repeat try loop.checked(as: (each Loop).self))
             result = try loop.runMain(
                 "Runner.run", CallSite(fileID: fileID, line: line), { try await body(repeat each arguments) },
-                prepare: { (cancel) throws(Errno) in watch = try InterruptWatch.begin(on: loop, cancel: cancel) })
+                prepare: { (cancel) throws(Errno) in watch = try InterruptWatch(on: loop, cancel: cancel) })
         } catch {
             let outcome = watch.take()?.end() ?? .none
             wasInterrupted = outcome == .cameTooLate || outcome == .cancelledTask && error is CancellationError
@@ -97,17 +91,6 @@ public final class Runner {
         return result
     }
 
-    /// The loop, if it has been created.
-    var existingLoop: EventLoop? {
-        if case .open(let loop) = state { return loop }
-        return nil
-    }
-
-    var isClosed: Bool {
-        if case .closed = state { return true }
-        return false
-    }
-
     /// Cancels the remaining tasks, runs until the last one has ended, and closes the loop. Idempotent. asyncio:
     /// `close`.
     ///
@@ -116,26 +99,22 @@ public final class Runner {
     /// throws; the runner is then still open.
     @available(*, noasync, message: "Runner.close blocks its thread; call it from a main() that is not async")
     public func close() throws {
-        guard case .open(let loop) = state else {
-            state = .closed
-            return
+        if let loop {
+            try checkMayBlock("Runner.close")
+            if !loop.isClosed {
+                try loop.drainTasks()
+                try loop.close()
+            }
+            if loopFactory == nil { setEventLoop(nil) }
         }
-        try checkMayBlock("Runner.close")
-        if !loop.isClosed {
-            try loop.drainTasks()
-            try loop.close()
-        }
-        if loopFactory == nil { setEventLoop(nil) }
-        // `loop` retains the loop until the end of this function, so that it is not released while the state changes.
-        state = .closed
-        withExtendedLifetime(loop) {}
+        isClosed = true
+        loop = nil
     }
 
     /// Checks this before a loop is created that could not be run.
     private func checkMayBlock(_ function: String) throws(EventLoopError) {
         if let running = runningLoop {
-            if case .open(let loop) = state, loop === running { throw .alreadyRunning }
-            throw .anotherLoopRunning
+            throw running === loop ? .alreadyRunning : .anotherLoopRunning
         }
         if TaskIdentity.current != .none { throw .calledFromTask(function) }
     }
@@ -163,6 +142,6 @@ extension Runner: CustomStringConvertible {
     /// Such as `<Runner <SelectorEventLoop epoll, idle>>`.
     public var description: String {
         if isClosed { return "<Runner closed>" }
-        return existingLoop.map { "<Runner \($0)>" } ?? "<Runner without a loop yet>"
+        return loop.map { "<Runner \($0)>" } ?? "<Runner without a loop yet>"
     }
 }
