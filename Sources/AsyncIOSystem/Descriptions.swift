@@ -70,3 +70,18 @@ extension Interest: CustomStringConvertible {
     /// Such as `[read, write]`.
     public var description: String { "\(Readiness(self))" }
 }
+
+extension BufferPool.Size: CustomStringConvertible {
+    /// Such as `16 KiB`.
+    public var description: String { "\(byteCount / 1_024) KiB" }
+}
+
+extension BufferPool: CustomStringConvertible {
+    /// The name of the type.
+    public var description: String { "<\(type(of: self))>" }
+}
+
+extension PooledBuffer: CustomStringConvertible {
+    /// Such as `buffer of 16 KiB`.
+    public var description: String { "buffer of \(size)" }
+}

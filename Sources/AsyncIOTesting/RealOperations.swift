@@ -12,13 +12,14 @@ final class RealOperations {
         let operation: ProactorOperation
         /// Whether a connection is being established, so that the next event reports the result.
         var isConnecting = false
+        /// What the selector watches for this operation.
+        var descriptor: CInt
+        var interest: Interest
 
-        var interest: Interest {
-            switch operation.kind {
-            case .accept, .receive: .read
-            case .connect, .send: .write
-            default: operation.interest
-            }
+        init(_ operation: ProactorOperation, _ token: UInt64) {
+            self.token = token
+            self.operation = operation
+            (descriptor, interest) = FileCall(operation: operation).awaited
         }
     }
 
@@ -50,16 +51,16 @@ final class RealOperations {
     }
 
     func submit(_ operation: ProactorOperation, _ token: UInt64, on poller: ScriptedPoller) throws(Errno) {
-        submitted.append(Pending(token: token, operation: operation))
+        submitted.append(Pending(operation, token))
     }
 
     /// Returns whether it was one of these operations.
     func cancel(_ token: UInt64, on poller: ScriptedPoller) -> Bool {
-        let operation: ProactorOperation
+        let operation: Pending
         if let index = submitted.firstIndex(where: { $0.token == token }) {
-            operation = submitted.remove(at: index).operation
+            operation = submitted.remove(at: index)
         } else if let index = pending.firstIndex(where: { $0.token == token }) {
-            operation = pending.remove(at: index).operation
+            operation = pending.remove(at: index)
         } else {
             return false
         }
@@ -73,18 +74,20 @@ final class RealOperations {
     func begin(on poller: ScriptedPoller) {
         let begun = submitted
         submitted = []
-        for operation in begun {
-            if operation.operation.kind != .poll, attempt(operation) { continue }
+        for var operation in begun {
+            let kind = operation.operation.kind
+            if kind != .poll, attempt(operation, on: poller) { continue }
+            operation.isConnecting = kind == .connect
+            (operation.descriptor, operation.interest) = FileCall(operation: operation.operation).awaited
             pending.append(operation)
-            if operation.operation.kind == .connect { pending[pending.count - 1].isConnecting = true }
-            watch(operation.operation.descriptor, on: poller)
+            watch(operation.descriptor, on: poller)
         }
     }
 
     /// Handles the readiness of a descriptor, which the selector has reported.
     func becameReady(_ descriptor: CInt, _ readiness: Readiness, on poller: ScriptedPoller) {
         let candidates = pending.filter {
-            $0.operation.descriptor == descriptor && !$0.interest.isDisjoint(with: Interest(readiness))
+            $0.descriptor == descriptor && !$0.interest.isDisjoint(with: Interest(readiness))
         }
         for candidate in candidates {
             let isDone =
@@ -93,11 +96,20 @@ final class RealOperations {
                         candidate,
                         Int(readiness.intersection(Readiness(candidate.interest).union([.hangup, .urgent])).rawValue))
                 } else {
-                    attempt(candidate)
+                    attempt(candidate, on: poller)
                 }
-            if isDone { pending.removeAll { $0.token == candidate.token } }
+            if isDone { pending.removeAll { $0.token == candidate.token } } else { watchOther(candidate, on: poller) }
         }
         watch(descriptor, on: poller)
+    }
+
+    /// Makes a splice that found one side ready wait for the other.
+    private func watchOther(_ candidate: Pending, on poller: ScriptedPoller) {
+        guard candidate.operation.kind == .splice,
+            let index = pending.firstIndex(where: { $0.token == candidate.token })
+        else { return }
+        (pending[index].descriptor, pending[index].interest) = FileCall(operation: candidate.operation).awaited
+        watch(pending[index].descriptor, on: poller)
     }
 
     private func complete(_ pending: Pending, _ result: Int, hasMore: Bool = false) -> Bool {
@@ -114,7 +126,7 @@ final class RealOperations {
     }
 
     /// Makes the system call. Returns whether this was the operation's last completion.
-    private func attempt(_ pending: Pending) -> Bool {
+    private func attempt(_ pending: Pending, on poller: ScriptedPoller) -> Bool {
         let operation = pending.operation
         let socket = Socket(number: operation.descriptor)
         switch operation.kind {
@@ -122,8 +134,21 @@ final class RealOperations {
         case .send: return complete(pending, current.send(socket, UnsafeRawBufferPointer(operation.memory)))
         case .accept: return accept(pending, socket)
         case .connect: return connect(pending, socket)
-        default: return complete(pending, -Int(Errno.notSupported.rawValue))
+        case .receiveIntoPool: return receiveIntoPool(pending, socket, poller.buffers)
+        default: return complete(pending, FileCall(operation: operation).make())
         }
+    }
+
+    private func receiveIntoPool(_ pending: Pending, _ socket: Socket, _ pool: BufferPool) -> Bool {
+        let size = pending.operation.bufferSize
+        let buffer = PooledBuffer(pool.take(size), size)
+        let result = current.receive(socket, into: buffer.bytes)
+        if case .bytes(let count) = result, count > 0 {
+            completions.append(Completion(token: pending.token, result: count, hasMore: true, buffer: buffer))
+            return false
+        }
+        pool.put(buffer.memory, size)
+        return complete(pending, result)
     }
 
     private func accept(_ pending: Pending, _ socket: Socket) -> Bool {
@@ -158,7 +183,7 @@ final class RealOperations {
     /// Watches a descriptor for the events that its operations wait for.
     private func watch(_ descriptor: CInt, on poller: ScriptedPoller) {
         let wanted = pending.reduce(into: Interest()) { wanted, pending in
-            if pending.operation.descriptor == descriptor { wanted.formUnion(pending.interest) }
+            if pending.descriptor == descriptor { wanted.formUnion(pending.interest) }
         }
         let former = watched[descriptor] ?? []
         if wanted == former { return }
@@ -167,8 +192,8 @@ final class RealOperations {
             watched[descriptor] = wanted.isEmpty ? nil : wanted
         } catch {
             watched[descriptor] = nil
-            let failed = pending.filter { $0.operation.descriptor == descriptor }
-            pending.removeAll { $0.operation.descriptor == descriptor }
+            let failed = pending.filter { $0.descriptor == descriptor }
+            pending.removeAll { $0.descriptor == descriptor }
             for operation in failed { _ = complete(operation, -Int(error.rawValue)) }
         }
         poller.realDescriptors = watched.count

@@ -177,10 +177,21 @@ public final class ScriptedPeer {
             let memory = operation.operation.memory
             switch operation.operation.kind {
             case .receive: complete(operation, take(into: memory), proactor)
+            case .receiveIntoPool: receiveIntoPool(operation, proactor)
             case .send: complete(operation, give(UnsafeRawBufferPointer(memory)), proactor)
             default: break
             }
         }
+    }
+
+    /// Completes a receive with all bytes that have arrived, unless it was cancelled.
+    private func receiveIntoPool(_ operation: ScriptedProactor.Operation, _ proactor: ScriptedProactor) {
+        while nextReceiveFailure == nil, case .bytes? = arrivals.first {
+            let buffer = proactor.takeBuffer(for: operation.operation)
+            guard case .bytes(let count) = take(into: buffer.bytes) else { break }
+            proactor.complete(operation.token, result: count, hasMore: true, buffer: buffer)
+        }
+        complete(operation, take(into: UnsafeMutableRawBufferPointer(start: nil, count: 0)), proactor)
     }
 
     private func complete(_ operation: ScriptedProactor.Operation, _ result: IOResult, _ proactor: ScriptedProactor) {

@@ -1,4 +1,5 @@
 import AsyncIO
+public import AsyncIOSystem
 import Selectors
 import SystemPackage
 
@@ -37,6 +38,9 @@ public class ScriptedPoller {
 
     /// The descriptors of scripted peers.
     private var scripted: [FileDescriptor: OpenFile] = [:]
+
+    /// The pool of a proactor.
+    public final var buffers = BufferPool()
 
     init(clock: VirtualClock?) {
         virtualClock = clock

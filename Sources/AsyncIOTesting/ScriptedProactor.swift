@@ -45,23 +45,41 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
 
     /// Completes an operation in the loop's next wait, with its result or with a negated `errno`. Returns whether it
     /// was in progress.
+    ///
+    /// - Parameters:
+    ///   - hasMore: Whether the operation continues.
+    ///   - buffer: The buffer of the pool with the received bytes.
     @discardableResult
-    public func complete(_ token: UInt64, result: Int) -> Bool {
+    public func complete(_ token: UInt64, result: Int, hasMore: Bool = false, buffer: PooledBuffer? = nil) -> Bool {
         guard let index = operations.firstIndex(where: { $0.token == token }) else { return false }
-        operations.remove(at: index)
-        completions.append(Completion(token: token, result: result))
+        if !hasMore { operations.remove(at: index) }
+        completions.append(Completion(token: token, result: result, hasMore: hasMore, buffer: buffer))
         return true
     }
 
     /// Completes a receive with as many of the bytes as fit. Returns their number.
     @discardableResult
     public func complete(_ token: UInt64, receiving bytes: [UInt8]) -> Int {
-        guard let operation = operations.first(where: { $0.token == token })?.operation, operation.kind == .receive
-        else { return 0 }
-        let fitting = bytes.prefix(operation.memory.count)
-        operation.memory.copyBytes(from: fitting)
-        complete(token, result: fitting.count)
-        return fitting.count
+        guard let operation = operations.first(where: { $0.token == token })?.operation else { return 0 }
+        switch operation.kind {
+        case .receive:
+            let fitting = bytes.prefix(operation.memory.count)
+            operation.memory.copyBytes(from: fitting)
+            complete(token, result: fitting.count)
+            return fitting.count
+        case .receiveIntoPool:
+            let buffer = takeBuffer(for: operation)
+            let fitting = bytes.prefix(buffer.bytes.count)
+            buffer.bytes.copyBytes(from: fitting)
+            complete(token, result: fitting.count, hasMore: true, buffer: buffer)
+            return fitting.count
+        default: return 0
+        }
+    }
+
+    /// Returns a buffer of the pool for an operation of kind `receiveIntoPool`.
+    func takeBuffer(for operation: ProactorOperation) -> PooledBuffer {
+        PooledBuffer(buffers.take(operation.bufferSize), operation.bufferSize)
     }
 
     public func submit(_ operation: ProactorOperation, token: UInt64) throws(Errno) {
@@ -114,6 +132,10 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
     }
 
     public override func close() {
+        for completion in completions + real.takeCompletions() {
+            if let buffer = completion.buffer { buffers.put(buffer.memory, buffer.size) }
+        }
+        completions = []
         real.removeAll()
         real.calls = nil
         // It retains the peers, which retain this object.

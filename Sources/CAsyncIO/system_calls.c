@@ -186,3 +186,17 @@ int64_t aio_descriptor_limit(void) {
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) return -1;
     return (int64_t)limit.rlim_cur;
 }
+
+ssize_t aio_splice(int source, int64_t source_offset, int target, int64_t target_offset, size_t size) {
+#if defined(__linux__)
+    loff_t from = source_offset, to = target_offset;
+    ssize_t count;
+    do {
+        count = splice(
+            source, from < 0 ? NULL : &from, target, to < 0 ? NULL : &to, size, SPLICE_F_NONBLOCK);
+    } while (count < 0 && errno == EINTR);
+    return count < 0 ? -(ssize_t)errno : count;
+#else
+    return -ENOTSUP;
+#endif
+}

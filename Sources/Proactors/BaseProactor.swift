@@ -5,14 +5,20 @@ public import SystemPackage
 ///
 /// Every proactor obeys these rules:
 /// - Each operation has exactly one last completion, also when it was cancelled: with `ECANCELED`, or with its real
-///   result if that came first. An operation of kind `accept` has completions before that, with ``Completion/hasMore``.
+///   result if that came first. The kinds `accept` and `receiveIntoPool` have completions before that, with
+///   ``Completion/hasMore``.
 /// - Until its last completion the memory of an operation belongs to the proactor.
+/// - A buffer of the pool belongs to the proactor from when it takes it until the completion that carries it. What it
+///   has taken and not passed on when it is closed, it returns.
 /// - Submissions may be collected. They have begun when the next `wait` does, in the order of their submission.
 /// - A cancelled poll no longer holds the descriptor's file when the next `wait` begins, so that closing the descriptor
 ///   in the same iteration sends EOF to the peer.
 ///
 /// - Thread: the loop's.
 public protocol BaseProactor: Poller where Event == Completion {
+    /// The pool that `receiveIntoPool` operations take their buffers from: a `BufferPool()`, until a loop sets its own.
+    var buffers: BufferPool { get set }
+
     /// Begins an operation, whose completions carry `token`. No other pending operation has the same token.
     ///
     /// Throws `EOPNOTSUPP` for a kind that the proactor does not know.

@@ -4,79 +4,162 @@ public import SystemPackage
 /// An operation that a proactor carries out.
 ///
 /// The memory of the operation belongs to the submitter. It must stay valid until the last completion has arrived, also
-/// after a cancellation. The proactor copies an address.
+/// after a cancellation. The proactor copies an address and a path.
 public struct ProactorOperation {
-    /// What an operation does.
-    ///
-    /// Later versions will add kinds. A proactor rejects a kind that it does not know with `EOPNOTSUPP`.
-    public struct Kind: Hashable, Sendable {
-        fileprivate let number: UInt8
+    public let kind: Kind
+    /// The descriptor concerned; -1 for operations on a path.
+    public let descriptor: CInt
+    /// The memory for received bytes, or the bytes to send, which the proactor only reads. Or where the C structure of
+    /// the operation is; then the count is 0.
+    public let memory: UnsafeMutableRawBufferPointer
+    private let number: Int64
+    private let details: Details?
 
-        /// Accepts the clients of a listening socket. Completes once for each client, with its descriptor, which is
-        /// non-blocking and closed on exec, until it is cancelled or fails. accept4(2).
-        public static let accept = Kind(number: 0)
-        /// Connects a socket. Completes with 0. connect(2).
-        public static let connect = Kind(number: 1)
-        /// Receives from a stream socket. Completes with the number of bytes, which is 0 at EOF. recv(2).
-        public static let receive = Kind(number: 2)
-        /// Sends on a stream socket. Completes with the number of bytes that were sent, which may be less than all.
-        /// send(2).
-        public static let send = Kind(number: 3)
-        /// Completes once, as soon as a descriptor is ready. The result is the raw value of a `Readiness`. poll(2).
-        public static let poll = Kind(number: 4)
+    public typealias Opening = (
+        mode: FileDescriptor.AccessMode, options: FileDescriptor.OpenOptions, permissions: FilePermissions?
+    )
+
+    /// What only rare operations have.
+    private final class Details {
+        var address: SocketAddress?
+        var path: FilePath?
+        var target: (descriptor: CInt, offset: Int64, byteCount: Int)?
+        var opening: Opening?
     }
 
-    public let kind: Kind
-    /// The descriptor concerned.
-    public let descriptor: CInt
-    /// The memory for received bytes, or the bytes to send, which the proactor only reads.
-    public let memory: UnsafeMutableRawBufferPointer
-    /// The address to connect to; `nil` for operations of another kind.
-    public let address: SocketAddress?
-    /// The events to poll for; empty for operations of another kind.
-    public let interest: Interest
-
     private init(
-        _ kind: Kind, _ descriptor: CInt, memory: UnsafeMutableRawBufferPointer = .init(start: nil, count: 0),
-        address: SocketAddress? = nil, interest: Interest = []
+        _ kind: Kind, _ descriptor: CInt, _ memory: UnsafeMutableRawBufferPointer = .init(start: nil, count: 0),
+        number: Int64 = 0, _ describe: ((Details) -> Void)? = nil
     ) {
         self.kind = kind
         self.descriptor = descriptor
         self.memory = memory
-        self.address = address
-        self.interest = interest
+        self.number = number
+        details = describe.map { describe in
+            let details = Details()
+            describe(details)
+            return details
+        }
     }
 
+    private init(_ kind: Kind, _ descriptor: CInt, structure: UnsafeMutableRawPointer) {
+        self.init(kind, descriptor, UnsafeMutableRawBufferPointer(start: structure, count: 0))
+    }
+
+    // MARK: What else an operation has
+
+    /// `connect`: the address.
+    public var address: SocketAddress? { details?.address }
+    /// `poll`: the events to poll for.
+    public var interest: Interest { kind == .poll ? Interest(rawValue: UInt8(truncatingIfNeeded: number)) : [] }
+    /// `receiveIntoPool`: the size of the buffers.
+    public var bufferSize: BufferPool.Size { kind == .receiveIntoPool ? .init(index: Int(number)) : .small }
+    /// `read`, `write` and `splice`: the offset in the file; `nil` for its current position, and for pipes, sockets and
+    /// terminals.
+    public var offset: Int64? { kind.hasOffset && number >= 0 ? number : nil }
+    /// `fsync`: whether only what is needed to read the data back is written. fdatasync(2).
+    public var isDataOnly: Bool { kind == .fsync && number != 0 }
+    /// `open` and `stat`: the path.
+    public var path: FilePath? { details?.path }
+    /// `open`: how to open the file.
+    public var opening: Opening? { details?.opening }
+    /// `splice`: where the bytes go, and their number.
+    public var target: (descriptor: CInt, offset: Int64?, byteCount: Int)? {
+        details?.target.map { ($0.descriptor, $0.offset >= 0 ? $0.offset : nil, $0.byteCount) }
+    }
+
+    // MARK: Sockets
+
+    /// Accepts the clients of a listening socket.
     public static func accept(on socket: Socket) -> ProactorOperation { ProactorOperation(.accept, socket.number) }
 
     public static func connect(_ socket: Socket, to address: SocketAddress) -> ProactorOperation {
-        ProactorOperation(.connect, socket.number, address: address)
+        ProactorOperation(.connect, socket.number) { $0.address = address }
     }
 
     public static func receive(from socket: Socket, into memory: UnsafeMutableRawBufferPointer) -> ProactorOperation {
-        ProactorOperation(.receive, socket.number, memory: memory)
+        ProactorOperation(.receive, socket.number, memory)
+    }
+
+    /// Receives into buffers of the proactor's pool, again and again.
+    public static func receiveIntoPool(from socket: Socket, size: BufferPool.Size) -> ProactorOperation {
+        ProactorOperation(.receiveIntoPool, socket.number, number: Int64(size.index))
+    }
+
+    /// Receives a message into what `header`, a C `msghdr`, refers to, and updates it as recvmsg(2) does.
+    public static func receiveMessage(from socket: Socket, header: UnsafeMutableRawPointer) -> ProactorOperation {
+        ProactorOperation(.receiveMessage, socket.number, structure: header)
     }
 
     public static func send(_ bytes: UnsafeRawBufferPointer, on socket: Socket) -> ProactorOperation {
-        ProactorOperation(.send, socket.number, memory: UnsafeMutableRawBufferPointer(mutating: bytes))
+        ProactorOperation(.send, socket.number, UnsafeMutableRawBufferPointer(mutating: bytes))
     }
+
+    /// Sends the message that `header`, a C `msghdr`, refers to.
+    public static func sendMessage(header: UnsafeRawPointer, on socket: Socket) -> ProactorOperation {
+        ProactorOperation(.sendMessage, socket.number, structure: UnsafeMutableRawPointer(mutating: header))
+    }
+
+    // MARK: Any descriptor
 
     public static func poll(_ descriptor: FileDescriptor, for interest: Interest) -> ProactorOperation {
-        ProactorOperation(.poll, descriptor.rawValue, interest: interest)
+        ProactorOperation(.poll, descriptor.rawValue, number: Int64(interest.rawValue))
     }
-}
 
-extension ProactorOperation.Kind: CustomStringConvertible {
-    /// The name, such as `receive`.
-    public var description: String {
-        switch self {
-        case .accept: "accept"
-        case .connect: "connect"
-        case .receive: "receive"
-        case .send: "send"
-        case .poll: "poll"
-        default: "operation \(number)"
+    public static func read(
+        from descriptor: FileDescriptor, into memory: UnsafeMutableRawBufferPointer, at offset: Int64? = nil
+    ) -> ProactorOperation {
+        ProactorOperation(.read, descriptor.rawValue, memory, number: offset ?? -1)
+    }
+
+    public static func write(
+        _ bytes: UnsafeRawBufferPointer, to descriptor: FileDescriptor, at offset: Int64? = nil
+    ) -> ProactorOperation {
+        ProactorOperation(
+            .write, descriptor.rawValue, UnsafeMutableRawBufferPointer(mutating: bytes), number: offset ?? -1)
+    }
+
+    /// Moves bytes between two descriptors, of which at least one is a pipe.
+    public static func splice(
+        from source: FileDescriptor, at offset: Int64? = nil, to target: FileDescriptor,
+        at targetOffset: Int64? = nil, byteCount: Int
+    ) -> ProactorOperation {
+        ProactorOperation(.splice, source.rawValue, number: offset ?? -1) {
+            $0.target = (target.rawValue, targetOffset ?? -1, byteCount)
         }
+    }
+
+    public static func close(_ descriptor: FileDescriptor) -> ProactorOperation {
+        ProactorOperation(.close, descriptor.rawValue)
+    }
+
+    // MARK: Files and processes
+
+    public static func open(
+        _ path: FilePath, _ mode: FileDescriptor.AccessMode, options: FileDescriptor.OpenOptions = [],
+        permissions: FilePermissions? = nil
+    ) -> ProactorOperation {
+        ProactorOperation(.open, -1) {
+            $0.path = path
+            $0.opening = (mode, options, permissions)
+        }
+    }
+
+    /// Writes the status of the file at the end of all symbolic links to `status`, a C `struct stat`.
+    public static func stat(_ path: FilePath, into status: UnsafeMutableRawPointer) -> ProactorOperation {
+        ProactorOperation(.stat, -1, UnsafeMutableRawBufferPointer(start: status, count: 0)) { $0.path = path }
+    }
+
+    public static func fsync(_ descriptor: FileDescriptor, dataOnly: Bool = false) -> ProactorOperation {
+        ProactorOperation(.fsync, descriptor.rawValue, number: dataOnly ? 1 : 0)
+    }
+
+    /// Waits until the child of a process descriptor has ended, reaps it, and writes how it ended to `status`, a C
+    /// `siginfo_t`.
+    public static func waitForChild(
+        _ descriptor: FileDescriptor, into status: UnsafeMutableRawPointer
+    ) -> ProactorOperation {
+        ProactorOperation(.waitForChild, descriptor.rawValue, structure: status)
     }
 }
 
@@ -84,12 +167,17 @@ extension ProactorOperation: CustomStringConvertible {
     /// Such as `receive up to 65536 bytes on fd=7`.
     public var description: String {
         switch kind {
-        case .accept: "accept on fd=\(descriptor)"
         case .connect: "connect fd=\(descriptor) to \(address.map { "\($0)" } ?? "no address")"
-        case .receive: "receive up to \(memory.count) bytes on fd=\(descriptor)"
-        case .send: "send \(memory.count) bytes on fd=\(descriptor)"
+        case .receive, .read: "\(kind) up to \(memory.count) bytes on fd=\(descriptor)\(place)"
+        case .receiveIntoPool: "receive up to \(bufferSize.byteCount) bytes on fd=\(descriptor)"
+        case .send, .write: "\(kind) \(memory.count) bytes on fd=\(descriptor)\(place)"
         case .poll: "poll fd=\(descriptor) for \(interest)"
-        default: "operation on fd=\(descriptor)"
+        case .splice:
+            "splice \(target?.byteCount ?? 0) bytes from fd=\(descriptor)\(place) to fd=\(target?.descriptor ?? -1)"
+        case .open, .stat: "\(kind) \(path.map { "\($0)" } ?? "no path")"
+        default: "\(kind) on fd=\(descriptor)"
         }
     }
+
+    private var place: String { offset.map { " at \($0)" } ?? "" }
 }

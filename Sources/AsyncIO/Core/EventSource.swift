@@ -44,6 +44,10 @@ package class EventSource {
     /// Whether it moves many bytes, so that other sources run first.
     final var isBulk: Bool { reservedBytes > 0 }
 
+    /// Uses the grant for one call in `direction`. Returns whether there was one.
+    @inline(never)
+    final func takeGrant(_ direction: Interest) -> Bool { grants.remove(direction) != nil }
+
     /// Records how many bytes the source and the task that it resumed have moved.
     @inline(__always)
     final func moved(_ byteCount: Int) {
@@ -105,6 +109,8 @@ package struct OperationCompletion {
     package var result: Int
     /// Whether the operation continues, and will complete again.
     package var hasMore: Bool
+    /// The received bytes, in a buffer of the loop's pool that now belongs to the source.
+    package var buffer: PooledBuffer?
 }
 
 extension EventLoop {

@@ -28,6 +28,8 @@ package class StreamDriver: EventSource {
     @exclusivity(unchecked) final var known = ReadinessState()
     package final let channel: ByteChannel
     @exclusivity(unchecked) final var phase = Phase.open
+    /// Pull style: whether `receiveBuffer()` may return a buffer.
+    @exclusivity(unchecked) final var lendsBuffers = false
     /// Push style: whether the delegate may lend memory to receive into.
     @exclusivity(unchecked) final var lendsMemory = false
     /// Whether the peer will read a reset instead of EOF.
@@ -57,6 +59,10 @@ package class StreamDriver: EventSource {
 
     /// Pull style: moves bytes that have arrived into `buffer`; 0 bytes mean EOF.
     package func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult { .wouldBlock }
+
+    /// Pull style: returns bytes that have arrived in a buffer of the loop's pool, which then belongs to the caller;
+    /// `nil` if there is none, or `receive(into:)` has to report something else.
+    package func receiveBuffer() -> (buffer: PooledBuffer, byteCount: Int)? { nil }
 
     /// Pull style: whether a receive may return bytes. False only if it certainly would not.
     @inline(__always)

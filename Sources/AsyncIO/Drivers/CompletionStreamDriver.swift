@@ -2,27 +2,31 @@ package import AsyncIOSystem
 import Proactors
 import SystemPackage
 
-/// Submits receives and sends to the proactor, and provides their memory.
+/// Submits receives and sends to the proactor.
 ///
-/// The memory of an operation belongs to the kernel from its submission to its completion, even if the connection is
-/// closed meanwhile. Therefore this object owns the buffers, and the loop retains it until both operations have
-/// completed.
+/// One receive is in flight for as long as its bytes are wanted. Each arrival comes in a buffer of the loop's pool,
+/// which is delivered, lent as a chunk, or copied from. A connection that is silent has no buffer. Once
+/// `mostReceived` buffers have not been read, the receive is cancelled until they have been, which makes the peer wait.
 ///
-/// At most one receive and one send are in flight. The bytes of a receive that nobody wants yet stay in the buffer, and
-/// the next receive begins only when they have been read. So each direction is bounded by one buffer.
+/// The bytes of a send belong to the kernel from its submission to its completion, even if the connection is closed
+/// meanwhile. Therefore this object owns them, and the loop retains it until both operations have completed. At most
+/// one send is in flight, and what is written meanwhile is bounded by `bufferBytes`.
 package final class CompletionStreamDriver: StreamDriver {
     private static let bufferBytes = 64 * 1024
+    private static let mostReceived = 4
 
     private unowned let loop: ProactorEventLoop
 
-    private var receiveBuffer = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    private var received = 0..<0
+    private var received = ReceivedBuffers()
     private var receiveOperation: SlotID?
+    /// Whether the receive was cancelled because nobody reads.
+    private var isReceiveCancelled = false
     private var receiveFailure: Errno?
     private var isAtEOF = false
     /// Whether received bytes are lent to the delegate.
     private var isDelivering = false
-    private var receiveResult: Int?
+    /// Whether bytes, EOF or an error have come since this source ran last.
+    private var isReceiveReported = false
     private var readingShare = IterationShare()
     /// Whether a task waits for its share of the next iteration, and not for bytes.
     private var isReaderDeferred = false
@@ -39,19 +43,16 @@ package final class CompletionStreamDriver: StreamDriver {
     package init(_ channel: ByteChannel, on loop: ProactorEventLoop) {
         self.loop = loop
         super.init(channel)
+        lendsBuffers = true
         _ = loop.register(self)
         loop.claim(channel.descriptor, for: self)
-    }
-
-    deinit {
-        receiveBuffer.deallocate()
     }
 
     // MARK: Completions
 
     package override func completed(_ completion: OperationCompletion) {
         if completion.operation == receiveOperation {
-            receiveResult = completion.result
+            receiveCompleted(completion)
         } else {
             sendResult = completion.result
         }
@@ -60,10 +61,10 @@ package final class CompletionStreamDriver: StreamDriver {
 
     package override func run() -> UnownedJob? {
         var job: UnownedJob?
-        if let result = receiveResult.take() { job = receiveCompleted(result) }
-        if isReaderDeferred {
+        if isReceiveReported || isReaderDeferred {
+            isReceiveReported = false
             isReaderDeferred = false
-            if job == nil, !isPushing, phase == .open { job = delegate?.becameReadable() }
+            if !isPushing, phase == .open { job = delegate?.becameReadable() }
         }
         if let result = sendResult.take() {
             let writerJob = sendCompleted(result, returningJob: job == nil)
@@ -88,60 +89,97 @@ package final class CompletionStreamDriver: StreamDriver {
     }
 
     package override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
-        if isDelivering {
-            // The consumer is using the received bytes, and may have added a filter, which receives.
-            isReaderDeferred = true
-            loop.queue(self)
-            return .wouldBlock
-        }
-        if received.isEmpty {
-            if let error = receiveFailure { return .failed(error) }
-            if isAtEOF { return .bytes(0) }
-            submitReceive()
-            return receiveFailure.map { .failed($0) } ?? .wouldBlock
-        }
-        guard readingShare.isLeft(in: loop.core.pointee.tick) else {
-            isReaderDeferred = true
-            loop.queue(self)
-            return .wouldBlock
-        }
-        let count = min(buffer.count, received.count)
-        readingShare.use(count)
-        let end = received.lowerBound + count
-        buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: receiveBuffer[received.lowerBound..<end]))
-        received = end..<received.upperBound
+        if let result = resultWithoutBytes() { return result }
+        let count = received.take(into: buffer, loop.chunkPool)
+        took(count)
         return .bytes(count)
     }
 
-    private func receiveCompleted(_ result: Int) -> UnownedJob? {
-        receiveOperation = nil
-        if phase != .open { return nil }
-        if result > 0 {
-            received = 0..<result
-            loop.core.pointee.budget.use(result)
-        } else if result == 0 {
-            isAtEOF = true
-        } else {
-            let error = Errno(rawValue: CInt(truncatingIfNeeded: -result))
-            // Some kernels report would-block for an operation that lost a race. It is submitted again.
-            if error == .resourceTemporarilyUnavailable { submitReceive() } else { receiveFailure = error }
-        }
-        return isPushing ? nil : delegate?.becameReadable()
+    package override func receiveBuffer() -> (buffer: PooledBuffer, byteCount: Int)? {
+        guard received.startsWithWholeBuffer, resultWithoutBytes() == nil else { return nil }
+        let lent = received.takeBuffer()
+        took(lent.byteCount)
+        return lent
     }
 
-    /// Delivers the received bytes, and submits the next receive.
+    /// Returns the result of a receive that returns no bytes now, or `nil` if it may take received ones.
+    private func resultWithoutBytes() -> IOResult? {
+        // The consumer is using the received bytes, and may have added a filter, which receives.
+        if !isDelivering {
+            if received.isEmpty {
+                if let error = receiveFailure { return .failed(error) }
+                if isAtEOF { return .bytes(0) }
+                submitReceive()
+                return receiveFailure.map { .failed($0) } ?? .wouldBlock
+            }
+            if readingShare.isLeft(in: loop.core.pointee.tick),
+                loop.core.pointee.budget.allowsReceive || takeGrant(.read)
+            {
+                return nil
+            }
+        }
+        isReaderDeferred = true
+        loop.queue(self)
+        return .wouldBlock
+    }
+
+    /// Accounts for bytes that a task took.
+    private func took(_ count: Int) {
+        readingShare.use(count)
+        loop.core.pointee.budget.use(count)
+        wantMore()
+    }
+
+    private func receiveCompleted(_ completion: OperationCompletion) {
+        if !completion.hasMore {
+            receiveOperation = nil
+            isReceiveCancelled = false
+        }
+        var isRepeated = false
+        if let buffer = completion.buffer {
+            if phase == .open, completion.result > 0 {
+                received.append(buffer, byteCount: completion.result)
+            } else {
+                loop.chunkPool.put(buffer.memory, buffer.size)
+            }
+        } else if completion.result == 0 {
+            isAtEOF = true
+        } else {
+            let error = Errno(rawValue: CInt(truncatingIfNeeded: -completion.result))
+            // The first was requested; the proactor had no buffer; some kernels report would-block for an operation
+            // that lost a race.
+            isRepeated = error == .canceled || error == .noBufferSpace || error == .resourceTemporarilyUnavailable
+            if !isRepeated { receiveFailure = error }
+        }
+        if !isRepeated { isReceiveReported = true }
+        if received.count >= Self.mostReceived, let receiveOperation, !isReceiveCancelled {
+            isReceiveCancelled = true
+            loop.cancel(receiveOperation)
+        } else {
+            wantMore()
+        }
+    }
+
+    /// Continues to receive, for the delegate or for the task that reads.
+    private func wantMore() {
+        if received.isEmpty, receiveFailure == nil, !isAtEOF { submitReceive() }
+    }
+
+    /// Delivers one buffer of received bytes. The next run delivers the next one, so that one fast peer does not make
+    /// the others wait.
     private func push() {
         guard let delegate else { return }
-        if !received.isEmpty {
-            let bytes = UnsafeRawBufferPointer(rebasing: receiveBuffer[received])
-            let (start, end) = (received.lowerBound, received.upperBound)
+        if let bytes = received.first {
             isDelivering = true
             let taken = delegate.received(bytes)
             isDelivering = false
-            received = taken < bytes.count ? start + taken..<end : 0..<0
+            if phase != .open { return received.removeAll(loop.chunkPool) }
+            received.consume(taken, loop.chunkPool)
+            loop.core.pointee.budget.use(taken)
         }
-        guard isPushing, received.isEmpty, phase == .open else { return }
-        if receiveFailure == nil && !isAtEOF { submitReceive() }
+        guard isPushing else { return }
+        if !received.isEmpty { return loop.queue(self) }
+        wantMore()
         if let error = receiveFailure {
             delegate.failed(error, operation: "receive from")
         } else if isAtEOF {
@@ -150,12 +188,9 @@ package final class CompletionStreamDriver: StreamDriver {
     }
 
     private func submitReceive() {
-        guard receiveOperation == nil, phase == .open, received.isEmpty else { return }
-        if receiveBuffer.baseAddress == nil {
-            receiveBuffer = .allocate(byteCount: Self.bufferBytes, alignment: 64)
-        }
+        guard receiveOperation == nil, phase == .open else { return }
         do {
-            receiveOperation = try loop.submit(.receive(from: channel.socket, into: receiveBuffer), for: self)
+            receiveOperation = try loop.submit(.receiveIntoPool(from: channel.socket, size: .medium), for: self)
         } catch {
             receiveFailure = error
         }
@@ -226,6 +261,8 @@ package final class CompletionStreamDriver: StreamDriver {
         phase = .detached
         isPushing = false
         pending.removeAll()
+        // Bytes that are being delivered are removed afterwards.
+        if !isDelivering { received.removeAll(loop.chunkPool) }
         if let receiveOperation { loop.cancel(receiveOperation) }
         if let sendOperation { loop.cancel(sendOperation) }
     }

@@ -222,13 +222,6 @@ package final class ReadinessStreamDriver: StreamDriver {
         return false
     }
 
-    /// Uses the grant for one call in `direction`, which the driver has after it was deferred. Returns whether there
-    /// was one.
-    @inline(never)
-    private func takeGrant(_ direction: Interest) -> Bool {
-        grants.remove(direction) != nil
-    }
-
     package override func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         guard mayStartSending() else { return .wouldBlock }
         let result = channel.send(bytes, loop.core)

@@ -26,6 +26,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         events.reserveCapacity(Self.reservedEvents)
         let waker = try EventLoop.makeWaker()
         super.init(clock: clock, waker: waker)
+        proactor.buffers = chunkPool
         try watchInternals(waker)
         isCreated = true
     }
@@ -69,8 +70,12 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         for event in events {
             let id = SlotID(bits: event.token)
             // A completion that is stale finds no source, because the generation of the slot has changed.
-            let source = event.hasMore ? operations[id]?.pointee : operations.remove(id)
-            source?.completed(OperationCompletion(operation: id, result: event.result, hasMore: event.hasMore))
+            guard let source = event.hasMore ? operations[id]?.pointee : operations.remove(id) else {
+                if let buffer = event.buffer { chunkPool.put(buffer.memory, buffer.size) }
+                continue
+            }
+            source.completed(
+                OperationCompletion(operation: id, result: event.result, hasMore: event.hasMore, buffer: event.buffer))
         }
         events.removeAll(keepingCapacity: true)
     }

@@ -1,3 +1,5 @@
+import AsyncIOSystem
+
 /// Received bytes in memory that the loop lends. ``StreamReader/readChunk()`` returns them.
 ///
 /// The memory returns to the loop's pool when the chunk goes out of scope or is consumed, on any thread. A chunk may

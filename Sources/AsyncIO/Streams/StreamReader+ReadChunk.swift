@@ -1,3 +1,5 @@
+import AsyncIOSystem
+
 /// Reading into memory of the loop, which is lent for as long as the program needs it.
 extension StreamReader {
     /// Waits for bytes and returns those that have arrived; returns `nil` at EOF.
@@ -69,6 +71,9 @@ extension StreamReader {
     /// Receives bytes. Returns a lease of no bytes at EOF, and `nil` if nothing has arrived yet.
     @inline(__always)
     private func receiveChunk() throws -> Lease? {
+        if !hasLookAhead, let (buffer, byteCount) = transport.receiveBufferNow() {
+            return Lease(memory: buffer.memory, size: buffer.size, byteCount: byteCount)
+        }
         let size = chunkSizing.size
         let memory = pool._withUnsafeGuaranteedRef { $0.take(size) }
         do {

@@ -41,6 +41,14 @@ extension StreamTransport {
         }
     }
 
+    /// Receives what has arrived in a buffer of the loop's pool, which then belongs to the caller. Returns `nil` if
+    /// `receiveNow(into:)` has to be called.
+    @inline(__always)
+    func receiveBufferNow() -> (buffer: PooledBuffer, byteCount: Int)? {
+        guard withDriver({ $0.lendsBuffers }), !state.reading.isOver, state.life == .open else { return nil }
+        return withDriver { $0.receiveBuffer() }
+    }
+
     private func receiveAfterEnd() throws -> Int {
         if lossError == nil, state.reading == .atEOF { return 0 }
         throw endError

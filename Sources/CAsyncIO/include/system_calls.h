@@ -42,16 +42,29 @@ static inline ssize_t aio_send(int fd, const void *_Nonnull bytes, size_t size) 
     return count < 0 ? -(ssize_t)errno : count;
 }
 
+// recvmsg(2) and sendmsg(2), with a `struct msghdr`.
+static inline ssize_t aio_receive_message(int fd, void *_Nonnull header) {
+    ssize_t count;
+    do {
+        count = recvmsg(fd, (struct msghdr *)header, MSG_DONTWAIT);
+    } while (count < 0 && errno == EINTR);
+    return count < 0 ? -(ssize_t)errno : count;
+}
+
+static inline ssize_t aio_send_message(int fd, const void *_Nonnull header) {
+    ssize_t count;
+    do {
+        count = sendmsg(fd, (const struct msghdr *)header, AIO_SEND_FLAGS);
+    } while (count < 0 && errno == EINTR);
+    return count < 0 ? -(ssize_t)errno : count;
+}
+
 // As aio_send, for several pieces. sendmsg(2), because writev(2) would raise SIGPIPE.
 static inline ssize_t aio_send_vector(int fd, const struct iovec *_Nonnull pieces, int count) {
     struct msghdr message = {0};
     message.msg_iov = (struct iovec *)pieces;
     message.msg_iovlen = (size_t)count;
-    ssize_t sent;
-    do {
-        sent = sendmsg(fd, &message, AIO_SEND_FLAGS);
-    } while (sent < 0 && errno == EINTR);
-    return sent < 0 ? -(ssize_t)errno : sent;
+    return aio_send_message(fd, &message);
 }
 
 static inline int64_t aio_monotonic_nanoseconds(void) {
@@ -87,6 +100,9 @@ ssize_t aio_send_to(
 int aio_is_non_blocking(int fd);
 int aio_set_non_blocking(int fd, int on);
 int aio_set_close_on_exec(int fd);
+// Moves bytes between two descriptors, one of which is a pipe. An offset below 0 stands for the current position. Linux
+// only. splice(2).
+ssize_t aio_splice(int source, int64_t source_offset, int target, int64_t target_offset, size_t size);
 // EINTR counts as success: on Linux the descriptor is closed, and a second close could close another file.
 int aio_close(int fd);
 // Returns 0, or -EBADF.

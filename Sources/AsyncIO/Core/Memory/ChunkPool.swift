@@ -1,8 +1,9 @@
+import AsyncIOSystem
 import CAsyncIO
 import Synchronization
 
-/// The memory that ``StreamReader/readChunk()`` lends: one pool per loop, with buffers of three sizes, last in, first
-/// out.
+/// The memory that ``StreamReader/readChunk()`` lends, and that a proactor receives into: one pool per loop, with
+/// buffers of three sizes, last in, first out.
 ///
 /// A buffer is taken on the loop's thread, and may be returned on any thread, even after the loop was closed, because
 /// each chunk retains the pool. On the loop's thread a returned buffer goes to a list without a lock; on other threads
@@ -11,26 +12,7 @@ import Synchronization
 ///
 /// SAFETY: `local` is accessed only by the thread whose loop slot contains this loop's address. That is one thread at a
 /// time: if another loop gets the address after this one was freed, the memory allocator orders the two.
-final class ChunkPool: @unchecked Sendable {
-    /// The size of a chunk's buffer.
-    enum Size: Int {
-        case small, medium, large
-
-        var byteCount: Int {
-            @inline(__always)
-            get { 16_384 &<< (2 &* rawValue) }
-        }
-
-        /// The most buffers that a list retains: a mebibyte of each size.
-        fileprivate var mostRetained: Int {
-            @inline(__always)
-            get { 64 &>> (2 &* rawValue) }
-        }
-
-        var next: Size { self == .small ? .medium : .large }
-        var previous: Size { self == .large ? .medium : .small }
-    }
-
+final class ChunkPool: BufferPool, @unchecked Sendable {
     /// A list of free buffers of one size. Each buffer contains the address of the next one.
     private struct FreeList {
         private(set) var count = 0
@@ -79,8 +61,8 @@ final class ChunkPool: @unchecked Sendable {
     ///
     /// - Thread: the loop's.
     @inline(__always)
-    func take(_ size: Size) -> UnsafeMutableRawPointer {
-        if let buffer = local.pointee[size.rawValue].pop() { return buffer }
+    override func take(_ size: Size) -> UnsafeMutableRawPointer {
+        if let buffer = local.pointee[size.index].pop() { return buffer }
         return takeSlowly(size)
     }
 
@@ -88,7 +70,7 @@ final class ChunkPool: @unchecked Sendable {
     private func takeSlowly(_ size: Size) -> UnsafeMutableRawPointer {
         if hasReturned.load(ordering: .relaxed) {
             collectReturned()
-            if let buffer = local.pointee[size.rawValue].pop() { return buffer }
+            if let buffer = local.pointee[size.index].pop() { return buffer }
         }
         return .allocate(byteCount: size.byteCount, alignment: 16)
     }
@@ -97,10 +79,10 @@ final class ChunkPool: @unchecked Sendable {
     ///
     /// - Thread: any.
     @inline(__always)
-    func put(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
+    override func put(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
         guard aio_loop_slot_get() == loopAddress else { return putFromElsewhere(buffer, size) }
-        if local.pointee[size.rawValue].count < size.mostRetained {
-            local.pointee[size.rawValue].push(buffer)
+        if local.pointee[size.index].count < size.mostRetained {
+            local.pointee[size.index].push(buffer)
         } else {
             buffer.deallocate()
         }
@@ -109,8 +91,8 @@ final class ChunkPool: @unchecked Sendable {
     @inline(never)
     private func putFromElsewhere(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
         let isRetained = returned.withLock { lists in
-            if lists[size.rawValue].count >= size.mostRetained { return false }
-            lists[size.rawValue].push(buffer)
+            if lists[size.index].count >= size.mostRetained { return false }
+            lists[size.index].push(buffer)
             hasReturned.store(true, ordering: .relaxed)
             return true
         }
@@ -137,11 +119,22 @@ final class ChunkPool: @unchecked Sendable {
     }
 }
 
+extension BufferPool.Size {
+    /// The most buffers that a list retains: a mebibyte of each size.
+    fileprivate var mostRetained: Int {
+        @inline(__always)
+        get { 64 &>> (2 &* index) }
+    }
+
+    fileprivate var next: BufferPool.Size { self == .small ? .medium : .large }
+    fileprivate var previous: BufferPool.Size { self == .large ? .medium : .small }
+}
+
 /// Chooses the size of the buffer for a connection's next chunk. A full buffer is followed by a larger one, and a
 /// connection that receives little goes back to a small one, so that a chunk that waits for a slow peer uses little
 /// memory.
 struct ChunkSizing {
-    private(set) var size = ChunkPool.Size.small
+    private(set) var size = BufferPool.Size.small
     private var isShrinking = false
 
     @inline(__always)

@@ -17,7 +17,7 @@ final class PlainProactor: BaseProactor {
 
         var interest: Interest {
             switch operation.kind {
-            case .accept, .receive: .read
+            case .accept, .receiveIntoPool: .read
             case .connect, .send: .write
             default: operation.interest
             }
@@ -27,6 +27,7 @@ final class PlainProactor: BaseProactor {
     /// How many clients one wait accepts of a listener. The next wait reports the others.
     private static let mostClients = 64
 
+    var buffers = BufferPool()
     /// The operations whose last completion is missing, in the order of their submission.
     private var pending: [Pending] = []
     private var completions: [Completion] = []
@@ -34,7 +35,7 @@ final class PlainProactor: BaseProactor {
 
     func submit(_ operation: ProactorOperation, token: UInt64) throws(Errno) {
         if isClosed { throw .badFileDescriptor }
-        let known: [ProactorOperation.Kind] = [.accept, .connect, .receive, .send, .poll]
+        let known: [ProactorOperation.Kind] = [.accept, .connect, .receiveIntoPool, .send, .poll]
         if !known.contains(operation.kind) { throw .notSupported }
         pending.append(Pending(token: token, operation: operation))
     }
@@ -66,6 +67,9 @@ final class PlainProactor: BaseProactor {
     func close() {
         isClosed = true
         pending = []
+        for completion in completions {
+            if let buffer = completion.buffer { buffers.put(buffer.memory, buffer.size) }
+        }
         completions = []
     }
 
@@ -89,7 +93,7 @@ final class PlainProactor: BaseProactor {
         switch operation.kind {
         case .accept: return accept(pending, socket)
         case .connect: return complete(pending, -Int(socket.pendingError()?.rawValue ?? 0))
-        case .receive: return complete(pending, socket.receive(into: operation.memory))
+        case .receiveIntoPool: return receive(pending, socket)
         case .send: return complete(pending, socket.send(UnsafeRawBufferPointer(operation.memory)))
         default: return complete(pending, Int(entry.readiness(for: operation.interest).rawValue))
         }
@@ -106,6 +110,19 @@ final class PlainProactor: BaseProactor {
         } catch {
             return complete(pending, -Int(error.rawValue))
         }
+    }
+
+    /// Receives what has arrived, in a buffer of the pool. Only EOF and an error are the last completion.
+    private func receive(_ pending: Pending, _ socket: Socket) -> Bool {
+        let size = pending.operation.bufferSize
+        let buffer = PooledBuffer(buffers.take(size), size)
+        let result = socket.receive(into: buffer.bytes)
+        if case .bytes(let count) = result, count > 0 {
+            completions.append(Completion(token: pending.token, result: count, hasMore: true, buffer: buffer))
+            return false
+        }
+        buffers.put(buffer.memory, size)
+        return complete(pending, result)
     }
 
     private func complete(_ pending: Pending, _ result: IOResult) -> Bool {

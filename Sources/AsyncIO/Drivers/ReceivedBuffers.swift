@@ -1,0 +1,60 @@
+import AsyncIOSystem
+
+/// Received bytes in buffers of the loop's pool, first in, first out.
+struct ReceivedBuffers: ~Copyable {
+    private struct Piece {
+        var buffer: PooledBuffer
+        /// The bytes that were not taken.
+        var bytes: Range<Int>
+    }
+
+    /// Few pieces, because the driver receives no more than a few that nobody reads.
+    private var pieces: [Piece] = []
+
+    var count: Int { pieces.count }
+    var isEmpty: Bool { pieces.isEmpty }
+
+    /// Whether nothing of the first buffer was taken.
+    var startsWithWholeBuffer: Bool { pieces.first?.bytes.lowerBound == 0 }
+
+    /// The bytes of the first buffer; `nil` if there is none.
+    var first: UnsafeRawBufferPointer? {
+        pieces.first.map { UnsafeRawBufferPointer(rebasing: $0.buffer.bytes[$0.bytes]) }
+    }
+
+    mutating func append(_ buffer: PooledBuffer, byteCount: Int) {
+        pieces.append(Piece(buffer: buffer, bytes: 0..<byteCount))
+    }
+
+    /// Removes bytes of the first buffer, which returns to the pool after its last one.
+    mutating func consume(_ byteCount: Int, _ pool: ChunkPool) {
+        guard let piece = pieces.first else { return }
+        let rest = piece.bytes.dropFirst(byteCount)
+        if rest.isEmpty {
+            pieces.removeFirst()
+            pool.put(piece.buffer.memory, piece.buffer.size)
+        } else {
+            pieces[0].bytes = rest
+        }
+    }
+
+    /// Copies bytes of the first buffer. Returns their number.
+    mutating func take(into memory: UnsafeMutableRawBufferPointer, _ pool: ChunkPool) -> Int {
+        guard let first else { return 0 }
+        let byteCount = min(memory.count, first.count)
+        memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: first[..<byteCount]))
+        consume(byteCount, pool)
+        return byteCount
+    }
+
+    /// Removes the first buffer, which then belongs to the caller. There must be one.
+    mutating func takeBuffer() -> (buffer: PooledBuffer, byteCount: Int) {
+        let piece = pieces.removeFirst()
+        return (piece.buffer, piece.bytes.count)
+    }
+
+    mutating func removeAll(_ pool: ChunkPool) {
+        for piece in pieces { pool.put(piece.buffer.memory, piece.buffer.size) }
+        pieces = []
+    }
+}
