@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 static int result(int value) { return value < 0 ? -errno : value; }
 
@@ -196,6 +197,14 @@ ssize_t aio_splice(int source, int64_t source_offset, int target, int64_t target
             source, from < 0 ? NULL : &from, target, to < 0 ? NULL : &to, size, SPLICE_F_NONBLOCK);
     } while (count < 0 && errno == EINTR);
     return count < 0 ? -(ssize_t)errno : count;
+#else
+    return -ENOTSUP;
+#endif
+}
+
+int aio_open_process(int pid) {
+#if defined(__linux__)
+    return result((int)syscall(SYS_pidfd_open, pid, 0));
 #else
     return -ENOTSUP;
 #endif

@@ -103,6 +103,8 @@ int aio_set_close_on_exec(int fd);
 // Moves bytes between two descriptors, one of which is a pipe. An offset below 0 stands for the current position. Linux
 // only. splice(2).
 ssize_t aio_splice(int source, int64_t source_offset, int target, int64_t target_offset, size_t size);
+// Opens a descriptor of a process, which becomes readable when the process ends. Linux only. pidfd_open(2).
+int aio_open_process(int pid);
 // EINTR counts as success: on Linux the descriptor is closed, and a second close could close another file.
 int aio_close(int fd);
 // Returns 0, or -EBADF.
