@@ -8,10 +8,11 @@ features of Swift. A block that imports Testing becomes a test. No warning is al
 
 - its exit status must be 0;
 - behind a line that prints, a comment `// text` says what the program must print, as a line of its own;
-- a program that prints a line beginning with "listening on" is a server, and gets SIGINT then. On Linux it gets a port
-  that is free in place of 8888, which another program may use.
+- a program that prints a line beginning with "listening on" is a server, and gets SIGINT then, by which it may end. On
+  Linux it gets a port that is free in place of 8888, which another program may use;
+- its standard input is a pipe that contains the lines "one" and "two".
 
-In README.md only blocks with an import are programs; the others are parts of a Package.swift.
+A block that imports PackageDescription is the Package.swift of a folder beside this repository, and has to resolve.
 """
 import os
 import pathlib
@@ -38,6 +39,7 @@ class Example:
         self.place = f"{file.relative_to(ROOT)}:{line}"
         self.name = f"{file.stem.replace('+', '-')}-{line}"
         self.text = text
+        self.is_package = re.search(r"^import PackageDescription$", text, re.M) is not None
         self.is_test = re.search(r"^import Testing$", text, re.M) is not None
         # A line that ends with its expected output.
         self.expected = re.findall(r"^.*\bprint\(.*\)\s*// (.+)$", text, re.M)
@@ -61,8 +63,7 @@ def blocks(file):
 def examples(files):
     for file in files:
         for line, text in blocks(file):
-            if file.name != "README.md" or re.search(r"^import ", text, re.M):
-                yield Example(file, line, text)
+            yield Example(file, line, text)
 
 
 def write_if_changed(path, text):
@@ -88,7 +89,7 @@ def write_package(folder, found):
     write_if_changed(folder / "Package.swift", f"""// swift-tools-version: 6.2
 import PackageDescription
 
-let products: [Target.Dependency] = ["AsyncIO", "AsyncIOTesting", "Selectors"].map {{
+let products: [Target.Dependency] = ["AsyncIO", "AsyncIOTesting", "Selectors", "Proactors"].map {{
     .product(name: $0, package: "swift-asyncio")
 }}
 
@@ -133,8 +134,11 @@ def any_port(folder):
 def run(program, expected, environment):
     """Returns what is wrong with a run of the program, as a message, or None."""
     process = subprocess.Popen(
-        ["stdbuf", "-oL", str(program)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ["stdbuf", "-oL", str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=environment)
+    process.stdin.write(b"one\ntwo\n")
+    process.stdin.close()
+    process.stdin = None
     output, deadline, is_interrupted = b"", time.monotonic() + PATIENCE_SECONDS, False
     try:
         while True:
@@ -155,11 +159,23 @@ def run(program, expected, environment):
         errors = process.communicate()[1].decode(errors="replace").strip()
     lines = output.decode(errors="replace").splitlines()
     missing = [text for text in expected if text not in lines]
-    if status != 0:
+    if status != (-signal.SIGINT if is_interrupted and status < 0 else 0):
         return f"ended with status {status}: {errors or lines}"
     if missing:
         return f"did not print {missing}, but {lines}"
     return f"printed on standard error: {errors}" if errors else None
+
+
+def check_package(folder, example):
+    """Returns what is wrong with a Package.swift, as a message, or None."""
+    parent = folder / example.name
+    write_if_changed(parent / "hello" / "Package.swift", example.text)
+    link = parent / "swift-asyncio"
+    if not link.exists():
+        link.symlink_to(ROOT)
+    resolved = subprocess.run(
+        ["swift", "package", "--package-path", str(parent / "hello"), "show-dependencies"], capture_output=True, text=True)
+    return None if resolved.returncode == 0 else f"does not resolve: {resolved.stderr.strip()}"
 
 
 def main():
@@ -167,7 +183,8 @@ def main():
         print(__doc__.split("\n\n")[1], file=sys.stderr)
         return 2
     folder = pathlib.Path(sys.argv[1]).resolve()
-    found = list(examples([pathlib.Path(file).resolve() for file in sys.argv[2:]]))
+    every = list(examples([pathlib.Path(file).resolve() for file in sys.argv[2:]]))
+    found = [example for example in every if not example.is_package]
     write_package(folder, found)
     if not build(folder, found):
         print("examples: the build failed or has warnings")
@@ -175,6 +192,11 @@ def main():
     bin_path = subprocess.run(
         ["swift", "build", "--package-path", str(folder), "--show-bin-path"], capture_output=True, text=True, check=True)
     programs, environment, problems = pathlib.Path(bin_path.stdout.strip()), any_port(folder), 0
+    for example in every:
+        problem = check_package(folder, example) if example.is_package else None
+        if problem:
+            print(f"{example.place} {problem}")
+            problems += 1
     for example in found:
         for setting in SETTINGS if not example.is_test else ():
             problem = run(programs / f"{example.name}-{setting}", example.expected, environment)
