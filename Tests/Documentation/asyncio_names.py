@@ -24,6 +24,7 @@ def classes():
         "Future": [asyncio.Future],
         "Task": [asyncio.Task],
         "TaskGroup": [asyncio.TaskGroup],
+        "Timeout": [asyncio.Timeout],
         "Server": [asyncio.AbstractServer, asyncio.base_events.Server],
         "Transport": [asyncio.BaseTransport, asyncio.ReadTransport, asyncio.WriteTransport, asyncio.Transport],
         "Protocol": [asyncio.BaseProtocol, asyncio.Protocol],
@@ -43,7 +44,6 @@ def classes():
 # Inherited names are in the table of the base class.
 EXTENDS = {
     "TimerHandle": ["Handle"],
-    "Task": ["Future"],
     "BufferedProtocol": ["Protocol"],
     "DatagramTransport": ["Transport"],
     "DatagramProtocol": ["Protocol"],
@@ -56,6 +56,9 @@ ELSEWHERE = {
     "loop.slow_callback_duration",
     # Public, although 3.11 does not list it in `__all__`.
     "asyncio.TaskGroup",
+    "asyncio.subprocess.PIPE", "asyncio.subprocess.STDOUT", "asyncio.subprocess.DEVNULL",
+    "contextvars.Context", "contextvars.ContextVar", "contextvars.copy_context",
+    "Process.pid", "Process.stdin", "Process.stdout", "Process.stderr",
 }
 
 

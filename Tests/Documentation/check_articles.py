@@ -8,8 +8,8 @@ import re
 import sys
 
 RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "asyncio-names.txt")
-# The second column: links to symbols, or the reason why there is none.
-HERE = re.compile(r"^(``[^`]+``(, ``[^`]+``)*|later: .+|–)$")
+# The second column: links to symbols, a name of Swift's standard library, or the reason why there is none.
+HERE = re.compile(r"^(``[^`]+``(, ``[^`]+``)*|Swift's `[^`]+`|later: .+|–)$")
 
 
 def check_names(article):
@@ -22,7 +22,7 @@ def check_names(article):
             if not cells:
                 continue
             if len(cells) < 2 or not HERE.match(cells[1]):
-                problems.append(f"{article}:{number}: the second column is a link, 'later: ...' or a dash")
+                problems.append(f"{article}:{number}: the second column is a link, Swift's `...`, 'later: ...' or a dash")
             for name in re.findall(r"`([^`]+)`", cells[0]):
                 if name in listed:
                     problems.append(f"{article}:{number}: {name} is in line {listed[name]} too")
