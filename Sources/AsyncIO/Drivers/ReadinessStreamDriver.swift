@@ -183,9 +183,9 @@ package final class ReadinessStreamDriver: StreamDriver {
         let result = channel.receive(into: buffer, loop.core)
         switch result {
         case .bytes(let count):
-            known.useReadingShare(count)
             loop.core.pointee.budget.use(count)
             if known.received(count, room: buffer.count) { becameUnready(.read) }
+            known.useReadingShare(count)
         case .wouldBlock:
             known.receiveWouldBlock()
             becameUnready(.read)
