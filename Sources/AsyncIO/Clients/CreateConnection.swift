@@ -51,8 +51,24 @@ extension EventLoop {
         try checkOnLoop("createConnection", owning: endpoint)
         let made = try await withAffinity(owning: endpoint, "createConnection") {
             let (driver, peer) = try await connect(to: endpoint, options: options)
-            return UncheckedSendable(
-                value: try await begin(driver, peer: peer, CallSite(fileID: fileID, line: line), makeProtocol))
+            let consumer: Protocol
+            do {
+                consumer = try makeProtocol()
+            } catch {
+                driver.close()
+                throw error
+            }
+            let transport = StreamTransport(
+                loop: self, driver: driver, consumer: consumer, peerAddress: peer,
+                origin: ConnectionOrigin(CallSite(fileID: fileID, line: line)))
+            transport.start()
+            await yield()
+            if Task.isCancelled {
+                // The caller gets no transport that it could close.
+                transport.close()
+                throw CancellationError()
+            }
+            return UncheckedSendable(value: (transport, consumer))
         }
         nonisolated(unsafe) let value = made.value
         return value
@@ -65,29 +81,6 @@ extension EventLoop {
     ) async throws -> sending (transport: StreamTransport, protocol: Protocol) {
         try await createConnection(
             to: .host(host, port: port), options: options, fileID: fileID, line: line, makeProtocol)
-    }
-
-    /// Creates the protocol of a connection and notifies it. Owns the driver. The task is on its loop.
-    final func begin<Protocol: StreamProtocol>(
-        _ driver: StreamDriver, peer: SocketAddress?, _ origin: CallSite, _ makeProtocol: () throws -> Protocol
-    ) async throws -> (transport: StreamTransport, protocol: Protocol) {
-        let consumer: Protocol
-        do {
-            consumer = try makeProtocol()
-        } catch {
-            driver.close()
-            throw error
-        }
-        let transport = StreamTransport(
-            loop: self, driver: driver, consumer: consumer, peerAddress: peer, origin: ConnectionOrigin(origin))
-        transport.start()
-        await yield()
-        if Task.isCancelled {
-            // The caller gets no transport that it could close.
-            transport.close()
-            throw CancellationError()
-        }
-        return (transport, consumer)
     }
 
     /// Returns the driver of a new connection and the address of its peer, which is `nil` for a given socket. Owns the

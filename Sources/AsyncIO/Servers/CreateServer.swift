@@ -23,8 +23,13 @@ extension EventLoop {
     ) async throws -> sending Server {
         try checkOnLoop("createServer", owning: endpoint)
         nonisolated(unsafe) let server = try await withAffinity(owning: endpoint, "createServer") {
-            try await listen(
-                on: endpoint, options: options, origin: CallSite(fileID: fileID, line: line), Self.serve(makeProtocol))
+            try await listen(on: endpoint, options: options, origin: CallSite(fileID: fileID, line: line)) {
+                loop, server, driver, peer in
+                let transport = StreamTransport(
+                    loop: loop, driver: driver, consumer: try makeProtocol(), peerAddress: peer,
+                    origin: server.connectionOrigin)
+                transport.start()
+            }
         }
         return server
     }
@@ -38,14 +43,5 @@ extension EventLoop {
     ) async throws -> sending Server {
         try await createServer(
             on: .host(host ?? "", port: port), options: options, fileID: fileID, line: line, makeProtocol)
-    }
-
-    private static func serve(_ makeProtocol: @escaping () throws -> any StreamProtocol) -> Accepted {
-        { loop, server, driver, peer in
-            let transport = StreamTransport(
-                loop: loop, driver: driver, consumer: try makeProtocol(), peerAddress: peer,
-                origin: server.connectionOrigin)
-            transport.start()
-        }
     }
 }

@@ -61,8 +61,7 @@ final class Listener {
             // This fails if the peer has already reset the connection, which then needs no report.
             for (option, value) in socketOptions { try connection.setOption(option, to: value) }
         } catch {
-            connection.close()
-            return
+            return connection.close()
         }
         do {
             let driver = try loop.openStreamDriver(ByteChannel(connection))
@@ -114,24 +113,6 @@ final class Listener {
 
     // MARK: Backing off
 
-    /// Returns whether the loop can watch the connection. If the number of its descriptor is too high for the selector,
-    /// closes it and backs off, because lower numbers may be free later.
-    private func hasRoom(for connection: Socket) -> Bool {
-        do {
-            try loop.checkRoom(for: connection.descriptor)
-            return true
-        } catch {
-            connection.close()
-            loop.core.pointee.lackingDescriptors.append(driver)
-            backOff(error, reason: error.description)
-            return false
-        }
-    }
-
-    private func backOff(_ error: Errno) {
-        backOff(IOError(error, operation: "accept on", address: localAddress), reason: "\(error)")
-    }
-
     /// Stops accepting for a while. The connection stays in the kernel's queue, or the socket itself is broken, so the
     /// error would be reported in each iteration.
     private func backOff(_ error: any Error, reason: String) {
@@ -169,7 +150,15 @@ final class Listener {
 extension Listener: AcceptDriverDelegate {
     func accepted(_ connection: Socket, from peer: SocketAddress?) -> Bool {
         failuresInARow = 0
-        if !hasRoom(for: connection) { return false }
+        do {
+            try loop.checkRoom(for: connection.descriptor)
+        } catch {
+            // The number of the descriptor is too high for the selector. Lower numbers may be free later.
+            connection.close()
+            loop.core.pointee.lackingDescriptors.append(driver)
+            backOff(error, reason: error.description)
+            return false
+        }
         take(connection, peer)
         return driver.isStarted
     }
@@ -180,19 +169,15 @@ extension Listener: AcceptDriverDelegate {
         switch error {
         case .tooManyOpenFiles, .tooManyOpenFilesInSystem, .noBufferSpace, .noMemory:
             loop.core.pointee.lackingDescriptors.append(driver)
-            backOff(error)
-            return false
-        case .badFileDescriptor, .notSocket:
-            backOff(error)
-            return false
+        case .badFileDescriptor, .notSocket: break
         default:
             // One client has disconnected (ECONNABORTED and similar, accept(2)). Accepting the next one may succeed.
             failuresInARow += 1
             if failuresInARow < Self.mostFailuresInARow { return true }
             failuresInARow = 0
-            backOff(error)
-            return false
         }
+        backOff(IOError(error, operation: "accept on", address: localAddress), reason: "\(error)")
+        return false
     }
 
     func descriptorWasClosed() {
