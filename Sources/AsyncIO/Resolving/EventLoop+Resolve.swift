@@ -22,7 +22,7 @@ extension EventLoop {
             try Task.checkCancellation()
             let began = now
             let token = makeWaiter()
-            let lookup = HostLookup(host: host, port: port, inbox: inbox, token: token)
+            let lookup = HostLookup(HostName(host: host, port: port), inbox: inbox, token: token)
             resolver.begin(lookup)
             let outcome = await suspend(token, record)
             if outcome != .ready { resolver.abandon(lookup) }
@@ -48,21 +48,25 @@ extension EventLoop {
     }
 }
 
+/// What a lookup asks for.
+struct HostName: Hashable {
+    let host: String
+    let port: UInt16
+}
+
 /// A task's request for the addresses of a host, and the message that brings the answer to its loop.
 ///
 /// It holds the loop's inbox, not the loop: a closed loop can be freed while a name server is silent.
 ///
 /// SAFETY: `answer` is written once, before the inbox's lock, and read by the task that this message has resumed.
 final class HostLookup: LoopMessage, @unchecked Sendable {
-    let host: String
-    let port: UInt16
+    let name: HostName
     private(set) var answer: Result<[SocketAddress], EventLoopError> = .failure(.closed)
     private let inbox: ThreadsafeInbox
     private let token: WaiterToken
 
-    init(host: String, port: UInt16, inbox: ThreadsafeInbox, token: WaiterToken) {
-        self.host = host
-        self.port = port
+    init(_ name: HostName, inbox: ThreadsafeInbox, token: WaiterToken) {
+        self.name = name
         self.inbox = inbox
         self.token = token
     }
@@ -74,7 +78,5 @@ final class HostLookup: LoopMessage, @unchecked Sendable {
         if !inbox.post(word) { _ = word.takeMessage() }
     }
 
-    override func deliver(on loop: EventLoop) {
-        loop.settle(token, .ready)
-    }
+    override func deliver(on loop: EventLoop) { loop.settle(token, .ready) }
 }

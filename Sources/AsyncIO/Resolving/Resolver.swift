@@ -21,21 +21,12 @@ public final class Resolver: Sendable {
     /// RFC 1035, 2.3.4. A longer name is rejected, never truncated, which would make it another name.
     private static let maxNameBytes = 253
 
-    private struct Key: Hashable {
-        let host: String
-        let port: UInt16
-
-        init(_ lookup: HostLookup) {
-            (host, port) = (lookup.host, lookup.port)
-        }
-    }
-
     /// A name and the lookups that wait for its addresses.
     ///
     /// SAFETY: `answer` is written and read by the thread that performs the question; `lookups` and `hasBegun` are
     /// guarded by the resolver's lock.
     private final class Question: WorkItem, @unchecked Sendable {
-        let key: Key
+        let name: HostName
         let resolver: Resolver
         /// Empty if all of them were cancelled after the question had begun.
         var lookups: [HostLookup]
@@ -43,27 +34,27 @@ public final class Resolver: Sendable {
         private var answer: Result<[SocketAddress], EventLoopError> = .failure(.closed)
 
         init(_ lookup: HostLookup, _ resolver: Resolver) {
-            key = Key(lookup)
+            name = lookup.name
             lookups = [lookup]
             self.resolver = resolver
         }
 
         func perform() {
             resolver.state.withLock { _ in hasBegun = true }
-            answer = resolver.ask(key.host, key.port)
+            answer = resolver.ask(name.host, name.port)
         }
 
         func finish() { resolver.finish(self, answer) }
 
         func fail(_ error: Errno) {
-            let reason = "cannot resolve '\(key.host)': no thread could be started: \(error)"
+            let reason = "cannot resolve '\(name.host)': no thread could be started: \(error)"
             resolver.finish(self, .failure(EventLoopError(.resolverFailed, reason)))
         }
     }
 
     private struct State {
         /// The questions that wait for a thread or are being asked.
-        var questions: [Key: Question] = [:]
+        var questions: [HostName: Question] = [:]
         /// The number of lookups that share the question of an earlier one.
         var sharing = 0
     }
@@ -137,9 +128,9 @@ public final class Resolver: Sendable {
             case asked(Question)
         }
         let start = state.withLock { state -> Start in
-            guard let question = state.questions[Key(lookup)] else {
+            guard let question = state.questions[lookup.name] else {
                 let question = Question(lookup, self)
-                state.questions[question.key] = question
+                state.questions[question.name] = question
                 return .asked(question)
             }
             if !question.lookups.isEmpty {
@@ -151,9 +142,9 @@ public final class Resolver: Sendable {
         }
         switch start {
         case .shared: break
-        case .refused: lookup.finish(Self.tooManyLookups(of: lookup.host))
+        case .refused: lookup.finish(Self.tooManyLookups(of: lookup.name.host))
         case .asked(let question):
-            if !workers.submit(question) { finish(question, Self.tooManyLookups(of: lookup.host)) }
+            if !workers.submit(question) { finish(question, Self.tooManyLookups(of: lookup.name.host)) }
         }
     }
 
@@ -161,21 +152,21 @@ public final class Resolver: Sendable {
     /// shares it. Any thread.
     func abandon(_ lookup: HostLookup) {
         state.withLock { state in
-            guard let question = state.questions[Key(lookup)],
+            guard let question = state.questions[lookup.name],
                 let index = question.lookups.firstIndex(where: { $0 === lookup })
             else { return }
             question.lookups.remove(at: index)
             if !question.lookups.isEmpty {
                 state.sharing -= 1
             } else if workers.withdraw(question) {
-                state.questions[question.key] = nil
+                state.questions[question.name] = nil
             }
         }
     }
 
     private func finish(_ question: Question, _ answer: Result<[SocketAddress], EventLoopError>) {
         let lookups = state.withLock { state in
-            state.questions[question.key] = nil
+            state.questions[question.name] = nil
             state.sharing -= max(0, question.lookups.count - 1)
             defer { question.lookups = [] }
             return question.lookups

@@ -82,6 +82,17 @@ extension EventLoop {
         throw EventLoopError(.invalidArgument, "\(function): socket \(socket.number) is blocking")
     }
 
+    /// Returns the number of bytes that a call on `socket` has moved, or `nil` if it would block.
+    final func byteCount(
+        of result: IOResult, _ operation: String, _ socket: Socket, _ address: SocketAddress? = nil
+    ) throws -> Int? {
+        switch result {
+        case .bytes(let count): count
+        case .wouldBlock: nil
+        case .failed(let error): throw failure(error, operation, socket, address)
+        }
+    }
+
     /// Creates the error of a call on `socket`, with the peer's address if there is one.
     final func failure(
         _ error: Errno, _ operation: String, _ socket: Socket, _ address: SocketAddress? = nil

@@ -36,9 +36,7 @@ extension SocketOperations {
 
     /// As ``recv(_:into:)`` with an array. The memory must stay valid until this function returns or throws.
     public func recv(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) async throws -> Int {
-        try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.self) {
-            try receive(socket, into: buffer)
-        }
+        try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.self) { try receive(socket, into: buffer) }
     }
 
     /// As ``recv(_:into:)`` with an array, but appends to the bytes in `buffer`.
@@ -57,9 +55,7 @@ extension SocketOperations {
     ///
     /// The address is `nil` for a sender without an address, and on a stream. With a `maxBytes` of 0 the function waits
     /// too, and consumes a datagram without returning its bytes.
-    public func recvFrom(
-        _ socket: Socket, maxBytes: Int
-    ) async throws -> (bytes: [UInt8], peer: SocketAddress?) {
+    public func recvFrom(_ socket: Socket, maxBytes: Int) async throws -> (bytes: [UInt8], peer: SocketAddress?) {
         let capacity = try checkedCount(maxBytes)
         return try await loop.whenReady(socket, .read, "sock.recvFrom", byteCount: \.bytes.count) {
             var received: (result: IOResult, peer: SocketAddress?) = (.wouldBlock, nil)
@@ -97,11 +93,7 @@ extension SocketOperations {
     }
 
     private func received(_ result: IOResult, _ socket: Socket) throws -> Int? {
-        switch result {
-        case .bytes(let count): count
-        case .wouldBlock: nil
-        case .failed(let error): throw loop.failure(error, "receive from", socket)
-        }
+        try loop.byteCount(of: result, "receive from", socket)
     }
 
     private func checkedCount(_ count: Int) throws -> Int {

@@ -32,11 +32,7 @@ extension SocketOperations {
         if sent == bytes.byteCount { return true }
         let end = min(bytes.byteCount, sent + Self.mostBytesPerIteration)
         let result = bytes.withUnsafeBytes { loop.core.send(socket, UnsafeRawBufferPointer(rebasing: $0[sent..<end])) }
-        switch result {
-        case .bytes(let count): sent += count
-        case .wouldBlock: break
-        case .failed(let error): throw loop.failure(error, "send to", socket)
-        }
+        sent += try loop.byteCount(of: result, "send to", socket) ?? 0
         return sent == bytes.byteCount
     }
 
@@ -59,11 +55,8 @@ extension SocketOperations {
     @discardableResult
     public func sendTo(_ socket: Socket, _ bytes: RawSpan, to address: SocketAddress) async throws -> Int {
         try await loop.whenReady(socket, .write, "sock.sendTo", byteCount: \.self) {
-            switch bytes.withUnsafeBytes({ loop.core.sendTo(socket, $0, address) }) {
-            case .bytes(let count): count
-            case .wouldBlock: nil
-            case .failed(let error): throw loop.failure(error, "send to", socket, address)
-            }
+            try loop.byteCount(
+                of: bytes.withUnsafeBytes { loop.core.sendTo(socket, $0, address) }, "send to", socket, address)
         }
     }
 
