@@ -14,8 +14,8 @@
 /// ```
 ///
 /// `connectionMade`, `dataReceived` and `connectionLost` have no default implementation, so the compiler rejects a
-/// class that misspells one of them, declares it `async` or gives it other parameters. The other methods have one. A
-/// misspelt `eofReceived`, `pauseWriting` or `resumeWriting` compiles and is never called.
+/// class that misspells one of them, declares it `async` or gives it other parameters. The others do nothing by
+/// default. A misspelt `eofReceived`, `pauseWriting` or `resumeWriting` compiles and is never called.
 ///
 /// - Thread: the loop's.
 public protocol StreamProtocol: AnyObject {
@@ -25,9 +25,8 @@ public protocol StreamProtocol: AnyObject {
     /// Delivers received bytes. The span is valid only during the call. Required.
     func dataReceived(_ data: RawSpan) throws
 
-    /// Reports the peer's EOF. Return true to continue writing; otherwise the transport closes itself.
-    ///
-    /// The default implementation returns false. A method with another name or signature compiles and is never called.
+    /// Reports the peer's EOF. Return true to continue writing; otherwise the transport closes itself, as it does by
+    /// default.
     func eofReceived() throws -> Bool
 
     /// Reports the end of the connection. Required.
@@ -36,13 +35,9 @@ public protocol StreamProtocol: AnyObject {
     func connectionLost(_ error: (any Error)?) throws
 
     /// Reports that the write buffer is above its high water mark. Stop writing until `resumeWriting`.
-    ///
-    /// The default implementation does nothing. A method with another name or signature compiles and is never called.
     func pauseWriting() throws
 
     /// Reports that the write buffer has drained to its low water mark, so that writing may continue.
-    ///
-    /// The default implementation does nothing. A method with another name or signature compiles and is never called.
     func resumeWriting() throws
 }
 

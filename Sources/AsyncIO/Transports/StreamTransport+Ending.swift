@@ -191,14 +191,12 @@ extension StreamTransport {
     }
 
     /// What ended a connection that was not lost, for reports about later calls.
-    enum Ending: String, CustomStringConvertible {
+    enum Ending: String {
         case close = "close()"
         case closeGracefully = "closeGracefully()"
         case abort = "abort()"
         case reset = "reset()"
         case peerEOF = "the peer's EOF"
-
-        var description: String { rawValue }
     }
 
     /// Records what ends the connection. Only the first call counts.

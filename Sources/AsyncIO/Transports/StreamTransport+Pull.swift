@@ -106,7 +106,7 @@ extension StreamTransport {
     @inline(__always)
     func waitUntilReadable(_ record: Unmanaged<TaskRecord>?) async throws {
         guard readWaiter.isEmpty else { throw EventLoopError.busy("read from this connection") }
-        guard let record else { return try await wait { readWaiter = $0 } }
+        guard let record else { return try await wait(in: \.readWaiter) }
         let isolation = #isolation
         try record._withUnsafeGuaranteedRef { try $0.beginWait() }
         readWaiter = StreamWaiter(record)
@@ -126,7 +126,7 @@ extension StreamTransport {
     /// Suspends until a send may succeed or the connection is lost. The task is on its loop and is the current writer.
     func waitUntilWritable(_ record: TaskRecord?) async throws {
         guard writeWaiter.isEmpty else { throw EventLoopError.busy("write to this connection") }
-        guard let record else { return try await wait { writeWaiter = $0 } }
+        guard let record else { return try await wait(in: \.writeWaiter) }
         let isolation = #isolation
         try record.beginWait()
         writeWaiter = StreamWaiter(Unmanaged.passUnretained(record))
@@ -137,11 +137,11 @@ extension StreamTransport {
 
     /// Waits as the functions above do, in a task that the loop has not started.
     @inline(never)
-    private func wait(_ setWaiter: (StreamWaiter) -> Void) async throws {
+    private func wait(in waiter: ReferenceWritableKeyPath<StreamTransport, StreamWaiter>) async throws {
         let token = loop.makeWaiter()
-        setWaiter(StreamWaiter(token))
+        self[keyPath: waiter] = StreamWaiter(token)
         let outcome = await loop.suspend(token, nil)
-        setWaiter(StreamWaiter())
+        self[keyPath: waiter] = StreamWaiter()
         if outcome == .cancelled { throw CancellationError() }
     }
 

@@ -8,34 +8,22 @@ extension StreamTransport {
     /// report of the first such write of a connection, with both addresses and what ended the connection. Later
     /// discarded writes are not reported, nor are those between the loss and `connectionLost`, because the protocol
     /// cannot know of the loss yet. After `writeEOF()`, every write is discarded and reported, where asyncio raises.
-    public func write(_ bytes: RawSpan) {
-        bytes.withUnsafeBytes { write($0) }
-    }
+    public func write(_ bytes: RawSpan) { bytes.withUnsafeBytes { write($0) } }
 
     /// Sends `bytes`, as ``write(_:)-(RawSpan)`` does.
-    public func write(_ bytes: [UInt8]) {
-        bytes.withUnsafeBytes { write($0) }
-    }
+    public func write(_ bytes: [UInt8]) { bytes.withUnsafeBytes { write($0) } }
 
     /// Sends the UTF-8 bytes of `text`, as ``write(_:)-(RawSpan)`` does.
-    public func write(_ text: String) {
-        write(text.utf8.span.bytes)
-    }
+    public func write(_ text: String) { write(text.utf8.span.bytes) }
 
     /// Sends `bytes`, as ``write(_:)-(RawSpan)`` does.
-    public func write(_ bytes: Span<UInt8>) {
-        write(bytes.bytes)
-    }
+    public func write(_ bytes: Span<UInt8>) { write(bytes.bytes) }
 
     /// Sends `bytes`, as ``write(_:)-(RawSpan)`` does.
-    public func write(_ bytes: ArraySlice<UInt8>) {
-        bytes.withUnsafeBytes { write($0) }
-    }
+    public func write(_ bytes: ArraySlice<UInt8>) { bytes.withUnsafeBytes { write($0) } }
 
     /// Sends the UTF-8 bytes of `text`, as ``write(_:)-(RawSpan)`` does.
-    public func write(_ text: Substring) {
-        write(text.utf8.span.bytes)
-    }
+    public func write(_ text: Substring) { write(text.utf8.span.bytes) }
 
     /// Sends `bytes` as a frame, with their number in front of them. ``ByteQueue/takeFrame(lengthPrefix:limitBytes:)``
     /// takes a frame.
@@ -66,8 +54,7 @@ extension StreamTransport {
         if queue.isEmpty, vector.count <= WriteVector.joinedBytes { return write(vector.joined) }
         var isShort = !queue.isEmpty
         while vector.count > 0, !isShort {
-            let (result, offered) = vector.withNextPieces { pieces in (withDriver { $0.send(pieces) }, pieces.byteCount)
-            }
+            let (result, offered) = vector.withNextPieces { piece in (withDriver { $0.send(piece) }, piece.byteCount) }
             switch result {
             case .bytes(let count):
                 vector.advance(by: count)
@@ -110,26 +97,22 @@ extension StreamTransport {
         let followsEOF = state.life == .open && state.writing != .cutOff
         if hasReportedDrop && !followsEOF { return }
         hasReportedDrop = true
-        reportDrop(count, followsEOF ? EventLoopError(.connectionClosed, "writeEOF() was called") : endCause)
-    }
-
-    private func reportDrop(_ count: Int, _ cause: any Error) {
+        let cause = followsEOF ? EventLoopError(.connectionClosed, "writeEOF() was called") : endCause
         let addresses = [localAddress, peerAddress].map { $0.map { $0.isUnnamed ? "unnamed" : "\($0)" } ?? "unknown" }
         loop.report(
             ExceptionContext(
                 message: "a write of \(count) bytes from \(addresses[0]) to \(addresses[1]) was discarded",
-                error: cause,
-                origin: origin, protocol: consumer, transport: self))
+                error: cause, origin: origin, protocol: consumer, transport: self))
     }
 
     /// What ended the connection.
     private var endCause: any Error {
         if let ending {
-            return EventLoopError(
-                ending == .peerEOF ? .connectionBroken : .connectionClosed, "\(ending) has ended the connection")
+            let code: EventLoopError.Code = ending == .peerEOF ? .connectionBroken : .connectionClosed
+            return EventLoopError(code, "\(ending.rawValue) has ended the connection")
         }
-        return state.writing == .cutOff
-            ? endError : lossError ?? EventLoopError(.connectionClosed, "both sides sent EOF")
+        if state.writing == .cutOff { return endError }
+        return lossError ?? EventLoopError(.connectionClosed, "both sides sent EOF")
     }
 
     func flushQueue() {

@@ -102,17 +102,11 @@ package struct StreamTransportState: ~Copyable {
 
     package mutating func pausedReading() -> Actions {
         // Input that is discarded needs no pause.
-        guard life == .open else { return [] }
-        switch reading {
-        case .active:
-            reading = .paused
-            return .stopReading
-        case .idle:
-            // `started` then finds that reading is paused.
-            reading = .paused
-            return []
-        case .paused, .atEOF, .ended: return []
-        }
+        guard life == .open, reading == .active || reading == .idle else { return [] }
+        // `started` finds a pause that comes before it.
+        let actions: Actions = reading == .active ? .stopReading : []
+        reading = .paused
+        return actions
     }
 
     package mutating func resumedReading() -> Actions {
@@ -125,8 +119,7 @@ package struct StreamTransportState: ~Copyable {
     package mutating func receivedEnd(staysOpen: Bool, queuedBytes: Int) -> Actions {
         guard !reading.isOver else { return [] }
         reading = .atEOF
-        let actions: Actions = .stopReading
-        return staysOpen && writing != .ended ? actions : actions.union(ended(queuedBytes: queuedBytes))
+        return staysOpen && writing != .ended ? .stopReading : ended(queuedBytes: queuedBytes).union(.stopReading)
     }
 
     // MARK: Writing
@@ -177,11 +170,9 @@ package struct StreamTransportState: ~Copyable {
 
     package mutating func endedWriting(queuedBytes: Int) -> Actions {
         guard acceptsWrites else { return [] }
-        guard queuedBytes == 0 else {
-            writing = .ending
-            return []
-        }
-        return endWriting()
+        if queuedBytes == 0 { return endWriting() }
+        writing = .ending
+        return []
     }
 
     private mutating func endWriting() -> Actions {
@@ -258,7 +249,5 @@ package struct StreamTransportState: ~Copyable {
     }
 
     /// The driver has begun to close the descriptor.
-    package mutating func closedDescriptor() {
-        life = .closed
-    }
+    package mutating func closedDescriptor() { life = .closed }
 }

@@ -21,27 +21,23 @@ public struct TransportSocket {
 
     /// Returns the value of an option: getsockopt(2). Throws an `IOError`, or `.closed`. asyncio: `getsockopt`.
     public func option(_ option: SocketOption) throws -> Int {
-        let socket = try open()
-        do {
-            return try socket.option(option)
-        } catch {
-            throw IOError(error, operation: "get a socket option of", address: localAddress)
-        }
+        try withSocket("get a socket option of") { socket throws(Errno) in try socket.option(option) }
     }
 
     /// Sets an option: setsockopt(2). Throws an `IOError`, or `.closed`. asyncio: `setsockopt`.
     public func setOption(_ option: SocketOption, to value: Int) throws {
-        let socket = try open()
-        do {
-            try socket.setOption(option, to: value)
-        } catch {
-            throw IOError(error, operation: "set a socket option of", address: localAddress)
-        }
+        try withSocket("set a socket option of") { socket throws(Errno) in try socket.setOption(option, to: value) }
     }
 
-    private func open() throws -> Socket {
+    private func withSocket<Result>(
+        _ operation: String, _ body: (Socket) throws(Errno) -> Result
+    ) throws -> Result {
         guard let socket = owner.openSocket else { throw EventLoopError(.closed, "the socket is closed") }
-        return socket
+        do {
+            return try body(socket)
+        } catch {
+            throw IOError(error, operation: operation, address: localAddress)
+        }
     }
 }
 
