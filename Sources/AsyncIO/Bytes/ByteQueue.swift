@@ -1,3 +1,5 @@
+import CAsyncIO
+
 /// A queue of bytes that have been received but not parsed yet: appended at the back, consumed at the front.
 ///
 /// Protocols and parsers use it because they receive bytes in pieces of any size and need whole messages:
@@ -67,9 +69,7 @@ public struct ByteQueue {
     /// Calls `body` with the bytes in the queue. Like ``bytes``, for queues that are properties of classes.
     public func withBytes<Result, Failure: Error>(
         _ body: (RawSpan) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        try body(bytes)
-    }
+    ) throws(Failure) -> Result { try body(bytes) }
 
     /// The byte at `offset` from the front. Traps if there is none.
     public subscript(offset: Int) -> UInt8 {
@@ -83,36 +83,59 @@ public struct ByteQueue {
         return UnsafeRawBufferPointer(start: memory.base + start, count: end - start)
     }
 
+    // MARK: Searching
+
+    /// Returns the offset of the first byte that equals `byte`, at or after `offset`; `nil` if there is none.
+    /// memchr(3).
+    public func firstOffset(of byte: UInt8, from offset: Int = 0) -> Int? {
+        withUnsafeBytes(of: byte) { find($0, in: checkedRange(from: offset)) }
+    }
+
+    /// Returns the offset of the first occurrence of `pattern`, at or after `offset`; `nil` if there is none.
+    /// memmem(3).
+    ///
+    /// Takes time linear in the number of searched bytes, for any content. An empty pattern is found at `offset`.
+    public func firstOffset(of pattern: [UInt8], from offset: Int = 0) -> Int? {
+        if pattern.isEmpty { return checkedRange(from: offset).lowerBound }
+        return pattern.withUnsafeBytes { find($0, in: checkedRange(from: offset)) }
+    }
+
+    private func checkedRange(from offset: Int) -> Range<Int> {
+        precondition(offset >= 0 && offset <= count, "the byte queue cannot be searched from beyond its bytes")
+        return offset..<count
+    }
+
+    func find(_ pattern: UnsafeRawBufferPointer, in range: Range<Int>) -> Int? {
+        if range.count < pattern.count { return nil }
+        // SAFETY: the range lies within the bytes of the queue, and the pattern is not empty.
+        let found = aio_find_bytes(
+            unsafeBytes.baseAddress! + range.lowerBound, range.count, pattern.baseAddress!, pattern.count)
+        return found < 0 ? nil : range.lowerBound + found
+    }
+
     // MARK: Appending
 
     /// Appends a copy of `bytes`.
     ///
     /// Throws a ``LimitOverrunError``, and appends nothing, if the queue would hold more than ``limitBytes``.
     public mutating func append(_ bytes: RawSpan) throws(LimitOverrunError) {
-        if bytes.byteCount > limitBytes - count { throw overrun(bytes.byteCount) }
+        if bytes.byteCount > limitBytes - count {
+            throw LimitOverrunError(
+                "\(bytes.byteCount) bytes appended to \(count) in a byte queue exceed", limitBytes: limitBytes)
+        }
         bytes.withUnsafeBytes { append($0) }
     }
 
     /// Appends a copy of `bytes`, like ``append(_:)-(RawSpan)``.
-    public mutating func append(_ bytes: [UInt8]) throws(LimitOverrunError) {
-        try append(bytes.span.bytes)
-    }
+    public mutating func append(_ bytes: [UInt8]) throws(LimitOverrunError) { try append(bytes.span.bytes) }
 
     /// Appends the UTF-8 bytes of `text`, like ``append(_:)-(RawSpan)``.
-    public mutating func append(_ text: String) throws(LimitOverrunError) {
-        try append(text.utf8.span.bytes)
-    }
-
-    private func overrun(_ additionalBytes: Int) -> LimitOverrunError {
-        LimitOverrunError(
-            "\(additionalBytes) bytes appended to \(count) in a byte queue exceed", limitBytes: limitBytes)
-    }
+    public mutating func append(_ text: String) throws(LimitOverrunError) { try append(text.utf8.span.bytes) }
 
     /// Appends a copy of `bytes`, even beyond the limit.
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
         if bytes.isEmpty { return }
-        let room = makeRoom(bytes.count)
-        room.copyMemory(from: bytes)
+        makeRoom(bytes.count).copyMemory(from: bytes)
         end += bytes.count
     }
 
@@ -132,7 +155,7 @@ public struct ByteQueue {
     mutating func prepend(_ bytes: UnsafeRawBufferPointer) {
         if bytes.isEmpty { return }
         searchedBytes = 0
-        if !isUnique || start < bytes.count { move(toFrontGap: bytes.count, room: count) }
+        if !isKnownUniquelyReferenced(&memory) || start < bytes.count { move(toFrontGap: bytes.count, room: count) }
         start -= bytes.count
         (memory!.base + start).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
     }
@@ -144,7 +167,9 @@ public struct ByteQueue {
         precondition(byteCount >= 0 && byteCount <= count, "the byte queue has fewer bytes than are consumed")
         start += byteCount
         searchedBytes = max(0, searchedBytes - byteCount)
-        if start == end { becameEmpty() }
+        if start < end { return }
+        (start, end, searchedBytes) = (0, 0, 0)
+        if memoryBytes > Self.mostRetainedBytes { memory = nil }
     }
 
     /// Removes the first `byteCount` bytes and returns them. Traps if there are fewer.
@@ -165,24 +190,13 @@ public struct ByteQueue {
     }
 
     /// Removes all bytes, and releases the memory.
-    public mutating func removeAll() {
-        (start, end, searchedBytes) = (0, 0, 0)
-        memory = nil
-    }
-
-    private mutating func becameEmpty() {
-        (start, end, searchedBytes) = (0, 0, 0)
-        if memoryBytes > Self.mostRetainedBytes { memory = nil }
-    }
+    public mutating func removeAll() { self = ByteQueue(limitBytes: limitBytes) }
 
     // MARK: Memory
 
-    private var isUnique: Bool {
-        mutating get { isKnownUniquelyReferenced(&memory) }
-    }
-
     /// Free memory behind the bytes, with room for `byteCount` more.
     private mutating func makeRoom(_ byteCount: Int) -> UnsafeMutableRawBufferPointer {
+        let isUnique = isKnownUniquelyReferenced(&memory)
         if !isUnique || memoryBytes - end < byteCount {
             if isUnique, start >= count, memoryBytes - count >= byteCount {
                 // At least as many bytes as this moves have been consumed before.
@@ -196,7 +210,6 @@ public struct ByteQueue {
         return UnsafeMutableRawBufferPointer(start: memory!.base + end, count: byteCount)
     }
 
-    /// Moves the bytes to new memory.
     private mutating func move(toFrontGap gap: Int, room: Int) {
         let bytes = unsafeBytes
         let larger = ByteMemory.allocate(max(Self.smallestBytes, gap + bytes.count + room).roundedUpToPowerOfTwo)
@@ -206,7 +219,7 @@ public struct ByteQueue {
     }
 }
 
-// SAFETY: memory is written only while a single value owns it; see `isUnique`.
+// SAFETY: memory is written only while a single value owns it; see `makeRoom`.
 extension ByteQueue: @unchecked Sendable {}
 
 extension ByteQueue: CustomStringConvertible {

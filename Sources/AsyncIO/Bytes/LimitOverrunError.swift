@@ -20,9 +20,3 @@ public struct LimitOverrunError: Error, Sendable, Hashable, CustomStringConverti
         return consumedBytes > 0 ? "\(limit); the first \(consumedBytes) bytes contain none" : limit
     }
 }
-
-extension LimitOverrunError {
-    static func separator(limitBytes: Int, consumedBytes: Int) -> LimitOverrunError {
-        LimitOverrunError("no separator within", limitBytes: limitBytes, consumedBytes: consumedBytes)
-    }
-}

@@ -72,7 +72,7 @@ struct WriteQueue: ~Copyable {
                 return memory
             }
         }
-        let larger = Self.allocate(max(Self.smallestBytes, (count + additional).nextPowerOfTwo))
+        let larger = Self.allocate(max(Self.smallestBytes, (count + additional).roundedUpToPowerOfTwo))
         if let memory {
             Self.base(larger).copyMemory(from: Self.base(memory) + memory.pointee.head, byteCount: count)
             memory.deallocate()
@@ -91,9 +91,4 @@ struct WriteQueue: ~Copyable {
     private static func base(_ memory: UnsafeMutablePointer<Header>) -> UnsafeMutableRawPointer {
         UnsafeMutableRawPointer(memory + 1)
     }
-}
-
-extension Int {
-    /// The smallest power of two that is not less than this positive number.
-    fileprivate var nextPowerOfTwo: Int { 1 << (bitWidth - (self - 1).leadingZeroBitCount) }
 }

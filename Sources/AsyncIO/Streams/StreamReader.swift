@@ -241,7 +241,7 @@ public final class StreamReader {
     }
 
     private func overrun(_ consumedBytes: Int) -> LimitOverrunError {
-        .separator(limitBytes: limitBytes, consumedBytes: consumedBytes)
+        LimitOverrunError("no separator within", limitBytes: limitBytes, consumedBytes: consumedBytes)
     }
 
     // MARK: Receiving

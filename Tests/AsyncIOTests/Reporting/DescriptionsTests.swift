@@ -147,7 +147,8 @@ struct DescriptionsTests {
         catalog.add("ConnectError", ConnectError(endpoint: .host("example.org", port: 80), attempts: []))
         catalog.add("IncompleteReadError", IncompleteReadError(partial: [1, 2], expectedBytes: 5))
         catalog.add("IncompleteReadError", IncompleteReadError(partial: [1, 2], expectedBytes: nil))
-        catalog.add("LimitOverrunError", LimitOverrunError.separator(limitBytes: 65_536, consumedBytes: 70_000))
+        let overrun = LimitOverrunError("no separator within", limitBytes: 65_536, consumedBytes: 70_000)
+        catalog.add("LimitOverrunError", overrun)
     }
 
     private func addLoop(_ loop: SelectorEventLoop, to catalog: inout DescriptionCatalog) {
