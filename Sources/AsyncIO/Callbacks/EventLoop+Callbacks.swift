@@ -39,13 +39,7 @@ extension EventLoop {
         fileID: StaticString = #fileID, line: UInt = #line, _ body: sending @escaping () throws -> Void
     ) throws(EventLoopError) -> ThreadsafeHandle {
         let message = CallbackMessage(body, site: CallSite(fileID: fileID, line: line))
-        let word = LoopWord(message)
-        if isRunningHere, !isClosed {
-            core.pointee.ready.push(word)
-        } else if isClosed || !inbox.post(word) {
-            word.takeMessage().discard()
-            throw .closed
-        }
+        if isClosed || !post(message) { throw .closed }
         return ThreadsafeHandle(message: message)
     }
 

@@ -68,12 +68,8 @@ extension EventLoop {
 
     final func checkMayRun(_ function: String) throws(EventLoopError) {
         if isClosed { throw .closed }
-        if let running = aio_loop_slot_get() {
-            throw running == Unmanaged.passUnretained(self).toOpaque() ? .alreadyRunning : .anotherLoopRunning
-        }
+        try checkMayBlock(function, self)
         if isRunning { throw .alreadyRunning }
-        // After a suspension, `async main` continues on a pool thread or in the main queue, and must not block either.
-        if TaskIdentity.current != .none { throw .calledFromTask(function) }
         try checkBinding(boundThread.load(ordering: .relaxed))
     }
 
@@ -82,4 +78,13 @@ extension EventLoop {
             throw EventLoopError(.wrongThread, "an event loop can only run on the thread of its first run")
         }
     }
+}
+
+/// Throws if a function that blocks the calling thread would block a loop or a task.
+///
+/// - Parameter loop: The loop that the function is about to run, if it exists.
+func checkMayBlock(_ function: String, _ loop: EventLoop?) throws(EventLoopError) {
+    if let running = runningLoop { throw running === loop ? .alreadyRunning : .anotherLoopRunning }
+    // After a suspension, `async main` continues on a pool thread or in the main queue, and must not block either.
+    if TaskIdentity.current != .none { throw .calledFromTask(function) }
 }

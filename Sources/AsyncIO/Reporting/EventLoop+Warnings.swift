@@ -17,12 +17,9 @@ extension EventLoop {
     @inline(never)
     final func warnOfHop(_ function: StaticString) {
         guard core.pointee.debug.reportedHops.insert("\(function)").inserted else { return }
-        var who = "a task"
-        if let name = core.pointee.runningTasks[.current]?.name {
-            who = "task '\(name)'"
-        } else if #available(macOS 26, *), let name = Task.name {
-            who = "task '\(name)'"
-        }
+        var name = core.pointee.runningTasks[.current]?.name
+        if #available(macOS 26, *) { name = name ?? Task.name }
+        let who = name.map { "task '\($0)'" } ?? "a task"
         warn(.hop, "\(function) was called outside its loop's thread by \(who); the task hopped there and back")
     }
 

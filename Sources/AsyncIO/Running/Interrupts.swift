@@ -8,14 +8,6 @@ import SystemPackage
 /// It applies only if SIGINT is not used otherwise: not if the signal is ignored or already has a handler. A handler
 /// that is added to a loop during the run gets the signal instead.
 final class InterruptWatch: WakeUpObserver {
-    enum Outcome {
-        case none
-        /// The main task was cancelled.
-        case cancelledTask
-        /// The main task had ended before it could be cancelled.
-        case cameTooLate
-    }
-
     private let loop: EventLoop
     /// Retained for the signal handler, which writes to the waker's descriptor until the watch ends.
     private let waker: Waker
@@ -42,9 +34,12 @@ final class InterruptWatch: WakeUpObserver {
     }
 
     /// Ends the watch, after the loop's run, and restores the former disposition of the signal.
-    func end() -> Outcome {
+    ///
+    /// - Parameter error: The error of the run.
+    /// - Returns: Whether Ctrl-C ended the main task, or came after the task had ended.
+    func end(_ error: (any Error)?) -> Bool {
         let count = SignalRegistry.change { aio_interrupt_release() }
         loop.core.pointee.interrupt = nil
-        return hasCancelled ? .cancelledTask : count > 0 ? .cameTooLate : .none
+        return hasCancelled ? error is CancellationError : count > 0
     }
 }

@@ -51,17 +51,10 @@ public struct LoopKind: Sendable, Hashable, CaseIterable, RawRepresentable {
     package func makeSelector() throws -> any BaseSelector {
         if self == .auto { return try DefaultSelector.make() }
         guard let candidate = DefaultSelector.candidates.first(where: { $0.name == rawValue }) else {
-            throw EventLoopError.unsupported(feature: "the event loop '\(rawValue)'", platform: Self.platformName)
+            throw EventLoopError.unsupported(
+                feature: "the event loop '\(rawValue)'", platform: "this version of swift-asyncio on \(systemName)")
         }
         return try candidate.make()
-    }
-
-    private static var platformName: String {
-        #if os(Linux)
-        "this version of swift-asyncio on Linux"
-        #else
-        "this version of swift-asyncio on this system"
-        #endif
     }
 }
 
@@ -69,3 +62,11 @@ extension LoopKind: CustomStringConvertible {
     /// The name on the command line, such as `io_uring`.
     public var description: String { rawValue }
 }
+
+#if os(Linux)
+let systemName = "Linux"
+#elseif os(macOS)
+let systemName = "macOS"
+#else
+let systemName = "this system"
+#endif

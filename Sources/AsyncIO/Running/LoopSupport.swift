@@ -56,23 +56,12 @@ extension LoopKind {
 
     /// Why this version has no such loop on this system.
     private var absence: String {
-        #if os(Linux)
-        let system = "Linux"
-        #elseif os(macOS)
-        let system = "macOS"
-        #else
-        let system = "this system"
-        #endif
-        return switch self {
-        case .epoll: "not on \(system): a system call of Linux"
-        case .kqueue: "not on \(system): a system call of macOS and the BSDs"
-        #if os(Linux)
-        case .ioUring: "planned"
-        #else
-        case .ioUring: "not on \(system): a system call of Linux"
-        #endif
-        case .iocp: "not on \(system): an interface of Windows"
-        default: "not on \(system)"
+        switch self {
+        case .ioUring where systemName == "Linux": "planned"
+        case .epoll, .ioUring: "not on \(systemName): a system call of Linux"
+        case .kqueue: "not on \(systemName): a system call of macOS and the BSDs"
+        case .iocp: "not on \(systemName): an interface of Windows"
+        default: "not on \(systemName)"
         }
     }
 }

@@ -17,18 +17,14 @@ import CAsyncIO
 /// the loop has ended. Throws what `body` throws, `.anotherLoopRunning` on a thread that runs a loop, and
 /// `.calledFromTask` in a Swift task, where you can `await` instead.
 ///
-/// **Ctrl-C** on the main thread, if the program has not set SIGINT otherwise: the first one cancels the main task. If
-/// the task ends because of that, the process terminates by SIGINT after everything on the loop has ended, so a shell
-/// sees the same exit status as without the library. The second Ctrl-C ends the process at once. A program that wants
-/// to continue uses a ``Runner``, which throws `.interrupted` instead, or
-/// ``EventLoop/addSignalHandler(_:fileID:line:_:)``.
+/// **Ctrl-C** cancels the main task, as with a ``Runner``. But if the task ends because of that, the process terminates
+/// by SIGINT after everything on the loop has ended, so a shell sees the same exit status as without the library. A
+/// program that wants to continue uses a ``Runner`` or ``EventLoop/addSignalHandler(_:fileID:line:_:)``.
 ///
-/// - Parameters:
-///   - isDebug: Turns the loop's ``DebugOptions/isEnabled`` on or off; `nil` leaves it unchanged.
-///   - loopFactory: Creates the loop. By default, the process's policy creates it, and it is also set as the thread's
-///     loop.
-///   - body: Gets the loop if it takes a parameter, which may have the class that the factory creates. For another
-///     class, the body is not called and `run` throws `.invalidArgument`.
+/// The other parameters are those of ``Runner/init(isDebug:loopFactory:)``.
+///
+/// - Parameter body: Gets the loop if it takes a parameter, which may have the class that the factory creates. For
+///   another class, the body is not called and `run` throws `.invalidArgument`.
 @available(*, noasync, message: "run blocks its thread; call it from a main() that is not async")
 public func run<each Loop: EventLoop, Result>(
     isDebug: Bool? = nil, loopFactory: (() throws -> EventLoop)? = nil, fileID: StaticString = #fileID,
@@ -48,12 +44,6 @@ public func run<each Loop: EventLoop, Result>(
 
 /// Creates an event loop of the given kind, and runs `body` on it until it ends.
 ///
-/// ```swift
-/// try run(on: .poll) { loop in
-///     try await loop.sleep(for: .milliseconds(100))
-/// }
-/// ```
-///
 /// Everything else is as in ``run(isDebug:loopFactory:fileID:line:_:)``. Also throws what
 /// ``LoopKind/makeLoop(clock:)`` throws.
 @available(*, noasync, message: "run blocks its thread; call it from a main() that is not async")
@@ -61,7 +51,5 @@ public func run<each Loop: EventLoop, Result>(
     on kind: LoopKind, isDebug: Bool? = nil, fileID: StaticString = #fileID, line: UInt = #line,
     _ body: sending @concurrent @escaping (repeat each Loop) async throws -> sending Result
 ) throws -> sending Result {
-    try run(
-        isDebug: isDebug, loopFactory: { try kind.makeLoop() }, fileID: fileID, line: line,
-        body)
+    try run(isDebug: isDebug, loopFactory: { try kind.makeLoop() }, fileID: fileID, line: line, body)
 }

@@ -25,8 +25,7 @@ public final class Runner {
     /// The loop, if it has been created and the runner is not closed.
     private var loop: EventLoop?
     private var isClosed = false
-    /// Whether the last run ended because of Ctrl-C. The error alone does not tell, because a program may throw it
-    /// itself.
+    /// Whether the last run ended because of Ctrl-C. The error does not show it, because a program may throw it too.
     private(set) var wasInterrupted = false
 
     /// - Parameters:
@@ -71,7 +70,8 @@ public final class Runner {
         fileID: StaticString = #fileID, line: UInt = #line,
         _ body: sending @concurrent @escaping (repeat each Loop) async throws -> sending Result
     ) throws -> sending Result {
-        try checkMayBlock("Runner.run")
+        // Checked before a loop is created that could not be run.
+        try checkMayBlock("Runner.run", loop)
         let loop = try getLoop()
         wasInterrupted = false
         var watch: InterruptWatch?
@@ -82,11 +82,10 @@ public final class Runner {
                 "Runner.run", CallSite(fileID: fileID, line: line), { try await body(repeat each arguments) },
                 prepare: { (cancel) throws(Errno) in watch = try InterruptWatch(on: loop, cancel: cancel) })
         } catch {
-            let outcome = watch.take()?.end() ?? .none
-            wasInterrupted = outcome == .cameTooLate || outcome == .cancelledTask && error is CancellationError
+            wasInterrupted = watch?.end(error) ?? false
             throw wasInterrupted ? EventLoopError.interrupted : error
         }
-        wasInterrupted = watch.take()?.end() == .cameTooLate
+        wasInterrupted = watch?.end(nil) ?? false
         if wasInterrupted { throw EventLoopError.interrupted }
         return result
     }
@@ -100,7 +99,7 @@ public final class Runner {
     @available(*, noasync, message: "Runner.close blocks its thread; call it from a main() that is not async")
     public func close() throws {
         if let loop {
-            try checkMayBlock("Runner.close")
+            try checkMayBlock("Runner.close", loop)
             if !loop.isClosed {
                 try loop.drainTasks()
                 try loop.close()
@@ -109,14 +108,6 @@ public final class Runner {
         }
         isClosed = true
         loop = nil
-    }
-
-    /// Checks this before a loop is created that could not be run.
-    private func checkMayBlock(_ function: String) throws(EventLoopError) {
-        if let running = runningLoop {
-            throw running === loop ? .alreadyRunning : .anotherLoopRunning
-        }
-        if TaskIdentity.current != .none { throw .calledFromTask(function) }
     }
 }
 

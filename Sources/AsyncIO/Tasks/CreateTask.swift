@@ -38,7 +38,6 @@ extension EventLoop {
     ///
     /// Discarding the task loses no error, so the compiler does not warn.
     ///
-    /// - Parameter name: The task's name in reports.
     /// - Thread: the loop's.
     @inlinable @discardableResult
     public final func createTask<Success: Sendable>(
@@ -73,9 +72,8 @@ extension EventLoop {
     /// Reports the error of a task that may not be awaited any more.
     final func reportUnread(_ error: any Error, of record: TaskRecord) {
         if error is CancellationError { return }
-        let message =
-            core.pointee.isDraining
-            ? "unhandled exception during run() shutdown" : "Task exception was never retrieved"
+        let isDraining = core.pointee.isDraining
+        let message = isDraining ? "unhandled exception during run() shutdown" : "Task exception was never retrieved"
         report(ExceptionContext(message: message, error: error, origin: record.site, task: record.name))
     }
 }
@@ -139,8 +137,7 @@ extension EventLoop {
         record.register()
         let task: Task<Success, any Error>
         if eagerStart, #available(macOS 26, *) {
-            task = Task.immediate(
-                name: record.name, priority: priority, executorPreference: self, operation: steps)
+            task = .immediate(name: record.name, priority: priority, executorPreference: self, operation: steps)
         } else {
             task = Task(name: record.name, executorPreference: self, priority: priority, operation: steps)
         }

@@ -27,8 +27,7 @@ extension EventLoop {
                 .wrongThread,
                 "runBlocking would wait forever, because it was called on the thread of the loop that it waits for")
         }
-        if runningLoop != nil { throw EventLoopError.anotherLoopRunning }
-        if TaskIdentity.current != .none { throw EventLoopError.calledFromTask("runBlocking") }
+        try checkMayBlock("runBlocking", nil)
         try checkOpen()
         let deadline = timeout.map { MonotonicClock.now.advanced(by: $0) } ?? .distantFuture
         let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
@@ -36,33 +35,18 @@ extension EventLoop {
         // caller.
         let sent = SentBody(call: body)
         let operation = SentBody { UncheckedSendable(value: try await sent.call()) }
-        let answer = ThreadAnswer<UncheckedSendable<Value>>()
+        let answer = Monitor<Result<UncheckedSendable<Value>, any Error>?>(nil)
         let task = Task(name: name, executorPreference: self) { [self] in
-            do {
-                answer.give(.success(try await runSubmitted(record, operation)))
-            } catch {
-                answer.give(.failure(error))
-            }
+            let result: Result<UncheckedSendable<Value>, any Error>
+            do { result = .success(try await runSubmitted(record, operation)) } catch { result = .failure(error) }
+            answer.withLock { $0 = result }
+            answer.signal()
         }
-        guard let result = answer.wait(until: deadline) else {
+        guard let result = answer.wait(until: deadline, { result, _ in result }) else {
             task.cancel()
             throw EventLoopError.timedOut("within \(timeout ?? .zero)", "runBlocking", record.site)
         }
         nonisolated(unsafe) let value = try result.get().value
         return value
-    }
-}
-
-/// The result that a blocked thread waits for. It is set once.
-private final class ThreadAnswer<Value>: Sendable {
-    private let result = Monitor<Result<Value, any Error>?>(nil)
-
-    func give(_ result: Result<Value, any Error>) {
-        self.result.withLock { $0 = result }
-        self.result.signal()
-    }
-
-    func wait(until deadline: LoopInstant) -> Result<Value, any Error>? {
-        result.wait(until: deadline) { result, _ in result }
     }
 }
