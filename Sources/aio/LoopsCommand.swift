@@ -25,7 +25,7 @@ struct LoopsCommand: ParsableCommand {
             [["NAME", "FAMILY", "AVAILABLE", "DEFAULT", "REASON"]]
             + loops.map { loop in
                 [
-                    loop.kind.rawValue, loop.family.rawValue, loop.isAvailable ? "yes" : "no",
+                    loop.kind.rawValue, family(of: loop), loop.isAvailable ? "yes" : "no",
                     loop.isDefault ? "yes" : "", loop.reason,
                 ]
             }
@@ -40,12 +40,14 @@ struct LoopsCommand: ParsableCommand {
 
     static func json(_ loops: [LoopSupport]) -> [String] {
         let objects = loops.map { loop in
-            "  {\"name\": \(quoted(loop.kind.rawValue)), \"family\": \(quoted(loop.family.rawValue)), "
+            "  {\"name\": \(quoted(loop.kind.rawValue)), \"family\": \(quoted(family(of: loop))), "
                 + "\"available\": \(loop.isAvailable), \"default\": \(loop.isDefault), "
                 + "\"reason\": \(quoted(loop.reason))}"
         }
         return ["[\n" + objects.joined(separator: ",\n") + "\n]"]
     }
+
+    private static func family(of loop: LoopSupport) -> String { loop.isCompletionBased ? "completion" : "readiness" }
 
     /// Returns `text` as a JSON string.
     private static func quoted(_ text: String) -> String {

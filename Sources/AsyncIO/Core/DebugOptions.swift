@@ -2,10 +2,6 @@ import CAsyncIO
 
 /// What debug mode checks, and what receives its warnings; see ``EventLoop/debug``.
 public struct DebugOptions: Sendable {
-    /// Receives the warnings of a loop. It is `Sendable` because it may be called on the thread that releases an
-    /// unclosed loop.
-    public typealias WarningHandler = @Sendable (LoopWarning) -> Void
-
     /// Whether the loop checks for mistakes that take time to detect. asyncio: `get_debug`, `set_debug`.
     ///
     /// If so, it warns of callbacks, sources and steps of tasks that take long, of slow host name lookups, of
@@ -17,8 +13,9 @@ public struct DebugOptions: Sendable {
     /// How long a callback or a step of a task may run without a warning, by the loop's clock; 100 ms by default.
     /// asyncio: `slow_callback_duration`.
     public var slowCallbackDuration = Duration.milliseconds(100)
-    /// Receives the warnings; `nil` means the default handler, which writes a line to standard error.
-    public var warningHandler: WarningHandler?
+    /// Receives the warnings; `nil` means the default handler, which writes a line to standard error. It is `Sendable`
+    /// because it may be called on the thread that releases an unclosed loop.
+    public var warningHandler: (@Sendable (LoopWarning) -> Void)?
 
     /// Creates the default options.
     public init() {}

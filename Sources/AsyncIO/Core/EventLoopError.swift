@@ -147,7 +147,7 @@ extension EventLoopError {
     }
 
     /// Creates the error of a feature that a system or a back end does not support.
-    public static func unsupported(feature: String, platform: String) -> EventLoopError {
+    static func unsupported(feature: String, platform: String) -> EventLoopError {
         EventLoopError(.unsupported, "\(feature) is not supported by \(platform)")
     }
 }

@@ -25,17 +25,15 @@ public final class Future<Value> {
     @exclusivity(unchecked) @usableFromInline var core = FutureCore()
     @exclusivity(unchecked) @usableFromInline var finishedValue: Value?
 
-    /// Creates a pending future of `loop`.
-    ///
-    /// - Thread: any.
-    public init(loop: EventLoop, fileID: StaticString = #fileID, line: UInt = #line) {
-        self.loop = loop
-        site = CallSite(fileID: fileID, line: line)
-    }
-
-    /// Creates a pending future of the running loop. Throws `.notRunning` if there is none.
+    /// Creates a pending future of the running loop. Throws `.notRunning` if there is none. For a future of another
+    /// loop, see ``EventLoop/createFuture(of:fileID:line:)``.
     public convenience init(fileID: StaticString = #fileID, line: UInt = #line) throws(EventLoopError) {
         self.init(loop: try getRunningLoop(), fileID: fileID, line: line)
+    }
+
+    init(loop: EventLoop, fileID: StaticString, line: UInt) {
+        self.loop = loop
+        site = CallSite(fileID: fileID, line: line)
     }
 
     deinit {

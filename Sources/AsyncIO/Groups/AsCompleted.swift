@@ -15,66 +15,27 @@
 public func asCompleted<Success: Sendable, Failure: Error>(
     _ tasks: [Task<Success, Failure>], within limit: Duration? = nil, fileID: StaticString = #fileID,
     line: UInt = #line
-) -> CompletedTasks<Success, Failure> {
-    CompletedTasks(tasks: tasks, limit: limit, site: CallSite(fileID: fileID, line: line))
-}
-
-/// The sequence that ``asCompleted(_:within:fileID:line:)`` returns.
-public struct CompletedTasks<Success: Sendable, TaskFailure: Error>: AsyncSequence {
-    public typealias Element = Task<Success, TaskFailure>
-    public typealias Failure = any Error
-
-    let tasks: [Task<Success, TaskFailure>]
-    let limit: Duration?
-    let site: CallSite
-
-    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(sequence: self) }
-
-    public struct AsyncIterator: AsyncIteratorProtocol {
-        let sequence: CompletedTasks
-        private var state: CompletedTasksState?
-        private var givenCount = 0
-
-        init(sequence: CompletedTasks) {
-            self.sequence = sequence
-        }
-
-        public mutating func next() async throws -> Element? {
-            try await nextCompleted()
-        }
-
-        // Stays on the caller's isolation, so there is no hop.
-        public mutating func next(isolation actor: isolated (any Actor)?) async throws(any Error) -> Element? {
-            try await nextCompleted()
-        }
-
-        private mutating func nextCompleted() async throws -> Element? {
-            if givenCount == sequence.tasks.count { return nil }
-            let state = try self.state ?? CompletedTasksState(getRunningLoop(), sequence.limit, sequence.site)
-            let isFirst = self.state == nil
-            self.state = state
-            let (tasks, count) = (sequence.tasks, givenCount)
-            let index = try await state.loop.withAffinity { record in
-                if isFirst { for (index, task) in tasks.enumerated() { state.completions.watch(index, task) } }
-                return try await state.index(at: count, record)
-            }
-            givenCount += 1
-            if givenCount == tasks.count { state.alarm?.cancel() }
-            return tasks[index]
-        }
+) -> LoopSequence<Task<Success, Failure>, any Error> {
+    let tasks = CompletedTasks(tasks, limit, CallSite(fileID: fileID, line: line))
+    return LoopSequence(of: tasks) {
+        try await unsafeDowncast($0, to: CompletedTasks<Success, Failure>.self).next()
     }
 }
 
-/// The state that all steps of an iteration share.
-private final class CompletedTasksState {
-    let loop: EventLoop
-    let completions: Completions
-    private(set) var alarm: Alarm?
+/// The tasks of one call of `asCompleted`.
+private final class CompletedTasks<Success: Sendable, Failure: Error>: CustomStringConvertible {
+    private let tasks: [Task<Success, Failure>]
+    private let limit: Duration?
+    private let site: CallSite
+    /// `nil` until the first step.
+    private var completions: Completions?
+    private var alarm: Alarm?
+    private var returnedCount = 0
 
-    init(_ loop: EventLoop, _ limit: Duration?, _ site: CallSite) {
-        self.loop = loop
-        completions = Completions(loop: loop, site: site)
-        alarm = Alarm(loop, limit, site) { [completions] in completions.wake() }
+    init(_ tasks: [Task<Success, Failure>], _ limit: Duration?, _ site: CallSite) {
+        self.tasks = tasks
+        self.limit = limit
+        self.site = site
     }
 
     deinit {
@@ -82,23 +43,27 @@ private final class CompletedTasksState {
         alarm?.cancel()
     }
 
-    func index(at position: Int, _ record: TaskRecord?) async throws -> Int {
-        while completions.ended.count <= position {
-            if let alarm, alarm.hasRung {
-                throw EventLoopError(.timedOut, "the tasks took longer than their time limit")
+    func next() async throws -> Task<Success, Failure>? {
+        if returnedCount == tasks.count { return nil }
+        let completions = try completions ?? Completions(loop: getRunningLoop(), site: site)
+        return try await completions.loop.withAffinity { record in
+            if self.completions == nil { start(completions) }
+            while completions.ended.count == returnedCount {
+                if let alarm, alarm.hasRung {
+                    throw EventLoopError(.timedOut, "the tasks took longer than their time limit")
+                }
+                if try await !completions.waitForNext(record) { throw CancellationError() }
             }
-            if try await !completions.waitForNext(record) { throw CancellationError() }
+            defer { returnedCount += 1 }
+            return tasks[completions.ended[returnedCount]]
         }
-        return completions.ended[position]
     }
-}
 
-extension CompletedTasks: CustomStringConvertible {
-    /// Such as `<CompletedTasks of 3 tasks>`.
-    public var description: String { "<CompletedTasks of \(tasks.count) tasks>" }
-}
+    private func start(_ completions: Completions) {
+        self.completions = completions
+        alarm = Alarm(completions.loop, limit, site) { completions.wake() }
+        for (index, task) in tasks.enumerated() { completions.watch(index, task) }
+    }
 
-extension CompletedTasks.AsyncIterator: CustomStringConvertible {
-    /// Names the sequence.
-    public var description: String { "<iterator of \(sequence)>" }
+    var description: String { "\(tasks.count) tasks" }
 }

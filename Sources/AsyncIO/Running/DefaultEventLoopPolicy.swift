@@ -17,15 +17,10 @@ import CAsyncIO
 open class DefaultEventLoopPolicy: EventLoopPolicy, @unchecked Sendable {
     private let loopFactory: (@Sendable () throws -> EventLoop)?
 
-    /// - Parameter loopFactory: Creates the loops; by default, ``LoopKind/auto`` does.
+    /// - Parameter loopFactory: Creates the loops, such as ``LoopKind/makeLoop(clock:)`` of a kind; by default,
+    ///   ``LoopKind/auto`` does.
     public init(loopFactory: (@Sendable () throws -> EventLoop)? = nil) {
         self.loopFactory = loopFactory
-    }
-
-    /// Creates a policy whose loops are all of one kind. If the system lacks the kind, creating a loop throws
-    /// `.unsupported`.
-    public convenience init(kind: LoopKind) {
-        self.init(loopFactory: { try kind.makeLoop() })
     }
 
     /// Returns the calling thread's loop.

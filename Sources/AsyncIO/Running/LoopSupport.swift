@@ -2,18 +2,11 @@ import AsyncIOSystem
 
 /// Whether this system supports one kind of loop: a row of the table that `aio loops` prints.
 public struct LoopSupport: Sendable, Hashable {
-    /// How a loop performs input and output.
-    public enum Family: String, Sendable, Hashable {
-        /// The loop waits until a call would not block, and then makes the call: a `SelectorEventLoop`.
-        case readiness
-        /// The loop submits the operation and waits for its completion: a `ProactorEventLoop`.
-        case completion
-    }
-
     /// The kind of loop.
     public var kind: LoopKind
-    /// How loops of this kind perform input and output.
-    public var family: Family
+    /// Whether loops of this kind submit operations and wait for their completion (a `ProactorEventLoop`), and do not
+    /// wait for readiness (a `SelectorEventLoop`).
+    public var isCompletionBased: Bool
     /// Whether ``LoopKind/makeLoop(clock:)`` can create such a loop in this process.
     public var isAvailable: Bool
     /// Whether `LoopKind.auto` chooses this kind.
@@ -43,15 +36,12 @@ extension LoopKind {
         return allCases.filter { $0 != .auto }.map { kind in
             let isAvailable = available.contains(kind) && refusals[kind] == nil
             return LoopSupport(
-                kind: kind, family: kind.family, isAvailable: isAvailable, isDefault: kind == best,
+                kind: kind, isCompletionBased: kind == .ioUring || kind == .iocp, isAvailable: isAvailable,
+                isDefault: kind == best,
                 reason: kind == best
                     ? "the best that works here"
                     : isAvailable ? "works here" : refusals[kind].map { "refused: \($0)" } ?? kind.absence)
         }
-    }
-
-    private var family: LoopSupport.Family {
-        self == .ioUring || self == .iocp ? .completion : .readiness
     }
 
     /// Why this version has no such loop on this system.
@@ -68,5 +58,5 @@ extension LoopKind {
 
 extension LoopSupport: CustomStringConvertible {
     /// Such as `epoll (readiness): the best that works here`.
-    public var description: String { "\(kind.rawValue) (\(family)): \(reason)" }
+    public var description: String { "\(kind.rawValue) (\(isCompletionBased ? "completion" : "readiness")): \(reason)" }
 }

@@ -14,52 +14,24 @@ extension EventLoop {
     /// ``addSignalHandler(_:fileID:line:_:)`` besides: each receives every signal. A signal that is delivered again
     /// before the sequence returned it is merged with the first, as in POSIX. Different signals are returned in the
     /// order in which the loop noticed them. The former dispositions are restored soon after the last copy of the
-    /// sequence and of its iterator was released, on any thread.
+    /// sequence was released, on any thread.
+    ///
+    /// The sequence ends without an error when the task is cancelled and when the loop is closed. Any task may iterate;
+    /// a task that is not on the loop hops there for each signal. If several tasks iterate at the same time, each
+    /// signal goes to one of them.
     ///
     /// Throws an `IOError` for a signal that cannot be caught, and then catches none; `.invalidArgument` for an empty
     /// set; `.closed`, `.wrongThread`.
     /// - Thread: the loop's.
-    public final func signals(_ signals: Set<Signal>) throws -> SignalSequence {
+    public final func signals(_ signals: Set<Signal>) throws -> sending LoopSequence<Signal, Never> {
         guard isOnLoop else { throw EventLoopError.wrongThread("signals") }
         if isClosed { throw EventLoopError.closed }
         if signals.isEmpty { throw EventLoopError(.invalidArgument, "signals(_:) needs at least one signal") }
         let subscription = SignalSubscription(loop: self, signals: signals)
         try withSignalSource { source throws(IOError) in try source.add(subscription) }
         _ = register(subscription)
-        return SignalSequence(lifetime: SignalSubscriptionLifetime(self, subscription))
-    }
-}
-
-/// A sequence of the signals that are delivered to the process. See ``EventLoop/signals(_:)``.
-///
-/// The sequence ends without an error when the task is cancelled and when the loop is closed. Any task may iterate; a
-/// task that is not on the loop hops there for each signal. If several tasks iterate at the same time, each signal goes
-/// to one of them.
-public struct SignalSequence: AsyncSequence, Sendable {
-    public typealias Element = Signal
-    public typealias Failure = Never
-
-    fileprivate let lifetime: SignalSubscriptionLifetime
-
-    /// The signals of the sequence, in the order of their numbers.
-    var signals: [Signal] { lifetime.signals }
-
-    public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(lifetime: lifetime)
-    }
-
-    public struct AsyncIterator: AsyncIteratorProtocol {
-        fileprivate let lifetime: SignalSubscriptionLifetime
-
-        var signals: [Signal] { lifetime.signals }
-
-        /// Waits for the next signal. Returns `nil` on a closed loop, and in a cancelled task if no signal is there.
-        public mutating func next() async -> Signal? {
-            await lifetime.next()
-        }
-
-        public mutating func next(isolation actor: isolated (any Actor)?) async -> Signal? {
-            await lifetime.next()
+        return LoopSequence(of: SignalSubscriptionLifetime(self, subscription)) {
+            await unsafeDowncast($0, to: SignalSubscriptionLifetime.self).next()
         }
     }
 }
@@ -67,12 +39,10 @@ public struct SignalSequence: AsyncSequence, Sendable {
 /// Ends a subscription when the last reference to this object is released, on any thread.
 ///
 /// SAFETY: the subscription is used on the loop only.
-private final class SignalSubscriptionLifetime: @unchecked Sendable {
+private final class SignalSubscriptionLifetime: @unchecked Sendable, CustomStringConvertible {
     private let loop: EventLoop
     private let subscription: SignalSubscription
     private let id: SlotID?
-
-    var signals: [Signal] { subscription.signals }
 
     /// `subscription` is registered.
     init(_ loop: EventLoop, _ subscription: SignalSubscription) {
@@ -88,14 +58,6 @@ private final class SignalSubscriptionLifetime: @unchecked Sendable {
     nonisolated(nonsending) func next() async -> Signal? {
         try? await loop.withAffinity { record in try await subscription.next(record) }
     }
-}
 
-extension SignalSequence: CustomStringConvertible {
-    /// Such as `<SignalSequence SIGHUP, SIGTERM>`.
-    public var description: String { "<SignalSequence \(signals.map(\.description).joined(separator: ", "))>" }
-}
-
-extension SignalSequence.AsyncIterator: CustomStringConvertible {
-    /// Names the signals.
-    public var description: String { "<iterator of \(signals.map(\.description).joined(separator: ", "))>" }
+    var description: String { subscription.signals.map(\.description).joined(separator: ", ") }
 }

@@ -1,6 +1,6 @@
 import CAsyncIO
 
-/// The signals that were delivered for one ``SignalSequence``, and the tasks that wait for them. For the loop's thread
+/// The signals that were delivered for one sequence, and the tasks that wait for them. For the loop's thread
 /// only.
 ///
 /// It is bounded: a signal that is delivered again before it was taken is merged with the first.

@@ -38,8 +38,7 @@ public struct StreamChunk: ~Copyable {
         }
     }
 
-    /// Calls `body` with the bytes, for functions that take a pointer. The pointer is valid until `body` returns.
-    public func withUnsafeBytes<Result, Failure: Error>(
+    func withUnsafeBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try body(UnsafeRawBufferPointer(start: memory, count: byteCount))

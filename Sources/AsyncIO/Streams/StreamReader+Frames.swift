@@ -46,40 +46,4 @@ extension StreamReader {
         if bytes.count < length { throw IncompleteReadError(partial: bytes, expectedBytes: length) }
         return bytes
     }
-
-    /// The frames that follow, as ``readFrame(lengthPrefix:limitBytes:)`` returns them.
-    ///
-    /// ```swift
-    /// for try await frame in reader.frames() { handle(frame) }
-    /// ```
-    ///
-    /// The sequence ends at EOF, and throws what `readFrame` throws. A later iteration continues where an earlier one
-    /// ended.
-    public func frames(lengthPrefix: LengthPrefix = .uint32, limitBytes: Int? = nil) -> Frames {
-        Frames(reader: self, lengthPrefix: lengthPrefix, limitBytes: limitBytes)
-    }
-
-    /// The sequence that ``StreamReader/frames(lengthPrefix:limitBytes:)`` returns.
-    public struct Frames: AsyncSequence {
-        public typealias Element = [UInt8]
-        public typealias Failure = any Error
-
-        let reader: StreamReader
-        let lengthPrefix: LengthPrefix
-        let limitBytes: Int?
-
-        public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(frames: self) }
-
-        public struct AsyncIterator: AsyncIteratorProtocol {
-            let frames: Frames
-
-            public mutating func next() async throws -> [UInt8]? {
-                try await frames.reader.readFrame(lengthPrefix: frames.lengthPrefix, limitBytes: frames.limitBytes)
-            }
-
-            public mutating func next(isolation actor: isolated (any Actor)?) async throws(any Error) -> [UInt8]? {
-                try await frames.reader.readFrame(lengthPrefix: frames.lengthPrefix, limitBytes: frames.limitBytes)
-            }
-        }
-    }
 }

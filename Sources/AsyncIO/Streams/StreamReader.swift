@@ -227,6 +227,12 @@ public final class StreamReader {
     ///
     /// - Thread: any; off the loop, it hops.
     public func readLine(strippingNewline: Bool = true) async throws -> String? {
+        try await nextLine(strippingNewline: strippingNewline)
+    }
+
+    /// Inlined, because each async function costs a frame.
+    @inline(__always)
+    func nextLine(strippingNewline: Bool) async throws -> String? {
         let (hasAffinity, record) = affinity(#isolation)
         guard hasAffinity else { return try await loop.hop { try await readLine(strippingNewline: strippingNewline) } }
         try begin()
@@ -343,19 +349,4 @@ extension StreamReader: Sendable {}
 extension StreamReader: CustomStringConvertible {
     /// The description of the reader's ``StreamTransport``.
     public var description: String { "<StreamReader \(transport.summary)>" }
-}
-
-extension StreamReader.Lines: CustomStringConvertible {
-    /// Names the reader.
-    public var description: String { "<lines of \(reader)>" }
-}
-
-extension StreamReader.Chunks: CustomStringConvertible {
-    /// Names the reader.
-    public var description: String { "<chunks of \(reader)>" }
-}
-
-extension StreamReader.Frames: CustomStringConvertible {
-    /// Names the reader.
-    public var description: String { "<frames of \(reader)>" }
 }

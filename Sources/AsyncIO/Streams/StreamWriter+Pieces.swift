@@ -20,11 +20,6 @@ extension StreamWriter {
     }
 
     /// Sends all of `bytes`; everything else is as in ``write(_:)-(RawSpan)``.
-    public func write(_ bytes: Span<UInt8>) async throws {
-        try await write(bytes.bytes)
-    }
-
-    /// Sends all of `bytes`; everything else is as in ``write(_:)-(RawSpan)``.
     public func write(_ bytes: ArraySlice<UInt8>) async throws {
         try await write(bytes.span.bytes)
     }

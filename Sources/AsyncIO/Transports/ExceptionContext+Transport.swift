@@ -9,7 +9,7 @@ extension ExceptionContext {
     }
 
     /// Creates a context of an error on a connection.
-    public init(
+    init(
         message: String, error: (any Error)? = nil, callSite: CallSite? = nil, origin: CallSite? = nil,
         task: String? = nil, protocol: AnyObject? = nil, transport: StreamTransport?
     ) {

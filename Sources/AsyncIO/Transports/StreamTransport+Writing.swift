@@ -17,9 +17,6 @@ extension StreamTransport {
     public func write(_ text: String) { write(text.utf8.span.bytes) }
 
     /// Sends `bytes`, as ``write(_:)-(RawSpan)`` does.
-    public func write(_ bytes: Span<UInt8>) { write(bytes.bytes) }
-
-    /// Sends `bytes`, as ``write(_:)-(RawSpan)`` does.
     public func write(_ bytes: ArraySlice<UInt8>) { bytes.withUnsafeBytes { write($0) } }
 
     /// Sends the UTF-8 bytes of `text`, as ``write(_:)-(RawSpan)`` does.

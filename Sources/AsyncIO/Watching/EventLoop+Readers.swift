@@ -82,8 +82,12 @@ extension EventLoop {
     /// ends when the task is cancelled, when the loop is closed, and with ``SocketOperations/close(_:)``. Only one
     /// consumer may wait: another one gets `.busy`. `next()` throws what ``addReader(_:fileID:line:_:)`` throws.
     /// - Thread: any.
-    public final func readiness(of descriptor: FileDescriptor, for directions: Interest) -> DescriptorReadiness {
-        DescriptorReadiness(loop: self, descriptor: descriptor, directions: directions)
+    public final func readiness(
+        of descriptor: FileDescriptor, for directions: Interest
+    ) -> sending LoopSequence<Readiness, any Error> {
+        LoopSequence(of: DescriptorReadiness(self, descriptor, directions)) {
+            try await unsafeDowncast($0, to: DescriptorReadiness.self).next()
+        }
     }
 
     final nonisolated(nonsending) func wait(
@@ -121,49 +125,32 @@ extension EventLoop {
     }
 }
 
-/// An async sequence of a descriptor's readiness: see ``EventLoop/readiness(of:for:)``.
-public struct DescriptorReadiness: AsyncSequence, Sendable {
-    public typealias Element = Readiness
+/// The readiness of a descriptor, as a sequence reports it.
+private final class DescriptorReadiness: CustomStringConvertible {
+    private let loop: EventLoop
+    private let descriptor: FileDescriptor
+    private let directions: Interest
 
-    let loop: EventLoop
-    let descriptor: FileDescriptor
-    let directions: Interest
+    init(_ loop: EventLoop, _ descriptor: FileDescriptor, _ directions: Interest) {
+        self.loop = loop
+        self.descriptor = descriptor
+        self.directions = directions
+    }
 
-    public func makeAsyncIterator() -> Iterator { Iterator(readiness: self) }
-
-    public struct Iterator: AsyncIteratorProtocol {
-        let readiness: DescriptorReadiness
-        private var hasEnded = false
-
-        init(readiness: DescriptorReadiness) {
-            self.readiness = readiness
+    func next() async throws -> Readiness? {
+        if directions.isEmpty {
+            throw EventLoopError(.invalidArgument, "readiness(of:for:) needs a direction: read, write or both")
         }
-
-        /// As ``next()``, for `for await`.
-        public mutating func next(isolation: isolated (any Actor)?) async throws(any Error) -> Readiness? {
-            try await next()
-        }
-
-        /// Waits until the descriptor is ready. Returns `nil` when the sequence has ended.
-        public mutating func next() async throws -> Readiness? {
-            if hasEnded { return nil }
-            do {
-                if readiness.directions.isEmpty {
-                    throw EventLoopError(.invalidArgument, "readiness(of:for:) needs a direction: read, write or both")
-                }
-                return try await readiness.loop.wait(for: readiness.directions, readiness.descriptor, "readiness")
-            } catch is CancellationError {
-                hasEnded = true
-                return nil
-            } catch let error as EventLoopError where error.code == .closed {
-                hasEnded = true
-                return nil
-            } catch {
-                hasEnded = true
-                throw error
-            }
+        do {
+            return try await loop.wait(for: directions, descriptor, "readiness")
+        } catch is CancellationError {
+            return nil
+        } catch let error as EventLoopError where error.code == .closed {
+            return nil
         }
     }
+
+    var description: String { "fd=\(descriptor.rawValue) \(directions)" }
 }
 
 extension EventLoopError {
@@ -172,9 +159,4 @@ extension EventLoopError {
     }
 
     static let socketClosed = EventLoopError(.closed, "the socket was closed")
-}
-
-extension DescriptorReadiness: CustomStringConvertible {
-    /// Such as `<DescriptorReadiness fd=7 [read]>`.
-    public var description: String { "<DescriptorReadiness fd=\(descriptor.rawValue) \(directions)>" }
 }

@@ -12,7 +12,8 @@ struct PromiseTests {
     @Test(arguments: TestLoop.all)
     func anotherThreadCompletesTheFuture(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
-            let (value, error, cancelled) = (Future<Int>(loop: loop), Future<Int>(loop: loop), Future<Int>(loop: loop))
+            let futures = (0..<3).map { _ in loop.createFuture(of: Int.self) }
+            let (value, error, cancelled) = (futures[0], futures[1], futures[2])
             let promises = (value.makePromise(), error.makePromise(), cancelled.makePromise())
             let thread = OtherThread {
                 #expect(throws: Never.self) {

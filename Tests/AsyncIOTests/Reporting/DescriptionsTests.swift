@@ -205,11 +205,9 @@ struct DescriptionsTests {
         catalog.add("LoopTaskGroup", LoopTaskGroup(loop: loop, site: Self.site))
         catalog.add("WaitCondition", WaitCondition.allCompleted, WaitCondition.firstCompleted, WaitCondition.firstError)
         let completed = asCompleted([Task<Int, any Error>]())
-        catalog.add("CompletedTasks", completed)
-        catalog.add("CompletedTasks.AsyncIterator", completed.makeAsyncIterator())
+        catalog.add("LoopSequence", completed)
         for kind in LoopKind.allCases { catalog.add("LoopKind", kind) }
         for support in LoopKind.support { catalog.add("LoopSupport", support) }
-        catalog.add("LoopSupport.Family", LoopSupport.Family.readiness, LoopSupport.Family.completion)
         let runner = Runner(loopFactory: { loop })
         catalog.add("Runner", runner)
         _ = try? runner.getLoop()
@@ -220,15 +218,13 @@ struct DescriptionsTests {
         catalog.add("DefaultEventLoopPolicy", DefaultEventLoopPolicy())
         catalog.add("StrictEventLoopPolicy", StrictEventLoopPolicy())
         let readiness = loop.readiness(of: .standardInput, for: .read)
-        catalog.add("DescriptorReadiness", readiness)
-        catalog.add("DescriptorReadiness.Iterator", readiness.makeAsyncIterator())
+        catalog.add("LoopSequence", readiness)
         let signals: [Signal] = [
             .interrupt, .terminate, .hangup, .user1, .user2, .child, .windowChange, Signal(rawValue: 50),
         ]
         for signal in signals { catalog.add("Signal", signal) }
         if let sequence = try? loop.signals([.windowChange, Signal(rawValue: 62)]) {
-            catalog.add("SignalSequence", sequence)
-            catalog.add("SignalSequence.AsyncIterator", sequence.makeAsyncIterator())
+            catalog.add("LoopSequence", sequence)
         }
     }
 
@@ -272,13 +268,7 @@ struct DescriptionsTests {
         catalog.add("StreamTransport", transport)
         catalog.add("StreamReader", reader)
         catalog.add("StreamWriter", writer)
-        catalog.add("StreamReader.Lines", reader.lines)
-        catalog.add("StreamReader.Lines.AsyncIterator", reader.lines.makeAsyncIterator())
-        catalog.add("StreamReader.Chunks", reader.chunks)
-        catalog.add("StreamReader.Chunks.AsyncIterator", reader.chunks.makeAsyncIterator())
-        let frames = reader.frames(lengthPrefix: .uint16)
-        catalog.add("StreamReader.Frames", frames)
-        catalog.add("StreamReader.Frames.AsyncIterator", frames.makeAsyncIterator())
+        catalog.add("LoopSequence", reader.lines, reader.chunks, reader.frames())
         catalog.addText("StreamChunk", "(cannot be printed, since it cannot be copied)")
         let socket = transport.socket
         transport.writeEOF()

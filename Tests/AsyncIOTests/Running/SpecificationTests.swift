@@ -227,7 +227,7 @@ struct SpecificationTests {
     @Test(arguments: LoopKind.available)
     func policyOfAKindCreatesLoopsOfThatKind(kind: LoopKind) async throws {
         try await withLoopThread { _ in
-            let policy = DefaultEventLoopPolicy(kind: kind)
+            let policy = DefaultEventLoopPolicy(loopFactory: { try kind.makeLoop() })
             let loops = try (0..<2).map { _ in try policy.newEventLoop() }
             #expect(loops[0] !== loops[1])
             #expect(loops.allSatisfy { $0.backendName == kind.rawValue && !$0.isClosed && !$0.isRunning })

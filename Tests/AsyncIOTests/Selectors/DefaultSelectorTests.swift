@@ -63,7 +63,7 @@ struct DefaultSelectorTests {
         #expect(Set(table.filter(\.isAvailable).map(\.kind)) == Set(LoopKind.available))
         #expect(table.filter(\.isDefault).map(\.kind) == [LoopKind.available[0]])
         #expect(table.allSatisfy { !$0.reason.isEmpty })
-        #expect(table.filter { $0.family == .completion }.map(\.kind) == [.ioUring, .iocp])
+        #expect(table.filter { $0.isCompletionBased }.map(\.kind) == [.ioUring, .iocp])
     }
 
     @Test func theTableNamesWhatIsRefused() {

@@ -135,7 +135,7 @@ extension SignalHandlersTests {
     // covers: 261, 263
     @Test(arguments: TestLoop.all)
     func sequenceCanBeReleasedOnAnotherThread(kind: TestLoop) async throws {
-        final class Box: @unchecked Sendable { var sequence: SignalSequence? }
+        final class Box: @unchecked Sendable { var sequence: LoopSequence<Signal, Never>? }
         try await withLoop(kind, patiently) { loop in
             let former = disposition(of: SIGUSR1)
             let box = Box()

@@ -99,9 +99,6 @@ let memoryCalls = [
     Call("StreamChunk.bytes") { scene in
         try await withChunk(scene) { chunk in chunk.bytes.byteCount }
     },
-    Call("StreamChunk.withUnsafeBytes(_: (UnsafeRawBufferPointer) throws(Failure) -> Result)") { scene in
-        try await withChunk(scene) { chunk in chunk.withUnsafeBytes { $0.count } }
-    },
 ]
 
 private func withChunk(_ scene: Scene, _ body: (borrowing StreamChunk) -> Int) async throws {

@@ -97,35 +97,23 @@ let readerCalls = [
     reads("readLine(strippingNewline: Bool)", .line) { reader, scene in
         try await repeats(scene) { try await reader.readLine(strippingNewline: false)?.utf8.count }
     },
-    reads("Lines.AsyncIterator.next()", .lineAndEnd) { reader, scene in
-        var lines = reader.lines.makeAsyncIterator()
-        try await repeats(scene) { try await lines.next().map { $0.utf8.count + 1 } }
-    },
-    reads("Lines.AsyncIterator.next(isolation: (any Actor)?)", .lineAndEnd) { reader, scene in
+    reads("lines", .lineAndEnd) { reader, scene in
         try await repeats(scene) {
             var count = 0
             for try await line in reader.lines { count += line.utf8.count + 1 }
             return count
         }
     },
-    reads("Chunks.AsyncIterator.next()") { reader, scene in
-        var chunks = reader.chunks.makeAsyncIterator()
-        try await repeats(scene) { try await chunks.next()?.count }
-    },
-    reads("Chunks.AsyncIterator.next(isolation: (any Actor)?)", .bytesAndEnd) { reader, scene in
+    reads("chunks", .bytesAndEnd) { reader, scene in
         try await repeats(scene) {
             var count = 0
             for try await chunk in reader.chunks { count += chunk.count }
             return count
         }
     },
-    reads("Frames.AsyncIterator.next()", .frame) { reader, scene in
-        var frames = reader.frames().makeAsyncIterator()
+    reads("frames(lengthPrefix: LengthPrefix, limitBytes: Int?)", .frame) { reader, scene in
+        var frames = reader.frames()
         try await repeats(scene) { try await frames.next()?.count }
-    },
-    reads("Frames.AsyncIterator.next(isolation: (any Actor)?)", .frame) { reader, scene in
-        var frames = reader.frames().makeAsyncIterator()
-        try await repeats(scene) { try await frames.next(isolation: nil)?.count }
     },
 ]
 

@@ -40,10 +40,6 @@ let writerCalls = [
         writer.close()
         await scene.network.idle()
     },
-    writes("write(_: Span<UInt8>)") { writer, scene in
-        let bytes = scene.bytes
-        try await scene.count { try await writer.write(bytes.span) }
-    },
     writes("write(_: [UInt8])") { writer, scene in
         let bytes = scene.bytes
         try await scene.count { try await writer.write(bytes) }
@@ -118,10 +114,6 @@ let transportCalls = [
     transportWrites("write(_: RawSpan)") { transport, scene in
         let bytes = scene.bytes
         await scene.count { transport.write(bytes.span.bytes) }
-    },
-    transportWrites("write(_: Span<UInt8>)") { transport, scene in
-        let bytes = scene.bytes
-        await scene.count { transport.write(bytes.span) }
     },
     transportWrites("write(_: [UInt8])") { transport, scene in
         let bytes = scene.bytes

@@ -54,5 +54,39 @@ extension Operation {
         Operation("yield") { loop, count in
             for _ in 0..<count { await loop.yield() }
         },
+        // A line that has arrived.
+        Operation("line") { loop, count in
+            try await withLines(
+                loop, { try await $1.write(String(repeating: "hello, loop\n", count: count)) },
+                { reader, _ in
+                    let counter = Counter()
+                    for try await line in reader.lines { counter.value += line.utf8.count }
+                })
+        },
+        // A line, and another one as the answer, so that both tasks wait.
+        Operation("line-waiting") { loop, count in
+            try await withLines(
+                loop, { for try await _ in $0.lines { try await $1.write("hello, loop\n") } },
+                { reader, writer in
+                    var number = 0
+                    try await writer.write("hello, loop\n")
+                    for try await _ in reader.lines {
+                        number += 1
+                        if number == count { break }
+                        try await writer.write("hello, loop\n")
+                    }
+                })
+        },
     ]
+
+    private static func withLines(
+        _ loop: EventLoop,
+        _ serve: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void,
+        _ use: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
+    ) async throws {
+        let server = try await loop.startServer(host: "127.0.0.1", port: 0, serve)
+        try await loop.withConnection(to: .address(server.localAddresses[0]), use)
+        server.close()
+        try await server.waitClosed()
+    }
 }
