@@ -48,10 +48,10 @@ package class EventSource {
     @inline(never)
     final func takeGrant(_ direction: Interest) -> Bool { grants.remove(direction) != nil }
 
-    /// Records how many bytes the source and the task that it resumed have moved.
+    /// Records how many bytes the source and the task that it resumed have moved. A run that moved none changes nothing.
     @inline(__always)
     final func moved(_ byteCount: Int) {
-        if reservedBytes < 0 { return }
+        if reservedBytes < 0 || byteCount == 0 { return }
         reservedBytes = byteCount < ByteBudget.bulkBytes ? 0 : Int32(ByteBudget.bytesReservedFromBulk)
     }
 

@@ -56,7 +56,7 @@ package final class CompletionStreamDriver: StreamDriver {
         } else {
             sendResult = completion.result
         }
-        loop.queue(self)
+        if isReceiveReported || sendResult != nil || phase == .closing { loop.queue(self) }
     }
 
     package override func run() -> UnownedJob? {
@@ -165,16 +165,16 @@ package final class CompletionStreamDriver: StreamDriver {
         if received.isEmpty, receiveFailure == nil, !isAtEOF { submitReceive() }
     }
 
-    /// Delivers one buffer of received bytes. The next run delivers the next one, so that one fast peer does not make
-    /// the others wait.
+    /// Delivers received bytes, up to the connection's share of the iteration.
     private func push() {
         guard let delegate else { return }
-        if let bytes = received.first {
+        while isPushing, let bytes = received.first, readingShare.isLeft(in: loop.core.pointee.tick) {
             isDelivering = true
             let taken = delegate.received(bytes)
             isDelivering = false
             if phase != .open { return received.removeAll(loop.chunkPool) }
             received.consume(taken, loop.chunkPool)
+            readingShare.use(taken)
             loop.core.pointee.budget.use(taken)
         }
         guard isPushing else { return }
@@ -193,6 +193,7 @@ package final class CompletionStreamDriver: StreamDriver {
             receiveOperation = try loop.submit(.receiveIntoPool(from: channel.socket, size: .medium), for: self)
         } catch {
             receiveFailure = error
+            isReceiveReported = true
         }
     }
 
