@@ -48,7 +48,7 @@ package class EventSource {
     @inline(never)
     final func takeGrant(_ direction: Interest) -> Bool { grants.remove(direction) != nil }
 
-    /// Records how many bytes the source and the task that it resumed have moved. A run that moved none changes nothing.
+    /// Records how many bytes the source and the task that it resumed have moved. A run without bytes changes nothing.
     @inline(__always)
     final func moved(_ byteCount: Int) {
         if reservedBytes < 0 || byteCount == 0 { return }
