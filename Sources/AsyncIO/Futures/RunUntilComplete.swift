@@ -6,47 +6,47 @@ extension EventLoop {
     /// Throws what `body` throws, `.stoppedBeforeCompletion` if the loop is stopped first (the task then continues in
     /// the next run), and what ``runForever()`` throws.
     @available(*, noasync, message: "runUntilComplete blocks its thread; call it from synchronous code")
-    public final func runUntilComplete<Result>(
+    public final func runUntilComplete<Value>(
         fileID: StaticString = #fileID, line: UInt = #line,
-        _ body: sending @concurrent @escaping () async throws -> sending Result
-    ) throws -> sending Result {
+        _ body: sending @concurrent @escaping () async throws -> sending Value
+    ) throws -> sending Value {
         try runMain("runUntilComplete", CallSite(fileID: fileID, line: line), body)
     }
 
     /// Runs `body` as a task until it ends. `prepare` is called first, within the run, with a function that cancels the
     /// task and returns whether the task had not ended yet.
-    final func runMain<Result>(
-        _ function: String, _ site: CallSite, _ body: sending @concurrent @escaping () async throws -> sending Result,
+    final func runMain<Value>(
+        _ function: String, _ site: CallSite, _ body: sending @concurrent @escaping () async throws -> sending Value,
         prepare: (_ cancel: @escaping () -> Bool) throws(Errno) -> Void = { _ throws(Errno) in }
-    ) throws -> sending Result {
-        let main = MainTask<Result>()
+    ) throws -> sending Value {
+        var task: Task<Void, any Error>?
+        var result: Result<Value, any Error>?
         // A later run must not be stopped by this task.
-        defer { main.isAwaited = false }
-        // Started within the run, because only then the loop is bound to this thread.
-        try runBlocking(function) { () throws(Errno) in
-            try prepare(main.cancel)
-            start(main, site, body)
-        }
-        guard let result = main.result else { throw EventLoopError.stoppedBeforeCompletion }
-        nonisolated(unsafe) let value = try result.get()
-        return value
-    }
-
-    /// Starts the main task. Its record reports its end, because an operation that a task factory makes may end without
-    /// calling the main task's operation.
-    private final func start<Value>(
-        _ main: MainTask<Value>, _ site: CallSite, _ body: @concurrent @escaping () async throws -> Value
-    ) {
+        var isAwaited = true
+        defer { isAwaited = false }
         let record = CreatedTask(loop: self, name: "main", site: site)
+        // The record reports the end, because an operation that a task factory makes may end without calling the body.
         record.whenEnded = { [unowned self, unowned record] error in
-            if main.isAwaited {
-                if let error { main.result = .failure(error) }
+            if isAwaited {
+                if let error { result = .failure(error) }
                 stop()
             } else if let error {
                 reportUnread(error, of: record)
             }
         }
-        main.task = startObserved(record) { main.result = .success(try await body()) }
+        // Started within the run, because only then the loop is bound to this thread.
+        try runBlocking(function) { () throws(Errno) in
+            try prepare {
+                if result != nil { return false }
+                task?.cancel()
+                return true
+            }
+            task = startObserved(record) { result = .success(try await body()) }
+        }
+        guard let result else { throw EventLoopError.stoppedBeforeCompletion }
+        // SAFETY: the task has ended, and nothing else refers to its result.
+        nonisolated(unsafe) let value = try result.get()
+        return value
     }
 
     /// Runs until `future` is done, and returns its result. asyncio: `run_until_complete`.
@@ -74,22 +74,5 @@ extension EventLoop {
                 .stoppedBeforeCompletion, "the event loop was stopped before the future it ran for was done")
         }
         return try future.result()
-    }
-}
-
-/// The task of `runUntilComplete` and its result.
-///
-/// SAFETY: the task and the caller share them, but never use them at the same time.
-private final class MainTask<Value>: @unchecked Sendable {
-    var task: Task<Void, any Error>?
-    var result: Result<Value, any Error>?
-    /// Whether the run that started the task is still waiting for it.
-    var isAwaited = true
-
-    /// Cancels the task, and returns whether it had not ended yet.
-    func cancel() -> Bool {
-        guard result == nil else { return false }
-        task?.cancel()
-        return true
     }
 }
