@@ -92,9 +92,7 @@ extension EventLoop {
     }
 
     @usableFromInline
-    final func checkOpen() throws(EventLoopError) {
-        if isClosed { throw .closed }
-    }
+    final func checkOpen() throws(EventLoopError) { if isClosed { throw .closed } }
 
     @usableFromInline
     final var hasTaskFactory: Bool { core.pointee.taskFactory != nil }

@@ -1,14 +1,14 @@
 /// The record of a task with a name and a call site, whose end an observer may receive.
 ///
-/// All tasks have such a record, except those of time limits and of served connections.
+/// All tasks have such a record, except those of served connections.
 @usableFromInline
-final class CreatedTask: TaskRecord, @unchecked Sendable {
-    private let taskName: String?
-    private let creationSite: CallSite
+class CreatedTask: TaskRecord, @unchecked Sendable {
+    private final let taskName: String?
+    private final let creationSite: CallSite
     /// Receives the task's end and its error, instead of the loop.
-    @exclusivity(unchecked) var whenEnded: (((any Error)?) -> Void)?
+    @exclusivity(unchecked) final var whenEnded: (((any Error)?) -> Void)?
     /// The error that the task threw.
-    @exclusivity(unchecked) @usableFromInline var error: (any Error)?
+    @exclusivity(unchecked) @usableFromInline final var error: (any Error)?
 
     @usableFromInline
     init(loop: EventLoop, name: String?, site: CallSite) {
@@ -17,13 +17,13 @@ final class CreatedTask: TaskRecord, @unchecked Sendable {
         super.init(loop: loop)
     }
 
-    @usableFromInline override var name: String? { taskName }
+    @usableFromInline final override var name: String? { taskName }
 
-    override var site: CallSite { creationSite }
+    final override var site: CallSite { creationSite }
 
     /// Runs the task from its first step to its last.
     @inlinable @inline(__always) @concurrent
-    func run<Success>(_ operation: @concurrent () async throws -> Success) async throws -> Success {
+    final func run<Success>(_ operation: @concurrent () async throws -> Success) async throws -> Success {
         let handler = begin()
         // The result is never a local variable, because its memory would be on the task's stack above the handler.
         defer { end(handler) }
@@ -37,7 +37,7 @@ final class CreatedTask: TaskRecord, @unchecked Sendable {
 
     /// Runs a task that cannot fail.
     @inlinable @inline(__always) @concurrent
-    func run<Success>(_ operation: @concurrent () async -> Success) async -> Success {
+    final func run<Success>(_ operation: @concurrent () async -> Success) async -> Success {
         let handler = begin()
         defer { end(handler) }
         return await operation()

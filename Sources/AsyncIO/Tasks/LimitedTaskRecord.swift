@@ -4,11 +4,10 @@ import AsyncIOSystem
 ///
 /// The caller waits until the body has ended, and gets its error.
 @usableFromInline
-class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
+class LimitedTaskRecord: CreatedTask, @unchecked Sendable {
     private final let deadline: LoopInstant
     /// `nil` for `withDeadline`.
     private final let duration: Duration?
-    private final let creationSite: CallSite
     @exclusivity(unchecked) private final var hasExpired = false
     /// The record of the task that waits for the body, if it has one.
     ///
@@ -16,22 +15,13 @@ class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
     @exclusivity(unchecked) private final var caller: Unmanaged<TaskRecord>?
     /// The suspension of that task, while it waits.
     @exclusivity(unchecked) private final var callerSuspension = Suspension()
-    /// The error that the body threw.
-    @exclusivity(unchecked) @usableFromInline final var error: (any Error)?
 
     @usableFromInline
-    init(
-        _ loop: EventLoop, _ deadline: LoopInstant, _ duration: Duration?, _ fileID: StaticString, _ line: UInt
-    ) {
+    init(_ loop: EventLoop, _ deadline: LoopInstant, _ duration: Duration?, _ fileID: StaticString, _ line: UInt) {
         self.deadline = deadline
         self.duration = duration
-        creationSite = CallSite(fileID: fileID, line: line)
-        super.init(loop: loop)
+        super.init(loop: loop, name: "timeout", site: CallSite(fileID: fileID, line: line))
     }
-
-    @usableFromInline final override var name: String? { "timeout" }
-
-    final override var site: CallSite { creationSite }
 
     /// Returns whether the calling task can wait on the loop's thread, and finds its record.
     ///
@@ -81,9 +71,7 @@ class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
         await suspendInPlace { callerSuspension.begin($0, isolation, on: loop) }
     }
 
-    final override func taskEnded() {
-        callerSuspension.end(on: loop)
-    }
+    final override func taskEnded() { callerSuspension.end(on: loop) }
 
     /// Cancels the body at the deadline.
     private final func expire() {
@@ -96,9 +84,7 @@ class LimitedTaskRecord: TaskRecord, @unchecked Sendable {
     final func limitError() -> (any Error)? {
         guard let error = error.take() else { return nil }
         guard hasExpired, !Task.isCancelled, error is CancellationError else { return error }
-        guard let duration else {
-            return EventLoopError.timedOut("before its deadline", "withDeadline", site)
-        }
+        guard let duration else { return EventLoopError.timedOut("before its deadline", "withDeadline", site) }
         return EventLoopError.timedOut("within \(duration)", "withTimeout", site)
     }
 }

@@ -89,13 +89,10 @@ extension EventLoop {
 
     private final func reportFactory(_ error: any Error, of record: TaskRecord) {
         if error is CancellationError { return }
-        report(
-            ExceptionContext(
-                message: "The task factory failed", error: error, origin: record.site, task: record.name))
+        let message = "The task factory failed"
+        report(ExceptionContext(message: message, error: error, origin: record.site, task: record.name))
     }
 }
 
 /// Carries a task's result past its factory, which does not know the type of the result.
-private final class TaskOutcome<Success> {
-    var result: Result<Success, any Error>?
-}
+private final class TaskOutcome<Success> { var result: Result<Success, any Error>? }

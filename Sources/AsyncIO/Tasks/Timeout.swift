@@ -64,9 +64,7 @@ final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
     @inlinable
     override init(
         _ loop: EventLoop, _ deadline: LoopInstant, _ duration: Duration?, _ fileID: StaticString, _ line: UInt
-    ) {
-        super.init(loop, deadline, duration, fileID, line)
-    }
+    ) { super.init(loop, deadline, duration, fileID, line) }
 
     /// Runs `body`, with the time limit, for the current task. Once.
     @inlinable
