@@ -4,7 +4,5 @@ extension Array where Element == UInt8 {
     /// ```swift
     /// func dataReceived(_ data: RawSpan) { received.append(Array(data)) }
     /// ```
-    public init(_ bytes: RawSpan) {
-        self = bytes.withUnsafeBytes { [UInt8]($0) }
-    }
+    public init(_ bytes: RawSpan) { self = bytes.withUnsafeBytes { [UInt8]($0) } }
 }

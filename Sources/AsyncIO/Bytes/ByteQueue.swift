@@ -39,9 +39,7 @@ public struct ByteQueue {
     ///
     /// - Parameter limitBytes: The most bytes that may be in the queue, 1 MiB by default. One `dataReceived` brings up
     ///   to 256 KiB: add that to the longest message.
-    public init(limitBytes: Int = 1 << 20) {
-        self.limitBytes = limitBytes
-    }
+    public init(limitBytes: Int = 1 << 20) { self.limitBytes = limitBytes }
 
     /// The number of bytes in the queue.
     public var count: Int { end - start }
@@ -143,9 +141,7 @@ public struct ByteQueue {
     ///
     /// - Returns: The result of `receive`: the number of bytes that it wrote there, or `nil` for none.
     @inline(__always)
-    mutating func fill(
-        _ byteCount: Int, _ receive: (UnsafeMutableRawBufferPointer) throws -> Int?
-    ) rethrows -> Int? {
+    mutating func fill(_ byteCount: Int, _ receive: (UnsafeMutableRawBufferPointer) throws -> Int?) rethrows -> Int? {
         guard let received = try receive(makeRoom(byteCount)) else { return nil }
         end += received
         return received

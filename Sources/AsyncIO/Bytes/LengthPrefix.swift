@@ -5,9 +5,7 @@ public struct LengthPrefix: Sendable, Hashable {
     /// The number of bytes of the length.
     public let byteCount: Int
 
-    private init(byteCount: Int) {
-        self.byteCount = byteCount
-    }
+    private init(byteCount: Int) { self.byteCount = byteCount }
 
     /// One byte; frames of up to 255 bytes.
     public static let uint8 = LengthPrefix(byteCount: 1)

@@ -15,9 +15,7 @@ struct WriteQueue: ~Copyable {
     /// `nil` while no bytes wait. One word, because every connection has a queue.
     private var memory: UnsafeMutablePointer<Header>?
 
-    deinit {
-        memory?.deallocate()
-    }
+    deinit { memory?.deallocate() }
 
     var count: Int {
         guard let header = memory?.pointee else { return 0 }
@@ -36,9 +34,7 @@ struct WriteQueue: ~Copyable {
     }
 
     /// Makes room for so many bytes, which are appended next.
-    mutating func reserve(_ additional: Int) {
-        if additional > 0 { _ = makeRoom(for: additional) }
-    }
+    mutating func reserve(_ additional: Int) { if additional > 0 { _ = makeRoom(for: additional) } }
 
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
         guard let first = bytes.baseAddress, !bytes.isEmpty else { return }

@@ -67,9 +67,7 @@ extension EventLoop {
     public final func callAt(
         _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: consuming @escaping () throws -> Void
-    ) -> TimerHandle {
-        makeTimer("callAt", deadline, CallSite(fileID: fileID, line: line), body)
-    }
+    ) -> TimerHandle { makeTimer("callAt", deadline, CallSite(fileID: fileID, line: line), body) }
 
     @inline(__always)
     private final func makeTimer(

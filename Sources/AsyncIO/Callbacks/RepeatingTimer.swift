@@ -60,9 +60,7 @@ public final class RepeatingTimer {
     }
 
     /// Moves the next call to one interval from now. A timer that is restarted within each interval is never called.
-    public func restart() {
-        if let loop { reschedule(at: loop.now.advanced(by: interval)) }
-    }
+    public func restart() { if let loop { reschedule(at: loop.now.advanced(by: interval)) } }
 
     fileprivate func schedule(on loop: EventLoop, at deadline: LoopInstant) {
         self.loop = loop

@@ -13,9 +13,7 @@
 ///   elsewhere.
 public final class Future<Value> {
     /// Identifies a done-callback, so that it can be removed.
-    public struct CallbackToken: Hashable, Sendable {
-        fileprivate let number: UInt64
-    }
+    public struct CallbackToken: Hashable, Sendable { fileprivate let number: UInt64 }
 
     /// The loop that the future belongs to.
     public let loop: EventLoop
@@ -245,9 +243,7 @@ extension EventLoop {
     /// - Thread: any.
     public final func createFuture<Value>(
         of type: Value.Type = Value.self, fileID: StaticString = #fileID, line: UInt = #line
-    ) -> Future<Value> {
-        Future(loop: self, fileID: fileID, line: line)
-    }
+    ) -> Future<Value> { Future(loop: self, fileID: fileID, line: line) }
 }
 
 extension Future: CustomStringConvertible {

@@ -4,9 +4,7 @@
 @usableFromInline
 struct FutureCore {
     @usableFromInline
-    enum Status: UInt8 {
-        case pending, finished, failed, cancelled
-    }
+    enum Status: UInt8 { case pending, finished, failed, cancelled }
 
     /// What is notified when the future is done.
     enum Listener {
@@ -45,7 +43,7 @@ struct FutureCore {
     }
 
     /// The error, if it was never retrieved.
-    var unreadError: (any Error)? { status == .failed && !wasRead ? error : nil }
+    var unreadError: (any Error)? { wasRead ? nil : error }
 
     /// Returns the error for a reader of the value, and marks it as retrieved.
     @usableFromInline

@@ -103,9 +103,7 @@ final class PromiseCancellation: Sendable {
     private let flag = Atomic<Bool>(false)
     private let handler: (@Sendable () -> Void)?
 
-    init(_ handler: (@Sendable () -> Void)?) {
-        self.handler = handler
-    }
+    init(_ handler: (@Sendable () -> Void)?) { self.handler = handler }
 
     var isCancelled: Bool { flag.load(ordering: .acquiring) }
 

@@ -5,9 +5,7 @@ import SystemPackage
 /// Warnings do not go to the exception handler, so that they are not counted as errors.
 extension EventLoop {
     /// Passes a warning to the handler. Called on the loop's thread, or by the loop's `deinit`.
-    final func warn(
-        _ kind: LoopWarning.Kind, _ message: String, callSite: CallSite? = nil, duration: Duration? = nil
-    ) {
+    final func warn(_ kind: LoopWarning.Kind, _ message: String, callSite: CallSite? = nil, duration: Duration? = nil) {
         let warning = LoopWarning(kind, message, callSite: callSite, duration: duration)
         if let handler = core.pointee.debug.options.warningHandler { return handler(warning) }
         writeToStandardError("asyncio: warning: \(warning)")

@@ -94,9 +94,7 @@ private final class LateReport: LoopMessage, @unchecked Sendable {
         self.loop = loop
     }
 
-    override func deliver(on loop: EventLoop) {
-        loop.report(context)
-    }
+    override func deliver(on loop: EventLoop) { loop.report(context) }
 
     /// Called when this thread closes the loop, whose handler is still set, or when the loop was released without a
     /// close.

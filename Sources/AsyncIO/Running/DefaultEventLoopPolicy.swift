@@ -19,9 +19,7 @@ open class DefaultEventLoopPolicy: EventLoopPolicy, @unchecked Sendable {
 
     /// - Parameter loopFactory: Creates the loops, such as ``LoopKind/makeLoop(clock:)`` of a kind; by default,
     ///   ``LoopKind/auto`` does.
-    public init(loopFactory: (@Sendable () throws -> EventLoop)? = nil) {
-        self.loopFactory = loopFactory
-    }
+    public init(loopFactory: (@Sendable () throws -> EventLoop)? = nil) { self.loopFactory = loopFactory }
 
     /// Returns the calling thread's loop.
     ///
@@ -29,24 +27,22 @@ open class DefaultEventLoopPolicy: EventLoopPolicy, @unchecked Sendable {
     /// `setEventLoop` was called there before. On other threads, and after `setEventLoop(nil)`, it throws
     /// `.noCurrentLoop`.
     open func getEventLoop() throws -> EventLoop {
-        if ThreadContext.current[self] == nil, aio_is_main_thread() { setEventLoop(try newEventLoop()) }
+        if ThreadContext.current.entry(of: self) == nil, aio_is_main_thread() { setEventLoop(try newEventLoop()) }
         return try loopOfThread()
     }
 
     /// Sets the calling thread's loop; `nil` removes it. The former loop is not closed.
     open func setEventLoop(_ loop: EventLoop?) {
-        ThreadContext.current[self] = ThreadContext.Entry(policy: self, loop: loop)
+        ThreadContext.current.set(ThreadContext.Entry(policy: self, loop: loop))
     }
 
     /// Creates a loop with the loop factory, without setting it.
-    open func newEventLoop() throws -> EventLoop {
-        try loopFactory?() ?? LoopKind.auto.makeLoop()
-    }
+    open func newEventLoop() throws -> EventLoop { try loopFactory?() ?? LoopKind.auto.makeLoop() }
 
     /// Returns the loop that was set for the calling thread. Throws `.noCurrentLoop` if there is none.
     final func loopOfThread() throws(EventLoopError) -> EventLoop {
-        guard let loop = ThreadContext.current[self]?.loop else { throw .noCurrentLoop(thread: ThreadContext.name) }
-        return loop
+        if let loop = ThreadContext.current.entry(of: self)?.loop { return loop }
+        throw .noCurrentLoop(thread: ThreadContext.name)
     }
 }
 
@@ -72,9 +68,7 @@ extension DefaultEventLoopPolicy {
 open class StrictEventLoopPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
     /// Returns the loop that was set for the calling thread. Throws `.noCurrentLoop` if there is none, on the main
     /// thread too.
-    open override func getEventLoop() throws -> EventLoop {
-        try loopOfThread()
-    }
+    open override func getEventLoop() throws -> EventLoop { try loopOfThread() }
 }
 
 /// The state of all policies for one thread, which is freed when the thread ends.
@@ -85,19 +79,16 @@ private final class ThreadContext {
         var loop: EventLoop?
     }
 
-    private var entries: [ObjectIdentifier: Entry] = [:]
+    private var entries: [Entry] = []
 
-    /// The check of the address ensures that an entry of a released policy is not taken for one of a new policy at the
-    /// same address.
-    subscript(policy: DefaultEventLoopPolicy) -> Entry? {
-        get { entries[ObjectIdentifier(policy)].flatMap { $0.policy === policy ? $0 : nil } }
-        set {
-            // Loops are released when the entries are consistent again, because releasing a loop may set another one.
-            let former = entries
-            entries = entries.filter { $0.value.policy != nil }
-            entries[ObjectIdentifier(policy)] = newValue
-            withExtendedLifetime(former) {}
-        }
+    func entry(of policy: DefaultEventLoopPolicy) -> Entry? { entries.first { $0.policy === policy } }
+
+    /// Replaces the entry of a policy, and removes those of policies that were released.
+    func set(_ entry: Entry) {
+        // Loops are released when the entries are consistent again, because releasing a loop may set another one.
+        let former = entries
+        entries = entries.filter { $0.policy != nil && $0.policy !== entry.policy } + [entry]
+        withExtendedLifetime(former) {}
     }
 
     static var name: String {

@@ -29,9 +29,7 @@ final class InterruptWatch: WakeUpObserver {
         loop.core.pointee.interrupt = self
     }
 
-    override func check() {
-        if !hasCancelled, aio_interrupt_count() > 0 { hasCancelled = cancel() }
-    }
+    override func check() { if !hasCancelled, aio_interrupt_count() > 0 { hasCancelled = cancel() } }
 
     /// Ends the watch, after the loop's run, and restores the former disposition of the signal.
     ///

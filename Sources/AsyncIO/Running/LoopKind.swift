@@ -7,9 +7,7 @@ public struct LoopKind: Sendable, Hashable, CaseIterable, RawRepresentable {
     /// The name on the command line, such as `io_uring`.
     public let rawValue: String
 
-    private init(_ name: String) {
-        rawValue = name
-    }
+    private init(_ name: String) { rawValue = name }
 
     /// The kind with this name; `nil` if this version knows none.
     public init?(rawValue: String) {
