@@ -11,7 +11,6 @@ import AsyncIO
         print("listening on \(server.localAddresses[0])")
 
         for await _ in try loop.signals([.interrupt, .terminate]) { break }
-        server.close()
         room.send("* the server is going down")
         server.closeClients()
         try await server.shutDown(within: .seconds(5))

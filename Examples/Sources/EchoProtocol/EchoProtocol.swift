@@ -1,7 +1,6 @@
 import AsyncIO
 
-/// An echo server in the push style: the loop calls a protocol object, one per connection, with the bytes as they
-/// arrive.
+/// An echo server with protocols: the loop calls an object, one per connection, with the bytes as they arrive.
 @main struct EchoProtocol: EventLoopMain {
     static func main(on loop: EventLoop) async throws {
         let port = CommandLine.arguments.dropFirst().first.flatMap(UInt16.init) ?? 8888
@@ -9,9 +8,8 @@ import AsyncIO
         print("listening on \(server.localAddresses[0])")
 
         for await _ in try loop.signals([.interrupt, .terminate]) { break }
-        server.close()
+        // Idle clients are closed at once. Those that do not read their answers are aborted after five seconds.
         server.closeClients()
-        // Clients that do not read their answers are aborted.
         try await server.shutDown(within: .seconds(5))
     }
 }

@@ -1,6 +1,6 @@
 import AsyncIO
 
-/// An echo server in the pull style: each connection is a task that reads and writes, on the loop's thread.
+/// An echo server with streams: each connection is a task that reads and writes, on the loop's thread.
 @main struct EchoStreams: EventLoopMain {
     static func main(on loop: EventLoop) async throws {
         let port = CommandLine.arguments.dropFirst().first.flatMap(UInt16.init) ?? 8888
@@ -10,9 +10,8 @@ import AsyncIO
         print("listening on \(server.localAddresses[0])")
 
         for await _ in try loop.signals([.interrupt, .terminate]) { break }
-        server.close()
+        // Idle clients are closed at once. Those that do not read their answers are aborted after five seconds.
         server.closeClients()
-        // Clients that do not read their answers are aborted.
         try await server.shutDown(within: .seconds(5))
     }
 

@@ -14,7 +14,6 @@ import Foundation
         print("listening on \(server.localAddresses[0])")
 
         for await _ in try loop.signals([.interrupt, .terminate]) { break }
-        server.close()
         server.closeClients()
         try await server.shutDown(within: .seconds(5))
     }
