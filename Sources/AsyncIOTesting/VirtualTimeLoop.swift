@@ -34,8 +34,7 @@ public final class VirtualTimeLoop: SelectorEventLoop, @unchecked Sendable {
 ///         let (reader, _) = try await loop.openConnection(host: "127.0.0.1", port: port)
 ///         #expect(try await reader.readLine() == nil)
 ///         #expect(clock.now == LoopInstant(nanoseconds: 60_000_000_000))
-///         server.close()
-///         try await server.waitClosed()
+///         try await server.shutDown(within: .seconds(1))
 ///     }
 /// }
 /// ```
