@@ -8,9 +8,10 @@ import AsyncIO
         let port = CommandLine.arguments.dropFirst().first.flatMap(UInt16.init) ?? 8888
         let room = Room()
         let server = try await loop.createServer(host: "127.0.0.1", port: port) { Guest(in: room) }
+        let signals = try loop.signals([.interrupt, .terminate])
         print("listening on \(server.localAddresses[0])")
 
-        for await _ in try loop.signals([.interrupt, .terminate]) { break }
+        for await _ in signals { break }
         room.send("* the server is going down")
         server.closeClients()
         try await server.shutDown(within: .seconds(5))

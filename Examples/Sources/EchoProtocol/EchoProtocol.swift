@@ -5,9 +5,10 @@ import AsyncIO
     static func main(on loop: EventLoop) async throws {
         let port = CommandLine.arguments.dropFirst().first.flatMap(UInt16.init) ?? 8888
         let server = try await loop.createServer(host: "127.0.0.1", port: port) { Echo() }
+        let signals = try loop.signals([.interrupt, .terminate])
         print("listening on \(server.localAddresses[0])")
 
-        for await _ in try loop.signals([.interrupt, .terminate]) { break }
+        for await _ in signals { break }
         // Idle clients are closed at once. Those that do not read their answers are aborted after five seconds.
         server.closeClients()
         try await server.shutDown(within: .seconds(5))

@@ -7,9 +7,10 @@ import AsyncIO
         let server = try await loop.startServer(host: "127.0.0.1", port: port) { reader, writer in
             try await echo(reader, writer)
         }
+        let signals = try loop.signals([.interrupt, .terminate])
         print("listening on \(server.localAddresses[0])")
 
-        for await _ in try loop.signals([.interrupt, .terminate]) { break }
+        for await _ in signals { break }
         // Idle clients are closed at once. Those that do not read their answers are aborted after five seconds.
         server.closeClients()
         try await server.shutDown(within: .seconds(5))

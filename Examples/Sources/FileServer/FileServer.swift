@@ -11,9 +11,10 @@ import Foundation
         let root = CommandLine.arguments.dropFirst().first ?? "."
         let port = CommandLine.arguments.dropFirst(2).first.flatMap(UInt16.init) ?? 8080
         let server = try await FileServer(root: root).start(on: loop, port: port)
+        let signals = try loop.signals([.interrupt, .terminate])
         print("listening on \(server.localAddresses[0])")
 
-        for await _ in try loop.signals([.interrupt, .terminate]) { break }
+        for await _ in signals { break }
         server.closeClients()
         try await server.shutDown(within: .seconds(5))
     }

@@ -20,9 +20,10 @@ import Foundation
         }
         let running = loop.createTask(name: "FlyingFox") { try await server.run() }
         try await server.waitUntilListening()
+        let signals = try loop.signals([.interrupt, .terminate])
         if case .ip4(let host, let port)? = await server.listeningAddress { print("listening on \(host):\(port)") }
 
-        for await _ in try loop.signals([.interrupt, .terminate]) { break }
+        for await _ in signals { break }
         running.cancel()
         _ = await running.result
     }
