@@ -67,7 +67,7 @@ extension EventLoop {
         for _ in 0..<Self.mostClosingRounds {
             takeWholeInbox()
             finishReady { word in run(word.job, word.kind, executor) }
-            if core.pointee.ready.isEmpty, inbox.closeIfEmpty() { return }
+            if core.pointee.ready.isEmpty, inbox.close(ifEmpty: true) { return }
         }
         inbox.close()
         takeWholeInbox()

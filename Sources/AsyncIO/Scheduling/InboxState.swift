@@ -10,13 +10,10 @@ package struct InboxState: OptionSet, Hashable, Sendable {
         self.rawValue = rawValue
     }
 
-    /// There are posts that the loop has not taken yet.
+    /// There are posts that the loop has not taken yet. A post sets it when its entry is in the queue.
     package static let pending = InboxState(rawValue: 1)
     /// The loop waits, or is about to wait.
     package static let asleep = InboxState(rawValue: 2)
-
-    /// The flags that a post sets when its entry is in the queue.
-    package static let posted: InboxState = .pending
 
     /// Whether the post that found these flags must wake the loop: it sleeps, and no earlier post has woken it.
     package var mustBeWokenByPost: Bool {

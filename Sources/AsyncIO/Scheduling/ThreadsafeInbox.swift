@@ -31,11 +31,7 @@ final class ThreadsafeInbox: Sendable {
         let (accepted, waker): (Bool, Waker?) = queue.withLock { queue in
             if queue.isClosed { return (false, nil) }
             queue.words.append(word.bits)
-            let found = InboxState(
-                rawValue: flags.bitwiseOr(
-                    InboxState.posted.rawValue, ordering: .sequentiallyConsistent
-                ).oldValue)
-            return (true, found.mustBeWokenByPost ? queue.waker : nil)
+            return (true, set(.pending).mustBeWokenByPost ? queue.waker : nil)
         }
         // Outside the lock, with a reference of its own, because the loop may be closed meanwhile.
         waker?.wake()
@@ -53,43 +49,39 @@ final class ThreadsafeInbox: Sendable {
         spare.removeAll(keepingCapacity: true)
         queue.withLock { queue in
             swap(&queue.words, &spare)
-            flags.bitwiseAnd(~InboxState.pending.rawValue, ordering: .sequentiallyConsistent)
+            clear(.pending)
         }
     }
 
     /// Announces a wait. Returns false if there are posts; then the loop must not wait. The loop's thread.
     func prepareToSleep() -> Bool {
-        let found = InboxState(
-            rawValue: flags.bitwiseOr(InboxState.asleep.rawValue, ordering: .sequentiallyConsistent).oldValue)
-        return found.maySleep
+        set(.asleep).maySleep
     }
 
     /// Notes that the wait has ended. The loop's thread.
-    func wokeUp() {
-        flags.bitwiseAnd(~InboxState.asleep.rawValue, ordering: .sequentiallyConsistent)
+    func wokeUp() { clear(.asleep) }
+
+    /// Returns the flags as they were before.
+    private func set(_ flag: InboxState) -> InboxState {
+        InboxState(rawValue: flags.bitwiseOr(flag.rawValue, ordering: .sequentiallyConsistent).oldValue)
     }
 
-    /// Refuses further posts, if there are none to take.
+    private func clear(_ flag: InboxState) {
+        flags.bitwiseAnd(~flag.rawValue, ordering: .sequentiallyConsistent)
+    }
+
+    /// Refuses further posts, unless `ifEmpty` and there are posts to take. Earlier posts can still be taken.
     ///
-    /// - Returns: whether the inbox is closed.
-    func closeIfEmpty() -> Bool {
-        let (isEmpty, waker): (Bool, Waker?) = queue.withLock { queue in
-            guard queue.words.isEmpty else { return (false, nil) }
+    /// - Returns: Whether the inbox is closed.
+    @discardableResult
+    func close(ifEmpty: Bool = false) -> Bool {
+        let (isClosed, waker): (Bool, Waker?) = queue.withLock { queue in
+            if ifEmpty, !queue.words.isEmpty { return (false, nil) }
             queue.isClosed = true
             return (true, queue.waker.take())
         }
-        // Released outside the lock, for the reason in `close()`.
+        // Released outside the lock, because its last reference closes a descriptor.
         _ = waker
-        return isEmpty
-    }
-
-    /// Refuses further posts. Earlier posts can still be taken.
-    func close() {
-        // The waker is released outside the lock, because its last reference closes a descriptor.
-        let waker = queue.withLock { queue in
-            queue.isClosed = true
-            return queue.waker.take()
-        }
-        _ = waker
+        return isClosed
     }
 }

@@ -119,7 +119,7 @@ struct InboxModel: Hashable {
             next.queue.append(post)
             next.untaken.insert(post)
             let found = flags
-            next.flags.formUnion(.posted)
+            next.flags.formUnion(.pending)
             if rules.mustWake(found) { next.producers[index] = .wakes }
         case .wakes:
             next.wakeIsThere = true

@@ -67,7 +67,7 @@ struct InboxStateTests {
     @Test func onlyTheFirstPostWakesASleepingLoop() {
         var state: InboxState = .asleep
         #expect(state.mustBeWokenByPost)
-        state.formUnion(.posted)
+        state.formUnion(.pending)
         #expect(!state.mustBeWokenByPost)
         #expect(!state.maySleep)
         #expect(!InboxState().mustBeWokenByPost)
