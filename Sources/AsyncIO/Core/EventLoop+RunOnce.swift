@@ -121,8 +121,7 @@ extension EventLoop {
     /// Removes the entries of cancelled timers from the top of the heap, so that no wait is for one of them.
     private final func removeCancelledTimers() {
         while let first = core.pointee.timers.first, !core.pointee.callbacks.contains(first.id) {
-            core.pointee.timers.removeFirst()
-            core.pointee.timers.discardedFirst()
+            core.pointee.timers.removeFirst(isStale: true)
         }
     }
 
@@ -139,13 +138,11 @@ extension EventLoop {
         guard core.pointee.timers.count > 0 else { return }
         let now = clockSource.now.nanoseconds
         while let first = core.pointee.timers.first, first.deadline <= now {
-            core.pointee.timers.removeFirst()
-            if let callback = core.pointee.callbacks[first.id] {
-                callback.pointee.isTimer = false
-                core.pointee.ready.push(LoopWord(.callback, first.id))
-            } else {
-                core.pointee.timers.discardedFirst()
-            }
+            let callback = core.pointee.callbacks[first.id]
+            core.pointee.timers.removeFirst(isStale: callback == nil)
+            guard let callback else { continue }
+            callback.pointee.isTimer = false
+            core.pointee.ready.push(LoopWord(.callback, first.id))
         }
     }
 

@@ -50,15 +50,11 @@ struct TimerHeap: ~Copyable {
         siftUp(from: count &- 1, entry)
     }
 
-    mutating func removeFirst() {
+    mutating func removeFirst(isStale: Bool) {
         precondition(count > 0)
+        if isStale { staleCount -= 1 }
         count &-= 1
         if count > 0 { siftDown(from: 0, entries[count]) }
-    }
-
-    /// Notes that the first entry was stale and has been removed.
-    mutating func discardedFirst() {
-        staleCount -= 1
     }
 
     /// Removes the entry of `id` if it is the last one of the array, which has no children. The entry of a short timer

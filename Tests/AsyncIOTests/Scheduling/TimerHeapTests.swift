@@ -10,7 +10,7 @@ struct TimerHeapTests {
         var slots: [UInt32] = []
         while let first = heap.first {
             slots.append(first.id.slot)
-            heap.removeFirst()
+            heap.removeFirst(isStale: false)
         }
         return slots
     }
@@ -84,12 +84,11 @@ struct TimerHeapTests {
                 alive.insert(UInt32(number))
             case 3:
                 while let first = heap.first, !alive.contains(first.id.slot) {
-                    heap.removeFirst()
-                    heap.discardedFirst()
+                    heap.removeFirst(isStale: true)
                 }
                 #expect(heap.first.map { Int($0.id.slot) } == living.first?.number)
                 guard let first = living.first else { break }
-                heap.removeFirst()
+                heap.removeFirst(isStale: false)
                 alive.remove(UInt32(first.number))
                 living.removeFirst()
             default:
