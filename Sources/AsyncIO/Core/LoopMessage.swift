@@ -15,16 +15,14 @@ extension LoopWord {
         bits = UInt(bitPattern: Unmanaged.passRetained(message).toOpaque()) | Kind.message.rawValue
     }
 
-    /// Returns the message, which remains owned by the word.
-    func peekMessage() -> LoopMessage {
-        // SAFETY: as in `takeMessage()`, which has not been called yet.
-        Unmanaged<LoopMessage>.fromOpaque(UnsafeRawPointer(bitPattern: bits & ~7).unsafelyUnwrapped)
-            .takeUnretainedValue()
-    }
-
     /// Returns the message and its ownership. It must be called exactly once per word.
-    func takeMessage() -> LoopMessage {
-        // SAFETY: the word was created from a retained message, and words are consumed once.
-        Unmanaged<LoopMessage>.fromOpaque(UnsafeRawPointer(bitPattern: bits & ~7).unsafelyUnwrapped).takeRetainedValue()
+    func takeMessage() -> LoopMessage { message.takeRetainedValue() }
+
+    /// Returns the message, which remains owned by the word. It must be called before `takeMessage()`.
+    func peekMessage() -> LoopMessage { message.takeUnretainedValue() }
+
+    // SAFETY: the word was created from a retained message, and words are consumed once.
+    private var message: Unmanaged<LoopMessage> {
+        .fromOpaque(UnsafeRawPointer(bitPattern: bits & ~7).unsafelyUnwrapped)
     }
 }
