@@ -60,11 +60,3 @@ struct DescriptorTable: ~Copyable {
         entries.append(contentsOf: repeatElement(none, count: wanted - entries.count))
     }
 }
-
-extension IterationShare {
-    /// Accounts for one call that moved `count` bytes, even if it is the first one in its iteration.
-    fileprivate mutating func use(_ count: Int, in tick: UInt64) {
-        _ = isLeft(in: tick)
-        use(count)
-    }
-}

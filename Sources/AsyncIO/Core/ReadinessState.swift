@@ -26,8 +26,9 @@ struct ReadinessState {
     private(set) var interest: Interest = []
     /// How the selector reports it.
     private(set) var trigger = Trigger.level
-    private var readingShare = IterationShare()
-    private var writingShare = IterationShare()
+    /// What the driver may still receive and send in this iteration.
+    var readingShare = IterationShare()
+    var writingShare = IterationShare()
 
     // MARK: Watching
 
@@ -89,23 +90,5 @@ struct ReadinessState {
     @inline(__always)
     mutating func sendWouldBlock() {
         isWritable = false
-    }
-
-    // MARK: The share of an iteration
-
-    @inline(__always)
-    mutating func hasReadingShare(in iteration: UInt64) -> Bool { readingShare.isLeft(in: iteration) }
-
-    @inline(__always)
-    mutating func useReadingShare(_ count: Int) {
-        readingShare.use(count)
-    }
-
-    /// Uses `count` bytes of the share for sends, if something is left of it.
-    @inline(__always)
-    mutating func takeWritingShare(_ count: Int, in iteration: UInt64) -> Bool {
-        guard writingShare.isLeft(in: iteration) else { return false }
-        writingShare.use(count)
-        return true
     }
 }

@@ -27,7 +27,6 @@ package final class CompletionStreamDriver: StreamDriver {
     private var isDelivering = false
     /// Whether bytes, EOF or an error have come since this source ran last.
     private var isReceiveReported = false
-    private var readingShare = IterationShare()
     /// Whether a task waits for its share of the next iteration, and not for bytes.
     private var isReaderDeferred = false
 
@@ -112,7 +111,7 @@ package final class CompletionStreamDriver: StreamDriver {
                 submitReceive()
                 return receiveFailure.map { .failed($0) } ?? .wouldBlock
             }
-            if readingShare.isLeft(in: loop.core.pointee.tick),
+            if known.readingShare.isLeft(in: loop.core.pointee.tick),
                 loop.core.pointee.budget.allowsReceive || takeGrant(.read)
             {
                 return nil
@@ -125,7 +124,7 @@ package final class CompletionStreamDriver: StreamDriver {
 
     /// Accounts for bytes that a task took.
     private func took(_ count: Int) {
-        readingShare.use(count)
+        known.readingShare.use(count)
         loop.core.pointee.budget.use(count)
         wantMore()
     }
@@ -168,13 +167,13 @@ package final class CompletionStreamDriver: StreamDriver {
     /// Delivers received bytes, up to the connection's share of the iteration.
     private func push() {
         guard let delegate else { return }
-        while isPushing, let bytes = received.first, readingShare.isLeft(in: loop.core.pointee.tick) {
+        while isPushing, let bytes = received.first, known.readingShare.isLeft(in: loop.core.pointee.tick) {
             isDelivering = true
             let taken = delegate.received(bytes)
             isDelivering = false
             if phase != .open { return received.removeAll(loop.chunkPool) }
             received.consume(taken, loop.chunkPool)
-            readingShare.use(taken)
+            known.readingShare.use(taken)
             loop.core.pointee.budget.use(taken)
         }
         guard isPushing else { return }

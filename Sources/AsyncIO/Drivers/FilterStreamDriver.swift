@@ -151,7 +151,7 @@ package final class FilterStreamDriver: StreamDriver {
     package override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         guard isEstablished else { return .wouldBlock }
         // A filter may make much of little.
-        guard known.hasReadingShare(in: loop.core.pointee.tick), !isDelivering else {
+        guard known.readingShare.isLeft(in: loop.core.pointee.tick), !isDelivering else {
             readAgain()
             return .wouldBlock
         }
@@ -163,7 +163,7 @@ package final class FilterStreamDriver: StreamDriver {
         }
         let result = decodeMore(into: buffer)
         unlinkIfIdle()
-        if case .bytes(let count) = result { known.useReadingShare(count) }
+        if case .bytes(let count) = result { known.readingShare.use(count) }
         return result
     }
 

@@ -174,7 +174,7 @@ package final class ReadinessStreamDriver: StreamDriver {
 
     package override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         guard known.isReadable else { return .wouldBlock }
-        guard known.hasReadingShare(in: loop.core.pointee.tick),
+        guard known.readingShare.isLeft(in: loop.core.pointee.tick),
             loop.core.pointee.budget.allowsReceive || takeGrant(.read)
         else {
             readAgain()
@@ -185,7 +185,7 @@ package final class ReadinessStreamDriver: StreamDriver {
         case .bytes(let count):
             loop.core.pointee.budget.use(count)
             if known.received(count, room: buffer.count) { becameUnready(.read) }
-            known.useReadingShare(count)
+            known.readingShare.use(count)
         case .wouldBlock:
             known.receiveWouldBlock()
             becameUnready(.read)
@@ -197,9 +197,12 @@ package final class ReadinessStreamDriver: StreamDriver {
 
     package override func grantsSend(of count: Int) -> Bool {
         guard known.isWritable else { return false }
-        if known.takeWritingShare(count, in: loop.core.pointee.tick) { return true }
-        writeAgain()
-        return false
+        guard known.writingShare.isLeft(in: loop.core.pointee.tick) else {
+            writeAgain()
+            return false
+        }
+        known.writingShare.use(count)
+        return true
     }
 
     /// As ``readAgain()``, for sending.

@@ -28,4 +28,10 @@ struct IterationShare {
     mutating func use(_ count: Int) {
         used &+= Int32(truncatingIfNeeded: max(min(count, Self.bytesPerIteration), Self.bytesPerCall))
     }
+
+    /// Charges one call, which may be the first one in its iteration.
+    mutating func use(_ count: Int, in current: UInt64) {
+        _ = isLeft(in: current)
+        use(count)
+    }
 }
