@@ -42,6 +42,7 @@ extension EventLoop {
 
         dropCallbacks()
         core.pointee.timers.removeAll()
+        core.pointee.descriptors.removeUsers()
         // Before the sources are released, because until then the kernel may be using their memory.
         closePoller()
         for id in core.pointee.sources.ids { _ = core.pointee.sources.remove(id) }

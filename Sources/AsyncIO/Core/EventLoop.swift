@@ -93,10 +93,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
         throw .notSupported
     }
 
-    /// Ends the watch, before the descriptor is closed. Has no effect if `source` is not the descriptor's user.
-    package func unwatch(_ descriptor: FileDescriptor, _ source: EventSource) {}
-
-    /// Ends the registration that a former user of the descriptor has left.
+    /// Ends what the poller watches the descriptor for, if anything.
     package func endRegistration(of descriptor: FileDescriptor) {}
 
     /// Whether the poller reports events of a file that no longer has this number. It costs a system call.

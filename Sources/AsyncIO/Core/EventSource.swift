@@ -130,6 +130,14 @@ extension EventLoop {
         return interest
     }
 
+    /// Ends the watch. It must be called before the descriptor is closed: see `EpollSelector`. Has no effect if
+    /// `source` is not the descriptor's user.
+    package final func unwatch(_ descriptor: FileDescriptor, _ source: EventSource) {
+        guard core.pointee.descriptors[descriptor.rawValue] === source else { return }
+        core.pointee.descriptors[descriptor.rawValue] = nil
+        endRegistration(of: descriptor)
+    }
+
     /// Registers `source` under an id, which the poller's events carry.
     package final func register(_ source: EventSource) -> SlotID {
         let id = core.pointee.sources.insert(source)

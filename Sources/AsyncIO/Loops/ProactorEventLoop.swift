@@ -119,13 +119,6 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         polls.removeValue(forKey: descriptor.rawValue)?.end()
     }
 
-    package override func unwatch(_ descriptor: FileDescriptor, _ source: EventSource) {
-        guard core.pointee.descriptors[descriptor.rawValue] === source else { return }
-        core.pointee.descriptors[descriptor.rawValue] = nil
-        guard let poll = polls.removeValue(forKey: descriptor.rawValue) else { return }
-        poll.end()
-    }
-
     /// Arms `poll` again in the next wait, after its source has run.
     final func armLater(_ poll: Poll) {
         completedPolls.append(poll)
@@ -171,7 +164,6 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     package override func closePoller() {
         polls = [:]
         completedPolls = []
-        core.pointee.descriptors.removeUsers()
         proactor.close()
         for id in operations.ids { _ = operations.remove(id) }
     }

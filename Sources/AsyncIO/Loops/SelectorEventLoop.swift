@@ -91,6 +91,8 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     package override func endRegistration(of descriptor: FileDescriptor) {
+        // It fails only if the descriptor is not registered, because its interest was empty or the kernel has already
+        // removed it.
         try? selector.unregister(descriptor)
     }
 
@@ -112,15 +114,6 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
 
     package override var descriptorLimit: Int? { selector.descriptorLimit }
 
-    /// Ends the watch. It must be called before the descriptor is closed: see `EpollSelector`.
-    package override func unwatch(_ descriptor: FileDescriptor, _ source: EventSource) {
-        guard core.pointee.descriptors[descriptor.rawValue] === source else { return }
-        core.pointee.descriptors[descriptor.rawValue] = nil
-        // It fails only if the descriptor is not registered, because its interest was empty or the kernel has already
-        // removed it.
-        try? selector.unregister(descriptor)
-    }
-
     override func beginConnecting(
         _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?, willSuspend: (EventSource) -> Void
     ) async throws -> Bool {
@@ -141,7 +134,6 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     package override func closePoller() {
-        core.pointee.descriptors.removeUsers()
         selector.close()
     }
 }
