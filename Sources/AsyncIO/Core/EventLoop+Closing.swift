@@ -47,7 +47,6 @@ extension EventLoop {
         closePoller()
         for id in core.pointee.sources.ids { _ = core.pointee.sources.remove(id) }
         releaseReleased()
-        core.pointee.internalSources = 0
         core.pointee.mainQueue = nil
         core.pointee.systemCalls = nil
         core.pointee.makeFilter = nil

@@ -42,16 +42,20 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
         case idle, running, closed
     }
 
-    /// For subclasses.
-    package init(clock: EventLoopClock, waker: Waker) {
+    /// For subclasses, which create their poller before. Throws if the loop's own descriptors cannot be created or
+    /// watched.
+    package init(clock: EventLoopClock) throws {
         aio_install_fork_handler()
         TaskRecord.installCancellation()
+        let waker = try Self.makeWaker()
         core = .allocate(capacity: 1)
         core.initialize(to: LoopCore())
         clockSource = clock
         inbox = ThreadsafeInbox(waker: waker)
         serial = LoopSerialExecutor(loop: self)
         pool = ChunkPool(loop: self)
+        try watchInternals(waker)
+        isCreated = true
     }
 
     deinit {
@@ -132,13 +136,9 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Frees the poller.
     package func closePoller() {}
 
-    // MARK: Memory
-
     /// The memory that ``StreamReader/readChunk()`` lends.
-    final var chunkPool: ChunkPool {
-        @inline(__always)
-        get { pool }
-    }
+    @inline(__always)
+    final var chunkPool: ChunkPool { pool }
 
     // MARK: Executors
 

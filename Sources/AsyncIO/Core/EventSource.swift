@@ -64,7 +64,7 @@ package class EventSource {
     package var origin: CallSite? { nil }
 
     /// Whether it is still open, at the close of the loop, although its user should have closed it.
-    package var isLeftOpen: Bool { true }
+    package var isLeftOpen: Bool { !isInternal }
 
     /// Whether the loop has created it for its own use.
     package var isInternal: Bool { false }

@@ -21,8 +21,6 @@ final class WakerSource: EventSource {
 
     override var origin: CallSite? { runningLoop?.core.pointee.signals?.origin }
 
-    override var isLeftOpen: Bool { false }
-
     override var isInternal: Bool { true }
 
     override func run() -> UnownedJob? {
@@ -52,8 +50,6 @@ final class MainQueueSource: EventSource {
 
     override var label: String { "the main queue" }
 
-    override var isLeftOpen: Bool { false }
-
     override var isInternal: Bool { true }
 
     override func run() -> UnownedJob? {
@@ -66,17 +62,12 @@ final class MainQueueSource: EventSource {
 }
 
 extension EventLoop {
-    /// Registers the descriptors that every loop needs. A subclass calls it once, in its `init`.
+    /// Registers the descriptors that every loop needs. Called once, by the initializer.
     ///
     /// All of them are registered now, because at the first run the process may have more descriptors than the selector
     /// can watch, or no free descriptor.
-    package final func watchInternals(_ waker: Waker) throws {
-        try checkRoom(for: waker.descriptor, named: "the event loop's wake-up descriptor")
-        do {
-            try watchInternally(waker.descriptor, WakerSource(waker))
-        } catch {
-            throw IOError(error, operation: "watch an event loop's wake-up descriptor \(waker.descriptor.rawValue)")
-        }
+    final func watchInternals(_ waker: Waker) throws {
+        try watchInternally(waker.descriptor, WakerSource(waker), "the event loop's wake-up descriptor")
         if aio_is_main_thread() { try watchMainQueue() }
     }
 
@@ -87,7 +78,8 @@ extension EventLoop {
         } else if let source = core.pointee.mainQueue.take() {
             // The loop was created on the main thread and runs on another one. The queue's jobs would wake this loop,
             // which must not run them.
-            unwatchInternally(source.descriptor, source)
+            unwatch(source.descriptor, source)
+            unregister(source)
         }
     }
 
@@ -98,13 +90,20 @@ extension EventLoop {
             throw IOError(Errno(rawValue: -number), operation: "create the descriptor of the main queue")
         }
         let source = MainQueueSource(FileDescriptor(rawValue: number))
-        try checkRoom(for: source.descriptor, named: "the main queue's descriptor")
-        do {
-            try watchInternally(source.descriptor, source)
-        } catch {
-            throw IOError(error, operation: "watch the main queue's descriptor \(number)")
-        }
+        try watchInternally(source.descriptor, source, "the main queue's descriptor")
         core.pointee.mainQueue = source
+    }
+
+    /// Registers a source that the loop needs for itself, and watches its descriptor.
+    private final func watchInternally(_ descriptor: FileDescriptor, _ source: EventSource, _ name: String) throws {
+        try checkRoom(for: descriptor, named: name)
+        _ = register(source)
+        do {
+            try watch(descriptor, source, for: .read, .level)
+        } catch {
+            unregister(source)
+            throw IOError(error, operation: "watch \(name) \(descriptor.rawValue)")
+        }
     }
 
     /// Throws `.tooManyDescriptors` if the loop cannot watch a descriptor with this number.
@@ -116,30 +115,11 @@ extension EventLoop {
     }
 
     /// Creates the waker of a loop. The error says what could not be created.
-    package static func makeWaker() throws -> Waker {
+    static func makeWaker() throws -> Waker {
         do {
             return try Waker()
         } catch {
             throw IOError(error, operation: "create the wake-up descriptor of an event loop")
         }
-    }
-
-    /// Registers a source that the loop needs for itself, and watches its descriptor.
-    final func watchInternally(_ descriptor: FileDescriptor, _ source: EventSource) throws(Errno) {
-        _ = register(source)
-        core.pointee.internalSources += 1
-        do {
-            try watch(descriptor, source, for: .read, .level)
-        } catch {
-            unregister(source)
-            core.pointee.internalSources -= 1
-            throw error
-        }
-    }
-
-    final func unwatchInternally(_ descriptor: FileDescriptor, _ source: EventSource) {
-        unwatch(descriptor, source)
-        unregister(source)
-        core.pointee.internalSources -= 1
     }
 }

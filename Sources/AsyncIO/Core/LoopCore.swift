@@ -18,8 +18,6 @@ struct LoopCore: ~Copyable {
     var makeFilter: (() -> any StreamFilter)?
     /// The calls that a test has replaced the system's with.
     var systemCalls: (any SystemCalls)?
-    /// The number of sources that the loop has created for its own use.
-    var internalSources = 0
     /// Where the next enqueued job goes, if a source requests it.
     var capture = JobCapture.none
     /// Messages that were taken from the inbox and are not queued yet.

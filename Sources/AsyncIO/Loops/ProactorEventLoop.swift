@@ -24,11 +24,8 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     ) throws {
         self.proactor = proactor
         events.reserveCapacity(Self.reservedEvents)
-        let waker = try EventLoop.makeWaker()
-        super.init(clock: clock, waker: waker)
+        try super.init(clock: clock)
         proactor.buffers = chunkPool
-        try watchInternals(waker)
-        isCreated = true
     }
 
     /// The type's name without `Proactor` and in lower case, or the whole name if it has another ending.

@@ -24,10 +24,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         isEdgeTriggered = self.selector.supportsEdgeTrigger
         // Otherwise the array would grow whenever an iteration has more events than any before.
         events.reserveCapacity(Self.reservedEvents)
-        let waker = try EventLoop.makeWaker()
-        super.init(clock: clock, waker: waker)
-        try watchInternals(waker)
-        isCreated = true
+        try super.init(clock: clock)
         self.selector.closedDescriptorHandler = { [unowned self] descriptor in
             // Not called directly, because this is in the middle of a wait, and the handler of warnings is the user's
             // code.

@@ -34,7 +34,7 @@ extension EventLoop {
             timers: core.pointee.timers.count,
             waitingTasks: core.pointee.waiters.count + core.pointee.tasks.records.count { !$0.suspension.isEmpty },
             tasks: core.pointee.tasks.count,
-            sources: core.pointee.sources.count - core.pointee.internalSources,
+            sources: core.pointee.sources.ids.count { core.pointee.sources[$0]?.pointee.isInternal == false },
             unhandledErrors: core.pointee.unhandledErrors,
             hops: hopCount.load(ordering: .relaxed),
             suspensions: core.pointee.suspensions,
