@@ -63,7 +63,6 @@ extension EventLoop {
         try checkBinding(bound.original)
         guard status.compareExchange(expected: .idle, desired: .running, ordering: .acquiringAndReleasing).exchanged
         else { throw isClosed ? .closed : .alreadyRunning }
-        owner.store(thread, ordering: .relaxed)
     }
 
     final func checkMayRun(_ function: String) throws(EventLoopError) {

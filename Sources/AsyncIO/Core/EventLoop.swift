@@ -24,8 +24,8 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     let core: UnsafeMutablePointer<LoopCore>
     let inbox: ThreadsafeInbox
     let clockSource: EventLoopClock
-    /// The thread that may use the loop while it does not run.
-    let owner = Atomic<UInt>(aio_thread_identity())
+    /// The thread that created the loop, and may use it until a run has bound it to a thread.
+    let creator = aio_thread_identity()
     let status = Atomic<Status>(.idle)
     /// The thread that the first run has bound the loop to, or 0 before that run.
     let boundThread = Atomic<UInt>(0)

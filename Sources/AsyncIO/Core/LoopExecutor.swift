@@ -57,7 +57,10 @@ extension EventLoop {
 
     @inline(never)
     private final var isIdleOwner: Bool {
-        status.load(ordering: .acquiring) != .running && owner.load(ordering: .relaxed) == aio_thread_identity()
+        // In this order, because a thread that finds the loop idle after its first run must also find it bound.
+        if status.load(ordering: .acquiring) == .running { return false }
+        let bound = boundThread.load(ordering: .acquiring)
+        return (bound == 0 ? creator : bound) == aio_thread_identity()
     }
 
     /// Whether the loop is not running and no other thread can run it: this thread has run it, or the loop is closed.
