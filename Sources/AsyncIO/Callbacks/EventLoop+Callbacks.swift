@@ -118,7 +118,7 @@ extension EventLoop {
     @inline(never)
     private final func staleID(_ function: StaticString) -> SlotID {
         reportUseAfterClose(function)
-        return SlotID(slot: .max, generation: 0)
+        return .stale
     }
 
     /// Queues `message`; may be called in a `deinit`.

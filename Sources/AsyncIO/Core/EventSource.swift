@@ -22,13 +22,7 @@ package enum EndingCause: Comparable {
 /// - Thread: the loop's.
 package class EventSource {
     /// The id of the source while it is registered.
-    package fileprivate(set) final var id: SlotID? {
-        @inline(__always)
-        get { storedID.load() }
-        set { storedID.store(newValue) }
-    }
-    /// Only the loop's thread changes it; other threads may read it.
-    private final let storedID = AtomicSlotID()
+    @exclusivity(unchecked) package fileprivate(set) final var id: SlotID?
     /// Whether it is in the ready queue.
     @exclusivity(unchecked) final var isQueued = false
     /// The readiness that was reported since it ran last.

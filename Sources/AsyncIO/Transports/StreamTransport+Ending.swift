@@ -39,7 +39,7 @@ extension StreamTransport {
         if state.reading.isOver { return close() }
         endsNow(by: .closeGracefully)
         // The timer also bounds what follows after `maxDiscardedBytes`.
-        closingTimer.id = loop.callLater(after: time) { [weak self] in self?.abort() }.id
+        closingTimer = loop.callLater(after: time) { [weak self] in self?.abort() }.id
         perform(state.closedGracefully(queuedBytes: outstandingBytes, maxDiscardedBytes: maxDiscardedBytes))
         wakeTasks()
     }
@@ -95,14 +95,14 @@ extension StreamTransport {
 
     /// Starts the timer if such a close has begun. Called after each event that may begin one.
     func boundClosing() {
-        guard state.life == .closing, closingTimer.id == nil else { return }
+        guard state.life == .closing, closingTimer == .stale else { return }
         let bytes = outstandingBytes
         let timer = loop.callLater(after: Self.stallLimit) { [weak self] in
             guard let self else { return }
-            closingTimer.id = nil
+            closingTimer = .stale
             if outstandingBytes < bytes { boundClosing() } else { giveUpClosing() }
         }
-        closingTimer.id = timer.id
+        closingTimer = timer.id
     }
 
     /// Ends the connection. Bytes are left, so the peer reads a reset.
@@ -111,7 +111,7 @@ extension StreamTransport {
     }
 
     private func cancelClosingTimer() {
-        if let timer = closingTimer.id { loop.cancelCallback(timer) }
+        if closingTimer != .stale { loop.cancelCallback(closingTimer) }
     }
 
     // MARK: Released streams and the closed loop
@@ -125,7 +125,7 @@ extension StreamTransport {
         // A graceful close in progress has its own timer.
         guard state.life == .closing, ending != .closeGracefully else { return }
         cancelClosingTimer()
-        closingTimer.id = loop.callLater(after: Self.abandonedLimit) { [weak self] in self?.giveUpClosing() }.id
+        closingTimer = loop.callLater(after: Self.abandonedLimit) { [weak self] in self?.giveUpClosing() }.id
     }
 
     /// Frees the socket without calling the protocol, because the loop was closed.

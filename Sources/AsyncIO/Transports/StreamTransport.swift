@@ -35,17 +35,17 @@ public final class StreamTransport {
     public let localAddress: SocketAddress?
     /// What ended the connection first: a call of this program or the peer's EOF. `nil` after a loss.
     var ending: Ending?
+    /// The timer that bounds a close that waits for the peer to receive the write buffer.
+    var closingTimer = SlotID.stale
     /// The address of the peer. asyncio: `get_extra_info("peername")`.
     public let peerAddress: SocketAddress?
     /// Whether a discarded write has been reported.
     var hasReportedDrop = false
+    /// The identifier of the driver that has the descriptor, below all filters.
+    private let rootID: SlotID
     let connectionOrigin: ConnectionOrigin?
     /// The reason for the loss of the connection; `nil` after a clean end.
     @exclusivity(unchecked) var lossError: (any Error)?
-    /// The timer that bounds a close that waits for the peer to receive the write buffer.
-    var closingTimer = StoredSlotID()
-    /// The identifier of the driver that has the descriptor, below all filters.
-    private let rootID: StoredSlotID
 
     package init(
         loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,
@@ -59,7 +59,7 @@ public final class StreamTransport {
         localAddress = driver.channel.localAddress
         connectionOrigin = origin
         heldDriver = Retained(driver)
-        rootID = StoredSlotID(driver.rootID)
+        rootID = driver.rootID ?? .stale
         driver.delegate = self
         driver.lendsMemory = bufferedConsumer != nil
         origin?.connectionBegan()
@@ -116,10 +116,7 @@ public final class StreamTransport {
     /// Counts a reader or a writer that was released. The connection is closed when both are.
     /// - Thread: any.
     func releaseStreams() {
-        guard streamCount.subtract(1, ordering: .acquiringAndReleasing).newValue == 0, let id = rootID.id else {
-            return
-        }
-        loop.abandonSource(id)
+        if streamCount.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { loop.abandonSource(rootID) }
     }
 
     // MARK: The consumer

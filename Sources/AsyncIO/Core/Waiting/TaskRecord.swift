@@ -16,13 +16,13 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     /// The suspended task, while it waits without a waiter; see `beginWait()`.
     @exclusivity(unchecked) final var suspension = Suspension()
     @exclusivity(unchecked) private(set) final var identity = TaskIdentity.none
+    @exclusivity(unchecked) private final var waiter: WaiterToken?
     @exclusivity(unchecked) @usableFromInline private(set) final var isFinished = false
     @exclusivity(unchecked) private(set) final var isCancelled = false
     @exclusivity(unchecked) final var wasCancelledInWait = false
     @exclusivity(unchecked) private final var hasBegun = false
     /// Whether a handler passes a cancellation of the Swift task to this record.
     @exclusivity(unchecked) private final var hasHandler = true
-    @exclusivity(unchecked) private final var waiter = StoredSlotID()
 
     /// A number that the loop counts up from 1.
     @exclusivity(unchecked) private(set) final var id: UInt64 = 0
@@ -131,7 +131,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
                 .created
             } else if identity == .current {
                 .running
-            } else if waiter.id != nil || !suspension.isEmpty {
+            } else if waiter != nil || !suspension.isEmpty {
                 .waiting
             } else {
                 .suspended
@@ -140,12 +140,12 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     }
 
     final func willWait(_ token: WaiterToken) {
-        waiter.id = token
+        waiter = token
         if isCancelledNow { loop.settle(token, .cancelled) }
     }
 
     final func didWait() {
-        waiter.id = nil
+        waiter = nil
     }
 
     /// Called by the task's cancellation handler, until the task has ended.
@@ -163,7 +163,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     override final func deliver(on loop: EventLoop) {
         isCancelled = true
         if let limited { return limited.requestCancel() }
-        if let waiter = waiter.id { loop.settle(waiter, .cancelled) }
+        if let waiter { loop.settle(waiter, .cancelled) }
         if !suspension.isEmpty {
             wasCancelledInWait = true
             suspension.end(on: loop)
