@@ -146,12 +146,14 @@ extension EventLoop {
         }
     }
 
-    /// Submits the writes that drivers collected in this iteration. The two arrays alternate, so no iteration
-    /// allocates.
+    /// Submits the writes that drivers collected in this iteration. What that adds waits for the next iteration;
+    /// otherwise the list gets its memory back.
     @inline(never)
     private final func flushEndOfIteration() {
-        swap(&core.pointee.endOfIteration, &core.pointee.endOfIterationSpare)
-        for source in core.pointee.endOfIterationSpare { source.endOfIteration() }
-        core.pointee.endOfIterationSpare.removeAll(keepingCapacity: true)
+        var sources: [EventSource] = []
+        swap(&sources, &core.pointee.endOfIteration)
+        for source in sources { source.endOfIteration() }
+        sources.removeAll(keepingCapacity: true)
+        if core.pointee.endOfIteration.isEmpty { swap(&sources, &core.pointee.endOfIteration) }
     }
 }

@@ -152,11 +152,13 @@ extension EventLoop {
         core.pointee.released.append(object)
     }
 
-    /// Releases the objects. Their `deinit`s may add to the list again.
+    /// Releases the objects. Their `deinit`s may add to the list again; if not, it gets its memory back.
     @inline(never)
     final func releaseReleased() {
-        swap(&core.pointee.released, &core.pointee.releasedSpare)
-        core.pointee.releasedSpare.removeAll(keepingCapacity: true)
+        var objects: [AnyObject] = []
+        swap(&objects, &core.pointee.released)
+        objects.removeAll(keepingCapacity: true)
+        if core.pointee.released.isEmpty { swap(&objects, &core.pointee.released) }
     }
 
     /// Queues `source` to run once, however many events there are. A source that moves many bytes runs after all

@@ -34,18 +34,16 @@ struct LoopCore: ~Copyable {
 
     /// The buffer that push-style transports of this loop receive into.
     var receiveBuffer = ReceiveBuffer()
-    /// Objects to release when the iteration has run, and the other buffer for that.
+    /// Objects to release when the iteration has run.
     var released: [AnyObject] = []
-    var releasedSpare: [AnyObject] = []
 
     var isStopping = false
     /// Whether the run ends with the last task. New tasks are cancelled at once.
     var isDraining = false
     var exceptionHandler: EventLoop.ExceptionHandler?
     var debug = DebugMode()
-    /// Sources to call after this iteration, and the other buffer for that.
+    /// Sources to call after this iteration.
     var endOfIteration: [EventSource] = []
-    var endOfIterationSpare: [EventSource] = []
     var signals: WakeUpObserver?
     /// Set while a run on the main thread catches Ctrl-C.
     var interrupt: WakeUpObserver?
