@@ -23,7 +23,7 @@ extension EventLoop {
         guard isOnLoop else { throw .wrongThread("close") }
         // Begins like a run, because another thread's first run may begin at this moment.
         try beginRun()
-        if !core.pointee.tasks.isEmpty {
+        if core.pointee.tasks.count > 0 {
             status.store(.idle, ordering: .releasing)
             throw .tasksAlive(core.pointee.tasks.count)
         }

@@ -176,7 +176,7 @@ extension EventLoop {
     /// - Thread: the loop's.
     public final func cancelAllTasks() {
         requireOnLoop("cancelAllTasks")
-        for record in core.pointee.tasks.records { record.requestCancel() }
+        for record in taskRecords { record.requestCancel() }
     }
 
     /// Cancels all tasks and runs until the last one has ended. Meanwhile no client is accepted, and tasks that are
@@ -189,10 +189,10 @@ extension EventLoop {
         defer { core.pointee.isDraining = false }
         for id in core.pointee.sources.ids { core.pointee.sources[id]?.pointee.drain() }
         cancelAllTasks()
-        while !core.pointee.tasks.isEmpty { try runForever() }
+        while core.pointee.tasks.count > 0 { try runForever() }
     }
 
     final func taskEnded() {
-        if core.pointee.isDraining, core.pointee.tasks.isEmpty { core.pointee.isStopping = true }
+        if core.pointee.isDraining, core.pointee.tasks.count == 0 { core.pointee.isStopping = true }
     }
 }

@@ -55,6 +55,12 @@ extension EventLoop {
     /// - Thread: the loop's.
     public final var tasks: [TaskInfo] {
         requireOnLoop("tasks")
-        return core.pointee.tasks.records.map(\.info).sorted { $0.id < $1.id }
+        return taskRecords.map(\.info)
+    }
+
+    /// The records of these tasks.
+    final var taskRecords: [TaskRecord] {
+        core.pointee.tasks.ids.compactMap { core.pointee.tasks[$0]?.pointee.takeUnretainedValue() }
+            .sorted { $0.id < $1.id }
     }
 }

@@ -29,9 +29,8 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     /// The body of a time limit for whose end the task waits.
     @exclusivity(unchecked) unowned(unsafe) final var limited: TaskRecord?
 
-    /// The neighbours in the loop's list of tasks.
-    @exclusivity(unchecked) final var next: Unmanaged<TaskRecord>?
-    @exclusivity(unchecked) final var previous: Unmanaged<TaskRecord>?
+    /// The entry in the loop's table of tasks, once it is registered.
+    @exclusivity(unchecked) private final var entry: SlotID?
 
     @usableFromInline
     init(loop: EventLoop) {
@@ -62,10 +61,10 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         id = core.pointee.taskCount
     }
 
-    /// Adds the task to the loop's list.
+    /// Adds the task to the loop's table.
     @usableFromInline
     final func register() {
-        core.pointee.tasks.append(self)
+        entry = core.pointee.tasks.insert(.passUnretained(self))
     }
 
     /// Called when the task exists. It may have begun or ended already.
@@ -101,7 +100,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         if let handler { aio_cancellation_handler_remove(handler) }
         isFinished = true
         core.pointee.runningTasks.remove(identity)
-        core.pointee.tasks.remove(self)
+        if let entry { _ = core.pointee.tasks.remove(entry) }
         taskEnded()
         if core.pointee.isDraining { loop.taskEnded() }
     }
