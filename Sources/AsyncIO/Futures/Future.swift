@@ -193,12 +193,9 @@ public final class Future<Value> {
     /// - Returns: false if the task cannot wait there.
     @usableFromInline
     func waitHere(_ isolation: (any Actor)?) async throws -> Bool {
-        switch loop.waitingTask(isolation) {
-        case .recorded(let record): try await wait(record)
-        case .unrecorded: try await wait(nil)
-        case .foreign: return false
-        }
-        return true
+        let (hasAffinity, record) = loop.affinityRecord(isolation)
+        if hasAffinity { try await wait(record) }
+        return hasAffinity
     }
 
     @usableFromInline

@@ -36,7 +36,7 @@ extension EventLoop {
     ///
     /// - Thread: any; off the loop, it is `Task.yield()`.
     public final func yield() async {
-        guard isOnLoop, !isClosed, waitingTask(#isolation).hasAffinity else { return await Task.yield() }
+        guard isOnLoop, !isClosed, affinityRecord(#isolation).hasAffinity else { return await Task.yield() }
         let isDirect = core.pointee.resumesDirectly && #isolation == nil
         await suspendInPlace { core.pointee.ready.push(LoopWord(resuming: $0, directly: isDirect)) }
     }

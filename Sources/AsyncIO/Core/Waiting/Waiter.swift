@@ -144,6 +144,15 @@ extension EventLoop {
         return core.pointee.waiters[token]?.pointee.outcome ?? .closed
     }
 
+    /// Throws what the outcome of a wait means for the caller.
+    final func check(_ outcome: Waiter.Outcome) throws {
+        switch outcome {
+        case .ready, .pending: break
+        case .cancelled: throw CancellationError()
+        case .closed: throw EventLoopError.closed
+        }
+    }
+
     /// Suspends the task, unless the wait has already ended.
     @inline(__always)
     private final func store(

@@ -1,14 +1,24 @@
 extension EventLoop {
-    /// Returns whether the current task can wait without leaving the loop, and its record, if it has one.
+    /// Returns whether the current task can wait without leaving the loop, and its record, if the loop started it.
+    ///
+    /// Without affinity the task must hop, because it would continue elsewhere after a suspension, or on the thread that
+    /// holds its actor.
     ///
     /// - Parameter isolation: The isolation of the caller, `#isolation`.
+    /// - Thread: the loop's.
+    final func affinityRecord(_ isolation: (any Actor)?) -> (hasAffinity: Bool, record: TaskRecord?) {
+        if !allowsAffinity(of: isolation) { return (false, nil) }
+        if let record = core.pointee.runningTasks[.current] { return (true, record) }
+        return (currentTaskHasAffinity, nil)
+    }
+
+    /// Does what ``affinityRecord(_:)`` does, for an object that remembers its task.
     @inline(__always)
     final func affinityRecord(
         _ binding: inout TaskBinding, _ isolation: (any Actor)?
     ) -> (hasAffinity: Bool, record: TaskRecord?) {
-        if !allowsAffinity(of: isolation) { return (false, nil) }
-        if let record = binding.current(on: self) { return (true, record.takeUnretainedValue()) }
-        return (currentTaskHasAffinity, nil)
+        let (hasAffinity, record) = unretainedAffinityRecord(&binding, isolation)
+        return (hasAffinity, record?.takeUnretainedValue())
     }
 
     /// Does what ``affinityRecord(_:_:)`` does, without retaining the record.
@@ -21,6 +31,19 @@ extension EventLoop {
         if !allowsAffinity(of: isolation) { return (false, nil) }
         if let record = binding.current(on: self) { return (true, record) }
         return (currentTaskHasAffinity, nil)
+    }
+
+    /// Runs `operation` where the task can wait: directly if the task resumes on the loop, otherwise after a hop.
+    ///
+    /// `operation` gets the record to wait with; `function` is the waiting function, for debug mode.
+    final nonisolated(nonsending) func withAffinity<Result>(
+        _ function: StaticString = #function, _ operation: nonisolated(nonsending) (TaskRecord?) async throws -> Result
+    ) async throws -> Result {
+        if isOnLoop {
+            let (hasAffinity, record) = affinityRecord(#isolation)
+            if hasAffinity { return try await operation(record) }
+        }
+        return try await hop(function) { try await operation(nil) }
     }
 }
 
