@@ -18,8 +18,9 @@ struct LoopCore: ~Copyable {
     var makeFilter: (() -> any StreamFilter)?
     /// The calls that a test has replaced the system's with.
     var systemCalls: (any SystemCalls)?
-    /// Where the next enqueued job goes, if a source requests it.
-    var capture = JobCapture.none
+    /// Whether the next job that this thread enqueues is captured instead of queued.
+    var capturesJob = false
+    var capturedJob: UnownedJob?
     /// Messages that were taken from the inbox and are not queued yet.
     var backlog = InboxBacklog()
     var budget = ByteBudget()

@@ -103,8 +103,9 @@ extension EventLoop {
 
     final func enqueue(_ word: LoopWord) {
         guard isRunningHere else { return enqueueFromElsewhere(word) }
-        if case .armed = core.pointee.capture, word.kind == .taskJob {
-            core.pointee.capture = .job(word.job)
+        if core.pointee.capturesJob, word.kind == .taskJob {
+            core.pointee.capturesJob = false
+            core.pointee.capturedJob = word.job
         } else {
             core.pointee.ready.push(word)
         }

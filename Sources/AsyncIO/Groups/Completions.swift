@@ -47,7 +47,7 @@ final class Completions {
     func waitForNext(_ record: TaskRecord?) async throws(EventLoopError) -> Bool {
         let token = loop.makeWaiter()
         waiter = token
-        let outcome = hasSeenCancellation ? await loop.suspendToTheEnd(token) : await loop.suspend(token, record)
+        let outcome = await loop.suspend(token, record, endsWhenCancelled: !hasSeenCancellation)
         waiter = nil
         switch outcome {
         case .closed: throw .closed

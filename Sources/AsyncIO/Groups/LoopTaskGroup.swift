@@ -196,7 +196,7 @@ public final class LoopTaskGroup {
             let token = loop.makeWaiter()
             waiter = token
             // A cancelled task remains cancelled, so its later waits would end at once.
-            let end = hasSeenCancellation ? await loop.suspendToTheEnd(token) : await loop.suspend(token, record)
+            let end = await loop.suspend(token, record, endsWhenCancelled: !hasSeenCancellation)
             waiter = nil
             if end == .closed { throw EventLoopError.closed }
             if end == .cancelled { cancelFromOutside() }

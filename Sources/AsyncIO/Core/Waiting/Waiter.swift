@@ -75,32 +75,36 @@ extension EventLoop {
     }
 
     /// Whether the wait has not ended yet.
-    final func isWaiting(_ token: WaiterToken) -> Bool {
-        core.pointee.waiters[token]?.pointee.outcome == .pending
+    final func isWaiting(_ token: WaiterToken) -> Bool { pendingWaiter(token) != nil }
+
+    @inline(__always)
+    private final func pendingWaiter(_ token: WaiterToken) -> UnsafeMutablePointer<Waiter>? {
+        guard let waiter = core.pointee.waiters[token], waiter.pointee.outcome == .pending else { return nil }
+        return waiter
     }
 
     /// Ends the wait, and queues the task if it has suspended already.
     ///
     /// - Thread: the loop's.
     final func settle(_ token: WaiterToken, _ outcome: Waiter.Outcome) {
-        guard let waiter = core.pointee.waiters[token], waiter.pointee.outcome == .pending else { return }
+        guard let waiter = pendingWaiter(token) else { return }
         waiter.pointee.outcome = outcome
         waiter.pointee.suspension.end(on: self)
     }
 
     /// Ends the wait, and returns the task's job instead of queueing it: the tail job of an event source.
     final func settleReturningJob(_ token: WaiterToken) -> UnownedJob? {
-        guard let waiter = core.pointee.waiters[token], waiter.pointee.outcome == .pending else { return nil }
+        guard let waiter = pendingWaiter(token) else { return nil }
         waiter.pointee.outcome = .ready
         return waiter.pointee.suspension.endReturningJob(on: self)
     }
 
     /// Resumes a task and returns its job. Returns `nil` if the task belongs to another executor, which then runs it.
     final func captureJob(_ continuation: UnsafeContinuation<Void, Never>) -> UnownedJob? {
-        core.pointee.capture = .armed
+        core.pointee.capturesJob = true
         continuation.resume()
-        guard case .job(let job) = core.pointee.capture.take() else { return nil }
-        return job
+        core.pointee.capturesJob = false
+        return core.pointee.capturedJob.take()
     }
 
     /// Called by the cancellation handler of a task.
@@ -116,12 +120,18 @@ extension EventLoop {
 
     /// Suspends the current task until its wait ends, and then removes the waiter.
     ///
-    /// The caller is on the loop, and its task resumes on the loop after a suspension (``affinityRecord(_:_:)``).
+    /// The caller is on the loop, and its task resumes on the loop after a suspension (``affinityRecord(_:)``).
+    ///
+    /// - Parameter endsWhenCancelled: Whether a cancellation of the task ends the wait.
     @inline(__always)
-    final nonisolated(nonsending) func suspend(_ token: WaiterToken, _ record: TaskRecord?) async -> Waiter.Outcome {
+    final nonisolated(nonsending) func suspend(
+        _ token: WaiterToken, _ record: TaskRecord?, endsWhenCancelled: Bool = true
+    ) async -> Waiter.Outcome {
         let isolation = #isolation
         defer { _ = core.pointee.waiters.remove(token) }
-        if let record {
+        if !endsWhenCancelled {
+            await suspendInPlace { store($0, isolation, token) }
+        } else if let record {
             // This task's only cancellation handler looks for the waiter in the record.
             record.willWait(token)
             await suspendInPlace { store($0, isolation, token) }
@@ -133,14 +143,6 @@ extension EventLoop {
                 cancelWaiter(token)
             }
         }
-        return core.pointee.waiters[token]?.pointee.outcome ?? .closed
-    }
-
-    /// Does what ``suspend(_:_:)`` does, but a cancellation of the task does not end the wait.
-    final nonisolated(nonsending) func suspendToTheEnd(_ token: WaiterToken) async -> Waiter.Outcome {
-        let isolation = #isolation
-        defer { _ = core.pointee.waiters.remove(token) }
-        await suspendInPlace { store($0, isolation, token) }
         return core.pointee.waiters[token]?.pointee.outcome ?? .closed
     }
 
@@ -158,7 +160,7 @@ extension EventLoop {
     private final func store(
         _ continuation: UnsafeContinuation<Void, Never>, _ isolation: (any Actor)?, _ token: WaiterToken
     ) {
-        guard let waiter = core.pointee.waiters[token], waiter.pointee.outcome == .pending else {
+        guard let waiter = pendingWaiter(token) else {
             core.pointee.suspensions &+= 1
             continuation.resume()
             return
@@ -174,18 +176,4 @@ extension EventLoop {
 @inline(__always)
 nonisolated(nonsending) func suspendInPlace(_ register: (UnsafeContinuation<Void, Never>) -> Void) async {
     await _unsafeInheritExecutor_withUnsafeContinuation(register)
-}
-
-/// The destination of the job that is enqueued when a continuation is resumed.
-enum JobCapture {
-    case none
-    /// The next job that this thread enqueues is captured.
-    case armed
-    case job(UnownedJob)
-
-    mutating func take() -> JobCapture {
-        let taken = self
-        self = .none
-        return taken
-    }
 }
