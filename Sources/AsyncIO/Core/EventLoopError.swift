@@ -8,68 +8,59 @@
 public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What failed. More codes may be added.
     public struct Code: Sendable, Hashable {
-        fileprivate enum Value: Sendable, Hashable {
-            case closed, alreadyRunning, anotherLoopRunning, notRunning, noCurrentLoop, stoppedBeforeCompletion
-            case wrongThread, busy, timedOut, descriptorInUse, tasksAlive, unsupported, invalidArgument, calledFromTask
-            case tooManyDescriptors, unknownHost, tooManyLookups, resolverFailed
-            case invalidState, brokenPromise, connectionClosed, connectionBroken, incompleteWrite
-            case runnerClosed, interrupted
-        }
-
-        fileprivate var value: Value
-        fileprivate init(_ value: Value) { self.value = value }
+        fileprivate let name: String
 
         /// The loop, or an object of it other than a connection, is closed.
-        public static let closed = Code(.closed)
+        public static let closed = Code(name: "closed")
         /// The loop is running.
-        public static let alreadyRunning = Code(.alreadyRunning)
+        public static let alreadyRunning = Code(name: "alreadyRunning")
         /// This thread runs another loop.
-        public static let anotherLoopRunning = Code(.anotherLoopRunning)
+        public static let anotherLoopRunning = Code(name: "anotherLoopRunning")
         /// This thread runs no loop.
-        public static let notRunning = Code(.notRunning)
+        public static let notRunning = Code(name: "notRunning")
         /// The thread has no current loop, and the policy creates none.
-        public static let noCurrentLoop = Code(.noCurrentLoop)
+        public static let noCurrentLoop = Code(name: "noCurrentLoop")
         /// The loop was stopped before its main task, or the future that it ran for, was done.
-        public static let stoppedBeforeCompletion = Code(.stoppedBeforeCompletion)
+        public static let stoppedBeforeCompletion = Code(name: "stoppedBeforeCompletion")
         /// The call has to be made on the loop's thread.
-        public static let wrongThread = Code(.wrongThread)
+        public static let wrongThread = Code(name: "wrongThread")
         /// Another task is already using this direction.
-        public static let busy = Code(.busy)
+        public static let busy = Code(name: "busy")
         /// A time limit has expired.
-        public static let timedOut = Code(.timedOut)
+        public static let timedOut = Code(name: "timedOut")
         /// The loop already uses the descriptor: for a connection, for a server, or for itself.
-        public static let descriptorInUse = Code(.descriptorInUse)
+        public static let descriptorInUse = Code(name: "descriptorInUse")
         /// The number of a descriptor is too high for this loop.
-        public static let tooManyDescriptors = Code(.tooManyDescriptors)
+        public static let tooManyDescriptors = Code(name: "tooManyDescriptors")
         /// The loop still has tasks.
-        public static let tasksAlive = Code(.tasksAlive)
+        public static let tasksAlive = Code(name: "tasksAlive")
         /// This system or back end does not support the operation.
-        public static let unsupported = Code(.unsupported)
+        public static let unsupported = Code(name: "unsupported")
         /// An argument is not allowed; the description says which one.
-        public static let invalidArgument = Code(.invalidArgument)
+        public static let invalidArgument = Code(name: "invalidArgument")
         /// A blocking function was called in a task.
-        public static let calledFromTask = Code(.calledFromTask)
+        public static let calledFromTask = Code(name: "calledFromTask")
         /// The host does not exist, or has no address.
-        public static let unknownHost = Code(.unknownHost)
+        public static let unknownHost = Code(name: "unknownHost")
         /// Too many lookups are waiting for a thread.
-        public static let tooManyLookups = Code(.tooManyLookups)
+        public static let tooManyLookups = Code(name: "tooManyLookups")
         /// The resolver could not find out whether the host exists. A later attempt may succeed.
-        public static let resolverFailed = Code(.resolverFailed)
+        public static let resolverFailed = Code(name: "resolverFailed")
         /// The operation is not allowed in the current state: it can only be done once, or only after something else
         /// has ended. asyncio: `InvalidStateError`.
-        public static let invalidState = Code(.invalidState)
+        public static let invalidState = Code(name: "invalidState")
         /// The promise was released without a result.
-        public static let brokenPromise = Code(.brokenPromise)
+        public static let brokenPromise = Code(name: "brokenPromise")
         /// This side has closed the connection, or its write side.
-        public static let connectionClosed = Code(.connectionClosed)
+        public static let connectionClosed = Code(name: "connectionClosed")
         /// The other side has ended the connection without an error of the system. With one, it is an ``IOError``.
-        public static let connectionBroken = Code(.connectionBroken)
+        public static let connectionBroken = Code(name: "connectionBroken")
         /// An earlier write sent only a part of its bytes, so nothing more can be written to the connection.
-        public static let incompleteWrite = Code(.incompleteWrite)
+        public static let incompleteWrite = Code(name: "incompleteWrite")
         /// The runner is closed.
-        public static let runnerClosed = Code(.runnerClosed)
+        public static let runnerClosed = Code(name: "runnerClosed")
         /// Ctrl-C ended the main task.
-        public static let interrupted = Code(.interrupted)
+        public static let interrupted = Code(name: "interrupted")
     }
 
     /// The kind of the error, for programs.
@@ -154,5 +145,5 @@ extension EventLoopError {
 
 extension EventLoopError.Code: CustomStringConvertible {
     /// The name of the constant, such as `timedOut`.
-    public var description: String { "\(value)" }
+    public var description: String { name }
 }

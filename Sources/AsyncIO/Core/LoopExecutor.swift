@@ -13,9 +13,6 @@ public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
         self.loop = loop
     }
 
-    /// The loop, for the description.
-    var owner: EventLoop { loop }
-
     /// Queues a job of an actor on the loop.
     ///
     /// - Thread: any.
@@ -173,5 +170,5 @@ private struct Hop<Result> {
 
 extension LoopSerialExecutor: CustomStringConvertible {
     /// Such as `<LoopSerialExecutor of <SelectorEventLoop epoll, running>>`.
-    public var description: String { "<LoopSerialExecutor of \(owner)>" }
+    public var description: String { "<LoopSerialExecutor of \(loop)>" }
 }
