@@ -64,20 +64,16 @@ package struct ConnectionReport {
 /// Calling an existential retains it. Therefore the reference consists of the object's address and its type, whose
 /// static functions take the address.
 struct RetainedDelegate: ~Copyable {
-    private let object: Unmanaged<AnyObject>?
+    private let object: Retained<AnyObject>
     private let type: (any StreamDriverDelegate.Type)?
 
     init(_ delegate: (any StreamDriverDelegate)?) {
-        object = delegate.map { Unmanaged.passRetained($0 as AnyObject) }
+        object = Retained(delegate)
         type = delegate.map { Swift.type(of: $0) }
     }
 
-    deinit {
-        object?.release()
-    }
-
     var delegate: (any StreamDriverDelegate)? {
-        guard let object, let type else { return nil }
+        guard let object = object.unretained, let type else { return nil }
         return type.delegate(object.toOpaque())
     }
 
@@ -91,19 +87,19 @@ struct RetainedDelegate: ~Copyable {
 
     @inline(__always)
     func becameReadable() -> UnownedJob? {
-        guard let object, let type else { return nil }
+        guard let object = object.unretained, let type else { return nil }
         return type.becameReadable(object.toOpaque())
     }
 
     @inline(__always)
     func becameWritable(returningJob: Bool) -> UnownedJob? {
-        guard let object, let type else { return nil }
+        guard let object = object.unretained, let type else { return nil }
         return type.becameWritable(object.toOpaque(), returningJob: returningJob)
     }
 
     @inline(__always)
     func received(_ bytes: UnsafeRawBufferPointer) -> Int {
-        guard let object, let type else { return bytes.count }
+        guard let object = object.unretained, let type else { return bytes.count }
         return type.received(object.toOpaque(), bytes)
     }
 }
