@@ -8,13 +8,8 @@ import SystemPackage
 /// Each operation of a closed loop throws `.closed`, so these tasks end. Two jobs never run at the same time, because
 /// actors of a closed loop rely on one thread.
 final class ClosedLoopThread: WorkItem {
-    private struct Entry {
-        let word: UInt
-        let loop: EventLoop
-    }
-
     private struct State {
-        var entries: [Entry] = []
+        var entries: [(word: LoopWord, loop: EventLoop)] = []
         var isRunning = false
     }
 
@@ -40,7 +35,7 @@ final class ClosedLoopThread: WorkItem {
     /// - Thread: any.
     func run(_ word: LoopWord, of loop: EventLoop) {
         let mustStart = state.withLock { state in
-            state.entries.append(Entry(word: word.bits, loop: loop))
+            state.entries.append((word, loop))
             if state.isRunning { return false }
             state.isRunning = true
             return true
@@ -67,10 +62,7 @@ final class ClosedLoopThread: WorkItem {
                 return taken
             }
             if entries.isEmpty { return }
-            for entry in entries {
-                let word = LoopWord(bits: entry.word)
-                entry.loop.run(word.job, word.kind, entry.loop.asUnownedTaskExecutor())
-            }
+            for (word, loop) in entries { loop.run(word.job, word.kind, loop.asUnownedTaskExecutor()) }
         }
     }
 }
