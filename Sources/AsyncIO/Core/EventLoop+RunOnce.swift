@@ -46,7 +46,7 @@ extension EventLoop {
         } else {
             var remaining = core.pointee.ready.count
             let bulk = core.pointee.budget.bulkCount
-            if core.pointee.budget.hasWaiting { runWaiting(executor) }
+            if core.pointee.budget.waitingCount > 0 { runWaiting(executor) }
             while remaining > 0 {
                 run(core.pointee.ready.pop(), executor)
                 remaining -= 1

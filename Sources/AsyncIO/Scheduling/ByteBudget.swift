@@ -70,8 +70,6 @@ struct ByteBudget: ~Copyable {
         waitingBulk.push(word)
     }
 
-    var hasWaiting: Bool { !waiting.isEmpty }
-
     var waitingCount: Int { waiting.count }
 
     var bulkCount: Int { waitingBulk.count }
