@@ -39,13 +39,9 @@ package class AcceptDriver: EventSource {
     }
 
     package final override var origin: CallSite? { delegate?.origin }
-
     package final override var endedBy: EndingCause { .none }
-
     package final override func drain() { delegate?.close() }
-
     package final override func descriptorWasClosed() { delegate?.descriptorWasClosed() }
-
     package final override func loopClosed() { delegate?.close() }
 }
 

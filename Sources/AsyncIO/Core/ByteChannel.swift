@@ -9,12 +9,8 @@ import SystemPackage
 package struct ByteChannel {
     package let socket: Socket
 
-    package init(_ socket: Socket) {
-        self.socket = socket
-    }
-
+    package init(_ socket: Socket) { self.socket = socket }
     var descriptor: FileDescriptor { socket.descriptor }
-
     var localAddress: SocketAddress? { socket.localAddress }
 
     /// The address of the peer, as long as there is a connection.
@@ -36,12 +32,8 @@ package struct ByteChannel {
     }
 
     /// Sends EOF. Has no effect on a connection that has already ended.
-    func shutdownWrite() {
-        try? socket.shutdownWrite()
-    }
+    func shutdownWrite() { try? socket.shutdownWrite() }
 
     /// Makes the close reset the connection, so that the peer does not take a part of the data for the whole.
-    func resetOnClose() {
-        socket.resetOnClose()
-    }
+    func resetOnClose() { socket.resetOnClose() }
 }

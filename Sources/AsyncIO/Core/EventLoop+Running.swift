@@ -12,10 +12,8 @@ extension EventLoop {
     /// Whether the loop was closed.
     ///
     /// - Thread: any.
-    public final var isClosed: Bool {
-        @inline(__always)
-        get { status.load(ordering: .acquiring) == .closed }
-    }
+    @inline(__always)
+    public final var isClosed: Bool { status.load(ordering: .acquiring) == .closed }
 
     /// Runs until ``stop()`` is called. asyncio: `run_forever`.
     ///
@@ -23,9 +21,7 @@ extension EventLoop {
     /// first run binds the loop to its thread. Throws `.closed`, `.alreadyRunning`, `.anotherLoopRunning`,
     /// `.wrongThread`, `.calledFromTask`, or an ``IOError`` if the poller fails; the loop may be run again.
     @available(*, noasync, message: "runForever blocks its thread; call it from synchronous code")
-    public final func runForever() throws {
-        try runBlocking("runForever")
-    }
+    public final func runForever() throws { try runBlocking("runForever") }
 
     /// Ends the run after the current iteration. Entries that are already queued still run; what they add waits for the
     /// next run. asyncio: `stop`.

@@ -148,9 +148,7 @@ extension EventLoop {
 
     /// Releases `object` at the end of this iteration or the next one. Therefore objects that an event reaches, such as
     /// a source and its transport, need not be retained while they are called.
-    final func releaseLater(_ object: AnyObject) {
-        core.pointee.released.append(object)
-    }
+    final func releaseLater(_ object: AnyObject) { core.pointee.released.append(object) }
 
     /// Releases the objects. Their `deinit`s may add to the list again; if not, it gets its memory back.
     @inline(never)

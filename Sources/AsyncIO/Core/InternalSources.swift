@@ -18,9 +18,7 @@ final class WakerSource: EventSource {
     }
 
     override var label: String { runningLoop?.core.pointee.signals?.label ?? "the loop's waker" }
-
     override var origin: CallSite? { runningLoop?.core.pointee.signals?.origin }
-
     override var isInternal: Bool { true }
 
     override func run() -> UnownedJob? {
@@ -44,12 +42,8 @@ final class WakerSource: EventSource {
 final class MainQueueSource: EventSource {
     let descriptor: FileDescriptor
 
-    init(_ descriptor: FileDescriptor) {
-        self.descriptor = descriptor
-    }
-
+    init(_ descriptor: FileDescriptor) { self.descriptor = descriptor }
     override var label: String { "the main queue" }
-
     override var isInternal: Bool { true }
 
     override func run() -> UnownedJob? {

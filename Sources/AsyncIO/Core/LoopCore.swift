@@ -25,7 +25,8 @@ struct LoopCore: ~Copyable {
     var backlog = InboxBacklog()
     var budget = ByteBudget()
 
-    /// Tasks that the loop started and that have not ended. They are not retained; they remove themselves at their ends.
+    /// Tasks that the loop started and that have not ended. They are not retained; they remove themselves at their
+    /// ends.
     var tasks = Slab<Unmanaged<TaskRecord>>()
     /// The tasks that have begun to run.
     var runningTasks = RunningTasks()

@@ -9,9 +9,7 @@ public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
     /// The loop owns this object, and code that uses it retains the loop.
     private unowned let loop: EventLoop
 
-    init(loop: EventLoop) {
-        self.loop = loop
-    }
+    init(loop: EventLoop) { self.loop = loop }
 
     /// Queues a job of an actor on the loop.
     ///
@@ -27,29 +25,23 @@ public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
     }
 
     /// Whether the caller is on the loop's thread.
-    public func isIsolatingCurrentContext() -> Bool? {
-        loop.isOnLoop
-    }
+    public func isIsolatingCurrentContext() -> Bool? { loop.isOnLoop }
 }
 
 extension EventLoop {
     /// Whether the caller is on the loop: its thread runs the loop, or no thread does and the caller's thread owns it.
     ///
     /// - Thread: any.
-    public final var isOnLoop: Bool {
-        @inline(__always)
-        get {
-            isRunningHere || isIdleOwner
-        }
-    }
+    @inline(__always)
+    public final var isOnLoop: Bool { isRunningHere || isIdleOwner }
 
     /// Whether the calling thread is running or closing the loop.
     ///
     /// Functions that any thread may call use this check, because an idle loop may begin its first run on another
     /// thread at any moment.
+    @inline(__always)
     final var isRunningHere: Bool {
-        @inline(__always)
-        get { aio_loop_slot_get() == Unmanaged.passUnretained(self).toOpaque() }
+        aio_loop_slot_get() == Unmanaged.passUnretained(self).toOpaque()
     }
 
     @inline(never)

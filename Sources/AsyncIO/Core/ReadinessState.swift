@@ -34,9 +34,7 @@ struct ReadinessState {
 
     /// The selector watches `interest`, and reports existing readiness with an event.
     @inline(__always)
-    mutating func watched(for interest: Interest) {
-        self.interest = interest
-    }
+    mutating func watched(for interest: Interest) { self.interest = interest }
 
     /// The descriptor has just been registered. Nothing is known to be readable.
     mutating func registered(for interest: Interest, _ trigger: Trigger) {
@@ -77,18 +75,12 @@ struct ReadinessState {
     }
 
     @inline(__always)
-    mutating func receiveWouldBlock() {
-        isReadable = false
-    }
+    mutating func receiveWouldBlock() { isReadable = false }
 
     /// Push style: EOF was received, and nothing follows it.
-    mutating func receivedEOF() {
-        isReadable = false
-    }
+    mutating func receivedEOF() { isReadable = false }
 
     /// A send would block, or sent only a part of its bytes.
     @inline(__always)
-    mutating func sendWouldBlock() {
-        isWritable = false
-    }
+    mutating func sendWouldBlock() { isWritable = false }
 }

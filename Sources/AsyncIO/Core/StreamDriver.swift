@@ -54,7 +54,6 @@ package class StreamDriver: EventSource {
 
     /// Push style: delivers data to the delegate as it arrives, from the next run of this source on.
     package func startReading() {}
-
     package final func stopReading() { isPushing = false }
 
     /// Pull style: moves bytes that have arrived into `buffer`; 0 bytes mean EOF.
@@ -149,16 +148,8 @@ package class StreamDriver: EventSource {
     // MARK: Reports and the loop
 
     package override var label: String { delegate?.connection.label ?? "a connection that has ended" }
-
     package override var origin: CallSite? { delegate?.connection.origin }
-
     package override var isLeftOpen: Bool { delegate?.connection.isLeftOpen ?? false }
-
-    package final override func abandoned() {
-        delegate?.abandoned()
-    }
-
-    package override func loopClosed() {
-        delegate?.loopClosed()
-    }
+    package final override func abandoned() { delegate?.abandoned() }
+    package override func loopClosed() { delegate?.loopClosed() }
 }

@@ -130,9 +130,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         try ReadinessStreamDriver(channel, on: self, trigger: isEdgeTriggered ? .edge : .level)
     }
 
-    package override func closePoller() {
-        selector.close()
-    }
+    package override func closePoller() { selector.close() }
 }
 
 extension EventLoop {

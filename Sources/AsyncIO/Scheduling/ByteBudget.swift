@@ -44,34 +44,22 @@ struct ByteBudget: ~Copyable {
 
     /// Charges one call that moved `count` bytes.
     @inline(__always)
-    mutating func use(_ count: Int) {
-        bytesLeft &-= count &+ Self.bytesPerCall
-    }
+    mutating func use(_ count: Int) { bytesLeft &-= count &+ Self.bytesPerCall }
 
     /// Charges the accepting of one connection.
-    mutating func useForAccept() {
-        bytesLeft -= Self.bytesPerAccept
-    }
+    mutating func useForAccept() { bytesLeft -= Self.bytesPerAccept }
 
     /// Begins the next iteration with a full budget.
     @inline(__always)
-    mutating func renew() {
-        bytesLeft = Self.bytesPerIteration
-    }
+    mutating func renew() { bytesLeft = Self.bytesPerIteration }
 
     /// Queues a connection that is not bulk for one of the next iterations.
     @inline(never)
-    mutating func postpone(_ word: LoopWord) {
-        waiting.push(word)
-    }
+    mutating func postpone(_ word: LoopWord) { waiting.push(word) }
 
     /// Queues a bulk connection for the last part of this iteration or of one of the next.
-    mutating func queueBulk(_ word: LoopWord) {
-        waitingBulk.push(word)
-    }
-
+    mutating func queueBulk(_ word: LoopWord) { waitingBulk.push(word) }
     var waitingCount: Int { waiting.count }
-
     var bulkCount: Int { waitingBulk.count }
 
     /// Returns the next connection that is not bulk; `nil` if there is none or no budget is left.
@@ -90,9 +78,7 @@ struct ByteBudget: ~Copyable {
 
     /// Notes that this iteration runs no more bulk connections. Not a part of ``renew()``, which runs in every
     /// iteration.
-    mutating func leaveBulk() {
-        deferredBulkCount = waitingBulk.count
-    }
+    mutating func leaveBulk() { deferredBulkCount = waitingBulk.count }
 
     /// Moves all sources that wait to the ready queue, because the loop closes.
     mutating func queueAll(in ready: inout ReadyQueue) {

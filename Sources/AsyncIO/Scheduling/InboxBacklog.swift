@@ -10,10 +10,8 @@ struct InboxBacklog: ~Copyable {
     private var words: [UInt] = []
     private var next = 0
 
-    var isEmpty: Bool {
-        @inline(__always)
-        get { next == words.count }
-    }
+    @inline(__always)
+    var isEmpty: Bool { next == words.count }
 
     /// Moves at most `limit` submissions to `ready`, and takes more from `inbox` when the backlog is empty.
     ///

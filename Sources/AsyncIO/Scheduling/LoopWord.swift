@@ -21,19 +21,13 @@ struct LoopWord {
 
     let bits: UInt
 
-    init(bits: UInt) {
-        self.bits = bits
-    }
+    init(bits: UInt) { self.bits = bits }
 
     @inline(__always)
-    init(_ kind: Kind, job: UnownedJob) {
-        bits = unsafeBitCast(job, to: UInt.self) | kind.rawValue
-    }
+    init(_ kind: Kind, job: UnownedJob) { bits = unsafeBitCast(job, to: UInt.self) | kind.rawValue }
 
     @inline(__always)
-    init(_ kind: Kind, _ id: SlotID) {
-        bits = UInt(id.bits) << 3 | kind.rawValue
-    }
+    init(_ kind: Kind, _ id: SlotID) { bits = UInt(id.bits) << 3 | kind.rawValue }
 
     /// Resumes a task that suspends with `continuation`: by its job, if `directly`, or by the continuation.
     ///

@@ -11,9 +11,7 @@ struct ReadyQueue: ~Copyable {
         mask = capacity - 1
     }
 
-    deinit {
-        words.deallocate()
-    }
+    deinit { words.deallocate() }
 
     @inline(__always)
     var count: Int { tail &- head }

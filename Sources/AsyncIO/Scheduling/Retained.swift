@@ -2,13 +2,8 @@
 struct Retained<Object: AnyObject>: ~Copyable {
     private let reference: Unmanaged<Object>?
 
-    init(_ object: Object?) {
-        reference = object.map(Unmanaged.passRetained)
-    }
-
-    deinit {
-        reference?.release()
-    }
+    init(_ object: Object?) { reference = object.map(Unmanaged.passRetained) }
+    deinit { reference?.release() }
 
     @inline(__always)
     var object: Object? { reference?.takeUnretainedValue() }

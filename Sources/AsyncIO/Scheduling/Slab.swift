@@ -50,9 +50,7 @@ struct Slab<Element>: ~Copyable {
     }
 
     /// Removes and returns the element; `nil` for a stale identifier.
-    mutating func remove(_ id: SlotID) -> Element? {
-        contains(id) ? take(id) : nil
-    }
+    mutating func remove(_ id: SlotID) -> Element? { contains(id) ? take(id) : nil }
 
     /// Removes and returns an element that the slab contains.
     @inline(__always)

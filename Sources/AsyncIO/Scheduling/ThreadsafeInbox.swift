@@ -17,9 +17,7 @@ final class ThreadsafeInbox: Sendable {
     private let queue: Locked<Queue>
     private let flags = Atomic<UInt8>(0)
 
-    init(waker: Waker) {
-        queue = Locked(Queue(waker: waker))
-    }
+    init(waker: Waker) { queue = Locked(Queue(waker: waker)) }
 
     /// The waker of the loop, which signal handlers use too. `nil` when the inbox is closed.
     var waker: Waker? { queue.withLock { $0.waker } }
@@ -40,9 +38,7 @@ final class ThreadsafeInbox: Sendable {
 
     /// Whether there are posts to take. The loop's thread.
     @inline(__always)
-    var hasPosts: Bool {
-        InboxState(rawValue: flags.load(ordering: .relaxed)).contains(.pending)
-    }
+    var hasPosts: Bool { InboxState(rawValue: flags.load(ordering: .relaxed)).contains(.pending) }
 
     /// Moves all entries to `spare`, whose emptied memory becomes the queue's. The loop's thread.
     func take(into spare: inout [UInt]) {
@@ -94,9 +90,7 @@ final class ThreadsafeInbox: Sendable {
 package struct InboxState: OptionSet, Hashable, Sendable {
     package var rawValue: UInt8
 
-    package init(rawValue: UInt8) {
-        self.rawValue = rawValue
-    }
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// There are posts that the loop has not taken yet. A post sets it when its entry is in the queue.
     package static let pending = InboxState(rawValue: 1)
@@ -104,12 +98,8 @@ package struct InboxState: OptionSet, Hashable, Sendable {
     package static let asleep = InboxState(rawValue: 2)
 
     /// Whether the post that found these flags must wake the loop: it sleeps, and no earlier post has woken it.
-    package var mustBeWokenByPost: Bool {
-        contains(.asleep) && !contains(.pending)
-    }
+    package var mustBeWokenByPost: Bool { contains(.asleep) && !contains(.pending) }
 
     /// Whether the loop, which found these flags when it set `asleep`, may wait.
-    package var maySleep: Bool {
-        !contains(.pending)
-    }
+    package var maySleep: Bool { !contains(.pending) }
 }

@@ -27,13 +27,8 @@ struct TimerHeap: ~Copyable {
     /// All entries, including stale ones.
     private(set) var count = 0
 
-    init() {
-        entries = .allocate(capacity: capacity)
-    }
-
-    deinit {
-        entries.deallocate()
-    }
+    init() { entries = .allocate(capacity: capacity) }
+    deinit { entries.deallocate() }
 
     @inline(__always)
     var hasStaleEntries: Bool { staleCount > 0 }

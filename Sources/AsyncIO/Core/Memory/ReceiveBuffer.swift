@@ -20,7 +20,5 @@ struct ReceiveBuffer: ~Copyable {
         memory = .allocate(byteCount: Self.byteCount, alignment: 64)
     }
 
-    deinit {
-        memory.deallocate()
-    }
+    deinit { memory.deallocate() }
 }

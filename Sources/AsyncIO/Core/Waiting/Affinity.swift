@@ -1,8 +1,8 @@
 extension EventLoop {
     /// Returns whether the current task can wait without leaving the loop, and its record, if the loop started it.
     ///
-    /// Without affinity the task must hop, because it would continue elsewhere after a suspension, or on the thread that
-    /// holds its actor.
+    /// Without affinity the task must hop, because it would continue elsewhere after a suspension, or on the thread
+    /// that holds its actor.
     ///
     /// - Parameter isolation: The isolation of the caller, `#isolation`.
     /// - Thread: the loop's.

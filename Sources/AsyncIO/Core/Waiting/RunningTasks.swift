@@ -24,9 +24,7 @@ struct RunningTasks: ~Copyable {
         mask = capacity - 1
     }
 
-    deinit {
-        slots.deallocate()
-    }
+    deinit { slots.deallocate() }
 
     /// The record of the task with this identity.
     @inline(__always)

@@ -6,9 +6,7 @@ struct TaskIdentity: Hashable {
 
     static let none = TaskIdentity(address: 0)
 
-    init(address: UInt) {
-        self.address = address
-    }
+    init(address: UInt) { self.address = address }
 
     /// The task that a job belongs to. The word of a continuation has the same form.
     init(of job: UnownedJob) {

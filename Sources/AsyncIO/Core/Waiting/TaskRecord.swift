@@ -48,9 +48,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     func taskEnded() {}
 
     /// Omits the cancellation handler, because the task that waits for this one cancels it.
-    final func omitHandler() {
-        hasHandler = false
-    }
+    final func omitHandler() { hasHandler = false }
 
     /// Assigns the task's number, once.
     ///
@@ -63,9 +61,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
 
     /// Adds the task to the loop's table.
     @usableFromInline
-    final func register() {
-        entry = core.pointee.tasks.insert(.passUnretained(self))
-    }
+    final func register() { entry = core.pointee.tasks.insert(.passUnretained(self)) }
 
     /// Called when the task exists. It may have begun or ended already.
     ///
@@ -143,9 +139,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         if isCancelledNow { loop.settle(token, .cancelled) }
     }
 
-    final func didWait() {
-        waiter = nil
-    }
+    final func didWait() { waiter = nil }
 
     /// Called by the task's cancellation handler, until the task has ended.
     ///

@@ -65,14 +65,10 @@ struct Suspension {
 
 /// Ending of waits. The first outcome counts; later ones find the outcome set, or another generation.
 extension EventLoop {
-    final func makeWaiter() -> WaiterToken {
-        core.pointee.waiters.insert(Waiter())
-    }
+    final func makeWaiter() -> WaiterToken { core.pointee.waiters.insert(Waiter()) }
 
     /// Removes the waiter of a wait that could not begin.
-    final func discardWaiter(_ token: WaiterToken) {
-        _ = core.pointee.waiters.remove(token)
-    }
+    final func discardWaiter(_ token: WaiterToken) { _ = core.pointee.waiters.remove(token) }
 
     /// Whether the wait has not ended yet.
     final func isWaiting(_ token: WaiterToken) -> Bool { pendingWaiter(token) != nil }
