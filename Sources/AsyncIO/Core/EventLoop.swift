@@ -47,7 +47,12 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     package init(clock: EventLoopClock) throws {
         aio_install_fork_handler()
         TaskRecord.installCancellation()
-        let waker = try Self.makeWaker()
+        let waker: Waker
+        do {
+            waker = try Waker()
+        } catch {
+            throw IOError(error, operation: "create the wake-up descriptor of an event loop")
+        }
         core = .allocate(capacity: 1)
         core.initialize(to: LoopCore())
         clockSource = clock

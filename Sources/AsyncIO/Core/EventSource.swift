@@ -175,8 +175,6 @@ extension EventLoop {
     }
 
     /// Closes a socket. Listeners that ran out of descriptors accept again.
-    ///
-    /// - Thread: the loop's.
     package final func closeSocket(_ socket: Socket) {
         socket.close()
         descriptorWasClosed()

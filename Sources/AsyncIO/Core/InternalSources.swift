@@ -107,15 +107,6 @@ extension EventLoop {
         guard let limit = descriptorLimit, descriptor.rawValue >= limit else { return }
         throw .tooManyDescriptors(name, descriptor.rawValue, limit: limit, loop: backendName)
     }
-
-    /// Creates the waker of a loop. The error says what could not be created.
-    static func makeWaker() throws -> Waker {
-        do {
-            return try Waker()
-        } catch {
-            throw IOError(error, operation: "create the wake-up descriptor of an event loop")
-        }
-    }
 }
 
 /// Checks for events whenever the loop has been woken, because signals can do nothing but wake the loop.

@@ -10,15 +10,13 @@ package import CAsyncIO
 /// - Thread: the loop's.
 package class StreamDriver: EventSource {
     /// The steps of closing the channel. Each happens once, in this order.
-    package enum Phase: UInt8, Comparable {
+    package enum Phase: Comparable {
         case open
         /// No more events are reported; the descriptor is open.
         case detached
         /// The descriptor will be closed as soon as the kernel no longer uses the driver's memory.
         case closing
         case closed
-
-        package static func < (first: Phase, second: Phase) -> Bool { first.rawValue < second.rawValue }
     }
 
     /// The delegate, for calls that every message makes. It is retained until ``detachDelegate(on:)``, and lives until

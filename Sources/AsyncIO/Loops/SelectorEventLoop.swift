@@ -20,7 +20,11 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     public init(
         selector: (any BaseSelector)? = nil, clock: EventLoopClock = .system
     ) throws {
-        self.selector = try selector ?? EventLoop.makeSelector()
+        do {
+            self.selector = if let selector { selector } else { try DefaultSelector.make() }
+        } catch {
+            throw IOError(error, operation: "create the selector of an event loop")
+        }
         isEdgeTriggered = self.selector.supportsEdgeTrigger
         // Otherwise the array would grow whenever an iteration has more events than any before.
         events.reserveCapacity(Self.reservedEvents)
@@ -131,15 +135,4 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     package override func closePoller() { selector.close() }
-}
-
-extension EventLoop {
-    /// The best selector of this system.
-    fileprivate static func makeSelector() throws -> any BaseSelector {
-        do {
-            return try DefaultSelector.make()
-        } catch {
-            throw IOError(error, operation: "create the selector of an event loop")
-        }
-    }
 }

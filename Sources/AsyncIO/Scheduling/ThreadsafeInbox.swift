@@ -50,9 +50,7 @@ final class ThreadsafeInbox: Sendable {
     }
 
     /// Announces a wait. Returns false if there are posts; then the loop must not wait. The loop's thread.
-    func prepareToSleep() -> Bool {
-        set(.asleep).maySleep
-    }
+    func prepareToSleep() -> Bool { set(.asleep).maySleep }
 
     /// Notes that the wait has ended. The loop's thread.
     func wokeUp() { clear(.asleep) }

@@ -2,23 +2,19 @@
 public struct TaskInfo: Sendable, Identifiable, CustomStringConvertible {
     /// What a task does. More states may be added.
     public struct State: Sendable, Hashable, CustomStringConvertible {
-        private enum Value {
-            case created, running, waiting, suspended
-        }
-
-        private let value: Value
+        private let name: String
 
         /// The task has not run its first step.
-        public static var created: State { State(value: .created) }
+        public static let created = State(name: "created")
         /// The task is running now.
-        public static var running: State { State(value: .running) }
+        public static let running = State(name: "running")
         /// The task waits in an operation of its loop.
-        public static var waiting: State { State(value: .waiting) }
+        public static let waiting = State(name: "waiting")
         /// The task is queued, or waits for something outside of its loop: another task, an actor, a continuation.
-        public static var suspended: State { State(value: .suspended) }
+        public static let suspended = State(name: "suspended")
 
         /// The name of the constant, such as `waiting`.
-        public var description: String { "\(value)" }
+        public var description: String { name }
     }
 
     /// A number that the loop counts up from 1, in the order of creation.

@@ -3,8 +3,8 @@ import CAsyncIO
 /// A loop's record of a task that it started, with which it cancels, counts and wakes the task without a cancellation
 /// handler per wait.
 ///
-/// The fields belong to the loop's thread; only `cancel()` is called from elsewhere. They are accessed within single
-/// statements, so the dynamic check for overlapping accesses could find nothing and is off.
+/// Everything except `cancel()` belongs to the loop's thread. The fields are accessed within single statements, so the
+/// dynamic check for overlapping accesses could find nothing and is off.
 @usableFromInline
 class TaskRecord: LoopMessage, @unchecked Sendable {
     // The fields that every wait accesses come first, in one cache line.
@@ -51,8 +51,6 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     final func omitHandler() { hasHandler = false }
 
     /// Assigns the task's number, once.
-    ///
-    /// - Thread: the loop's.
     @usableFromInline
     final func assignID() {
         core.pointee.taskCount += 1
@@ -102,8 +100,6 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     }
 
     /// Cancels the Swift task, if it exists and has not ended.
-    ///
-    /// - Thread: the loop's.
     final func requestCancel() {
         if isFinished || identity == .none { return }
         identity.cancel()
@@ -118,8 +114,6 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     }
 
     /// A snapshot of the task.
-    ///
-    /// - Thread: the loop's.
     final var info: TaskInfo {
         let state: TaskInfo.State =
             if !hasBegun {
