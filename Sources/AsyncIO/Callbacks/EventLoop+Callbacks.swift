@@ -120,19 +120,4 @@ extension EventLoop {
         reportUseAfterClose(function)
         return .stale
     }
-
-    /// Queues `message`; may be called in a `deinit`.
-    ///
-    /// - Returns: false if the loop is closed; the message has then been released.
-    /// - Thread: any.
-    final func post(_ message: LoopMessage) -> Bool {
-        let word = LoopWord(message)
-        if isRunningHere, !isClosed {
-            core.pointee.ready.push(word)
-            return true
-        }
-        if inbox.post(word) { return true }
-        _ = word.takeMessage()
-        return false
-    }
 }

@@ -196,11 +196,5 @@ extension EventLoop {
     /// Reports, from a `deinit`, that the user has released a source without closing it.
     ///
     /// - Thread: any.
-    final func abandonSource(_ id: SlotID) {
-        if isRunningHere, !isClosed {
-            core.pointee.ready.push(LoopWord(.abandonedSource, id))
-        } else {
-            _ = inbox.post(LoopWord(.abandonedSource, id))
-        }
-    }
+    final func abandonSource(_ id: SlotID) { _ = submit(LoopWord(.abandonedSource, id)) }
 }

@@ -90,6 +90,19 @@ extension EventLoop {
         fatalError(EventLoopError.wrongThread(function).description)
     }
 
+    /// Queues `word`.
+    ///
+    /// - Returns: Whether the loop has accepted it; otherwise it is closed, and the caller still owns the word.
+    /// - Thread: any.
+    final func submit(_ word: LoopWord) -> Bool {
+        guard isRunningHere, !isClosed else { return inbox.post(word) }
+        core.pointee.ready.push(word)
+        return true
+    }
+
+    /// Queues a job.
+    ///
+    /// - Thread: any.
     final func enqueue(_ word: LoopWord) {
         guard isRunningHere else { return enqueueFromElsewhere(word) }
         if core.pointee.capturesJob, word.kind == .taskJob {

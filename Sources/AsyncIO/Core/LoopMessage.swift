@@ -26,3 +26,16 @@ extension LoopWord {
         .fromOpaque(UnsafeRawPointer(bitPattern: bits & ~7).unsafelyUnwrapped)
     }
 }
+
+extension EventLoop {
+    /// Queues `message`; may be called in a `deinit`.
+    ///
+    /// - Returns: Whether the loop has accepted it; otherwise it is closed, and the message has been released.
+    /// - Thread: any.
+    final func post(_ message: LoopMessage) -> Bool {
+        let word = LoopWord(message)
+        if submit(word) { return true }
+        _ = word.takeMessage()
+        return false
+    }
+}

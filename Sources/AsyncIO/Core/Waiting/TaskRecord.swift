@@ -139,12 +139,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     ///
     /// - Thread: any.
     final func cancel() {
-        if loop.isRunningHere {
-            deliver(on: loop)
-        } else {
-            let word = LoopWord(self)
-            if !loop.inbox.post(word) { _ = word.takeMessage() }
-        }
+        if loop.isRunningHere { deliver(on: loop) } else { _ = loop.post(self) }
     }
 
     override final func deliver(on loop: EventLoop) {
