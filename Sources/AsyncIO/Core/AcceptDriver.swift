@@ -21,7 +21,7 @@ package class AcceptDriver: EventSource {
         self.clientsPerIteration = clientsPerIteration
         super.init()
         reservedBytes = Self.neverBulk
-        _ = loop.register(self)
+        loop.register(self)
         loop.claim(socket.descriptor, for: self)
     }
 

@@ -133,11 +133,7 @@ extension EventLoop {
     }
 
     /// Registers `source` under an id, which the poller's events carry.
-    package final func register(_ source: EventSource) -> SlotID {
-        let id = core.pointee.sources.insert(source)
-        source.id = id
-        return id
-    }
+    package final func register(_ source: EventSource) { source.id = core.pointee.sources.insert(source) }
 
     /// Removes `source`. Its id becomes stale, so events that are still in flight are discarded.
     package final func unregister(_ source: EventSource) {

@@ -91,7 +91,7 @@ extension EventLoop {
     /// Registers a source that the loop needs for itself, and watches its descriptor.
     private final func watchInternally(_ descriptor: FileDescriptor, _ source: EventSource, _ name: String) throws {
         try checkRoom(for: descriptor, named: name)
-        _ = register(source)
+        register(source)
         do {
             try watch(descriptor, source, for: .read, .level)
         } catch {

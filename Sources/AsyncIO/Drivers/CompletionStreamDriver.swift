@@ -43,7 +43,7 @@ package final class CompletionStreamDriver: StreamDriver {
         self.loop = loop
         super.init(channel)
         lendsBuffers = true
-        _ = loop.register(self)
+        loop.register(self)
         loop.claim(channel.descriptor, for: self)
     }
 

@@ -52,7 +52,7 @@ package final class FilterStreamDriver: StreamDriver {
         self.base = base
         self.filter = filter
         super.init(base.channel)
-        _ = loop.register(self)
+        loop.register(self)
         base.lendsMemory = false
         base.delegate = self
     }

@@ -18,7 +18,7 @@ package final class ReadinessStreamDriver: StreamDriver {
     package init(_ channel: ByteChannel, on loop: EventLoop, trigger: Trigger) throws(Errno) {
         self.loop = loop
         super.init(channel)
-        _ = loop.register(self)
+        loop.register(self)
         known.registered(for: .read, trigger)
         do {
             try loop.watch(channel.descriptor, self, for: .read, trigger)

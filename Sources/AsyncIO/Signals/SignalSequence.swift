@@ -29,7 +29,7 @@ extension EventLoop {
         if signals.isEmpty { throw EventLoopError(.invalidArgument, "signals(_:) needs at least one signal") }
         let subscription = SignalSubscription(loop: self, signals: signals)
         try withSignalSource { source throws(IOError) in try source.add(subscription) }
-        _ = register(subscription)
+        register(subscription)
         return LoopSequence(of: SignalSubscriptionLifetime(self, subscription)) {
             await unsafeDowncast($0, to: SignalSubscriptionLifetime.self).next()
         }

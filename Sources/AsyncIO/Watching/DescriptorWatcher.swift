@@ -296,7 +296,7 @@ final class DescriptorWatcher: EventSource {
     }
 
     private func claim() {
-        if id == nil { _ = loop.register(self) }
+        if id == nil { loop.register(self) }
         loop.core.pointee.descriptors[descriptor.rawValue] = self
     }
 
