@@ -186,7 +186,7 @@ package final class FilterStreamDriver: StreamDriver {
             deliver(lent.bytes)
             return
         }
-        let memory = loop.core.pointee.receiveBuffer.bytes
+        let memory = loop.core.pointee.receiveBuffer
         switch decodeMore(into: memory) {
         case .bytes(0): delegate?.receivedEOF()
         case .bytes(let count): deliver(UnsafeRawBufferPointer(rebasing: memory[..<count]))

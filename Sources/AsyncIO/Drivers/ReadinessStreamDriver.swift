@@ -120,7 +120,7 @@ package final class ReadinessStreamDriver: StreamDriver {
 
     @inline(__always)
     private func pushIntoOwnMemory() {
-        let buffer = loop.core.pointee.receiveBuffer.bytes
+        let buffer = loop.core.pointee.receiveBuffer
         let result = channel.receive(into: buffer, loop.core)
         if let count = pushed(result, room: buffer.count) {
             _ = heldDelegate.received(UnsafeRawBufferPointer(rebasing: buffer[..<count]))

@@ -301,7 +301,7 @@ public final class StreamReader {
 
     /// Receives into the loop's memory, so that the array is not larger than the received bytes.
     private func receiveNow(_ most: Int) throws -> [UInt8]? {
-        let memory = UnsafeMutableRawBufferPointer(rebasing: loop.core.pointee.receiveBuffer.bytes[..<most])
+        let memory = UnsafeMutableRawBufferPointer(rebasing: loop.core.pointee.receiveBuffer[..<most])
         return try transport.receiveNow(into: memory).map { [UInt8](memory[..<$0]) }
     }
 

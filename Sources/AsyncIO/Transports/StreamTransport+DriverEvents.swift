@@ -44,7 +44,7 @@ extension StreamTransport: StreamDriverDelegate {
     package func lend(_ receive: (UnsafeMutableRawBufferPointer) -> Int) -> Bool {
         guard let lender = bufferedConsumer, state.life == .open else { return false }
         do {
-            let byteCount = try lender.lend(sizeHintBytes: ReceiveBuffer.byteCount, receive)
+            let byteCount = try lender.lend(sizeHintBytes: loop.core.pointee.receiveBuffer.count, receive)
             if byteCount == 0 || !state.acceptsInput { return true }
             do {
                 try lender.bufferUpdated(byteCount: byteCount)
