@@ -104,18 +104,14 @@ extension EventLoop {
     /// `limit`.
     @inline(__always)
     final func takeInbox(_ limit: inout Int) {
-        if inbox.hasPosts || !core.pointee.backlog.isEmpty { takeSubmissions(&limit) }
+        if !inbox.hasPosts, core.pointee.backlog.isEmpty { return }
+        limit -= core.pointee.backlog.move(atMost: limit, from: inbox, to: &core.pointee.ready)
     }
 
     /// Moves all submissions of other threads to the ready queue.
     final func takeWholeInbox() {
         var limit = Int.max
         takeInbox(&limit)
-    }
-
-    @inline(never)
-    private final func takeSubmissions(_ limit: inout Int) {
-        limit -= core.pointee.backlog.move(atMost: limit, from: inbox, to: &core.pointee.ready)
     }
 
     /// Removes the entries of cancelled timers from the top of the heap, so that no wait is for one of them.

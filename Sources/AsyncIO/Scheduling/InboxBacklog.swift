@@ -16,6 +16,7 @@ struct InboxBacklog: ~Copyable {
     /// Moves at most `limit` submissions to `ready`, and takes more from `inbox` when the backlog is empty.
     ///
     /// - Returns: The number of submissions; less than `limit` only if none is left.
+    @inline(never)
     mutating func move(atMost limit: Int, from inbox: ThreadsafeInbox, to ready: inout ReadyQueue) -> Int {
         var moved = 0
         while moved < limit {
