@@ -94,8 +94,7 @@ extension FilterStreamDriver {
     }
 
     private func send(replies: UnsafeMutableRawBufferPointer.SubSequence) {
-        // Nothing may follow the filter's last bytes, and the write side may be shut down.
-        if replies.isEmpty || finishing != .no { return }
+        if replies.isEmpty || hasFinished { return }
         send(encoded: UnsafeRawBufferPointer(rebasing: replies))
         replyBytes += replies.count
         flush()
@@ -166,14 +165,16 @@ extension FilterStreamDriver {
         replyBytes = 0
         if base.unsentBytes > 0 { return }
         if phase == .closing { return closeBase() }
-        if finishing == .shutsDown {
-            finishing = .done
+        if shutsDown {
+            shutsDown = false
             if base.phase == .open { base.shutdownWrite() }
         }
     }
 
-    /// What the filter sends last.
+    /// Sends the filter's last bytes, once.
     func appendEnd() {
+        if hasFinished { return }
+        hasFinished = true
         guard let filter, isEstablished, failure == nil else { return }
         withChunk(.small) { room in
             var encoded = OutputRawSpan(buffer: room, initializedCount: 0)

@@ -25,7 +25,10 @@ package final class FilterStreamDriver: StreamDriver {
     var isAtEOF = false
     /// The bytes of replies that were appended since the output was last sent completely.
     var replyBytes = 0
-    var finishing = Finishing.no
+    /// Whether the filter has appended its last bytes, which nothing may follow.
+    var hasFinished = false
+    /// Whether EOF is sent when the output is.
+    var shutsDown = false
     var failure: (any Error)?
     /// Whether decoded bytes are lent to the consumer, which must not receive others meanwhile.
     private var isDelivering = false
@@ -34,14 +37,6 @@ package final class FilterStreamDriver: StreamDriver {
 
     /// A peer that causes replies and does not read them is not received from.
     static let mostReplyBytes = 64 * 1024
-
-    /// What the filter sends last.
-    enum Finishing {
-        case no
-        /// EOF is sent when the output is.
-        case shutsDown
-        case done
-    }
 
     /// What happens when the filter is established, or fails before.
     typealias Establishment = (Result<Void, any Error>) -> Void
@@ -178,7 +173,6 @@ package final class FilterStreamDriver: StreamDriver {
     }
 
     func push() {
-        guard isEstablished, phase == .open else { return }
         if !decoded.isEmpty {
             // Out of the object, because the consumer may add or remove a filter.
             var lent = WriteQueue()
@@ -234,9 +228,8 @@ package final class FilterStreamDriver: StreamDriver {
     }
 
     package override func shutdownWrite() {
-        guard finishing == .no else { return }
-        finishing = .shutsDown
         appendEnd()
+        shutsDown = true
         flush()
     }
 
@@ -260,8 +253,7 @@ package final class FilterStreamDriver: StreamDriver {
         detachDelegate(on: loop)
         finishEstablishing(.failure(EventLoopError.transportClosed))
         if loop.isClosed || base.resetsOnClose { return closeBase() }
-        if finishing == .no { appendEnd() }
-        finishing = .done
+        appendEnd()
         flush()
         if phase == .closed { return }
         let timeout = filter?.finishTimeout ?? .zero
@@ -298,8 +290,14 @@ package final class FilterStreamDriver: StreamDriver {
     /// Takes the filter out. What it has not consumed, and what is decoded, comes first.
     func removeFilter() {
         if filter == nil { return }
-        if finishing == .no { appendEnd() }
-        takeDecoded()
+        appendEnd()
+        // What the filter has retained for lack of room.
+        while hasMore, decodeRetained() {
+            if decoded.count > ChunkPool.Size.large.byteCount {
+                fail(IOError(.noBufferSpace, operation: "remove a filter of", address: channel.peerAddress))
+                break
+            }
+        }
         filter = nil
         isAtEOF = false
         hasMore = false
@@ -310,19 +308,10 @@ package final class FilterStreamDriver: StreamDriver {
         if phase == .open { readAgain() }
     }
 
-    /// Takes the decoded bytes that the filter has retained for lack of room.
-    private func takeDecoded() {
-        while hasMore, decodeRetained() {
-            if decoded.count > ChunkPool.Size.large.byteCount {
-                return fail(IOError(.noBufferSpace, operation: "remove a filter of", address: channel.peerAddress))
-            }
-        }
-    }
-
     /// Connects what is above and below when nothing is retained here any more.
     func unlinkIfIdle() {
-        guard filter == nil, phase == .open, finishing == .no, input.isEmpty, decoded.isEmpty, output.isEmpty,
-            !isBaseAtEOF, let delegate
+        guard filter == nil, phase == .open, input.isEmpty, decoded.isEmpty, output.isEmpty, !shutsDown, !isBaseAtEOF,
+            let delegate
         else { return }
         phase = .closed
         loop.unregister(self)
