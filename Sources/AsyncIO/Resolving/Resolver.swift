@@ -123,29 +123,21 @@ public final class Resolver: Sendable {
 
     /// Begins `lookup`, and finishes it later with its answer, or with `.tooManyLookups`. Any thread.
     func begin(_ lookup: HostLookup) {
-        enum Start {
-            case shared, refused
-            case asked(Question)
-        }
-        let start = state.withLock { state -> Start in
+        let (isAccepted, question) = state.withLock { state -> (Bool, Question?) in
             guard let question = state.questions[lookup.name] else {
                 let question = Question(lookup, self)
-                state.questions[question.name] = question
-                return .asked(question)
+                state.questions[lookup.name] = question
+                return (true, question)
             }
             if !question.lookups.isEmpty {
-                if state.sharing >= Self.maxWaiting { return .refused }
+                if state.sharing >= Self.maxWaiting { return (false, nil) }
                 state.sharing += 1
             }
             question.lookups.append(lookup)
-            return .shared
+            return (true, nil)
         }
-        switch start {
-        case .shared: break
-        case .refused: lookup.finish(Self.tooManyLookups(of: lookup.name.host))
-        case .asked(let question):
-            if !workers.submit(question) { finish(question, Self.tooManyLookups(of: lookup.name.host)) }
-        }
+        if !isAccepted { lookup.finish(Self.tooManyLookups(of: lookup.name)) }
+        if let question, !workers.submit(question) { finish(question, Self.tooManyLookups(of: lookup.name)) }
     }
 
     /// Ends the wait of `lookup` without an answer. Its question is withdrawn if it has not begun and no other lookup
@@ -174,9 +166,9 @@ public final class Resolver: Sendable {
         for lookup in lookups { lookup.finish(answer) }
     }
 
-    private static func tooManyLookups(of host: String) -> Result<[SocketAddress], EventLoopError> {
+    private static func tooManyLookups(of name: HostName) -> Result<[SocketAddress], EventLoopError> {
         .failure(
-            EventLoopError(.tooManyLookups, "cannot resolve '\(host)': \(maxWaiting) lookups are waiting already"))
+            EventLoopError(.tooManyLookups, "cannot resolve '\(name.host)': \(maxWaiting) lookups are waiting already"))
     }
 }
 

@@ -18,11 +18,6 @@ protocol WorkItem: AnyObject, Sendable {
     func fail(_ error: Errno)
 }
 
-extension WorkItem {
-    /// Does nothing, for work without a result.
-    func finish() {}
-}
-
 /// A few threads for work that blocks: as many as the work needs, up to a limit.
 ///
 /// A thread is started when an item is submitted that no free thread will take, and ends when it has found nothing to

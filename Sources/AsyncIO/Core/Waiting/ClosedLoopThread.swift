@@ -46,6 +46,8 @@ final class ClosedLoopThread: WorkItem {
 
     func perform() { runAll() }
 
+    func finish() {}
+
     /// Called if no thread could be started. The thread that submitted the first job then runs all of them.
     func fail(_ error: Errno) { runAll() }
 
