@@ -20,9 +20,8 @@ extension IOError {
     /// Returns the reason why there is no connection to `address`. A connection that was reset had been established,
     /// because the server accepted it and then closed it.
     static func connecting(_ error: Errno, to address: SocketAddress) -> IOError {
-        let wasMade = error == .connectionReset
-        return IOError(
-            error, operation: wasMade ? "use the new connection to" : "connect to", address: address)
+        IOError(
+            error, operation: error == .connectionReset ? "use the new connection to" : "connect to", address: address)
     }
 }
 
@@ -136,11 +135,7 @@ extension EventLoop {
             closeSocket(socket)
             throw error
         }
-        do {
-            return try openStreamDriver(ByteChannel(socket))
-        } catch {
-            throw IOError(error, operation: "take over a socket")
-        }
+        return try IOError.naming("take over a socket") { try openStreamDriver(ByteChannel(socket)) }
     }
 
     /// Returns the driver of a socket that was connected to `address`.
@@ -156,10 +151,8 @@ extension EventLoop {
             if let local = options.localAddress { try bind(socket, to: local, for: address) }
             // Set before it connects, because buffer sizes take effect from the first packet on.
             for (option, value) in options.socketOptions.applicable(to: address.family) {
-                do {
+                try IOError.naming("set \(option) of a connection to", address) {
                     try socket.setOption(option, to: value)
-                } catch {
-                    throw IOError(error, operation: "set \(option) of a connection to", address: address)
                 }
             }
             return try await connect(socket, to: address, "createConnection") {

@@ -87,24 +87,20 @@ extension EventLoop {
     }
 
     private final func bind(to address: SocketAddress, _ options: ServerOptions) throws -> Socket {
-        let socket: Socket
-        do {
-            socket = try Socket.stream(for: address)
-        } catch {
-            throw IOError(error, operation: "listen on", address: address)
-        }
-        do {
-            try checkRoom(for: socket.descriptor)
-            if options.reuseAddress { try socket.setOption(.reuseAddress, to: 1) }
-            if options.reusePort { try setReusePort(socket) }
-            // The IPv4 wildcard has its own socket.
-            if address.family == .ipv6 { try socket.setOption(.ipv6Only, to: 1) }
-            try socket.bind(to: address)
-            return socket
-        } catch {
-            closeSocket(socket)
-            guard let error = error as? Errno else { throw error }
-            throw IOError(error, operation: "listen on", address: address)
+        try IOError.naming("listen on", address) {
+            let socket = try Socket.stream(for: address)
+            do {
+                try checkRoom(for: socket.descriptor)
+                if options.reuseAddress { try socket.setOption(.reuseAddress, to: 1) }
+                if options.reusePort { try setReusePort(socket) }
+                // The IPv4 wildcard has its own socket.
+                if address.family == .ipv6 { try socket.setOption(.ipv6Only, to: 1) }
+                try socket.bind(to: address)
+                return socket
+            } catch {
+                closeSocket(socket)
+                throw error
+            }
         }
     }
 

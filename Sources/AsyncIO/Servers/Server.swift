@@ -16,7 +16,7 @@ public final class Server {
     private var hasStarted = false
     private var isClosed = false
     /// Whether a task is in `serveForever`.
-    var isServedForever = false
+    private var isServedForever = false
 
     init(loop: EventLoop, origin: CallSite) {
         self.loop = loop
@@ -76,7 +76,7 @@ public final class Server {
     /// The sockets that it listens on; none after it was closed. asyncio: `sockets`.
     public var sockets: [TransportSocket] {
         loop.requireOnLoop("Server.sockets")
-        return listeners.map { TransportSocket($0) }
+        return listeners.map { TransportSocket(owner: $0) }
     }
 
     /// Stops listening. Open connections stay open. Idempotent. asyncio: `close`.

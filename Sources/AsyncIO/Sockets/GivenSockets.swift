@@ -62,12 +62,10 @@ extension EventLoop {
             throw EventLoopError.descriptorInUse(socket.descriptor, user)
         }
         try Task.checkCancellation()
-        let type: Int
-        do {
-            type = try socket.option(SocketOption(level: SOL_SOCKET, name: SO_TYPE))
+        let type = try IOError.naming("take over descriptor \(socket.number)") {
+            let type = try socket.option(SocketOption(level: SOL_SOCKET, name: SO_TYPE))
             _ = try Socket(adopting: socket.descriptor)
-        } catch {
-            throw IOError(error, operation: "take over descriptor \(socket.number)")
+            return type
         }
         if type != Int(SOCK_STREAM.rawValue) {
             throw EventLoopError(.invalidArgument, "descriptor \(socket.number) is not a stream socket")

@@ -104,6 +104,19 @@ extension EventLoop {
     }
 }
 
+extension IOError {
+    /// Calls `body`, and adds what failed to an `Errno` that it throws.
+    static func naming<Result>(
+        _ operation: @autoclosure () -> String, _ address: SocketAddress? = nil, _ body: () throws -> Result
+    ) throws -> Result {
+        do {
+            return try body()
+        } catch let error as Errno {
+            throw IOError(error, operation: operation(), address: address)
+        }
+    }
+}
+
 extension SocketAddress {
     /// Whether the address is that of a unix socket that was not bound, which has no path.
     var isUnnamed: Bool { family == .unix && host.isEmpty }

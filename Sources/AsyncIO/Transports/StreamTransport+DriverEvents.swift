@@ -10,11 +10,7 @@ extension StreamTransport: StreamDriverDelegate {
         guard state.life == .open else { return discard(bytes.count) }
         if bufferedConsumer != nil { return copyIntoBuffers(bytes) }
         guard let consumer else { return bytes.count }
-        do {
-            try consumer.dataReceived(bytes.bytes)
-        } catch {
-            consumerFailed("dataReceived", error)
-        }
+        attempt("dataReceived") { try consumer.dataReceived(bytes.bytes) }
         return bytes.count
     }
 
@@ -31,11 +27,7 @@ extension StreamTransport: StreamDriverDelegate {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[taken...])
             // The protocol may have been replaced by one of the other kind meanwhile.
             guard let bufferedConsumer else { return taken + received(rest) }
-            do {
-                taken += try bufferedConsumer.copy(rest)
-            } catch {
-                consumerFailed("bufferUpdated", error)
-            }
+            attempt("bufferUpdated") { taken += try bufferedConsumer.copy(rest) }
         }
         return taken
     }
@@ -43,16 +35,12 @@ extension StreamTransport: StreamDriverDelegate {
     /// Receives into memory of the protocol, which may meanwhile end the connection or be replaced.
     package func lend(_ receive: (UnsafeMutableRawBufferPointer) -> Int) -> Bool {
         guard let lender = bufferedConsumer, state.life == .open else { return false }
-        do {
-            let byteCount = try lender.lend(sizeHintBytes: loop.core.pointee.receiveBuffer.count, receive)
-            if byteCount == 0 || !state.acceptsInput { return true }
-            do {
-                try lender.bufferUpdated(byteCount: byteCount)
-            } catch {
-                consumerFailed("bufferUpdated", error)
-            }
-        } catch {
-            consumerFailed("withReadBuffer", error)
+        var byteCount = 0
+        attempt("withReadBuffer") {
+            byteCount = try lender.lend(sizeHintBytes: loop.core.pointee.receiveBuffer.count, receive)
+        }
+        if byteCount > 0, state.acceptsInput {
+            attempt("bufferUpdated") { try lender.bufferUpdated(byteCount: byteCount) }
         }
         return true
     }
@@ -71,9 +59,7 @@ extension StreamTransport: StreamDriverDelegate {
     }
 
     /// Handles the peer's EOF in pull style. The write side stays open until the writer is closed.
-    func pulledEnd() {
-        perform(state.receivedEnd(staysOpen: true, queuedBytes: outstandingBytes))
-    }
+    func pulledEnd() { perform(state.receivedEnd(staysOpen: true, queuedBytes: outstandingBytes)) }
 
     package func failed(_ errno: Errno, operation: String) {
         end(with: IOError(errno, operation: operation, address: peerAddress))

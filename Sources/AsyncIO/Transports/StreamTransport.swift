@@ -108,7 +108,7 @@ public final class StreamTransport {
 
     /// The socket, for its options. asyncio: `get_extra_info("socket")`.
     /// - Thread: any; its properties and functions may be called only on the loop's.
-    public var socket: TransportSocket { TransportSocket(self) }
+    public var socket: TransportSocket { TransportSocket(owner: self) }
 
     /// Counts a reader or a writer that was created.
     func retainStreams() { streamCount.add(1, ordering: .relaxed) }
@@ -155,15 +155,21 @@ public final class StreamTransport {
     @inline(__always)
     func callConsumer(_ method: StaticString, _ body: (any StreamProtocol) throws -> Void) {
         guard let consumer else { return }
+        attempt(method) { try body(consumer) }
+    }
+
+    /// Does what `callConsumer` does, for a `body` that has the protocol.
+    @inline(__always)
+    func attempt(_ method: StaticString, _ body: () throws -> Void) {
         do {
-            try body(consumer)
+            try body()
         } catch {
             consumerFailed(method, error)
         }
     }
 
     @inline(never)
-    func consumerFailed(_ method: StaticString, _ error: any Error) {
+    private func consumerFailed(_ method: StaticString, _ error: any Error) {
         loop.report(
             ExceptionContext(
                 message: "protocol.\(method)() failed", error: error, origin: origin,
@@ -226,9 +232,7 @@ package final class ConnectionOrigin {
     /// Called when no connection is open any more.
     var allEnded: (() -> Void)?
 
-    init(_ site: CallSite) {
-        self.site = site
-    }
+    init(_ site: CallSite) { self.site = site }
 
     func connectionBegan() {
         openedCount += 1

@@ -9,10 +9,6 @@ public import SystemPackage
 public struct TransportSocket {
     let owner: any SocketOwner
 
-    init(_ owner: any SocketOwner) {
-        self.owner = owner
-    }
-
     /// The descriptor; `nil` after the socket was closed. Do not close it. asyncio: `fileno`.
     public var descriptor: FileDescriptor? { owner.openSocket?.descriptor }
 
@@ -21,23 +17,17 @@ public struct TransportSocket {
 
     /// Returns the value of an option: getsockopt(2). Throws an `IOError`, or `.closed`. asyncio: `getsockopt`.
     public func option(_ option: SocketOption) throws -> Int {
-        try withSocket("get a socket option of") { socket throws(Errno) in try socket.option(option) }
+        try withSocket("get a socket option of") { try $0.option(option) }
     }
 
     /// Sets an option: setsockopt(2). Throws an `IOError`, or `.closed`. asyncio: `setsockopt`.
     public func setOption(_ option: SocketOption, to value: Int) throws {
-        try withSocket("set a socket option of") { socket throws(Errno) in try socket.setOption(option, to: value) }
+        try withSocket("set a socket option of") { try $0.setOption(option, to: value) }
     }
 
-    private func withSocket<Result>(
-        _ operation: String, _ body: (Socket) throws(Errno) -> Result
-    ) throws -> Result {
+    private func withSocket<Result>(_ operation: String, _ body: (Socket) throws -> Result) throws -> Result {
         guard let socket = owner.openSocket else { throw EventLoopError(.closed, "the socket is closed") }
-        do {
-            return try body(socket)
-        } catch {
-            throw IOError(error, operation: operation, address: localAddress)
-        }
+        return try IOError.naming(operation, localAddress) { try body(socket) }
     }
 }
 
