@@ -88,9 +88,7 @@ final class Listener {
     }
 
     /// Closes the connections whose filters are not established.
-    func abortEstablishing() {
-        for driver in Array(establishing.values) { driver.close() }
-    }
+    func abortEstablishing() { for driver in Array(establishing.values) { driver.close() } }
 
     /// Hands the connection to the server, unless that was closed.
     private func serve(_ driver: StreamDriver, _ peer: SocketAddress?) {

@@ -130,8 +130,7 @@ extension StreamTransport {
 
     /// Frees the socket without calling the protocol, because the loop was closed.
     package func loopClosed() {
-        let wasLost = state.isLost
-        if !wasLost {
+        if !state.isLost {
             lossError = EventLoopError.closed
             if outstandingBytes > 0 { driver.resetOnClose() }
             _ = state.failed()
@@ -200,7 +199,5 @@ extension StreamTransport {
     }
 
     /// Records what ends the connection. Only the first call counts.
-    func endsNow(by cause: Ending) {
-        if !state.isClosing { ending = cause }
-    }
+    func endsNow(by cause: Ending) { if !state.isClosing { ending = cause } }
 }

@@ -141,7 +141,7 @@ package struct StreamTransportState: ~Copyable {
             actions.insert(.resumeWriting)
         }
         guard queuedBytes == 0 else { return actions }
-        if writing == .ending { actions.formUnion(endWriting()) }
+        if writing == .ending { actions.formUnion(endWriting(queuedBytes: 0)) }
         if life == .closing {
             life = .lost
             actions.insert(.lose)
@@ -169,14 +169,12 @@ package struct StreamTransportState: ~Copyable {
     }
 
     package mutating func endedWriting(queuedBytes: Int) -> Actions {
-        guard acceptsWrites else { return [] }
-        if queuedBytes == 0 { return endWriting() }
-        writing = .ending
-        return []
+        acceptsWrites ? endWriting(queuedBytes: queuedBytes) : []
     }
 
-    private mutating func endWriting() -> Actions {
-        writing = .ended
+    private mutating func endWriting(queuedBytes: Int) -> Actions {
+        writing = queuedBytes > 0 ? .ending : .ended
+        if queuedBytes > 0 { return [] }
         // The peer has sent EOF too, so nothing can happen on this connection any more.
         guard reading.isOver, life != .closing else { return .shutdownWrite }
         life = .lost
@@ -203,10 +201,7 @@ package struct StreamTransportState: ~Copyable {
             reading = .active
             actions.insert(.startReading)
         }
-        guard writing == .open else { return actions }
-        if queuedBytes == 0 { return actions.union(endWriting()) }
-        writing = .ending
-        return actions
+        return writing == .open ? actions.union(endWriting(queuedBytes: queuedBytes)) : actions
     }
 
     /// Input was discarded. If it exceeds the limit, the connection ends as after `close()`.
@@ -244,9 +239,7 @@ package struct StreamTransportState: ~Copyable {
     }
 
     /// The consumer is being notified of the loss.
-    package mutating func reportedLoss() {
-        if life == .lost { life = .reported }
-    }
+    package mutating func reportedLoss() { if life == .lost { life = .reported } }
 
     /// The driver has begun to close the descriptor.
     package mutating func closedDescriptor() { life = .closed }

@@ -9,14 +9,10 @@ struct StreamWaiter {
     /// SAFETY: the record is not retained. The task removes the waiter before it continues, and its record lives as
     /// long as the task.
     @inline(__always)
-    init(_ record: Unmanaged<TaskRecord>) {
-        bits = UInt64(UInt(bitPattern: record.toOpaque()))
-    }
+    init(_ record: Unmanaged<TaskRecord>) { bits = UInt64(UInt(bitPattern: record.toOpaque())) }
 
     /// Creates the waiter of a task that the loop has not started.
-    init(_ token: WaiterToken) {
-        bits = token.bits << 1 | 1
-    }
+    init(_ token: WaiterToken) { bits = token.bits << 1 | 1 }
 
     @inline(__always)
     var isEmpty: Bool { bits == 0 }
