@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A result that is set later. asyncio: `Future`.
 ///
 /// ```swift
@@ -29,6 +31,7 @@ public final class Future<Value> {
         self.init(loop: try getRunningLoop(), fileID: fileID, line: line)
     }
 
+    @usableFromInline
     init(loop: EventLoop, fileID: StaticString, line: UInt) {
         self.loop = loop
         site = CallSite(fileID: fileID, line: line)
@@ -67,6 +70,7 @@ public final class Future<Value> {
     public func cancel() -> Bool {
         loop.requireOnLoop("Future.cancel")
         guard core.status == .pending, !loop.isClosed else { return false }
+        core.wasCancelled.store(true, ordering: .releasing)
         complete(.cancelled)
         return true
     }
@@ -170,12 +174,12 @@ public final class Future<Value> {
             switch listener {
             case .callback(_, let site, let body): schedule(site, body)
             case .waiter(let token): loop.settle(token, .ready)
-            case .promise: break
+            case .cancellation: break
             }
         }
         guard core.status == .cancelled else { return }
-        // Promises come last, because their closures may add a callback, which then has to be the last one.
-        for case .promise(let cancellation) in listeners { cancellation.cancelled() }
+        // Last, because these closures may add a callback, which then has to be the last one.
+        for case .cancellation(let body) in listeners { body() }
     }
 
     private func schedule(_ site: CallSite, _ body: @escaping (Future) throws -> Void) {
@@ -238,6 +242,8 @@ extension EventLoop {
     /// Creates a pending future of this loop. asyncio: `create_future`.
     ///
     /// - Thread: any.
+    // Compiled in the caller's module, where the type of the value is known.
+    @inlinable
     public final func createFuture<Value>(
         of type: Value.Type = Value.self, fileID: StaticString = #fileID, line: UInt = #line
     ) -> Future<Value> { Future(loop: self, fileID: fileID, line: line) }

@@ -1,8 +1,10 @@
+import Synchronization
+
 /// The part of a future that does not depend on its value's type, so that its code is compiled once and is not generic.
 ///
 /// A future with one waiting task allocates nothing besides itself.
 @usableFromInline
-struct FutureCore {
+struct FutureCore: ~Copyable {
     @usableFromInline
     enum Status: UInt8 { case pending, finished, failed, cancelled }
 
@@ -11,7 +13,8 @@ struct FutureCore {
         /// A closure that gets the future. The number identifies it for its removal.
         case callback(UInt64, CallSite, (AnyObject) throws -> Void)
         case waiter(WaiterToken)
-        case promise(PromiseCancellation)
+        /// A closure that is called only if the future is cancelled.
+        case cancellation(@Sendable () -> Void)
     }
 
     /// State that few futures need.
@@ -26,6 +29,8 @@ struct FutureCore {
 
     @usableFromInline var status = Status.pending
     private var wasRead = false
+    /// Whether the future was cancelled, for the threads of its promises.
+    let wasCancelled = Atomic<Bool>(false)
     var error: (any Error)?
     /// The waiter that was added before all other listeners.
     var firstWaiter: WaiterToken?

@@ -16,22 +16,18 @@ import Synchronization
 ///
 /// - Thread: any.
 public final class Promise<Value>: Sendable {
-    // SAFETY: only the loop's thread accesses the future, when a message arrives there.
-    private let future: UncheckedSendable<Future<Value>>
-    private let loop: EventLoop
-    private let cancellation: PromiseCancellation
+    // SAFETY: other threads access only the future's loop and an atomic flag of the future.
+    private let shared: UncheckedSendable<Future<Value>>
     private let hasOutcome = Atomic<Bool>(false)
 
-    fileprivate init(_ future: Future<Value>, _ cancellation: PromiseCancellation) {
-        self.future = UncheckedSendable(value: future)
-        loop = future.loop
-        self.cancellation = cancellation
-    }
+    fileprivate init(_ future: Future<Value>) { shared = UncheckedSendable(value: future) }
+
+    private var future: Future<Value> { shared.value }
 
     deinit {
         if hasOutcome.load(ordering: .relaxed) { return }
         let error = EventLoopError(.brokenPromise, "the promise was released without a result")
-        _ = loop.post(PromisedOutcome(future.value, .failed(error)))
+        _ = future.loop.post(PromisedOutcome(future, .failed(error)))
     }
 
     /// Completes the future. Throws `.invalidState` if this promise already has an outcome, and `.closed` if the loop
@@ -51,13 +47,13 @@ public final class Promise<Value>: Sendable {
     }
 
     /// Whether the future was cancelled, so that its result is no longer needed.
-    public var isCancelled: Bool { cancellation.isCancelled }
+    public var isCancelled: Bool { future.core.wasCancelled.load(ordering: .acquiring) }
 
     private func settle(_ outcome: sending PromisedOutcome<Value>.Outcome) throws(EventLoopError) {
         if hasOutcome.exchange(true, ordering: .relaxed) {
             throw EventLoopError(.invalidState, "the promise already has a result")
         }
-        if !loop.post(PromisedOutcome(future.value, outcome)) { throw .closed }
+        if !future.loop.post(PromisedOutcome(future, outcome)) { throw .closed }
     }
 }
 
@@ -68,13 +64,14 @@ extension Future {
     ///   already.
     public func makePromise(onCancel: (@Sendable () -> Void)? = nil) -> Promise<Value> {
         loop.requireOnLoop("Future.makePromise")
-        let cancellation = PromiseCancellation(onCancel)
-        switch core.status {
-        case .pending: core.rest.listeners.append(.promise(cancellation))
-        case .cancelled: cancellation.cancelled()
-        case .finished, .failed: break
+        if let onCancel {
+            switch core.status {
+            case .pending: core.rest.listeners.append(.cancellation(onCancel))
+            case .cancelled: onCancel()
+            case .finished, .failed: break
+            }
         }
-        return Promise(self, cancellation)
+        return Promise(self)
     }
 }
 
@@ -95,22 +92,6 @@ extension Future where Value: Sendable {
             case .failure(let error): try? promise.setException(error)
             }
         }
-    }
-}
-
-/// Carries the cancellation of a future to its promise.
-final class PromiseCancellation: Sendable {
-    private let flag = Atomic<Bool>(false)
-    private let handler: (@Sendable () -> Void)?
-
-    init(_ handler: (@Sendable () -> Void)?) { self.handler = handler }
-
-    var isCancelled: Bool { flag.load(ordering: .acquiring) }
-
-    /// Called on the loop's thread, at most once.
-    func cancelled() {
-        flag.store(true, ordering: .releasing)
-        handler?()
     }
 }
 
