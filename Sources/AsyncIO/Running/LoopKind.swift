@@ -61,6 +61,7 @@ extension LoopKind: CustomStringConvertible {
     public var description: String { rawValue }
 }
 
+// The name of the system in messages.
 #if os(Linux)
 let systemName = "Linux"
 #elseif os(macOS)

@@ -127,6 +127,7 @@ extension EventLoop {
         return unsafeBitCast(task, to: Task<Success, Never>.self)
     }
 
+    /// Registers the record, and creates its task with `steps`.
     @inlinable @inline(__always)
     final func begin<Success: Sendable>(
         _ record: CreatedTask, _ priority: TaskPriority?, _ eagerStart: Bool,
