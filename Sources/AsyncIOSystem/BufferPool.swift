@@ -12,13 +12,15 @@ open class BufferPool: @unchecked Sendable {
     /// The size of a buffer.
     @frozen
     public struct Size: Sendable, Hashable {
-        /// The position in the order of the sizes, from 0.
-        public let index: Int
+        /// One byte, because every connection has one.
+        @usableFromInline let number: UInt8
 
         /// - Parameter index: 0, 1 or 2.
         @inlinable
-        package init(index: Int) { self.index = index }
+        package init(index: Int) { number = UInt8(truncatingIfNeeded: index) }
 
+        /// The position in the order of the sizes, from 0.
+        @inlinable public var index: Int { Int(number) }
         /// 16 KiB.
         @inlinable public static var small: Size { Size(index: 0) }
         /// 64 KiB.

@@ -142,8 +142,10 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     package func closePoller() {}
 
     /// The memory that ``StreamReader/readChunk()`` lends.
+    ///
+    /// SAFETY: the initializer sets it, and a test would cost as much as what is done with it.
     @inline(__always)
-    final var chunkPool: ChunkPool { pool }
+    final var chunkPool: ChunkPool { pool.unsafelyUnwrapped }
 
     // MARK: Executors
 

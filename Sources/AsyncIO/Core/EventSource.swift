@@ -45,8 +45,11 @@ package class EventSource {
     /// Records how many bytes the source and the task that it resumed have moved. A run without bytes changes nothing.
     @inline(__always)
     final func moved(_ byteCount: Int) {
-        if reservedBytes < 0 || byteCount == 0 { return }
-        reservedBytes = byteCount < ByteBudget.bulkBytes ? 0 : Int32(ByteBudget.bytesReservedFromBulk)
+        if byteCount >= ByteBudget.bulkBytes {
+            if reservedBytes >= 0 { reservedBytes = Int32(ByteBudget.bytesReservedFromBulk) }
+        } else if isBulk, byteCount != 0 {
+            reservedBytes = 0
+        }
     }
 
     init() {}

@@ -64,20 +64,29 @@ extension StreamReader {
     @inline(__always)
     private func attemptChunk() throws -> Lease? {
         if isBusy { throw EventLoopError.busy("read from this connection") }
-        if isDrained { return nil }
+        if hasLookAhead { return lookAheadChunk() }
+        if transport.hasNothing { return nil }
         return try receiveChunk()
     }
 
-    /// Receives bytes. Returns a lease of no bytes at EOF, and `nil` if nothing has arrived yet.
+    @inline(never)
+    private func lookAheadChunk() -> Lease {
+        let size = chunkSizing.size
+        let memory = loop.chunkPool.take(size)
+        let count = lookAhead.take(into: UnsafeMutableRawBufferPointer(start: memory, count: size.byteCount))
+        return Lease(memory: memory, size: size, byteCount: count)
+    }
+
+    /// Receives bytes when there is no look-ahead. Returns a lease of no bytes at EOF, and `nil` if nothing has arrived
+    /// yet.
     @inline(__always)
     private func receiveChunk() throws -> Lease? {
-        if !hasLookAhead, let (buffer, byteCount) = transport.receiveBufferNow() {
-            return Lease(memory: buffer.memory, size: buffer.size, byteCount: byteCount)
-        }
+        if transport.lendsBuffers, let lease = lentBuffer() { return lease }
         let size = chunkSizing.size
         let memory = pool._withUnsafeGuaranteedRef { $0.take(size) }
         do {
-            if let byteCount = try take(into: UnsafeMutableRawBufferPointer(start: memory, count: size.byteCount)) {
+            let buffer = UnsafeMutableRawBufferPointer(start: memory, count: size.byteCount)
+            if let byteCount = try transport.receiveNow(into: buffer) {
                 chunkSizing.received(byteCount)
                 return Lease(memory: memory, size: size, byteCount: byteCount)
             }
@@ -87,6 +96,14 @@ extension StreamReader {
         }
         putBack(memory, size)
         return nil
+    }
+
+    /// Returns bytes that the driver has in a buffer of the pool.
+    @inline(never)
+    private func lentBuffer() -> Lease? {
+        transport.receiveBufferNow().map { buffer, byteCount in
+            Lease(memory: buffer.memory, size: buffer.size, byteCount: byteCount)
+        }
     }
 
     private func putBack(_ memory: UnsafeMutableRawPointer, _ size: ChunkPool.Size) {

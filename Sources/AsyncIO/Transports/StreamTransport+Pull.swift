@@ -41,12 +41,14 @@ extension StreamTransport {
         }
     }
 
+    /// Whether `receiveBufferNow()` may return a buffer.
+    @inline(__always)
+    var lendsBuffers: Bool { withDriver { $0.lendsBuffers } }
+
     /// Receives what has arrived in a buffer of the loop's pool, which then belongs to the caller. Returns `nil` if
     /// `receiveNow(into:)` has to be called.
-    @inline(__always)
     func receiveBufferNow() -> (buffer: PooledBuffer, byteCount: Int)? {
-        guard withDriver({ $0.lendsBuffers }), !state.reading.isOver, state.life == .open else { return nil }
-        return withDriver { $0.receiveBuffer() }
+        state.reading.isOver || state.life != .open ? nil : withDriver { $0.receiveBuffer() }
     }
 
     private func receiveAfterEnd() throws -> Int {

@@ -10,8 +10,9 @@ import Synchronization
 /// it goes to a second list under a lock, which the loop empties before it allocates. Each list retains a bounded
 /// number of buffers and frees the others.
 ///
-/// SAFETY: `local` is accessed only by the thread whose loop slot contains this loop's address. That is one thread at a
-/// time: if another loop gets the address after this one was freed, the memory allocator orders the two.
+/// SAFETY: there are three sizes, so their indices need no check. `local` is accessed only by the thread whose loop slot
+/// contains this loop's address. That is one thread at a time: if another loop gets the address after this one was
+/// freed, the memory allocator orders the two.
 final class ChunkPool: BufferPool, @unchecked Sendable {
     /// A list of free buffers of one size. Each buffer contains the address of the next one.
     private struct FreeList {
@@ -21,13 +22,13 @@ final class ChunkPool: BufferPool, @unchecked Sendable {
         mutating func push(_ buffer: UnsafeMutableRawPointer) {
             buffer.storeBytes(of: first, as: UnsafeMutableRawPointer?.self)
             first = buffer
-            count += 1
+            count &+= 1
         }
 
         mutating func pop() -> UnsafeMutableRawPointer? {
             guard let buffer = first else { return nil }
             first = buffer.load(as: UnsafeMutableRawPointer?.self)
-            count -= 1
+            count &-= 1
             return buffer
         }
 
@@ -62,7 +63,7 @@ final class ChunkPool: BufferPool, @unchecked Sendable {
     /// - Thread: the loop's.
     @inline(__always)
     override func take(_ size: Size) -> UnsafeMutableRawPointer {
-        if let buffer = local.pointee[size.index].pop() { return buffer }
+        if let buffer = local.pointee[unchecked: size.index].pop() { return buffer }
         return takeSlowly(size)
     }
 
@@ -70,7 +71,7 @@ final class ChunkPool: BufferPool, @unchecked Sendable {
     private func takeSlowly(_ size: Size) -> UnsafeMutableRawPointer {
         if hasReturned.load(ordering: .relaxed) {
             collectReturned()
-            if let buffer = local.pointee[size.index].pop() { return buffer }
+            if let buffer = local.pointee[unchecked: size.index].pop() { return buffer }
         }
         return .allocate(byteCount: size.byteCount, alignment: 16)
     }
@@ -81,8 +82,8 @@ final class ChunkPool: BufferPool, @unchecked Sendable {
     @inline(__always)
     override func put(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
         guard aio_loop_slot_get() == loopAddress else { return putFromElsewhere(buffer, size) }
-        if local.pointee[size.index].count < size.mostRetained {
-            local.pointee[size.index].push(buffer)
+        if local.pointee[unchecked: size.index].count < size.mostRetained {
+            local.pointee[unchecked: size.index].push(buffer)
         } else {
             buffer.deallocate()
         }
