@@ -10,8 +10,8 @@ import Synchronization
 /// it goes to a second list under a lock, which the loop empties before it allocates. Each list retains a bounded
 /// number of buffers and frees the others.
 ///
-/// SAFETY: there are three sizes, so their indices need no check. `local` is accessed only by the thread whose loop slot
-/// contains this loop's address. That is one thread at a time: if another loop gets the address after this one was
+/// SAFETY: there are three sizes, so their indices need no check. `local` is accessed only by the thread whose loop
+/// slot contains this loop's address. That is one thread at a time: if another loop gets the address after this one was
 /// freed, the memory allocator orders the two.
 final class ChunkPool: BufferPool, @unchecked Sendable {
     /// A list of free buffers of one size. Each buffer contains the address of the next one.
