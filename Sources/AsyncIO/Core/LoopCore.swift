@@ -25,11 +25,8 @@ struct LoopCore: ~Copyable {
     var backlog = InboxBacklog()
     var budget = ByteBudget()
 
-    /// Tasks that the loop started and that have not ended. They are not retained; they remove themselves at their
-    /// ends.
-    var tasks = Slab<Unmanaged<TaskRecord>>()
-    /// The tasks that have begun to run.
-    var runningTasks = RunningTasks()
+    /// The tasks that the loop started and that have not ended.
+    var tasks = TaskTable()
     /// The number of tasks that the loop has started so far.
     var taskCount: UInt64 = 0
     var taskFactory: EventLoop.TaskFactory?

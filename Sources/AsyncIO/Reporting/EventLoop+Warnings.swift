@@ -15,7 +15,7 @@ extension EventLoop {
     @inline(never)
     final func warnOfHop(_ function: StaticString) {
         guard core.pointee.debug.reportedHops.insert("\(function)").inserted else { return }
-        var name = core.pointee.runningTasks[.current]?.name
+        var name = core.pointee.tasks[.current]?.name
         if #available(macOS 26, *) { name = name ?? Task.name }
         let who = name.map { "task '\($0)'" } ?? "a task"
         warn(.hop, "\(function) was called outside its loop's thread by \(who); the task hopped there and back")

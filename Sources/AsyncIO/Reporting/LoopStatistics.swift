@@ -32,7 +32,7 @@ extension EventLoop {
         return LoopStatistics(
             callbacks: core.pointee.callbacks.count,
             timers: core.pointee.timers.count,
-            waitingTasks: core.pointee.waiters.count + taskRecords.count { !$0.suspension.isEmpty },
+            waitingTasks: core.pointee.waiters.count + core.pointee.tasks.records.count { !$0.suspension.isEmpty },
             tasks: core.pointee.tasks.count,
             sources: core.pointee.sources.ids.count { core.pointee.sources[$0]?.pointee.isInternal == false },
             unhandledErrors: core.pointee.unhandledErrors,

@@ -76,7 +76,7 @@ extension EventLoop {
     /// Returns the record of the task that a job or a continuation belongs to. Both are the address of the task, which
     /// is also its identity.
     private final func record(at word: LoopWord) -> TaskRecord? {
-        core.pointee.runningTasks[TaskIdentity(of: word.job)]
+        core.pointee.tasks[TaskIdentity(of: word.job)]
     }
 
     @inline(never)

@@ -139,7 +139,6 @@ extension EventLoop {
     // a frame.
 
     private final func startTask(of connection: ServedConnection) -> Task<Void, any Error> {
-        connection.register()
         if #available(macOS 26, *) {
             return Task.immediate(name: connection.name, executorPreference: self) { await connection.run() }
         } else {
@@ -150,7 +149,6 @@ extension EventLoop {
     private final func startTask(
         of connection: ServedConnection, _ made: @concurrent @escaping () async -> Void
     ) -> Task<Void, any Error> {
-        connection.register()
         // SAFETY: every step runs on this thread, so the operation does not leave it.
         nonisolated(unsafe) let made = made
         if #available(macOS 26, *) {

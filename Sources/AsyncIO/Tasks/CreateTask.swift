@@ -133,7 +133,6 @@ extension EventLoop {
         _ record: CreatedTask, _ priority: TaskPriority?, _ eagerStart: Bool,
         _ steps: consuming sending @escaping @isolated(any) () async throws -> Success
     ) -> Task<Success, any Error> {
-        record.register()
         let task: Task<Success, any Error>
         if eagerStart, #available(macOS 26, *) {
             task = .immediate(name: record.name, priority: priority, executorPreference: self, operation: steps)
@@ -177,7 +176,7 @@ extension EventLoop {
     /// - Thread: the loop's.
     public final func cancelAllTasks() {
         requireOnLoop("cancelAllTasks")
-        for record in taskRecords { record.requestCancel() }
+        for record in core.pointee.tasks.records { record.requestCancel() }
     }
 
     /// Cancels all tasks and runs until the last one has ended. Meanwhile no client is accepted, and tasks that are

@@ -39,7 +39,6 @@ extension EventLoop {
             if isClosed { return await sent.call() }
             record.assignID()
             let operation = applyTaskFactory(sent.call, record)
-            record.register()
             return await record.run(operation)
         }
     }
@@ -52,7 +51,6 @@ extension EventLoop {
         try checkOpen()
         record.assignID()
         let operation = try applyTaskFactory(operation.call, record)
-        record.register()
         return try await record.run(operation)
     }
 }

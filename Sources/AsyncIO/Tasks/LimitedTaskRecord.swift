@@ -29,7 +29,7 @@ class LimitedTaskRecord: CreatedTask, @unchecked Sendable {
     @usableFromInline
     final func findCaller(_ isolation: (any Actor)?) -> Bool {
         guard loop.isOnLoop, loop.allowsAffinity(of: isolation) else { return false }
-        guard let caller = loop.core.pointee.runningTasks.unretained(.current) else {
+        guard let caller = loop.core.pointee.tasks.unretained(.current) else {
             return loop.currentTaskHasAffinity
         }
         self.caller = caller

@@ -84,7 +84,6 @@ final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
         try loop.checkOpen()
         assignID()
         self.body = loop.hasTaskFactory ? try loop.applyTaskFactory(body, self) : body
-        register()
         // The task throws nothing, but a task that cannot throw would call the closure through a thunk.
         let task: Task<Void, any Error>
         if #available(macOS 26, *) {

@@ -8,7 +8,7 @@ extension EventLoop {
     /// - Thread: the loop's.
     final func affinityRecord(_ isolation: (any Actor)?) -> (hasAffinity: Bool, record: TaskRecord?) {
         if !allowsAffinity(of: isolation) { return (false, nil) }
-        if let record = core.pointee.runningTasks[.current] { return (true, record) }
+        if let record = core.pointee.tasks[.current] { return (true, record) }
         return (currentTaskHasAffinity, nil)
     }
 
@@ -66,7 +66,7 @@ struct TaskBinding: ~Copyable {
 
     @inline(never)
     private mutating func bind(to current: TaskIdentity, on loop: EventLoop) -> Unmanaged<TaskRecord>? {
-        record.replace(by: loop.core.pointee.runningTasks[current])
+        record.replace(by: loop.core.pointee.tasks[current])
         return record.unretained
     }
 }

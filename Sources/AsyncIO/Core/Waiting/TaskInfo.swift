@@ -43,7 +43,7 @@ extension EventLoop {
     /// - Thread: the loop's.
     public final var currentTask: TaskInfo? {
         requireOnLoop("currentTask")
-        return core.pointee.runningTasks[.current]?.info
+        return core.pointee.tasks[.current]?.info
     }
 
     /// The tasks that this loop started and that have not ended, in the order of their creation. asyncio: `all_tasks`.
@@ -51,12 +51,6 @@ extension EventLoop {
     /// - Thread: the loop's.
     public final var tasks: [TaskInfo] {
         requireOnLoop("tasks")
-        return taskRecords.map(\.info)
-    }
-
-    /// The records of these tasks.
-    final var taskRecords: [TaskRecord] {
-        core.pointee.tasks.ids.compactMap { core.pointee.tasks[$0]?.pointee.takeUnretainedValue() }
-            .sorted { $0.id < $1.id }
+        return core.pointee.tasks.records.map(\.info)
     }
 }

@@ -29,9 +29,6 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     /// The body of a time limit for whose end the task waits.
     @exclusivity(unchecked) unowned(unsafe) final var limited: TaskRecord?
 
-    /// The entry in the loop's table of tasks, once it is registered.
-    @exclusivity(unchecked) private final var entry: SlotID?
-
     @usableFromInline
     init(loop: EventLoop) {
         self.loop = loop
@@ -57,18 +54,21 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         id = core.pointee.taskCount
     }
 
-    /// Adds the task to the loop's table.
-    @usableFromInline
-    final func register() { entry = core.pointee.tasks.insert(.passUnretained(self)) }
-
     /// Called when the task exists. It may have begun or ended already.
     ///
     /// - Parameter task: The address of the task.
     @usableFromInline
     final func started(_ task: UInt) {
         if isFinished { return }
-        identity = TaskIdentity(address: task)
+        enterTable(TaskIdentity(address: task))
         if core.pointee.isDraining { requestCancel() }
+    }
+
+    /// Adds the task to the loop's table, if it is not there. An eager task begins before it is returned.
+    private final func enterTable(_ task: TaskIdentity) {
+        if identity == task { return }
+        identity = task
+        core.pointee.tasks.insert(self, task)
     }
 
     /// The task's first step. Installs its only cancellation handler, so that its waits need none.
@@ -79,9 +79,8 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     /// - Returns: The argument of ``end(_:)``.
     @usableFromInline
     final func begin() -> UnsafeMutableRawPointer? {
-        identity = .current
+        enterTable(.current)
         hasBegun = true
-        core.pointee.runningTasks.insert(self, identity)
         if core.pointee.debug.isOn { core.pointee.debug.begunTask = info }
         if core.pointee.isDraining { requestCancel() }
         if !hasHandler { return nil }
@@ -93,8 +92,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     final func end(_ handler: UnsafeMutableRawPointer?) {
         if let handler { aio_cancellation_handler_remove(handler) }
         isFinished = true
-        core.pointee.runningTasks.remove(identity)
-        if let entry { _ = core.pointee.tasks.remove(entry) }
+        core.pointee.tasks.remove(identity)
         taskEnded()
         if core.pointee.isDraining { loop.taskEnded() }
     }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import AsyncIO
 
-struct RunningTasksTests {
+struct TaskTableTests {
     /// Identities that share few slots of a small table, so that searches and removals meet other entries.
     private func identities(_ count: Int) -> [TaskIdentity] {
         (1...count).map { TaskIdentity(address: UInt($0) << 16) }
@@ -12,7 +12,7 @@ struct RunningTasksTests {
     @Test(arguments: TestLoop.all)
     func noRecordIsFoundOutsideOfTasks(kind: TestLoop) async throws {
         try await withVirtualLoopThread(kind) { loop in
-            var table = RunningTasks(capacity: 2)
+            var table = TaskTable(capacity: 2)
             #expect(table[.none] == nil)
             let record = CreatedTask(loop: loop, name: nil, site: CallSite(fileID: #fileID, line: #line))
             for identity in identities(10) { table.insert(record, identity) }
@@ -25,7 +25,7 @@ struct RunningTasksTests {
     func randomUseMatchesADictionary(seed: UInt64) async throws {
         try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
             var generator = SeededGenerator(seed: seed)
-            var table = RunningTasks(capacity: 4)
+            var table = TaskTable(capacity: 4)
             var model: [TaskIdentity: TaskRecord] = [:]
             let all = identities(40)
             for _ in 0..<4_000 {
@@ -34,6 +34,7 @@ struct RunningTasksTests {
                     table.remove(identity)
                 } else {
                     let record = CreatedTask(loop: loop, name: nil, site: CallSite(fileID: #fileID, line: #line))
+                    record.assignID()
                     model[identity] = record
                     table.insert(record, identity)
                 }
@@ -41,6 +42,8 @@ struct RunningTasksTests {
                 var isAlike = true
                 for identity in all where table[identity] !== model[identity] { isAlike = false }
                 #expect(isAlike)
+                let records = model.values.sorted { $0.id < $1.id }
+                #expect(table.records.map(\.id) == records.map(\.id))
             }
         }
     }

@@ -1,9 +1,9 @@
-/// The records of the tasks that have begun and not ended, by the address of the task: a hash table with open
-/// addressing.
+/// The records of the tasks that a loop started and that have not ended, by the address of the task: a hash table with
+/// open addressing.
 ///
 /// Every wait of a task looks up its record, and every task is added and removed once; a dictionary costs ten times as
 /// much. The table does not retain the records; the tasks do.
-struct RunningTasks: ~Copyable {
+struct TaskTable: ~Copyable {
     private struct Slot {
         /// 0 if the slot is free.
         var key: UInt
@@ -40,6 +40,11 @@ struct RunningTasks: ~Copyable {
             if slot.key == identity.address || slot.key == 0 { return slot.record }
             index = (index &+ 1) & mask
         }
+    }
+
+    /// All records, in the order of their tasks' creation.
+    var records: [TaskRecord] {
+        (0...mask).compactMap { slots[$0].record?.takeUnretainedValue() }.sorted { $0.id < $1.id }
     }
 
     /// Adds a record whose task is not in the table.
