@@ -1,6 +1,5 @@
-/// Bytes that a reader has received and no read has taken yet. It does not depend on a connection.
-///
-/// It is an object because a reader that never looks ahead has none.
+/// Bytes that a reader has received and no read has taken yet; an object, because a reader that never looks ahead has
+/// none.
 ///
 /// Its memory is retained from one line to the next, so that a line needs no allocation. It begins small and grows with
 /// the amount that arrives at once, because most connections are idle most of the time.
@@ -17,9 +16,8 @@ final class LookAhead {
     /// For tests.
     var memoryBytes: Int { queue.memoryBytes }
 
-    /// Passes `receive` memory for up to `mostBytes` bytes, at least one, behind the existing bytes.
-    ///
-    /// - Returns: The result of `receive`: the number of bytes that it stored, or `nil` if there are none yet.
+    /// Passes `receive` memory for up to `mostBytes` bytes, at least one, and returns its result: the number of bytes
+    /// that it stored, or `nil` if there are none yet.
     func fill(
         mostBytes: Int, _ receive: (UnsafeMutableRawBufferPointer) throws -> Int?
     ) rethrows -> Int? {
@@ -30,26 +28,20 @@ final class LookAhead {
         return received
     }
 
-    /// Inserts `bytes` in front of the existing bytes.
     func prepend(_ bytes: ArraySlice<UInt8>) {
         bytes.withUnsafeBytes { queue.prepend($0) }
     }
 
     // MARK: Taking
 
-    /// Moves the existing bytes to the beginning of `buffer`, as far as they fit.
     func take(into buffer: UnsafeMutableRawBufferPointer) -> Int { queue.take(into: buffer) }
 
-    /// Takes the first `count` bytes, which must exist.
     func take(_ count: Int) -> [UInt8] { queue.take(count) }
 
-    /// Takes the next line; returns `nil` if its newline has not arrived. Throws as
-    /// ``StreamReader/readLine(strippingNewline:)`` does.
     func takeLine(strippingNewline: Bool, limitBytes: Int) throws(LimitOverrunError) -> String? {
         try queue.takeLine(strippingNewline: strippingNewline, limitBytes: limitBytes)
     }
 
-    /// Takes all bytes as a line without a newline; returns `nil` if there are none.
     func takeLastLine() -> String? {
         if isEmpty { return nil }
         let line = queue.text(count)
@@ -61,7 +53,6 @@ final class LookAhead {
 
     // MARK: Searching
 
-    /// Returns the offset of the first `byte` at `offset` or behind it.
     func firstIndex(of byte: UInt8, from offset: Int) -> Int? { queue.firstOffset(of: byte, from: offset) }
 
     /// Returns the match at `offset` or behind it that ends first; of several such matches, the shortest.

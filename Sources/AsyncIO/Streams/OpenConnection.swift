@@ -8,18 +8,12 @@ extension EventLoop {
     /// Connects to an endpoint, for a task that reads and writes. asyncio: `open_connection`.
     ///
     /// ```swift
-    /// let (reader, writer) = try await loop.openConnection(to: .hosts(["a.example", "b.example"], port: 7))
-    /// try await writer.write("hello\n")
-    /// print(try await reader.readLine() ?? "")
-    /// writer.close()
     /// ```
     ///
-    /// A task of another loop or of the thread pool may use the streams too, at the cost of hops. Throws as
-    /// ``createConnection(to:options:fileID:line:_:)`` does, and `.invalidArgument` for a limit that is not positive.
-    ///
-    /// The connection ends when it is closed, or when its streams are released. In the latter case, unsent bytes have
-    /// five seconds to be sent; after that the connection is reset. See also
-    /// ``withConnection(to:options:fileID:line:_:)``.
+    /// A task of another loop or of the thread pool may use the streams too. The connection ends when it is closed, or
+    /// when its streams are released. In the latter case, unsent bytes have five seconds to be sent; after that the
+    /// connection is reset. Throws as ``createConnection(to:options:fileID:line:_:)`` does, and `.invalidArgument` for
+    /// a limit that is not positive.
     ///
     /// - Thread: any; off the loop, it hops.
     public final func openConnection(
@@ -36,8 +30,6 @@ extension EventLoop {
     }
 
     /// Connects to a host; everything else is as in ``openConnection(to:options:fileID:line:)``.
-    ///
-    /// - Thread: any; off the loop, it hops.
     public final func openConnection(
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
         fileID: StaticString = #fileID, line: UInt = #line
@@ -62,12 +54,11 @@ extension EventLoop {
     /// }
     /// ```
     ///
-    /// When `body` has returned, the connection is closed after everything that was written has been sent. The function
-    /// waits for that, and throws if the connection is lost meanwhile, because some of the bytes may not have arrived.
-    /// When `body` throws, the function does the same and throws the error of `body`; but if a write sent only a part
-    /// of its bytes, the connection is reset, so that the peer does not take the part for the whole. A cancelled task
-    /// does not wait: unsent bytes are sent while the loop runs, and if there are some, a `CancellationError` is thrown
-    /// instead of the result. For input that was not read, see ``StreamWriter/close()``. Also throws as
+    /// When `body` has returned, the function closes the connection and waits until everything that was written has
+    /// been sent. It throws if the connection is lost meanwhile, because some of the bytes may not have arrived. When
+    /// `body` throws, the function does the same and throws the error of `body`; but if a write was incomplete, it
+    /// resets the connection. A cancelled task does not wait, and throws a `CancellationError` instead of the result if
+    /// there are unsent bytes. For input that was not read, see ``StreamWriter/close()``. Also throws as
     /// ``openConnection(to:options:fileID:line:)`` does.
     public final func withConnection<Result>(
         to endpoint: Endpoint, options: ConnectionOptions = ConnectionOptions(),
@@ -104,8 +95,7 @@ extension EventLoop {
         return result
     }
 
-    /// Throws `.invalidArgument` unless the limit is positive, and closes the sockets of the endpoint then. asyncio
-    /// checks the limit in `StreamReader.__init__`.
+    /// Throws `.invalidArgument` unless the limit is positive, and closes the sockets of the endpoint then.
     final func checkLineLimit(_ limitBytes: Int, owning endpoint: Endpoint) throws(EventLoopError) {
         if limitBytes > 0 { return }
         discard(endpoint.sockets)
@@ -120,7 +110,6 @@ extension StreamTransport {
     }
 }
 
-/// A call of a body that works with a connection's streams.
 private struct StreamsCall<Result> {
     let reader: StreamReader
     let writer: StreamWriter

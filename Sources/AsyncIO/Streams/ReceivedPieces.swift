@@ -1,12 +1,10 @@
-/// Received bytes of unknown number, in pieces of memory, each as large as all earlier ones together.
-///
-/// So the memory is at most twice the number of bytes, and nothing is zeroed, or moved before all bytes have arrived.
+/// Received bytes of unknown number, in pieces of memory, each as large as all earlier ones together, so that the
+/// memory is at most twice the number of bytes, and nothing is zeroed, or moved before all bytes have arrived.
 final class ReceivedPieces {
     /// The pieces; all of them except the last one are full.
     private var pieces: [UnsafeMutableRawBufferPointer] = []
     private var freeBytes = 0
     private let firstBytes: Int
-    /// The number of bytes that have arrived.
     private(set) var count = 0
 
     init(firstBytes: Int) {
@@ -17,9 +15,7 @@ final class ReceivedPieces {
         for piece in pieces { piece.deallocate() }
     }
 
-    /// Passes `receive` memory for up to `mostBytes` bytes, at least one.
-    ///
-    /// - Returns: The result of `receive`: the number of bytes that it stored, or `nil` if there are none yet.
+    /// Does what ``LookAhead/fill(mostBytes:_:)`` does.
     func fill(
         mostBytes: Int, _ receive: (UnsafeMutableRawBufferPointer) throws -> Int?
     ) rethrows -> Int? {

@@ -10,13 +10,12 @@ extension EventLoop {
     /// }
     /// ```
     ///
-    /// The handler begins as soon as the connection is accepted, before anything else runs. When it returns, the
-    /// connection is closed after everything that was written has been sent. (For input that was not read, and for a
-    /// write that sent only a part of its bytes, see ``StreamWriter/close()``.) When it throws, the connection is
-    /// reset, so that the peer does not take a part of a response for the whole, and the error goes to the exception
-    /// handler. Not reported are a `CancellationError`, and errors that only say that the peer or this program has
-    /// ended the connection. The handler may capture objects that are not `Sendable`. Throws as
-    /// ``createServer(on:options:fileID:line:_:)`` does, and `.invalidArgument` for a limit that is not positive.
+    /// The handler begins as soon as the connection is accepted, before anything else runs. It may capture objects that
+    /// are not `Sendable`. When it returns, the connection is closed as by ``StreamWriter/close()``. When it throws,
+    /// the connection is reset, so that the peer does not take a part of a response for the whole, and the error goes
+    /// to the exception handler. Not reported are a `CancellationError`, and errors that only say that the peer or this
+    /// program has ended the connection. Throws as ``createServer(on:options:fileID:line:_:)`` does, and
+    /// `.invalidArgument` for a limit that is not positive.
     ///
     /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
     public final func startServer(
@@ -36,8 +35,6 @@ extension EventLoop {
 
     /// Listens on a host, or on all interfaces if `host` is `nil` or empty; everything else is as in
     /// ``startServer(on:options:fileID:line:_:)``.
-    ///
-    /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
     public final func startServer(
         host: String? = nil, port: UInt16, options: ServerOptions = ServerOptions(),
         fileID: StaticString = #fileID, line: UInt = #line,
@@ -46,7 +43,6 @@ extension EventLoop {
         try await startServer(on: .host(host ?? "", port: port), options: options, fileID: fileID, line: line, handle)
     }
 
-    /// Returns a function that starts a task for each connection.
     private static func serve(
         _ limitBytes: Int,
         _ handle: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Void
@@ -60,7 +56,6 @@ extension EventLoop {
     }
 }
 
-/// The state that all connections of a server share.
 private final class ConnectionHandler: Sendable {
     let limitBytes: Int
     // SAFETY: called on the loop's thread only.
@@ -91,7 +86,6 @@ private final class ServedConnection: TaskRecord, @unchecked Sendable {
 
     override var site: CallSite { transport.origin ?? CallSite(fileID: #fileID, line: #line) }
 
-    /// Runs the task from its first step to its last.
     @concurrent func run() async {
         let handler = begin()
         defer { end(handler) }
@@ -161,9 +155,7 @@ extension EventLoop {
 
 extension StreamTransport {
     /// Ends the connection whose handler threw, and reports the error if it says more than that the connection has
-    /// ended.
-    ///
-    /// It is not inlined, because its local variables would be part of every waiting handler's memory.
+    /// ended. It is not inlined, because its local variables would be part of every waiting handler's memory.
     @inline(never)
     fileprivate func handlerFailed(_ error: any Error) {
         // Bytes that were written before this program closed the connection are still being sent.

@@ -2,12 +2,9 @@ import AsyncIOSystem
 
 /// Received bytes in memory that the loop lends. ``StreamReader/readChunk()`` returns them.
 ///
-/// The memory returns to the loop's pool when the chunk goes out of scope or is consumed, on any thread. A chunk may
-/// outlive its connection and its loop. It retains up to 256 KiB; a program that stores many chunks for a long time
-/// should copy their bytes (`Array(chunk.bytes)`).
-///
-/// A chunk cannot be copied, so it has exactly one owner. It is not `Sendable`; copy the bytes to use them on another
-/// thread.
+/// The memory returns to the loop's pool when the chunk goes out of scope or is consumed, on any thread. A chunk has
+/// exactly one owner, may outlive its connection and its loop, and is not `Sendable`. It retains up to 256 KiB; copy
+/// the bytes (`Array(chunk.bytes)`) to store many of them for a long time, or to use them on another thread.
 public struct StreamChunk: ~Copyable {
     private let memory: UnsafeMutableRawPointer
     private let size: ChunkPool.Size
@@ -15,7 +12,6 @@ public struct StreamChunk: ~Copyable {
     public let byteCount: Int
     private let pool: ChunkPool
 
-    /// Takes ownership of `memory`.
     @inline(__always)
     init(_ memory: UnsafeMutableRawPointer, _ size: ChunkPool.Size, byteCount: Int, _ pool: ChunkPool) {
         self.memory = memory

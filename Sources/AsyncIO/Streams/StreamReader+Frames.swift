@@ -1,14 +1,10 @@
-/// Frames with a length prefix.
 extension StreamReader {
     /// Waits for a frame and returns it without its length prefix; returns `nil` at EOF between two frames.
     ///
-    /// Throws an ``IncompleteReadError`` with the bytes that arrived if EOF comes within a frame or its length, and
-    /// a ``LimitOverrunError`` for a frame longer than `limitBytes`, which can still be read after its length. After
-    /// another error or a cancellation, the next read gets the bytes that arrived before. asyncio: `readexactly` of the
-    /// length, and then of the frame.
-    ///
-    /// - Parameter limitBytes: The longest frame; `nil` means ``limitBytes`` of the reader.
-    /// - Thread: any; off the loop, it hops.
+    /// Throws an ``IncompleteReadError`` with the bytes that arrived if EOF comes within a frame or its length, and a
+    /// ``LimitOverrunError`` for a frame longer than `limitBytes` (`nil`: than the reader's ``limitBytes``), which can
+    /// still be read after its length. After another error or a cancellation, the next read gets the bytes that arrived
+    /// before. asyncio: `readexactly` of the length, and then of the frame.
     public func readFrame(lengthPrefix: LengthPrefix = .uint32, limitBytes: Int? = nil) async throws -> [UInt8]? {
         let (hasAffinity, record) = affinity(#isolation)
         let limit = limitBytes ?? self.limitBytes
@@ -31,8 +27,7 @@ extension StreamReader {
         }
     }
 
-    /// Takes the frame after a length that has arrived. Bytes that have not arrived yet are received into the returned
-    /// array.
+    /// Takes the frame after a length that has arrived, and waits for the bytes that have not.
     private func takeFrame(_ prefix: LengthPrefix, _ length: Int, _ record: TaskRecord?) async throws -> [UInt8] {
         let encoded = lookAhead.take(prefix.byteCount)
         if lookAhead.count >= length { return lookAhead.take(length) }

@@ -1,6 +1,5 @@
 import AsyncIOSystem
 
-/// Reading into memory of the loop, which is lent for as long as the program needs it.
 extension StreamReader {
     /// Waits for bytes and returns those that have arrived; returns `nil` at EOF.
     ///
@@ -12,12 +11,9 @@ extension StreamReader {
     ///
     /// The bytes are received into a buffer of the loop's pool, and are neither copied nor zeroed. A task that waits in
     /// this function uses no buffer, so an idle connection costs none. A chunk has between one byte and 256 KiB; its
-    /// size follows the amounts that the connection receives. The buffer returns to the pool when the chunk goes out of
-    /// scope.
+    /// size follows the amounts that the connection receives.
     ///
-    /// Throws as ``read(into:)-([UInt8])`` does. A cancelled call has taken no byte.
-    ///
-    /// - Thread: any; off the loop, it hops.
+    /// Throws as ``read(into:)-([UInt8])`` does.
     public func readChunk() async throws -> sending StreamChunk? {
         if transport.isOnLoop {
             if let lease = try attemptChunk() { return chunk(of: lease) }
@@ -77,8 +73,8 @@ extension StreamReader {
         return Lease(memory: memory, size: size, byteCount: count)
     }
 
-    /// Receives bytes when there is no look-ahead. Returns a lease of no bytes at EOF, and `nil` if nothing has arrived
-    /// yet.
+    /// Receives bytes when there is no look-ahead. Returns a lease of no bytes at EOF, and `nil` if nothing has
+    /// arrived.
     @inline(__always)
     private func receiveChunk() throws -> Lease? {
         if transport.lendsBuffers, let lease = lentBuffer() { return lease }
