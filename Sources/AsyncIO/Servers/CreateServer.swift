@@ -7,14 +7,12 @@ extension EventLoop {
     /// let server = try await loop.createServer(on: .allInterfaces(port: 8888)) { Echo() }
     /// ```
     ///
-    /// The server listens on every address of the endpoint. If the system does not have the family of an address, the
-    /// address is skipped, unless it is written out. With port 0 the system chooses one port for all addresses; see
-    /// ``Server/localAddresses``. Given sockets belong to this call from the start; see ``Endpoint/sockets(_:)``.
+    /// The server listens on every address of the endpoint, except those whose family the system does not have and that
+    /// are not written out. With port 0 the system chooses one port for all; see ``Server/localAddresses``. Given
+    /// sockets belong to this call from the start; see ``Endpoint/sockets(_:)``.
     ///
     /// Throws an `IOError` that names the address, `.invalidArgument` for an endpoint that no server can listen on,
-    /// `.descriptorInUse`, `CancellationError` in a cancelled task, and what ``resolve(host:port:)`` throws. What was
-    /// opened before the error is closed.
-    ///
+    /// `.descriptorInUse`, `CancellationError` in a cancelled task, and what ``resolve(host:port:)`` throws.
     /// - Thread: the loop's; elsewhere it throws `.wrongThread`, because `makeProtocol` is called on the loop's thread.
     public final func createServer(
         on endpoint: Endpoint, options: ServerOptions = ServerOptions(),
@@ -34,8 +32,7 @@ extension EventLoop {
         return server
     }
 
-    /// Listens on a host, or on all interfaces if `host` is `nil` or empty; everything else is as in
-    /// ``createServer(on:options:fileID:line:_:)``.
+    /// As ``createServer(on:options:fileID:line:_:)``, on a host, or on all interfaces if `host` is `nil` or empty.
     public final func createServer(
         host: String? = nil, port: UInt16, options: ServerOptions = ServerOptions(),
         fileID: StaticString = #fileID, line: UInt = #line,

@@ -9,8 +9,7 @@ final class Listener {
     private static let retryDelay = Duration.milliseconds(100)
     private static let reportInterval = Duration.seconds(1)
 
-    /// The number of consecutive errors after which the socket is considered broken. Fewer are taken for clients that
-    /// have disconnected.
+    /// The number of consecutive errors after which the socket, rather than a client, is considered broken.
     private static let mostFailuresInARow = 64
 
     /// The limit that leaves time for open connections during a flood of new ones.
@@ -24,18 +23,16 @@ final class Listener {
     let driver: AcceptDriver
     private unowned let loop: EventLoop
     private let options: ServerOptions
-    /// Those of the options that an accepted socket has.
     private let socketOptions: [SocketOption: Int]
     /// The connections whose filters are not established.
     private var establishing: [ObjectIdentifier: FilterStreamDriver] = [:]
     private var failuresInARow = 0
-    /// Retains the server and, through it, this listener. `nil` after the close.
+    /// Retains the server and, through it, this listener.
     private var accepted: ((StreamDriver, SocketAddress?) throws -> Void)?
     private var retry: TimerHandle?
     private var lastReport: LoopInstant?
     private var isClosed: Bool { accepted == nil }
 
-    /// Creates a listener that owns `socket`, which is bound.
     init(
         loop: EventLoop, socket: Socket, options: ServerOptions, origin: CallSite?,
         accepted: @escaping (StreamDriver, SocketAddress?) throws -> Void
@@ -87,10 +84,8 @@ final class Listener {
         }
     }
 
-    /// Closes the connections whose filters are not established.
     func abortEstablishing() { for driver in Array(establishing.values) { driver.close() } }
 
-    /// Hands the connection to the server, unless that was closed.
     private func serve(_ driver: StreamDriver, _ peer: SocketAddress?) {
         guard let accepted else { return driver.close() }
         do {
@@ -111,8 +106,7 @@ final class Listener {
 
     // MARK: Backing off
 
-    /// Stops accepting for a while. The connection stays in the kernel's queue, or the socket itself is broken, so the
-    /// error would be reported in each iteration.
+    /// Stops accepting for a while, because the error would be reported in each iteration otherwise.
     private func backOff(_ error: any Error, reason: String) {
         driver.stop()
         retry = loop.callLater(after: Self.retryDelay) { [self] in resume() }

@@ -1,16 +1,13 @@
 import AsyncIOSystem
 import SystemPackage
 
-/// Opens the sockets of servers.
 extension EventLoop {
-    /// Takes the drivers of a server's connections.
     typealias Accepted = (EventLoop, Server, StreamDriver, SocketAddress?) throws -> Void
 
-    /// The number of ports that are tried if the system chooses the port, because another address may have a port in
-    /// use.
+    /// The number of attempts if the system chooses the port, which may be in use on another address.
     private static var mostPorts: Int { 16 }
 
-    /// Listens on an endpoint. Owns its sockets. The task is on its loop.
+    /// Listens on an endpoint, whose sockets it owns. The task is on its loop.
     final func listen(
         on endpoint: Endpoint, options: ServerOptions, origin: CallSite, by resolver: Resolver = .shared,
         _ accepted: @escaping Accepted
@@ -80,8 +77,7 @@ extension EventLoop {
         return sockets
     }
 
-    /// Whether an error means that the system does not have an address family: it lacks the family, or IPv6 is compiled
-    /// in but disabled. Then the other addresses suffice.
+    /// Whether the family is missing, or IPv6 is compiled in but disabled. Then the other addresses suffice.
     private static func mayBeMissing(_ address: SocketAddress, _ error: Errno) -> Bool {
         error == .addressFamilyNotSupported || (address.family == .ipv6 && error == .addressNotAvailable)
     }

@@ -1,21 +1,16 @@
 public import AsyncIOSystem
 import SystemPackage
 
-/// A server: it listens and accepts connections. asyncio: `Server`.
-///
-/// It listens until ``close()``, even if the program has no reference to it.
-///
+/// A server: it listens and accepts connections until ``close()``, even if nothing refers to it. asyncio: `Server`.
 /// - Thread: the loop's.
 public final class Server {
     public let loop: EventLoop
     private var addresses: [SocketAddress] = []
-    /// The call that created it, with the numbers of its connections.
     let connectionOrigin: ConnectionOrigin
     private(set) var listeners: [Listener] = []
     private var closingWaiters: [WaiterToken] = []
     private var hasStarted = false
     private var isClosed = false
-    /// Whether a task is in `serveForever`.
     private var isServedForever = false
 
     init(loop: EventLoop, origin: CallSite) {
@@ -29,10 +24,11 @@ public final class Server {
         if let address = listener.localAddress { addresses.append(address) }
     }
 
-    /// Begins to accept connections, unless it has already. Idempotent. asyncio: `start_serving`.
+    /// Begins to accept connections, which is needed only if ``ServerOptions/startsServing`` is false. Idempotent.
+    /// asyncio: `start_serving`.
     ///
-    /// Needed only if ``ServerOptions/startsServing`` is false. Throws an `IOError` with the address, and `.closed`. It
-    /// may be called again after an error. Until it succeeds, no connection is accepted on any address.
+    /// Throws an `IOError` with the address, and `.closed`. After an error, no address accepts connections, and it may
+    /// be called again.
     public func startServing() throws {
         loop.requireOnLoop("Server.startServing")
         if isClosed { throw EventLoopError(.closed, "the server is closed") }
@@ -90,10 +86,10 @@ public final class Server {
         wakeIfDone()
     }
 
-    /// Suspends until the server is closed *and* its last connection has ended. asyncio: `wait_closed`, as since 3.12.
+    /// Suspends until the server is closed *and* its last connection has ended, however long clients stay connected.
+    /// asyncio: `wait_closed`, as since 3.12.
     ///
-    /// It waits as long as clients stay connected: see ``shutDown(within:)``, ``closeClients()`` and
-    /// ``abortClients()``. Throws `CancellationError`, `.closed`, and `.wrongThread` on another thread than the loop's.
+    /// Throws `CancellationError`, `.closed`, and `.wrongThread` on another thread than the loop's.
     public func waitClosed() async throws {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.waitClosed") }
         try await loop.withAffinity { record in
@@ -108,11 +104,8 @@ public final class Server {
         }
     }
 
-    /// Closes every open connection, after its write buffer and the write that its handler has begun were sent.
-    /// asyncio: `close_clients`.
-    ///
-    /// A client that does not read stays connected until nothing could be sent for a minute; ``shutDown(within:)`` and
-    /// ``abortClients()`` are faster.
+    /// Closes every open connection, after its write buffer and the write that its handler has begun were sent. A
+    /// client that does not read stays connected until nothing could be sent for a minute. asyncio: `close_clients`.
     public func closeClients() {
         loop.requireOnLoop("Server.closeClients")
         for connection in connections { connection.close() }
@@ -125,8 +118,7 @@ public final class Server {
         for connection in connections { connection.abort() }
     }
 
-    /// The connections that are open. They are found through the loop, because the server's own list would cost memory
-    /// for each connection, although it is needed only when all of them are closed.
+    /// Found through the loop, because a list that is needed only here would cost memory for each connection.
     private var connections: [StreamTransport] {
         loop.core.pointee.sources.ids.compactMap { id in
             let driver = loop.core.pointee.sources[id]?.pointee as? StreamDriver
@@ -143,14 +135,12 @@ public final class Server {
     }
 }
 
-/// Serving until the server is closed, and closing it within a time limit.
 extension Server {
     /// Accepts connections until the server is closed. asyncio: `serve_forever`.
     ///
     /// Returns when ``close()`` was called and the last connection has ended. When its task is cancelled, it closes the
-    /// server, gives its connections `grace` to end, aborts those that have not ended, and throws `CancellationError`.
-    /// (asyncio waits for them without a limit.) Throws `.busy` while another task is in this function, `.closed`, and
-    /// `.wrongThread`.
+    /// server as ``shutDown(within:)`` does, with `grace` as the limit (asyncio waits without one), and throws
+    /// `CancellationError`. Throws `.busy` while another task is in this function, `.closed`, and `.wrongThread`.
     public func serveForever(shutDownWithin grace: Duration = .seconds(1)) async throws {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.serveForever") }
         if isServedForever {
@@ -167,8 +157,7 @@ extension Server {
         }
     }
 
-    /// Calls `body`, then closes the server, gives its connections `grace` to end and aborts those that have not ended.
-    /// It does so too if `body` throws or its task is cancelled. asyncio: `async with server`.
+    /// Calls `body` and then ``shutDown(within:)``, even if it throws or is cancelled. asyncio: `async with server`.
     public func withServing<Result>(
         shutDownWithin grace: Duration = .seconds(1), _ body: @concurrent () async throws -> Result
     ) async throws -> Result {
@@ -185,11 +174,9 @@ extension Server {
         return result
     }
 
-    /// Closes the server, waits for its connections until `deadline`, and aborts those that are still open.
+    /// Closes the server, waits for its connections until `deadline`, and aborts and counts those that are still open.
     ///
     /// A cancelled task aborts them at once and throws `CancellationError`. Throws what ``waitClosed()`` throws.
-    ///
-    /// - Returns: The number of connections that were aborted.
     @discardableResult
     public func shutDown(by deadline: LoopInstant) async throws -> Int {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.shutDown") }
@@ -209,8 +196,7 @@ extension Server {
         return aborted
     }
 
-    /// Closes the server, gives its connections `time` to end, and aborts those that are still open, as
-    /// ``shutDown(by:)`` does.
+    /// As ``shutDown(by:)``, with a time limit that begins now.
     @discardableResult
     public func shutDown(within time: Duration) async throws -> Int {
         try await shutDown(by: loop.now.advanced(by: time))

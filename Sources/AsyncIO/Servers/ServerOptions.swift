@@ -1,18 +1,15 @@
 public import AsyncIOSystem
 
-/// The options of a server.
+/// The options of a server. Existing sockets ignore `reuseAddress` and `reusePort`.
 public struct ServerOptions: Sendable {
     /// The number of connections that may wait in the kernel, 100 by default, as in asyncio. One iteration accepts at
     /// most that many, and at most 64.
     public var backlog: Int
-    /// Whether to allow binding while old connections are in TIME_WAIT (SO_REUSEADDR). `true` by default, as in
-    /// asyncio. It has no effect on existing sockets.
+    /// Whether to bind while old connections are in TIME_WAIT (SO_REUSEADDR). `true` by default, as in asyncio.
     public var reuseAddress: Bool
-    /// Whether to share the port with other sockets that request it too (SO_REUSEPORT). `false` by default. It has no
-    /// effect on existing sockets.
+    /// Whether to share the port with other sockets that request it too (SO_REUSEPORT). `false` by default.
     public var reusePort: Bool
-    /// The options of each accepted socket. The default is TCP_NODELAY, as in asyncio. A unix socket gets no TCP
-    /// options.
+    /// The options of each accepted socket, TCP_NODELAY by default, as in asyncio. A unix socket gets no TCP options.
     public var socketOptions: [SocketOption: Int]
     /// The length of the longest line that a reader of `startServer` accepts, 64 KiB by default. Must be positive.
     /// asyncio: `limit`.
@@ -21,8 +18,7 @@ public struct ServerOptions: Sendable {
     /// connection is reported when the filter is established. If it fails before, the connection is closed, and
     /// reported in debug mode only, because clients cause it.
     public var makeFilter: (@Sendable () throws -> any StreamFilter)?
-    /// Whether to accept connections at once, or only after ``Server/startServing()``. `true` by default. asyncio:
-    /// `start_serving`.
+    /// Whether to accept connections before ``Server/startServing()``. `true` by default. asyncio: `start_serving`.
     public var startsServing: Bool
 
     public init(
