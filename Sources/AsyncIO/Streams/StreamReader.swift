@@ -10,7 +10,9 @@ import AsyncIOSystem
 /// gets `.busy`. When the connection is lost, the waiting read throws the reason, and so does every later read, after
 /// the buffered bytes have been read.
 ///
-/// A reader is not `Sendable`. Its tasks should run on the loop; a task that runs elsewhere hops there for each call.
+/// A reader is not `Sendable`. Its tasks should run on the loop.
+///
+/// - Thread: any, unless a member says otherwise; off the loop, a read hops there.
 public final class StreamReader {
     let transport: StreamTransport
     @exclusivity(unchecked) var binding = TaskBinding()
@@ -41,16 +43,14 @@ public final class StreamReader {
         return lookAhead
     }
 
-    /// Whether the look-ahead contains received bytes.
     @inline(__always)
     var hasLookAhead: Bool { storedLookAhead.map { !$0.isEmpty } ?? false }
 
     /// The loop that the connection belongs to.
     public var loop: EventLoop { transport.loop }
 
-    /// Whether a read has reached EOF and no bytes are left. asyncio: `at_eof`.
-    ///
-    /// It is false until a read has reached EOF. A connection that was lost does not reach EOF.
+    /// Whether a read has reached EOF and no bytes are left. A connection that was lost does not reach EOF. asyncio:
+    /// `at_eof`.
     ///
     /// - Thread: the loop's.
     public var isAtEOF: Bool {
@@ -60,16 +60,13 @@ public final class StreamReader {
 
     // MARK: Available bytes
 
-    /// Waits for bytes and moves as many as have arrived to the beginning of `buffer`.
-    ///
-    /// - Returns: The number of bytes, at least one; `nil` at EOF. For an empty buffer, 0.
-    /// - Thread: any; off the loop, it hops.
+    /// Waits for bytes and moves as many as have arrived, at least one, to the beginning of `buffer`. Returns their
+    /// number; `nil` at EOF, and 0 for an empty buffer.
     public func read(into buffer: inout [UInt8]) async throws -> Int? {
         try await read(hasRoom: !buffer.isEmpty) { try buffer.withUnsafeMutableBytes { try take(into: $0) } }
     }
 
-    /// Reads into `buffer` as ``read(into:)-([UInt8])`` does. The memory must stay valid until the function returns or
-    /// throws.
+    /// Reads as ``read(into:)-([UInt8])`` does, into memory that must stay valid until the function returns or throws.
     public func read(into buffer: UnsafeMutableRawBufferPointer) async throws -> Int? {
         try await read(hasRoom: !buffer.isEmpty) { try take(into: buffer) }
     }
@@ -90,7 +87,6 @@ public final class StreamReader {
         }
     }
 
-    /// Waits for bytes, which `attempt` then moves with ``take(into:)``, which it calls once.
     @inline(__always)
     private func read(hasRoom: Bool, _ attempt: () throws -> Int?) async throws -> Int? {
         if transport.isOnLoop {
@@ -110,11 +106,7 @@ public final class StreamReader {
     }
 
     /// Waits for bytes and returns those that have arrived, at most `maxBytes` and at most 64 KiB; returns an empty
-    /// array at EOF. asyncio: `read(n)`.
-    ///
-    /// A negative number is an error, and does not mean "all" as in asyncio; see ``readAll(limitBytes:)``.
-    ///
-    /// - Thread: any; off the loop, it hops.
+    /// array at EOF. asyncio: `read(n)`, but a negative number is an error; see ``readAll(limitBytes:)``.
     public func read(maxBytes: Int) async throws -> [UInt8] {
         try checkCount(maxBytes)
         let most = min(maxBytes, Self.chunkBytes)
@@ -139,8 +131,6 @@ public final class StreamReader {
     ///
     /// Throws an ``IncompleteReadError`` with the bytes that arrived if EOF comes first. After another error or a
     /// cancellation, the next read gets the bytes that arrived before.
-    ///
-    /// - Thread: any; off the loop, it hops.
     public func readExactly(_ count: Int) async throws -> [UInt8] {
         try checkCount(count)
         let (hasAffinity, record) = affinity(#isolation)
@@ -156,8 +146,6 @@ public final class StreamReader {
     ///
     /// Throws a ``LimitOverrunError`` if there are more than `limitBytes` bytes. After an error or a cancellation, the
     /// next read gets the bytes that arrived before.
-    ///
-    /// - Thread: any; off the loop, it hops.
     public func readAll(limitBytes: Int) async throws -> [UInt8] {
         try checkCount(limitBytes)
         let (hasAffinity, record) = affinity(#isolation)
@@ -179,8 +167,6 @@ public final class StreamReader {
     /// Throws an ``IncompleteReadError`` with the bytes that arrived if EOF comes first; a ``LimitOverrunError`` if
     /// there are more than ``limitBytes`` bytes in front of the separator, which can still be read; and
     /// `.invalidArgument` for an empty separator.
-    ///
-    /// - Thread: any; off the loop, it hops.
     public func readUntil(_ separator: [UInt8]) async throws -> [UInt8] {
         try await readUntil(Separators([separator]))
     }
@@ -191,9 +177,7 @@ public final class StreamReader {
     }
 
     /// Waits for the separator that ends first, and returns the bytes up to and including it. asyncio: `readuntil` of a
-    /// tuple.
-    ///
-    /// With "\r" and "\r\n" it always returns at "\r", because it does not wait for a "\n" that may follow.
+    /// tuple. With "\r" and "\r\n" it always returns at "\r", because it does not wait for a "\n" that may follow.
     public func readUntil(anyOf separators: [[UInt8]]) async throws -> [UInt8] {
         try await readUntil(Separators(separators))
     }
@@ -224,8 +208,6 @@ public final class StreamReader {
     /// The last line needs no newline. Bytes that are not UTF-8 are repaired, each with U+FFFD. Throws a
     /// ``LimitOverrunError`` for a line longer than ``limitBytes``, and discards the part of the line that was read, so
     /// the next call returns the rest of the line or the next line.
-    ///
-    /// - Thread: any; off the loop, it hops.
     public func readLine(strippingNewline: Bool = true) async throws -> String? {
         try await nextLine(strippingNewline: strippingNewline)
     }
@@ -311,7 +293,6 @@ public final class StreamReader {
         return try receiveNow(most)
     }
 
-    /// Whether an attempt to read is known to find nothing.
     @inline(__always)
     var isDrained: Bool { transport.hasNothing && !hasLookAhead }
 

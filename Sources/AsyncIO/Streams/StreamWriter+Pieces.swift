@@ -1,4 +1,3 @@
-/// Writing bytes of other types, several pieces as one message, and frames.
 extension StreamWriter {
     /// Sends the bytes of a chunk, like ``write(_:)-(RawSpan)`` with ``StreamChunk/bytes``, but faster: a span that a
     /// program uses across an `await` makes the compiler allocate memory for the chunk.
@@ -29,11 +28,9 @@ extension StreamWriter {
         try await write(text.utf8.span.bytes)
     }
 
-    /// Sends all bytes of `pieces`, in order, as one write; returns when ``write(_:)-(RawSpan)`` does. asyncio:
-    /// `writelines` and `drain`.
-    ///
-    /// If the pieces have more than 8 KiB together, they are not joined, and the kernel reads them where they are.
-    /// Throws as ``write(_:)-(RawSpan)`` does.
+    /// Sends all bytes of `pieces`, in order, as one write; everything else is as in ``write(_:)-(RawSpan)``. asyncio:
+    /// `writelines` and `drain`. Pieces of more than 8 KiB together are not joined; the kernel reads them where they
+    /// are.
     @inlinable
     public func write(contentsOf pieces: some Sequence<[UInt8]>) async throws {
         // Compiled in the caller's module, where the type of `pieces` is known.
@@ -57,11 +54,9 @@ extension StreamWriter {
         }
     }
 
-    /// Sends `bytes` as a frame with a length prefix, as one write.
-    /// ``StreamReader/readFrame(lengthPrefix:limitBytes:)`` reads it.
+    /// Sends `bytes` as a frame with a length prefix, as one write; ``bytesWritten`` includes the prefix.
     ///
     /// Throws `.invalidArgument` if the length does not fit into `lengthPrefix`, and as ``write(_:)-(RawSpan)`` does.
-    /// ``bytesWritten`` includes the prefix.
     public func writeFrame(_ bytes: [UInt8], lengthPrefix: LengthPrefix = .uint32) async throws {
         try await write(pieces: [lengthPrefix.encoded(bytes.count), bytes])
     }

@@ -5,7 +5,9 @@ import Synchronization
 ///
 /// A write passes the caller's memory to the kernel and waits while the peer reads slowly; nothing is buffered in
 /// between. The writes of several tasks are serialized, first come, first served, each with all of its bytes. A writer
-/// is not `Sendable`; a task that runs off the loop hops there for each call.
+/// is not `Sendable`.
+///
+/// - Thread: any, unless a member says otherwise; off the loop, an async function hops there, and a close is submitted.
 public final class StreamWriter {
     /// The connection, for operations that the writer does not have.
     public let transport: StreamTransport
@@ -25,30 +27,24 @@ public final class StreamWriter {
 
     /// The local address of the connection, even after it was closed; `nil` if the system did not return one.
     public var localAddress: SocketAddress? { transport.localAddress }
-    /// The address of the peer, even after the connection was closed; `nil` if the system did not return one.
+    /// The address of the peer, under the same conditions.
     public var peerAddress: SocketAddress? { transport.peerAddress }
 
-    /// The number of bytes that the tasks' writes to this connection have sent so far, including those of incomplete
-    /// writes.
+    /// The number of bytes that the tasks' writes have sent so far, including those of incomplete writes.
     ///
     /// The difference to its value before a write says how many bytes of the write were sent when it was cancelled,
     /// timed out or failed. On a completion loop it includes up to 64 KiB that were submitted and not sent yet.
-    ///
-    /// - Thread: any.
     public var bytesWritten: Int { transport.writtenBytes.load(ordering: .relaxed) }
 
     /// Sends all of `bytes`, and returns when the kernel has accepted them. asyncio: `write` and `drain`.
     ///
     /// Throws `CancellationError` in a cancelled task that would have to wait, and an `IOError` or `.connectionClosed`
-    /// when the connection has ended. ``bytesWritten`` says how many bytes were sent before. On a completion loop the
-    /// function returns when the bytes have been submitted.
+    /// when the connection has ended. On a completion loop the function returns when the bytes have been submitted.
     ///
     /// A write that fails after some of its bytes were sent is *incomplete*. The peer would take later bytes for the
     /// rest of it, so waiting writes and all later writes throw `.incompleteWrite`, and the connection can only be
     /// reset: by ``close()``, ``closeGracefully(within:maxDiscardedBytes:)``, by the return of its handler, or when its
     /// streams are released. Reading continues until then.
-    ///
-    /// - Thread: any; off the loop, it hops.
     @inlinable
     public func write(_ bytes: RawSpan) async throws {
         // The part that does not wait is not async, and so needs no frame of the caller.
@@ -81,7 +77,6 @@ public final class StreamWriter {
         return Start(sent: sent, hasBegunWrite: true)
     }
 
-    /// Sends the rest of a write.
     @usableFromInline
     func goOn(_ allBytes: RawSpan, _ start: Start) async throws {
         let bytes = allBytes.extracting(start.sent...)
@@ -120,14 +115,11 @@ public final class StreamWriter {
     }
 
     /// Waits until the kernel has accepted everything that was written before, including the writes of other tasks and
-    /// of ``StreamTransport/write(_:)-(RawSpan)``. asyncio: `drain`.
+    /// of ``StreamTransport/write(_:)-(RawSpan)``. asyncio: `drain`, which only waits for the low water mark.
     ///
     /// A write of this type already waits, so it needs no `drain()`, except on a completion loop, where up to 64 KiB
-    /// may be in flight when it returns. Unlike asyncio's `drain`, it waits until the write buffer is empty, not until
-    /// it is below the low water mark. Any number of tasks may wait. Throws the reason if the connection was lost or
-    /// closed, even if nothing is left to wait for.
-    ///
-    /// - Thread: any; off the loop, it hops.
+    /// may be in flight when it returns. Throws the reason if the connection was lost or closed, even if nothing is
+    /// left to wait for.
     public func drain() async throws {
         try await loop.withAffinity { record in
             try await transport.beginWrite(record)
@@ -147,8 +139,6 @@ public final class StreamWriter {
     ///
     /// It is serialized with the writes, and throws what ``drain()`` throws while it waits for them. After an
     /// incomplete write it throws `.incompleteWrite`, because the peer would take EOF for the end of a whole message.
-    ///
-    /// - Thread: any; off the loop, it hops.
     public func writeEOF() async throws {
         try await loop.withAffinity { record in
             // The write side has been shut down already.
@@ -170,17 +160,15 @@ public final class StreamWriter {
     /// Waits until the connection has ended and its socket is closed. asyncio: `wait_closed`.
     ///
     /// It does not close the connection; call ``close()`` first. If the connection was lost and not ended by this
-    /// program, every call throws the reason. Any number of tasks may wait. The connection does not end while the peer
-    /// reads the bytes that are still being sent; it is reset when nothing could be sent for a minute. For a shorter
-    /// wait, set a time limit, and call ``abort()`` when it has expired.
-    ///
-    /// - Thread: any; off the loop, it hops.
+    /// program, every call throws the reason. The connection does not end while the peer reads the bytes that are still
+    /// being sent; it is reset when nothing could be sent for a minute. For a shorter wait, set a time limit, and call
+    /// ``abort()`` when it has expired.
     public func waitClosed() async throws {
         try await loop.withAffinity { record in try await transport.waitClosed(record) }
     }
 
-    /// Closes the connection at the end of a scope and waits. Throws only errors that occur during this call, because
-    /// the scope has thrown earlier ones. A cancelled task does not wait.
+    /// Closes the connection and waits. Throws only errors that occur during this call, because the scope has thrown
+    /// earlier ones. A cancelled task does not wait.
     func closeAndWait() async throws {
         try await loop.withAffinity { record in
             let wasLost = transport.lossError != nil
@@ -202,40 +190,27 @@ public final class StreamWriter {
     ///
     /// If there is unread input, TCP sends an RST (RFC 2525, 2.17), which can destroy the last bytes that were written.
     /// To avoid that, read until EOF first, or use ``closeGracefully(within:maxDiscardedBytes:)``.
-    ///
-    /// - Thread: any; off the loop, the call is submitted to it.
     public func close() {
         onLoop { $0.close() }
     }
 
-    /// Closes the connection with a lingering close: sends everything that was written, shuts down the write side,
-    /// discards input until the peer's EOF, within `time` and up to `maxDiscardedBytes` bytes, and then closes. It
-    /// avoids the RST that can destroy an unread response. It does not wait for the end; see ``waitClosed()`` and
-    /// ``StreamTransport/closeGracefully(within:maxDiscardedBytes:)``.
-    ///
-    /// Reads throw `.connectionClosed` from then on. A handler of ``EventLoop/startServer(on:options:fileID:line:_:)``
-    /// may return at once.
-    ///
-    /// - Thread: any; off the loop, the call is submitted to it.
+    /// Closes the connection with a lingering close, as ``StreamTransport/closeGracefully(within:maxDiscardedBytes:)``
+    /// does, without waiting for it. Reads throw `.connectionClosed` from then on. A handler of
+    /// ``EventLoop/startServer(on:options:fileID:line:_:)`` may return at once.
     public func closeGracefully(within time: Duration = .seconds(5), maxDiscardedBytes: Int = 1 << 20) {
         onLoop { $0.closeGracefully(within: time, maxDiscardedBytes: maxDiscardedBytes) }
     }
 
     /// Closes the connection at once, and discards unsent bytes.
-    ///
-    /// - Thread: any; off the loop, the call is submitted to it.
     public func abort() {
         onLoop { $0.abort() }
     }
 
     /// Closes the connection at once with an RST, so that the peer gets an error instead of EOF.
-    ///
-    /// - Thread: any; off the loop, the call is submitted to it.
     public func reset() {
         onLoop { $0.reset() }
     }
 
-    /// Calls `body` now, or submits it to the loop if the caller is elsewhere.
     private func onLoop(_ body: @escaping @Sendable (StreamTransport) -> Void) {
         if loop.isOnLoop { return body(transport) }
         // SAFETY: used on the loop only.
