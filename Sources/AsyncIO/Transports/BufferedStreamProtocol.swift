@@ -14,10 +14,9 @@
 /// }
 /// ```
 ///
-/// These four methods have no default implementation, so the compiler rejects a misspelt name.
-///
-/// On a selector loop the kernel writes straight into the lent memory. A proactor loop copies the bytes, because the
-/// memory would have to stay in place for as long as the kernel uses it.
+/// These four methods have no default implementation, so the compiler rejects a misspelt name. On a selector loop the
+/// kernel writes straight into the lent memory. A proactor loop copies the bytes, because the memory would have to stay
+/// in place for as long as the kernel uses it.
 ///
 /// - Thread: the loop's.
 public protocol BufferedStreamProtocol: StreamProtocol {
@@ -43,9 +42,8 @@ extension BufferedStreamProtocol {
         }
     }
 
-    /// Copies as many of `bytes` as fit into the lent memory, and reports them to `bufferUpdated`.
-    ///
-    /// - Returns: The number of bytes that were copied.
+    /// Copies as many of `bytes` as fit into the lent memory, reports them to `bufferUpdated`, and returns their
+    /// number.
     func copy(_ bytes: UnsafeRawBufferPointer) throws -> Int {
         let count = try lend(sizeHintBytes: bytes.count) { memory in
             let fitting = UnsafeRawBufferPointer(rebasing: bytes[..<min(bytes.count, memory.count)])
@@ -56,7 +54,6 @@ extension BufferedStreamProtocol {
         return count
     }
 
-    /// Calls `fill` with the lent memory.
     @inline(__always)
     func lend<Result>(sizeHintBytes: Int, _ fill: (UnsafeMutableRawBufferPointer) -> Result) throws -> Result {
         var result: Result?

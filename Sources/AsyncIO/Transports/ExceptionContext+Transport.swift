@@ -8,7 +8,6 @@ extension ExceptionContext {
         }
     }
 
-    /// Creates a context of an error on a connection.
     init(
         message: String, error: (any Error)? = nil, callSite: CallSite? = nil, origin: CallSite? = nil,
         task: String? = nil, protocol: AnyObject? = nil, transport: StreamTransport?

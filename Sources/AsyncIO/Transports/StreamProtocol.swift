@@ -1,6 +1,5 @@
 /// Receives a connection's bytes and events as callbacks. asyncio: `Protocol`.
 ///
-/// All methods are called on the loop's thread, so a protocol is a plain class that need not be `Sendable`.
 /// `connectionMade` is called first, and `connectionLost` is called last and exactly once. If a method throws, the
 /// error is passed to the loop's exception handler, and this connection is aborted.
 ///
@@ -13,11 +12,11 @@
 /// }
 /// ```
 ///
-/// `connectionMade`, `dataReceived` and `connectionLost` have no default implementation, so the compiler rejects a
-/// class that misspells one of them, declares it `async` or gives it other parameters. The others do nothing by
-/// default. A misspelt `eofReceived`, `pauseWriting` or `resumeWriting` compiles and is never called.
+/// The compiler rejects a class that misspells a required method, declares it `async` or gives it other parameters. The
+/// others do nothing by default; a misspelt `eofReceived`, `pauseWriting` or `resumeWriting` compiles and is never
+/// called.
 ///
-/// - Thread: the loop's.
+/// - Thread: the loop's, so a protocol is a plain class that need not be `Sendable`.
 public protocol StreamProtocol: AnyObject {
     /// Reports that the connection is established. Data is delivered from the next iteration on. Required.
     func connectionMade(_ transport: StreamTransport) throws
@@ -25,13 +24,10 @@ public protocol StreamProtocol: AnyObject {
     /// Delivers received bytes. The span is valid only during the call. Required.
     func dataReceived(_ data: RawSpan) throws
 
-    /// Reports the peer's EOF. Return true to continue writing; otherwise the transport closes itself, as it does by
-    /// default.
+    /// Reports the peer's EOF. Return true to continue writing; otherwise the transport closes itself, as by default.
     func eofReceived() throws -> Bool
 
-    /// Reports the end of the connection. Required.
-    ///
-    /// - Parameter error: The reason. `nil` after EOF, and after this side has closed or aborted the connection.
+    /// Reports the end of the connection and the reason: `nil` after EOF, and after this side has ended it. Required.
     func connectionLost(_ error: (any Error)?) throws
 
     /// Reports that the write buffer is above its high water mark. Stop writing until `resumeWriting`.

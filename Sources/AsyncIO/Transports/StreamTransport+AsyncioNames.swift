@@ -1,4 +1,3 @@
-/// Accessors with the names that asyncio's transports give them. The properties are the usual form.
 extension StreamTransport {
     /// Returns ``protocol``. asyncio: `get_protocol`.
     public func getProtocol() -> (any StreamProtocol)? { `protocol` }

@@ -1,11 +1,9 @@
 import AsyncIOSystem
 package import SystemPackage
 
-/// What the driver reports.
 extension StreamTransport: StreamDriverDelegate {
-    /// Delivers bytes to the protocol.
-    ///
-    /// - Returns: The number of bytes that the protocol has taken. A protocol that lends memory may stop in between.
+    /// Delivers bytes to the protocol and returns how many it has taken. A protocol that lends memory may stop in
+    /// between.
     package func received(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard state.life == .open else { return discard(bytes.count) }
         if bufferedConsumer != nil { return copyIntoBuffers(bytes) }
@@ -14,7 +12,6 @@ extension StreamTransport: StreamDriverDelegate {
         return bytes.count
     }
 
-    /// Discards bytes that arrive after the end.
     @inline(never)
     private func discard(_ byteCount: Int) -> Int {
         perform(state.discarded(byteCount, queuedBytes: outstandingBytes))
@@ -45,7 +42,6 @@ extension StreamTransport: StreamDriverDelegate {
         return true
     }
 
-    /// Handles the peer's EOF in push style.
     package func receivedEOF() {
         guard state.acceptsInput, !state.reading.isOver else { return }
         if state.life == .lingering {
@@ -58,7 +54,7 @@ extension StreamTransport: StreamDriverDelegate {
         boundClosing()
     }
 
-    /// Handles the peer's EOF in pull style. The write side stays open until the writer is closed.
+    /// In pull style, the write side stays open until the writer is closed.
     func pulledEnd() { perform(state.receivedEnd(staysOpen: true, queuedBytes: outstandingBytes)) }
 
     package func failed(_ errno: Errno, operation: String) {

@@ -1,18 +1,15 @@
 import SystemPackage
 
-/// The end of a connection.
 extension StreamTransport {
     /// Flushes the write buffer, then closes the connection and calls `connectionLost`. Idempotent. asyncio: `close`.
     ///
-    /// The write that a task has begun is sent too, see ``StreamWriter/close()``. Reading stops at once.
+    /// The write that a task has begun is sent too. If a write was cut off (see ``StreamWriter/write(_:)-(RawSpan)``),
+    /// the connection is reset. Reading stops at once; if there is unread input, the peer may lose what is still in
+    /// flight: see ``closeGracefully(within:maxDiscardedBytes:)``.
     ///
-    /// The connection stays open while the peer does not read, until nothing could be sent for a minute. Then the write
-    /// buffer is discarded and the connection is reset, with an `IOError`.
-    /// ``closeGracefully(within:maxDiscardedBytes:)``, ``abort()`` and ``Server/shutDown(within:)`` let the caller
-    /// choose the bound. If there is unread input, the peer may lose what is still in flight: see
-    /// ``closeGracefully(within:maxDiscardedBytes:)``.
-    ///
-    /// If a write was cut off (see ``StreamWriter/write(_:)-(RawSpan)``), the connection is reset.
+    /// The connection stays open while the peer does not read, until nothing could be sent for a minute. Then it is
+    /// reset, with an `IOError`. ``closeGracefully(within:maxDiscardedBytes:)``, ``abort()`` and
+    /// ``Server/shutDown(within:)`` let the caller choose the bound.
     public func close() {
         loop.requireOnLoop("StreamTransport.close")
         if state.writing == .cutOff { return reset() }
@@ -24,14 +21,12 @@ extension StreamTransport {
     }
 
     /// Flushes the write buffer and the write that a task has begun, shuts down the write side, discards input until
-    /// the peer's EOF, and closes the connection. Idempotent. asyncio has no such call; web servers call it a lingering
-    /// close.
+    /// the peer's EOF, and closes the connection: a lingering close. Idempotent. asyncio has no such call.
     ///
     /// After a plain ``close()`` with unread input, TCP sends a reset, which can destroy a response that is still in
     /// flight (RFC 2525, 2.17). This function avoids that if the peer sends EOF within `time` and after at most
-    /// `maxDiscardedBytes` bytes. After `time`, the connection is aborted and the write buffer is discarded, so that a
-    /// peer that does not read cannot hold it open. If a write was cut off, the connection is reset at once.
-    /// The protocol receives no further data. It is notified of the end of the connection as after `close()`.
+    /// `maxDiscardedBytes` bytes. After `time`, the connection is aborted, so that a peer that does not read cannot
+    /// hold it open. If a write was cut off, the connection is reset at once. The protocol receives no further data.
     public func closeGracefully(within time: Duration = .seconds(5), maxDiscardedBytes: Int = 1 << 20) {
         loop.requireOnLoop("StreamTransport.closeGracefully")
         guard state.life == .open else { return }
@@ -44,9 +39,8 @@ extension StreamTransport {
         wakeTasks()
     }
 
-    /// Closes the connection at once and discards the write buffer. Idempotent. asyncio: `abort`.
-    ///
-    /// If bytes are discarded, or a write was cut off, the connection is reset, so that the peer does not take a part
+    /// Closes the connection at once and discards the write buffer. Idempotent. asyncio: `abort`. The peer reads EOF,
+    /// unless bytes are discarded or a write was cut off: then the connection is reset.
     /// for the whole; otherwise the peer reads EOF.
     public func abort() {
         loop.requireOnLoop("StreamTransport.abort")
@@ -64,7 +58,6 @@ extension StreamTransport {
     }
 
     /// Flushes the write buffer, then shuts down the write side. Reading continues. Idempotent. asyncio: `write_eof`.
-    ///
     /// If a write was cut off, the connection is reset instead.
     public func writeEOF() {
         loop.requireOnLoop("StreamTransport.writeEOF")
@@ -86,14 +79,12 @@ extension StreamTransport {
     // A close waits until the peer has received the write buffer. Without bounds, a peer could hold a connection that
     // no code of this program refers to any more, and so cannot abort.
 
-    /// How long the peer may receive nothing at all. The kernel gives up its own closed connections after a similar
-    /// time.
+    /// How long the peer may receive nothing at all; similar to the kernel's limit for its own closed connections.
     private static let stallLimit = Duration.seconds(60)
-    /// How long the close may take after the streams were released. The default of
-    /// ``closeGracefully(within:maxDiscardedBytes:)`` is the same.
+    /// How long the close may take after the streams were released, as ``closeGracefully(within:maxDiscardedBytes:)``.
     private static let abandonedLimit = Duration.seconds(5)
 
-    /// Starts the timer if such a close has begun. Called after each event that may begin one.
+    /// Starts the timer if such a close has begun.
     func boundClosing() {
         guard state.life == .closing, closingTimer == .stale else { return }
         let bytes = outstandingBytes
@@ -116,7 +107,6 @@ extension StreamTransport {
 
     // MARK: Released streams and the closed loop
 
-    /// Closes the connection, because its reader and its writer were released.
     package func abandoned() {
         if loop.core.pointee.debug.isOn, !state.isClosing {
             loop.warn(.unclosed, "\(driver.label) was released without close()", callSite: origin)
@@ -146,9 +136,8 @@ extension StreamTransport {
 
     // MARK: Carrying out
 
-    /// Ends the connection at once, because of `error` if there is one.
-    ///
-    /// - Parameter bytes: How many bytes are lost. The default is everything that is not sent.
+    /// Ends the connection at once, because of `error` if there is one. `bytes` are lost; by default all that is not
+    /// sent.
     func end(with error: (any Error)?, losing bytes: Int? = nil) {
         if !state.isLost {
             if lossError == nil { lossError = error }
@@ -158,8 +147,7 @@ extension StreamTransport {
         perform(state.failed())
     }
 
-    /// Ends the connection, once. The protocol is notified in the next iteration, as in asyncio, so never within one of
-    /// its own calls.
+    /// The protocol is notified in the next iteration, as in asyncio, so never within one of its own calls.
     func lose() {
         cancelClosingTimer()
         driver.detach()
@@ -172,7 +160,6 @@ extension StreamTransport {
         }
     }
 
-    /// Resumes the tasks that wait for the connection; they find out why they cannot continue.
     func wakeTasks() {
         readWaiter.end(on: loop)
         writeWaiter.end(on: loop)

@@ -1,12 +1,11 @@
-/// Filters between a connection and its descriptor.
 extension StreamTransport {
     /// Puts `filter` between the connection and its descriptor, above filters that are there already.
     ///
     /// Waits until everything that was written before is sent, which the filter does not encode, and until the filter
-    /// is established. Received bytes that the consumer has not read are decoded, but for those that a `StreamReader`
-    /// looks ahead at: read them before. Throws what the filter throws, `.timedOut` as an `IOError` after its
-    /// ``StreamFilter/establishmentTimeout``, and why the connection has ended. In a cancelled task it throws
-    /// `CancellationError`, and the connection is aborted if the filter was not established.
+    /// is established. Received bytes that no consumer has read are decoded, except a `StreamReader`'s look-ahead.
+    /// Throws what the filter throws, `.timedOut` as an `IOError` after its ``StreamFilter/establishmentTimeout``, and
+    /// why the connection has ended. In a cancelled task it throws `CancellationError`, and the connection is aborted
+    /// if the filter was not established.
     ///
     /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
     public func addFilter(_ filter: any StreamFilter) async throws {
@@ -28,8 +27,8 @@ extension StreamTransport {
 
     /// Removes the filter that was added last, after everything that was written before is sent.
     ///
-    /// The filter finishes its bytes. What it has received and not consumed is received without it. Throws
-    /// `.invalidArgument` if there is no filter, and why the connection has ended.
+    /// What it has received and not consumed is received without it. Throws `.invalidArgument` if there is no filter,
+    /// and why the connection has ended.
     ///
     /// - Thread: the loop's; elsewhere it throws `.wrongThread`.
     public func removeFilter() async throws {
@@ -58,6 +57,5 @@ extension StreamTransport {
         }
     }
 
-    /// Whether the driver is to deliver what is received.
     private var isReceiving: Bool { state.reading == .active && (isPush || state.life == .lingering) }
 }

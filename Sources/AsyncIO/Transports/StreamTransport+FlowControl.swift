@@ -1,7 +1,5 @@
-/// Back-pressure in both directions.
 extension StreamTransport {
-    /// Stops calls of `dataReceived` until ``resumeReading()``. TCP's flow control then makes the peer wait.
-    /// Idempotent. asyncio: `pause_reading`.
+    /// Stops calls of `dataReceived`, and so makes the peer wait. Idempotent. asyncio: `pause_reading`.
     public func pauseReading() {
         loop.requireOnLoop("StreamTransport.pauseReading")
         perform(state.pausedReading())
@@ -19,8 +17,7 @@ extension StreamTransport {
         return state.reading == .active && state.life == .open
     }
 
-    /// The number of bytes that were written and that the kernel has not accepted yet. asyncio:
-    /// `get_write_buffer_size`.
+    /// The number of written bytes that the kernel has not accepted yet. asyncio: `get_write_buffer_size`.
     public var writeBufferBytes: Int {
         loop.requireOnLoop("StreamTransport.writeBufferBytes")
         return queue.count + withDriver { $0.unsentBytes }
@@ -29,16 +26,14 @@ extension StreamTransport {
     /// The water marks of the write buffer; 16 KiB and 64 KiB by default. asyncio: `get_write_buffer_limits`.
     ///
     /// The protocol's `pauseWriting` is called when more than `highBytes` are buffered, and `resumeWriting` when
-    /// `lowBytes` or less are. ``setWriteBufferLimits(lowBytes:highBytes:)`` changes them.
+    /// `lowBytes` or less are.
     public var writeBufferLimits: (lowBytes: Int, highBytes: Int) {
         loop.requireOnLoop("StreamTransport.writeBufferLimits")
         return (state.lowWaterBytes, state.highWaterBytes)
     }
 
-    /// Sets ``writeBufferLimits``. asyncio: `set_write_buffer_limits`.
-    ///
-    /// If only one mark is given, the high mark is four times the low one. Throws `.invalidArgument` unless 0 <= low <=
-    /// high.
+    /// Sets ``writeBufferLimits``. asyncio: `set_write_buffer_limits`. If only one mark is given, the high mark is four
+    /// times the low one. Throws `.invalidArgument` unless 0 <= low <= high.
     public func setWriteBufferLimits(lowBytes: Int? = nil, highBytes: Int? = nil) throws(EventLoopError) {
         loop.requireOnLoop("StreamTransport.setWriteBufferLimits")
         let (fourfold, overflow) = (lowBytes ?? 16 * 1024).multipliedReportingOverflow(by: 4)

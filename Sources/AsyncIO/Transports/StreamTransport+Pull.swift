@@ -1,9 +1,8 @@
 import AsyncIOSystem
 import Synchronization
 
-/// The pull style: a task receives into its own memory and sends from it.
+/// The pull style: a task receives into its own memory and sends from it. Functions that wait need a task on the loop.
 extension StreamTransport {
-    /// Whether the caller is on the loop of this connection.
     @inline(__always)
     var isOnLoop: Bool {
         // SAFETY: the transport retains its loop.
@@ -41,7 +40,6 @@ extension StreamTransport {
         }
     }
 
-    /// Whether `receiveBufferNow()` may return a buffer.
     @inline(__always)
     var lendsBuffers: Bool { withDriver { $0.lendsBuffers } }
 
@@ -66,7 +64,6 @@ extension StreamTransport {
         return try sent(withDriver { $0.send(piece) })
     }
 
-    /// As `sendNow(_:)`, for as many pieces as one system call accepts.
     func sendNow(_ vector: WriteVector) throws -> Int? {
         guard try maySend(vector.count) else { return nil }
         return try sent(
@@ -98,11 +95,11 @@ extension StreamTransport {
         }
     }
 
-    /// Suspends until a receive may succeed or the connection is lost. The task is on its loop, and is the only reader,
-    /// which `StreamReader` ensures.
+    /// Suspends until a receive may succeed or the connection is lost. `StreamReader` ensures that the task is the only
+    /// reader.
     ///
-    /// Every read tries first, and calls this function if nothing has arrived. It is inlined, so that the task suspends
-    /// in the frame of the read itself. Each further suspended function would cost a look-up of the task's executor.
+    /// Every read tries first. This function is inlined, so that the task suspends in the frame of the read itself,
+    /// because each further suspended function would cost a look-up of the task's executor.
     ///
     /// SAFETY: the record is not retained. It belongs to the current task and lives as long as the task.
     @inline(__always)
@@ -120,12 +117,11 @@ extension StreamTransport {
         try record._withUnsafeGuaranteedRef { try $0.endWait() }
     }
 
-    /// As the function above, for less frequent reads.
     func waitUntilReadable(_ record: TaskRecord?) async throws {
         try await waitUntilReadable(record.map(Unmanaged.passUnretained))
     }
 
-    /// Suspends until a send may succeed or the connection is lost. The task is on its loop and is the current writer.
+    /// Suspends until a send may succeed or the connection is lost. The task is the current writer.
     func waitUntilWritable(_ record: TaskRecord?) async throws {
         guard writeWaiter.isEmpty else { throw EventLoopError.busy("write to this connection") }
         guard let record else { return try await wait(in: \.writeWaiter) }
@@ -147,8 +143,7 @@ extension StreamTransport {
         if outcome == .cancelled { throw CancellationError() }
     }
 
-    /// Suspends until the kernel has accepted all bytes that were written. The task is on its loop and is the current
-    /// writer.
+    /// Suspends until the kernel has accepted all bytes that were written. The task is the current writer.
     func waitUntilFlushed(_ record: TaskRecord?) async throws {
         while true {
             if state.isClosing { throw endError }
@@ -157,7 +152,7 @@ extension StreamTransport {
         }
     }
 
-    /// Suspends until the socket is closed. Throws the reason if the connection was lost. The task is on its loop.
+    /// Suspends until the socket is closed. Throws the reason if the connection was lost.
     func waitClosed(_ record: TaskRecord?) async throws {
         try await driver.waitUntilClosed(on: loop, record)
         if let lossError { throw lossError }

@@ -1,24 +1,19 @@
-/// A task's write that was not sent at once, or that other tasks wait for. There is an object only then, so an idle
-/// connection has none.
+/// A task's write that was not sent at once, or that other tasks wait for. An idle connection has no such object.
 final class WriteProgress {
-    /// The tasks that wait to write, in order.
     fileprivate(set) var waiters: [WaiterToken] = []
-    /// How many bytes of the write are not sent.
     fileprivate(set) var unsentBytes = 0
-    /// How many bytes of the write were sent. It stays as it is after a cut-off.
+    /// It stays as it is after a cut-off.
     fileprivate(set) var sentBytes = 0
 }
 
 /// The writes of several tasks are serialized. Each is sent as a whole, and an orderly end of the connection waits for
 /// the current one.
 extension StreamTransport {
-    /// How many bytes of the current write are not sent.
     var unsentBytesOfWrite: Int { writeProgress?.unsentBytes ?? 0 }
 
     /// How many bytes must be sent before an orderly end of the connection.
     var outstandingBytes: Int { writeBufferBytes + unsentBytesOfWrite }
 
-    /// Creates the object if there is none yet.
     private func makeProgress() -> WriteProgress {
         if let writeProgress { return writeProgress }
         let progress = WriteProgress()
@@ -27,7 +22,7 @@ extension StreamTransport {
     }
 
     /// Waits until the tasks before this one have written. Each passes the right to write to the next, so that no later
-    /// task overtakes it. The task is on its loop.
+    /// task overtakes it.
     func beginWrite(_ record: TaskRecord?) async throws {
         if state.isClosing || state.writing == .cutOff { throw endError }
         if !state.isWriteInProgress { return state.beganWrite() }
@@ -41,7 +36,6 @@ extension StreamTransport {
         throw endError
     }
 
-    /// Notes that `count` more bytes of the current write were sent, and how many are left.
     func sent(_ count: Int, unsentBytes: Int) {
         if unsentBytes == 0, writeProgress == nil { return }
         let progress = makeProgress()
@@ -67,7 +61,6 @@ extension StreamTransport {
         state.endedWrite()
     }
 
-    /// Ends the waits of the tasks that want to write, because the connection was closed or a write was cut off.
     func endWriteWaits() {
         guard let progress = writeProgress else { return }
         let waiters = progress.waiters
@@ -75,8 +68,8 @@ extension StreamTransport {
         for token in waiters { loop.settle(token, .closed) }
     }
 
-    /// Ends the current write in the middle of its bytes. No other bytes may follow, and the peer must not take them
-    /// for the whole message. Therefore closing the socket resets the connection from now on.
+    /// Ends the current write in the middle of its bytes. From now on, closing the socket resets the connection,
+    /// because the peer must not take those bytes for the whole message.
     private func cutOff(_ progress: WriteProgress) {
         let mustEnd = state.isEnding
         progress.unsentBytes = 0

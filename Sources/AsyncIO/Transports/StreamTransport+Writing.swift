@@ -1,13 +1,12 @@
 import AsyncIOSystem
 
-/// Writing by a protocol. Bytes are sent at once if the kernel accepts them, otherwise later, in order.
 extension StreamTransport {
     /// Sends `bytes`. What cannot be sent now is buffered and sent later, in order. Never blocks. asyncio: `write`.
     ///
-    /// After `close()`, `abort()` or the loss of the connection, the bytes are discarded. The exception handler gets a
-    /// report of the first such write of a connection, with both addresses and what ended the connection. Later
-    /// discarded writes are not reported, nor are those between the loss and `connectionLost`, because the protocol
-    /// cannot know of the loss yet. After `writeEOF()`, every write is discarded and reported, where asyncio raises.
+    /// After `close()`, `abort()` or the loss of the connection, the bytes are discarded. The first such write of a
+    /// connection is reported to the exception handler, but for those between the loss and `connectionLost`, because
+    /// the protocol cannot know of the loss yet. After `writeEOF()`, every write is discarded and reported, where
+    /// asyncio raises.
     public func write(_ bytes: RawSpan) { bytes.withUnsafeBytes { write($0) } }
 
     /// Sends `bytes`, as ``write(_:)-(RawSpan)`` does.
@@ -22,10 +21,8 @@ extension StreamTransport {
     /// Sends the UTF-8 bytes of `text`, as ``write(_:)-(RawSpan)`` does.
     public func write(_ text: Substring) { write(text.utf8.span.bytes) }
 
-    /// Sends `bytes` as a frame, with their number in front of them. ``ByteQueue/takeFrame(lengthPrefix:limitBytes:)``
-    /// takes a frame.
-    ///
-    /// Throws `.invalidArgument`, and sends nothing, if the number does not fit into `lengthPrefix`.
+    /// Sends `bytes` as a frame, for ``ByteQueue/takeFrame(lengthPrefix:limitBytes:)``. Throws `.invalidArgument`, and
+    /// sends nothing, if their number does not fit into `lengthPrefix`.
     public func writeFrame(_ bytes: [UInt8], lengthPrefix: LengthPrefix = .uint32) throws(EventLoopError) {
         write(pieces: [try lengthPrefix.encoded(bytes.count), bytes])
     }
@@ -35,8 +32,7 @@ extension StreamTransport {
         write(try lengthPrefix.frame(bytes))
     }
 
-    /// Sends several pieces as one. Large pieces are not copied, unless they have to be buffered. asyncio:
-    /// `writelines`.
+    /// Sends several pieces as one. Large pieces are only copied if they have to be buffered. asyncio: `writelines`.
     @inlinable
     public func write(contentsOf pieces: some Sequence<[UInt8]>) {
         // Compiled in the caller's module, where the type of `pieces` is known.
@@ -102,7 +98,6 @@ extension StreamTransport {
                 error: cause, origin: origin, protocol: consumer, transport: self))
     }
 
-    /// What ended the connection.
     private var endCause: any Error {
         if let ending {
             let code: EventLoopError.Code = ending == .peerEOF ? .connectionBroken : .connectionClosed

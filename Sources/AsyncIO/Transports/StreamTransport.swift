@@ -4,18 +4,17 @@ import SystemPackage
 
 /// A connection: it moves bytes between a socket and a consumer. asyncio: `Transport`.
 ///
-/// The consumer is a ``StreamProtocol``, or the task that has the connection's `StreamReader` and `StreamWriter`. A
-/// transport is not `Sendable`.
+/// The consumer is a ``StreamProtocol``, or the task that has the connection's `StreamReader` and `StreamWriter`.
 ///
-/// - Thread: the loop's, unless a member says otherwise. Calls on other threads trap with a message.
+/// - Thread: the loop's, unless a member says otherwise, because a transport is not `Sendable`. Calls on other threads
+///   trap with a message.
 public final class StreamTransport {
     // The fields that every message uses come first, in few cache lines.
 
     /// `nil` if a task reads the bytes, and after `connectionLost`.
     @exclusivity(unchecked) private(set) var consumer: (any StreamProtocol)?
-    /// The consumer, if it lends memory.
     @exclusivity(unchecked) private(set) var bufferedConsumer: (any BufferedStreamProtocol)?
-    /// The loop on whose thread all calls are made.
+    /// The connection's loop.
     public let loop: EventLoop
     @exclusivity(unchecked) private var heldDriver: Retained<StreamDriver>
     @exclusivity(unchecked) var readWaiter = StreamWaiter()
@@ -33,13 +32,11 @@ public final class StreamTransport {
 
     /// The local address when the connection was established. asyncio: `get_extra_info("sockname")`.
     public let localAddress: SocketAddress?
-    /// What ended the connection first: a call of this program or the peer's EOF. `nil` after a loss.
+    /// What ended the connection first: a call or the peer's EOF. `nil` after a loss.
     var ending: Ending?
-    /// The timer that bounds a close that waits for the peer to receive the write buffer.
     var closingTimer = SlotID.stale
     /// The address of the peer. asyncio: `get_extra_info("peername")`.
     public let peerAddress: SocketAddress?
-    /// Whether a discarded write has been reported.
     var hasReportedDrop = false
     /// The identifier of the driver that has the descriptor, below all filters.
     private let rootID: SlotID
@@ -65,16 +62,13 @@ public final class StreamTransport {
         origin?.connectionBegan()
     }
 
-    /// The call that opened the connection, or that created its server.
     var origin: CallSite? { connectionOrigin?.site }
 
-    /// The driver that moves the bytes.
     var driver: StreamDriver {
         // The transport always has one.
         heldDriver.object.unsafelyUnwrapped
     }
 
-    /// Makes another driver move the bytes, which has the same channel.
     package func replaceDriver(by driver: StreamDriver) {
         loop.releaseLater(self.driver)
         heldDriver.replace(by: driver)
@@ -82,15 +76,13 @@ public final class StreamTransport {
         driver.lendsMemory = bufferedConsumer != nil
     }
 
-    /// Calls `body` with the driver, without retaining it. A driver that is replaced meanwhile lives until the
-    /// iteration ends.
+    /// Does not retain the driver. A driver that is replaced meanwhile lives until the iteration ends.
     @inline(__always)
     func withDriver<Result>(_ body: (StreamDriver) -> Result) -> Result {
         heldDriver.unretained.unsafelyUnwrapped._withUnsafeGuaranteedRef(body)
     }
 
-    /// Notifies the protocol of the connection, and reads from the next iteration on. asyncio:
-    /// `_SelectorSocketTransport.__init__`.
+    /// Notifies the protocol, and reads from the next iteration on. asyncio: `_SelectorSocketTransport.__init__`.
     package func start() {
         callSoon { [self] in
             // Also if the connection was lost meanwhile, because the call of `connectionLost` is queued behind this
@@ -110,11 +102,9 @@ public final class StreamTransport {
     /// - Thread: any; its properties and functions may be called only on the loop's.
     public var socket: TransportSocket { TransportSocket(owner: self) }
 
-    /// Counts a reader or a writer that was created.
     func retainStreams() { streamCount.add(1, ordering: .relaxed) }
 
-    /// Counts a reader or a writer that was released. The connection is closed when both are.
-    /// - Thread: any.
+    /// The connection is closed when both streams are released, on any thread.
     func releaseStreams() {
         if streamCount.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { loop.abandonSource(rootID) }
     }
@@ -124,10 +114,9 @@ public final class StreamTransport {
     /// The protocol that receives the data. `nil` if a task reads the data, and after `connectionLost`. asyncio:
     /// `get_protocol`, `set_protocol`.
     ///
-    /// A new protocol, of either kind, receives the data that arrives from then on; its `connectionMade` is not called.
-    /// If it is set within `bufferUpdated`, it also receives the rest of the same piece. Setting it after
-    /// `connectionLost` has no effect. Setting it traps on a connection whose bytes a `StreamReader` reads; setting
-    /// `nil` always traps.
+    /// A new protocol, of either kind, receives the data that arrives from then on, and the rest of the same piece if
+    /// it is set within `bufferUpdated`; its `connectionMade` is not called. Setting it after `connectionLost` has no
+    /// effect. Setting it traps on a connection whose bytes a `StreamReader` reads; setting `nil` always traps.
     public var `protocol`: (any StreamProtocol)? {
         get {
             loop.requireOnLoop("StreamTransport.protocol")
@@ -151,7 +140,6 @@ public final class StreamTransport {
         withExtendedLifetime(former) {}
     }
 
-    /// Calls the protocol. If it throws, the error is reported and the connection is ended.
     @inline(__always)
     func callConsumer(_ method: StaticString, _ body: (any StreamProtocol) throws -> Void) {
         guard let consumer else { return }
@@ -204,10 +192,8 @@ extension StreamTransport: SocketOwner {
 extension StreamTransport: Sendable {}
 
 extension StreamTransport: CustomStringConvertible {
-    /// The descriptor, the addresses and the state, such as
-    /// `<StreamTransport fd=7 127.0.0.1:80 -> 127.0.0.1:50000, open, write buffer 0 bytes>`.
-    ///
-    /// The state is included only on the loop's thread.
+    /// The descriptor, the addresses and, on the loop's thread, the state, such as `<StreamTransport fd=7 127.0.0.1:80
+    /// -> 127.0.0.1:50000, open, write buffer 0 bytes>`.
     /// - Thread: any.
     public var description: String { "<StreamTransport \(summary)>" }
 
@@ -224,12 +210,11 @@ extension StreamTransport: CustomStringConvertible {
     }
 }
 
-/// The call or the server that opened connections, and their numbers. All connections of a server share one object.
+/// The call or the server that opened connections, and their numbers; shared by all connections of a server.
 package final class ConnectionOrigin {
     let site: CallSite
     private(set) var openedCount = 0
     private(set) var openCount = 0
-    /// Called when no connection is open any more.
     var allEnded: (() -> Void)?
 
     init(_ site: CallSite) { self.site = site }

@@ -1,7 +1,5 @@
-/// The state of a stream transport, as a pure state machine. It calls nothing and has no references.
-///
-/// The methods are events in the past tense. Each returns the actions that the transport then performs, in the order in
-/// which ``Actions`` lists them.
+/// The state of a stream transport, as a pure state machine. The methods are events in the past tense. Each returns the
+/// actions that the transport then performs, in the order in which ``Actions`` lists them.
 package struct StreamTransportState: ~Copyable {
     package struct Actions: OptionSet, Sendable {
         package let rawValue: UInt8
@@ -26,7 +24,6 @@ package struct StreamTransportState: ~Copyable {
         /// This side has ended the connection before the peer's EOF was received.
         case ended
 
-        /// Whether nothing is received any more.
         @inline(__always)
         var isOver: Bool { rawValue >= Reading.atEOF.rawValue }
     }
@@ -35,8 +32,7 @@ package struct StreamTransportState: ~Copyable {
         case open
         /// EOF follows when the write buffer is empty.
         case ending
-        /// A write ended after only some of its bytes were sent. The peer would take anything that is sent next for the
-        /// rest of it.
+        /// A write ended after only some of its bytes were sent.
         case cutOff
         case ended
     }
@@ -61,7 +57,6 @@ package struct StreamTransportState: ~Copyable {
     package private(set) var writing = Writing.open
     package private(set) var life = Life.open
     package private(set) var isWriterPaused = false
-    /// Whether a task is writing. Tasks write one after another, each all of its bytes.
     package private(set) var isWriteInProgress = false
     /// How many more bytes `closeGracefully()` discards. The largest value means that there is no limit.
     private var discardableBytes: UInt32 = 0
@@ -70,17 +65,14 @@ package struct StreamTransportState: ~Copyable {
 
     package var isClosing: Bool { life != .open }
 
-    /// Whether the connection is over.
     @inline(__always)
     package var isLost: Bool { life.rawValue >= Life.lost.rawValue }
 
-    /// Whether the consumer knows that the connection is over.
     package var isLossReported: Bool { life.rawValue >= Life.reported.rawValue }
 
     /// Whether the connection ends, or its write side is shut down, as soon as everything has been sent.
     package var isEnding: Bool { !isLost && (isClosing || writing == .ending) }
 
-    /// Whether the peer's bytes are received.
     package var acceptsInput: Bool { life == .open || life == .lingering }
 
     package var acceptsWrites: Bool {
@@ -93,7 +85,6 @@ package struct StreamTransportState: ~Copyable {
 
     // MARK: Reading
 
-    /// The protocol was notified of the connection.
     package mutating func started() -> Actions {
         guard reading == .idle else { return [] }
         reading = .active
@@ -132,7 +123,6 @@ package struct StreamTransportState: ~Copyable {
         return .pauseWriting
     }
 
-    /// Buffered bytes were sent.
     package mutating func flushed(queuedBytes: Int) -> Actions {
         guard !isLost else { return [] }
         var actions: Actions = []
@@ -156,13 +146,11 @@ package struct StreamTransportState: ~Copyable {
         return queued(queuedBytes: queuedBytes)
     }
 
-    /// A task has begun a write, before which the other tasks' writes have ended.
     package mutating func beganWrite() { isWriteInProgress = true }
 
     /// The task's write has ended, and no other task waits to write.
     package mutating func endedWrite() { isWriteInProgress = false }
 
-    /// The task's write was cancelled, or failed, after some of its bytes had been sent.
     package mutating func writeWasCutOff() {
         isWriteInProgress = false
         if writing == .open { writing = .cutOff }
@@ -183,13 +171,12 @@ package struct StreamTransportState: ~Copyable {
 
     // MARK: Ending
 
-    /// `close()` was called: reading stops, and the connection ends as soon as the write buffer is flushed.
+    /// Reading stops, and the connection ends as soon as the write buffer is flushed.
     package mutating func closed(queuedBytes: Int) -> Actions {
         life == .open ? ended(queuedBytes: queuedBytes) : []
     }
 
-    /// `closeGracefully()` was called: EOF is sent as soon as the write buffer is flushed, and input is discarded until
-    /// the peer's EOF.
+    /// EOF is sent as soon as the write buffer is flushed, and input is discarded until the peer's EOF.
     package mutating func closedGracefully(queuedBytes: Int, maxDiscardedBytes byteCount: Int) -> Actions {
         guard life == .open else { return [] }
         guard !reading.isOver else { return ended(queuedBytes: queuedBytes) }
@@ -204,7 +191,7 @@ package struct StreamTransportState: ~Copyable {
         return writing == .open ? actions.union(endWriting(queuedBytes: queuedBytes)) : actions
     }
 
-    /// Input was discarded. If it exceeds the limit, the connection ends as after `close()`.
+    /// If the input exceeds the limit, the connection ends as after `close()`.
     package mutating func discarded(_ byteCount: Int, queuedBytes: Int) -> Actions {
         guard life == .lingering else { return [] }
         if discardableBytes < .max { discardableBytes -= min(discardableBytes, UInt32(clamping: byteCount)) }
@@ -238,9 +225,7 @@ package struct StreamTransportState: ~Copyable {
         return actions
     }
 
-    /// The consumer is being notified of the loss.
     package mutating func reportedLoss() { if life == .lost { life = .reported } }
 
-    /// The driver has begun to close the descriptor.
     package mutating func closedDescriptor() { life = .closed }
 }

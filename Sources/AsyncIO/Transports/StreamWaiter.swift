@@ -1,5 +1,5 @@
-/// The task that waits to read from a connection or to write to it, if any. The value fits into one word, because every
-/// connection has two.
+/// The task that waits to read from a connection or to write to it, if any, in one word, because each connection has
+/// two.
 struct StreamWaiter {
     /// 0 for none; the address of a task's record; or a token, shifted by one bit, with 1 in the lowest bit.
     private var bits: UInt64 = 0
@@ -17,9 +17,7 @@ struct StreamWaiter {
     @inline(__always)
     var isEmpty: Bool { bits == 0 }
 
-    /// Removes the waiter, which is not empty.
-    ///
-    /// - Returns: The record, or `nil` and the token.
+    /// Removes the waiter, which is not empty. Returns its record, or `nil` and the token.
     @inline(__always)
     private mutating func take() -> (record: Unmanaged<TaskRecord>?, token: WaiterToken) {
         let taken = bits
@@ -30,7 +28,6 @@ struct StreamWaiter {
         return (Unmanaged<TaskRecord>.fromOpaque(address), token)
     }
 
-    /// Ends the wait and queues the task.
     @inline(__always)
     mutating func end(on loop: EventLoop) {
         if isEmpty { return }

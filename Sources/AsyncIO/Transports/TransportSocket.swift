@@ -4,7 +4,8 @@ public import SystemPackage
 /// The socket of a transport or of a server, for reading and setting its options. asyncio: `TransportSocket`.
 ///
 /// It cannot send or receive, because that would interfere with its owner. After the owner has closed the socket, the
-/// number of its descriptor may belong to another file, so the calls then throw or return `nil`.
+/// calls throw or return `nil`.
+///
 /// - Thread: the loop's.
 public struct TransportSocket {
     let owner: any SocketOwner
@@ -31,7 +32,6 @@ public struct TransportSocket {
     }
 }
 
-/// The object that owns and closes a socket which others may inspect.
 protocol SocketOwner: AnyObject {
     var eventLoop: EventLoop { get }
     /// `nil` after the socket was closed.

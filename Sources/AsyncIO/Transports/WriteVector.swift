@@ -1,9 +1,6 @@
 import CAsyncIO
 
-/// The pieces of one vectored write, and how far they have been sent.
-///
-/// The kernel reads them in place. It accepts a limited number of pieces and of bytes per call, and may stop in the
-/// middle of a piece.
+/// The pieces of one vectored write, which the kernel reads in place, and how far they have been sent.
 struct WriteVector {
     /// The most pieces per system call. The kernel would accept 1,024; a call of 64 is not slower per byte.
     static let mostPieces = 64
@@ -16,7 +13,6 @@ struct WriteVector {
     /// The first piece that is not completely sent, and how many of its bytes are sent.
     private var index = 0
     private var offset = 0
-    /// The number of bytes that are not sent.
     private(set) var count: Int
 
     init(_ pieces: [[UInt8]]) {
@@ -24,7 +20,6 @@ struct WriteVector {
         count = pieces.reduce(0) { $0 + $1.count }
     }
 
-    /// Records that `sent` bytes were sent.
     mutating func advance(by sent: Int) {
         count -= sent
         var sent = sent
@@ -64,7 +59,6 @@ struct WriteVector {
         }
     }
 
-    /// The unsent bytes, joined.
     var joined: [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count)
@@ -72,7 +66,6 @@ struct WriteVector {
         return bytes
     }
 
-    /// Calls `body` with each piece of the unsent bytes.
     func forEachRest(_ body: (UnsafeRawBufferPointer) -> Void) {
         for position in index..<max(index, pieces.count) {
             pieces[position].withUnsafeBytes { bytes in
