@@ -8,10 +8,9 @@
 /// ```
 ///
 /// The sequence contains the tasks themselves, so the program knows which one has ended; the task's value or error is
-/// available at once. The function cancels no task. The iteration throws `.timedOut` when the limit has expired,
-/// `CancellationError` when the caller was cancelled, and `.notRunning` without a running loop.
-///
-/// - Parameter limit: The time limit for all tasks, from the first step of the iteration; `nil` sets no limit.
+/// available at once. The function cancels no task. The iteration throws `.timedOut` when `limit` has expired, which
+/// begins with its first step, `CancellationError` when the caller was cancelled, and `.notRunning` without a running
+/// loop.
 public func asCompleted<Success: Sendable, Failure: Error>(
     _ tasks: [Task<Success, Failure>], within limit: Duration? = nil, fileID: StaticString = #fileID,
     line: UInt = #line
@@ -22,12 +21,10 @@ public func asCompleted<Success: Sendable, Failure: Error>(
     }
 }
 
-/// The tasks of one call of `asCompleted`.
 private final class CompletedTasks<Success: Sendable, Failure: Error>: CustomStringConvertible {
     private let tasks: [Task<Success, Failure>]
     private let limit: Duration?
     private let site: CallSite
-    /// `nil` until the first step.
     private var completions: Completions?
     private var alarm: Alarm?
     private var returnedCount = 0

@@ -4,7 +4,6 @@
 final class Completions {
     let loop: EventLoop
     private let site: CallSite
-    /// The indices of the tasks that have ended.
     private(set) var ended: [Int] = []
     /// The errors of the tasks that failed, by index.
     private(set) var errors: [Int: any Error] = [:]
@@ -16,9 +15,7 @@ final class Completions {
         self.site = site
     }
 
-    /// Starts an operation as a task of the loop.
-    ///
-    /// - Returns: A function that cancels the task.
+    /// Starts an operation as a task of the loop, and returns a function that cancels it.
     func start(_ index: Int, name: String, eagerStart: Bool = false, _ operation: SentBody<Void>) -> () -> Void {
         let record = CreatedTask(loop: loop, name: name, site: site)
         record.whenEnded = { [self] error in end(index, error) }
@@ -41,9 +38,8 @@ final class Completions {
         if let waiter { loop.settle(waiter, .ready) }
     }
 
-    /// Waits until the next task ends or ``wake()`` is called. The waiting task resumes on the loop.
-    ///
-    /// - Returns: false if the waiting task was cancelled; later calls ignore the cancellation.
+    /// Waits until the next task ends or ``wake()`` is called. The waiting task resumes on the loop. Returns false if
+    /// it was cancelled; later calls ignore the cancellation.
     func waitForNext(_ record: TaskRecord?) async throws(EventLoopError) -> Bool {
         let token = loop.makeWaiter()
         waiter = token

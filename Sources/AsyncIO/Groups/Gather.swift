@@ -24,14 +24,9 @@ public func gather<each Success>(
     return (repeat (each slots).taken())
 }
 
-/// Calls an operation for each element, as concurrent tasks of the running loop, and returns the values in the order of
-/// the elements.
+/// Calls an operation for each element; everything else is as in ``gather(fileID:line:_:)``.
 ///
-/// ```swift
-/// let pages = try await gather(each: addresses) { address in try await load(address) }
-/// ```
-///
-/// Everything else is as in ``gather(fileID:line:_:)``.
+/// ```swift let pages = try await gather(each: addresses) { address in try await load(address) } ```
 public func gather<Elements: Sequence, Success>(
     each elements: Elements, fileID: StaticString = #fileID, line: UInt = #line,
     _ operation: @concurrent @escaping (Elements.Element) async throws -> Success
@@ -42,9 +37,7 @@ public func gather<Elements: Sequence, Success>(
     return slots.map { $0.value! }
 }
 
-/// Waits for several tasks, and returns their values in the order of the array.
-///
-/// Everything else is as in ``gather(fileID:line:_:)``: a cancellation of the caller cancels the tasks.
+/// Waits for existing tasks; everything else is as in ``gather(fileID:line:_:)``.
 public func gather<Success: Sendable, Failure: Error>(
     _ tasks: [Task<Success, Failure>], fileID: StaticString = #fileID, line: UInt = #line
 ) async throws -> [Success] {
@@ -57,12 +50,11 @@ public func gather<Success: Sendable, Failure: Error>(
 /// Calls an operation for each element, as concurrent tasks of the running loop, and returns the result of each, in the
 /// order of the elements. asyncio: `gather(return_exceptions=True)`.
 ///
-/// ```swift
-/// for result in try await gatherResults(each: addresses, { address in try await load(address) }) { print(result) }
-/// ```
+/// ```swift for result in try await gatherResults(each: addresses, { address in try await load(address) }) {
+/// print(result) } ```
 ///
-/// Waits for all of them, even if some fail. A cancellation of the caller cancels all of them, and is thrown when they
-/// have ended, unless they all returned a value. Throws `.notRunning` without a running loop.
+/// A cancellation of the caller cancels all of them, and is thrown when they have ended, unless they all returned a
+/// value. Throws `.notRunning` without a running loop.
 public func gatherResults<Elements: Sequence, Success>(
     each elements: Elements, fileID: StaticString = #fileID, line: UInt = #line,
     _ operation: @concurrent @escaping (Elements.Element) async throws -> Success
@@ -72,9 +64,7 @@ public func gatherResults<Elements: Sequence, Success>(
     return gatherResults(slots, try await gathering.run(stopsAtError: false))
 }
 
-/// Waits for several tasks, and returns the result of each, in the order of the array.
-///
-/// Everything else is as in ``gatherResults(each:fileID:line:_:)``: a cancellation of the caller cancels the tasks.
+/// Waits for existing tasks; everything else is as in ``gatherResults(each:fileID:line:_:)``.
 public func gatherResults<Success: Sendable, Failure: Error>(
     _ tasks: [Task<Success, Failure>], fileID: StaticString = #fileID, line: UInt = #line
 ) async throws -> [Result<Success, any Error>] {
@@ -83,13 +73,10 @@ public func gatherResults<Success: Sendable, Failure: Error>(
     return gatherResults(slots, try await gathering.run(stopsAtError: false))
 }
 
-/// The memory in which an operation stores its value.
-///
-/// - Thread: the loop's.
+/// The memory in which an operation stores its value, on the loop's thread.
 private final class GatherSlot<Value> {
     var value: Value?
 
-    /// The value of an operation that has returned one.
     func taken() -> Value { value! }
 }
 
@@ -111,7 +98,6 @@ private func gatherResults<Success>(
     slots.enumerated().map { index, slot in errors[index].map { .failure($0) } ?? .success(slot.value!) }
 }
 
-/// One call of `gather`.
 private struct Gathering: @unchecked Sendable {
     private let loop: EventLoop
     // SAFETY: the operations go to the loop's thread, where the caller is suspended until this call returns.
@@ -119,7 +105,7 @@ private struct Gathering: @unchecked Sendable {
     private let site: CallSite
     private let cancel: ((Int) -> Void)?
 
-    /// - Parameter cancel: Cancels the task with that index, if it was not created by this call.
+    /// `cancel` cancels the task with that index, if it was not created by this call.
     init(_ operations: [SentBody<Void>], _ site: CallSite, cancel: ((Int) -> Void)? = nil) throws(EventLoopError) {
         loop = try getRunningLoop()
         self.operations = operations
@@ -127,7 +113,7 @@ private struct Gathering: @unchecked Sendable {
         self.cancel = cancel
     }
 
-    /// Returns the errors by index. If `stopsAtError` is set, throws the first error instead.
+    /// Returns the errors by index, or throws the first one if `stopsAtError` is set.
     nonisolated(nonsending) func run(stopsAtError: Bool) async throws -> [Int: any Error] {
         try await loop.withAffinity { record in
             if loop.isClosed { throw EventLoopError.closed }
@@ -151,7 +137,6 @@ private struct Gathering: @unchecked Sendable {
 }
 
 extension Completions {
-    /// The error that occurred first.
     fileprivate var firstError: (any Error)? {
         ended.first { errors[$0] != nil }.flatMap { errors[$0] }
     }

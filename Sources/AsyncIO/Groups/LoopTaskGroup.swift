@@ -7,7 +7,6 @@
 public final class LoopTaskGroup {
     /// The loop that runs the children.
     public let loop: EventLoop
-    /// Whether ``cancel()`` was called, or the task that waits for the group was cancelled.
     private var wasCancelled = false
 
     private let site: CallSite
@@ -15,7 +14,6 @@ public final class LoopTaskGroup {
     private var body: TaskRecord?
     private var hasBodyEnded = false
     private var bodyError: (any Error)?
-    /// The error that the scope throws.
     private var failure: (any Error)?
     private var wasChildCancelled = false
     private var wasCancelledFromOutside = false
@@ -28,17 +26,16 @@ public final class LoopTaskGroup {
         self.site = site
     }
 
-    /// Starts a child on the loop. asyncio: `TaskGroup.create_task`.
+    /// Starts a child on the loop. The parameters are those of `createTask` of the loop. asyncio:
+    /// `TaskGroup.create_task`.
     ///
-    /// The group waits for the child. If the child throws an error other than a cancellation, its siblings and the body
-    /// are cancelled, and the group throws the error, whether or not the returned task is awaited. A child that was
-    /// cancelled alone does not affect the others.
+    /// If the child throws an error other than a cancellation, its siblings and the body are cancelled, and the group
+    /// throws the error, whether or not the returned task is awaited. A child that was cancelled alone does not affect
+    /// the others.
     ///
     /// A group that has failed, was cancelled or has ended rejects children: the returned task fails with
     /// `.invalidState`, and `operation` is released without being called. A group that has ended also reports that to
-    /// the exception handler. The parameters are those of `createTask` of the loop.
-    ///
-    /// - Thread: the loop's.
+    /// the exception handler.
     @discardableResult
     public func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
@@ -60,11 +57,8 @@ public final class LoopTaskGroup {
 
     /// Starts a child that cannot fail, so reading its value needs no `try`.
     ///
-    /// A group that has failed, was cancelled or has ended cannot reject the child, because the task must have a value.
-    /// The child then runs as a task that is cancelled before its first step. A group that has ended does not wait for
-    /// it.
-    ///
-    /// - Thread: the loop's.
+    /// Such a child cannot be rejected, because the task must have a value. If the group has failed, was cancelled or
+    /// has ended, the child is cancelled before its first step. A group that has ended does not wait for it.
     @discardableResult
     public func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
@@ -81,21 +75,17 @@ public final class LoopTaskGroup {
     }
 
     /// Whether the group was cancelled, by ``cancel()`` or together with the task that waits for it.
-    ///
-    /// - Thread: the loop's.
     public var isCancelled: Bool {
         loop.requireOnLoop("LoopTaskGroup.isCancelled")
         return wasCancelled
     }
 
-    /// Cancels the children and the body, if they have not ended. asyncio: `TaskGroup.cancel`.
+    /// Cancels the children and the body, and returns whether there was something to cancel. asyncio:
+    /// `TaskGroup.cancel`.
     ///
-    /// A child or the body may call it. The group still waits for all of them. It then returns the body's value, and
-    /// does not throw the cancellation. If the body has no value because it was cancelled, the group throws a
-    /// `CancellationError`, unless the type of the value is `Void`.
-    ///
-    /// - Returns: Whether there was something to cancel.
-    /// - Thread: the loop's.
+    /// A child or the body may call it. The group still waits for all of them. It then returns the body's value; if the
+    /// body has none because it was cancelled, the group throws a `CancellationError`, unless the type of the value is
+    /// `Void`.
     @discardableResult
     public func cancel() -> Bool {
         loop.requireOnLoop("LoopTaskGroup.cancel")
@@ -175,9 +165,7 @@ public final class LoopTaskGroup {
         wakeIfDone()
     }
 
-    /// Runs the group, in the task that waits for it, on the loop's thread.
-    ///
-    /// The body runs in a separate task, because Swift's cancellation cannot be undone.
+    /// Runs the group. The body runs in a separate task, because Swift's cancellation cannot be undone.
     func run<Result>(
         _ operation: SentGroupBody<Result>, _ record: TaskRecord?
     ) async throws -> UncheckedSendable<Result> {
@@ -215,7 +203,6 @@ public final class LoopTaskGroup {
         cancelAll()
     }
 
-    /// Throws the error that the group throws, if there is one.
     private func checkOutcome(isVoid: Bool) throws {
         if let failure { throw failure }
         guard let bodyError else {
@@ -236,7 +223,6 @@ public final class LoopTaskGroup {
 @available(*, unavailable, message: "a task group belongs to its loop")
 extension LoopTaskGroup: Sendable {}
 
-/// The value of a group's body.
 private final class GroupValue<Result> {
     var value: Result?
 }

@@ -4,10 +4,10 @@
 /// try await shield { try await save(document) }
 /// ```
 ///
-/// The operation is a task of the running loop. When the caller is cancelled, it gets a `CancellationError` at once,
-/// and the operation continues. If the operation fails later, the error goes to the exception handler, because nothing
-/// else receives it. If the operation has already ended when the caller is cancelled, its result is returned. When the
-/// loop shuts down, the operation is cancelled like every other task. Throws `.notRunning` without a running loop.
+/// The operation is a task of the running loop. When the caller is cancelled before the operation has ended, it gets a
+/// `CancellationError` at once, and the operation continues. If the operation fails later, the error goes to the
+/// exception handler. When the loop shuts down, the operation is cancelled like every other task. Throws `.notRunning`
+/// without a running loop.
 public func shield<Success>(
     fileID: StaticString = #fileID, line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Success
 ) async throws -> Success {
@@ -15,16 +15,13 @@ public func shield<Success>(
     return try await shielded.run(SentBody(call: operation))
 }
 
-/// Waits for a task, and does not cancel it when the caller is cancelled.
-///
-/// Everything else is as in ``shield(fileID:line:_:)``.
+/// Waits for a task; everything else is as in ``shield(fileID:line:_:)``.
 public func shield<Success: Sendable, Failure: Error>(
     _ task: Task<Success, Failure>, fileID: StaticString = #fileID, line: UInt = #line
 ) async throws -> Success {
     try await shield(fileID: fileID, line: line) { try await task.value }
 }
 
-/// One shielded operation and its caller.
 private final class Shielded<Success>: @unchecked Sendable {
     // SAFETY: everything is accessed on the loop's thread only, by the operation's task or by the caller, which has
     // hopped there.

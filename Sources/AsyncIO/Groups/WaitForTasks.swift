@@ -23,9 +23,7 @@ public struct WaitCondition: Sendable, Hashable {
     }
 }
 
-/// Waits for tasks, and returns those that have ended and those that have not, each in the order of the array. asyncio:
-/// `wait`.
-///
+/// Waits for tasks, and returns those that have ended and those that have not, in the array's order. asyncio: `wait`.
 /// ```swift
 /// var pending = addresses.map { address in loop.createTask { try await load(address) } }
 /// while !pending.isEmpty {
@@ -35,13 +33,9 @@ public struct WaitCondition: Sendable, Hashable {
 /// }
 /// ```
 ///
-/// The function cancels no task, and an expired time limit is not an error. The errors of the tasks go to the code that
-/// awaits them. A cancellation of the caller ends the wait with a `CancellationError`, and does not affect the tasks.
+/// The function cancels no task, and an expired time limit is not an error; with a limit of zero or less, the function
+/// does not wait. A cancellation of the caller ends the wait with a `CancellationError`, and does not affect the tasks.
 /// Throws `.invalidArgument` if there are no tasks, and `.notRunning` without a running loop.
-///
-/// - Parameters:
-///   - limit: The time limit; `nil` sets no limit. With zero or less, the function returns without waiting.
-///   - condition: The condition to wait for.
 public func wait<Success: Sendable, Failure: Error>(
     for tasks: [Task<Success, Failure>], within limit: Duration? = nil, until condition: WaitCondition = .allCompleted,
     fileID: StaticString = #fileID, line: UInt = #line
@@ -74,9 +68,9 @@ public func wait<Success: Sendable, Failure: Error>(
 /// ```
 ///
 /// Always returns after the task has ended. Throws `.timedOut` if the time limit expired and the task then ended with a
-/// `CancellationError`; a value or another error of the task is passed on. With a limit of zero or less, returns the
-/// value of a task that has already ended, and cancels any other task. A cancellation of the caller cancels the task.
-/// For a body instead of a task, see ``withTimeout(_:fileID:line:_:)``. Throws `.notRunning` without a running loop.
+/// `CancellationError`; a value or another error of the task is passed on. With a limit of zero or less, a task that
+/// has not ended is cancelled. A cancellation of the caller cancels the task. For a body instead of a task, see
+/// ``withTimeout(_:fileID:line:_:)``. Throws `.notRunning` without a running loop.
 public func wait<Success: Sendable, Failure: Error>(
     for task: Task<Success, Failure>, within limit: Duration, fileID: StaticString = #fileID, line: UInt = #line
 ) async throws -> Success {
@@ -110,7 +104,7 @@ final class Alarm {
     private let loop: EventLoop
     private var timer: TimerHandle?
 
-    /// - Parameter ring: Called when the limit has expired: at once for a limit of zero or less, never for `nil`.
+    /// Calls `ring` when the limit has expired: at once for a limit of zero or less, never for `nil`.
     init(_ loop: EventLoop, _ limit: Duration?, _ site: CallSite, _ ring: @escaping () -> Void) {
         self.loop = loop
         guard let limit else { return }

@@ -17,12 +17,11 @@
 /// ```
 ///
 /// No task of the group outlives the call. An error of a child or of the body cancels all others, and is thrown
-/// unchanged when they have ended. Later errors go to the exception handler, so none is lost; asyncio collects them in
-/// an `ExceptionGroup`, which has no counterpart in Swift's `catch`.
+/// unchanged when they have ended. Later errors go to the exception handler; asyncio collects them in an
+/// `ExceptionGroup`, which has no counterpart in Swift's `catch`.
 ///
-/// A cancellation of the calling task cancels the children and the body, and a `CancellationError` is thrown. If the
-/// body returned a value nevertheless, the value is returned, unless a child was cancelled. Errors of children after
-/// the cancellation go to the exception handler.
+/// A cancellation of the calling task cancels the children and the body, and a `CancellationError` is thrown, unless
+/// the body returned a value and no child was cancelled. Errors of children after it go to the exception handler.
 ///
 /// The body runs on the running loop, in a separate task. Throws `.notRunning` without a running loop.
 @discardableResult
@@ -33,7 +32,7 @@ public func withLoopTaskGroup<Result>(
     return try await withoutActuallyEscaping(body, do: call.run)
 }
 
-/// A call of `withLoopTaskGroup`. It is a type with a method so that the body can be passed on as escaping.
+/// It is a type with a method so that the body can be passed on as escaping.
 private struct GroupCall<Result> {
     let loop: EventLoop
     let site: CallSite
