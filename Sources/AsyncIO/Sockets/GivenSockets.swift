@@ -40,12 +40,10 @@ extension EventLoop {
         }
     }
 
-    /// Takes over the sockets of an endpoint, if it has some and passes `check`. If this throws, as in a cancelled
-    /// task, they are closed.
+    /// Takes over the sockets of an endpoint, if it has some and passes `check`, or closes them and throws.
     final func takeSockets(of endpoint: Endpoint, _ check: () throws -> Void) throws -> [Socket] {
         do {
-            // Checked first, because a task that hopped too late is on another thread, where the loop's tables must not
-            // be read.
+            // Checked first, because a task that hopped too late must not read the loop's tables.
             if isClosed { throw EventLoopError.closed }
             try check()
             for socket in endpoint.sockets { try prepare(socket) }
@@ -75,7 +73,7 @@ extension EventLoop {
 }
 
 extension [SocketOption: Int] {
-    /// Returns the options that a socket of a family has. A unix socket has no TCP options.
+    /// A unix socket has no TCP options.
     func applicable(to family: SocketAddress.Family?) -> Self {
         family == .unix ? filter { $0.key.level != SocketOption.noDelay.level } : self
     }

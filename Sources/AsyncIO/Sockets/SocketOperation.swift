@@ -2,19 +2,14 @@ import AsyncIOSystem
 import Selectors
 import SystemPackage
 
-/// The common part of the raw socket operations: the call is made first, and the socket is watched only if the call
-/// would block.
+/// The common part of the raw socket operations, which watch the socket only if the call would block.
 extension EventLoop {
     /// Calls `attempt` until it returns a value, and waits for the socket in between.
     ///
     /// The direction is reserved for the task from its first wait until the function returns. A cancelled operation has
     /// made no call after the last one that would have blocked. A task that never has to wait lets others run when it
-    /// has used up its share of an iteration.
-    ///
-    /// - Parameters:
-    ///   - mayBlock: Whether `attempt` would wait on a blocking socket, which is then rejected. In debug mode a
-    ///     blocking socket is always rejected.
-    ///   - byteCount: Returns the number of bytes that `attempt` has moved, for the share.
+    /// has used up its share of an iteration, which `byteCount` measures. A blocking socket is rejected if `mayBlock`
+    /// says that `attempt` would wait on it; in debug mode always.
     final nonisolated(nonsending) func whenReady<Result>(
         _ socket: Socket, _ direction: Interest, _ function: StaticString, mayBlock: Bool = false,
         byteCount: (Result) -> Int = { _ in 0 }, _ attempt: () throws -> Result?
@@ -93,7 +88,6 @@ extension EventLoop {
         }
     }
 
-    /// Creates the error of a call on `socket`, with the peer's address if there is one.
     final func failure(
         _ error: Errno, _ operation: String, _ socket: Socket, _ address: SocketAddress? = nil
     ) -> IOError {

@@ -2,14 +2,12 @@ public import AsyncIOSystem
 import Selectors
 import SystemPackage
 
-/// Connecting and accepting with sockets of the program.
 extension SocketOperations {
     /// Connects `socket` to `address`. asyncio: `sock_connect`.
     ///
-    /// A failure throws an `IOError` with the address. The socket stays yours in any case, also when the task is
-    /// cancelled. The attempt then continues in the kernel. Another call with the same address joins it; for another
-    /// address a new socket is needed. A unix server whose queue is full refuses with `EAGAIN`, because the system has
-    /// no way to wait for it.
+    /// A failure throws an `IOError` with the address. The attempt of a cancelled task continues in the kernel. Another
+    /// call with the same address joins it; for another address a new socket is needed. A unix server whose queue is
+    /// full refuses with `EAGAIN`, because the system has no way to wait for it.
     public func connect(_ socket: Socket, to address: SocketAddress) async throws {
         do {
             try await loop.connect(socket, to: address, "sock.connect") {}
@@ -18,10 +16,10 @@ extension SocketOperations {
         }
     }
 
-    /// Connects `socket` to the first address of `host` that is of the socket's family. asyncio: `sock_connect`.
+    /// As ``connect(_:to:)``, with the first address of `host` that is of the socket's family.
     ///
-    /// Throws what ``connect(_:to:)`` and ``EventLoop/resolve(host:port:)`` throw, `.unknownHost` if the host has no
-    /// address of that family, and `.invalidArgument` for a unix socket, which has no hosts.
+    /// Throws what ``EventLoop/resolve(host:port:)`` throws too, `.unknownHost` if there is no such address, and
+    /// `.invalidArgument` for a unix socket, which has no hosts.
     public func connect(_ socket: Socket, host: String, port: UInt16) async throws {
         guard !host.isEmpty, let family = socket.family, family != .unix else {
             throw EventLoopError(
@@ -35,8 +33,7 @@ extension SocketOperations {
         try await connect(socket, to: address)
     }
 
-    /// Waits for a client of a listening socket. The new socket is non-blocking, and the caller owns it. asyncio:
-    /// `sock_accept`.
+    /// Waits for a client of a listening socket. The caller owns the new, non-blocking socket. asyncio: `sock_accept`.
     ///
     /// A cancelled task accepts no client, even if one is waiting, so that a cancelled accept loop ends. A client that
     /// has disconnected before it was accepted is skipped. The address is `nil` for an unknown address family.
@@ -58,9 +55,7 @@ extension SocketOperations {
 
 extension EventLoop {
     /// Connects `socket` and calls `whenConnected` while no other task can use the socket. A driver that is created
-    /// there takes over the registration with the poller.
-    ///
-    /// Throws an `Errno` if the connection cannot be established, and what `sock.connect` throws.
+    /// there takes over the registration with the poller. A failed connection throws an `Errno`.
     final nonisolated(nonsending) func connect<Result>(
         _ socket: Socket, to address: SocketAddress, _ function: StaticString, whenConnected: () throws -> Result
     ) async throws -> Result {
@@ -86,8 +81,7 @@ extension EventLoop {
         }
     }
 
-    /// Throws if the socket is connected to another address, because the attempt that was in progress may have been to
-    /// that one.
+    /// Throws if the socket is connected to another address, to which the attempt in progress may have been.
     private final func checkJoined(_ peer: SocketAddress, _ address: SocketAddress) throws(Errno) {
         // A connection to a server's wildcard address has the machine's own address as its peer.
         if address.family == .unix || peer.port == address.port { return }

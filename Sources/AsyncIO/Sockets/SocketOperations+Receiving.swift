@@ -1,16 +1,13 @@
 public import AsyncIOSystem
 import Selectors
 
-/// Receiving on sockets of the program.
 extension SocketOperations {
     /// The size of the memory that is reserved for bytes that have not arrived yet. No datagram is longer.
     private static var mostBytesAtOnce: Int { 64 * 1024 }
 
-    /// Waits for bytes and returns those that have arrived: at most `maxBytes`, and at most 64 KiB. asyncio:
-    /// `sock_recv`.
+    /// Waits for bytes and returns those that have arrived, at most `maxBytes` and 64 KiB. asyncio: `sock_recv`.
     ///
-    /// The result is empty at EOF, and for an empty datagram. If `maxBytes` is 0, the result is empty at once, and no
-    /// datagram is consumed.
+    /// The result is empty at EOF, for an empty datagram, and at once if `maxBytes` is 0, which consumes no datagram.
     public func recv(_ socket: Socket, maxBytes: Int) async throws -> [UInt8] {
         let capacity = try checkedCount(maxBytes)
         return try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.count) {
@@ -24,10 +21,9 @@ extension SocketOperations {
         }
     }
 
-    /// Waits for bytes and moves as many as have arrived into `buffer`, from its beginning. Returns their number.
-    /// asyncio: `sock_recv_into`.
+    /// Waits for bytes, moves them to the beginning of `buffer` and returns their number. asyncio: `sock_recv_into`.
     ///
-    /// 0 means EOF, or an empty datagram. For an empty buffer the result is 0 at once, and no datagram is consumed.
+    /// 0 means EOF or an empty datagram. An empty buffer gets 0 at once, and consumes no datagram.
     public func recv(_ socket: Socket, into buffer: inout [UInt8]) async throws -> Int {
         try await loop.whenReady(socket, .read, "sock.recv", byteCount: \.self) {
             try buffer.withUnsafeMutableBytes { try receive(socket, into: $0) }
@@ -53,8 +49,7 @@ extension SocketOperations {
 
     /// Waits for a datagram and returns its first `maxBytes` bytes, at most 64 KiB. asyncio: `sock_recvfrom`.
     ///
-    /// The address is `nil` for a sender without an address, and on a stream. With a `maxBytes` of 0 the function waits
-    /// too, and consumes a datagram without returning its bytes.
+    /// The address is `nil` on a stream, and for a sender without one. A `maxBytes` of 0 consumes a datagram too.
     public func recvFrom(_ socket: Socket, maxBytes: Int) async throws -> (bytes: [UInt8], peer: SocketAddress?) {
         let capacity = try checkedCount(maxBytes)
         return try await loop.whenReady(socket, .read, "sock.recvFrom", byteCount: \.bytes.count) {

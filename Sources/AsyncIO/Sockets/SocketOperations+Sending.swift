@@ -1,24 +1,19 @@
 public import AsyncIOSystem
 import Selectors
 
-/// Sending on sockets of the program.
 extension SocketOperations {
     /// The most bytes that are sent in one iteration, so that a peer that keeps up does not delay other work.
     private static var mostBytesPerIteration: Int { 256 * 1024 }
 
     /// Sends all of `bytes`. Returns when the kernel has accepted them. asyncio: `sock_sendall`.
     ///
-    /// If it is cancelled or fails, some of the bytes may have been sent. ``sendAll(_:_:bytesSent:)-(_,RawSpan,_)``
-    /// says how many. What is sent next follows directly behind them.
+    /// If it is cancelled or fails, some may have been sent: ``sendAll(_:_:bytesSent:)-(_,RawSpan,_)`` counts them.
     public func sendAll(_ socket: Socket, _ bytes: RawSpan) async throws {
         var sent = 0
         try await sendAll(socket, bytes, bytesSent: &sent)
     }
 
-    /// Sends all of `bytes`, and counts them, so that the number is known after a cancellation or an error too.
-    ///
-    /// - Parameter bytesSent: Set to the number of bytes that the kernel has accepted, which is 0 at first and
-    ///   `bytes.byteCount` when the function returns.
+    /// Sends all of `bytes`, and sets `bytesSent` to the number that the kernel has accepted, also if it throws.
     public func sendAll(_ socket: Socket, _ bytes: RawSpan, bytesSent: inout Int) async throws {
         bytesSent = 0
         _ = try await loop.whenReady(socket, .write, "sock.sendAll", byteCount: \.self) {
@@ -26,8 +21,7 @@ extension SocketOperations {
         }
     }
 
-    /// Sends the next part. Returns whether it was the last one. After any other the task waits, at least until the
-    /// next iteration.
+    /// Sends the next part. Returns whether it was the last; after any other it waits for the next iteration or longer.
     private func sendPart(_ socket: Socket, _ bytes: RawSpan, _ sent: inout Int) throws -> Bool {
         if sent == bytes.byteCount { return true }
         let end = min(bytes.byteCount, sent + Self.mostBytesPerIteration)
@@ -46,12 +40,8 @@ extension SocketOperations {
         try await sendAll(socket, bytes.span.bytes, bytesSent: &bytesSent)
     }
 
-    /// Sends one datagram, as a whole or not at all. Waits while the socket's send buffer is full. asyncio:
-    /// `sock_sendto`.
-    ///
-    /// Empty `bytes` are sent as an empty datagram.
-    ///
-    /// - Returns: The number of bytes that were sent.
+    /// Sends one datagram, which may be empty, as a whole or not at all, and returns the number of its bytes. Waits
+    /// while the socket's send buffer is full. asyncio: `sock_sendto`.
     @discardableResult
     public func sendTo(_ socket: Socket, _ bytes: RawSpan, to address: SocketAddress) async throws -> Int {
         try await loop.whenReady(socket, .write, "sock.sendTo", byteCount: \.self) {

@@ -1,21 +1,18 @@
 public import AsyncIOSystem
 
-/// The raw operations of a loop on sockets of the program: see ``EventLoop/sock``. asyncio: `loop.sock_recv` and the
-/// like.
+/// The raw operations of a loop on sockets of the program: see ``EventLoop/sock``. asyncio: `loop.sock_recv` etc.
 ///
 /// Rules for all operations:
 /// - The socket stays yours.
 /// - The system call is made at once. The task waits only if the call would block, so an operation that need not wait
-///   succeeds even in a cancelled task, except ``accept(_:)``.
+///   succeeds even in a cancelled task, except ``accept(_:)``. A cancelled operation has received nothing.
 /// - Only one task may wait per direction. Another one gets `.busy`, also while there is a callback of
-///   ``EventLoop/addReader(_:fileID:line:_:)`` or `addWriter` for the direction. Reading and writing are independent.
-/// - A cancelled operation has received nothing, and the socket stays usable.
+///   ``EventLoop/addReader(_:fileID:line:_:)`` or `addWriter` for the direction.
 /// - ``close(_:)`` ends waits with `.closed`.
 /// - A blocking socket is rejected with `.invalidArgument` where a call would block the loop; in debug mode always.
 ///
-/// They throw an `IOError` with the operation and the peer, `.descriptorInUse` if a transport owns the socket, `.busy`,
-/// `.closed`, `.invalidArgument`, and `CancellationError`.
-///
+/// They throw an `IOError` with the operation and the peer, `CancellationError`, and `.descriptorInUse` if a transport
+/// owns the socket.
 /// - Thread: any, unless a member says otherwise; the task hops to the loop and back.
 public struct SocketOperations: Sendable {
     /// The loop on which the operations wait.
@@ -23,8 +20,7 @@ public struct SocketOperations: Sendable {
 }
 
 extension EventLoop {
-    /// Raw operations on sockets of the program, such as `loop.sock.recv(socket, maxBytes: 1024)`. asyncio:
-    /// `loop.sock_recv`.
+    /// Raw operations on sockets of the program, such as `loop.sock.recv(socket, maxBytes: 1024)`.
     /// - Thread: any.
     public final var sock: SocketOperations { SocketOperations(loop: self) }
 }
@@ -32,11 +28,9 @@ extension EventLoop {
 extension SocketOperations {
     /// Closes a socket that raw operations or watchers may be using. asyncio has no such function.
     ///
-    /// Tasks that wait for the socket, in an operation or in ``EventLoop/waitReadable(_:)``, get `.closed` in the next
-    /// iteration. Readers and writers are removed, and then the descriptor is closed. `Socket.close()` alone does not
-    /// do that, because the loop is not notified. The waits would continue until they are cancelled or until the number
-    /// is used again, and with some selectors the next user of the number would get events of the former file.
-    ///
+    /// Tasks that wait for the socket get `.closed` in the next iteration, and readers and writers are removed.
+    /// `Socket.close()` alone does not notify the loop. The waits would continue until they are cancelled or until the
+    /// number is used again, and with some selectors the next user of the number would get events of the former file.
     /// Throws `.descriptorInUse` for a socket that belongs to a transport, and `.wrongThread`.
     /// - Thread: the loop's.
     public func close(_ socket: Socket) throws(EventLoopError) {
