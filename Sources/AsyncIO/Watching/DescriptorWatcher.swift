@@ -2,28 +2,25 @@ import AsyncIOSystem
 import Selectors
 import SystemPackage
 
-/// The reader and the writer of one descriptor: callbacks of the user, or tasks that wait.
+/// The reader and the writer of one descriptor: callbacks of the user, or tasks that wait. While it has one, it is the
+/// descriptor's user in the loop's table and watches the descriptor.
 ///
-/// It is the descriptor's user in the loop's table, and watches the descriptor, as long as it has a reader or a writer;
-/// then it is discarded. A task retains its watcher for as long as its operation lasts. So a task whose watcher was
-/// ended by ``end()`` finds that out here, and never acts on the next owner of the number.
+/// A task retains its watcher for as long as its operation lasts, so it finds out here that the watcher was ended by
+/// ``end()``, and never acts on the next owner of the number.
 final class DescriptorWatcher: EventSource {
     private enum Use {
-        /// A callback, called at every event.
         case call(CallSite, () throws -> Void)
         /// A task that has not waited yet. The direction is not watched.
         case held
         /// A task that is between two waits.
         case resumed
-        /// A task that waits for the next event.
         case waiting(WaiterToken)
 
         var isWatched: Bool { if case .held = self { false } else { true } }
     }
 
-    /// How many events pass between two checks that the registration still belongs to the descriptor. A check is a
-    /// system call. It is made often enough to find a file that causes events without an end, and rarely enough to cost
-    /// others nothing.
+    /// Events between two checks (a system call) that the registration belongs to the descriptor. Often enough for a file
+    /// that causes events without an end, and rarely enough to cost others nothing.
     private static let eventsBetweenChecks: UInt64 = 1_024
 
     private unowned let loop: EventLoop
@@ -37,7 +34,6 @@ final class DescriptorWatcher: EventSource {
     /// The operation for which the task that holds the write direction waits, if the loop waits for completions.
     private var operation: EventSource?
     private(set) var hasEnded = false
-    /// The number of events so far.
     private var events: UInt64 = 0
 
     init(loop: EventLoop, descriptor: FileDescriptor) {
@@ -56,8 +52,7 @@ final class DescriptorWatcher: EventSource {
         let former = self[direction]
         self[direction] = .call(site, body)
         do {
-            // A descriptor that was closed and opened again has to be watched anew, because some selectors have
-            // discarded it.
+            // Some selectors have discarded a descriptor that was closed and opened again.
             try update(renews: former != nil)
         } catch {
             // The former callback stays, if the poller still watches the descriptor.
@@ -79,7 +74,6 @@ final class DescriptorWatcher: EventSource {
 
     // MARK: Tasks
 
-    /// Throws `.busy` unless `directions` are free for a task.
     func check(_ directions: Interest) throws {
         if directions.contains(.read), reader != nil { throw busy }
         if directions.contains(.write), writer != nil { throw busy }
@@ -100,8 +94,7 @@ final class DescriptorWatcher: EventSource {
         if directions.contains(.write) { remove(.write) }
     }
 
-    /// Suspends the task that has reserved `directions` until the next event for one of them. Returns the directions
-    /// that the event was for.
+    /// Suspends the task that has reserved `directions` until an event for them. Returns those that the event was for.
     nonisolated(nonsending) func wait(for directions: Interest, _ record: TaskRecord?) async throws -> Readiness {
         try checkNotEnded()
         let token = loop.makeWaiter()
@@ -128,8 +121,7 @@ final class DescriptorWatcher: EventSource {
         try checkNotEnded()
     }
 
-    /// Begins to connect the socket, for the task that holds the write direction. Everything else is as in
-    /// `beginConnecting` of the loop.
+    /// As `beginConnecting` of the loop, for the task that holds the write direction.
     nonisolated(nonsending) func beginConnecting(
         _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?
     ) async throws -> Bool {
@@ -145,8 +137,7 @@ final class DescriptorWatcher: EventSource {
         return isConnected
     }
 
-    /// Throws `.closed` if the watcher was ended. Called after each suspension, because the number may belong to
-    /// another file then.
+    /// Called after each suspension, because the number may belong to another file then.
     func checkNotEnded() throws {
         if loop.isClosed { throw EventLoopError.closed }
         if hasEnded { throw EventLoopError.socketClosed }
@@ -206,9 +197,8 @@ final class DescriptorWatcher: EventSource {
         return job
     }
 
-    /// Ends the watch of a descriptor that was closed, or whose number was given to another file, while a duplicate
-    /// that is open elsewhere causes events at each wait. As with poll(2), the users stay, and get no events until one
-    /// of them asks again.
+    /// Ends the watch of a descriptor whose file was closed, while a duplicate that is open elsewhere causes events at
+    /// each wait. As with poll(2), the users stay, and get no events until one of them asks again.
     private func forgetStaleRegistration() {
         readiness = []
         watched = []
@@ -245,7 +235,7 @@ final class DescriptorWatcher: EventSource {
     // MARK: What is watched
 
     private func remove(_ direction: Interest) {
-        // The callback is released at the end of this function, when the state is consistent.
+        // Released at the end of this function, when the state is consistent.
         let former = self[direction]
         self[direction] = nil
         readiness.remove(Readiness(direction))
@@ -254,7 +244,6 @@ final class DescriptorWatcher: EventSource {
         withExtendedLifetime(former) {}
     }
 
-    /// Updates what the poller watches the descriptor for.
     private func update(renews: Bool = false) throws {
         var wanted: Interest = []
         if reader?.isWatched == true { wanted.insert(.read) }
@@ -286,7 +275,6 @@ final class DescriptorWatcher: EventSource {
             do {
                 try loop.watch(descriptor, self, for: wanted, .level)
             } catch .fileExists {
-                // The descriptor is still watched as before.
                 throw error
             } catch let reason {
                 watched = []

@@ -2,19 +2,17 @@ import AsyncIOSystem
 public import Selectors
 public import SystemPackage
 
-/// Watching descriptors of the program.
 extension EventLoop {
     /// Calls `body` in each iteration in which `descriptor` is readable. asyncio: `add_reader`.
     ///
-    /// A second call replaces the callback. Errors and hang-ups count as readable. The descriptor stays yours: remove
-    /// the reader before you close it. If you close it first, `body` is not called any more. On epoll, however, the
-    /// calls continue while a duplicate of the descriptor is open elsewhere. The loop notices that after at most 1,024
-    /// calls, and when the reader is removed, and reports it as a ``LoopWarning``.
+    /// A second call replaces the callback. Errors and hang-ups count as readable. Remove the reader before you close
+    /// the descriptor. If you close it first, `body` is not called any more, except on epoll while a duplicate of the
+    /// descriptor is open elsewhere. The loop notices that after at most 1,024 calls, and when the reader is removed,
+    /// and reports it as a ``LoopWarning``.
     ///
     /// Throws `.descriptorInUse` if the loop uses the descriptor for something else, such as a connection; `.busy`
     /// while a task waits for it; `.invalidArgument` for a negative number; `.tooManyDescriptors` if the number is too
-    /// high for the loop (`select`); `.closed`; or an `IOError` with the selector's reason (`EBADF`; `EPERM` for a
-    /// regular file on epoll).
+    /// high for `select`; `.closed`; or an `IOError` (`EBADF`; `EPERM` for a regular file on epoll).
     /// - Thread: the loop's.
     public final func addReader(
         _ descriptor: FileDescriptor, fileID: StaticString = #fileID, line: UInt = #line,
@@ -24,8 +22,7 @@ extension EventLoop {
             .setCallback(body, CallSite(fileID: fileID, line: line), for: .read)
     }
 
-    /// Calls `body` in each iteration in which `descriptor` is writable, as ``addReader(_:fileID:line:_:)`` does for
-    /// reading. asyncio: `add_writer`.
+    /// As ``addReader(_:fileID:line:_:)``, in each iteration in which `descriptor` is writable. asyncio: `add_writer`.
     /// - Thread: the loop's.
     public final func addWriter(
         _ descriptor: FileDescriptor, fileID: StaticString = #fileID, line: UInt = #line,
@@ -35,8 +32,7 @@ extension EventLoop {
             .setCallback(body, CallSite(fileID: fileID, line: line), for: .write)
     }
 
-    /// Removes the callback for reading, including a call that is already queued. Returns whether there was one.
-    /// asyncio: `remove_reader`.
+    /// Removes a reader and its queued call, if any. Returns whether there was a reader. asyncio: `remove_reader`.
     /// - Thread: the loop's.
     @discardableResult
     public final func removeReader(_ descriptor: FileDescriptor) -> Bool {
@@ -44,8 +40,7 @@ extension EventLoop {
         return (core.pointee.descriptors[descriptor.rawValue] as? DescriptorWatcher)?.removeCallback(.read) ?? false
     }
 
-    /// Removes the callback for writing, including a call that is already queued. Returns whether there was one.
-    /// asyncio: `remove_writer`.
+    /// Removes a writer and its queued call, if any. Returns whether there was a writer. asyncio: `remove_writer`.
     /// - Thread: the loop's.
     @discardableResult
     public final func removeWriter(_ descriptor: FileDescriptor) -> Bool {
@@ -63,24 +58,21 @@ extension EventLoop {
         _ = try await wait(for: .read, descriptor, "waitReadable")
     }
 
-    /// Suspends the task until the loop's next poll finds `descriptor` writable, as ``waitReadable(_:)`` does for
-    /// reading.
+    /// As ``waitReadable(_:)``, until the loop's next poll finds `descriptor` writable.
     /// - Thread: any; the task hops to the loop and back.
     public final func waitWritable(_ descriptor: FileDescriptor) async throws {
         _ = try await wait(for: .write, descriptor, "waitWritable")
     }
 
-    /// Returns an async sequence of the readiness of `descriptor`, which waits as ``waitReadable(_:)`` does for each
-    /// element.
+    /// Returns a sequence of the readiness of `descriptor`, whose `next()` waits as ``waitReadable(_:)`` does.
     ///
     /// ```swift
     /// for try await _ in loop.readiness(of: descriptor, for: .read) { drain(descriptor) }
     /// ```
     ///
-    /// An element contains the directions that are ready. The descriptor is watched only during `next()`, so nothing is
-    /// buffered, and readiness that the consumer has not used is reported again by the following `next()`. The sequence
-    /// ends when the task is cancelled, when the loop is closed, and with ``SocketOperations/close(_:)``. Only one
-    /// consumer may wait: another one gets `.busy`. `next()` throws what ``addReader(_:fileID:line:_:)`` throws.
+    /// The descriptor is watched only during `next()`, so nothing is buffered, and readiness that the consumer has not
+    /// used is reported again. The sequence ends when the task is cancelled, when the loop is closed, and with
+    /// ``SocketOperations/close(_:)``. `next()` throws what ``addReader(_:fileID:line:_:)`` throws.
     /// - Thread: any.
     public final func readiness(
         of descriptor: FileDescriptor, for directions: Interest
@@ -101,7 +93,7 @@ extension EventLoop {
         }
     }
 
-    /// Returns the watcher of a descriptor that nothing else on the loop uses: the existing one, or a new one.
+    /// Returns the watcher of a descriptor, an existing or a new one, if nothing else on the loop uses the descriptor.
     final func watcher(of descriptor: FileDescriptor, _ function: StaticString) throws -> DescriptorWatcher {
         guard isOnLoop else { throw EventLoopError.wrongThread(function) }
         if let watcher = try existingWatcher(of: descriptor, function) { return watcher }
@@ -109,7 +101,7 @@ extension EventLoop {
         return DescriptorWatcher(loop: self, descriptor: descriptor)
     }
 
-    /// Returns the existing watcher of a descriptor, if any. Throws if the program cannot watch the descriptor.
+    /// Throws if the program cannot watch the descriptor.
     @inline(__always)
     final func existingWatcher(of descriptor: FileDescriptor, _ function: StaticString) throws -> DescriptorWatcher? {
         if isClosed { throw EventLoopError.closed }
@@ -125,7 +117,6 @@ extension EventLoop {
     }
 }
 
-/// The readiness of a descriptor, as a sequence reports it.
 private final class DescriptorReadiness: CustomStringConvertible {
     private let loop: EventLoop
     private let descriptor: FileDescriptor
