@@ -4,11 +4,10 @@ import SystemPackage
 extension EventLoop {
     /// Calls `body` on the loop's thread after `signal` was delivered to the process. asyncio: `add_signal_handler`.
     ///
-    /// A loop has at most one handler for a signal; a second call replaces the first. Any number of loops, on any
-    /// threads, may have a handler for the same signal. For more than one receiver in a loop, see ``signals(_:)``. A
-    /// signal that is delivered again before its handler was called is merged with the first, as in POSIX. No Swift
-    /// code runs in the signal handler of the process. A signal that was ignored is caught too. Throws an `IOError` for
-    /// a signal that cannot be caught, `.closed`, `.wrongThread`.
+    /// A second call replaces the loop's handler. Other loops may have handlers for the same signal; for several
+    /// receivers in a loop see ``signals(_:)``. A signal that is delivered again before its handler was called is
+    /// merged with the first, as in POSIX. No Swift code runs in the signal handler of the process. An ignored signal
+    /// is caught too. Throws an `IOError` for a signal that cannot be caught, `.closed`, `.wrongThread`.
     /// - Thread: the loop's.
     public final func addSignalHandler(
         _ signal: Signal, fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Void
@@ -19,11 +18,9 @@ extension EventLoop {
         try withSignalSource { source throws(IOError) in try source.setHandler(signal, body, site) }
     }
 
-    /// Removes the handler of `signal`. asyncio: `remove_signal_handler`.
+    /// Removes the handler of `signal`, and returns whether there was one. asyncio: `remove_signal_handler`.
     ///
-    /// The former disposition of the signal is restored when no handler and no sequence of any loop uses the signal.
-    ///
-    /// - Returns: whether there was a handler.
+    /// The former disposition of the signal is restored when no handler and no sequence of any loop uses it.
     /// - Thread: the loop's.
     @discardableResult
     public final func removeSignalHandler(_ signal: Signal) -> Bool {
@@ -33,8 +30,7 @@ extension EventLoop {
         return true
     }
 
-    /// Calls `body`, which adds a handler or a subscription, with the loop's source of signals. Creates the source if
-    /// there is none, and removes it if `body` throws.
+    /// Calls `body`, which adds to the loop's source of signals. If it throws, an unused source is removed.
     final func withSignalSource(_ body: (SignalSource) throws(IOError) -> Void) throws(IOError) {
         defer { removeUnusedSignalSource() }
         if let existing = signalSource { return try body(existing) }

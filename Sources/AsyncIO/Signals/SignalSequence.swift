@@ -10,15 +10,13 @@ extension EventLoop {
     /// }
     /// ```
     ///
-    /// There may be any number of sequences at the same time, on any loops, and handlers of
-    /// ``addSignalHandler(_:fileID:line:_:)`` besides: each receives every signal. A signal that is delivered again
-    /// before the sequence returned it is merged with the first, as in POSIX. Different signals are returned in the
-    /// order in which the loop noticed them. The former dispositions are restored soon after the last copy of the
-    /// sequence was released, on any thread.
+    /// There may be any number of sequences, on any loops, and handlers of ``addSignalHandler(_:fileID:line:_:)``
+    /// besides: each receives every signal. A signal that is delivered again before the sequence returned it is merged
+    /// with the first, as in POSIX. Different signals are returned in the order in which the loop noticed them. The
+    /// former dispositions are restored soon after the last copy of the sequence was released, on any thread.
     ///
-    /// The sequence ends without an error when the task is cancelled and when the loop is closed. Any task may iterate;
-    /// a task that is not on the loop hops there for each signal. If several tasks iterate at the same time, each
-    /// signal goes to one of them.
+    /// The sequence ends without an error when the task is cancelled and when the loop is closed. Any task may iterate,
+    /// and hops to the loop for each signal. If several do so at the same time, each signal goes to one of them.
     ///
     /// Throws an `IOError` for a signal that cannot be caught, and then catches none; `.invalidArgument` for an empty
     /// set; `.closed`, `.wrongThread`.
@@ -37,14 +35,12 @@ extension EventLoop {
 }
 
 /// Ends a subscription when the last reference to this object is released, on any thread.
-///
 /// SAFETY: the subscription is used on the loop only.
 private final class SignalSubscriptionLifetime: @unchecked Sendable, CustomStringConvertible {
     private let loop: EventLoop
     private let subscription: SignalSubscription
     private let id: SlotID?
 
-    /// `subscription` is registered.
     init(_ loop: EventLoop, _ subscription: SignalSubscription) {
         self.loop = loop
         self.subscription = subscription

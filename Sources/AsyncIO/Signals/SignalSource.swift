@@ -2,10 +2,8 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// The signal handlers and subscriptions of one loop. The trampoline wakes the loop by its waker; the counters of the
-/// signals show which were delivered.
-///
-/// A signal is in the registry as long as the loop has a handler or a subscription for it.
+/// The signal handlers and subscriptions of one loop, whose signals are in the registry. The trampoline wakes the loop
+/// by its waker; the counters of the signals show which were delivered.
 final class SignalSource: WakeUpObserver {
     private struct Handler {
         let call: () throws -> Void
@@ -30,8 +28,7 @@ final class SignalSource: WakeUpObserver {
         wakerSlot = aio_signal_waker_add(waker.writeDescriptor.rawValue)
     }
 
-    /// Runs without `stop()` if the loop was released without `close()`. The trampoline must not write to a later
-    /// descriptor with the same number.
+    /// For a loop that was released without `close()`: a later descriptor may get the number of the waker.
     deinit {
         stop()
         removeAll()
@@ -48,12 +45,10 @@ final class SignalSource: WakeUpObserver {
     func setHandler(
         _ signal: Signal, _ body: @escaping () throws -> Void, _ site: CallSite
     ) throws(IOError) {
-        // Read first: the new handler gets signals that are delivered from here on, and those that its predecessor has
-        // not handled.
+        // Read first: the new handler gets the signals from here on, and those that its predecessor has not handled.
         let seen = handlers[signal]?.seen ?? aio_signal_count(signal.rawValue)
         try retain(signal)
         let former = handlers.updateValue(Handler(call: body, site: site, seen: seen), forKey: signal)
-        // Released last, as in `removeHandler`.
         withExtendedLifetime(former) {}
     }
 
@@ -94,8 +89,6 @@ final class SignalSource: WakeUpObserver {
         for signal in handlers.keys { _ = removeHandler(signal) }
     }
 
-    // MARK: The process
-
     private func retain(_ signal: Signal) throws(IOError) {
         do throws(Errno) {
             guard wakerSlot != nil else { throw .noMemory }
@@ -109,7 +102,7 @@ final class SignalSource: WakeUpObserver {
         if !isWanted(signal) { SignalRegistry.release(signal) }
     }
 
-    /// Removes the waker from the trampoline, which does not write to it any more on return.
+    /// On return the trampoline does not write to the waker any more.
     func stop() {
         if let slot = wakerSlot.take() { aio_signal_waker_remove(slot) }
     }
@@ -141,6 +134,5 @@ final class SignalSource: WakeUpObserver {
 }
 
 extension EventLoop {
-    /// The source of the loop's signals, while there are handlers or subscriptions.
     final var signalSource: SignalSource? { core.pointee.signals.map { unsafeDowncast($0, to: SignalSource.self) } }
 }

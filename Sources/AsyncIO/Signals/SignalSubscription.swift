@@ -1,9 +1,6 @@
 import CAsyncIO
 
-/// The signals that were delivered for one sequence, and the tasks that wait for them. For the loop's thread
-/// only.
-///
-/// It is bounded: a signal that is delivered again before it was taken is merged with the first.
+/// The signals that were delivered for one sequence, each at most once, and the tasks that wait for them.
 final class SignalSubscription: EventSource {
     let signals: [Signal]
     // SAFETY: used in callbacks of the loop, and by a sequence, which retains the loop.
@@ -23,7 +20,6 @@ final class SignalSubscription: EventSource {
 
     override var endedBy: EndingCause { .thread }
 
-    /// Skips signals that were delivered before.
     func skipEarlierSignals() {
         seen = signals.map { aio_signal_count($0.rawValue) }
     }
@@ -39,7 +35,6 @@ final class SignalSubscription: EventSource {
         wakeWaiters()
     }
 
-    /// Waits for the next signal and returns it. On the loop.
     func next(_ record: TaskRecord?) async throws -> Signal {
         while arrived.isEmpty {
             if loop.isClosed { throw EventLoopError.closed }

@@ -19,8 +19,8 @@ final class DescriptorWatcher: EventSource {
         var isWatched: Bool { if case .held = self { false } else { true } }
     }
 
-    /// Events between two checks (a system call) that the registration belongs to the descriptor. Often enough for a file
-    /// that causes events without an end, and rarely enough to cost others nothing.
+    /// Events between two checks (a system call) that the registration belongs to the descriptor: often enough for a
+    /// file that causes events without an end, and rarely enough to cost others nothing.
     private static let eventsBetweenChecks: UInt64 = 1_024
 
     private unowned let loop: EventLoop
