@@ -8,8 +8,7 @@ package import SystemPackage
 /// `AbstractEventLoop`.
 ///
 /// The loop is the `TaskExecutor` of its tasks, so they run on the loop's thread between two `await`s. The reference is
-/// `Sendable`. Each function's documentation says on which thread it may be called. The loop's thread is the one that
-/// runs it; before the first run, it is the thread that created it.
+/// `Sendable`. The loop's thread is the one that runs it; before the first run, it is the thread that created it.
 ///
 /// ```swift
 /// let loop = try SelectorEventLoop()
@@ -20,6 +19,8 @@ package import SystemPackage
 ///
 /// Create a ``SelectorEventLoop`` or a ``ProactorEventLoop``, or derive from one of them. Both accept a selector or
 /// proactor of your own. This class itself has no public initializer; it is `open` because its subclasses are.
+///
+/// - Thread: the loop's; any for async functions, which hop to the loop. Unless a member says otherwise.
 open class EventLoop: TaskExecutor, @unchecked Sendable {
     let core: UnsafeMutablePointer<LoopCore>
     let inbox: ThreadsafeInbox
@@ -71,7 +72,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
         core.deallocate()
     }
 
-    /// The name of the back end on the command line and in reports, such as `epoll`.
+    /// The name of the back end on the command line and in reports, such as `epoll`, on any thread.
     open var backendName: String { "event loop" }
 
     // MARK: What an I/O model provides

@@ -36,7 +36,7 @@ public struct LoopClock: Clock {
 }
 
 extension EventLoop {
-    /// The loop's clock, for functions that take a `Clock`.
+    /// The loop's clock, for functions that take a `Clock`, on any thread.
     public final var clock: LoopClock { LoopClock(loop: self) }
 }
 

@@ -2,15 +2,12 @@ extension EventLoop {
     /// Starts a task on the loop's thread. asyncio: `create_task`.
     ///
     /// The loop retains the task until it has ended. Its first step runs in the next iteration; with `eagerStart`, it
-    /// runs before this function returns, up to the first suspension. The operation may capture objects that are not
-    /// `Sendable`, because all its steps run on the loop's thread. On a closed loop the task fails with `.closed` at
-    /// once.
+    /// runs before this function returns, up to the first suspension. `name` is for reports. The operation may capture
+    /// objects that are not `Sendable`, because all its steps run on the loop's thread. On a closed loop the task fails
+    /// with `.closed`.
     ///
     /// Discarding the task discards its error, hence there is no `@discardableResult`. For a task that is not awaited,
     /// use ``createBackgroundTask(name:priority:eagerStart:fileID:line:_:)``.
-    ///
-    /// - Parameter name: The task's name in reports.
-    /// - Thread: the loop's.
     @inlinable
     public final func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
@@ -35,10 +32,6 @@ extension EventLoop {
     /// task's error. On a closed loop the body runs on another thread, where each operation of the loop fails with
     /// `.closed`. An error that a task factory throws goes to the exception handler, and the body runs without the
     /// factory if it has not run yet.
-    ///
-    /// Discarding the task loses no error, so the compiler does not warn.
-    ///
-    /// - Thread: the loop's.
     @inlinable @discardableResult
     public final func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
@@ -47,15 +40,12 @@ extension EventLoop {
         start(makeTaskRecord("createTask", name, fileID, line), priority, eagerStart, operation)
     }
 
-    /// Starts a task that is not awaited. It returns no task; an error that ends it goes to the exception handler,
+    /// Starts a task that is not awaited, and returns no task; an error that ends it goes to the exception handler,
     /// once.
     ///
-    /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` returns the task, whose error
-    /// belongs to the code that awaits it. asyncio has one function for both, and reports "Task exception was never
-    /// retrieved" when it frees a failed task; here the library cannot see whether a task is still held or awaited, so
-    /// there are two. A cancellation is not reported. On a closed loop nothing is started, which is reported too.
-    ///
-    /// - Thread: the loop's.
+    /// asyncio's `create_task` does both, and reports "Task exception was never retrieved" when it frees a failed task;
+    /// here the library cannot see whether a task is still awaited, so there are two. A cancellation is not reported.
+    /// On a closed loop nothing is started, which is reported too.
     public final func createBackgroundTask(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
         line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Void
@@ -78,8 +68,6 @@ extension EventLoop {
     }
 }
 
-/// Starting of tasks.
-///
 /// It is inlinable, because when it is specialised in the caller's module, the only closure around the operation is the
 /// task's own.
 extension EventLoop {
@@ -110,7 +98,6 @@ extension EventLoop {
         return begin(record, priority, eagerStart) { try await record.run(operation) }
     }
 
-    /// Starts the task of `record`, which cannot fail.
     @inlinable
     final func start<Success: Sendable>(
         _ record: CreatedTask, _ priority: TaskPriority?, _ eagerStart: Bool,
@@ -121,13 +108,11 @@ extension EventLoop {
         // SAFETY: every step runs on this thread, so the operation does not leave it.
         nonisolated(unsafe) let operation = hasTaskFactory ? applyTaskFactory(operation, record) : operation
         let task = begin(record, priority, eagerStart) { await record.run(operation) }
-        // SAFETY: a task's object does not depend on the type of its error, and this task throws none. If it were
-        // created as a task that cannot throw, it would call the operation through a thunk, which needs memory and a
-        // frame.
+        // SAFETY: a task's object does not depend on the type of its error, and this task throws none. A task that
+        // cannot throw would call the operation through a thunk, which needs memory and a frame.
         return unsafeBitCast(task, to: Task<Success, Never>.self)
     }
 
-    /// Registers the record, and creates its task with `steps`.
     @inlinable @inline(__always)
     final func begin<Success: Sendable>(
         _ record: CreatedTask, _ priority: TaskPriority?, _ eagerStart: Bool,
@@ -143,8 +128,7 @@ extension EventLoop {
         return task
     }
 
-    /// Starts the task on the thread of closed loops, without registering it with this loop. The task must have a
-    /// value, so its body has to run.
+    /// Starts the task on the thread of closed loops, because it must have a value, so its body has to run.
     @usableFromInline
     final func startOnClosedLoop<Success: Sendable>(
         _ record: CreatedTask, _ priority: TaskPriority?, _ operation: @concurrent @escaping () async -> Success
@@ -153,9 +137,7 @@ extension EventLoop {
         return Task(name: record.name, executorPreference: self, priority: priority) { await sent.call() }
     }
 
-    /// Starts the task of `record`, and reports its end to the record also if it cannot be started.
-    ///
-    /// - Returns: `nil` if it cannot be started.
+    /// Starts the task of `record`, and reports its end to the record also if it cannot be started; then returns `nil`.
     final func startObserved(
         _ record: CreatedTask, _ priority: TaskPriority? = nil, _ eagerStart: Bool = false,
         _ operation: @concurrent @escaping () async throws -> Void
@@ -169,18 +151,15 @@ extension EventLoop {
     }
 }
 
-/// The end of all tasks.
 extension EventLoop {
     /// Cancels all tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``.
-    ///
-    /// - Thread: the loop's.
     public final func cancelAllTasks() {
         requireOnLoop("cancelAllTasks")
         for record in core.pointee.tasks.records { record.requestCancel() }
     }
 
-    /// Cancels all tasks and runs until the last one has ended. Meanwhile no client is accepted, and tasks that are
-    /// started are cancelled too, so that a client that reconnects forever cannot keep the loop running.
+    /// Cancels all tasks and runs until the last one has ended. Meanwhile no client is accepted, and new tasks are
+    /// cancelled too, so that a client that reconnects forever cannot keep the loop running.
     final func drainTasks() throws {
         // Checked before anything is changed, because a runner's loop may belong to another thread.
         try checkMayRun("Runner.close")

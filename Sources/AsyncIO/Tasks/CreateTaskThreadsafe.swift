@@ -2,10 +2,9 @@ extension EventLoop {
     /// Starts a task on the loop from any thread, and wakes the loop if it is waiting. asyncio:
     /// `run_coroutine_threadsafe`.
     ///
-    /// The task is as with ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``; from its first
-    /// step on, the loop counts and cancels it with its other tasks. To wait for the result without a task, see
-    /// ``runBlocking(name:within:fileID:line:_:)``. On a closed loop the task fails with `.closed`, and `operation`
-    /// is released without being called. Tasks that one thread submits begin in the order of submission.
+    /// The task is as with ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``. Tasks that one
+    /// thread submits begin in the order of submission. To wait for the result without a task, see
+    /// ``runBlocking(name:within:fileID:line:_:)``. On a closed loop, `operation` is released without being called.
     ///
     /// - Thread: any.
     public final func createTaskThreadsafe<Success: Sendable>(
@@ -20,12 +19,8 @@ extension EventLoop {
         }
     }
 
-    /// Starts a task that cannot fail on the loop, from any thread, so reading its value needs no `try`.
-    ///
-    /// Everything else is as in the form for bodies that throw. On a closed loop `operation` runs on another thread,
-    /// where each operation of the loop fails with `.closed`. An error that a task factory throws goes to the exception
-    /// handler; see ``setTaskFactory(_:)``.
-    ///
+    /// Starts a task that cannot fail on the loop, from any thread, so reading its value needs no `try`. What differs
+    /// from the form for bodies that throw is as in `createTask`.
     /// - Thread: any.
     @discardableResult
     public final func createTaskThreadsafe<Success: Sendable>(

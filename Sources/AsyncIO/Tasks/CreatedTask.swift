@@ -1,13 +1,10 @@
-/// The record of a task with a name and a call site, whose end an observer may receive.
-///
-/// All tasks have such a record, except those of served connections.
+/// The record of a task with a name and a call site. All tasks have such a record, except those of served connections.
 @usableFromInline
 class CreatedTask: TaskRecord, @unchecked Sendable {
     private final let taskName: String?
     private final let creationSite: CallSite
     /// Receives the task's end and its error, instead of the loop.
     @exclusivity(unchecked) final var whenEnded: (((any Error)?) -> Void)?
-    /// The error that the task threw.
     @exclusivity(unchecked) @usableFromInline final var error: (any Error)?
 
     @usableFromInline
@@ -21,7 +18,6 @@ class CreatedTask: TaskRecord, @unchecked Sendable {
 
     final override var site: CallSite { creationSite }
 
-    /// Runs the task from its first step to its last.
     @inlinable @inline(__always) @concurrent
     final func run<Success>(_ operation: @concurrent () async throws -> Success) async throws -> Success {
         let handler = begin()
@@ -35,7 +31,6 @@ class CreatedTask: TaskRecord, @unchecked Sendable {
         }
     }
 
-    /// Runs a task that cannot fail.
     @inlinable @inline(__always) @concurrent
     final func run<Success>(_ operation: @concurrent () async -> Success) async -> Success {
         let handler = begin()

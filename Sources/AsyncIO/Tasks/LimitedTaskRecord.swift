@@ -1,19 +1,14 @@
 import AsyncIOSystem
 
 /// The record of the body of a time limit: the part that does not depend on the type of the result.
-///
-/// The caller waits until the body has ended, and gets its error.
 @usableFromInline
 class LimitedTaskRecord: CreatedTask, @unchecked Sendable {
     private final let deadline: LoopInstant
     /// `nil` for `withDeadline`.
     private final let duration: Duration?
     @exclusivity(unchecked) private final var hasExpired = false
-    /// The record of the task that waits for the body, if it has one.
-    ///
-    /// SAFETY: that task waits for the body, and its record lives at least as long as the task.
+    /// SAFETY: the calling task waits for the body, and its record lives at least as long as the task.
     @exclusivity(unchecked) private final var caller: Unmanaged<TaskRecord>?
-    /// The suspension of that task, while it waits.
     @exclusivity(unchecked) private final var callerSuspension = Suspension()
 
     @usableFromInline
@@ -23,9 +18,7 @@ class LimitedTaskRecord: CreatedTask, @unchecked Sendable {
         super.init(loop: loop, name: "timeout", site: CallSite(fileID: fileID, line: line))
     }
 
-    /// Returns whether the calling task can wait on the loop's thread, and finds its record.
-    ///
-    /// - Parameter isolation: The isolation of the caller.
+    /// Returns whether the calling task, with this isolation, can wait on the loop's thread, and finds its record.
     @usableFromInline
     final func findCaller(_ isolation: (any Actor)?) -> Bool {
         guard loop.isOnLoop, loop.allowsAffinity(of: isolation) else { return false }
@@ -63,8 +56,7 @@ class LimitedTaskRecord: CreatedTask, @unchecked Sendable {
         }
     }
 
-    /// Suspends the current task, which resumes on the loop, until this one has ended. A cancellation does not end the
-    /// wait.
+    /// Suspends the current task, which resumes on the loop, until this one has ended, despite a cancellation.
     private final nonisolated(nonsending) func waitForEnd() async {
         if isFinished { return }
         let isolation = #isolation
@@ -73,7 +65,6 @@ class LimitedTaskRecord: CreatedTask, @unchecked Sendable {
 
     final override func taskEnded() { callerSuspension.end(on: loop) }
 
-    /// Cancels the body at the deadline.
     private final func expire() {
         hasExpired = true
         requestCancel()

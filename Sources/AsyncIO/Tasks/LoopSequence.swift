@@ -1,18 +1,16 @@
 /// An async sequence whose elements come from a loop, for `for await`.
 ///
 /// The sequence is its own iterator. Its elements can be iterated once: a copy and a later iteration continue where the
-/// first one ended. An iteration ends with the first `nil` and the first error. A task on the loop iterates without
-/// hops; another task hops to the loop for each element. What the sequence retains is released with its last copy, on
-/// any thread.
+/// first one ended. An iteration ends with the first `nil` and the first error. A task off the loop hops there for each
+/// element. What the sequence retains is released with its last copy, on any thread.
 public struct LoopSequence<Element, Failure: Error>: AsyncSequence, AsyncIteratorProtocol {
-    /// What the elements come from.
     @usableFromInline let source: AnyObject
     /// A function of the source instead of a closure that captures it, because an async closure with captures costs a
     /// further frame for each element.
     @usableFromInline let nextElement: (AnyObject) async throws(Failure) -> Element?
     @usableFromInline var hasEnded = false
 
-    /// - Parameter nextElement: Returns the next element of the source, which it gets; `nil` at the end.
+    /// `nextElement` gets the source, and returns `nil` at the end.
     init(of source: AnyObject, _ nextElement: @escaping (AnyObject) async throws(Failure) -> Element?) {
         self.source = source
         self.nextElement = nextElement

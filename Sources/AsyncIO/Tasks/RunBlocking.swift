@@ -10,10 +10,9 @@ extension EventLoop {
     ///
     /// Throws what `body` throws; `.wrongThread` on the loop's own thread, which would wait for itself;
     /// `.anotherLoopRunning` on the thread of another loop; `.calledFromTask` within a task; `.closed`; and `.timedOut`
-    /// after `timeout`, when `body` has been cancelled but may not have ended. If the loop is not running, it waits
-    /// until another thread runs it.
+    /// after `timeout` of real time, when `body` has been cancelled but may not have ended. If the loop is not running,
+    /// it waits until another thread runs it.
     ///
-    /// - Parameter timeout: The time limit in real time; `nil` sets no limit.
     /// - Thread: any that runs no loop.
     @available(
         *, noasync, message: "runBlocking blocks its thread; in a task, await the result of createTaskThreadsafe"

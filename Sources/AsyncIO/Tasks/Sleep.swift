@@ -1,12 +1,8 @@
 public import AsyncIOSystem
 
 extension EventLoop {
-    /// Suspends the task for `duration`, measured by the loop's clock. asyncio: `sleep`.
-    ///
-    /// A duration of zero or less is a ``yield()``. Throws `CancellationError` when the task is cancelled, and
-    /// `.closed`.
-    ///
-    /// - Thread: any; off the loop, it hops.
+    /// Suspends the task for `duration`, measured by the loop's clock; zero or less is a ``yield()``. asyncio: `sleep`.
+    /// Throws `CancellationError` when the task is cancelled, and `.closed`.
     public final func sleep(for duration: Duration) async throws {
         if duration <= .zero, isOnLoop {
             await yield()
@@ -17,8 +13,6 @@ extension EventLoop {
     }
 
     /// Suspends the task until the loop's clock has reached `deadline`. Throws as ``sleep(for:)`` does.
-    ///
-    /// - Thread: any; off the loop, it hops.
     public final func sleep(until deadline: LoopInstant) async throws {
         try await withAffinity { record in
             if isClosed { throw EventLoopError.closed }
@@ -32,9 +26,7 @@ extension EventLoop {
     }
 
     /// Suspends the task for exactly one iteration: everything that is queued, and input and output that is ready, runs
-    /// first. asyncio: `sleep(0)`.
-    ///
-    /// - Thread: any; off the loop, it is `Task.yield()`.
+    /// first. Off the loop, it is `Task.yield()`. asyncio: `sleep(0)`.
     public final func yield() async {
         guard isOnLoop, !isClosed, affinityRecord(#isolation).hasAffinity else { return await Task.yield() }
         let isDirect = core.pointee.resumesDirectly && #isolation == nil

@@ -1,4 +1,3 @@
-/// A hook into the creation of tasks, for tracing for example.
 extension EventLoop {
     /// A function that gets the description and the operation of each new task, and returns the operation to run
     /// instead. asyncio: the factory of `set_task_factory`.
@@ -13,9 +12,7 @@ extension EventLoop {
 
     /// The task factory; `nil` means none. asyncio: `get_task_factory`, `set_task_factory`.
     ///
-    /// It is called for all tasks that the loop starts from then on, including the library's own: those of connections,
-    /// of time limits, of `runUntilComplete`.
-    ///
+    /// It is called for all tasks that the loop starts from then on, including those of connections and of time limits.
     /// ```swift
     /// loop.taskFactory = { loop, info, operation in
     ///     {
@@ -25,8 +22,6 @@ extension EventLoop {
     ///     }
     /// }
     /// ```
-    ///
-    /// - Thread: the loop's.
     public final var taskFactory: TaskFactory? {
         get {
             requireOnLoop("taskFactory")
@@ -41,7 +36,6 @@ extension EventLoop {
         }
     }
 
-    /// Returns the operation that the factory makes of a task's operation; without a factory, the task's own.
     @usableFromInline
     final func applyTaskFactory<Success>(
         _ operation: @concurrent @escaping () async throws -> Success, _ record: TaskRecord
@@ -65,8 +59,7 @@ extension EventLoop {
         }
     }
 
-    /// Does the same for a task that cannot fail. An error of the factory is reported, and the operation runs without
-    /// the factory.
+    /// An error of the factory is reported, and the operation runs without the factory.
     @usableFromInline
     final func applyTaskFactory<Success>(
         _ operation: @concurrent @escaping () async -> Success, _ record: TaskRecord
@@ -94,5 +87,4 @@ extension EventLoop {
     }
 }
 
-/// Carries a task's result past its factory, which does not know the type of the result.
 private final class TaskOutcome<Success> { var result: Result<Success, any Error>? }

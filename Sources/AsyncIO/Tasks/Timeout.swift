@@ -52,10 +52,8 @@ extension EventLoop {
     }
 }
 
-/// The task that runs the body of a time limit.
-///
-/// Everything generic here is inlinable: when it is specialised in the caller's module, little remains between the task
-/// and the body.
+/// The task that runs the body of a time limit. Everything generic here is inlinable: when it is specialised in the
+/// caller's module, little remains between the task and the body.
 @usableFromInline
 final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
     @exclusivity(unchecked) @usableFromInline var body: (@concurrent () async throws -> Result)?
@@ -66,7 +64,6 @@ final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
         _ loop: EventLoop, _ deadline: LoopInstant, _ duration: Duration?, _ fileID: StaticString, _ line: UInt
     ) { super.init(loop, deadline, duration, fileID, line) }
 
-    /// Runs `body`, with the time limit, for the current task. Once.
     @inlinable
     nonisolated(nonsending) final func call(
         _ body: @concurrent @escaping () async throws -> Result
@@ -97,7 +94,6 @@ final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
         return result.take()
     }
 
-    /// Runs the task from its first step to its last.
     @inlinable @inline(__always) @concurrent
     final func run() async {
         let handler = begin()
@@ -110,10 +106,9 @@ final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
     }
 }
 
-/// A result that is stored once and taken once; a small result is stored inline.
-///
-/// It is not an optional, because the `deinit` of the object that contains the box is compiled once for all types, and
-/// would have to look up the optional's type.
+/// A result that is stored once and taken once; a small one is stored inline. It is not an optional, because the
+/// `deinit` of the object that contains the box is compiled once for all types, and would have to look up the
+/// optional's type.
 @usableFromInline
 struct ResultBox<Result> {
     // SAFETY: two words hold the result, or its address. `isFull` says whether there is one.
