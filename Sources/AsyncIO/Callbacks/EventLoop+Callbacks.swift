@@ -1,15 +1,12 @@
 public import AsyncIOSystem
 import Synchronization
 
-/// Callbacks and timers.
 extension EventLoop {
     /// Schedules `body` for the next iteration, after everything that was scheduled before it. asyncio: `call_soon`.
     ///
     /// An error that `body` throws goes to the exception handler. On a closed loop nothing is scheduled, which is
-    /// reported once, and the handle is not pending. The callback does not inherit task-local values; a task of
+    /// reported once. The callback does not inherit task-local values; a task of
     /// ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>`` does.
-    ///
-    /// - Thread: the loop's.
     @discardableResult
     public final func callSoon(
         fileID: StaticString = #fileID, line: UInt = #line, _ body: consuming @escaping () throws -> Void
@@ -30,8 +27,7 @@ extension EventLoop {
     /// Schedules `body` on the loop's thread, and wakes the loop if it is waiting. asyncio: `call_soon_threadsafe`.
     ///
     /// Callbacks that one thread submits run in the order of submission. One iteration runs at most 1,024 callbacks of
-    /// other threads, so that a burst does not delay timers and connections. Throws `.closed` on a closed loop; `body`
-    /// is then released.
+    /// other threads, so that a burst does not delay timers and connections. Throws `.closed` on a closed loop.
     ///
     /// - Thread: any.
     @discardableResult
@@ -45,10 +41,8 @@ extension EventLoop {
 
     /// Schedules `body` to run after `delay`, never earlier. asyncio: `call_later`.
     ///
-    /// A delay of zero or less means the next iteration; overdue timers run in the order of their deadlines. Callbacks
-    /// with equal deadlines run in the order in which they were scheduled.
-    ///
-    /// - Thread: the loop's.
+    /// A delay of zero or less means the next iteration. Callbacks with equal deadlines run in the order in which they
+    /// were scheduled.
     @discardableResult
     public final func callLater(
         after delay: Duration, fileID: StaticString = #fileID, line: UInt = #line,
@@ -57,12 +51,8 @@ extension EventLoop {
         makeTimer("callLater", now.advanced(by: delay), CallSite(fileID: fileID, line: line), body)
     }
 
-    /// Schedules `body` to run when the loop's clock has reached `deadline`, never earlier. asyncio: `call_at`.
-    ///
-    /// asyncio also runs timers that are due within one ``EventLoopClock/resolution``. Here deadlines and waits have
-    /// nanosecond precision, or a wait is rounded up, so the loop does not spin before a deadline either.
-    ///
-    /// - Thread: the loop's.
+    /// Schedules `body` to run when the loop's clock has reached `deadline`, never earlier. asyncio: `call_at`, which
+    /// also runs timers that are due within one ``EventLoopClock/resolution``.
     @discardableResult
     public final func callAt(
         _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,
@@ -81,12 +71,9 @@ extension EventLoop {
         return TimerHandle(loop: self, id: id, deadline: deadline)
     }
 
-    /// The current instant of the loop's clock. asyncio: `time()`.
-    ///
-    /// - Thread: any.
+    /// The current instant of the loop's clock, on any thread. asyncio: `time()`.
     public final var now: LoopInstant { clockSource.now }
 
-    /// - Parameter callback: A timer.
     @inline(__always)
     final func schedule(_ callback: consuming ScheduledCallback, at deadline: LoopInstant) -> SlotID {
         let id = core.pointee.callbacks.insert(callback)
@@ -94,7 +81,7 @@ extension EventLoop {
         return id
     }
 
-    /// - Returns: Whether the callback was pending.
+    /// Returns whether the callback was pending.
     @discardableResult
     @inline(__always)
     final func cancelCallback(_ id: SlotID) -> Bool {

@@ -1,25 +1,20 @@
 public import AsyncIOSystem
 import Synchronization
 
-/// A handle of a callback that was scheduled with `callSoon`. asyncio: `Handle`.
-///
-/// A handle is a value of two words and needs no allocation.
+/// A handle of a callback that was scheduled with `callSoon`; two words that need no allocation. asyncio: `Handle`.
 ///
 /// - Thread: the loop's.
 public struct Handle: Sendable {
     package let loop: EventLoop
     package let id: SlotID
 
-    /// Prevents the callback from running, in constant time, and releases its closure at once.
-    ///
-    /// - Returns: Whether it prevented the callback: false if it has run, is running or was cancelled.
+    /// Prevents the callback from running, in constant time, and releases its closure at once. Returns whether it
+    /// prevented the callback: false if it has run, is running or was cancelled.
     @discardableResult
     public func cancel() -> Bool { loop.cancelCallback(id) }
 
-    /// Whether the callback is still scheduled.
-    ///
-    /// There is no counterpart of asyncio's `cancelled()`, because the loop retains nothing of a callback that was
-    /// cancelled or has run.
+    /// Whether the callback is still scheduled. asyncio's `cancelled()` has no counterpart, because the loop retains
+    /// nothing of a callback that was cancelled or has run.
     public var isPending: Bool { loop.isPending(id) }
 }
 
@@ -46,11 +41,8 @@ public struct TimerHandle: Sendable {
 public struct ThreadsafeHandle: Sendable {
     let message: CallbackMessage
 
-    /// Prevents the callback from running if it has not begun, and releases its closure.
-    ///
-    /// It does not wait for a callback that is running; asyncio's does, since 3.14.
-    ///
-    /// - Returns: Whether this call prevented the callback.
+    /// Prevents the callback from running if it has not begun, and releases its closure. Returns whether it did. It
+    /// does not wait for a callback that is running; asyncio's does, since 3.14.
     @discardableResult
     public func cancel() -> Bool { message.take() != nil }
 }
@@ -76,7 +68,6 @@ final class CallbackMessage: LoopMessage, @unchecked Sendable {
 
     override func discard() { _ = take() }
 
-    /// Returns the closure to the first caller, and `nil` to all others.
     func take() -> (() throws -> Void)? {
         if isTaken.exchange(true, ordering: .acquiringAndReleasing) { return nil }
         defer { body = nil }

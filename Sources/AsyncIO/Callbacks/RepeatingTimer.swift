@@ -2,8 +2,7 @@ public import AsyncIOSystem
 
 /// A callback that is called at regular intervals until it is cancelled. asyncio has no counterpart.
 ///
-/// The loop retains the timer, so the program need not. The timer does not retain the loop: when the loop is closed or
-/// released, the timer is cancelled.
+/// The loop retains the timer, which is cancelled when the loop is closed or released.
 ///
 /// - Thread: the loop's. The timer is not `Sendable`.
 public final class RepeatingTimer {
@@ -38,9 +37,8 @@ public final class RepeatingTimer {
         return loop != nil
     }
 
-    /// Cancels all further calls and releases the closure. The timer's own callback may call it.
-    ///
-    /// - Returns: Whether it prevented a call: false if the timer was cancelled before, or its loop is closed.
+    /// Cancels all further calls and releases the closure. The timer's own callback may call it. Returns whether it
+    /// prevented a call: false if the timer was cancelled before, or its loop is closed.
     @discardableResult
     public func cancel() -> Bool {
         guard let loop else { return false }
@@ -68,17 +66,15 @@ public final class RepeatingTimer {
         id = loop.schedule(ScheduledCallback(self, site: site), at: deadline)
     }
 
-    /// Calls the closure and schedules the next call.
     fileprivate func fire() {
         id = nil
         guard let loop, let body else { return }
         loop.callReporting(site) { try body(self) }
-        // The closure may have cancelled or rescheduled the timer.
         guard isActive, id == nil else { return }
         schedule(on: loop, at: Self.next(after: nextDeadline, interval: interval, now: loop.now))
     }
 
-    /// Removes the timer from its loop and returns the closure without releasing it.
+    /// Removes the timer from its loop. Returns the closure, which the caller releases.
     fileprivate func detach() -> ((RepeatingTimer) throws -> Void)? {
         (loop, id) = (nil, nil)
         return body.take()
@@ -98,12 +94,10 @@ extension EventLoop {
     /// Calls `body` every `interval`. The first call comes after `delay`, by default one interval. asyncio has no such
     /// function.
     ///
-    /// The deadlines do not drift: each is one interval after the one before, however late that call ran. Deadlines
-    /// that pass during a slow call are skipped. `body` gets the timer, so that it can cancel or reschedule it. An
-    /// error that `body` throws is reported and does not cancel the timer. An interval of zero or less means every
-    /// iteration. On a closed loop nothing is scheduled and the timer is cancelled.
-    ///
-    /// - Thread: the loop's.
+    /// The deadlines do not drift: each is one interval after the one before, however late that call ran, but deadlines
+    /// that pass during a slow call are skipped. `body` may cancel or reschedule the timer, which it gets. An error
+    /// that `body` throws is reported and does not cancel the timer. An interval of zero or less means every iteration.
+    /// On a closed loop nothing is scheduled and the timer is cancelled.
     @discardableResult
     public final func callRepeatedly(
         every interval: Duration, after delay: Duration? = nil, fileID: StaticString = #fileID, line: UInt = #line,
