@@ -52,7 +52,8 @@ extension EventLoop {
     }
 
     /// Schedules `body` to run when the loop's clock has reached `deadline`, never earlier. asyncio: `call_at`, which
-    /// also runs timers that are due within one ``EventLoopClock/resolution``.
+    /// also runs timers that are due within one ``EventLoopClock/resolution``. That is not needed here, because a wait
+    /// has nanosecond precision or is rounded up, so the loop does not spin before a deadline.
     @discardableResult
     public final func callAt(
         _ deadline: LoopInstant, fileID: StaticString = #fileID, line: UInt = #line,

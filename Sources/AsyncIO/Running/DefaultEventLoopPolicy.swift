@@ -17,15 +17,11 @@ import CAsyncIO
 open class DefaultEventLoopPolicy: EventLoopPolicy, @unchecked Sendable {
     private let loopFactory: (@Sendable () throws -> EventLoop)?
 
-    /// - Parameter loopFactory: Creates the loops, such as ``LoopKind/makeLoop(clock:)`` of a kind; by default,
-    ///   ``LoopKind/auto`` does.
+    /// Creates a policy whose loops `loopFactory` creates; by default, ``LoopKind/auto`` does.
     public init(loopFactory: (@Sendable () throws -> EventLoop)? = nil) { self.loopFactory = loopFactory }
 
-    /// Returns the calling thread's loop.
-    ///
-    /// On the main thread, the first call creates a loop with ``newEventLoop()`` and ``setEventLoop(_:)``, unless
-    /// `setEventLoop` was called there before. On other threads, and after `setEventLoop(nil)`, it throws
-    /// `.noCurrentLoop`.
+    /// Returns the calling thread's loop. On the main thread, the first call creates it with ``newEventLoop()`` and
+    /// sets it, unless ``setEventLoop(_:)`` was called there before. Otherwise throws `.noCurrentLoop` if none is set.
     open func getEventLoop() throws -> EventLoop {
         if ThreadContext.current.entry(of: self) == nil, aio_is_main_thread() { setEventLoop(try newEventLoop()) }
         return try loopOfThread()
@@ -39,7 +35,6 @@ open class DefaultEventLoopPolicy: EventLoopPolicy, @unchecked Sendable {
     /// Creates a loop with the loop factory, without setting it.
     open func newEventLoop() throws -> EventLoop { try loopFactory?() ?? LoopKind.auto.makeLoop() }
 
-    /// Returns the loop that was set for the calling thread. Throws `.noCurrentLoop` if there is none.
     final func loopOfThread() throws(EventLoopError) -> EventLoop {
         if let loop = ThreadContext.current.entry(of: self)?.loop { return loop }
         throw .noCurrentLoop(thread: ThreadContext.name)
@@ -63,15 +58,13 @@ extension DefaultEventLoopPolicy {
     }
 }
 
-/// The policy of asyncio since Python 3.14: a thread has the loop that was set there, and the policy creates none for
-/// it.
+/// The policy of asyncio since Python 3.14: it creates no loop for a thread.
 open class StrictEventLoopPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
-    /// Returns the loop that was set for the calling thread. Throws `.noCurrentLoop` if there is none, on the main
-    /// thread too.
+    /// Returns the loop that was set for the calling thread, or throws `.noCurrentLoop`, on the main thread too.
     open override func getEventLoop() throws -> EventLoop { try loopOfThread() }
 }
 
-/// The state of all policies for one thread, which is freed when the thread ends.
+/// The state of all policies for one thread.
 private final class ThreadContext {
     struct Entry {
         weak var policy: DefaultEventLoopPolicy?
@@ -97,7 +90,6 @@ private final class ThreadContext {
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// The context of the calling thread.
     static var current: ThreadContext {
         if let existing = aio_thread_context_get() {
             // SAFETY: set below, and released only when the thread ends.

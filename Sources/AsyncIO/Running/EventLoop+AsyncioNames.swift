@@ -1,6 +1,3 @@
-/// The accessors of asyncio's event loop under asyncio's names. The usual form of each is a property.
-///
-/// - Thread: the loop's.
 extension EventLoop {
     /// Returns ``exceptionHandler``. asyncio: `get_exception_handler`.
     public final func getExceptionHandler() -> ExceptionHandler? { exceptionHandler }

@@ -11,8 +11,7 @@ import CAsyncIO
 /// ```
 ///
 /// The program ends as a command-line tool should: with status 0; with a message on standard error and status 1 if
-/// `main` throws; and by SIGINT after a Ctrl-C that ended `main`, as described in
-/// ``run(isDebug:loopFactory:fileID:line:_:)``.
+/// `main` throws; and by SIGINT after a Ctrl-C that ended `main`, as with ``run(isDebug:loopFactory:fileID:line:_:)``.
 public protocol EventLoopMain: SendableMetatype {
     /// Runs the program. When it returns, the tasks that remain on the loop are cancelled and awaited.
     static func main(on loop: EventLoop) async throws

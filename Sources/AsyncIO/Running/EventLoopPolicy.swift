@@ -1,14 +1,10 @@
-/// Decides which loop a context has, and how loops are created. asyncio: `AbstractEventLoopPolicy`.
-///
-/// To change only one of these functions, derive from ``DefaultEventLoopPolicy``.
+/// Decides which loop a context has, and how loops are created. To change only one of these functions, derive from
+/// ``DefaultEventLoopPolicy``. asyncio: `AbstractEventLoopPolicy`.
 public protocol EventLoopPolicy: AnyObject, Sendable {
-    /// Returns the loop of the current context. Throws `.noCurrentLoop` if there is none and none is created. asyncio:
-    /// `get_event_loop`.
-    ///
-    /// Within a running loop, the module's function of this name returns the running loop without calling the policy.
+    /// Returns the loop of the current context. Throws `.noCurrentLoop` if there is none. asyncio: `get_event_loop`.
+    /// Within a running loop, the module's function of this name does not call it.
     func getEventLoop() throws -> EventLoop
-    /// Sets the loop of the current context; `nil` removes it. The former loop is not closed. asyncio:
-    /// `set_event_loop`.
+    /// Sets the current context's loop; `nil` removes it. It does not close the former loop. asyncio: `set_event_loop`.
     func setEventLoop(_ loop: EventLoop?)
     /// Creates a loop without setting it. asyncio: `new_event_loop`.
     func newEventLoop() throws -> EventLoop
@@ -16,16 +12,12 @@ public protocol EventLoopPolicy: AnyObject, Sendable {
 
 private let processPolicy = Locked<any EventLoopPolicy>(DefaultEventLoopPolicy())
 
-/// Returns the policy of the process, which is a ``DefaultEventLoopPolicy`` if none was set. asyncio:
+/// Returns the process's policy, by default a ``DefaultEventLoopPolicy``, on any thread. asyncio:
 /// `get_event_loop_policy`.
-///
-/// - Thread: any.
 public func getEventLoopPolicy() -> any EventLoopPolicy { processPolicy.withLock { $0 } }
 
-/// Sets the policy of the process; `nil` restores the default. Existing loops are not affected. asyncio:
+/// Sets the policy of the process, on any thread; `nil` restores the default. Existing loops are not affected. asyncio:
 /// `set_event_loop_policy`.
-///
-/// - Thread: any.
 public func setEventLoopPolicy(_ policy: (any EventLoopPolicy)?) {
     let policy = policy ?? DefaultEventLoopPolicy()
     // The former policy is released outside the lock.

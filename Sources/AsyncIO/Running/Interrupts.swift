@@ -2,11 +2,8 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// Ctrl-C during one run on the main thread: the first one cancels the main task, the second one ends the process. The
-/// signal handler wakes the loop through the loop's waker.
-///
-/// It applies only if SIGINT is not used otherwise: not if the signal is ignored or already has a handler. A handler
-/// that is added to a loop during the run gets the signal instead.
+/// Ctrl-C during one run on the main thread: the first one cancels the main task, the second one ends the process. A
+/// signal that is ignored or has another handler is left alone.
 final class InterruptWatch: WakeUpObserver {
     private let loop: EventLoop
     /// Retained for the signal handler, which writes to the waker's descriptor until the watch ends.
@@ -15,8 +12,7 @@ final class InterruptWatch: WakeUpObserver {
     private var hasCancelled = false
 
     /// Begins the watch, within the loop's run. Returns `nil` off the main thread, and if SIGINT is used otherwise.
-    ///
-    /// - Parameter cancel: Cancels the main task. Returns false if that has ended.
+    /// `cancel` cancels the main task, and returns false if that has ended.
     init?(on loop: EventLoop, cancel: @escaping () -> Bool) throws(Errno) {
         guard aio_is_main_thread(), let waker = loop.inbox.waker else { return nil }
         let result = SignalRegistry.change { aio_interrupt_catch(waker.writeDescriptor.rawValue) }
@@ -31,10 +27,8 @@ final class InterruptWatch: WakeUpObserver {
 
     override func check() { if !hasCancelled, aio_interrupt_count() > 0 { hasCancelled = cancel() } }
 
-    /// Ends the watch, after the loop's run, and restores the former disposition of the signal.
-    ///
-    /// - Parameter error: The error of the run.
-    /// - Returns: Whether Ctrl-C ended the main task, or came after the task had ended.
+    /// Ends the watch after the loop's run, which threw `error`, and restores the former disposition of the signal.
+    /// Returns whether Ctrl-C ended the main task, or came after the task had ended.
     func end(_ error: (any Error)?) -> Bool {
         let count = SignalRegistry.change { aio_interrupt_release() }
         loop.core.pointee.interrupt = nil

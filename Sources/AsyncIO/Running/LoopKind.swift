@@ -57,7 +57,7 @@ public struct LoopKind: Sendable, Hashable, CaseIterable, RawRepresentable {
 }
 
 extension LoopKind: CustomStringConvertible {
-    /// The name on the command line, such as `io_uring`.
+    /// The ``rawValue``.
     public var description: String { rawValue }
 }
 

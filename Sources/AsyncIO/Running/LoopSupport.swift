@@ -4,8 +4,7 @@ import AsyncIOSystem
 public struct LoopSupport: Sendable, Hashable {
     /// The kind of loop.
     public var kind: LoopKind
-    /// Whether loops of this kind submit operations and wait for their completion (a `ProactorEventLoop`), and do not
-    /// wait for readiness (a `SelectorEventLoop`).
+    /// Whether a `ProactorEventLoop` waits for the completion of operations; otherwise, a selector loop for readiness.
     public var isCompletionBased: Bool
     /// Whether ``LoopKind/makeLoop(clock:)`` can create such a loop in this process.
     public var isAvailable: Bool
@@ -16,8 +15,8 @@ public struct LoopSupport: Sendable, Hashable {
 }
 
 extension LoopKind {
-    /// All kinds that this library knows, except `auto`. Each kind that the system may have is tried, so the result
-    /// reflects what a sandbox forbids. This takes microseconds.
+    /// All kinds that this library knows, except `auto`. Each kind that the system may have is tried, which takes
+    /// microseconds, so the result reflects what a sandbox forbids.
     public static var support: [LoopSupport] {
         support { kind in
             let loop = try kind.makeLoop()
@@ -26,7 +25,7 @@ extension LoopKind {
         }
     }
 
-    /// - Parameter attempt: Creates a loop of the kind and waits with it. Throws if that is impossible.
+    /// `attempt` creates a loop of the kind and waits with it, or throws if that is impossible.
     static func support(attempt: (LoopKind) throws -> Void) -> [LoopSupport] {
         var refusals: [LoopKind: any Error] = [:]
         for kind in available {
@@ -44,7 +43,6 @@ extension LoopKind {
         }
     }
 
-    /// Why this version has no such loop on this system.
     private var absence: String {
         switch self {
         case .ioUring where systemName == "Linux": "planned"

@@ -11,20 +11,17 @@ import CAsyncIO
 /// }
 /// ```
 ///
-/// The body may take the loop as its parameter, or none: `run { try await work() }`.
+/// The body may take the loop as its parameter, which may have the class that the factory creates, or none: `run { try
+/// await work() }`. The other parameters are those of ``Runner/init(isDebug:loopFactory:)``.
 ///
 /// When the body has ended, the remaining tasks are cancelled and awaited, so the function returns when everything on
-/// the loop has ended. Throws what `body` throws, `.anotherLoopRunning` on a thread that runs a loop, and
-/// `.calledFromTask` in a Swift task, where you can `await` instead.
+/// the loop has ended. Throws what `body` throws, `.anotherLoopRunning` on a thread that runs a loop, `.calledFromTask`
+/// in a Swift task, where you can `await` instead, and `.invalidArgument` if the loop has another class than the
+/// parameter.
 ///
 /// **Ctrl-C** cancels the main task, as with a ``Runner``. But if the task ends because of that, the process terminates
 /// by SIGINT after everything on the loop has ended, so a shell sees the same exit status as without the library. A
 /// program that wants to continue uses a ``Runner`` or ``EventLoop/addSignalHandler(_:fileID:line:_:)``.
-///
-/// The other parameters are those of ``Runner/init(isDebug:loopFactory:)``.
-///
-/// - Parameter body: Gets the loop if it takes a parameter, which may have the class that the factory creates. For
-///   another class, the body is not called and `run` throws `.invalidArgument`.
 @available(*, noasync, message: "run blocks its thread; call it from a main() that is not async")
 public func run<each Loop: EventLoop, Result>(
     isDebug: Bool? = nil, loopFactory: (() throws -> EventLoop)? = nil, fileID: StaticString = #fileID,
@@ -42,10 +39,8 @@ public func run<each Loop: EventLoop, Result>(
     }
 }
 
-/// Creates an event loop of the given kind, and runs `body` on it until it ends.
-///
-/// Everything else is as in ``run(isDebug:loopFactory:fileID:line:_:)``. Also throws what
-/// ``LoopKind/makeLoop(clock:)`` throws.
+/// Runs `body` on a loop of the given kind; everything else is as in ``run(isDebug:loopFactory:fileID:line:_:)``. Also
+/// throws what ``LoopKind/makeLoop(clock:)`` throws.
 @available(*, noasync, message: "run blocks its thread; call it from a main() that is not async")
 public func run<each Loop: EventLoop, Result>(
     on kind: LoopKind, isDebug: Bool? = nil, fileID: StaticString = #fileID, line: UInt = #line,

@@ -9,8 +9,8 @@ import SystemPackage
 /// for name in names { try runner.run { loop in try await greet(name, on: loop) } }
 /// ```
 ///
-/// The loop is created at the first use. Unfinished tasks and connections are suspended between runs. Nothing else is
-/// carried over; each run sees the task-local values of its own caller.
+/// The loop is created at the first use. Unfinished tasks and connections are suspended between runs. Each run sees the
+/// task-local values of its own caller.
 ///
 /// **Ctrl-C.** During a run on the main thread, if SIGINT is not set otherwise, the first Ctrl-C cancels the main task,
 /// and the second one ends the process by SIGINT at once, even if a callback never returns. If the main task ends
@@ -22,24 +22,21 @@ import SystemPackage
 public final class Runner {
     private let isDebug: Bool?
     private let loopFactory: (() throws -> EventLoop)?
-    /// The loop, if it has been created and the runner is not closed.
     private var loop: EventLoop?
     private var isClosed = false
     /// Whether the last run ended because of Ctrl-C. The error does not show it, because a program may throw it too.
     private(set) var wasInterrupted = false
 
-    /// - Parameters:
-    ///   - isDebug: Turns the loop's ``DebugOptions/isEnabled`` on or off; `nil` leaves it unchanged.
-    ///   - loopFactory: Creates the loop, which then belongs to the runner. By default, the process's policy creates
-    ///     it, and it is also set as the thread's loop until the runner is closed.
+    /// Creates a runner. `isDebug` turns the loop's ``DebugOptions/isEnabled`` on or off; `nil` leaves it unchanged.
+    /// `loopFactory` creates the loop, which then belongs to the runner. By default, the process's policy creates it,
+    /// and it is also set as the thread's loop until the runner is closed.
     public init(isDebug: Bool? = nil, loopFactory: (() throws -> EventLoop)? = nil) {
         self.isDebug = isDebug
         self.loopFactory = loopFactory
     }
 
-    /// Returns the runner's loop, which the first call creates. asyncio: `get_loop`.
-    ///
-    /// Throws what the loop factory throws, and `.runnerClosed`.
+    /// Returns the loop, which the first call creates. Throws what the factory throws, and `.runnerClosed`. asyncio:
+    /// `get_loop`.
     public func getLoop() throws -> EventLoop {
         if isClosed { throw EventLoopError.runnerClosed }
         if let loop { return loop }
@@ -59,11 +56,9 @@ public final class Runner {
 
     /// Runs `body` as a task on the runner's loop until it ends, and returns its result. asyncio: `Runner.run`.
     ///
-    /// The body may take the loop as its parameter, or none. The parameter may have the class that the runner's factory
-    /// creates; for another class, `run` throws `.invalidArgument`.
-    ///
-    /// Throws what `body` throws, `.interrupted` after a Ctrl-C, `.runnerClosed` after ``close()``, `.alreadyRunning`
-    /// and `.anotherLoopRunning` within a running loop, `.calledFromTask` in a Swift task, and what
+    /// The body's parameter is as in ``run(isDebug:loopFactory:fileID:line:_:)``. Throws what `body` throws,
+    /// `.interrupted` after a Ctrl-C, `.runnerClosed` after ``close()``, `.alreadyRunning` and `.anotherLoopRunning`
+    /// within a running loop, `.calledFromTask` in a Swift task, and what
     /// ``EventLoop/runUntilComplete(fileID:line:_:)`` throws.
     @available(*, noasync, message: "Runner.run blocks its thread; call it from a main() that is not async")
     public func run<each Loop: EventLoop, Result>(
@@ -93,9 +88,9 @@ public final class Runner {
     /// Cancels the remaining tasks, runs until the last one has ended, and closes the loop. Idempotent. asyncio:
     /// `close`.
     ///
-    /// Meanwhile the loop's servers accept no clients, and tasks that are started are cancelled too. An error that a
-    /// task then throws, other than `CancellationError`, goes to the loop's exception handler. Throws what a run
-    /// throws; the runner is then still open.
+    /// Meanwhile the servers accept no clients, and new tasks are cancelled too. An error that a task then throws,
+    /// other than `CancellationError`, goes to the exception handler. Throws what a run throws; the runner is then
+    /// still open.
     @available(*, noasync, message: "Runner.close blocks its thread; call it from a main() that is not async")
     public func close() throws {
         if let loop {
@@ -112,8 +107,6 @@ public final class Runner {
 }
 
 extension EventLoop {
-    /// Returns the loop as the class that a body's parameter has.
-    ///
     /// One function with a parameter pack of length zero or one accepts both forms of a body. With two overloads, the
     /// compiler would report an error inside the body as a wrong number of parameters.
     fileprivate final func checked<Loop: EventLoop>(as _: Loop.Type) throws(EventLoopError) -> Loop {
