@@ -8,8 +8,8 @@ import Synchronization
 /// print(try await answer.value)
 /// ```
 ///
-/// A future belongs to its loop, and is not `Sendable`. Other threads complete it through a ``Promise``. If the future
-/// failed and its error was never retrieved, the loop's exception handler gets the error when the future is released.
+/// A future is not `Sendable`. Other threads complete it through a ``Promise``. If the future failed and its error was
+/// never retrieved, the loop's exception handler gets the error when the future is released.
 ///
 /// - Thread: the loop's, except for creating a future and for ``value``. Functions that can throw throw `.wrongThread`
 ///   elsewhere.
@@ -21,12 +21,12 @@ public final class Future<Value> {
     public let loop: EventLoop
     private let site: CallSite
     // Each of these is accessed within one statement, so the dynamic check for overlapping accesses could find nothing.
-    /// Everything that does not depend on `Value`. It is first, so that it has the same offset for every type.
+    // `core` is first, so that it has the same offset for every type.
     @exclusivity(unchecked) @usableFromInline var core = FutureCore()
     @exclusivity(unchecked) @usableFromInline var finishedValue: Value?
 
-    /// Creates a pending future of the running loop. Throws `.notRunning` if there is none. For a future of another
-    /// loop, see ``EventLoop/createFuture(of:fileID:line:)``.
+    /// Creates a pending future of the running loop, or throws `.notRunning`; see
+    /// ``EventLoop/createFuture(of:fileID:line:)``.
     public convenience init(fileID: StaticString = #fileID, line: UInt = #line) throws(EventLoopError) {
         self.init(loop: try getRunningLoop(), fileID: fileID, line: line)
     }
@@ -55,17 +55,15 @@ public final class Future<Value> {
         complete(.finished)
     }
 
-    /// Completes the future with an error. Throws `.invalidState` if it is already done, and `.closed`. asyncio:
-    /// `set_exception`.
+    /// Completes the future with an error. Throws as ``setResult(_:)`` does. asyncio: `set_exception`.
     public func setException(_ error: any Error) throws(EventLoopError) {
         try requirePending("Future.setException")
         core.error = error
         complete(.failed)
     }
 
-    /// Cancels the future if it is pending. Tasks that wait for it get a `CancellationError`.
-    ///
-    /// - Returns: Whether this call cancelled the future.
+    /// Cancels the future if it is pending, and returns whether it was. Tasks that wait for it get a
+    /// `CancellationError`.
     @discardableResult
     public func cancel() -> Bool {
         loop.requireOnLoop("Future.cancel")
@@ -82,8 +80,8 @@ public final class Future<Value> {
         return try outcome()
     }
 
-    /// Returns the error that was set, or `nil` if there is a value. Throws a `CancellationError` if the future was
-    /// cancelled, and `.invalidState` while it is pending. asyncio: `exception`.
+    /// Returns the error that was set, or `nil` if there is a value. Otherwise throws as ``result()`` does. asyncio:
+    /// `exception`.
     public func exception() throws -> (any Error)? {
         try requireThread("Future.exception")
         do {
@@ -109,8 +107,8 @@ public final class Future<Value> {
 
     /// The value, as soon as it is set. Any number of tasks may wait for it; tasks off the loop hop.
     ///
-    /// Throws what ``result()`` throws, and `.closed` if the loop is closed first. Cancelling a task that waits ends
-    /// its wait, but does not cancel the future. A completed future returns its result even in a cancelled task.
+    /// Throws what ``result()`` throws, and `.closed` if the loop is closed first. Cancelling a task that waits does
+    /// not cancel the future. A completed future returns its result even in a cancelled task.
     public var value: Value {
         @inlinable
         get async throws {
@@ -147,9 +145,7 @@ public final class Future<Value> {
         return CallbackToken(number: rest.callbackCount)
     }
 
-    /// Removes a callback that is not scheduled yet. asyncio: `remove_done_callback`.
-    ///
-    /// - Returns: Whether the callback was found.
+    /// Removes a callback that is not scheduled yet. Returns whether it was found. asyncio: `remove_done_callback`.
     @discardableResult
     public func removeDoneCallback(_ token: CallbackToken) -> Bool {
         loop.requireOnLoop("Future.removeDoneCallback")
@@ -160,7 +156,6 @@ public final class Future<Value> {
 
     // MARK: Internals
 
-    /// Notifies the listeners after the value or the error has been set.
     @usableFromInline
     func complete(_ status: FutureCore.Status) {
         core.status = status
@@ -192,9 +187,7 @@ public final class Future<Value> {
         throw core.takeFailure()
     }
 
-    /// Waits until the future is done, if the current task can wait on the loop's thread.
-    ///
-    /// - Returns: false if the task cannot wait there.
+    /// Waits until the future is done. Returns false if the current task cannot wait on the loop's thread.
     @usableFromInline
     func waitHere(_ isolation: (any Actor)?) async throws -> Bool {
         let (hasAffinity, record) = loop.affinityRecord(isolation)
@@ -239,9 +232,7 @@ public final class Future<Value> {
 extension Future: Sendable {}
 
 extension EventLoop {
-    /// Creates a pending future of this loop. asyncio: `create_future`.
-    ///
-    /// - Thread: any.
+    /// Creates a pending future of this loop, on any thread. asyncio: `create_future`.
     // Compiled in the caller's module, where the type of the value is known.
     @inlinable
     public final func createFuture<Value>(

@@ -1,7 +1,6 @@
 import Synchronization
 
 /// The part of a future that does not depend on its value's type, so that its code is compiled once and is not generic.
-///
 /// A future with one waiting task allocates nothing besides itself.
 @usableFromInline
 struct FutureCore: ~Copyable {
@@ -10,7 +9,6 @@ struct FutureCore: ~Copyable {
 
     /// What is notified when the future is done.
     enum Listener {
-        /// A closure that gets the future. The number identifies it for its removal.
         case callback(UInt64, CallSite, (AnyObject) throws -> Void)
         case waiter(WaiterToken)
         /// A closure that is called only if the future is cancelled.
@@ -19,11 +17,8 @@ struct FutureCore: ~Copyable {
 
     /// State that few futures need.
     final class Rest {
-        /// The listeners in the order in which they were added.
         var listeners: [Listener] = []
-        /// The number of listeners that are waiters whose wait has ended.
         var staleWaiters = 0
-        /// The number of callbacks so far.
         var callbackCount: UInt64 = 0
     }
 
@@ -47,7 +42,6 @@ struct FutureCore: ~Copyable {
         }
     }
 
-    /// The error, if it was never retrieved.
     var unreadError: (any Error)? { wasRead ? nil : error }
 
     /// Returns the error for a reader of the value, and marks it as retrieved.
@@ -70,8 +64,7 @@ struct FutureCore: ~Copyable {
         }
     }
 
-    /// Removes a waiter whose wait ended before the future was done. Stale waiters in the list are removed many at a
-    /// time, so each costs constant time.
+    /// Stale waiters in the list are removed many at a time, so each costs constant time.
     mutating func forget(_ waiter: WaiterToken, on loop: EventLoop) {
         if firstWaiter == waiter {
             firstWaiter = nil
@@ -84,7 +77,7 @@ struct FutureCore: ~Copyable {
         rest.listeners.removeAll { if case .waiter(let token) = $0 { !loop.isWaiting(token) } else { false } }
     }
 
-    /// Removes a callback from the list and returns it for the caller to release; `nil` if it is not in the list.
+    /// Removes a callback and returns it for the caller to release; `nil` if it is not in the list.
     mutating func removeCallback(_ number: UInt64) -> Listener? {
         guard let rest = made else { return nil }
         let index = rest.listeners.firstIndex {

@@ -12,7 +12,7 @@ import Synchronization
 ///
 /// A promise has one outcome. It reaches the future in an iteration of the loop, also when it is set on the loop's
 /// thread. A future that is already done by then does not change. A promise that is released without an outcome fails
-/// its future with `.brokenPromise`, so that no task waits forever.
+/// its future with `.brokenPromise`.
 ///
 /// - Thread: any.
 public final class Promise<Value>: Sendable {
@@ -30,16 +30,14 @@ public final class Promise<Value>: Sendable {
         _ = future.loop.post(PromisedOutcome(future, .failed(error)))
     }
 
-    /// Completes the future. Throws `.invalidState` if this promise already has an outcome, and `.closed` if the loop
-    /// is closed.
+    /// Completes the future. Throws `.invalidState` if this promise already has an outcome, and `.closed` on a closed
+    /// loop.
     public func setResult(_ value: sending Value) throws(EventLoopError) { try settle(.finished(value)) }
 
     /// Completes the future with an error. Throws as ``setResult(_:)`` does.
     public func setException(_ error: any Error) throws(EventLoopError) { try settle(.failed(error)) }
 
-    /// Cancels the future.
-    ///
-    /// - Returns: false if this promise already has an outcome, or the loop is closed.
+    /// Cancels the future. Returns false if this promise already has an outcome, or the loop is closed.
     @discardableResult
     public func cancel() -> Bool {
         do { try settle(.cancelled) } catch { return false }
@@ -58,10 +56,8 @@ public final class Promise<Value>: Sendable {
 }
 
 extension Future {
-    /// Creates a promise, with which another thread can complete the future.
-    ///
-    /// - Parameter onCancel: Called on the loop's thread when the future is cancelled, or at once if it was cancelled
-    ///   already.
+    /// Creates a promise, with which another thread can complete the future. `onCancel` is called on the loop's thread
+    /// when the future is cancelled, or at once if it was cancelled already.
     public func makePromise(onCancel: (@Sendable () -> Void)? = nil) -> Promise<Value> {
         loop.requireOnLoop("Future.makePromise")
         if let onCancel {
@@ -78,8 +74,8 @@ extension Future {
 extension Future where Value: Sendable {
     /// Creates a future for the result of a Swift task. asyncio: `wrap_future`.
     ///
-    /// Cancelling one of them cancels the other. If the task throws a `CancellationError`, the future is cancelled. If
-    /// the future is cancelled, it is done at once, while the task may still run to its end.
+    /// Cancelling one of them cancels the other. If the task throws a `CancellationError`, the future is cancelled. A
+    /// cancelled future is done at once, while the task may still run to its end.
     public convenience init<Failure>(
         _ task: Task<Value, Failure>, loop: EventLoop, fileID: StaticString = #fileID, line: UInt = #line
     ) {
@@ -95,8 +91,6 @@ extension Future where Value: Sendable {
     }
 }
 
-/// An outcome on its way to its future.
-///
 /// SAFETY: created on one thread and delivered on the loop's. The outcome was sent, and only the loop's thread accesses
 /// the future.
 private final class PromisedOutcome<Value>: LoopMessage, @unchecked Sendable {
@@ -115,7 +109,6 @@ private final class PromisedOutcome<Value>: LoopMessage, @unchecked Sendable {
     }
 
     override func deliver(on loop: EventLoop) {
-        // A future that is done already does not change.
         switch outcome {
         case .finished(let value): try? future.setResult(value)
         case .failed(let error): try? future.setException(error)

@@ -13,8 +13,8 @@ extension EventLoop {
         try runMain("runUntilComplete", CallSite(fileID: fileID, line: line), body)
     }
 
-    /// Runs `body` as a task until it ends. `prepare` is called first, within the run, with a function that cancels the
-    /// task and returns whether the task had not ended yet.
+    /// Runs `body` as a task until it ends. Within the run, `prepare` first gets a function that cancels the task and
+    /// returns whether the task had not ended yet.
     final func runMain<Value>(
         _ function: String, _ site: CallSite, _ body: sending @concurrent @escaping () async throws -> sending Value,
         prepare: (_ cancel: @escaping () -> Bool) throws(Errno) -> Void = { _ throws(Errno) in }
@@ -49,11 +49,9 @@ extension EventLoop {
         return value
     }
 
-    /// Runs until `future` is done, and returns its result. asyncio: `run_until_complete`.
-    ///
-    /// Throws what ``Future/result()`` throws, `.invalidArgument` for a future of another loop,
-    /// `.stoppedBeforeCompletion` if the loop is stopped before the future is done (the loop may be run again), and
-    /// what ``runForever()`` throws.
+    /// Runs until `future` is done, and returns its result. Throws what ``Future/result()`` throws, `.invalidArgument`
+    /// for a future of another loop, `.stoppedBeforeCompletion` if the loop is stopped first, and what ``runForever()``
+    /// throws.
     @available(*, noasync, message: "runUntilComplete blocks its thread; call it from synchronous code")
     public final func runUntilComplete<Value>(_ future: Future<Value>) throws -> Value {
         guard future.loop === self else {
