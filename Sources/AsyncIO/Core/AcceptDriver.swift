@@ -1,20 +1,18 @@
 package import AsyncIOSystem
 package import SystemPackage
 
-/// Accepts the clients of a listening socket. This is the part that differs between readiness and completion.
-///
+/// Accepts the clients of a listening socket: the part that differs between readiness and completion.
 /// - Thread: the loop's.
 package class AcceptDriver: EventSource {
     package final let socket: Socket
     final unowned let loop: EventLoop
-    /// The most clients that one iteration accepts, so that a flood of connections leaves time for those that are open.
+    /// The limit that leaves time for open connections during a flood of new ones.
     final let clientsPerIteration: Int
-    /// The object that the clients are reported to. It owns the driver and closes it.
+    /// Owns the driver and closes it.
     package final weak var delegate: (any AcceptDriverDelegate)?
-    /// Whether the driver was started, and was not stopped since.
     package final var isStarted = false
 
-    /// Creates a driver that owns the socket, which is not listening yet and is closed with the loop.
+    /// Creates a driver that owns the socket, which is not listening yet.
     package init(_ socket: Socket, on loop: EventLoop, clientsPerIteration: Int) {
         self.socket = socket
         self.loop = loop
@@ -25,7 +23,6 @@ package class AcceptDriver: EventSource {
         loop.claim(socket.descriptor, for: self)
     }
 
-    /// Accepts clients from the next iteration on.
     package func start() throws(Errno) {}
 
     /// Accepts no clients until the next `start()`. New clients wait in the kernel's queue.
@@ -45,12 +42,10 @@ package class AcceptDriver: EventSource {
     package final override func loopClosed() { delegate?.close() }
 }
 
-/// The object that an accept driver reports to: a listener.
 package protocol AcceptDriverDelegate: AnyObject {
     /// Called when a client was accepted, whose socket then belongs to the delegate. Returns whether to continue.
     func accepted(_ connection: Socket, from peer: SocketAddress?) -> Bool
 
-    /// Called when no client is waiting any more.
     func acceptedAll()
 
     /// Called when accept(2) failed. Returns whether to continue.
@@ -59,7 +54,7 @@ package protocol AcceptDriverDelegate: AnyObject {
     /// Called when the loop has closed a descriptor, if the delegate waited for that.
     func descriptorWasClosed()
 
-    /// Called when no further client may be accepted, because the loop is closing or runs its tasks to their ends.
+    /// Called when no further client may be accepted: the loop is closing, or runs its tasks to their ends.
     func close()
 
     var localAddress: SocketAddress? { get }

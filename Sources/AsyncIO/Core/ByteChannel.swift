@@ -2,10 +2,8 @@ package import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// A descriptor with the system calls that move its bytes, and the operations that end it.
-///
-/// The layers above a driver do not depend on the kind of descriptor, and a driver asks its channel, so another kind is
-/// another case here. Today there is one kind, a connected stream socket.
+/// A descriptor with the system calls that move its bytes and end it. Another kind of descriptor than a connected
+/// stream socket would be another case here, because neither drivers nor the layers above depend on the kind.
 package struct ByteChannel {
     package let socket: Socket
 
@@ -13,7 +11,6 @@ package struct ByteChannel {
     var descriptor: FileDescriptor { socket.descriptor }
     var localAddress: SocketAddress? { socket.localAddress }
 
-    /// The address of the peer, as long as there is a connection.
     var peerAddress: SocketAddress? { socket.peerAddress }
 
     @inline(__always)
@@ -34,6 +31,6 @@ package struct ByteChannel {
     /// Sends EOF. Has no effect on a connection that has already ended.
     func shutdownWrite() { try? socket.shutdownWrite() }
 
-    /// Makes the close reset the connection, so that the peer does not take a part of the data for the whole.
+    /// So that the peer does not take a part of the data for the whole.
     func resetOnClose() { socket.resetOnClose() }
 }

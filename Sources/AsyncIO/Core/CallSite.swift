@@ -1,5 +1,4 @@
-/// The call site of a callback, a task or an object, for reports. It has no cost at run time, because the compiler
-/// fills it in.
+/// The call site of a callback, a task or an object, for reports. The compiler fills it in, at no cost at run time.
 public struct CallSite: Sendable, CustomStringConvertible {
     /// The file, as `Module/File.swift`.
     public var fileID: StaticString

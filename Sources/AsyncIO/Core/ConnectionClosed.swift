@@ -12,12 +12,11 @@ extension Error {
     /// }
     /// ```
     ///
-    /// True are the code `.connectionClosed` of an ``EventLoopError``, for a connection that this side has closed; its
-    /// code `.connectionBroken`; and an ``IOError`` that says so, such as EPIPE, ECONNRESET and ETIMEDOUT.
+    /// True are the codes `.connectionClosed` (by this side) and `.connectionBroken` of an ``EventLoopError``, and an
+    /// ``IOError`` such as EPIPE, ECONNRESET and ETIMEDOUT.
     ///
-    /// False are an attempt to connect that failed, because there was no connection; an ``IncompleteReadError``,
-    /// because a part of a message is missing; `.incompleteWrite`, because a part of a message was sent; and
-    /// `CancellationError`.
+    /// False are an attempt to connect that failed; an ``IncompleteReadError`` and `.incompleteWrite`, because a part
+    /// of a message is missing; and `CancellationError`.
     public var isConnectionClosed: Bool {
         switch self {
         case let error as EventLoopError: error.code == .connectionClosed || error.code == .connectionBroken

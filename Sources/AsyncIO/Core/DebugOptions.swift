@@ -5,16 +5,13 @@ public struct DebugOptions: Sendable {
     /// Whether the loop checks for mistakes that take time to detect. asyncio: `get_debug`, `set_debug`.
     ///
     /// If so, it warns of callbacks, sources and steps of tasks that take long, of slow host name lookups, of
-    /// operations that are called outside the loop, and of objects that are released without a close. Checks that cost
-    /// nothing are always on: calls on a wrong thread, and the call sites of callbacks.
-    ///
-    /// The default comes from the environment: true if `ASYNCIO_DEBUG` is `1` or `true`.
+    /// operations that are called outside the loop, and of objects that are released without a close. Wrong threads are
+    /// always detected. The default is whether the environment's `ASYNCIO_DEBUG` is `1` or `true`.
     public var isEnabled = aio_environment_flag("ASYNCIO_DEBUG")
-    /// How long a callback or a step of a task may run without a warning, by the loop's clock; 100 ms by default.
+    /// How long a callback or a step of a task may run without a warning; 100 ms by default, by the loop's clock.
     /// asyncio: `slow_callback_duration`.
     public var slowCallbackDuration = Duration.milliseconds(100)
-    /// Receives the warnings; `nil` means the default handler, which writes a line to standard error. It is `Sendable`
-    /// because it may be called on the thread that releases an unclosed loop.
+    /// Receives the warnings, on any thread; `nil` means the default handler, which writes a line to standard error.
     public var warningHandler: (@Sendable (LoopWarning) -> Void)?
 
     /// Creates the default options.
@@ -23,22 +20,16 @@ public struct DebugOptions: Sendable {
 
 /// The debug options of a loop, and the state of debug mode.
 struct DebugMode {
-    /// Read from the environment once per loop, when it is created.
     var options = DebugOptions()
-    /// The functions whose hops were reported.
     var reportedHops: Set<String> = []
-    /// The task whose first step is running. It is no reference, because the task may have ended by the time of the
-    /// report.
+    /// The task whose first step is running. No reference, because it may have ended by the time of the report.
     var begunTask: TaskInfo?
 
     var isOn: Bool { options.isEnabled }
 }
 
 extension EventLoop {
-    /// The options of debug mode, each of which may be set alone: `loop.debug.isEnabled = true`.
-    ///
-    /// They may be changed at any time, also while the loop runs; a change takes effect in the next iteration.
-    ///
+    /// The options of debug mode: `loop.debug.isEnabled = true`. A change takes effect in the next iteration.
     /// - Thread: the loop's.
     public final var debug: DebugOptions {
         get {

@@ -1,7 +1,7 @@
 /// What a loop knows about descriptors, by their numbers: the user of each one, and its share of the iteration.
 ///
-/// It is an array, because the system returns the lowest free number, and because every operation on a socket looks one
-/// up. High numbers, which a program has chosen itself, are stored separately and share one share.
+/// An array, because every operation on a socket looks one up, and the system returns the lowest free number. High
+/// numbers, which a program has chosen itself, are stored separately and share one share.
 struct DescriptorTable: ~Copyable {
     private static let mostEntries: CInt = 1 << 16
 
@@ -11,15 +11,13 @@ struct DescriptorTable: ~Copyable {
     private var shares: [IterationShare] = []
     private var farShare = IterationShare()
 
-    /// The transport, listener or watcher that uses the descriptor.
     subscript(number: CInt) -> EventSource? {
         get {
             if Int(number) < users.count { return number < 0 ? nil : users[Int(number)] }
             return farUsers.isEmpty ? nil : farUsers[number]
         }
         set {
-            // Released at the end of this setter, when the table is consistent, because releasing a source may run code
-            // of the user.
+            // Released last, when the table is consistent, because releasing a source may run code of the user.
             let former = self[number]
             if isNear(number) {
                 if newValue != nil { Self.makeRoom(for: number, in: &users, nil) }
@@ -31,13 +29,11 @@ struct DescriptorTable: ~Copyable {
         }
     }
 
-    /// Whether a task may continue with the descriptor in this iteration.
     mutating func hasShareLeft(_ number: CInt, in tick: UInt64) -> Bool {
         guard isNear(number) else { return farShare.isLeft(in: tick) }
         return Int(number) < shares.count ? shares[Int(number)].isLeft(in: tick) : true
     }
 
-    /// Accounts for one call that moved `count` bytes.
     mutating func useShare(_ number: CInt, _ count: Int, in tick: UInt64) {
         guard isNear(number) else { return farShare.use(count, in: tick) }
         Self.makeRoom(for: number, in: &shares, IterationShare())

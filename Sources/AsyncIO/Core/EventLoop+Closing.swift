@@ -3,19 +3,17 @@ import CAsyncIO
 import Synchronization
 
 extension EventLoop {
-    /// The number of rounds in which queued jobs may queue others. The jobs of a program that never stops doing so run
-    /// on another thread.
+    /// The number of rounds in which queued jobs may queue others. What they queue afterwards runs on another thread.
     private static var mostClosingRounds: Int { 1_000 }
 
     /// Closes the loop and frees everything that it contains. Irreversible and idempotent. asyncio: `close`.
     ///
-    /// Scheduled callbacks and timers are discarded without being called, sockets are closed without notifying their
-    /// protocols, and tasks that wait in an operation of the loop are resumed with `.closed`.
+    /// Callbacks and timers are discarded without being called, sockets are closed without notifying their protocols,
+    /// and tasks that wait in an operation of the loop are resumed with `.closed`.
     ///
     /// Throws `.tasksAlive` while tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``
     /// have not ended (cancel them and run the loop until they have ended, as
     /// ``run(isDebug:loopFactory:fileID:line:_:)`` does), `.alreadyRunning` while the loop runs, and `.wrongThread`.
-    ///
     /// - Thread: the loop's.
     public final func close() throws(EventLoopError) {
         if isClosed { return }
@@ -59,8 +57,8 @@ extension EventLoop {
 
     /// Runs the resumed tasks until they have ended, and discards everything else that is queued.
     ///
-    /// The inbox is closed in the same step in which it is found empty, and no job runs here after that. A job that the
-    /// inbox rejects runs on another thread, where an actor of this loop must not run while it has a job here.
+    /// The inbox is closed in the step that finds it empty. A job that it then rejects runs on another thread, where an
+    /// actor of this loop must not run while it has a job here.
     private final func runJobsUntilTheEnd() {
         let executor = asUnownedTaskExecutor()
         core.pointee.budget.queueAll(in: &core.pointee.ready)
@@ -76,14 +74,13 @@ extension EventLoop {
         }
     }
 
-    /// Called by `deinit`: releases what other threads submitted to a loop that was not run or closed afterwards.
+    /// For what other threads submitted to a loop that was not run or closed afterwards.
     final func dropMessages() {
         takeWholeInbox()
         core.pointee.budget.queueAll(in: &core.pointee.ready)
         while !core.pointee.ready.isEmpty { finishReady { _ in } }
     }
 
-    /// Empties the queue of the entries that it contains now.
     private final func finishReady(_ runJob: (LoopWord) -> Void) {
         var remaining = core.pointee.ready.count
         while remaining > 0 {

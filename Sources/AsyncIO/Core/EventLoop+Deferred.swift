@@ -10,8 +10,7 @@ extension EventLoop {
         }
     }
 
-    /// Calls `run` with the first `count` bulk connections, in order, as far as the budget goes, and with whether an
-    /// earlier iteration deferred the connection.
+    /// Calls `run` with the first `count` bulk connections as far as the budget goes, and whether each was deferred.
     @inline(__always)
     final func forEachBulk(_ count: Int, _ run: (LoopWord, _ wasDeferred: Bool) -> Void) {
         for number in 0..<count {
@@ -51,8 +50,7 @@ extension EventLoop {
         }
     }
 
-    /// Runs a source even if no budget is left, and lets its task make one call even if none is left when the task
-    /// runs.
+    /// Runs a source, and lets its task make one call, even if no budget is left when either runs.
     @inline(__always)
     final func runDeferred(_ source: EventSource) -> UnownedJob? {
         source.isQueued = false
@@ -60,8 +58,7 @@ extension EventLoop {
         return source.run()
     }
 
-    /// Ends the run of a deferred source. If its task is only queued, it is charged now, so that an iteration grants a
-    /// bounded number of calls.
+    /// Ends the run of a deferred source. A task that is only queued is charged now, so that the grants are bounded.
     @inline(__always)
     final func finishDeferred(_ source: EventSource?, _ bytesBefore: Int) {
         source?.moved(bytesBefore &- core.pointee.budget.bytesLeft)

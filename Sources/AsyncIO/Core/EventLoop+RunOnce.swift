@@ -5,24 +5,20 @@ extension EventLoop {
     /// The longest single wait. asyncio: `MAXIMUM_SELECT_TIMEOUT`, 24 hours.
     private static var longestWaitNanoseconds: Int64 { 24 * 3600 * 1_000_000_000 }
 
-    /// The number of events for which a loop allocates memory when it is created: the most that one wait of epoll or
-    /// kqueue returns.
+    /// The number of events for which a loop reserves memory: the most that one wait of epoll or kqueue returns.
     static var reservedEvents: Int { 512 }
 
-    /// The most submissions of other threads that one iteration runs. A wait in between costs a few nanoseconds per
-    /// submission.
+    /// The most submissions of other threads per iteration. A wait in between costs a few nanoseconds per submission.
     static var mostSubmissionsPerIteration: Int { 1024 }
 
-    /// Runs one iteration. This is the only function that calls callbacks; all others only add to the ready queue.
-    /// asyncio: `_run_once`.
+    /// Runs one iteration. No other function calls callbacks; they only add to the ready queue. asyncio: `_run_once`.
     final func runOnce() throws(Errno) {
         core.pointee.tick &+= 1
         var submissionsLeft = Self.mostSubmissionsPerIteration
         takeInbox(&submissionsLeft)
         if core.pointee.timers.hasStaleEntries { removeCancelledTimers() }
 
-        // A backlog makes `ready` non-empty. Bytes that were written between two runs are sent at the end of this
-        // iteration.
+        // A backlog makes `ready` non-empty. Bytes that were written between two runs are sent after this iteration.
         if core.pointee.ready.isEmpty && !core.pointee.isStopping && core.pointee.endOfIteration.isEmpty
             && !core.pointee.budget.hasDeferred
         {
@@ -38,8 +34,7 @@ extension EventLoop {
         queueEvents()
         queueDueTimers()
 
-        // Exactly the entries that are queued now. What they add runs in the next iteration, after another poll, so
-        // code that reschedules itself cannot starve input and output.
+        // Exactly the entries that are queued now, so that code that reschedules itself cannot starve input and output.
         let executor = asUnownedTaskExecutor()
         if core.pointee.debug.isOn {
             runQueuedMeasuring(executor)
@@ -100,36 +95,32 @@ extension EventLoop {
         source.moved(bytesBefore &- core.pointee.budget.bytesLeft)
     }
 
-    /// Moves submissions of other threads to the ready queue, at most `limit` of them, and subtracts their number from
-    /// `limit`.
+    /// Moves at most `limit` submissions of other threads to the ready queue, and subtracts their number.
     @inline(__always)
     final func takeInbox(_ limit: inout Int) {
         if !inbox.hasPosts, core.pointee.backlog.isEmpty { return }
         limit -= core.pointee.backlog.move(atMost: limit, from: inbox, to: &core.pointee.ready)
     }
 
-    /// Moves all submissions of other threads to the ready queue.
     final func takeWholeInbox() {
         var limit = Int.max
         takeInbox(&limit)
     }
 
-    /// Removes the entries of cancelled timers from the top of the heap, so that no wait is for one of them.
+    /// So that no wait is for a cancelled timer.
     private final func removeCancelledTimers() {
         while let first = core.pointee.timers.first, !core.pointee.callbacks.contains(first.id) {
             core.pointee.timers.removeFirst(isStale: true)
         }
     }
 
-    /// Returns the nanoseconds until the first timer is due, at most a day; `nil` without timers.
     private final func timeUntilNextTimer() -> Int64? {
         guard let first = core.pointee.timers.first else { return nil }
         let rest = first.deadline.subtractingSaturating(clockSource.now.nanoseconds)
         return min(max(rest, 0), Self.longestWaitNanoseconds)
     }
 
-    /// Queues the timers that are due, in the order of their deadlines, and of their creation if the deadlines are
-    /// equal.
+    /// Queues the timers that are due, in the order of their deadlines, and then of their creation.
     private final func queueDueTimers() {
         guard core.pointee.timers.count > 0 else { return }
         let now = clockSource.now.nanoseconds
@@ -142,8 +133,7 @@ extension EventLoop {
         }
     }
 
-    /// Submits the writes that drivers collected in this iteration. What that adds waits for the next iteration;
-    /// otherwise the list gets its memory back.
+    /// Submits the writes that drivers collected in this iteration. What that adds waits for the next one.
     @inline(never)
     private final func flushEndOfIteration() {
         var sources: [EventSource] = []

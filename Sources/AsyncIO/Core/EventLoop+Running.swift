@@ -5,27 +5,23 @@ import SystemPackage
 
 extension EventLoop {
     /// Whether a thread is running the loop.
-    ///
     /// - Thread: any.
     public final var isRunning: Bool { status.load(ordering: .acquiring) == .running }
 
     /// Whether the loop was closed.
-    ///
     /// - Thread: any.
     @inline(__always)
     public final var isClosed: Bool { status.load(ordering: .acquiring) == .closed }
 
     /// Runs until ``stop()`` is called. asyncio: `run_forever`.
     ///
-    /// The loop runs at least one iteration; after a `stop()` before the run, exactly one, which does not wait. The
-    /// first run binds the loop to its thread. Throws `.closed`, `.alreadyRunning`, `.anotherLoopRunning`,
-    /// `.wrongThread`, `.calledFromTask`, or an ``IOError`` if the poller fails; the loop may be run again.
+    /// It runs at least one iteration; after a `stop()` before the run, exactly one, which does not wait. The first run
+    /// binds the loop to its thread. Throws `.closed`, `.alreadyRunning`, `.anotherLoopRunning`, `.wrongThread`,
+    /// `.calledFromTask`, or an ``IOError`` if the poller fails; the loop may be run again.
     @available(*, noasync, message: "runForever blocks its thread; call it from synchronous code")
     public final func runForever() throws { try runBlocking("runForever") }
 
-    /// Ends the run after the current iteration. Entries that are already queued still run; what they add waits for the
-    /// next run. asyncio: `stop`.
-    ///
+    /// Ends the run after the current iteration. What queued entries add waits for the next run. asyncio: `stop`.
     /// - Thread: the loop's. From another thread, use `callSoonThreadsafe { loop.stop() }`.
     public final func stop() {
         requireOnLoop("stop")
@@ -50,8 +46,8 @@ extension EventLoop {
         }
     }
 
-    /// Binds the loop to this thread and marks it as running. It checks again what ``checkMayRun(_:)`` has checked,
-    /// because another thread's first run may have begun, and even ended, meanwhile.
+    /// Binds the loop to this thread and marks it as running. Repeats the checks of ``checkMayRun(_:)``, because
+    /// another thread's first run may have begun, and even ended, meanwhile.
     final func beginRun() throws(EventLoopError) {
         let thread = aio_thread_identity()
         // The binding comes first, because a loop that only appears to be running would reject its own thread.
@@ -75,9 +71,7 @@ extension EventLoop {
     }
 }
 
-/// Throws if a function that blocks the calling thread would block a loop or a task.
-///
-/// - Parameter loop: The loop that the function is about to run, if it exists.
+/// Throws if a function that blocks the calling thread, and may be about to run `loop`, would block a loop or a task.
 func checkMayBlock(_ function: String, _ loop: EventLoop?) throws(EventLoopError) {
     if let running = runningLoop { throw running === loop ? .alreadyRunning : .anotherLoopRunning }
     // After a suspension, `async main` continues on a pool thread or in the main queue, and must not block either.
@@ -90,8 +84,7 @@ public var runningLoop: EventLoop? {
     aio_loop_slot_get().map { Unmanaged<EventLoop>.fromOpaque($0).takeUnretainedValue() }
 }
 
-/// Returns the loop that runs on the calling thread. Throws `.notRunning` if there is none. asyncio:
-/// `get_running_loop`.
+/// Returns ``runningLoop``. Throws `.notRunning` if there is none. asyncio: `get_running_loop`.
 public func getRunningLoop() throws(EventLoopError) -> EventLoop {
     guard let loop = runningLoop else { throw .notRunning }
     return loop

@@ -7,8 +7,8 @@ package import SystemPackage
 /// A thread's event loop: it waits for input and output, and runs callbacks and Swift tasks. asyncio:
 /// `AbstractEventLoop`.
 ///
-/// The loop is the `TaskExecutor` of its tasks, so they run on the loop's thread between two `await`s. The reference is
-/// `Sendable`. The loop's thread is the one that runs it; before the first run, it is the thread that created it.
+/// It is the `TaskExecutor` of its tasks, so they run on the loop's thread between two `await`s. That thread is the one
+/// that runs it; before the first run, it is the one that created it. The reference is `Sendable`.
 ///
 /// ```swift
 /// let loop = try SelectorEventLoop()
@@ -17,9 +17,8 @@ package import SystemPackage
 /// try loop.close()
 /// ```
 ///
-/// Create a ``SelectorEventLoop`` or a ``ProactorEventLoop``, or derive from one of them. Both accept a selector or
-/// proactor of your own. This class itself has no public initializer; it is `open` because its subclasses are.
-///
+/// Create a ``SelectorEventLoop`` or a ``ProactorEventLoop``, with a selector or proactor of your own if needed, or
+/// derive from one of them. This class is `open` because its subclasses are, and has no public initializer.
 /// - Thread: the loop's; any for async functions, which hop to the loop. Unless a member says otherwise.
 open class EventLoop: TaskExecutor, @unchecked Sendable {
     let core: UnsafeMutablePointer<LoopCore>
@@ -28,7 +27,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// The thread that created the loop, and may use it until a run has bound it to a thread.
     let creator = aio_thread_identity()
     let status = Atomic<Status>(.idle)
-    /// The thread that the first run has bound the loop to, or 0 before that run.
+    /// 0 before the first run.
     let boundThread = Atomic<UInt>(0)
     let hopCount = Atomic<Int>(0)
     /// Created with the loop, because it needs the loop's address.
@@ -36,15 +35,13 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Created with the loop, because actors request it on any thread.
     private final var serial: LoopSerialExecutor!
     let hasReportedUseAfterClose = Atomic<Bool>(false)
-    /// Whether the initializer has succeeded.
     final var isCreated = false
 
     enum Status: UInt8, AtomicRepresentable {
         case idle, running, closed
     }
 
-    /// For subclasses, which create their poller before. Throws if the loop's own descriptors cannot be created or
-    /// watched.
+    /// For subclasses, which create their poller before. Throws if the loop's own descriptors cannot be watched.
     package init(clock: EventLoopClock) throws {
         aio_install_fork_handler()
         TaskRecord.installCancellation()
@@ -83,19 +80,16 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Queues the sources that the last wait returned events for.
     package func queueEvents() {}
 
-    /// Watches a descriptor for a registered source, until `unwatch`, and makes it the descriptor's user.
-    ///
-    /// Throws `EPERM` for a file that is always ready, such as a regular one. A trigger of `.edge` is a request: a loop
-    /// may report levels instead.
+    /// Watches a descriptor for a registered source, until `unwatch`, and makes it the descriptor's user. A trigger of
+    /// `.edge` is a request. Throws `EPERM` for a file that is always ready, such as a regular one.
     package func watch(
         _ descriptor: FileDescriptor, _ source: EventSource, for interest: Interest, _ trigger: Trigger
     ) throws(Errno) {
         throw .notSupported
     }
 
-    /// Changes the interest in a descriptor that its source continues to use. With an empty interest the poller does
-    /// not watch the descriptor, but the source stays its user. Throws `ENOENT` if the poller no longer knows the
-    /// descriptor.
+    /// Changes the interest in a descriptor that its source continues to use. The poller does not watch it for an empty
+    /// interest. Throws `ENOENT` if the poller no longer knows the descriptor.
     package func rewatch(
         _ descriptor: FileDescriptor, _ source: EventSource, from former: Interest, to interest: Interest,
         _ trigger: Trigger
@@ -106,17 +100,15 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Ends what the poller watches the descriptor for, if anything.
     package func endRegistration(of descriptor: FileDescriptor) {}
 
-    /// Whether the poller reports events of a file that no longer has this number. It costs a system call.
+    /// Whether the poller reports events of a file that no longer has this number. A system call.
     package func isStale(_ descriptor: FileDescriptor) -> Bool { false }
 
     /// Descriptors with this number or a higher one cannot be watched; `nil` where there is no such limit.
     package var descriptorLimit: Int? { nil }
 
     /// Begins to connect a non-blocking socket. Returns whether it is connected; otherwise it becomes writable when the
-    /// attempt has ended. Throws an `Errno`, `CancellationError` or `.closed`. The task is on the loop.
-    ///
-    /// - Parameter willSuspend: Gets a source whose `lostDescriptor()` has to be called if the socket is closed while
-    ///   the task is suspended.
+    /// attempt has ended. Throws an `Errno`, `CancellationError` or `.closed`. The task is on the loop. `willSuspend`
+    /// gets a source whose `lostDescriptor()` has to be called if the socket is closed meanwhile.
     func beginConnecting(
         _ socket: Socket, to address: SocketAddress, _ record: TaskRecord?, willSuspend: (EventSource) -> Void
     ) async throws -> Bool {
@@ -134,23 +126,21 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
         throw .notSupported
     }
 
-    /// Makes the loop call `calls` instead of the system, or the system again for `nil`. For tests.
+    /// For tests: makes the loop call `calls` instead of the system, or the system again for `nil`.
     package func replaceSystemCalls(by calls: (any SystemCalls)?) {
         core.pointee.systemCalls = calls
     }
 
-    /// Frees the poller.
     package func closePoller() {}
 
     /// The memory that ``StreamReader/readChunk()`` lends.
-    ///
     /// SAFETY: the initializer sets it, and a test would cost as much as what is done with it.
     @inline(__always)
     final var chunkPool: ChunkPool { pool.unsafelyUnwrapped }
 
     // MARK: Executors
 
-    /// The executor of actors that run on this loop:
+    /// The executor of actors that run on this loop, which they must retain.
     ///
     /// ```swift
     /// actor Counter {
@@ -158,8 +148,6 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     ///     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.serialExecutor.asUnownedSerialExecutor() }
     /// }
     /// ```
-    ///
-    /// The actor must retain the loop.
     /// - Thread: any.
     public final var serialExecutor: LoopSerialExecutor { serial }
 
@@ -171,9 +159,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
 }
 
 extension EventLoop: CustomStringConvertible {
-    /// The class, the back end and the state, such as `<SelectorEventLoop epoll, running, debug>`.
-    ///
-    /// `debug` is included only on the loop's thread.
+    /// The class, the back end and the state: `<SelectorEventLoop epoll, running, debug>`; `debug` on its thread only.
     /// - Thread: any.
     public final var description: String {
         var text = "<\(type(of: self)) \(backendName), \(isClosed ? "closed" : isRunning ? "running" : "idle")"
@@ -183,7 +169,6 @@ extension EventLoop: CustomStringConvertible {
 }
 
 extension EventLoop {
-    /// Describes a callback: `pending` and its call site, or that it is not pending. On other threads neither is known.
     final func describeCallback(_ id: SlotID) -> String {
         guard isOnLoop else { return ", on another thread's loop" }
         guard let site = core.pointee.callbacks[id]?.pointee.site else { return ", not pending" }

@@ -6,7 +6,6 @@ open class EventLoopClock: @unchecked Sendable {
     public init() {}
 
     /// The current instant. It never decreases.
-    ///
     /// - Thread: any.
     open var now: LoopInstant { MonotonicClock.now }
 
@@ -17,7 +16,7 @@ open class EventLoopClock: @unchecked Sendable {
     public static let system = EventLoopClock()
 }
 
-/// A loop's clock as a `Clock` of Swift. `Task.sleep(for: .seconds(1), clock: loop.clock)` waits on the loop's timers.
+/// A loop's clock for Swift: `Task.sleep(for: .seconds(1), clock: loop.clock)` waits on the loop's timers.
 public struct LoopClock: Clock {
     /// The loop whose clock this is.
     public let loop: EventLoop
@@ -28,8 +27,7 @@ public struct LoopClock: Clock {
     /// The smallest step of the loop's clock.
     public var minimumResolution: Duration { loop.clockSource.resolution }
 
-    /// Suspends the task until `deadline`. Throws `CancellationError` when the task is cancelled. The tolerance is
-    /// ignored, because timers fire as soon as they are due.
+    /// Suspends the task until `deadline`, without tolerance. Throws `CancellationError` when the task is cancelled.
     public func sleep(until deadline: LoopInstant, tolerance: Duration?) async throws {
         try await loop.sleep(until: deadline)
     }
