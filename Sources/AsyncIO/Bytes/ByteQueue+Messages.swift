@@ -1,13 +1,9 @@
-/// Lines, and frames that begin with their length.
 extension ByteQueue {
     /// Removes and returns the first line, as ``StreamReader/readLine(strippingNewline:)`` does; `nil` if no line is
-    /// complete.
+    /// complete. After EOF, the remaining bytes are a last line without a newline.
     ///
-    /// After EOF, the remaining bytes are a last line without a newline. Each byte that is not valid UTF-8 is replaced
-    /// by U+FFFD. Bytes that have been searched for a newline are not searched again.
-    ///
-    /// Throws a ``LimitOverrunError`` for a line longer than `limitBytes`, 64 KiB by default, and removes the bytes of
-    /// the line that are in the queue.
+    /// Throws a ``LimitOverrunError`` for a line longer than `limitBytes`, and removes the bytes of the line that are
+    /// in the queue. Bytes that have been searched for a newline are not searched again.
     public mutating func takeLine(
         strippingNewline: Bool = true, limitBytes: Int = EventLoop.defaultLineLimitBytes
     ) throws(LimitOverrunError) -> String? {
@@ -32,15 +28,12 @@ extension ByteQueue {
         return LimitOverrunError("a line is longer than", limitBytes: limitBytes)
     }
 
-    /// The first `byteCount` bytes as text, with invalid UTF-8 replaced. The queue must have as many.
     func text(_ byteCount: Int) -> String {
         String(decoding: UnsafeRawBufferPointer(rebasing: unsafeBytes[..<byteCount]), as: UTF8.self)
     }
 
-    /// Removes the first frame and its length, and returns the frame; `nil` if it is not complete.
-    ///
-    /// Throws a ``LimitOverrunError``, and removes nothing, for a frame longer than `limitBytes`, 64 KiB by default,
-    /// and for one that does not fit into the ``limitBytes`` of the queue.
+    /// Removes the first frame and its length, and returns the frame; `nil` if it is not complete. Throws a
+    /// ``LimitOverrunError``, and removes nothing, for a frame longer than `limitBytes` or than fits into the queue.
     public mutating func takeFrame(
         lengthPrefix: LengthPrefix = .uint32, limitBytes: Int = EventLoop.defaultLineLimitBytes
     ) throws(LimitOverrunError) -> [UInt8]? {

@@ -1,9 +1,6 @@
 import CAsyncIO
 
 /// A queue of bytes that have been received but not parsed yet: appended at the back, consumed at the front.
-///
-/// Protocols and parsers use it because they receive bytes in pieces of any size and need whole messages:
-///
 /// ```swift
 /// final class LineCounter: StreamProtocol {
 ///     var input = ByteQueue()
@@ -19,9 +16,8 @@ import CAsyncIO
 /// }
 /// ```
 ///
-/// The queue is a value: a copy shares its memory with the original until one of them changes. Appending and consuming
-/// take constant time per byte on average, for pieces of any size. An empty queue retains at most 64 KiB of memory, a
-/// new one none.
+/// A copy shares its memory with the original until one of them changes. Appending and consuming take constant time per
+/// byte on average, for pieces of any size. An empty queue retains at most 64 KiB of memory, a new one none.
 public struct ByteQueue {
     static let smallestBytes = 512
     /// An empty queue releases memory that is larger.
@@ -35,10 +31,8 @@ public struct ByteQueue {
     /// The number of bytes at the front that contain no newline, as far as was searched.
     var searchedBytes = 0
 
-    /// Creates an empty queue.
-    ///
-    /// - Parameter limitBytes: The most bytes that may be in the queue, 1 MiB by default. One `dataReceived` brings up
-    ///   to 256 KiB: add that to the longest message.
+    /// Creates an empty queue. One `dataReceived` brings up to 256 KiB: add that to the longest message for the limit,
+    /// which is 1 MiB by default.
     public init(limitBytes: Int = 1 << 20) { self.limitBytes = limitBytes }
 
     /// The number of bytes in the queue.
@@ -46,15 +40,13 @@ public struct ByteQueue {
 
     public var isEmpty: Bool { start == end }
 
-    /// The size of the memory that the queue owns, for tests.
+    /// For tests.
     var memoryBytes: Int { memory?.byteCount ?? 0 }
 
     // MARK: Looking
 
-    /// The bytes in the queue, in order and without a copy. They stay in the queue.
-    ///
-    /// The queue cannot be changed as long as the span is in use. If the queue is a property of a class, use the span
-    /// within the same expression, or call ``withBytes(_:)``.
+    /// The bytes in the queue, in order and without a copy. The queue cannot be changed as long as the span is in use.
+    /// If the queue is a property of a class, use the span within the same expression, or call ``withBytes(_:)``.
     public var bytes: RawSpan {
         @_lifetime(borrow self)
         get {
@@ -83,16 +75,13 @@ public struct ByteQueue {
 
     // MARK: Searching
 
-    /// Returns the offset of the first byte that equals `byte`, at or after `offset`; `nil` if there is none.
-    /// memchr(3).
+    /// Returns the offset of the first `byte` at or after `offset`; `nil` if there is none. memchr(3).
     public func firstOffset(of byte: UInt8, from offset: Int = 0) -> Int? {
         withUnsafeBytes(of: byte) { find($0, in: checkedRange(from: offset)) }
     }
 
-    /// Returns the offset of the first occurrence of `pattern`, at or after `offset`; `nil` if there is none.
-    /// memmem(3).
-    ///
-    /// Takes time linear in the number of searched bytes, for any content. An empty pattern is found at `offset`.
+    /// Returns the offset of the first `pattern` at or after `offset`; `nil` if there is none. memmem(3). Takes time
+    /// linear in the number of searched bytes, for any content. An empty pattern is found at `offset`.
     public func firstOffset(of pattern: [UInt8], from offset: Int = 0) -> Int? {
         if pattern.isEmpty { return checkedRange(from: offset).lowerBound }
         return pattern.withUnsafeBytes { find($0, in: checkedRange(from: offset)) }
@@ -113,9 +102,7 @@ public struct ByteQueue {
 
     // MARK: Appending
 
-    /// Appends a copy of `bytes`.
-    ///
-    /// Throws a ``LimitOverrunError``, and appends nothing, if the queue would hold more than ``limitBytes``.
+    /// Appends a copy of `bytes`. Throws a ``LimitOverrunError``, and appends nothing, if that exceeds ``limitBytes``.
     public mutating func append(_ bytes: RawSpan) throws(LimitOverrunError) {
         if bytes.byteCount > limitBytes - count {
             throw LimitOverrunError(
@@ -137,9 +124,8 @@ public struct ByteQueue {
         end += bytes.count
     }
 
-    /// Lends `receive` uninitialized memory for `byteCount` bytes, at least one, at the back of the queue.
-    ///
-    /// - Returns: The result of `receive`: the number of bytes that it wrote there, or `nil` for none.
+    /// Lends `receive` uninitialized memory for `byteCount` bytes, at least one, at the back of the queue. Returns what
+    /// `receive` does: the number of bytes that it wrote there, or `nil` for none.
     @inline(__always)
     mutating func fill(_ byteCount: Int, _ receive: (UnsafeMutableRawBufferPointer) throws -> Int?) rethrows -> Int? {
         guard let received = try receive(makeRoom(byteCount)) else { return nil }
@@ -147,7 +133,6 @@ public struct ByteQueue {
         return received
     }
 
-    /// Inserts a copy of `bytes` at the front.
     mutating func prepend(_ bytes: UnsafeRawBufferPointer) {
         if bytes.isEmpty { return }
         searchedBytes = 0
@@ -176,7 +161,6 @@ public struct ByteQueue {
         return bytes
     }
 
-    /// Moves as many bytes as fit to the beginning of `buffer`, and returns their number.
     mutating func take(into buffer: UnsafeMutableRawBufferPointer) -> Int {
         let byteCount = min(buffer.count, count)
         if byteCount == 0 { return 0 }

@@ -1,6 +1,5 @@
-/// The format of the length that precedes a frame: an unsigned integer in network byte order (big-endian).
-///
-/// The length is the number of bytes of the frame, without its own.
+/// The format of the length that precedes a frame: an unsigned integer in network byte order (big-endian), the number
+/// of bytes of the frame without its own.
 public struct LengthPrefix: Sendable, Hashable {
     /// The number of bytes of the length.
     public let byteCount: Int
@@ -16,7 +15,6 @@ public struct LengthPrefix: Sendable, Hashable {
     /// Eight bytes; frames of any length.
     public static let uint64 = LengthPrefix(byteCount: 8)
 
-    /// Returns the bytes that precede a frame of `length` bytes.
     func encoded(_ length: Int) throws(EventLoopError) -> [UInt8] {
         if byteCount < 8, length >> (8 * byteCount) != 0 {
             throw EventLoopError(
@@ -26,7 +24,6 @@ public struct LengthPrefix: Sendable, Hashable {
         return withUnsafeBytes(of: bigEndian) { [UInt8]($0[(8 - byteCount)...]) }
     }
 
-    /// Returns the length of `bytes` followed by a copy of them.
     func frame(_ bytes: RawSpan) throws(EventLoopError) -> [UInt8] {
         let prefix = try encoded(bytes.byteCount)
         return bytes.withUnsafeBytes { bytes in

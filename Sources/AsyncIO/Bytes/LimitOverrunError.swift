@@ -5,7 +5,6 @@ public struct LimitOverrunError: Error, Sendable, Hashable, CustomStringConverti
     /// How many bytes can be read, by `readExactly`, before the separator of `readUntil` is reached, or may be; 0 for
     /// the other functions. asyncio: `consumed`.
     public var consumedBytes: Int
-    /// What was longer than the limit.
     private let subject: String
 
     init(_ subject: String, limitBytes: Int, consumedBytes: Int = 0) {

@@ -1,11 +1,8 @@
-/// A queue of bytes that wait to be sent, in one piece of memory.
-///
-/// The memory exists only while bytes wait, so an idle connection owns none. The queue itself has no limit: the
-/// transport pauses its writer at the high-water mark.
+/// A queue of bytes that wait to be sent. Its memory exists only while bytes wait, so an idle connection owns none. It
+/// has no limit, because the transport pauses its writer at the high-water mark.
 struct WriteQueue: ~Copyable {
     private static let smallestBytes = 4096
 
-    /// Precedes the bytes.
     private struct Header {
         var head = 0
         var tail = 0
@@ -33,7 +30,7 @@ struct WriteQueue: ~Copyable {
         return UnsafeRawBufferPointer(start: Self.base(memory) + memory.pointee.head, count: count)
     }
 
-    /// Makes room for so many bytes, which are appended next.
+    /// Makes room for bytes that are appended next.
     mutating func reserve(_ additional: Int) { if additional > 0 { _ = makeRoom(for: additional) } }
 
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
@@ -49,7 +46,6 @@ struct WriteQueue: ~Copyable {
         if memory.pointee.head == memory.pointee.tail { removeAll() }
     }
 
-    /// Removes all bytes, and frees the memory.
     mutating func removeAll() {
         memory?.deallocate()
         memory = nil
