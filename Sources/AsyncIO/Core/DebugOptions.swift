@@ -30,7 +30,6 @@ struct DebugMode {
 
 extension EventLoop {
     /// The options of debug mode: `loop.debug.isEnabled = true`. A change takes effect in the next iteration.
-    /// - Thread: the loop's.
     public final var debug: DebugOptions {
         get {
             requireOnLoop("debug")

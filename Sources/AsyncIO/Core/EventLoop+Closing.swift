@@ -14,7 +14,6 @@ extension EventLoop {
     /// Throws `.tasksAlive` while tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``
     /// have not ended (cancel them and run the loop until they have ended, as
     /// ``run(isDebug:loopFactory:fileID:line:_:)`` does), `.alreadyRunning` while the loop runs, and `.wrongThread`.
-    /// - Thread: the loop's.
     public final func close() throws(EventLoopError) {
         if isClosed { return }
         if isRunning { throw .cannotCloseRunning }

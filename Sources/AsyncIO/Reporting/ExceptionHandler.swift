@@ -7,8 +7,6 @@ extension EventLoop {
 
     /// The handler of uncaught errors; `nil` means the default handler, which writes to standard error.
     /// asyncio: `get_exception_handler`, `set_exception_handler`.
-    ///
-    /// - Thread: the loop's.
     public final var exceptionHandler: ExceptionHandler? {
         get {
             requireOnLoop("exceptionHandler")

@@ -25,8 +25,6 @@ public struct LoopStatistics: Sendable, Equatable {
 
 extension EventLoop {
     /// The current counters of the loop.
-    ///
-    /// - Thread: the loop's.
     public final var statistics: LoopStatistics {
         requireOnLoop("statistics")
         return LoopStatistics(

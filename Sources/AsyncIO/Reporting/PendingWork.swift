@@ -8,8 +8,6 @@ package struct PendingWork {
 
 extension EventLoop {
     /// The callbacks, timers, tasks, connections, servers and watchers of the loop, each once.
-    ///
-    /// - Thread: the loop's.
     package final var pendingWork: [PendingWork] {
         requireOnLoop("pendingWork")
         var work: [PendingWork] = []

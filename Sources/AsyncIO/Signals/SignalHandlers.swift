@@ -8,7 +8,6 @@ extension EventLoop {
     /// receivers in a loop see ``signals(_:)``. A signal that is delivered again before its handler was called is
     /// merged with the first, as in POSIX. No Swift code runs in the signal handler of the process. An ignored signal
     /// is caught too. Throws an `IOError` for a signal that cannot be caught, `.closed`, `.wrongThread`.
-    /// - Thread: the loop's.
     public final func addSignalHandler(
         _ signal: Signal, fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping () throws -> Void
     ) throws {
@@ -21,7 +20,6 @@ extension EventLoop {
     /// Removes the handler of `signal`, and returns whether there was one. asyncio: `remove_signal_handler`.
     ///
     /// The former disposition of the signal is restored when no handler and no sequence of any loop uses it.
-    /// - Thread: the loop's.
     @discardableResult
     public final func removeSignalHandler(_ signal: Signal) -> Bool {
         requireOnLoop("removeSignalHandler")

@@ -20,7 +20,6 @@ extension EventLoop {
     ///
     /// Throws an `IOError` for a signal that cannot be caught, and then catches none; `.invalidArgument` for an empty
     /// set; `.closed`, `.wrongThread`.
-    /// - Thread: the loop's.
     public final func signals(_ signals: Set<Signal>) throws -> sending LoopSequence<Signal, Never> {
         guard isOnLoop else { throw EventLoopError.wrongThread("signals") }
         if isClosed { throw EventLoopError.closed }

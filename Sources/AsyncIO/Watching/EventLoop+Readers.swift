@@ -13,7 +13,6 @@ extension EventLoop {
     /// Throws `.descriptorInUse` if the loop uses the descriptor for something else, such as a connection; `.busy`
     /// while a task waits for it; `.invalidArgument` for a negative number; `.tooManyDescriptors` if the number is too
     /// high for `select`; `.closed`; or an `IOError` (`EBADF`; `EPERM` for a regular file on epoll).
-    /// - Thread: the loop's.
     public final func addReader(
         _ descriptor: FileDescriptor, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: @escaping () throws -> Void
@@ -23,7 +22,6 @@ extension EventLoop {
     }
 
     /// As ``addReader(_:fileID:line:_:)``, in each iteration in which `descriptor` is writable. asyncio: `add_writer`.
-    /// - Thread: the loop's.
     public final func addWriter(
         _ descriptor: FileDescriptor, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: @escaping () throws -> Void
@@ -33,7 +31,6 @@ extension EventLoop {
     }
 
     /// Removes a reader and its queued call, if any. Returns whether there was a reader. asyncio: `remove_reader`.
-    /// - Thread: the loop's.
     @discardableResult
     public final func removeReader(_ descriptor: FileDescriptor) -> Bool {
         requireOnLoop("removeReader")
@@ -41,7 +38,6 @@ extension EventLoop {
     }
 
     /// Removes a writer and its queued call, if any. Returns whether there was a writer. asyncio: `remove_writer`.
-    /// - Thread: the loop's.
     @discardableResult
     public final func removeWriter(_ descriptor: FileDescriptor) -> Bool {
         requireOnLoop("removeWriter")
@@ -53,13 +49,11 @@ extension EventLoop {
     /// Only one task may wait: a second one gets `.busy`, also while there is a reader. Do not close the descriptor
     /// meanwhile, except with ``SocketOperations/close(_:)``. Throws `CancellationError`, and what
     /// ``addReader(_:fileID:line:_:)`` throws.
-    /// - Thread: any; the task hops to the loop and back.
     public final func waitReadable(_ descriptor: FileDescriptor) async throws {
         _ = try await wait(for: .read, descriptor, "waitReadable")
     }
 
     /// As ``waitReadable(_:)``, until the loop's next poll finds `descriptor` writable.
-    /// - Thread: any; the task hops to the loop and back.
     public final func waitWritable(_ descriptor: FileDescriptor) async throws {
         _ = try await wait(for: .write, descriptor, "waitWritable")
     }

@@ -5,7 +5,6 @@ extension EventLoop {
     /// that holds its actor.
     ///
     /// - Parameter isolation: The isolation of the caller, `#isolation`.
-    /// - Thread: the loop's.
     final func affinityRecord(_ isolation: (any Actor)?) -> (hasAffinity: Bool, record: TaskRecord?) {
         if !allowsAffinity(of: isolation) { return (false, nil) }
         if let record = core.pointee.tasks[.current] { return (true, record) }

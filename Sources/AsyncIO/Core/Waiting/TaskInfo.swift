@@ -39,16 +39,12 @@ extension EventLoop {
     ///
     /// `nil` in callbacks, and in tasks that the loop did not start, such as child tasks of Swift's groups and
     /// `Task(executorPreference:)`.
-    ///
-    /// - Thread: the loop's.
     public final var currentTask: TaskInfo? {
         requireOnLoop("currentTask")
         return core.pointee.tasks[.current]?.info
     }
 
     /// The tasks that this loop started and that have not ended, in the order of their creation. asyncio: `all_tasks`.
-    ///
-    /// - Thread: the loop's.
     public final var tasks: [TaskInfo] {
         requireOnLoop("tasks")
         return core.pointee.tasks.records.map(\.info)

@@ -80,8 +80,6 @@ extension EventLoop {
     }
 
     /// Ends the wait, and queues the task if it has suspended already.
-    ///
-    /// - Thread: the loop's.
     final func settle(_ token: WaiterToken, _ outcome: Waiter.Outcome) {
         guard let waiter = pendingWaiter(token) else { return }
         waiter.pointee.outcome = outcome
