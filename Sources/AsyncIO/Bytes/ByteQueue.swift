@@ -1,6 +1,7 @@
 import CAsyncIO
 
 /// A queue of bytes that have been received but not parsed yet: appended at the back, consumed at the front.
+///
 /// ```swift
 /// final class LineCounter: StreamProtocol {
 ///     var input = ByteQueue()

@@ -1,7 +1,7 @@
 public import AsyncIOSystem
 import Synchronization
 
-/// A handle of a callback that was scheduled with `callSoon`; two words that need no allocation. asyncio: `Handle`.
+/// A handle of a callback that was scheduled with `callSoon`: two words, no allocation. asyncio: `Handle`.
 ///
 /// - Thread: the loop's.
 public struct Handle: Sendable {

@@ -26,7 +26,9 @@ public func gather<each Success>(
 
 /// Calls an operation for each element; everything else is as in ``gather(fileID:line:_:)``.
 ///
-/// ```swift let pages = try await gather(each: addresses) { address in try await load(address) } ```
+/// ```swift
+/// let pages = try await gather(each: addresses) { address in try await load(address) }
+/// ```
 public func gather<Elements: Sequence, Success>(
     each elements: Elements, fileID: StaticString = #fileID, line: UInt = #line,
     _ operation: @concurrent @escaping (Elements.Element) async throws -> Success
@@ -50,8 +52,9 @@ public func gather<Success: Sendable, Failure: Error>(
 /// Calls an operation for each element, as concurrent tasks of the running loop, and returns the result of each, in the
 /// order of the elements. asyncio: `gather(return_exceptions=True)`.
 ///
-/// ```swift for result in try await gatherResults(each: addresses, { address in try await load(address) }) {
-/// print(result) } ```
+/// ```swift
+/// for result in try await gatherResults(each: addresses, { address in try await load(address) }) { print(result) }
+/// ```
 ///
 /// A cancellation of the caller cancels all of them, and is thrown when they have ended, unless they all returned a
 /// value. Throws `.notRunning` without a running loop.

@@ -24,6 +24,7 @@ public struct WaitCondition: Sendable, Hashable {
 }
 
 /// Waits for tasks, and returns those that have ended and those that have not, in the array's order. asyncio: `wait`.
+///
 /// ```swift
 /// var pending = addresses.map { address in loop.createTask { try await load(address) } }
 /// while !pending.isEmpty {

@@ -2,8 +2,8 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// Ctrl-C during one run on the main thread: the first one cancels the main task, the second one ends the process. A
-/// signal that is ignored or has another handler is left alone.
+/// Ctrl-C during one run on the main thread: the first one cancels the main task, the second one ends the process. It
+/// has no effect if the signal is ignored or has another handler, before the run or from a loop during the run.
 final class InterruptWatch: WakeUpObserver {
     private let loop: EventLoop
     /// Retained for the signal handler, which writes to the waker's descriptor until the watch ends.

@@ -4,7 +4,7 @@ import AsyncIOSystem
 public struct LoopSupport: Sendable, Hashable {
     /// The kind of loop.
     public var kind: LoopKind
-    /// Whether a `ProactorEventLoop` waits for the completion of operations; otherwise, a selector loop for readiness.
+    /// Whether loops of this kind wait for completion (`ProactorEventLoop`), not for readiness (`SelectorEventLoop`).
     public var isCompletionBased: Bool
     /// Whether ``LoopKind/makeLoop(clock:)`` can create such a loop in this process.
     public var isAvailable: Bool

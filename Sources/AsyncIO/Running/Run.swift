@@ -11,8 +11,8 @@ import CAsyncIO
 /// }
 /// ```
 ///
-/// The body may take the loop as its parameter, which may have the class that the factory creates, or none: `run { try
-/// await work() }`. The other parameters are those of ``Runner/init(isDebug:loopFactory:)``.
+/// The body may take the loop as its parameter, which may have the class that the factory creates, or none:
+/// `run { try await work() }`. The other parameters are those of ``Runner/init(isDebug:loopFactory:)``.
 ///
 /// When the body has ended, the remaining tasks are cancelled and awaited, so the function returns when everything on
 /// the loop has ended. Throws what `body` throws, `.anotherLoopRunning` on a thread that runs a loop, `.calledFromTask`

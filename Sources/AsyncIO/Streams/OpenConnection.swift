@@ -8,14 +8,16 @@ extension EventLoop {
     /// Connects to an endpoint, for a task that reads and writes. asyncio: `open_connection`.
     ///
     /// ```swift
+    /// let (reader, writer) = try await loop.openConnection(to: .hosts(["a.example", "b.example"], port: 7))
+    /// try await writer.write("hello\n")
+    /// print(try await reader.readLine() ?? "")
+    /// writer.close()
     /// ```
     ///
     /// A task of another loop or of the thread pool may use the streams too. The connection ends when it is closed, or
     /// when its streams are released. In the latter case, unsent bytes have five seconds to be sent; after that the
     /// connection is reset. Throws as ``createConnection(to:options:fileID:line:_:)`` does, and `.invalidArgument` for
     /// a limit that is not positive.
-    ///
-    /// - Thread: any; off the loop, it hops.
     public final func openConnection(
         to endpoint: Endpoint, options: ConnectionOptions = ConnectionOptions(),
         fileID: StaticString = #fileID, line: UInt = #line

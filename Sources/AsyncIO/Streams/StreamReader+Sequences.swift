@@ -21,6 +21,7 @@ extension StreamReader {
     }
 
     /// The frames that follow, as ``readFrame(lengthPrefix:limitBytes:)`` returns them, until EOF.
+    ///
     /// ```swift
     /// for try await frame in reader.frames() { handle(frame) }
     /// ```

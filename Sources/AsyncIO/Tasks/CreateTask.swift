@@ -2,9 +2,9 @@ extension EventLoop {
     /// Starts a task on the loop's thread. asyncio: `create_task`.
     ///
     /// The loop retains the task until it has ended. Its first step runs in the next iteration; with `eagerStart`, it
-    /// runs before this function returns, up to the first suspension. `name` is for reports. The operation may capture
-    /// objects that are not `Sendable`, because all its steps run on the loop's thread. On a closed loop the task fails
-    /// with `.closed`.
+    /// runs before this function returns, up to the first suspension. `name` appears in reports. The operation may
+    /// capture objects that are not `Sendable`, because all its steps run on the loop's thread. On a closed loop the
+    /// task fails with `.closed`.
     ///
     /// Discarding the task discards its error, hence there is no `@discardableResult`. For a task that is not awaited,
     /// use ``createBackgroundTask(name:priority:eagerStart:fileID:line:_:)``.

@@ -2,9 +2,10 @@ extension EventLoop {
     /// Starts a task on the loop from any thread, and wakes the loop if it is waiting. asyncio:
     /// `run_coroutine_threadsafe`.
     ///
-    /// The task is as with ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``. Tasks that one
-    /// thread submits begin in the order of submission. To wait for the result without a task, see
-    /// ``runBlocking(name:within:fileID:line:_:)``. On a closed loop, `operation` is released without being called.
+    /// The task is as with ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``; from its first
+    /// step on, the loop counts and cancels it with its other tasks. Tasks that one thread submits begin in the order
+    /// of submission. To wait for the result without a task, see ``runBlocking(name:within:fileID:line:_:)``. On a
+    /// closed loop, `operation` is released without being called.
     ///
     /// - Thread: any.
     public final func createTaskThreadsafe<Success: Sendable>(
@@ -21,6 +22,7 @@ extension EventLoop {
 
     /// Starts a task that cannot fail on the loop, from any thread, so reading its value needs no `try`. What differs
     /// from the form for bodies that throw is as in `createTask`.
+    ///
     /// - Thread: any.
     @discardableResult
     public final func createTaskThreadsafe<Success: Sendable>(

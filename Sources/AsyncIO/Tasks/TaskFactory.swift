@@ -13,6 +13,7 @@ extension EventLoop {
     /// The task factory; `nil` means none. asyncio: `get_task_factory`, `set_task_factory`.
     ///
     /// It is called for all tasks that the loop starts from then on, including those of connections and of time limits.
+    ///
     /// ```swift
     /// loop.taskFactory = { loop, info, operation in
     ///     {

@@ -4,10 +4,10 @@ import SystemPackage
 
 /// A connection: it moves bytes between a socket and a consumer. asyncio: `Transport`.
 ///
-/// The consumer is a ``StreamProtocol``, or the task that has the connection's `StreamReader` and `StreamWriter`.
+/// The consumer is a ``StreamProtocol``, or the task that has the connection's `StreamReader` and `StreamWriter`. A
+/// transport is not `Sendable`.
 ///
-/// - Thread: the loop's, unless a member says otherwise, because a transport is not `Sendable`. Calls on other threads
-///   trap with a message.
+/// - Thread: the loop's, unless a member says otherwise. Calls on other threads trap with a message.
 public final class StreamTransport {
     // The fields that every message uses come first, in few cache lines.
 
@@ -76,7 +76,7 @@ public final class StreamTransport {
         driver.lendsMemory = bufferedConsumer != nil
     }
 
-    /// Does not retain the driver. A driver that is replaced meanwhile lives until the iteration ends.
+    /// The driver is not retained. If `body` replaces it, it lives until the iteration ends.
     @inline(__always)
     func withDriver<Result>(_ body: (StreamDriver) -> Result) -> Result {
         heldDriver.unretained.unsafelyUnwrapped._withUnsafeGuaranteedRef(body)
@@ -104,7 +104,7 @@ public final class StreamTransport {
 
     func retainStreams() { streamCount.add(1, ordering: .relaxed) }
 
-    /// The connection is closed when both streams are released, on any thread.
+    /// Counts a released stream, on any thread. When both are released, the connection is closed.
     func releaseStreams() {
         if streamCount.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { loop.abandonSource(rootID) }
     }
@@ -192,8 +192,9 @@ extension StreamTransport: SocketOwner {
 extension StreamTransport: Sendable {}
 
 extension StreamTransport: CustomStringConvertible {
-    /// The descriptor, the addresses and, on the loop's thread, the state, such as `<StreamTransport fd=7 127.0.0.1:80
-    /// -> 127.0.0.1:50000, open, write buffer 0 bytes>`.
+    /// The descriptor, the addresses and, on the loop's thread only, the state, such as
+    /// `<StreamTransport fd=7 127.0.0.1:80 -> 127.0.0.1:50000, open, write buffer 0 bytes>`.
+    ///
     /// - Thread: any.
     public var description: String { "<StreamTransport \(summary)>" }
 
