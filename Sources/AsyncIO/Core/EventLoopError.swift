@@ -1,6 +1,4 @@
-/// An error that the event loop reports.
-///
-/// It is a structure with a code, so that codes can be added. Compare `code`, or catch with a pattern:
+/// An error that the event loop reports. Compare `code`, or catch with a pattern:
 ///
 /// ```swift
 /// do { try loop.runForever() } catch let error as EventLoopError where error.code == .closed { ... }
@@ -46,8 +44,7 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         public static let tooManyLookups = Code(name: "tooManyLookups")
         /// The resolver could not find out whether the host exists. A later attempt may succeed.
         public static let resolverFailed = Code(name: "resolverFailed")
-        /// The operation is not allowed in the current state: it can only be done once, or only after something else
-        /// has ended. asyncio: `InvalidStateError`.
+        /// The current state does not allow the operation; it may have been done. asyncio: `InvalidStateError`.
         public static let invalidState = Code(name: "invalidState")
         /// The promise was released without a result.
         public static let brokenPromise = Code(name: "brokenPromise")
@@ -137,7 +134,6 @@ extension EventLoopError {
                 + "such as a main() that is not async")
     }
 
-    /// Creates the error of a feature that a system or a back end does not support.
     static func unsupported(feature: String, platform: String) -> EventLoopError {
         EventLoopError(.unsupported, "\(feature) is not supported by \(platform)")
     }

@@ -10,27 +10,22 @@ package enum EndingCause: Comparable {
     case thread
 }
 
-/// An object that the poller's events are delivered to: a transport's driver, a listener, the waker.
+/// An object that the poller's events are delivered to: a transport's driver, a listener, the waker. Its loop retains
+/// it from `register` to `unregister`. When there are events for it, it is put into the ready queue and runs once.
 ///
-/// It is registered with its loop, which retains it until `unregister`. When there are events for it, it is put into
-/// the ready queue and runs once.
-///
-/// The fields of sources, drivers, transports and streams are read and written within single statements, so the dynamic
-/// check of overlapping accesses can find nothing. It is switched off for the fields that every message uses, because
-/// it is a fifth of the cost of a message.
-///
+/// The fields of sources, drivers, transports and streams are accessed within single statements, so the dynamic check
+/// of overlapping accesses can find nothing. It is off for the fields that every message uses, because it is a fifth of
+/// the cost of a message.
 /// - Thread: the loop's.
 package class EventSource {
-    /// The id of the source while it is registered.
+    /// Set while the source is registered.
     @exclusivity(unchecked) package fileprivate(set) final var id: SlotID?
-    /// Whether it is in the ready queue.
     @exclusivity(unchecked) final var isQueued = false
     /// The readiness that was reported since it ran last.
     @exclusivity(unchecked) package final var readiness: Readiness = []
     /// Directions in which one call may be made although the budget is used up, because the source was deferred before.
     @exclusivity(unchecked) final var grants: Interest = []
-    /// The source runs while more bytes than this are left in the loop's ``ByteBudget``. A source that moves no bytes
-    /// always runs.
+    /// It runs while more bytes than this are left in the loop's ``ByteBudget``; always, if it moves no bytes.
     @exclusivity(unchecked) final var reservedBytes = Int32.min
     /// The value for a source that needs a budget and never counts as bulk.
     static let neverBulk: Int32 = -1
@@ -38,7 +33,6 @@ package class EventSource {
     /// Whether it moves many bytes, so that other sources run first.
     final var isBulk: Bool { reservedBytes > 0 }
 
-    /// Uses the grant for one call in `direction`. Returns whether there was one.
     @inline(never)
     final func takeGrant(_ direction: Interest) -> Bool { grants.remove(direction) != nil }
 
@@ -54,7 +48,7 @@ package class EventSource {
 
     init() {}
 
-    /// A description of the source, for reports.
+    /// For reports.
     package var label: String { "\(type(of: self))" }
 
     /// The call that created it, for reports.
@@ -63,7 +57,6 @@ package class EventSource {
     /// Whether it is still open, at the close of the loop, although its user should have closed it.
     package var isLeftOpen: Bool { !isInternal }
 
-    /// Whether the loop has created it for its own use.
     package var isInternal: Bool { false }
 
     /// What can still end it, for tests that check what is left.
@@ -72,8 +65,7 @@ package class EventSource {
     /// Handles its events. May return one job, that of the task that waited for them; it runs at once.
     package func run() -> UnownedJob? { nil }
 
-    /// Handles the result of one of its operations. Called before it runs; it queues itself if there is something to
-    /// do.
+    /// Handles the result of one of its operations, before it runs. It queues itself if there is something to do.
     package func completed(_ completion: OperationCompletion) {}
 
     /// Called at the end of an iteration in which the source was passed to `queueAtEndOfIteration`.
@@ -85,26 +77,21 @@ package class EventSource {
     /// Stops creating new tasks, because the loop runs its tasks to their ends.
     package func drain() {}
 
-    /// Called when another source is about to use its descriptor, because the descriptor was closed without notice or
-    /// was given to a transport.
-    ///
-    /// - Returns: The interest that the poller watches the descriptor for. The caller takes that registration over.
+    /// Called when another source is about to use its descriptor, which was closed without notice or given to a
+    /// transport. Returns the interest that the poller watches it for; the caller takes that registration over.
     package func lostDescriptor() -> Interest { [] }
 
-    /// Called when the loop has closed a descriptor. The source has been removed from `lackingDescriptors`.
+    /// Called when the loop has closed a descriptor, after the source was removed from `lackingDescriptors`.
     package func descriptorWasClosed() {}
 
     /// Frees the kernel's resources without calling the user, because the loop is closing.
     package func loopClosed() {}
 }
 
-/// The result of an operation of a source.
 package struct OperationCompletion {
-    /// The id that the submission returned.
     package var operation: SlotID
     /// A count or a descriptor, or a negated `errno`.
     package var result: Int
-    /// Whether the operation continues, and will complete again.
     package var hasMore: Bool
     /// The received bytes, in a buffer of the loop's pool that now belongs to the source.
     package var buffer: PooledBuffer?
@@ -116,9 +103,7 @@ extension EventLoop {
         if !take(descriptor, for: source).isEmpty { endRegistration(of: descriptor) }
     }
 
-    /// As `claim(_:for:)`, but leaves the registration of the former user to the caller.
-    ///
-    /// - Returns: The interest that the poller watches the descriptor for.
+    /// As `claim(_:for:)`, but returns the interest of the former user's registration, which the caller takes over.
     final func take(_ descriptor: FileDescriptor, for source: EventSource) -> Interest {
         let former = core.pointee.descriptors[descriptor.rawValue]
         if former === source { return [] }
@@ -127,29 +112,27 @@ extension EventLoop {
         return interest
     }
 
-    /// Ends the watch. It must be called before the descriptor is closed: see `EpollSelector`. Has no effect if
-    /// `source` is not the descriptor's user.
+    /// Ends the watch, before the descriptor is closed: see `EpollSelector`. Has no effect if `source` is not its user.
     package final func unwatch(_ descriptor: FileDescriptor, _ source: EventSource) {
         guard core.pointee.descriptors[descriptor.rawValue] === source else { return }
         core.pointee.descriptors[descriptor.rawValue] = nil
         endRegistration(of: descriptor)
     }
 
-    /// Registers `source` under an id, which the poller's events carry.
     package final func register(_ source: EventSource) { source.id = core.pointee.sources.insert(source) }
 
-    /// Removes `source`. Its id becomes stale, so events that are still in flight are discarded.
+    /// Its id becomes stale, so events that are still in flight are discarded.
     package final func unregister(_ source: EventSource) {
         guard let id = source.id else { return }
         source.id = nil
         if let source = core.pointee.sources.remove(id) { releaseLater(source) }
     }
 
-    /// Releases `object` at the end of this iteration or the next one. Therefore objects that an event reaches, such as
-    /// a source and its transport, need not be retained while they are called.
+    /// Releases `object` after this iteration or the next one, so that an object that an event reaches, such as a
+    /// source and its transport, need not be retained while it is called.
     final func releaseLater(_ object: AnyObject) { core.pointee.released.append(object) }
 
-    /// Releases the objects. Their `deinit`s may add to the list again; if not, it gets its memory back.
+    /// The `deinit`s may add to the list again; if not, it gets its memory back.
     @inline(never)
     final func releaseReleased() {
         var objects: [AnyObject] = []
@@ -158,8 +141,7 @@ extension EventLoop {
         if core.pointee.released.isEmpty { swap(&objects, &core.pointee.released) }
     }
 
-    /// Queues `source` to run once, however many events there are. A source that moves many bytes runs after all
-    /// others.
+    /// Queues `source` to run once. A source that moves many bytes runs after all others.
     @inline(__always)
     package final func queue(_ source: EventSource) {
         guard !source.isQueued, let id = source.id else { return }
@@ -168,7 +150,6 @@ extension EventLoop {
         if source.isBulk { core.pointee.budget.queueBulk(word) } else { core.pointee.ready.push(word) }
     }
 
-    /// Calls `endOfIteration()` of `source` at the end of this iteration.
     package final func queueAtEndOfIteration(_ source: EventSource) {
         core.pointee.endOfIteration.append(source)
     }
@@ -192,8 +173,6 @@ extension EventLoop {
         for source in sources { source.descriptorWasClosed() }
     }
 
-    /// Reports, from a `deinit`, that the user has released a source without closing it.
-    ///
-    /// - Thread: any.
+    /// Reports, on any thread, that the user has released a source without closing it.
     final func abandonSource(_ id: SlotID) { _ = submit(LoopWord(.abandonedSource, id)) }
 }

@@ -1,9 +1,8 @@
 import AsyncIOSystem
 public import SystemPackage
 
-/// The description of an uncaught error. asyncio: the `context` of `call_exception_handler`.
-///
-/// Everything except the message may be missing.
+/// The description of an uncaught error. Everything except the message may be missing. asyncio: the `context` of
+/// `call_exception_handler`.
 public struct ExceptionContext {
     /// What failed, in words.
     public var message: String
@@ -19,13 +18,12 @@ public struct ExceptionContext {
     public var future: String?
     /// The protocol of the connection.
     public var `protocol`: AnyObject?
-    /// The `StreamTransport` of the connection. A higher folder defines that type and sets this property.
+    /// The `StreamTransport` of the connection, a type of a higher folder.
     var transportObject: AnyObject?
-    /// The address of the connection's peer.
     var peer: SocketAddress?
     /// The descriptor of a listening socket, or one that is watched.
     public var socket: FileDescriptor?
-    /// Whether the message names the error already, so that the description does not repeat it.
+    /// So that the description does not repeat it.
     var messageContainsError = false
 
     /// Creates a context, for ``EventLoop/callExceptionHandler(_:)``.

@@ -3,11 +3,8 @@ import CAsyncIO
 import Selectors
 import SystemPackage
 
-/// Handles the wake-ups of other threads and of signals. The inbox contains what the threads submitted, and counters
-/// say which signals came.
-///
-/// Everything that wakes the loop uses this one descriptor, which is created and registered together with the loop, so
-/// a run or a signal handler needs no other descriptor.
+/// Handles the wake-ups of other threads, whose submissions the inbox contains, and of signals, which counters count.
+/// Everything that wakes the loop uses this one descriptor, so a run or a signal handler needs no other one.
 final class WakerSource: EventSource {
     private let waker: Waker
     private var hasReported = false
@@ -25,7 +22,7 @@ final class WakerSource: EventSource {
         let error = waker.drain()
         guard let loop = runningLoop else { return nil }
         if let error, !hasReported {
-            // Reported once, because a permanent failure would be reported in each iteration.
+            // A permanent failure would be reported in each iteration.
             hasReported = true
             loop.report(
                 ExceptionContext(
@@ -49,17 +46,15 @@ final class MainQueueSource: EventSource {
     override func run() -> UnownedJob? {
         var count: UInt64 = 0
         _ = aio_read(descriptor.rawValue, &count, 8)
-        // Called when the source runs, never within a job, so that the queue's jobs are not nested in one.
+        // Never within a job, so that the queue's jobs are not nested in one.
         aio_main_queue_drain()
         return nil
     }
 }
 
 extension EventLoop {
-    /// Registers the descriptors that every loop needs. Called once, by the initializer.
-    ///
-    /// All of them are registered now, because at the first run the process may have more descriptors than the selector
-    /// can watch, or no free descriptor.
+    /// Registers the descriptors that every loop needs, when it is created: at the first run the process may have no
+    /// free descriptor, or more than the selector can watch.
     final func watchInternals(_ waker: Waker) throws {
         try watchInternally(waker.descriptor, WakerSource(waker), "the event loop's wake-up descriptor")
         if aio_is_main_thread() { try watchMainQueue() }
@@ -70,8 +65,7 @@ extension EventLoop {
         if aio_is_main_thread() {
             if core.pointee.mainQueue == nil { try watchMainQueue() }
         } else if let source = core.pointee.mainQueue.take() {
-            // The loop was created on the main thread and runs on another one. The queue's jobs would wake this loop,
-            // which must not run them.
+            // A loop that was created on the main thread runs on another one, and must not run the queue's jobs.
             unwatch(source.descriptor, source)
             unregister(source)
         }
@@ -88,7 +82,6 @@ extension EventLoop {
         core.pointee.mainQueue = source
     }
 
-    /// Registers a source that the loop needs for itself, and watches its descriptor.
     private final func watchInternally(_ descriptor: FileDescriptor, _ source: EventSource, _ name: String) throws {
         try checkRoom(for: descriptor, named: name)
         register(source)
@@ -100,7 +93,6 @@ extension EventLoop {
         }
     }
 
-    /// Throws `.tooManyDescriptors` if the loop cannot watch a descriptor with this number.
     package final func checkRoom(
         for descriptor: FileDescriptor, named name: String = "descriptor"
     ) throws(EventLoopError) {
@@ -111,12 +103,10 @@ extension EventLoop {
 
 /// Checks for events whenever the loop has been woken, because signals can do nothing but wake the loop.
 class WakeUpObserver {
-    /// Describes the observer in reports.
     var label: String { "\(type(of: self))" }
 
-    /// The call that created it.
     var origin: CallSite? { nil }
 
-    /// Called after the loop has been woken, possibly by one of the observer's events.
+    /// Called after the loop was woken, possibly by one of the observer's events.
     func check() {}
 }

@@ -2,11 +2,9 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// The system calls that the loop makes on sockets, which a test may have replaced.
-///
-/// They are functions of the pointer to the loop's state, because a driver's reference to the loop would be retained
-/// for each call. The calls that every message makes use C directly, because functions of other modules are not
-/// inlined.
+/// The system calls that the loop makes on sockets, which a test may have replaced. They are functions of a pointer,
+/// because a reference to the loop would be retained for each call. The calls that every message makes use C directly,
+/// because functions of other modules are not inlined.
 extension UnsafeMutablePointer<LoopCore> {
     @inline(__always)
     func receive(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
@@ -49,7 +47,6 @@ extension UnsafeMutablePointer<LoopCore> {
         pointee.systemCalls?.sendTo(socket, bytes, address) ?? socket.sendTo(bytes, to: address)
     }
 
-    /// Returns whether the socket is connected; otherwise the attempt continues.
     func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool {
         guard let systemCalls = pointee.systemCalls else { return try socket.connect(to: address) }
         return try systemCalls.connect(socket, to: address)

@@ -1,19 +1,15 @@
 import CAsyncIO
 import Synchronization
 
-/// The serial executor of a loop, for actors.
-///
-/// It is a separate type because `enqueue` must know the role of a job: a task that prefers the loop must run without
-/// an isolation, or each of its nonisolated calls would hop.
+/// The serial executor of a loop, for actors. It is a separate type because `enqueue` must know the role of a job: a
+/// task that prefers the loop must run without an isolation, or each of its nonisolated calls would hop.
 public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
     /// The loop owns this object, and code that uses it retains the loop.
     private unowned let loop: EventLoop
 
     init(loop: EventLoop) { self.loop = loop }
 
-    /// Queues a job of an actor on the loop.
-    ///
-    /// - Thread: any.
+    /// Queues a job of an actor, on any thread.
     public func enqueue(_ job: consuming ExecutorJob) {
         loop.enqueue(LoopWord(.actorJob, job: UnownedJob(job)))
     }
@@ -29,16 +25,12 @@ public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
 }
 
 extension EventLoop {
-    /// Whether the caller is on the loop: its thread runs the loop, or no thread does and the caller's thread owns it.
-    ///
-    /// - Thread: any.
+    /// Whether the caller's thread runs the loop, or no thread does and the caller's thread owns it. Any thread.
     @inline(__always)
     public final var isOnLoop: Bool { isRunningHere || isIdleOwner }
 
-    /// Whether the calling thread is running or closing the loop.
-    ///
-    /// Functions that any thread may call use this check, because an idle loop may begin its first run on another
-    /// thread at any moment.
+    /// Whether the calling thread is running or closing the loop. Functions for any thread use this check, because an
+    /// idle loop may begin its first run on another thread at any moment.
     @inline(__always)
     final var isRunningHere: Bool {
         aio_loop_slot_get() == Unmanaged.passUnretained(self).toOpaque()
@@ -52,18 +44,17 @@ extension EventLoop {
         return (bound == 0 ? creator : bound) == aio_thread_identity()
     }
 
-    /// Whether the loop is not running and no other thread can run it: this thread has run it, or the loop is closed.
+    /// Whether the loop is not running and only this thread can run it: it has run it, or the loop is closed.
     final var isOwnedHere: Bool {
         (boundThread.load(ordering: .acquiring) == aio_thread_identity() || isClosed) && isIdleOwner
     }
 
-    /// Whether the current task resumes on this loop after a suspension, because it prefers the loop.
     final var currentTaskHasAffinity: Bool {
         withUnsafeCurrentTask { $0?.unownedTaskExecutor == asUnownedTaskExecutor() }
     }
 
-    /// Whether code with this isolation runs where its task runs. Code of an actor does not, because the thread that
-    /// holds the actor also runs what waits for it, unless the actor uses this loop's executor.
+    /// Whether code with this isolation runs where its task runs. An actor's code does not, unless it uses this loop's
+    /// executor: the thread that holds the actor also runs what waits for it.
     @inline(__always)
     final func allowsAffinity(of isolation: (any Actor)?) -> Bool {
         guard let isolation else { return true }
@@ -90,19 +81,14 @@ extension EventLoop {
         fatalError(EventLoopError.wrongThread(function).description)
     }
 
-    /// Queues `word`.
-    ///
-    /// - Returns: Whether the loop has accepted it; otherwise it is closed, and the caller still owns the word.
-    /// - Thread: any.
+    /// Queues `word`, on any thread. Returns false if the loop is closed; the caller then still owns the word.
     final func submit(_ word: LoopWord) -> Bool {
         guard isRunningHere, !isClosed else { return inbox.post(word) }
         core.pointee.ready.push(word)
         return true
     }
 
-    /// Queues a job.
-    ///
-    /// - Thread: any.
+    /// Queues a job, on any thread.
     final func enqueue(_ word: LoopWord) {
         guard isRunningHere else { return enqueueFromElsewhere(word) }
         if core.pointee.capturesJob, word.kind == .taskJob {
@@ -128,11 +114,8 @@ extension EventLoop {
         }
     }
 
-    /// Runs `operation` on the loop, for a task that runs elsewhere, and counts the hop.
-    ///
-    /// The caller is suspended meanwhile, so only one thread at a time uses what `operation` captures.
-    ///
-    /// - Parameter function: The function that hops, for debug mode.
+    /// Runs `operation` on the loop, for a task that runs elsewhere, and counts the hop of `function`. The caller is
+    /// suspended meanwhile, so only one thread at a time uses what `operation` captures.
     @usableFromInline
     final nonisolated(nonsending) func hop<Result>(
         _ function: StaticString = #function, _ operation: nonisolated(nonsending) () async throws -> Result
@@ -148,8 +131,7 @@ extension EventLoop {
     }
 }
 
-/// The hop of a task to a loop. It is a separate type because the compiler's check of isolation regions considers a
-/// closure in `hop` a race.
+/// A separate type, because the compiler's check of isolation regions considers a closure in `hop` a race.
 private struct Hop<Result> {
     let loop: EventLoop
     let function: StaticString
@@ -165,8 +147,8 @@ private struct Hop<Result> {
         _ loop: EventLoop, _ function: StaticString, _ operation: SentOperation<Result>
     ) async throws -> UncheckedSendable<Result> {
         try await withTaskExecutorPreference(loop) {
-            // The compiler omits the hop to the loop if nothing before the first call seems to need it, and `operation`
-            // would begin where the caller was. This call must therefore not be optimized away.
+            // The compiler omits the hop if nothing before the first call seems to need it, and `operation` would begin
+            // where the caller was. This call must therefore not be optimized away.
             loop.countHop(function)
             return UncheckedSendable(value: try await operation.call())
         }

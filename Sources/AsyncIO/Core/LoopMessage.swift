@@ -1,7 +1,7 @@
 /// A message of another thread to the loop.
 @usableFromInline
 class LoopMessage {
-    /// Called on the loop's thread, when the message is taken from the ready queue.
+    /// Called when the message is taken from the ready queue.
     func deliver(on loop: EventLoop) {}
     /// Called instead of `deliver` if the loop was closed first.
     func discard() {}
@@ -15,10 +15,10 @@ extension LoopWord {
         bits = UInt(bitPattern: Unmanaged.passRetained(message).toOpaque()) | Kind.message.rawValue
     }
 
-    /// Returns the message and its ownership. It must be called exactly once per word.
+    /// Returns the message and its ownership, exactly once per word.
     func takeMessage() -> LoopMessage { message.takeRetainedValue() }
 
-    /// Returns the message, which remains owned by the word. It must be called before `takeMessage()`.
+    /// Returns the message, which the word still owns, before `takeMessage()`.
     func peekMessage() -> LoopMessage { message.takeUnretainedValue() }
 
     // SAFETY: the word was created from a retained message, and words are consumed once.
@@ -28,10 +28,7 @@ extension LoopWord {
 }
 
 extension EventLoop {
-    /// Queues `message`; may be called in a `deinit`.
-    ///
-    /// - Returns: Whether the loop has accepted it; otherwise it is closed, and the message has been released.
-    /// - Thread: any.
+    /// Queues `message`, on any thread and also in a `deinit`. Returns false, and releases it, if the loop is closed.
     final func post(_ message: LoopMessage) -> Bool {
         let word = LoopWord(message)
         if submit(word) { return true }

@@ -1,4 +1,4 @@
-/// A warning of a loop, mostly in debug mode: a problem that is not an error. asyncio logs such problems as warnings.
+/// A warning of a loop: a problem that is not an error. asyncio logs such problems as warnings.
 public struct LoopWarning: Sendable {
     /// The kind of a warning. More kinds may be added.
     public struct Kind: Sendable, Hashable {
@@ -11,8 +11,8 @@ public struct LoopWarning: Sendable {
         public static let hop = Kind(name: "hop")
         /// A loop, or an object of a loop, was released without being closed. asyncio: `ResourceWarning`.
         public static let unclosed = Kind(name: "unclosed")
-        /// A descriptor was closed while the loop watched it, and a duplicate of it is open. This is also reported
-        /// without debug mode, because the loop had to register all descriptors again.
+        /// A descriptor was closed while the loop watched it, and a duplicate of it is open, so the loop had to
+        /// register all descriptors again. Also reported without debug mode.
         public static let closedDescriptor = Kind(name: "closed descriptor")
         /// Resolving a host name took long.
         public static let slowLookup = Kind(name: "slow lookup")

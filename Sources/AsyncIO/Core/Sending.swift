@@ -3,17 +3,14 @@ struct UncheckedSendable<Value>: @unchecked Sendable {
     let value: Value
 }
 
-/// Carries an async function across, with the same guarantee. It is a separate type because a generic one would wrap
-/// the function.
+/// Carries an async function across, with the same guarantee. A generic type would wrap the function.
 struct SentOperation<Result>: @unchecked Sendable {
     let call: nonisolated(nonsending) () async throws -> Result
 }
 
-/// Carries an async function of the user across, with the same guarantee.
-///
-/// Functions of users are `@concurrent` in the type system. Here that means that they run where their task runs, on the
-/// loop, and share an isolation with all other nonisolated functions. So they can call plain helper functions, even in
-/// a module with default settings.
+/// Carries an async function of the user across, with the same guarantee. Functions of users are `@concurrent` in the
+/// type system. Here they run where their task runs, on the loop, and share an isolation with all other nonisolated
+/// functions. So they can call plain helper functions, even in a module with default settings.
 struct SentBody<Result>: @unchecked Sendable {
     let call: @concurrent () async throws -> Result
 
@@ -23,7 +20,7 @@ struct SentBody<Result>: @unchecked Sendable {
     }
 }
 
-/// Does what ``SentBody`` does, for a function that cannot throw.
+/// As ``SentBody``, for a function that cannot throw.
 struct SentValueBody<Result>: @unchecked Sendable {
     let call: @concurrent () async -> Result
 }

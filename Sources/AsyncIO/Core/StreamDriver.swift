@@ -1,28 +1,24 @@
 package import AsyncIOSystem
 package import CAsyncIO
 
-/// Moves the bytes of one channel. This is the part that differs between readiness and completion, and where a filter
-/// is inserted.
+/// Moves the bytes of one channel: the part that differs between readiness and completion, and where filters belong.
 ///
 /// To the layers above, every driver looks like a non-blocking descriptor: `receive` and `send` move as many bytes as
 /// they can now, and the delegate is notified when they can move more.
-///
 /// - Thread: the loop's.
 package class StreamDriver: EventSource {
-    /// The steps of closing the channel. Each happens once, in this order.
+    /// The steps of closing the channel, in this order.
     package enum Phase: Comparable {
         case open
-        /// No more events are reported; the descriptor is open.
+        /// No more events are reported.
         case detached
-        /// The descriptor will be closed as soon as the kernel no longer uses the driver's memory.
+        /// The descriptor is closed as soon as the kernel no longer uses the driver's memory.
         case closing
         case closed
     }
 
-    /// The delegate, for calls that every message makes. It is retained until ``detachDelegate(on:)``, and lives until
-    /// the iteration ends even if it is detached meanwhile.
+    /// For calls that every message makes. Retained until ``detachDelegate(on:)``, and alive until the iteration ends.
     @exclusivity(unchecked) private(set) final var heldDelegate = RetainedDelegate(nil)
-    /// The known readiness of the descriptor.
     @exclusivity(unchecked) final var known = ReadinessState()
     package final let channel: ByteChannel
     @exclusivity(unchecked) final var phase = Phase.open
@@ -30,11 +26,8 @@ package class StreamDriver: EventSource {
     @exclusivity(unchecked) final var lendsBuffers = false
     /// Push style: whether the delegate may lend memory to receive into.
     @exclusivity(unchecked) final var lendsMemory = false
-    /// Whether the peer will read a reset instead of EOF.
     private final var isReset = false
-    /// Whether the driver delivers what is received, in push style.
     @exclusivity(unchecked) final var isPushing = false
-    /// Tasks that wait until the descriptor is closed.
     private final var closeWaiters: [WaiterToken] = []
 
     package init(_ channel: ByteChannel) {
@@ -57,15 +50,14 @@ package class StreamDriver: EventSource {
     /// Pull style: moves bytes that have arrived into `buffer`; 0 bytes mean EOF.
     package func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult { .wouldBlock }
 
-    /// Pull style: returns bytes that have arrived in a buffer of the loop's pool, which then belongs to the caller;
-    /// `nil` if there is none, or `receive(into:)` has to report something else.
+    /// Pull style: returns a buffer of the loop's pool with bytes, which then belongs to the caller; `nil` if there is
+    /// none, or `receive(into:)` has to report something else.
     package func receiveBuffer() -> (buffer: PooledBuffer, byteCount: Int)? { nil }
 
-    /// Pull style: whether a receive may return bytes. False only if it certainly would not.
+    /// Pull style: false only if a receive certainly would return nothing.
     @inline(__always)
     final var isReadable: Bool { known.isReadable }
 
-    /// Accepts as many bytes as it can now.
     package func send(_ bytes: UnsafeRawBufferPointer) -> IOResult { .wouldBlock }
 
     /// As `send(_:)`, for several pieces.
@@ -96,23 +88,19 @@ package class StreamDriver: EventSource {
 
     // MARK: Ending
 
-    /// Stops all events. The descriptor stays open until `close()`.
     package func detach() {}
 
     /// Frees the descriptor, and the driver as soon as the kernel uses none of its memory.
     package func close() {}
 
-    /// Makes every later close of the descriptor reset the connection.
     package func resetOnClose() {
         if phase == .closed { return }
         isReset = true
         channel.resetOnClose()
     }
 
-    /// Whether the peer will read a reset instead of EOF.
     package var resetsOnClose: Bool { isReset }
 
-    /// Closes the descriptor, once, and resumes the tasks that wait for that.
     final func closeChannel(on loop: EventLoop) {
         if phase == .closed { return }
         phase = .closed
@@ -122,7 +110,7 @@ package class StreamDriver: EventSource {
         for waiter in waiters { loop.settle(waiter, .ready) }
     }
 
-    /// Suspends until the descriptor is closed. The task is on its loop.
+    /// The task is on its loop.
     func waitUntilClosed(on loop: EventLoop, _ record: TaskRecord?) async throws {
         if phase == .closed { return }
         if loop.isClosed { throw EventLoopError.closed }
@@ -133,14 +121,13 @@ package class StreamDriver: EventSource {
         try loop.check(outcome)
     }
 
-    /// Releases the delegate, which needs no more events.
     final func detachDelegate(on loop: EventLoop) {
         guard let delegate else { return }
         loop.releaseLater(delegate)
         self.delegate = nil
     }
 
-    /// The identifier of the driver that has the descriptor: this one, or the one below all filters.
+    /// The id of the driver that has the descriptor: this one, or the one below all filters.
     package var rootID: SlotID? { id }
 
     // MARK: Reports and the loop

@@ -1,7 +1,6 @@
 package import SystemPackage
 
-/// The object that a stream driver reports to: a transport, or a filter between the driver and a transport.
-///
+/// The object that a stream driver reports to: a transport, or a filter in between.
 /// - Thread: the loop's.
 package protocol StreamDriverDelegate: AnyObject {
     /// Pull style: a receive may continue. Returns the job of the task that waits for that.
@@ -10,22 +9,20 @@ package protocol StreamDriverDelegate: AnyObject {
     /// A send may continue. Returns the job of the task that waits for that if `returningJob`, and queues it otherwise.
     func becameWritable(returningJob: Bool) -> UnownedJob?
 
-    /// Push style: bytes were received. Returns how many of them were taken: fewer if the consumer paused in between.
+    /// Push style: takes received bytes. Returns how many were taken: fewer if the consumer paused in between.
     func received(_ bytes: UnsafeRawBufferPointer) -> Int
 
     /// Push style: calls `receive` once with memory of the consumer, and delivers as many bytes as it returns. Returns
-    /// false if the consumer has no such memory, because it gets bytes through `received(_:)`.
+    /// false if the consumer has no such memory.
     func lend(_ receive: (UnsafeMutableRawBufferPointer) -> Int) -> Bool
 
-    /// Push style: EOF was received.
+    /// Push style.
     func receivedEOF()
 
     /// Some of the bytes that the driver had accepted were sent.
     func flushed()
 
-    /// A call of the driver failed, which ends the connection.
-    ///
-    /// - Parameter operation: The operation that failed, as a verb, such as `receive from`.
+    /// A call of the driver failed, which ends the connection. `operation` is a verb, such as `receive from`.
     func failed(_ error: Errno, operation: String)
 
     /// A filter has failed, which ends the connection.
@@ -34,13 +31,10 @@ package protocol StreamDriverDelegate: AnyObject {
     /// A filter was removed; `driver`, the one below it, takes its place.
     func replaceDriver(by driver: StreamDriver)
 
-    /// The user has released the last reference.
     func abandoned()
 
-    /// The loop was closed.
     func loopClosed()
 
-    /// The connection of the driver, for reports.
     var connection: ConnectionReport { get }
 
     // As the functions above, of the object at an address; these have implementations already.
@@ -50,7 +44,6 @@ package protocol StreamDriverDelegate: AnyObject {
     static func received(_ address: UnsafeRawPointer, _ bytes: UnsafeRawBufferPointer) -> Int
 }
 
-/// The description of a connection in reports.
 package struct ConnectionReport {
     package var label: String
     /// The call that opened the connection, or created its server.
@@ -59,10 +52,8 @@ package struct ConnectionReport {
     package var isLeftOpen: Bool
 }
 
-/// A reference to a delegate that is called without retaining it, because there is a call for every message.
-///
-/// Calling an existential retains it. Therefore the reference consists of the object's address and its type, whose
-/// static functions take the address.
+/// A reference to a delegate that is called without retaining it, because there is a call for every message. Calling an
+/// existential retains it, so this is the object's address and its type, whose static functions take the address.
 struct RetainedDelegate: ~Copyable {
     private let object: Retained<AnyObject>
     private let type: (any StreamDriverDelegate.Type)?
@@ -77,7 +68,7 @@ struct RetainedDelegate: ~Copyable {
         return type.delegate(object.toOpaque())
     }
 
-    /// Replaces the delegate. The former delegate is released after the new one is set.
+    /// The former delegate is released after the new one is set.
     mutating func replace(by delegate: (any StreamDriverDelegate)?) {
         var former = RetainedDelegate(delegate)
         swap(&self, &former)

@@ -1,13 +1,10 @@
-/// Transforms the bytes of a connection on their way between the descriptor and the transport: TLS, compression, a
-/// header that a proxy sends first.
+/// Transforms the bytes of a connection between the descriptor and the transport: TLS, compression, a proxy's header.
 ///
-/// A filter sees no descriptor, and its functions never wait. All memory is the caller's. Each function takes as much
-/// of its input as it can, appends to its output what fits, and returns what it did; it is called again with the rest
-/// of the input. A filter may retain input of its own, such as an incomplete record; a function is then called with an
-/// empty input to get what is left.
+/// A filter sees no descriptor, and its functions never wait. Each function takes as much of its input as it can,
+/// appends to its output what fits, and returns what it did; it is called again with the rest of the input. A filter
+/// may retain input of its own, such as an incomplete record; a function is then called with an empty input.
 ///
-/// An error that a function throws ends the connection. What the function has appended to its output before is sent all
-/// the same, such as an alert.
+/// An error that a function throws ends the connection, after what is in the outputs, such as an alert, was sent.
 ///
 /// ```swift
 /// final class Inverter: StreamFilter {
@@ -28,17 +25,14 @@
 ///     }
 /// }
 /// ```
-///
 /// - Thread: the loop's. A filter belongs to one connection.
 public protocol StreamFilter: AnyObject {
-    /// Decodes received bytes.
-    ///
-    /// It is called once with an empty input before anything is received, so that a filter can send a greeting.
+    /// Decodes received bytes. First called with an empty input, before anything is received, for a filter's greeting.
     ///
     /// - Parameters:
     ///   - input: The received bytes that have not been consumed; empty if the filter asked for room before.
     ///   - output: Takes the bytes for the consumer of the connection.
-    ///   - replies: Takes bytes that are sent to the peer, before anything that the consumer writes from now on.
+    ///   - replies: Takes bytes for the peer, which are sent before anything that the consumer writes from now on.
     func decode(
         _ input: RawSpan, into output: inout OutputRawSpan, replies: inout OutputRawSpan
     ) throws -> StreamFilterResult
@@ -46,26 +40,20 @@ public protocol StreamFilter: AnyObject {
     /// Encodes bytes that the consumer of the connection writes. It is not called before ``isEstablished`` is true.
     func encode(_ input: RawSpan, into output: inout OutputRawSpan) throws -> StreamFilterResult
 
-    /// Ends the encoded bytes. It is called once, before EOF is sent to the peer, and before the filter is removed.
-    ///
-    /// The default implementation appends nothing.
+    /// Ends the encoded bytes, once, before EOF is sent or the filter is removed. The default appends nothing.
     func finish(into output: inout OutputRawSpan) throws
 
-    /// The peer has sent EOF, although no result of the filter has said that the peer's bytes have ended.
-    ///
-    /// A filter throws if bytes of the peer may be missing. The default implementation does nothing.
+    /// The peer has sent EOF, although no result of the filter has said that its bytes have ended. A filter throws if
+    /// bytes may be missing. The default does nothing.
     func receivedEOF() throws
 
-    /// Whether the consumer may read and write. Until then the filter only decodes, and the consumer does not know of
-    /// the connection. The default is true.
+    /// Whether the consumer may read and write; until then the filter only decodes. The default is true.
     var isEstablished: Bool { get }
 
-    /// How long it may take until ``isEstablished`` is true. `nil`, the default, is 60 seconds for the connections of a
-    /// server, and without limit for others.
+    /// The limit until ``isEstablished``. `nil`, the default, is 60 seconds for connections of a server, else no limit.
     var establishmentTimeout: Duration? { get }
 
-    /// How long what ``finish(into:)`` has appended may take to be sent when the connection is closed. The default is 5
-    /// seconds.
+    /// The limit for sending what ``finish(into:)`` has appended when the connection is closed; 5 seconds by default.
     var finishTimeout: Duration { get }
 }
 
