@@ -6,9 +6,8 @@ import Synchronization
 /// buffers of three sizes, last in, first out.
 ///
 /// A buffer is taken on the loop's thread, and may be returned on any thread, even after the loop was closed, because
-/// each chunk retains the pool. On the loop's thread a returned buffer goes to a list without a lock; on other threads
-/// it goes to a second list under a lock, which the loop empties before it allocates. Each list retains a bounded
-/// number of buffers and frees the others.
+/// each chunk retains the pool. On other threads it goes to a second list under a lock, which the loop empties before
+/// it allocates. Each list retains a bounded number of buffers.
 ///
 /// SAFETY: there are three sizes, so their indices need no check. `local` is accessed only by the thread whose loop
 /// slot contains this loop's address. That is one thread at a time: if another loop gets the address after this one was
@@ -58,8 +57,6 @@ final class ChunkPool: BufferPool, @unchecked Sendable {
         }
     }
 
-    /// Returns a buffer with undefined contents.
-    ///
     /// - Thread: the loop's.
     @inline(__always)
     override func take(_ size: Size) -> UnsafeMutableRawPointer {
@@ -76,8 +73,6 @@ final class ChunkPool: BufferPool, @unchecked Sendable {
         return .allocate(byteCount: size.byteCount, alignment: 16)
     }
 
-    /// Returns a buffer to the pool.
-    ///
     /// - Thread: any.
     @inline(__always)
     override func put(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
@@ -112,16 +107,14 @@ final class ChunkPool: BufferPool, @unchecked Sendable {
         }
     }
 
-    /// The number of free buffers of each size, for tests.
-    ///
-    /// - Thread: the loop's.
+    /// For tests.
     var retainedCounts: [Int] {
         (0..<3).map { index in local.pointee[index].count + returned.withLock { $0[index].count } }
     }
 }
 
 extension BufferPool.Size {
-    /// The most buffers that a list retains: a mebibyte of each size.
+    /// A mebibyte of each size.
     fileprivate var mostRetained: Int {
         @inline(__always)
         get { 64 &>> (2 &* index) }
@@ -131,9 +124,8 @@ extension BufferPool.Size {
     fileprivate var previous: BufferPool.Size { self == .large ? .medium : .small }
 }
 
-/// Chooses the size of the buffer for a connection's next chunk. A full buffer is followed by a larger one, and a
-/// connection that receives little goes back to a small one, so that a chunk that waits for a slow peer uses little
-/// memory.
+/// Chooses the size of the buffer for a connection's next chunk: a larger one after a full one, and a small one for a
+/// connection that receives little, so that a chunk that waits for a slow peer uses little memory.
 struct ChunkSizing {
     private(set) var size = BufferPool.Size.small
     private var isShrinking = false

@@ -1,17 +1,15 @@
 extension EventLoop {
     /// Returns whether the current task can wait without leaving the loop, and its record, if the loop started it.
     ///
-    /// Without affinity the task must hop, because it would continue elsewhere after a suspension, or on the thread
-    /// that holds its actor.
-    ///
-    /// - Parameter isolation: The isolation of the caller, `#isolation`.
+    /// Without affinity (`isolation` is the caller's) the task must hop, because it would continue elsewhere after a
+    /// suspension, or on the thread that holds its actor.
     final func affinityRecord(_ isolation: (any Actor)?) -> (hasAffinity: Bool, record: TaskRecord?) {
         if !allowsAffinity(of: isolation) { return (false, nil) }
         if let record = core.pointee.tasks[.current] { return (true, record) }
         return (currentTaskHasAffinity, nil)
     }
 
-    /// Does what ``affinityRecord(_:)`` does, for an object that remembers its task.
+    /// As ``affinityRecord(_:)``, for an object that remembers its task.
     @inline(__always)
     final func affinityRecord(
         _ binding: inout TaskBinding, _ isolation: (any Actor)?
@@ -20,8 +18,7 @@ extension EventLoop {
         return (hasAffinity, record?.takeUnretainedValue())
     }
 
-    /// Does what ``affinityRecord(_:_:)`` does, without retaining the record.
-    ///
+    /// As ``affinityRecord(_:_:)``, without retaining the record.
     /// SAFETY: the current task's first frame retains the record, so it lives as long as the task.
     @inline(__always)
     final func unretainedAffinityRecord(
@@ -32,9 +29,7 @@ extension EventLoop {
         return (currentTaskHasAffinity, nil)
     }
 
-    /// Runs `operation` where the task can wait: directly if the task resumes on the loop, otherwise after a hop.
-    ///
-    /// `operation` gets the record to wait with; `function` is the waiting function, for debug mode.
+    /// Runs `operation`, with the record to wait with, directly if the task resumes on the loop, otherwise after a hop.
     final nonisolated(nonsending) func withAffinity<Result>(
         _ function: StaticString = #function, _ operation: nonisolated(nonsending) (TaskRecord?) async throws -> Result
     ) async throws -> Result {
@@ -50,7 +45,6 @@ extension EventLoop {
 struct TaskBinding: ~Copyable {
     private var record = Retained<TaskRecord>(nil)
 
-    /// The record of the current task, if the loop started it.
     @inline(__always)
     mutating func current(on loop: EventLoop) -> Unmanaged<TaskRecord>? {
         let current = TaskIdentity.current

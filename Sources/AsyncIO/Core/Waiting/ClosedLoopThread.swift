@@ -2,18 +2,15 @@ import CAsyncIO
 import Synchronization
 import SystemPackage
 
-/// Runs jobs that arrive after their loop was closed, on one thread for the whole process, which exists while there are
-/// such jobs.
-///
-/// Each operation of a closed loop throws `.closed`, so these tasks end. Two jobs never run at the same time, because
-/// actors of a closed loop rely on one thread.
+/// Runs jobs that arrive after their loop was closed, on one thread of the process, which exists while there are such
+/// jobs. Each operation of a closed loop throws `.closed`, so these tasks end. Two jobs never run at the same time,
+/// because actors of a closed loop rely on one thread.
 final class ClosedLoopThread: WorkItem {
     private struct State {
         var entries: [(word: LoopWord, loop: EventLoop)] = []
         var isRunning = false
     }
 
-    /// The instance of the process.
     static let shared = ClosedLoopThread()
 
     private let workers: WorkerThreads
@@ -21,7 +18,7 @@ final class ClosedLoopThread: WorkItem {
     /// The identity of the thread that runs the jobs, or 0.
     private let runner = Atomic<UInt>(0)
 
-    /// - Parameter startThread: Replaces the start of the thread, for tests.
+    /// - Parameter startThread: For tests.
     init(startThread: @escaping WorkerThreads.StartThread = WorkerThreads.startSystemThread) {
         workers = WorkerThreads(
             name: "asyncio-closed", threadLimit: 1, queueLimit: .max, startThread: startThread)
@@ -30,9 +27,7 @@ final class ClosedLoopThread: WorkItem {
     /// Whether the calling thread runs the jobs.
     var isCurrent: Bool { runner.load(ordering: .relaxed) == aio_thread_identity() }
 
-    /// Runs the job of `word`, which belongs to the closed `loop`.
-    ///
-    /// - Thread: any.
+    /// Runs the job of `word`, which belongs to the closed `loop`, on any thread.
     func run(_ word: LoopWord, of loop: EventLoop) {
         let mustStart = state.withLock { state in
             state.entries.append((word, loop))
@@ -48,7 +43,7 @@ final class ClosedLoopThread: WorkItem {
 
     func finish() {}
 
-    /// Called if no thread could be started. The thread that submitted the first job then runs all of them.
+    /// If no thread could be started, the thread that submitted the first job runs all of them.
     func fail(_ error: Errno) { runAll() }
 
     private func runAll() {

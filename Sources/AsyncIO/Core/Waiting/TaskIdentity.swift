@@ -14,7 +14,7 @@ struct TaskIdentity: Hashable {
         address = unsafeBitCast(job, to: UInt.self)
     }
 
-    /// The current task; `none` outside of tasks.
+    /// `none` outside of tasks.
     @inline(__always)
     static var current: TaskIdentity { TaskIdentity(address: UInt(bitPattern: aio_current_task())) }
 

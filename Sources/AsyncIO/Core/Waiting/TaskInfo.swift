@@ -36,9 +36,7 @@ public struct TaskInfo: Sendable, Identifiable, CustomStringConvertible {
 
 extension EventLoop {
     /// The current task, if this loop started it. asyncio: `current_task`.
-    ///
-    /// `nil` in callbacks, and in tasks that the loop did not start, such as child tasks of Swift's groups and
-    /// `Task(executorPreference:)`.
+    /// `nil` in callbacks, and in tasks that the loop did not start, such as child tasks of Swift's groups.
     public final var currentTask: TaskInfo? {
         requireOnLoop("currentTask")
         return core.pointee.tasks[.current]?.info

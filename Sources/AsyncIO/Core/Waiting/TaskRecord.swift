@@ -1,17 +1,16 @@
 import CAsyncIO
 
-/// A loop's record of a task that it started, with which it cancels, counts and wakes the task without a cancellation
-/// handler per wait.
+/// A loop's record of a task that it started, which cancels, counts and wakes the task without a handler per wait.
 ///
-/// Everything except `cancel()` belongs to the loop's thread. The fields are accessed within single statements, so the
-/// dynamic check for overlapping accesses could find nothing and is off.
+/// The fields are accessed within single statements, so the check for overlapping accesses is off.
+/// - Thread: the loop's, unless a member says otherwise.
 @usableFromInline
 class TaskRecord: LoopMessage, @unchecked Sendable {
     // The fields that every wait accesses come first, in one cache line.
 
     // SAFETY: a task retains its executor, the loop, and the record uses it only until the task has ended.
     @usableFromInline unowned(unsafe) final let loop: EventLoop
-    /// The loop's state, stored here because each use of ``loop`` would retain the loop.
+    /// Stored here because each use of ``loop`` would retain the loop.
     private final let core: UnsafeMutablePointer<LoopCore>
     /// The suspended task, while it waits without a waiter; see `beginWait()`.
     @exclusivity(unchecked) final var suspension = Suspension()
@@ -24,7 +23,6 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     /// Whether a handler passes a cancellation of the Swift task to this record.
     @exclusivity(unchecked) private final var hasHandler = true
 
-    /// A number that the loop counts up from 1.
     @exclusivity(unchecked) private(set) final var id: UInt64 = 0
     /// The body of a time limit for whose end the task waits.
     @exclusivity(unchecked) unowned(unsafe) final var limited: TaskRecord?
@@ -35,19 +33,16 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         core = loop.core
     }
 
-    /// The name of the task in reports.
     @usableFromInline var name: String? { nil }
 
-    /// Where the task was created. Every subclass overrides it, so the trap is unreachable.
+    /// Every subclass overrides it, so the trap is unreachable.
     var site: CallSite { fatalError("a task record has no call site") }
 
-    /// Called when the task has ended.
     func taskEnded() {}
 
     /// Omits the cancellation handler, because the task that waits for this one cancels it.
     final func omitHandler() { hasHandler = false }
 
-    /// Assigns the task's number, once.
     @usableFromInline
     final func assignID() {
         core.pointee.taskCount += 1
@@ -55,8 +50,6 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     }
 
     /// Called when the task exists. It may have begun or ended already.
-    ///
-    /// - Parameter task: The address of the task.
     @usableFromInline
     final func started(_ task: UInt) {
         if isFinished { return }
@@ -71,12 +64,10 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         core.pointee.tasks.insert(self, task)
     }
 
-    /// The task's first step. Installs its only cancellation handler, so that its waits need none.
+    /// The task's first step. Installs its only cancellation handler, and returns the argument of ``end(_:)``.
     ///
-    /// The body of a time limit does not need even that one if a task with a record waits for it, because then only
-    /// that task, the deadline, the end of the run, and the body itself can cancel it.
-    ///
-    /// - Returns: The argument of ``end(_:)``.
+    /// The body of a time limit needs no handler if a task with a record waits for it, because then only that task, the
+    /// deadline, the end of the run, and the body itself can cancel it.
     @usableFromInline
     final func begin() -> UnsafeMutableRawPointer? {
         enterTable(.current)
@@ -87,7 +78,6 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         return aio_cancellation_handler_add(Unmanaged.passUnretained(self).toOpaque())
     }
 
-    /// The task's last step.
     @usableFromInline
     final func end(_ handler: UnsafeMutableRawPointer?) {
         if let handler { aio_cancellation_handler_remove(handler) }
@@ -111,7 +101,6 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         isCancelled || (!hasHandler && Task.isCancelled)
     }
 
-    /// A snapshot of the task.
     final var info: TaskInfo {
         let state: TaskInfo.State =
             if !hasBegun {
@@ -133,9 +122,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
 
     final func didWait() { waiter = nil }
 
-    /// Called by the task's cancellation handler, until the task has ended.
-    ///
-    /// - Thread: any.
+    /// Called by the task's cancellation handler, on any thread, until the task has ended.
     final func cancel() {
         if loop.isRunningHere { deliver(on: loop) } else { _ = loop.post(self) }
     }
@@ -157,10 +144,8 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     }
 }
 
-/// A wait that needs no waiter, because the task's record holds it. A task waits for one thing at a time.
-///
-/// The object that ends the wait refers to the record without retaining it. That is safe because the task clears the
-/// reference before it continues, and the record lives at least as long as the task.
+/// A wait that needs no waiter, because the task's record holds it. A task waits for one thing at a time. The object
+/// that ends the wait does not retain the record, because the task clears the reference before it continues.
 extension TaskRecord {
     /// Throws `CancellationError` if the task was cancelled before. Called on the loop, in the task.
     @inline(__always)

@@ -1,8 +1,6 @@
 /// The records of the tasks that a loop started and that have not ended, by the address of the task: a hash table with
-/// open addressing.
-///
-/// Every wait of a task looks up its record, and every task is added and removed once; a dictionary costs ten times as
-/// much. The table does not retain the records; the tasks do.
+/// open addressing. It does not retain them; the tasks do. Every wait looks up its task's record, and a dictionary
+/// costs ten times as much.
 struct TaskTable: ~Copyable {
     private struct Slot {
         /// 0 if the slot is free.
@@ -26,11 +24,10 @@ struct TaskTable: ~Copyable {
 
     deinit { slots.deallocate() }
 
-    /// The record of the task with this identity.
     @inline(__always)
     subscript(identity: TaskIdentity) -> TaskRecord? { unretained(identity)?.takeUnretainedValue() }
 
-    /// Does what the subscript does, without retaining the record, which lives at least as long as its task.
+    /// Not retained: the record lives at least as long as its task.
     @inline(__always)
     func unretained(_ identity: TaskIdentity) -> Unmanaged<TaskRecord>? {
         var index = place(identity.address)
@@ -42,12 +39,11 @@ struct TaskTable: ~Copyable {
         }
     }
 
-    /// All records, in the order of their tasks' creation.
+    /// In the order of their tasks' creation.
     var records: [TaskRecord] {
         (0...mask).compactMap { slots[$0].record?.takeUnretainedValue() }.sorted { $0.id < $1.id }
     }
 
-    /// Adds a record whose task is not in the table.
     mutating func insert(_ record: TaskRecord, _ identity: TaskIdentity) {
         // The table is at most three quarters full, so that searches are short and end at a free slot.
         if (count &+ 1) &* 4 > (mask &+ 1) &* 3 { grow() }
@@ -77,8 +73,7 @@ struct TaskTable: ~Copyable {
         slots[hole] = Self.free
     }
 
-    /// Returns the first index to search. Tasks are aligned to 16 bytes; the multiplication spreads the other bits over
-    /// the upper ones.
+    /// The first index to search. Tasks are aligned to 16 bytes; the multiplication spreads the other bits.
     @inline(__always)
     private func place(_ key: UInt) -> Int {
         Int(truncatingIfNeeded: ((key >> 4) &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask

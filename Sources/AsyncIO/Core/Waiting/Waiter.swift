@@ -2,11 +2,8 @@
 struct Waiter {
     enum Outcome {
         case pending
-        /// The event that the task waited for has occurred.
         case ready
-        /// The task was cancelled.
         case cancelled
-        /// The loop was closed.
         case closed
     }
 
@@ -26,9 +23,7 @@ struct Suspension {
     @inline(__always)
     var isEmpty: Bool { bits == 0 }
 
-    /// Called when the current task suspends, which must resume on the loop.
-    ///
-    /// - Parameter isolation: The isolation of the code that suspends.
+    /// Called when the current task suspends, which must resume on the loop and has the given isolation.
     @inline(__always)
     mutating func begin(
         _ continuation: UnsafeContinuation<Void, Never>, _ isolation: (any Actor)?, on loop: EventLoop
@@ -37,7 +32,6 @@ struct Suspension {
         bits = LoopWord(resuming: continuation, directly: loop.core.pointee.resumesDirectly && isolation == nil).bits
     }
 
-    /// Queues the task, if there is one.
     @inline(__always)
     mutating func end(on loop: EventLoop) {
         if isEmpty { return }
@@ -51,9 +45,7 @@ struct Suspension {
         }
     }
 
-    /// Returns the task's job instead of queueing it.
-    ///
-    /// - Returns: `nil` if there is no task, or if its executor resumes it.
+    /// Returns the task's job instead of queueing it; `nil` if there is no task, or if its executor resumes it.
     @inline(__always)
     mutating func endReturningJob(on loop: EventLoop) -> UnownedJob? {
         if isEmpty { return nil }
@@ -70,7 +62,6 @@ extension EventLoop {
     /// Removes the waiter of a wait that could not begin.
     final func discardWaiter(_ token: WaiterToken) { _ = core.pointee.waiters.remove(token) }
 
-    /// Whether the wait has not ended yet.
     final func isWaiting(_ token: WaiterToken) -> Bool { pendingWaiter(token) != nil }
 
     @inline(__always)
@@ -101,9 +92,7 @@ extension EventLoop {
         return core.pointee.capturedJob.take()
     }
 
-    /// Called by the cancellation handler of a task.
-    ///
-    /// - Thread: any.
+    /// Called by the cancellation handler of a task, on any thread.
     final func cancelWaiter(_ token: WaiterToken) {
         if isRunningHere {
             settle(token, .cancelled)
@@ -112,11 +101,8 @@ extension EventLoop {
         }
     }
 
-    /// Suspends the current task until its wait ends, and then removes the waiter.
-    ///
-    /// The caller is on the loop, and its task resumes on the loop after a suspension (``affinityRecord(_:)``).
-    ///
-    /// - Parameter endsWhenCancelled: Whether a cancellation of the task ends the wait.
+    /// Suspends the current task until its wait ends, with a cancellation only if `endsWhenCancelled`, and then removes
+    /// the waiter. The caller is on the loop, and its task resumes there (``affinityRecord(_:)``).
     @inline(__always)
     final nonisolated(nonsending) func suspend(
         _ token: WaiterToken, _ record: TaskRecord?, endsWhenCancelled: Bool = true
@@ -126,7 +112,7 @@ extension EventLoop {
         if !endsWhenCancelled {
             await suspendInPlace { store($0, isolation, token) }
         } else if let record {
-            // This task's only cancellation handler looks for the waiter in the record.
+            // In the record, because this task's only cancellation handler looks for it there.
             record.willWait(token)
             await suspendInPlace { store($0, isolation, token) }
             record.didWait()
@@ -140,7 +126,6 @@ extension EventLoop {
         return core.pointee.waiters[token]?.pointee.outcome ?? .closed
     }
 
-    /// Throws what the outcome of a wait means for the caller.
     final func check(_ outcome: Waiter.Outcome) throws {
         switch outcome {
         case .ready, .pending: break
@@ -165,8 +150,8 @@ extension EventLoop {
 
 /// Suspends the current task in the caller's own frame. `register` must store the continuation, or resume it.
 ///
-/// `withUnsafeContinuation` also checks before the suspension that the task runs where its isolation requires, which
-/// costs a lookup of the task's executor, under the task's lock. Here the task is known to run there.
+/// `withUnsafeContinuation` would also check that the task runs where its isolation requires, which costs a lookup of
+/// the task's executor, under the task's lock. Here the task is known to run there.
 @inline(__always)
 nonisolated(nonsending) func suspendInPlace(_ register: (UnsafeContinuation<Void, Never>) -> Void) async {
     await _unsafeInheritExecutor_withUnsafeContinuation(register)
