@@ -119,7 +119,6 @@ private final class ServedConnection: TaskRecord, @unchecked Sendable {
 extension EventLoop {
     /// Starts the task of a connection, which runs at once up to its first wait.
     fileprivate final func start(_ connection: ServedConnection) {
-        connection.assignID()
         let task =
             if hasTaskFactory {
                 startTask(of: connection, applyTaskFactory({ await connection.serve() }, connection))

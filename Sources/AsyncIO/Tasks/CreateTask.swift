@@ -92,7 +92,6 @@ extension EventLoop {
         _ operation: @concurrent @escaping () async throws -> Success
     ) throws -> Task<Success, any Error> {
         try checkOpen()
-        record.assignID()
         // SAFETY: every step runs on this thread, so the operation does not leave it.
         nonisolated(unsafe) let operation = hasTaskFactory ? try applyTaskFactory(operation, record) : operation
         return begin(record, priority, eagerStart) { try await record.run(operation) }
@@ -104,7 +103,6 @@ extension EventLoop {
         _ operation: @concurrent @escaping () async -> Success
     ) -> Task<Success, Never> {
         if isClosed { return startOnClosedLoop(record, priority, operation) }
-        record.assignID()
         // SAFETY: every step runs on this thread, so the operation does not leave it.
         nonisolated(unsafe) let operation = hasTaskFactory ? applyTaskFactory(operation, record) : operation
         let task = begin(record, priority, eagerStart) { await record.run(operation) }

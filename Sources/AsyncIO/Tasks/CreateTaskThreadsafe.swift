@@ -34,9 +34,7 @@ extension EventLoop {
         let sent = SentValueBody(call: operation)
         return Task(name: name, executorPreference: self, priority: priority) { [self] in
             if isClosed { return await sent.call() }
-            record.assignID()
-            let operation = applyTaskFactory(sent.call, record)
-            return await record.run(operation)
+            return await record.run(applyTaskFactory(sent.call, record))
         }
     }
 
@@ -46,8 +44,6 @@ extension EventLoop {
         _ record: CreatedTask, _ operation: SentBody<Success>
     ) async throws -> Success {
         try checkOpen()
-        record.assignID()
-        let operation = try applyTaskFactory(operation.call, record)
-        return try await record.run(operation)
+        return try await record.run(applyTaskFactory(operation.call, record))
     }
 }

@@ -1,7 +1,7 @@
 /// The record of a task with a name and a call site. All tasks have such a record, except those of served connections.
 @usableFromInline
 class CreatedTask: TaskRecord, @unchecked Sendable {
-    private final let taskName: String?
+    @usableFromInline final let taskName: String?
     private final let creationSite: CallSite
     /// Receives the task's end and its error, instead of the loop.
     @exclusivity(unchecked) final var whenEnded: (((any Error)?) -> Void)?
@@ -14,7 +14,7 @@ class CreatedTask: TaskRecord, @unchecked Sendable {
         super.init(loop: loop)
     }
 
-    @usableFromInline final override var name: String? { taskName }
+    @inlinable final override var name: String? { taskName }
 
     final override var site: CallSite { creationSite }
 

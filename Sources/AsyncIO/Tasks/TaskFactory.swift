@@ -42,6 +42,7 @@ extension EventLoop {
         _ operation: @concurrent @escaping () async throws -> Success, _ record: TaskRecord
     ) throws -> @concurrent () async throws -> Success {
         guard let factory = core.pointee.taskFactory else { return operation }
+        record.assignID()
         let outcome = TaskOutcome<Success>()
         let made = try factory(self, record.info) {
             do {
@@ -66,6 +67,7 @@ extension EventLoop {
         _ operation: @concurrent @escaping () async -> Success, _ record: TaskRecord
     ) -> @concurrent () async -> Success {
         guard let factory = core.pointee.taskFactory else { return operation }
+        record.assignID()
         let outcome = TaskOutcome<Success>()
         let made: @concurrent () async throws -> Void
         do {

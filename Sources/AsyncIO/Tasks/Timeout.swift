@@ -79,7 +79,6 @@ final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
         // SAFETY: the caller is suspended until the body's task has ended, so only one of them uses what the body
         // captures.
         try loop.checkOpen()
-        assignID()
         self.body = loop.hasTaskFactory ? try loop.applyTaskFactory(body, self) : body
         // The task throws nothing, but a task that cannot throw would call the closure through a thunk.
         let task: Task<Void, any Error>

@@ -43,7 +43,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     /// Omits the cancellation handler, because the task that waits for this one cancels it.
     final func omitHandler() { hasHandler = false }
 
-    @usableFromInline
+    /// Assigns the task's number, before a task factory gets it, or else when the task enters the table.
     final func assignID() {
         core.pointee.taskCount += 1
         id = core.pointee.taskCount
@@ -61,6 +61,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     private final func enterTable(_ task: TaskIdentity) {
         if identity == task { return }
         identity = task
+        if id == 0 { assignID() }
         core.pointee.tasks.insert(self, task)
     }
 
