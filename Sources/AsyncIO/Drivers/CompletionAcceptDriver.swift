@@ -2,11 +2,8 @@ import AsyncIOSystem
 import Proactors
 import SystemPackage
 
-/// Accepts clients with one operation that completes for each client, until it is stopped.
-///
-/// Clients that were accepted and have not been reported are stored, so that an iteration reports a bounded number. A
-/// stopped driver stores the clients that the kernel has accepted meanwhile until the next `start()`; a closed one
-/// closes them.
+/// Accepts clients with one operation that completes for each client, until it is stopped. Clients that were not
+/// reported are stored, so that an iteration reports a bounded number, until the next `start()` or the close.
 final class CompletionAcceptDriver: AcceptDriver {
     private enum Result {
         case client(Socket)
@@ -18,7 +15,6 @@ final class CompletionAcceptDriver: AcceptDriver {
     private var results: [Result] = []
 
     private var proactor: ProactorEventLoop {
-        // Only this loop creates such drivers.
         unsafeDowncast(loop, to: ProactorEventLoop.self)
     }
 
@@ -56,7 +52,6 @@ final class CompletionAcceptDriver: AcceptDriver {
             // A cancelled operation has nothing to report. One that lost a race is submitted again.
             if error != .canceled, error != .resourceTemporarilyUnavailable { results.append(.failure(error)) }
         }
-        // Others wait in the kernel's queue meanwhile.
         if results.count >= 2 * clientsPerIteration, let operation { proactor.cancel(operation) }
         loop.queue(self)
     }

@@ -5,12 +5,12 @@ import SystemPackage
 /// Submits receives and sends to the proactor.
 ///
 /// One receive is in flight for as long as its bytes are wanted. Each arrival comes in a buffer of the loop's pool,
-/// which is delivered, lent as a chunk, or copied from. A connection that is silent has no buffer. Once
-/// `mostReceived` buffers have not been read, the receive is cancelled until they have been, which makes the peer wait.
+/// which is delivered, lent as a chunk, or copied from. A connection that is silent has no buffer. `mostReceived`
+/// buffers that have not been read cancel the receive, which makes the peer wait.
 ///
-/// The bytes of a send belong to the kernel from its submission to its completion, even if the connection is closed
-/// meanwhile. Therefore this object owns them, and the loop retains it until both operations have completed. At most
-/// one send is in flight, and what is written meanwhile is bounded by `bufferBytes`.
+/// The bytes of a send belong to the kernel until its completion, even if the connection is closed meanwhile. Therefore
+/// this object owns them, and the loop retains it until both operations have completed. At most one send is in flight,
+/// and what is written meanwhile is bounded by `bufferBytes`.
 package final class CompletionStreamDriver: StreamDriver {
     private static let bufferBytes = 64 * 1024
     private static let mostReceived = 4
@@ -19,11 +19,10 @@ package final class CompletionStreamDriver: StreamDriver {
 
     private var received = ReceivedBuffers()
     private var receiveOperation: SlotID?
-    /// Whether the receive was cancelled because nobody reads.
+    /// Because nobody reads.
     private var isReceiveCancelled = false
     private var receiveFailure: Errno?
     private var isAtEOF = false
-    /// Whether received bytes are lent to the delegate.
     private var isDelivering = false
     /// Whether bytes, EOF or an error have come since this source ran last.
     private var isReceiveReported = false
@@ -122,7 +121,6 @@ package final class CompletionStreamDriver: StreamDriver {
         return .wouldBlock
     }
 
-    /// Accounts for bytes that a task took.
     private func took(_ count: Int) {
         known.readingShare.use(count)
         loop.core.pointee.budget.use(count)
@@ -145,8 +143,7 @@ package final class CompletionStreamDriver: StreamDriver {
             isAtEOF = true
         } else {
             let error = Errno(rawValue: CInt(truncatingIfNeeded: -completion.result))
-            // The first was requested; the proactor had no buffer; some kernels report would-block for an operation
-            // that lost a race.
+            // The first was requested; the proactor had no buffer; the operation lost a race on some kernels.
             isRepeated = error == .canceled || error == .noBufferSpace || error == .resourceTemporarilyUnavailable
             if !isRepeated { receiveFailure = error }
         }
@@ -159,7 +156,6 @@ package final class CompletionStreamDriver: StreamDriver {
         }
     }
 
-    /// Continues to receive, for the delegate or for the task that reads.
     private func wantMore() {
         if received.isEmpty, receiveFailure == nil, !isAtEOF { submitReceive() }
     }
@@ -261,7 +257,7 @@ package final class CompletionStreamDriver: StreamDriver {
         phase = .detached
         isPushing = false
         pending.removeAll()
-        // Bytes that are being delivered are removed afterwards.
+        // Otherwise removed after the delivery.
         if !isDelivering { received.removeAll(loop.chunkPool) }
         if let receiveOperation { loop.cancel(receiveOperation) }
         if let sendOperation { loop.cancel(sendOperation) }
@@ -275,7 +271,6 @@ package final class CompletionStreamDriver: StreamDriver {
         closeIfQuiet()
     }
 
-    /// Closes the descriptor if the kernel uses no memory of this object any more.
     private func closeIfQuiet() {
         guard phase == .closing, receiveOperation == nil, sendOperation == nil else { return }
         finish()
@@ -287,8 +282,7 @@ package final class CompletionStreamDriver: StreamDriver {
         closeChannel(on: loop)
     }
 
-    /// No completion comes after this. The proactor is closed before the loop releases its sources, so the buffers
-    /// outlive what the kernel does with them.
+    /// The proactor is closed before the loop releases its sources, so the buffers outlive the kernel's use.
     package override func loopClosed() {
         super.loopClosed()
         close()

@@ -2,7 +2,7 @@ import AsyncIOSystem
 package import SystemPackage
 
 extension EventLoop {
-    /// Creates the driver that moves a channel's bytes. It owns the descriptor from then on, even if this throws.
+    /// Creates the driver of a channel. It owns the descriptor from then on, even if this throws.
     package final func openStreamDriver(_ channel: ByteChannel) throws(Errno) -> StreamDriver {
         let driver = try makeStreamDriver(channel)
         guard let makeFilter = core.pointee.makeFilter else { return driver }
@@ -11,8 +11,7 @@ extension EventLoop {
         return filtered
     }
 
-    /// Puts a filter above `driver` and waits until it is established. Owns the driver, even if this throws. The task
-    /// is on its loop.
+    /// Puts a filter above `driver`, which it owns even if it throws, and waits until it is established. On its loop.
     final func establish(
         _ makeFilter: (() throws -> any StreamFilter)?, over driver: StreamDriver
     ) async throws -> StreamDriver {
@@ -41,7 +40,7 @@ extension EventLoop {
         }
     }
 
-    /// Puts a filter into every connection from now on. For tests, whose filters are established at once.
+    /// For tests, whose filters are established at once.
     package final func filterConnections(_ makeFilter: @escaping () -> any StreamFilter) {
         core.pointee.makeFilter = makeFilter
     }

@@ -5,10 +5,8 @@ import SystemPackage
 extension FilterStreamDriver {
     // MARK: Decoding
 
-    /// Decodes received bytes, and receives more when the filter has consumed them. Decoded bytes go to `memory`.
-    ///
-    /// - Returns: The number of bytes, at least one; 0 at EOF. Would-block also if the filter has failed, which has
-    ///   ended the connection.
+    /// Decodes received bytes into `memory`, and receives more when the filter has consumed them. Returns at least one
+    /// byte; 0 at EOF; would-block also if the filter has failed, which has ended the connection.
     func decodeMore(into memory: UnsafeMutableRawBufferPointer) -> IOResult {
         // What a call has caused may have closed the connection.
         while failure == nil, phase == .open {
@@ -52,7 +50,6 @@ extension FilterStreamDriver {
         }
     }
 
-    /// The peer has sent EOF, and the filter has consumed what it can.
     private func endInput() {
         do {
             try filter?.receivedEOF()
@@ -137,8 +134,7 @@ extension FilterStreamDriver {
         output.append(UnsafeRawBufferPointer(rebasing: bytes[sent...]))
     }
 
-    /// Sends by the driver below, unless what a call has caused has closed that driver: its number may be another
-    /// file's.
+    /// Does not send if what a call has caused has closed the driver below: its number may be another file's.
     private func sendBelow(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         base.phase == .open ? base.send(bytes) : .wouldBlock
     }
@@ -160,7 +156,6 @@ extension FilterStreamDriver {
             }
         } while hasMoreToSend && failure == nil && base.phase == .open
             && encode(UnsafeRawBufferPointer(start: nil, count: 0)) != nil
-        // Decoding may wait for that.
         if replyBytes >= Self.mostReplyBytes { readAgain() }
         replyBytes = 0
         if base.unsentBytes > 0 { return }

@@ -1,7 +1,6 @@
 import AsyncIOSystem
 package import SystemPackage
 
-/// What the driver below reports.
 extension FilterStreamDriver: StreamDriverDelegate {
     package func becameReadable() -> UnownedJob? {
         if establishment != nil { establish() }

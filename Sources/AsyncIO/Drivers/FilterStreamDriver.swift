@@ -1,12 +1,11 @@
 import AsyncIOSystem
 import SystemPackage
 
-/// Moves bytes through a filter: a driver to the transport, or to another filter, above it, and the delegate of the
-/// driver below.
+/// Moves bytes through a filter. It is a driver to the transport or the filter above it, and the delegate of the driver
+/// below, from which it receives when somebody wants bytes, and decodes straight into the memory that wants them.
 ///
-/// It receives from the driver below when somebody wants bytes, in both styles, and decodes straight into the memory
-/// that wants them. It retains three things, each bounded by one buffer: received bytes that the filter has not
-/// consumed, decoded bytes that a consumer has not taken because it paused, and encoded bytes that could not be sent.
+/// It retains three things, each bounded by one buffer: received bytes that the filter has not consumed, decoded bytes
+/// that a consumer has not taken because it paused, and encoded bytes that could not be sent.
 package final class FilterStreamDriver: StreamDriver {
     // SAFETY: as in `ReadinessStreamDriver`.
     unowned(unsafe) let loop: EventLoop
@@ -38,7 +37,6 @@ package final class FilterStreamDriver: StreamDriver {
     /// A peer that causes replies and does not read them is not received from.
     static let mostReplyBytes = 64 * 1024
 
-    /// What happens when the filter is established, or fails before.
     typealias Establishment = (Result<Void, any Error>) -> Void
 
     /// Puts `filter` above `base`. `start(_:)` follows when both ends are in place.
@@ -54,7 +52,6 @@ package final class FilterStreamDriver: StreamDriver {
 
     var isEstablished: Bool { filter?.isEstablished ?? true }
 
-    /// Calls `body` with memory of the loop's pool.
     @inline(__always)
     func withChunk<Result>(_ size: ChunkPool.Size, _ body: (UnsafeMutableRawBufferPointer) -> Result) -> Result {
         let room = loop.chunkPool.take(size)
@@ -65,8 +62,6 @@ package final class FilterStreamDriver: StreamDriver {
     // MARK: Establishing
 
     /// Lets the filter send its greeting. `established` is called once, possibly at once.
-    ///
-    /// - Parameter timeout: The limit for a filter that has none.
     func start(timeout: Duration? = nil, _ established: @escaping Establishment) {
         establishment = established
         if !isEstablished, let timeout = filter?.establishmentTimeout ?? timeout {
@@ -101,7 +96,6 @@ package final class FilterStreamDriver: StreamDriver {
         }
     }
 
-    /// Receives for the filter alone, until it is established.
     func establish() {
         while !isEstablished {
             let result = withChunk(.medium) { memory in
@@ -132,7 +126,6 @@ package final class FilterStreamDriver: StreamDriver {
         established(result)
     }
 
-    /// Ends the connection because of the filter.
     func fail(_ error: any Error) {
         if failure != nil { return }
         failure = error
@@ -190,7 +183,7 @@ package final class FilterStreamDriver: StreamDriver {
         unlinkIfIdle()
     }
 
-    /// Lends decoded bytes to the consumer, and retains those that it does not take.
+    /// Those that the consumer does not take are retained.
     private func deliver(_ bytes: UnsafeRawBufferPointer) {
         isDelivering = true
         let taken = heldDelegate.received(bytes)
@@ -291,7 +284,6 @@ package final class FilterStreamDriver: StreamDriver {
     func removeFilter() {
         if filter == nil { return }
         appendEnd()
-        // What the filter has retained for lack of room.
         while hasMore, decodeRetained() {
             if decoded.count > ChunkPool.Size.large.byteCount {
                 fail(IOError(.noBufferSpace, operation: "remove a filter of", address: channel.peerAddress))

@@ -5,13 +5,11 @@ package import SystemPackage
 
 /// Makes the system calls when the selector has reported that they would not block.
 ///
-/// The descriptor is registered once, edge-triggered where the selector supports that, so that no message costs a
-/// registration. It is watched for writing only from the first send that would block. Until then the selector would
-/// report with each piece of a large message that the descriptor is still writable. ``ReadinessState`` records what is
-/// known of the readiness.
+/// The descriptor is registered once, edge-triggered where possible, so that no message costs a registration. It is
+/// watched for writing only from the first send that would block, because until then the selector would report with
+/// each piece of a large message that it is still writable.
 package final class ReadinessStreamDriver: StreamDriver {
-    // SAFETY: the loop retains its drivers. A driver that it has released is retained by a transport, which retains the
-    // loop.
+    // SAFETY: the loop retains its drivers, and the transport of a driver that it has released retains the loop.
     private unowned(unsafe) let loop: EventLoop
 
     /// Creates the driver of `channel` and registers the descriptor. Throws with the descriptor closed.
@@ -74,14 +72,13 @@ package final class ReadinessStreamDriver: StreamDriver {
 
     // MARK: Interest
 
-    /// An event reported that the descriptor is readable, although that was known and nobody waits for it.
+    /// The descriptor was known to be readable, and nobody waits for that.
     @inline(__always)
     private func ignoreRead() {
         if known.trigger == .level { setInterest(known.interest.subtracting(.read)) }
     }
 
-    /// An event reported that the descriptor is writable, although that was known. An edge-triggered selector includes
-    /// that in other events too, where it costs nothing.
+    /// The descriptor was known to be writable. An edge-triggered selector includes that in other events, at no cost.
     private func ignoreWrite(_ reported: Readiness) {
         if known.trigger == .level || reported == .write { setInterest(known.interest.subtracting(.write)) }
     }
@@ -164,7 +161,6 @@ package final class ReadinessStreamDriver: StreamDriver {
         }
     }
 
-    /// Queues the driver to run again without another event.
     private func readAgain() {
         readiness.insert(.read)
         loop.queue(self)

@@ -4,20 +4,17 @@ import AsyncIOSystem
 struct ReceivedBuffers: ~Copyable {
     private struct Piece {
         var buffer: PooledBuffer
-        /// The bytes that were not taken.
         var bytes: Range<Int>
     }
 
-    /// Few pieces, because the driver receives no more than a few that nobody reads.
+    /// Few, because the driver stops receiving after a few that nobody reads.
     private var pieces: [Piece] = []
 
     var count: Int { pieces.count }
     var isEmpty: Bool { pieces.isEmpty }
 
-    /// Whether nothing of the first buffer was taken.
     var startsWithWholeBuffer: Bool { pieces.first?.bytes.lowerBound == 0 }
 
-    /// The bytes of the first buffer; `nil` if there is none.
     var first: UnsafeRawBufferPointer? {
         pieces.first.map { UnsafeRawBufferPointer(rebasing: $0.buffer.bytes[$0.bytes]) }
     }
@@ -38,7 +35,6 @@ struct ReceivedBuffers: ~Copyable {
         }
     }
 
-    /// Copies bytes of the first buffer. Returns their number.
     mutating func take(into memory: UnsafeMutableRawBufferPointer, _ pool: ChunkPool) -> Int {
         guard let first else { return 0 }
         let byteCount = min(memory.count, first.count)

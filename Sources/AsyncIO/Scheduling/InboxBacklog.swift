@@ -1,8 +1,6 @@
-/// Submissions of other threads that the loop has taken from its inbox but not queued yet, first in, first out. For the
-/// loop's thread only.
-///
-/// The inbox is emptied in one step, so that no producer waits for the loop. One iteration queues a bounded number of
-/// submissions, so that timers, signals and connections run in between.
+/// Submissions of other threads that the loop has taken from its inbox, in one step so that no producer waits for it,
+/// but not queued yet, so that timers, signals and connections run in between.
+/// - Thread: the loop's.
 struct InboxBacklog: ~Copyable {
     /// A larger buffer, which a burst of submissions has left, is freed.
     private static let mostRetainedWords = 1 << 16
@@ -13,9 +11,7 @@ struct InboxBacklog: ~Copyable {
     @inline(__always)
     var isEmpty: Bool { next == words.count }
 
-    /// Moves at most `limit` submissions to `ready`, and takes more from `inbox` when the backlog is empty.
-    ///
-    /// - Returns: The number of submissions; less than `limit` only if none is left.
+    /// Moves at most `limit` submissions to `ready`. Returns their number; less than `limit` only if none is left.
     @inline(never)
     mutating func move(atMost limit: Int, from inbox: ThreadsafeInbox, to ready: inout ReadyQueue) -> Int {
         var moved = 0

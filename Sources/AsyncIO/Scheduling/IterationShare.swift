@@ -1,8 +1,5 @@
 /// Limits how many bytes one connection may move in one iteration while its task need not wait: 256 KiB, or 16 small
-/// calls.
-///
-/// Without it, a peer that keeps up with the task would occupy the loop's thread, and timers, signals and other
-/// connections would wait.
+/// calls. Otherwise a peer that keeps up with the task would make everything else wait.
 struct IterationShare {
     static let bytesPerIteration = 256 * 1024
     /// The cost of a call besides its bytes, counted as bytes.
@@ -23,13 +20,12 @@ struct IterationShare {
         return Int(used) < Self.bytesPerIteration
     }
 
-    /// Charges one call that moves `count` bytes.
     @inline(__always)
     mutating func use(_ count: Int) {
         used &+= Int32(truncatingIfNeeded: max(min(count, Self.bytesPerIteration), Self.bytesPerCall))
     }
 
-    /// Charges one call, which may be the first one in its iteration.
+    /// It may be the first one in its iteration.
     mutating func use(_ count: Int, in current: UInt64) {
         _ = isLeft(in: current)
         use(count)

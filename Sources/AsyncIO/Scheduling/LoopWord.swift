@@ -5,15 +5,11 @@ struct LoopWord {
         case taskJob = 0
         /// A job of an actor whose executor is this loop.
         case actorJob = 1
-        /// The identifier of a callback.
         case callback = 2
-        /// The identifier of an event source that is ready.
         case source = 3
         /// A retained ``LoopMessage``.
         case message = 4
-        /// The identifier of a waiter whose task was cancelled.
         case cancelledWaiter = 5
-        /// The identifier of a source whose last reference was released by the user.
         case abandonedSource = 6
         /// The continuation of a task that yielded.
         case continuation = 7
@@ -31,8 +27,8 @@ struct LoopWord {
 
     /// Resumes a task that suspends with `continuation`: by its job, if `directly`, or by the continuation.
     ///
-    /// Running the job avoids the lookup of the task's executor, which costs a lock and cold memory of the task. It is
-    /// for tasks that have suspended on the loop's thread and continue there without an isolation.
+    /// The job avoids the lookup of the task's executor, which costs a lock and cold memory. It is for tasks that have
+    /// suspended on the loop's thread and continue there without an isolation.
     @inline(__always)
     init(resuming continuation: UnsafeContinuation<Void, Never>, directly: Bool) {
         // SAFETY: a continuation is one pointer to its task, and a task is its own job. Once the task has suspended,

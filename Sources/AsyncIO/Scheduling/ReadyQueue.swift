@@ -26,7 +26,7 @@ struct ReadyQueue: ~Copyable {
         tail &+= 1
     }
 
-    /// Removes and returns the first word. The queue must not be empty.
+    /// The queue must not be empty.
     @inline(__always)
     mutating func pop() -> LoopWord {
         let bits = words[head & mask]

@@ -8,7 +8,7 @@ struct Retained<Object: AnyObject>: ~Copyable {
     @inline(__always)
     var object: Object? { reference?.takeUnretainedValue() }
 
-    /// The object, unretained. Something else must keep it alive.
+    /// Unretained: something else must keep it alive.
     @inline(__always)
     var unretained: Unmanaged<Object>? { reference }
 

@@ -1,9 +1,7 @@
-/// A growing array of slots for `Element`. Inserting and removing take constant time; only growing allocates.
-///
-/// Free slots are reused last in, first out, because the last ones are still in the cache.
+/// A growing array of slots for `Element`. Inserting and removing take constant time; only growing allocates. The last
+/// freed slot is reused first, because it is still in the cache.
 struct Slab<Element>: ~Copyable {
-    /// Precedes each element. It records whether the slot is in use. An optional element would do that too, but the
-    /// compiler calls the runtime for its copies and releases.
+    /// Precedes each element. An optional element would do too, but the compiler calls the runtime for its copies.
     private struct Header {
         var generation: UInt32
         /// The next free slot, `none`, or `used`.
@@ -13,7 +11,6 @@ struct Slab<Element>: ~Copyable {
     private static var none: UInt32 { .max }
     private static var used: UInt32 { .max - 1 }
     private static var offset: Int { max(MemoryLayout<Header>.size, MemoryLayout<Element>.alignment) }
-    /// The distance from one slot to the next, in bytes.
     private static var stride: Int {
         let alignment = max(MemoryLayout<Header>.alignment, MemoryLayout<Element>.alignment)
         return (offset + MemoryLayout<Element>.size + alignment - 1) / alignment * alignment
@@ -49,10 +46,9 @@ struct Slab<Element>: ~Copyable {
         return SlotID(slot: slot, generation: header.pointee.generation)
     }
 
-    /// Removes and returns the element; `nil` for a stale identifier.
+    /// `nil` for a stale identifier.
     mutating func remove(_ id: SlotID) -> Element? { contains(id) ? take(id) : nil }
 
-    /// Removes and returns an element that the slab contains.
     @inline(__always)
     mutating func take(_ id: SlotID) -> Element {
         let element = element(Int(id.slot)).move()
@@ -71,7 +67,7 @@ struct Slab<Element>: ~Copyable {
         return header.generation == id.generation && header.nextFree == Self.used
     }
 
-    /// A pointer to the element, valid until the next insertion; `nil` for a stale identifier.
+    /// Valid until the next insertion; `nil` for a stale identifier.
     @inline(__always)
     subscript(id: SlotID) -> UnsafeMutablePointer<Element>? {
         contains(id) ? element(Int(id.slot)) : nil
@@ -85,7 +81,7 @@ struct Slab<Element>: ~Copyable {
         return UnsafeRawPointer(element).load(as: Unmanaged<Element>.self)
     }
 
-    /// The identifiers of all elements, in no particular order.
+    /// In no particular order.
     var ids: [SlotID] {
         (0..<untouched).compactMap { slot in
             let header = header(slot).pointee

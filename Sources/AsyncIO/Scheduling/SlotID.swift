@@ -1,10 +1,7 @@
-/// Identifies an entry of a ``Slab``: the index of its slot, and how often the slot was used before (its generation).
-///
-/// An identifier whose entry was removed is stale: the slot has another generation, so that a lookup finds nothing.
-/// 61 bits, so that an identifier fits into a ``LoopWord``.
+/// Identifies an entry of a ``Slab``: the index of its slot, and how often the slot was used before (its generation),
+/// so that a lookup of a removed entry, which is stale, finds nothing. 61 bits, so that it fits into a ``LoopWord``.
 package struct SlotID: Hashable, Sendable {
     static let generationLimit: UInt32 = 1 << 29
-    /// An identifier of no slot.
     static let stale = SlotID(slot: .max, generation: 0)
 
     let slot: UInt32

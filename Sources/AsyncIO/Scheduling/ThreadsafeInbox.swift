@@ -2,11 +2,12 @@ import AsyncIOSystem
 import CAsyncIO
 import Synchronization
 
-/// The words that other threads post to a loop, first in, first out. `Sendable`.
+/// The words that other threads post to a loop, first in, first out.
 ///
-/// Memory ordering: the lock publishes the entries. The flags use sequentially consistent read-modify-write operations,
-/// because a producer writes the queue and then reads `asleep` while the loop writes `asleep` and then reads `pending`.
-/// With a weaker order both could miss the other's write.
+/// The lock publishes the entries. The flags use sequentially consistent read-modify-write operations, because a
+/// producer writes the queue and then reads `asleep` while the loop writes `asleep` and then reads `pending`. With a
+/// weaker order both could miss the other's write.
+/// - Thread: the loop's, unless a member says otherwise.
 final class ThreadsafeInbox: Sendable {
     private struct Queue {
         var words: [UInt] = []
@@ -19,12 +20,10 @@ final class ThreadsafeInbox: Sendable {
 
     init(waker: Waker) { queue = Locked(Queue(waker: waker)) }
 
-    /// The waker of the loop, which signal handlers use too. `nil` when the inbox is closed.
+    /// Signal handlers use it too. `nil` when the inbox is closed.
     var waker: Waker? { queue.withLock { $0.waker } }
 
-    /// Adds `word` and wakes the loop if it sleeps. Any thread.
-    ///
-    /// - Returns: false when the inbox is closed; the caller then still owns the word.
+    /// Adds `word` and wakes the loop if it sleeps, on any thread. If closed, returns false: the caller still owns it.
     func post(_ word: LoopWord) -> Bool {
         let (accepted, waker): (Bool, Waker?) = queue.withLock { queue in
             if queue.isClosed { return (false, nil) }
@@ -36,11 +35,10 @@ final class ThreadsafeInbox: Sendable {
         return accepted
     }
 
-    /// Whether there are posts to take. The loop's thread.
     @inline(__always)
     var hasPosts: Bool { InboxState(rawValue: flags.load(ordering: .relaxed)).contains(.pending) }
 
-    /// Moves all entries to `spare`, whose emptied memory becomes the queue's. The loop's thread.
+    /// Moves all entries to `spare`, whose emptied memory becomes the queue's.
     func take(into spare: inout [UInt]) {
         spare.removeAll(keepingCapacity: true)
         queue.withLock { queue in
@@ -49,10 +47,9 @@ final class ThreadsafeInbox: Sendable {
         }
     }
 
-    /// Announces a wait. Returns false if there are posts; then the loop must not wait. The loop's thread.
+    /// Announces a wait. Returns false if there are posts; then the loop must not wait.
     func prepareToSleep() -> Bool { set(.asleep).maySleep }
 
-    /// Notes that the wait has ended. The loop's thread.
     func wokeUp() { clear(.asleep) }
 
     /// Returns the flags as they were before.
@@ -64,9 +61,7 @@ final class ThreadsafeInbox: Sendable {
         flags.bitwiseAnd(~flag.rawValue, ordering: .sequentiallyConsistent)
     }
 
-    /// Refuses further posts, unless `ifEmpty` and there are posts to take. Earlier posts can still be taken.
-    ///
-    /// - Returns: Whether the inbox is closed.
+    /// Refuses further posts, unless `ifEmpty` and there are posts to take. Returns whether the inbox is closed.
     @discardableResult
     func close(ifEmpty: Bool = false) -> Bool {
         let (isClosed, waker): (Bool, Waker?) = queue.withLock { queue in
@@ -81,10 +76,7 @@ final class ThreadsafeInbox: Sendable {
 }
 
 /// The protocol between a loop that falls asleep and the threads that post to it: two flags, and the decisions that
-/// follow from them.
-///
-/// A pure value, so that a test can try every interleaving with these decisions. `ThreadsafeInbox` performs the steps
-/// with sequentially consistent read-modify-write operations.
+/// follow from them. A pure value, so that a test can try every interleaving.
 package struct InboxState: OptionSet, Hashable, Sendable {
     package var rawValue: UInt8
 

@@ -1,8 +1,7 @@
 /// The timers that are not due yet: a heap with four children per node, ordered by deadline and then by creation.
 ///
-/// With four children the heap is half as deep as with two, and the children of a node share a cache line or two. When
-/// a timer is cancelled, its callback is freed at once. Its entry is stale then: it stays until it is due or until half
-/// of the entries are stale. asyncio: `_scheduled`.
+/// With four children the heap is half as deep as with two, and they share a cache line or two. The entry of a
+/// cancelled timer is stale: it stays until it is due or until half of the entries are stale. asyncio: `_scheduled`.
 struct TimerHeap: ~Copyable {
     struct Entry {
         var deadline: Int64
@@ -22,9 +21,7 @@ struct TimerHeap: ~Copyable {
     private var entries: UnsafeMutablePointer<Entry>
     private var capacity = 64
     private var nextSequence: UInt64 = 0
-    /// Entries whose timer was cancelled.
     private var staleCount = 0
-    /// All entries, including stale ones.
     private(set) var count = 0
 
     init() { entries = .allocate(capacity: capacity) }
@@ -52,8 +49,7 @@ struct TimerHeap: ~Copyable {
         if count > 0 { siftDown(from: 0, entries[count]) }
     }
 
-    /// Removes the entry of `id` if it is the last one of the array, which has no children. The entry of a short timer
-    /// often is.
+    /// Removes the entry of `id` if it is the last one of the array, as that of a short timer often is.
     @inline(__always)
     mutating func removeIfLast(_ id: SlotID) -> Bool {
         guard count > 0, entries[count &- 1].id == id else { return false }
@@ -61,8 +57,7 @@ struct TimerHeap: ~Copyable {
         return true
     }
 
-    /// Notes that a timer was cancelled whose entry is still in the heap. Rebuilds the heap when most entries are
-    /// stale.
+    /// Notes that an entry is stale. Rebuilds the heap when most entries are.
     mutating func cancelled(isPending: (SlotID) -> Bool) {
         staleCount += 1
         if count > Self.smallestCompacted, staleCount * 2 > count { compact(isPending) }
@@ -95,7 +90,7 @@ struct TimerHeap: ~Copyable {
         capacity *= 2
     }
 
-    /// Inserts `entry` at `start` or nearer to the root. The entry at `start` is free.
+    /// Inserts `entry` at `start`, which is free, or nearer to the root.
     @inline(__always)
     private func siftUp(from start: Int, _ entry: Entry) {
         var index = start
@@ -108,7 +103,7 @@ struct TimerHeap: ~Copyable {
         entries[index] = entry
     }
 
-    /// Inserts `entry` at `start` or farther from the root. The entry at `start` is free.
+    /// Inserts `entry` at `start`, which is free, or farther from the root.
     private func siftDown(from start: Int, _ entry: Entry) {
         var index = start
         while true {
