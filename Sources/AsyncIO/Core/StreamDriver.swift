@@ -20,7 +20,6 @@ package class StreamDriver: EventSource {
     /// For calls that every message makes. Retained until ``detachDelegate(on:)``, and alive until the iteration ends.
     @exclusivity(unchecked) private(set) final var heldDelegate = RetainedDelegate(nil)
     @exclusivity(unchecked) final var known = ReadinessState()
-    package final let channel: ByteChannel
     @exclusivity(unchecked) final var phase = Phase.open
     /// Pull style: whether `receiveBuffer()` may return a buffer.
     @exclusivity(unchecked) final var lendsBuffers = false
@@ -28,6 +27,8 @@ package class StreamDriver: EventSource {
     @exclusivity(unchecked) final var lendsMemory = false
     private final var isReset = false
     @exclusivity(unchecked) final var isPushing = false
+    // Behind the small fields, which fill a gap, because every connection has them.
+    package final let channel: ByteChannel
     private final var closeWaiters: [WaiterToken] = []
 
     package init(_ channel: ByteChannel) {
