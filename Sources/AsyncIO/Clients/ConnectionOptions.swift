@@ -2,15 +2,12 @@ public import AsyncIOSystem
 
 /// The options of a client's connection.
 public struct ConnectionOptions: Sendable {
-    /// The local address of the connection, or `nil`, the default, to let the system choose. Port 0 lets the system
-    /// choose the port. Remote addresses of another family are skipped. It cannot be used with existing sockets.
-    /// asyncio: `local_addr`.
+    /// The local address, or `nil`, the default, to let the system choose, as it does for port 0. Remote addresses of
+    /// another family are skipped. It cannot be used with existing sockets. asyncio: `local_addr`.
     public var localAddress: SocketAddress?
-    /// The options of the socket, which are set before it connects. The default is TCP_NODELAY, as in asyncio. A unix
-    /// socket gets no TCP options.
+    /// The options of the socket, set before it connects; TCP_NODELAY by default, as in asyncio, if it is TCP.
     public var socketOptions: [SocketOption: Int]
-    /// The length of the longest line that a reader of `openConnection` or `withConnection` accepts, 64 KiB by default.
-    /// Must be positive. asyncio: `limit`.
+    /// The length of the longest line that a reader accepts, 64 KiB by default. Must be positive. asyncio: `limit`.
     public var limitBytes: Int
     /// Creates the filter that every byte of the connection passes, such as TLS; `nil`, the default, for none. The
     /// connection is reported when the filter is established. If it fails before, the call throws its error.

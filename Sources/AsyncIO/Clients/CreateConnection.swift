@@ -2,11 +2,9 @@ public import AsyncIOSystem
 import Selectors
 import SystemPackage
 
-/// The error of a client that could not connect to any address of an endpoint. Contains the reason for each address.
+/// The error of a client that could not connect to any address of an endpoint, with the reason for each address.
 public struct ConnectError: Error, Sendable, CustomStringConvertible {
-    /// The endpoint that the client tried to connect to.
     public var endpoint: Endpoint
-    /// The failures, in the order in which the addresses were tried.
     public var attempts: [IOError]
 
     public var description: String {
@@ -17,8 +15,7 @@ public struct ConnectError: Error, Sendable, CustomStringConvertible {
 }
 
 extension IOError {
-    /// Returns the reason why there is no connection to `address`. A connection that was reset had been established,
-    /// because the server accepted it and then closed it.
+    /// The reason why there is no connection to `address`. One that was reset had been established by the server.
     static func connecting(_ error: Errno, to address: SocketAddress) -> IOError {
         IOError(
             error, operation: error == .connectionReset ? "use the new connection to" : "connect to", address: address)
@@ -26,22 +23,18 @@ extension IOError {
 }
 
 extension EventLoop {
-    /// Connects to an endpoint. A protocol receives the connection's data. asyncio: `create_connection`.
+    /// Connects a protocol to an endpoint. asyncio: `create_connection`, `connect_accepted_socket`.
     ///
-    /// The addresses of the endpoint are tried in order. The function returns after `connectionMade` of the protocol
-    /// has returned. The only time limit is the system's, which is minutes; use ``withTimeout(_:fileID:line:_:)`` to
-    /// set one.
-    ///
-    /// A connected socket becomes the connection, and belongs to this call from the start; see ``Endpoint/socket(_:)``.
-    /// It may have been accepted by another process or another listener, so this function is asyncio's
-    /// `connect_accepted_socket` too.
+    /// The addresses of the endpoint are tried in order. The function returns after `connectionMade` of the protocol.
+    /// The only time limit is the system's, which is minutes; use ``withTimeout(_:fileID:line:_:)`` to set one. A
+    /// connected socket, which another listener may have accepted, belongs to this call from the start; see
+    /// ``Endpoint/socket(_:)``.
     ///
     /// Throws a ``ConnectError`` if no address accepts the connection, `.invalidArgument` for an endpoint that no
     /// client can connect to, such as all interfaces or several sockets, and what ``resolve(host:port:)`` and
     /// `makeProtocol` throw. For a given socket it throws `.invalidArgument` unless it is a stream socket, an `IOError`
-    /// unless it is connected, and `.descriptorInUse`. A cancelled task gets a `CancellationError` and no connection.
-    /// What was opened is closed, even if the task is cancelled while `connectionMade` runs.
-    ///
+    /// unless it is connected, and `.descriptorInUse`. A cancelled task gets a `CancellationError` and no connection,
+    /// even if it is cancelled while `connectionMade` runs.
     /// - Thread: the loop's; elsewhere it throws `.wrongThread`, because it calls `makeProtocol` on the loop's thread.
     public final func createConnection<Protocol: StreamProtocol>(
         to endpoint: Endpoint, options: ConnectionOptions = ConnectionOptions(),
@@ -73,7 +66,7 @@ extension EventLoop {
         return value
     }
 
-    /// Connects to a host; everything else is as in ``createConnection(to:options:fileID:line:_:)``.
+    /// As ``createConnection(to:options:fileID:line:_:)``, to a host.
     public final func createConnection<Protocol: StreamProtocol>(
         host: String, port: UInt16, options: ConnectionOptions = ConnectionOptions(),
         fileID: StaticString = #fileID, line: UInt = #line, _ makeProtocol: () throws -> Protocol
@@ -118,7 +111,7 @@ extension EventLoop {
 }
 
 extension EventLoop {
-    /// Returns the driver of a connected socket, which it owns.
+    /// Owns the socket.
     private final func adopt(_ socket: Socket, _ options: [SocketOption: Int]) throws -> StreamDriver {
         do {
             guard socket.hasPeer else { throw IOError(.socketNotConnected, operation: "take over a socket") }
@@ -126,7 +119,7 @@ extension EventLoop {
                 do {
                     try socket.setOption(option, to: value)
                 } catch {
-                    // The socket is not a TCP socket, or its peer has disconnected, which the first receive reports.
+                    // Not a TCP socket, or its peer has disconnected, which the first receive reports.
                     if option == .noDelay { continue }
                     throw IOError(error, operation: "set \(option) of socket \(socket.number)")
                 }
@@ -138,8 +131,6 @@ extension EventLoop {
         return try IOError.naming("take over a socket") { try openStreamDriver(ByteChannel(socket)) }
     }
 
-    /// Returns the driver of a socket that was connected to `address`.
-    ///
     /// Throws an `Errno`, an `IOError`, `CancellationError`, `.tooManyDescriptors` or `.closed`, with the socket
     /// closed.
     fileprivate final func connect(to address: SocketAddress, _ options: ConnectionOptions) async throws -> StreamDriver
@@ -166,7 +157,6 @@ extension EventLoop {
         }
     }
 
-    /// Binds the socket to a local address. The error contains both addresses.
     private final func bind(_ socket: Socket, to local: SocketAddress, for address: SocketAddress) throws(IOError) {
         var reason = Errno.addressFamilyNotSupported
         if local.family == address.family {

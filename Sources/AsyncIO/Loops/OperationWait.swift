@@ -2,9 +2,7 @@ import Proactors
 import Selectors
 import SystemPackage
 
-/// One operation of a completion loop that a task waits for.
-///
-/// It is a source so that the completion comes to it. It is not registered, because what waits is the task.
+/// One operation of a completion loop that a task waits for. A source that is not registered, because the task waits.
 final class OperationWait: EventSource {
     private unowned let loop: ProactorEventLoop
     private var waiter: WaiterToken?
@@ -15,10 +13,8 @@ final class OperationWait: EventSource {
         self.loop = loop
     }
 
-    /// Suspends until the operation has completed. Cancelling the task cancels the operation, whose result is dropped
-    /// then.
-    ///
-    /// - Returns: The result, or a negated `errno`.
+    /// Suspends until the operation has completed, and returns its result or a negated `errno`. Cancelling the task
+    /// cancels the operation, whose result is dropped then.
     func result(of operation: ProactorOperation, _ record: TaskRecord?) async throws -> Int {
         let token = loop.makeWaiter()
         do {
@@ -47,7 +43,7 @@ final class OperationWait: EventSource {
         if let waiter { loop.settle(waiter, .ready) }
     }
 
-    /// Ends the operation before the descriptor is closed; the task fails with `.closed`.
+    /// The task fails with `.closed`.
     override func lostDescriptor() -> Interest {
         cancel()
         if let waiter { loop.settle(waiter, .closed) }

@@ -5,17 +5,15 @@ import Selectors
 import SystemPackage
 
 /// The watch of one descriptor on a completion loop: a poll operation that is submitted again after the source has run.
-///
-/// Submitting it checks the level, so the source sees what a level-triggered selector reports, and the submission
-/// travels with the next wait. It is a source only so that completions come to it: it is not registered.
+/// It checks the level, so the source sees what a level-triggered selector reports, and its submission travels with the
+/// next wait. A source only for the completions: it is not registered.
 final class Poll: EventSource {
     let source: EventSource
     private let descriptor: FileDescriptor
     private unowned let loop: ProactorEventLoop
     private var interest: Interest
-    /// The operation that reports readiness. The completion of any other operation is of a former interest.
+    /// The completion of any other operation is of a former interest.
     private var operation: SlotID?
-    /// Whether the loop will arm it, after the source has run.
     private var isArmedLater = false
     private var hasEnded = false
 

@@ -3,22 +3,17 @@ public import Proactors
 package import Selectors
 package import SystemPackage
 
-/// An event loop over completion: it hands operations to a proactor, which carries them out. asyncio:
-/// `ProactorEventLoop`.
+/// An event loop over completion: a proactor carries out its operations. asyncio: `ProactorEventLoop`.
 open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     private let proactor: any BaseProactor
     /// Reused by each wait, so that an iteration allocates nothing.
     @exclusivity(unchecked) private var events: [Completion] = []
-    /// Operations whose last completion has not arrived. Each retains its source, which owns the operation's memory.
+    /// Until their last completions. Each retains its source, which owns the operation's memory.
     private var operations = Slab<EventSource>()
-    /// The polls, by descriptor.
     private var polls: [CInt: Poll] = [:]
-    /// Polls that have completed and have to be armed again.
     private var completedPolls: [Poll] = []
 
-    /// Creates a loop over `proactor`, which the loop owns from then on.
-    ///
-    /// Throws an `IOError` if the loop's own descriptors cannot be created or watched.
+    /// Creates a loop, which owns `proactor`. Throws an `IOError` if the loop's own descriptors cannot be watched.
     public init(
         proactor: any BaseProactor, clock: EventLoopClock = .system
     ) throws {
@@ -48,7 +43,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         return id
     }
 
-    /// Requests the end of an operation, which completes nevertheless.
+    /// The operation completes nevertheless.
     package final func cancel(_ operation: SlotID) {
         proactor.cancel(token: operation.bits)
     }
@@ -66,7 +61,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     package override func queueEvents() {
         for event in events {
             let id = SlotID(bits: event.token)
-            // A completion that is stale finds no source, because the generation of the slot has changed.
+            // A stale completion finds no source.
             guard let source = event.hasMore ? operations[id]?.pointee : operations.remove(id) else {
                 if let buffer = event.buffer { chunkPool.put(buffer.memory, buffer.size) }
                 continue
@@ -116,13 +111,11 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         polls.removeValue(forKey: descriptor.rawValue)?.end()
     }
 
-    /// Arms `poll` again in the next wait, after its source has run.
     final func armLater(_ poll: Poll) {
         completedPolls.append(poll)
     }
 
-    /// Arms the polls that have completed. A poll whose source was deferred and has not run yet is armed in a later
-    /// wait.
+    /// Arms the polls that have completed, unless their source was deferred and has not run yet.
     @inline(never)
     private final func armPolls() {
         let polls = completedPolls

@@ -2,21 +2,18 @@ package import AsyncIOSystem
 public import Selectors
 package import SystemPackage
 
-/// An event loop over readiness: a selector reports which descriptors would not block, and the loop makes the system
-/// calls. asyncio: `SelectorEventLoop`.
+/// An event loop over readiness: it makes system calls when a selector reports that they would not block. asyncio:
+/// `SelectorEventLoop`.
 open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     private let selector: any BaseSelector
-    /// Whether connections are watched edge-triggered.
     package final let isEdgeTriggered: Bool
     /// Reused by each wait, so that an iteration allocates nothing.
     @exclusivity(unchecked) private var events: [ReadyEvent] = []
 
-    /// Creates a loop over `selector`, or over the best selector of this system. The loop belongs to the calling thread
-    /// until the first run binds it to the thread that runs it.
+    /// Creates a loop, which owns `selector`, by default the best one of this system.
     ///
-    /// The loop owns the selector from then on. Throws an `IOError` if the system cannot create a selector or a waker,
-    /// and `.tooManyDescriptors` if the number of a descriptor that the loop needs for itself is too high for the
-    /// selector.
+    /// Throws an `IOError` if the system cannot create a selector or a waker, and `.tooManyDescriptors` if the number
+    /// of a descriptor that the loop needs for itself is too high for the selector.
     public init(
         selector: (any BaseSelector)? = nil, clock: EventLoopClock = .system
     ) throws {
@@ -30,8 +27,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         events.reserveCapacity(Self.reservedEvents)
         try super.init(clock: clock)
         self.selector.closedDescriptorHandler = { [unowned self] descriptor in
-            // Not called directly, because this is in the middle of a wait, and the handler of warnings is the user's
-            // code.
+            // Later, because this is in the middle of a wait, and the handler of warnings is the user's code.
             callSoon { [unowned self] in warnOfClosedDescriptor(descriptor) }
         }
     }
@@ -48,8 +44,7 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
 
     package override func queueEvents() {
         for event in events {
-            // A stale id finds no source: the source was unregistered, and its descriptor may belong to another one by
-            // now.
+            // A stale id finds no source: its descriptor may belong to another one by now.
             // SAFETY: the source is not retained. None is unregistered in this loop.
             guard let source = core.pointee.sources.unretained(SlotID(bits: event.token)) else { continue }
             source._withUnsafeGuaranteedRef { source in
@@ -78,22 +73,20 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         }
     }
 
-    /// Changes the registration that the descriptor's former user has left, which saves a system call.
+    /// Changes the former user's registration, unless the descriptor was closed without notice. Saves a system call.
     private final func takeOver(
         _ descriptor: FileDescriptor, for interest: Interest, _ trigger: Trigger, token: UInt64
     ) throws(Errno) {
         do {
             try selector.modify(descriptor, interest: interest, trigger: trigger, token: token)
         } catch {
-            // The descriptor was closed without notice, and its number was given to another file.
             try? selector.unregister(descriptor)
             try selector.register(descriptor, interest: interest, trigger: trigger, token: token)
         }
     }
 
     package override func endRegistration(of descriptor: FileDescriptor) {
-        // It fails only if the descriptor is not registered, because its interest was empty or the kernel has already
-        // removed it.
+        // Fails only if the interest was empty or the kernel has already removed the registration.
         try? selector.unregister(descriptor)
     }
 

@@ -4,7 +4,7 @@ import SystemPackage
 
 /// Warnings do not go to the exception handler, so that they are not counted as errors.
 extension EventLoop {
-    /// Passes a warning to the handler. Called on the loop's thread, or by the loop's `deinit`.
+    /// Called on the loop's thread, or by the loop's `deinit`.
     final func warn(_ kind: LoopWarning.Kind, _ message: String, callSite: CallSite? = nil, duration: Duration? = nil) {
         let warning = LoopWarning(kind, message, callSite: callSite, duration: duration)
         if let handler = core.pointee.debug.options.warningHandler { return handler(warning) }
@@ -30,7 +30,7 @@ extension EventLoop {
                 + "Call removeReader and removeWriter, or sock.close, before closing a descriptor")
     }
 
-    /// Warns of a slow lookup in debug mode. asyncio: `_getaddrinfo_debug`.
+    /// asyncio: `_getaddrinfo_debug`.
     final func warnOfLookup(of host: String, since began: LoopInstant) {
         guard core.pointee.debug.isOn else { return }
         let duration = began.duration(to: now)
@@ -38,7 +38,6 @@ extension EventLoop {
         warn(.slowLookup, "Resolving '\(host)' took \(duration.inSeconds) seconds", duration: duration)
     }
 
-    /// Warns of the sources that are still open when the loop is closed. Called in debug mode only.
     final func warnOfOpenSources() {
         for id in core.pointee.sources.ids {
             guard let source = core.pointee.sources[id]?.pointee, source.isLeftOpen else { continue }

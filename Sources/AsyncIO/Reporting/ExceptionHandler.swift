@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Handling of uncaught errors. Errors of callbacks and protocols never stop the loop.
+/// Errors of callbacks and protocols never stop the loop.
 extension EventLoop {
     /// Handles an uncaught error of a loop. An error that the handler throws goes to the default handler.
     public typealias ExceptionHandler = (EventLoop, ExceptionContext) throws -> Void
@@ -21,17 +21,15 @@ extension EventLoop {
         }
     }
 
-    /// Reports an error to the exception handler: at once on the loop's thread, in the next iteration from another
-    /// thread. asyncio: `call_exception_handler`.
+    /// Reports an error to the exception handler: at once on the loop's thread, in the next iteration or at the close
+    /// from another. asyncio: `call_exception_handler`.
     ///
-    /// An error that the handler throws goes to the default handler. If the loop is closed before its next iteration,
-    /// the close calls the handler. A report from another thread to a closed loop goes to the default handler.
-    ///
+    /// An error that the handler throws goes to the default handler, as does another thread's report to a closed loop.
     /// - Thread: any. Therefore the context is `sending`: its ``ExceptionContext/protocol`` must not be used elsewhere.
     ///   Errors that a protocol's own functions throw are reported with the protocol.
     public final func callExceptionHandler(_ context: sending ExceptionContext) { report(context) }
 
-    /// Reports an error of the library to the exception handler. The objects in the context belong to the loop.
+    /// The objects in the context belong to the loop.
     final func report(_ context: ExceptionContext) {
         // Not `isOnLoop`, because before the first run another thread may begin it at any moment.
         guard isRunningHere || isOwnedHere else { return reportLater(context) }
@@ -45,16 +43,12 @@ extension EventLoop {
         }
     }
 
-    /// Writes the report to standard error, as one line. asyncio: `default_exception_handler`.
-    ///
-    /// - Thread: any.
+    /// Writes the report to standard error, as one line, on any thread. asyncio: `default_exception_handler`.
     public final func defaultExceptionHandler(_ context: ExceptionContext) {
         writeToStandardError("asyncio: \(context)")
     }
 
-    /// Reports the error when the handler can be called.
-    ///
-    /// - Thread: any.
+    /// Reports the error when the handler can be called. Any thread.
     @inline(never)
     final func reportLater(_ context: ExceptionContext) {
         if post(LateReport(context, of: self)) { return }
@@ -68,7 +62,6 @@ extension EventLoop {
         report(ExceptionContext(message: "\(function) was ignored", error: EventLoopError.closed))
     }
 
-    /// Calls `body`, and reports the error that it throws.
     @inline(__always)
     final func callReporting(_ site: @autoclosure () -> CallSite, _ body: () throws -> Void) {
         do {
@@ -84,7 +77,7 @@ extension EventLoop {
 /// SAFETY: objects in the context that are not `Sendable` belong to the loop's thread, and only that thread uses them.
 private final class LateReport: LoopMessage, @unchecked Sendable {
     private let context: ExceptionContext
-    /// Weak, so that the message does not retain the loop that it is queued on.
+    /// So that the message does not retain the loop that it is queued on.
     private weak var loop: EventLoop?
 
     init(_ context: ExceptionContext, of loop: EventLoop) {
@@ -94,8 +87,7 @@ private final class LateReport: LoopMessage, @unchecked Sendable {
 
     override func deliver(on loop: EventLoop) { loop.report(context) }
 
-    /// Called when this thread closes the loop, whose handler is still set, or when the loop was released without a
-    /// close.
+    /// This thread closes the loop, whose handler is still set, or the loop was released without a close.
     override func discard() {
         if let loop { loop.report(context) } else { writeToStandardError("asyncio: \(context)") }
     }

@@ -4,22 +4,21 @@ import Synchronization
 public struct LoopStatistics: Sendable, Equatable {
     /// The number of scheduled callbacks and timers.
     public var callbacks = 0
-    /// The number of entries of the timer heap, including cancelled timers that have not been removed yet.
+    /// The number of entries of the timer heap, including cancelled timers.
     public var timers = 0
     /// The number of tasks that wait in an operation of this loop.
     public var waitingTasks = 0
-    /// The number of tasks that the loop has started and that have not ended.
+    /// The number of tasks of the loop that have not ended.
     public var tasks = 0
     /// The number of transports, servers and watchers.
     public var sources = 0
-    /// The number of errors that went to the exception handler since the loop was created.
+    /// The number of errors that went to the exception handler so far.
     public var unhandledErrors = 0
-    /// The number of operations that were called outside the loop and hopped, since the loop was created. Each costs
-    /// two thread switches.
+    /// The number of operations that hopped to the loop so far. Each costs two thread switches.
     public var hops = 0
-    /// The number of suspensions in operations of this loop, since it was created.
+    /// The number of suspensions in operations of this loop so far.
     public var suspensions = 0
-    /// The number of iterations since the loop was created. Each waits at most once in the kernel.
+    /// The number of iterations so far. Each waits at most once in the kernel.
     public var ticks = 0
 }
 

@@ -1,8 +1,6 @@
 /// A piece of work that is pending on a loop, for the reports of tests.
 package struct PendingWork {
-    /// What it is, and where it was scheduled or created.
     package let text: String
-    /// What could still end it.
     package let endedBy: EndingCause
 }
 

@@ -10,7 +10,7 @@ extension EventLoop {
         case other(StaticString)
     }
 
-    /// Does what the plain loop in `runOnce()` does.
+    /// As the plain loop in `runOnce()`.
     @inline(never)
     final func runQueuedMeasuring(_ executor: UnownedTaskExecutor) {
         var remaining = core.pointee.ready.count
@@ -25,7 +25,7 @@ extension EventLoop {
         core.pointee.debug.begunTask = nil
     }
 
-    /// Runs one entry, and returns the instant at which it ended.
+    /// Returns the instant at which the entry ended.
     private final func runMeasuring(
         _ word: LoopWord, isDeferred: Bool, since began: LoopInstant, _ executor: UnownedTaskExecutor
     ) -> LoopInstant {
@@ -73,8 +73,7 @@ extension EventLoop {
         }
     }
 
-    /// Returns the record of the task that a job or a continuation belongs to. Both are the address of the task, which
-    /// is also its identity.
+    /// A job or a continuation is the address of its task, which is also its identity.
     private final func record(at word: LoopWord) -> TaskRecord? {
         core.pointee.tasks[TaskIdentity(of: word.job)]
     }

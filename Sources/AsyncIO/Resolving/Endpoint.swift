@@ -9,7 +9,7 @@ public import AsyncIOSystem
 /// }
 /// ```
 ///
-/// Creating an endpoint looks up no name and opens no socket. More kinds of endpoints may come.
+/// Creating an endpoint looks up no name and opens no socket.
 public struct Endpoint: Sendable {
     enum Storage: Sendable {
         /// An empty name means all interfaces.
@@ -22,26 +22,23 @@ public struct Endpoint: Sendable {
 
     /// Returns the endpoint of a host, which is a name or a literal address.
     ///
-    /// A client tries the addresses of the host in order; a server listens on all of them. An empty name is
+    /// A client tries its addresses in order; a server listens on all of them. An empty name is
     /// ``allInterfaces(port:)``. Port 0, for servers, lets the system choose a port.
     public static func host(_ name: String, port: UInt16) -> Endpoint { hosts([name], port: port) }
 
-    /// Returns the endpoint of several hosts: the addresses of the first one, then those of the second one, and so on,
-    /// each address once.
-    ///
-    /// All names are looked up before the first address is used.
+    /// Returns the endpoint of several hosts: the addresses of each in order, each address once. All names are looked
+    /// up before the first address is used.
     public static func hosts(_ names: [String], port: UInt16) -> Endpoint {
         Endpoint(storage: .hosts(names, port: port))
     }
 
-    /// Returns the endpoint of all interfaces of this machine, those of IPv4 and those of IPv6. For servers only.
+    /// Returns the endpoint of all IPv4 and IPv6 interfaces of this machine. For servers only.
     public static func allInterfaces(port: UInt16) -> Endpoint { host("", port: port) }
 
     /// Returns the endpoint of an address, which needs no lookup.
     public static func address(_ address: SocketAddress) -> Endpoint { addresses([address]) }
 
-    /// Returns the endpoint of several addresses, each used once. A client tries them in order; a server listens on all
-    /// of them.
+    /// As ``hosts(_:port:)``, for addresses, each used once.
     public static func addresses(_ addresses: [SocketAddress]) -> Endpoint {
         Endpoint(storage: .addresses(addresses))
     }
@@ -49,19 +46,17 @@ public struct Endpoint: Sendable {
     /// Returns the endpoint of a stream socket that exists already: for a client a connected one, for a server one that
     /// is bound and may listen already. asyncio: `sock`.
     ///
-    /// The socket belongs to the call that it is passed to, which makes it non-blocking. The connection or the server
-    /// closes it, and so does the call if it throws; do not close it, and do not use the endpoint again. Only if this
-    /// loop uses the socket already, which is `.descriptorInUse`, the call leaves it open.
+    /// It belongs to the call that it is passed to, which makes it non-blocking. The connection, the server, or a call
+    /// that throws closes it; do not close it or use the endpoint again. Only a socket that this loop uses already
+    /// (`.descriptorInUse`) stays open.
     public static func socket(_ socket: Socket) -> Endpoint { sockets([socket]) }
 
-    /// Returns the endpoint of several sockets of a server, such as those of a service manager. Each socket may be
-    /// given once. Everything else is as for ``socket(_:)``.
+    /// As ``socket(_:)``, for several sockets of a server, such as those of a service manager, each given once.
     public static func sockets(_ sockets: [Socket]) -> Endpoint { Endpoint(storage: .sockets(sockets)) }
 }
 
 extension Endpoint: CustomStringConvertible {
-    /// Such as `example.org:80`, `[::1]:80`, `port 80 on all interfaces` or `socket 7`; several are separated by
-    /// commas.
+    /// Such as `example.org:80`, `[::1]:80`, `port 80 on all interfaces` or `socket 7`; several with commas.
     public var description: String {
         switch storage {
         case .hosts(let names, let port):
@@ -80,7 +75,6 @@ extension Endpoint: CustomStringConvertible {
 }
 
 extension Endpoint {
-    /// The sockets that belong to the call that the endpoint is passed to.
     var sockets: [Socket] {
         if case .sockets(let sockets) = storage { sockets } else { [] }
     }
@@ -94,7 +88,6 @@ extension Endpoint {
         }
     }
 
-    /// Throws `.invalidArgument` if no client can connect to the endpoint.
     func checkForClient() throws(EventLoopError) {
         try checkNotEmpty("connect to")
         switch storage {
@@ -110,7 +103,6 @@ extension Endpoint {
         }
     }
 
-    /// Throws `.invalidArgument` if no server can listen on the endpoint.
     func checkForServer() throws(EventLoopError) {
         try checkNotEmpty("listen on")
         // Each has one owner, which closes it.

@@ -4,21 +4,19 @@ extension EventLoop {
     /// Returns the addresses of a host, in the order that the system prefers. asyncio: `getaddrinfo`.
     ///
     /// A literal address needs no lookup. A host of `nil` or `""` means all interfaces. A lookup blocks a thread of its
-    /// own, see ``Resolver/threadLimit``, never the loop. Cancelling withdraws a lookup that has not begun, and
-    /// abandons one that has. Throws `.unknownHost` if there is no such host, `.resolverFailed` if no name server could
-    /// answer, both with the reason; `.tooManyLookups` when 1,000 lookups are waiting; `.closed`; `CancellationError`.
+    /// own, see ``Resolver/threadLimit``. Cancelling withdraws a lookup that has not begun, and abandons one that has.
+    /// Throws `.unknownHost` if there is no such host, `.resolverFailed` if no name server could answer, both with the
+    /// reason; `.tooManyLookups` when 1,000 lookups are waiting; `.closed`; `CancellationError`.
     public final func resolve(host: String?, port: UInt16) async throws -> [SocketAddress] {
         try await resolve(host: host, port: port, by: .shared)
     }
 
-    /// As `resolve(host:port:)`, with the resolver of the caller's choice.
     final func resolve(host: String?, port: UInt16, by resolver: Resolver) async throws -> [SocketAddress] {
         if let addresses = Resolver.literal(host: host, port: port) { return addresses }
         guard let host else { return [] }
         try Resolver.check(host)
         return try await withAffinity { record in
             if isClosed { throw EventLoopError.closed }
-            // The operation would have to wait, and a cancelled task does not wait.
             try Task.checkCancellation()
             let began = now
             let token = makeWaiter()
@@ -32,7 +30,7 @@ extension EventLoop {
         }
     }
 
-    /// Returns the addresses of an endpoint in order, each once. An endpoint of sockets has none here.
+    /// Returns the addresses of an endpoint in order, each once; none for sockets.
     final func addresses(of endpoint: Endpoint, by resolver: Resolver) async throws -> [SocketAddress] {
         var addresses: [SocketAddress] = []
         func add(_ more: [SocketAddress]) {
@@ -48,15 +46,13 @@ extension EventLoop {
     }
 }
 
-/// What a lookup asks for.
 struct HostName: Hashable {
     let host: String
     let port: UInt16
 }
 
-/// A task's request for the addresses of a host, and the message that brings the answer to its loop.
-///
-/// It holds the loop's inbox, not the loop: a closed loop can be freed while a name server is silent.
+/// A task's request for the addresses of a host, and the message that brings the answer to its loop. It holds the
+/// inbox, not the loop: a closed loop can be freed while a name server is silent.
 ///
 /// SAFETY: `answer` is written once, before the inbox's lock, and read by the task that this message has resumed.
 final class HostLookup: LoopMessage, @unchecked Sendable {
@@ -71,7 +67,7 @@ final class HostLookup: LoopMessage, @unchecked Sendable {
         self.token = token
     }
 
-    /// Sends the answer to the loop, which drops it if the waiter was cancelled. Once; any thread.
+    /// Once, on any thread. The loop drops the answer if the waiter was cancelled.
     func finish(_ answer: Result<[SocketAddress], EventLoopError>) {
         self.answer = answer
         let word = LoopWord(self)

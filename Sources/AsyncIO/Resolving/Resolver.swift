@@ -2,19 +2,15 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// Looks up host names on threads of its own, which exist only while there are lookups.
-///
-/// Lookups of the same name and port share a thread and an answer: many clients of one target whose name servers are
-/// silent need one thread. An answer is not cached.
+/// Looks up host names on threads of its own, which exist only while there are lookups. Those of the same name and port
+/// share a thread and an answer, which is not cached.
 public final class Resolver: Sendable {
     /// Blocks its thread until the answer is known.
     typealias Ask = @Sendable (_ host: String, _ port: UInt16) -> Result<[SocketAddress], EventLoopError>
 
-    /// The resolver of the process, which calls getaddrinfo(3).
     static let shared = Resolver(ask: SystemResolver.addresses)
 
-    /// A name whose servers are silent blocks its thread for half a minute, so there is a thread for each lookup up to
-    /// this limit. There must be one: a thousand such lookups must not need a thousand stacks.
+    /// A name whose servers are silent blocks its thread for half a minute; a thousand must not need a thousand stacks.
     static let defaultThreadLimit = 64
     /// How many lookups may wait for a thread. A further one is an error instead of more memory.
     static let maxWaiting = 1_000
@@ -28,7 +24,6 @@ public final class Resolver: Sendable {
     private final class Question: WorkItem, @unchecked Sendable {
         let name: HostName
         let resolver: Resolver
-        /// Empty if all of them were cancelled after the question had begun.
         var lookups: [HostLookup]
         var hasBegun = false
         private var answer: Result<[SocketAddress], EventLoopError> = .failure(.closed)
@@ -53,7 +48,6 @@ public final class Resolver: Sendable {
     }
 
     private struct State {
-        /// The questions that wait for a thread or are being asked.
         var questions: [HostName: Question] = [:]
         /// The number of lookups that share the question of an earlier one.
         var sharing = 0
@@ -63,9 +57,7 @@ public final class Resolver: Sendable {
     private let ask: Ask
     private let state = Locked(State())
 
-    /// - Parameters:
-    ///   - threadLimit: The most threads at a time, at least one.
-    ///   - startThread: Replaces the start of a thread, for tests.
+    /// - Parameter startThread: Replaces the start of a thread, for tests.
     init(
         threadLimit: Int = Resolver.defaultThreadLimit,
         startThread: @escaping WorkerThreads.StartThread = WorkerThreads.startSystemThread, ask: @escaping Ask
@@ -78,9 +70,8 @@ public final class Resolver: Sendable {
     /// The most host names that the process looks up at a time, each on its own thread; 64 by default.
     ///
     /// The system's resolver, getaddrinfo(3), blocks its thread until it has an answer: half a minute for a name whose
-    /// servers are silent. With that many such names at a time, further lookups wait. Lookups of the same name share a
-    /// thread. Threads are started when they are needed and end when no lookup waits. A new limit holds at once; above
-    /// a lower limit, a thread ends with its lookup. Traps below 1.
+    /// servers are silent. With that many such names at a time, further lookups wait. A new limit holds at once; above
+    /// a lower one, a thread ends with its lookup. Traps below 1.
     /// - Thread: any.
     public static var threadLimit: Int {
         get { shared.threadLimit }
@@ -90,7 +81,7 @@ public final class Resolver: Sendable {
         }
     }
 
-    /// The most threads at a time. Any thread.
+    /// Any thread.
     var threadLimit: Int {
         get { workers.threadLimit }
         set { workers.threadLimit = newValue }
@@ -109,7 +100,6 @@ public final class Resolver: Sendable {
         return SocketAddress(literal: host, port: port).map { [$0] }
     }
 
-    /// Throws `.unknownHost` for a name that cannot be looked up.
     static func check(_ host: String) throws(EventLoopError) {
         if host.utf8.contains(0) {
             throw EventLoopError(.unknownHost, "a host name must not contain a zero byte")
@@ -140,8 +130,7 @@ public final class Resolver: Sendable {
         if let question, !workers.submit(question) { finish(question, Self.tooManyLookups(of: lookup.name)) }
     }
 
-    /// Ends the wait of `lookup` without an answer. Its question is withdrawn if it has not begun and no other lookup
-    /// shares it. Any thread.
+    /// Withdraws the question of `lookup` if it has not begun and no other lookup shares it. Any thread.
     func abandon(_ lookup: HostLookup) {
         state.withLock { state in
             guard let question = state.questions[lookup.name],
@@ -177,9 +166,8 @@ extension Resolver: CustomStringConvertible {
     public var description: String { "<Resolver of up to \(threadLimit) threads>" }
 }
 
-/// The system's resolver, getaddrinfo(3).
 enum SystemResolver {
-    /// The addresses of `host` in the order that the system prefers, each once. Blocks until the system has an answer.
+    /// In the order that the system prefers, each once. Blocks until the system has an answer. getaddrinfo(3).
     @Sendable static func addresses(of host: String, port: UInt16) -> Result<[SocketAddress], EventLoopError> {
         var hints = addrinfo()
         hints.ai_socktype = CInt(SOCK_STREAM.rawValue)
@@ -189,8 +177,7 @@ enum SystemResolver {
         return status == 0 ? .success(addresses(list)) : .failure(error(host, status))
     }
 
-    /// The error of a status of getaddrinfo(3): `.unknownHost` if there is no such host, `.resolverFailed` if no name
-    /// server could answer.
+    /// `.unknownHost` if there is no such host, `.resolverFailed` if no name server could answer.
     static func error(_ host: String, _ status: CInt) -> EventLoopError {
         let reason = gai_strerror(status).map { String(cString: $0) } ?? "error \(status)"
         let code: EventLoopError.Code =

@@ -1,10 +1,8 @@
 import AsyncIOSystem
 import CAsyncIO
 
-/// A value under a lock without priority inheritance, see `lock.h`.
-///
-/// It replaces the `Mutex` of the standard library, which makes many posts from several threads twenty times as slow on
-/// Linux, and which the thread sanitizer does not support.
+/// A value under a lock without priority inheritance, see `lock.h`. The `Mutex` of the standard library makes many
+/// posts from several threads twenty times as slow on Linux, and the thread sanitizer does not support it.
 ///
 /// SAFETY: `value` is used only between `aio_lock` and `aio_unlock`.
 struct Locked<Value>: ~Copyable, @unchecked Sendable {
@@ -51,16 +49,12 @@ struct Monitor<Value>: ~Copyable, @unchecked Sendable {
 
     borrowing func withLock<Result>(_ body: (inout Value) -> Result) -> Result { locked.withLock(body) }
 
-    /// Makes one waiting thread check the value again.
     borrowing func signal() { aio_condition_signal(changed) }
 
-    /// Makes all waiting threads check the value again.
     borrowing func broadcast() { aio_condition_broadcast(changed) }
 
-    /// Calls `body` under the lock, and after each signal once more, until it returns a result.
-    ///
-    /// - Parameter body: Its second parameter is true if the deadline has passed. Then this is the last call.
-    /// - Returns: `nil` if the last call returned no result.
+    /// Calls `body` under the lock, and after each signal once more, until it returns a result. After the deadline its
+    /// second parameter is true; then `nil` is returned if this last call returns no result.
     borrowing func wait<Result>(until deadline: LoopInstant, _ body: (inout Value, Bool) -> Result?) -> Result? {
         aio_lock(locked.lock)
         defer { aio_unlock(locked.lock) }

@@ -2,36 +2,29 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// Work that blocks its thread, for ``WorkerThreads``.
-///
-/// One object holds the request, the result, and where to send the result.
+/// Work that blocks its thread, for ``WorkerThreads``: the request, the result, and where to send the result.
 protocol WorkItem: AnyObject, Sendable {
-    /// Does the work on one of the threads, and stores its result.
     func perform()
 
-    /// Publishes the result, on the same thread, which counts as free from now on: when the receiver of the result
-    /// submits the next item, no further thread is started for it. Must not block.
+    /// Publishes the result, on the same thread, which counts as free from now on, so that an item that the receiver
+    /// of the result submits needs no further thread. Must not block.
     func finish()
 
-    /// Publishes that no thread could be started, in place of the other two calls. On the thread that submitted an item
-    /// or raised the limit.
+    /// Publishes that no thread could be started, in place of the other two calls, on the thread that needed one.
     func fail(_ error: Errno)
 }
 
-/// A few threads for work that blocks: as many as the work needs, up to a limit.
+/// A few threads for work that blocks: as many as the work needs, up to a limit. Items begin in the order in which they
+/// were submitted. Each use has an instance of its own, so that host names whose servers are silent delay nothing else.
 ///
-/// A thread is started when an item is submitted that no free thread will take, and ends when it has found nothing to
-/// do for ``idleDuration``. Each use has an instance of its own, with its own limit: host names whose servers are
-/// silent delay no other work. Items begin in the order in which they were submitted.
-///
-/// Each thread retains the instance until the thread ends.
+/// A thread is started when an item is submitted that no free thread will take. It retains the instance, and ends when
+/// it has found nothing to do for ``idleDuration``.
 final class WorkerThreads: Sendable {
     /// Starts a thread that calls ``run()``. Returns 0 or `-errno`.
     typealias StartThread = @Sendable (WorkerThreads) -> CInt
 
     private struct State {
         var threadLimit: Int
-        /// The items that no thread has begun, in order.
         var waiting: [any WorkItem] = []
         /// Threads that were started and have not decided to end.
         var threads = 0
@@ -47,11 +40,11 @@ final class WorkerThreads: Sendable {
         case end
     }
 
-    /// The name of each thread; Linux shows the first 15 bytes.
+    /// Linux shows the first 15 bytes.
     let name: StaticString
-    /// How many items may wait for a thread when all threads that the limit allows are in use.
+    /// How many items may wait when all threads that the limit allows are in use.
     let queueLimit: Int
-    /// How long a thread waits for the next item before it ends. Zero: it ends at once.
+    /// Zero: a thread ends at once.
     let idleDuration: Duration
     private let startThread: StartThread
     private let state: Monitor<State>
@@ -67,9 +60,7 @@ final class WorkerThreads: Sendable {
         state = Monitor(State(threadLimit: threadLimit))
     }
 
-    /// Queues `item` for the next free thread, and starts a thread if there is none. Any thread.
-    ///
-    /// - Returns: false, without effect, if ``queueLimit`` items are waiting already.
+    /// Queues `item` for a free or new thread. Returns false if ``queueLimit`` items are waiting already. Any thread.
     func submit(_ item: any WorkItem) -> Bool {
         let needsThread = state.withLock { state -> Bool? in
             if state.unserved >= queueLimit { return nil }
@@ -83,9 +74,7 @@ final class WorkerThreads: Sendable {
         return true
     }
 
-    /// Takes `item` back. Any thread.
-    ///
-    /// - Returns: whether it had not begun, and so never will.
+    /// Takes `item` back. Returns whether it had not begun, and so never will. Any thread.
     func withdraw(_ item: any WorkItem) -> Bool {
         state.withLock { state in
             guard let index = state.waiting.firstIndex(where: { $0 === item }) else { return false }
@@ -94,10 +83,8 @@ final class WorkerThreads: Sendable {
         }
     }
 
-    /// The most threads at a time; with zero, submitted items wait. Any thread.
-    ///
-    /// A higher limit starts threads for items that wait, at once. Above a lower limit, threads end as soon as they
-    /// have finished their items.
+    /// The most threads at a time; with zero, submitted items wait. Any thread. A higher limit starts threads for items
+    /// that wait; above a lower one, threads end as soon as they have finished their items.
     var threadLimit: Int {
         get { state.withLock { $0.threadLimit } }
         set {
@@ -112,13 +99,13 @@ final class WorkerThreads: Sendable {
         }
     }
 
-    /// Items that have not begun. Any thread, for reports.
+    /// Any thread.
     var waitingCount: Int { state.withLock { $0.waiting.count } }
 
-    /// Threads that have not ended. Any thread, for reports.
+    /// Any thread.
     var threadCount: Int { state.withLock { $0.threads } }
 
-    /// Performs items until the thread is to end. Called by each thread as its only function.
+    /// The only function of each thread.
     func run() {
         while case .perform(let item) = next() {
             item.perform()
