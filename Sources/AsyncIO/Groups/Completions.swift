@@ -7,6 +7,8 @@ final class Completions {
     private(set) var ended: [Int] = []
     /// The errors of the tasks that failed, by index.
     private(set) var errors: [Int: any Error] = [:]
+    /// Whether errors of tasks that end later are reported, because no task waits any more.
+    var isAbandoned = false
     private var waiter: WaiterToken?
     private var hasSeenCancellation = false
 
@@ -15,27 +17,25 @@ final class Completions {
         self.site = site
     }
 
-    /// Starts an operation as a task of the loop, and returns a function that cancels it.
+    /// Starts an operation as a task of the loop.
+    ///
+    /// - Returns: A function that cancels the task.
+    @discardableResult
     func start(_ index: Int, name: String, eagerStart: Bool = false, _ operation: SentBody<Void>) -> () -> Void {
         let record = CreatedTask(loop: loop, name: name, site: site)
-        record.whenEnded = { [self] error in end(index, error) }
-        do {
-            _ = try loop.start(record, nil, eagerStart, operation.call)
-        } catch {
-            end(index, error)
+        record.whenEnded = { [self, unowned record] error in
+            ended.append(index)
+            errors[index] = error
+            wake()
+            if isAbandoned, let error { loop.reportUnread(error, of: record) }
         }
+        _ = loop.startObserved(record, nil, eagerStart, operation.call)
         return { record.requestCancel() }
     }
 
     /// Waits for a task that was created elsewhere. If the task has ended already, it is recorded at once.
     func watch<Success: Sendable, Failure: Error>(_ index: Int, _ task: Task<Success, Failure>) {
-        _ = start(index, name: "wait", eagerStart: true, SentBody { _ = try await task.value })
-    }
-
-    private func end(_ index: Int, _ error: (any Error)?) {
-        ended.append(index)
-        errors[index] = error
-        if let waiter { loop.settle(waiter, .ready) }
+        start(index, name: "wait", eagerStart: true, SentBody { _ = try await task.value })
     }
 
     /// Waits until the next task ends or ``wake()`` is called. The waiting task resumes on the loop. Returns false if
@@ -57,4 +57,14 @@ final class Completions {
     func wake() {
         if let waiter { loop.settle(waiter, .ready) }
     }
+}
+
+/// The memory in which an operation stores its value.
+///
+/// - Thread: the loop's.
+final class OperationValue<Value> {
+    var value: Value?
+
+    /// The value of an operation that has returned one.
+    func taken() -> Value { value! }
 }

@@ -13,9 +13,9 @@ public func gather<each Success>(
     fileID: StaticString = #fileID, line: UInt = #line,
     _ operation: repeat @concurrent @escaping () async throws -> each Success
 ) async throws -> (repeat each Success) {
-    let slots = (repeat GatherSlot<each Success>())
+    let slots = (repeat OperationValue<each Success>())
     var operations: [SentBody<Void>] = []
-    func add<Value>(_ slot: GatherSlot<Value>, _ body: @concurrent @escaping () async throws -> Value) {
+    func add<Value>(_ slot: OperationValue<Value>, _ body: @concurrent @escaping () async throws -> Value) {
         operations.append(SentBody { slot.value = try await body() })
     }
     repeat add(each slots, each operation)
@@ -76,19 +76,12 @@ public func gatherResults<Success: Sendable, Failure: Error>(
     return gatherResults(slots, try await gathering.run(stopsAtError: false))
 }
 
-/// The memory in which an operation stores its value, on the loop's thread.
-private final class GatherSlot<Value> {
-    var value: Value?
-
-    func taken() -> Value { value! }
-}
-
 private func gatherOperations<Elements: Sequence, Success>(
     _ elements: Elements, _ operation: @concurrent @escaping (Elements.Element) async throws -> Success
-) -> (slots: [GatherSlot<Success>], operations: [SentBody<Void>]) {
-    var slots: [GatherSlot<Success>] = []
+) -> (slots: [OperationValue<Success>], operations: [SentBody<Void>]) {
+    var slots: [OperationValue<Success>] = []
     let operations = elements.map { element in
-        let slot = GatherSlot<Success>()
+        let slot = OperationValue<Success>()
         slots.append(slot)
         return SentBody { slot.value = try await operation(element) }
     }
@@ -96,7 +89,7 @@ private func gatherOperations<Elements: Sequence, Success>(
 }
 
 private func gatherResults<Success>(
-    _ slots: [GatherSlot<Success>], _ errors: [Int: any Error]
+    _ slots: [OperationValue<Success>], _ errors: [Int: any Error]
 ) -> [Result<Success, any Error>] {
     slots.enumerated().map { index, slot in errors[index].map { .failure($0) } ?? .success(slot.value!) }
 }

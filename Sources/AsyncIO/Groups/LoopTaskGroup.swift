@@ -139,8 +139,7 @@ public final class LoopTaskGroup {
     }
 
     private func report(_ message: String, _ error: any Error, _ record: TaskRecord) {
-        loop.report(
-            ExceptionContext(message: message, error: error, origin: record.site, task: record.name))
+        loop.report(ExceptionContext(message: message, error: error, origin: record.site, task: record.name))
     }
 
     private func cancelAll() {
@@ -165,16 +164,15 @@ public final class LoopTaskGroup {
         wakeIfDone()
     }
 
-    /// Runs the group. The body runs in a separate task, because Swift's cancellation cannot be undone.
-    func run<Result>(
-        _ operation: SentGroupBody<Result>, _ record: TaskRecord?
-    ) async throws -> UncheckedSendable<Result> {
-        let value = GroupValue<Result>()
+    /// Runs the group, in the task that waits for it, on the loop's thread.
+    ///
+    /// The body runs in a separate task, because Swift's cancellation cannot be undone.
+    func run(_ operation: SentBody<Void>, _ record: TaskRecord?) async throws {
         let bodyRecord = CreatedTask(loop: loop, name: "task group", site: site)
         bodyRecord.whenEnded = { [self, unowned bodyRecord] error in bodyEnded(error, bodyRecord) }
         body = bodyRecord
         do {
-            _ = try loop.start(bodyRecord, nil, true) { value.value = try await operation.call(self) }
+            _ = try loop.start(bodyRecord, nil, true, operation.call)
         } catch {
             body = nil
             throw error
@@ -191,8 +189,7 @@ public final class LoopTaskGroup {
         }
         hasEnded = true
         body = nil
-        try checkOutcome(isVoid: Result.self == Void.self)
-        return UncheckedSendable(value: try value.value ?? Self.void())
+        try checkOutcome()
     }
 
     private func cancelFromOutside() {
@@ -203,34 +200,20 @@ public final class LoopTaskGroup {
         cancelAll()
     }
 
-    private func checkOutcome(isVoid: Bool) throws {
+    /// Throws the error that the group throws, if there is one.
+    private func checkOutcome() throws {
         if let failure { throw failure }
         guard let bodyError else {
             if wasCancelledFromOutside, wasChildCancelled { throw CancellationError() }
             return
         }
-        let isSwallowed = isVoid && wasCancelled && !wasCancelledFromOutside && bodyError is CancellationError
-        if !isSwallowed { throw bodyError }
-    }
-
-    /// Returns the value for a body that was cancelled. Only for `Void`; other bodies have a value or have thrown.
-    private static func void<Result>() throws -> Result {
-        guard let void = () as? Result else { throw CancellationError() }
-        return void
+        // The body's cancellation by `cancel()` is no error of the group, but leaves it without a value.
+        if !wasCancelled || wasCancelledFromOutside || !(bodyError is CancellationError) { throw bodyError }
     }
 }
 
 @available(*, unavailable, message: "a task group belongs to its loop")
 extension LoopTaskGroup: Sendable {}
-
-private final class GroupValue<Result> {
-    var value: Result?
-}
-
-/// Carries a group's body to its task; see ``SentBody``.
-struct SentGroupBody<Result>: @unchecked Sendable {
-    let call: @concurrent (LoopTaskGroup) async throws -> Result
-}
 
 extension Error {
     /// Whether this is probably the same error, passed on by a task that awaited the other task.

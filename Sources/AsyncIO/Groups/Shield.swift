@@ -11,8 +11,19 @@
 public func shield<Success>(
     fileID: StaticString = #fileID, line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Success
 ) async throws -> Success {
-    let shielded = Shielded<Success>(try getRunningLoop(), CallSite(fileID: fileID, line: line))
-    return try await shielded.run(SentBody(call: operation))
+    let completions = Completions(loop: try getRunningLoop(), site: CallSite(fileID: fileID, line: line))
+    let slot = OperationValue<Success>()
+    let sent = SentBody { slot.value = try await operation() }
+    try await completions.loop.withAffinity { record in
+        completions.start(0, name: "shield", sent)
+        while completions.ended.isEmpty {
+            if try await completions.waitForNext(record) || !completions.ended.isEmpty { continue }
+            completions.isAbandoned = true
+            throw CancellationError()
+        }
+        if let error = completions.errors[0] { throw error }
+    }
+    return slot.taken()
 }
 
 /// Waits for a task; everything else is as in ``shield(fileID:line:_:)``.
@@ -20,58 +31,4 @@ public func shield<Success: Sendable, Failure: Error>(
     _ task: Task<Success, Failure>, fileID: StaticString = #fileID, line: UInt = #line
 ) async throws -> Success {
     try await shield(fileID: fileID, line: line) { try await task.value }
-}
-
-private final class Shielded<Success>: @unchecked Sendable {
-    // SAFETY: everything is accessed on the loop's thread only, by the operation's task or by the caller, which has
-    // hopped there.
-    private let loop: EventLoop
-    private let record: CreatedTask
-    private var value: Success?
-    private var error: (any Error)?
-    private var hasEnded = false
-    private var isAbandoned = false
-    private var waiter: WaiterToken?
-
-    init(_ loop: EventLoop, _ site: CallSite) {
-        self.loop = loop
-        record = CreatedTask(loop: loop, name: "shield", site: site)
-    }
-
-    nonisolated(nonsending) func run(_ operation: SentBody<Success>) async throws -> Success {
-        try await loop.withAffinity { record in try await self.runOnLoop(operation, record).value }
-    }
-
-    private nonisolated(nonsending) func runOnLoop(
-        _ operation: SentBody<Success>, _ caller: TaskRecord?
-    ) async throws -> UncheckedSendable<Success> {
-        record.whenEnded = { [self] error in end(error) }
-        do {
-            _ = try loop.start(record, nil, false) { self.value = try await operation.call() }
-        } catch {
-            record.whenEnded = nil
-            throw error
-        }
-        while !hasEnded {
-            let token = loop.makeWaiter()
-            waiter = token
-            let outcome = await loop.suspend(token, caller)
-            waiter = nil
-            if hasEnded { break }
-            if outcome == .cancelled {
-                isAbandoned = true
-                throw CancellationError()
-            }
-            try loop.check(outcome)
-        }
-        if let error { throw error }
-        return UncheckedSendable(value: value!)
-    }
-
-    private func end(_ error: (any Error)?) {
-        hasEnded = true
-        self.error = error
-        if let waiter { loop.settle(waiter, .ready) }
-        if isAbandoned, let error { loop.reportUnread(error, of: record) }
-    }
 }

@@ -40,12 +40,17 @@ private struct GroupCall<Result> {
     nonisolated(nonsending) func run(
         _ body: @concurrent @escaping (LoopTaskGroup) async throws -> Result
     ) async throws -> Result {
+        let group = LoopTaskGroup(loop: loop, site: site)
+        let slot = OperationValue<Result>()
         // SAFETY: the caller is suspended until the body's task has ended, so only one of them uses what the body
         // captures.
-        let sent = SentGroupBody(call: body)
-        return try await loop.withAffinity { record in
+        let sent = SentBody { slot.value = try await body(group) }
+        try await loop.withAffinity { record in
             if loop.isClosed { throw EventLoopError.closed }
-            return try await LoopTaskGroup(loop: loop, site: site).run(sent, record).value
+            try await group.run(sent, record)
         }
+        // A body that `cancel()` has cancelled has a value only if it is `Void`.
+        guard let value = slot.value ?? () as? Result else { throw CancellationError() }
+        return value
     }
 }

@@ -42,10 +42,9 @@ final class SignalSource: WakeUpObserver {
 
     // MARK: The handler of a signal
 
-    func setHandler(
-        _ signal: Signal, _ body: @escaping () throws -> Void, _ site: CallSite
-    ) throws(IOError) {
-        // Read first: the new handler gets the signals from here on, and those that its predecessor has not handled.
+    func setHandler(_ signal: Signal, _ body: @escaping () throws -> Void, _ site: CallSite) throws(IOError) {
+        // Read first: the new handler gets signals that are delivered from here on, and those that its predecessor has
+        // not handled.
         let seen = handlers[signal]?.seen ?? aio_signal_count(signal.rawValue)
         try retain(signal)
         let former = handlers.updateValue(Handler(call: body, site: site, seen: seen), forKey: signal)
@@ -124,10 +123,8 @@ final class SignalSource: WakeUpObserver {
             do {
                 try handler.call()
             } catch {
-                loop.report(
-                    ExceptionContext(
-                        message: "Exception in handler of \(signal)", error: error,
-                        callSite: handler.site))
+                let message = "Exception in handler of \(signal)"
+                loop.report(ExceptionContext(message: message, error: error, callSite: handler.site))
             }
         }
     }
@@ -135,4 +132,42 @@ final class SignalSource: WakeUpObserver {
 
 extension EventLoop {
     final var signalSource: SignalSource? { core.pointee.signals.map { unsafeDowncast($0, to: SignalSource.self) } }
+}
+
+/// The signals that the process catches, and for how many loops each. Any thread.
+enum SignalRegistry {
+    private static let users = Locked<[Signal: Int]>([:])
+
+    /// Calls `body`, which changes dispositions, while no loop changes them.
+    static func change<Result>(_ body: () -> Result) -> Result {
+        users.withLock { _ in body() }
+    }
+
+    /// Empties the registry in a forked child, whose handlers are those of its parent.
+    static func claim() {
+        users.withLock { users in
+            if aio_signals_claim() { users = [:] }
+        }
+    }
+
+    static func retain(_ signal: Signal) throws(Errno) {
+        let result = users.withLock { users -> CInt in
+            if users[signal, default: 0] == 0 {
+                let result = aio_signal_catch(signal.rawValue)
+                if result < 0 { return result }
+            }
+            users[signal, default: 0] += 1
+            return 0
+        }
+        if result < 0 { throw Errno(rawValue: -result) }
+    }
+
+    static func release(_ signal: Signal) {
+        users.withLock { users in
+            users[signal, default: 1] -= 1
+            guard users[signal] == 0 else { return }
+            users[signal] = nil
+            _ = aio_signal_restore(signal.rawValue)
+        }
+    }
 }

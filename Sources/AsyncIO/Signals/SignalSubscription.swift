@@ -67,3 +67,28 @@ final class SignalSubscription: EventSource {
         loop.removeUnusedSignalSource()
     }
 }
+
+/// Ends a subscription when the last reference to this object is released, on any thread.
+///
+/// SAFETY: the subscription is used on the loop only.
+final class SignalSubscriptionLifetime: @unchecked Sendable, CustomStringConvertible {
+    private let loop: EventLoop
+    private let subscription: SignalSubscription
+    private let id: SlotID?
+
+    init(_ loop: EventLoop, _ subscription: SignalSubscription) {
+        self.loop = loop
+        self.subscription = subscription
+        id = subscription.id
+    }
+
+    deinit {
+        if let id { loop.abandonSource(id) }
+    }
+
+    nonisolated(nonsending) func next() async -> Signal? {
+        try? await loop.withAffinity { record in try await subscription.next(record) }
+    }
+
+    var description: String { subscription.signals.map(\.description).joined(separator: ", ") }
+}

@@ -8,13 +8,8 @@ final class LookAhead {
     private static let largestRoom = 16 * 1024
 
     /// Without a limit here, because the reader checks the limits.
-    @exclusivity(unchecked) private(set) var queue = ByteQueue(limitBytes: .max)
+    @exclusivity(unchecked) var queue = ByteQueue(limitBytes: .max)
     @exclusivity(unchecked) private var roomBytes = smallestRoom
-
-    var count: Int { queue.count }
-    var isEmpty: Bool { queue.isEmpty }
-    /// For tests.
-    var memoryBytes: Int { queue.memoryBytes }
 
     /// Passes `receive` memory for up to `mostBytes` bytes, at least one, and returns its result: the number of bytes
     /// that it stored, or `nil` if there are none yet.
@@ -22,7 +17,7 @@ final class LookAhead {
         mostBytes: Int, _ receive: (UnsafeMutableRawBufferPointer) throws -> Int?
     ) rethrows -> Int? {
         // At least as much room as there are bytes, so that a long line is not moved again and again.
-        let room = min(mostBytes, max(roomBytes, count))
+        let room = min(mostBytes, max(roomBytes, queue.count))
         let received = try queue.fill(room, receive)
         if received == room { roomBytes = min(roomBytes * 2, Self.largestRoom) }
         return received
@@ -32,39 +27,26 @@ final class LookAhead {
         bytes.withUnsafeBytes { queue.prepend($0) }
     }
 
-    // MARK: Taking
-
-    func take(into buffer: UnsafeMutableRawBufferPointer) -> Int { queue.take(into: buffer) }
-
-    func take(_ count: Int) -> [UInt8] { queue.take(count) }
-
-    func takeLine(strippingNewline: Bool, limitBytes: Int) throws(LimitOverrunError) -> String? {
-        try queue.takeLine(strippingNewline: strippingNewline, limitBytes: limitBytes)
-    }
+    func takeAll() -> [UInt8] { queue.take(queue.count) }
 
     func takeLastLine() -> String? {
-        if isEmpty { return nil }
-        let line = queue.text(count)
-        drop(count)
-        return line
+        if queue.isEmpty { return nil }
+        defer { queue.removeAll() }
+        return queue.text(queue.count)
     }
-
-    func drop(_ count: Int) { queue.consume(count) }
 
     // MARK: Searching
 
-    func firstIndex(of byte: UInt8, from offset: Int) -> Int? { queue.firstOffset(of: byte, from: offset) }
-
     /// Returns the match at `offset` or behind it that ends first; of several such matches, the shortest.
     func firstMatch(of separators: Separators, from offset: Int) -> Range<Int>? {
-        if separators.list.count == 1 { return firstMatch(of: separators.list[0], in: offset..<count) }
+        if separators.list.count == 1 { return firstMatch(of: separators.list[0], in: offset..<queue.count) }
         // Searches in windows, so that a separator that does not occur is not searched in all bytes for each line.
         var window = offset..<offset
-        while window.upperBound < count {
+        while window.upperBound < queue.count {
             let width = max(2 * window.count, 2 * separators.longest, 256)
             // Matches that end earlier have been found already.
             let lower = max(offset, window.upperBound + 1 - separators.longest)
-            window = lower..<min(lower + width, count)
+            window = lower..<min(lower + width, queue.count)
             var first: Range<Int>?
             for separator in separators.list {
                 let match = firstMatch(of: separator, in: window)

@@ -1,5 +1,8 @@
 import AsyncIOSystem
 
+/// Connecting, for tasks.
+///
+/// - Thread: any; off the loop, the functions hop.
 extension EventLoop {
     /// The default of ``ConnectionOptions/limitBytes`` and ``ServerOptions/limitBytes``, the length of the longest line
     /// that a reader accepts: 64 KiB, as in asyncio.
@@ -25,7 +28,10 @@ extension EventLoop {
         try checkLineLimit(options.limitBytes, owning: endpoint)
         let streams = try await withAffinity(owning: endpoint, "openConnection") {
             let (driver, peer) = try await connect(to: endpoint, options: options)
-            return makeStreams(driver, peer: peer, options.limitBytes, CallSite(fileID: fileID, line: line))
+            let transport = StreamTransport(
+                loop: self, driver: driver, consumer: nil, peerAddress: peer,
+                origin: ConnectionOrigin(CallSite(fileID: fileID, line: line)))
+            return UncheckedSendable(value: transport.makeStreams(limitBytes: options.limitBytes))
         }
         nonisolated(unsafe) let value = streams.value
         return value
@@ -37,14 +43,6 @@ extension EventLoop {
         fileID: StaticString = #fileID, line: UInt = #line
     ) async throws -> sending (reader: StreamReader, writer: StreamWriter) {
         try await openConnection(to: .host(host, port: port), options: options, fileID: fileID, line: line)
-    }
-
-    private final func makeStreams(
-        _ driver: StreamDriver, peer: SocketAddress?, _ limitBytes: Int, _ origin: CallSite
-    ) -> UncheckedSendable<(reader: StreamReader, writer: StreamWriter)> {
-        let transport = StreamTransport(
-            loop: self, driver: driver, consumer: nil, peerAddress: peer, origin: ConnectionOrigin(origin))
-        return UncheckedSendable(value: transport.makeStreams(limitBytes: limitBytes))
     }
 
     /// Connects to an endpoint, calls `body`, and returns when the connection has ended.
@@ -68,7 +66,19 @@ extension EventLoop {
         _ body: @concurrent (sending StreamReader, sending StreamWriter) async throws -> Result
     ) async throws -> Result {
         let (reader, writer) = try await openConnection(to: endpoint, options: options, fileID: fileID, line: line)
-        return try await withStreams(reader, writer, body)
+        // SAFETY: the caller is suspended until the body has ended, and the streams hop to their loop.
+        nonisolated(unsafe) let streams = (reader, writer)
+        let result: Result
+        do {
+            result = try await callBody { try await body(streams.0, streams.1) }
+        } catch {
+            writer.close()
+            // The first error is the one that is thrown.
+            try? await writer.waitClosed()
+            throw error
+        }
+        try await writer.closeAndWait()
+        return result
     }
 
     /// Connects to a host; everything else is as in ``withConnection(to:options:fileID:line:_:)``.
@@ -78,23 +88,6 @@ extension EventLoop {
         _ body: @concurrent (sending StreamReader, sending StreamWriter) async throws -> Result
     ) async throws -> Result {
         try await withConnection(to: .host(host, port: port), options: options, fileID: fileID, line: line, body)
-    }
-
-    private final func withStreams<Result>(
-        _ reader: StreamReader, _ writer: StreamWriter,
-        _ body: @concurrent (sending StreamReader, sending StreamWriter) async throws -> Result
-    ) async throws -> Result {
-        let result: Result
-        do {
-            result = try await withoutActuallyEscaping(body, do: StreamsCall(reader: reader, writer: writer).run)
-        } catch {
-            writer.close()
-            // The first error is the one that is thrown.
-            try? await writer.waitClosed()
-            throw error
-        }
-        try await writer.closeAndWait()
-        return result
     }
 
     /// Throws `.invalidArgument` unless the limit is positive, and closes the sockets of the endpoint then.
@@ -109,19 +102,5 @@ extension StreamTransport {
     /// Creates the reader and the writer. The connection ends when both have been released.
     package func makeStreams(limitBytes: Int) -> (reader: StreamReader, writer: StreamWriter) {
         (StreamReader(self, limitBytes: limitBytes), StreamWriter(self))
-    }
-}
-
-private struct StreamsCall<Result> {
-    let reader: StreamReader
-    let writer: StreamWriter
-
-    nonisolated(nonsending) func run(
-        _ body: @concurrent @escaping (sending StreamReader, sending StreamWriter) async throws -> Result
-    ) async throws -> Result {
-        // SAFETY: the caller is suspended until the body has ended, and the streams hop to their loop.
-        nonisolated(unsafe) let (reader, writer) = (reader, writer)
-        let call = SentBody { try await body(reader, writer) }
-        return try await callBody(call.call)
     }
 }

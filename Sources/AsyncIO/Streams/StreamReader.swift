@@ -15,8 +15,8 @@ import AsyncIOSystem
 /// - Thread: any, unless a member says otherwise; off the loop, a read hops there.
 public final class StreamReader {
     let transport: StreamTransport
-    @exclusivity(unchecked) var binding = TaskBinding()
-    @exclusivity(unchecked) var isBusy = false
+    @exclusivity(unchecked) private var binding = TaskBinding()
+    @exclusivity(unchecked) private var isBusy = false
     @exclusivity(unchecked) var chunkSizing = ChunkSizing()
     /// `nil` until a read has to look ahead, because many connections never do.
     @exclusivity(unchecked) private var storedLookAhead: LookAhead?
@@ -24,7 +24,7 @@ public final class StreamReader {
     public let limitBytes: Int
     /// The most memory that is allocated for bytes that have not arrived yet, so that a peer that announces gigabytes
     /// does not cause their allocation.
-    private static let chunkBytes = 64 * 1024
+    static let chunkBytes = 64 * 1024
 
     init(_ transport: StreamTransport, limitBytes: Int) {
         self.transport = transport
@@ -32,9 +32,7 @@ public final class StreamReader {
         transport.retainStreams()
     }
 
-    deinit {
-        transport.releaseStreams()
-    }
+    deinit { transport.releaseStreams() }
 
     var lookAhead: LookAhead {
         if let storedLookAhead { return storedLookAhead }
@@ -44,7 +42,7 @@ public final class StreamReader {
     }
 
     @inline(__always)
-    var hasLookAhead: Bool { storedLookAhead.map { !$0.isEmpty } ?? false }
+    var hasLookAhead: Bool { storedLookAhead.map { !$0.queue.isEmpty } ?? false }
 
     /// The loop that the connection belongs to.
     public var loop: EventLoop { transport.loop }
@@ -88,21 +86,11 @@ public final class StreamReader {
     }
 
     @inline(__always)
-    private func read(hasRoom: Bool, _ attempt: () throws -> Int?) async throws -> Int? {
-        if transport.isOnLoop {
-            if isBusy { throw EventLoopError.busy("read from this connection") }
-            if !(hasRoom && isDrained), let count = try attempt() { return count == 0 && hasRoom ? nil : count }
-            let (hasAffinity, record) = transport.unretainedAffinityRecord(&binding, #isolation)
-            if hasAffinity {
-                isBusy = true
-                defer { isBusy = false }
-                while true {
-                    try await transport.waitUntilReadable(record)
-                    if let count = try attempt() { return count == 0 ? nil : count }
-                }
-            }
-        }
-        return try await loop.hop { try await read(hasRoom: hasRoom, attempt) }
+    private func read(
+        hasRoom: Bool, _ function: StaticString = #function, _ attempt: () throws -> Int?
+    ) async throws -> Int? {
+        let count = try await read(function, waitsFirst: hasRoom && isDrained, attempt)
+        return count == 0 && hasRoom ? nil : count
     }
 
     /// Waits for bytes and returns those that have arrived, at most `maxBytes` and at most 64 KiB; returns an empty
@@ -110,54 +98,21 @@ public final class StreamReader {
     public func read(maxBytes: Int) async throws -> [UInt8] {
         try checkCount(maxBytes)
         let most = min(maxBytes, Self.chunkBytes)
-        if transport.isOnLoop {
-            if let bytes = try takeNow(most) { return bytes }
-            let (hasAffinity, record) = transport.unretainedAffinityRecord(&binding, #isolation)
-            if hasAffinity {
-                try begin()
-                defer { isBusy = false }
-                while true {
-                    try await transport.waitUntilReadable(record)
-                    if let bytes = try receiveNow(most) { return bytes }
-                }
-            }
+        return try await read { () -> [UInt8]? in
+            if hasLookAhead { return lookAhead.queue.take(min(most, lookAhead.queue.count)) }
+            // Into the loop's memory, so that the array is not larger than the received bytes.
+            let memory = UnsafeMutableRawBufferPointer(rebasing: loop.core.pointee.receiveBuffer[..<most])
+            return try transport.receiveNow(into: memory).map { [UInt8](memory[..<$0]) }
         }
-        return try await loop.hop { try await read(maxBytes: most) }
     }
 
-    // MARK: A number of bytes
-
-    /// Waits for exactly `count` bytes, which may be more than ``limitBytes``. asyncio: `readexactly`.
-    ///
-    /// Throws an ``IncompleteReadError`` with the bytes that arrived if EOF comes first. After another error or a
-    /// cancellation, the next read gets the bytes that arrived before.
-    public func readExactly(_ count: Int) async throws -> [UInt8] {
-        try checkCount(count)
-        let (hasAffinity, record) = affinity(#isolation)
-        guard hasAffinity else { return try await loop.hop { try await readExactly(count) } }
-        try begin()
-        defer { isBusy = false }
-        let bytes = try await collect(upTo: count, record)
-        if bytes.count < count { throw IncompleteReadError(partial: bytes, expectedBytes: count) }
-        return bytes
-    }
-
-    /// Waits for EOF and returns all bytes before it. asyncio: `read(-1)`.
-    ///
-    /// Throws a ``LimitOverrunError`` if there are more than `limitBytes` bytes. After an error or a cancellation, the
-    /// next read gets the bytes that arrived before.
-    public func readAll(limitBytes: Int) async throws -> [UInt8] {
-        try checkCount(limitBytes)
-        let (hasAffinity, record) = affinity(#isolation)
-        guard hasAffinity else { return try await loop.hop { try await readAll(limitBytes: limitBytes) } }
-        try begin()
-        defer { isBusy = false }
-        let bytes = try await collect(upTo: Self.sum(limitBytes, 1), record)
-        if bytes.count > limitBytes {
-            lookAhead.prepend(bytes[...])
-            throw LimitOverrunError("the stream is longer than", limitBytes: limitBytes)
+    /// The received bytes in pieces of at least one byte and at most 64 KiB, as ``read(maxBytes:)`` returns them, until
+    /// EOF.
+    public var chunks: LoopSequence<[UInt8], any Error> {
+        LoopSequence(of: self) {
+            let bytes = try await unsafeDowncast($0, to: StreamReader.self).read(maxBytes: .max)
+            return bytes.isEmpty ? nil : bytes
         }
-        return bytes
     }
 
     // MARK: Separators
@@ -183,25 +138,31 @@ public final class StreamReader {
     }
 
     private func readUntil(_ separators: Separators) async throws -> [UInt8] {
-        let (hasAffinity, record) = affinity(#isolation)
-        guard hasAffinity else { return try await loop.hop { try await readUntil(separators) } }
-        try begin()
-        defer { isBusy = false }
-        let most = Self.sum(limitBytes, separators.longest)
         var searched = 0
+        return try await read { try takeUntil(separators, &searched) }
+    }
+
+    @inline(never)
+    private func takeUntil(_ separators: Separators, _ searched: inout Int) throws -> [UInt8]? {
         while true {
             if let match = lookAhead.firstMatch(of: separators, from: searched) {
-                if match.lowerBound > limitBytes { throw overrun(match.lowerBound) }
-                return lookAhead.take(match.upperBound)
+                try checkSeparator(at: match.lowerBound)
+                return lookAhead.queue.take(match.upperBound)
             }
             // A separator may have begun in the last bytes.
-            searched = max(0, lookAhead.count + 1 - separators.longest)
-            if searched > limitBytes { throw overrun(searched) }
-            guard try await readAhead(mostBytes: most - lookAhead.count, record) else {
-                throw IncompleteReadError(partial: lookAhead.take(lookAhead.count), expectedBytes: nil)
-            }
+            searched = max(0, lookAhead.queue.count + 1 - separators.longest)
+            try checkSeparator(at: searched)
+            guard let received = try receiveAhead(upTo: Self.sum(limitBytes, separators.longest)) else { return nil }
+            if received == 0 { throw IncompleteReadError(partial: lookAhead.takeAll(), expectedBytes: nil) }
         }
     }
+
+    private func checkSeparator(at offset: Int) throws(LimitOverrunError) {
+        if offset <= limitBytes { return }
+        throw LimitOverrunError("no separator within", limitBytes: limitBytes, consumedBytes: offset)
+    }
+
+    // MARK: Lines
 
     /// Waits for a line, like the standard library's `readLine`; returns `nil` at EOF. asyncio: `readline`.
     ///
@@ -209,88 +170,87 @@ public final class StreamReader {
     /// ``LimitOverrunError`` for a line longer than ``limitBytes``, and discards the part of the line that was read, so
     /// the next call returns the rest of the line or the next line.
     public func readLine(strippingNewline: Bool = true) async throws -> String? {
-        try await nextLine(strippingNewline: strippingNewline)
+        try await read { try takeLine(strippingNewline) }
     }
 
-    /// Inlined, because each async function costs a frame.
-    @inline(__always)
-    func nextLine(strippingNewline: Bool) async throws -> String? {
-        let (hasAffinity, record) = affinity(#isolation)
-        guard hasAffinity else { return try await loop.hop { try await readLine(strippingNewline: strippingNewline) } }
-        try begin()
-        defer { isBusy = false }
-        while true {
-            let line = try lookAhead.takeLine(strippingNewline: strippingNewline, limitBytes: limitBytes)
-            if let line { return line }
-            guard try await readAhead(mostBytes: Self.sum(limitBytes, 1) - lookAhead.count, record) else {
-                return lookAhead.takeLastLine()
-            }
+    /// The lines that follow, without their newlines, as ``readLine(strippingNewline:)`` returns them, until EOF.
+    /// asyncio: `async for`.
+    ///
+    /// ```swift
+    /// for try await line in reader.lines { print(line) }
+    /// ```
+    ///
+    /// Bytes that are not UTF-8 are repaired; for the bytes themselves, see ``readUntil(_:)-([UInt8])``.
+    public var lines: LoopSequence<String, any Error> {
+        LoopSequence(of: self) {
+            let reader = unsafeDowncast($0, to: StreamReader.self)
+            return try await reader.read("lines") { try reader.takeLine(true) }
         }
     }
 
-    private func overrun(_ consumedBytes: Int) -> LimitOverrunError {
-        LimitOverrunError("no separator within", limitBytes: limitBytes, consumedBytes: consumedBytes)
+    @inline(__always)
+    private func takeLine(_ strippingNewline: Bool) throws -> String?? {
+        while true {
+            let line = try lookAhead.queue.takeLine(strippingNewline: strippingNewline, limitBytes: limitBytes)
+            if let line { return line }
+            guard let received = try receiveAhead(upTo: Self.sum(limitBytes, 1)) else { return nil }
+            if received == 0 { return .some(lookAhead.takeLastLine()) }
+        }
     }
 
     // MARK: Receiving
 
-    /// Appends received bytes to the look-ahead. Returns false at EOF. A cancelled call appends nothing.
-    func readAhead(mostBytes: Int, _ record: TaskRecord?) async throws -> Bool {
-        while true {
-            let received = try lookAhead.fill(mostBytes: mostBytes) { try transport.receiveNow(into: $0) }
-            if let received { return received > 0 }
-            try await transport.waitUntilReadable(record)
-        }
-    }
-
-    /// Returns `count` bytes, or fewer at EOF. After an error, the bytes that arrived go back to the look-ahead.
-    func collect(upTo count: Int, _ record: TaskRecord?) async throws -> [UInt8] {
-        if count > Self.chunkBytes { return try await collectPieces(upTo: count, record) }
-        var bytes = [UInt8](repeating: 0, count: count)
-        var filled = 0
-        do {
-            while filled < count {
-                let received = try bytes.withUnsafeMutableBytes {
-                    try take(into: UnsafeMutableRawBufferPointer(rebasing: $0[filled...]))
+    /// Calls `attempt` until it returns a result, and waits for bytes in between, as the only read of the connection.
+    ///
+    /// It is inlined, so that a task that waits suspends in the frame of the read itself.
+    ///
+    /// - Parameter waitsFirst: Whether the first attempt is known to find nothing.
+    @inline(__always)
+    func read<Result>(
+        _ function: StaticString = #function, waitsFirst: @autoclosure () -> Bool = false,
+        _ attempt: () throws -> Result?
+    ) async throws -> Result {
+        if transport.isOnLoop {
+            if isBusy { throw EventLoopError.busy("read from this connection") }
+            if !waitsFirst(), let result = try attempt() { return result }
+            let (hasAffinity, record) = transport.unretainedAffinityRecord(&binding, #isolation)
+            if hasAffinity {
+                isBusy = true
+                defer { isBusy = false }
+                while true {
+                    try await transport.waitUntilReadable(record)
+                    if let result = try attempt() { return result }
                 }
-                if received == 0 { break }
-                if let received { filled += received } else { try await transport.waitUntilReadable(record) }
             }
-        } catch {
-            lookAhead.prepend(bytes[..<filled])
-            throw error
         }
-        if filled < bytes.count / 2 { return Array(bytes[..<filled]) }
-        bytes.removeLast(bytes.count - filled)
-        return bytes
+        return try await readAfterHop(function, attempt)
     }
 
-    /// Does what `collect(upTo:_:)` does, for more bytes than are allocated at once.
-    private func collectPieces(upTo count: Int, _ record: TaskRecord?) async throws -> [UInt8] {
-        let pieces = ReceivedPieces(firstBytes: Self.chunkBytes)
-        do {
-            while pieces.count < count {
-                let received = try pieces.fill(mostBytes: count - pieces.count) { try take(into: $0) }
-                if received == 0 { break }
-                if received == nil { try await transport.waitUntilReadable(record) }
-            }
-        } catch {
-            lookAhead.prepend(pieces.joined()[...])
-            throw error
-        }
-        return pieces.joined()
+    /// It is not inlined, because its variables would be part of every waiting task's memory.
+    @inline(never)
+    private func readAfterHop<Result>(
+        _ function: StaticString, _ attempt: () throws -> Result?
+    ) async throws -> Result {
+        try await loop.hop(function) { try await read(function, attempt) }
     }
 
-    /// Receives into the loop's memory, so that the array is not larger than the received bytes.
-    private func receiveNow(_ most: Int) throws -> [UInt8]? {
-        let memory = UnsafeMutableRawBufferPointer(rebasing: loop.core.pointee.receiveBuffer[..<most])
-        return try transport.receiveNow(into: memory).map { [UInt8](memory[..<$0]) }
-    }
-
-    private func takeNow(_ most: Int) throws -> [UInt8]? {
+    /// Calls `body`, which reads several times, as the only read of the connection.
+    @inline(__always)
+    func readAsOne<Result>(
+        _ function: StaticString = #function, _ body: (TaskRecord?) async throws -> Result
+    ) async throws -> Result {
+        let (hasAffinity, record) = transport.isOnLoop ? loop.affinityRecord(&binding, #isolation) : (false, nil)
+        guard hasAffinity else { return try await loop.hop(function) { try await readAsOne(function, body) } }
         if isBusy { throw EventLoopError.busy("read from this connection") }
-        if hasLookAhead { return lookAhead.take(min(most, lookAhead.count)) }
-        return try receiveNow(most)
+        isBusy = true
+        defer { isBusy = false }
+        return try await body(record)
+    }
+
+    /// Appends received bytes to the look-ahead, until it has `mostBytes`. Returns 0 at EOF, and `nil` if nothing has
+    /// arrived.
+    func receiveAhead(upTo mostBytes: Int) throws -> Int? {
+        try lookAhead.fill(mostBytes: mostBytes - lookAhead.queue.count) { try transport.receiveNow(into: $0) }
     }
 
     @inline(__always)
@@ -298,20 +258,8 @@ public final class StreamReader {
 
     @inline(__always)
     func take(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
-        if hasLookAhead { return lookAhead.take(into: buffer) }
+        if hasLookAhead { return lookAhead.queue.take(into: buffer) }
         return try transport.receiveNow(into: buffer)
-    }
-
-    // MARK: Access
-
-    func affinity(_ isolation: (any Actor)?) -> (hasAffinity: Bool, record: TaskRecord?) {
-        transport.isOnLoop ? loop.affinityRecord(&binding, isolation) : (false, nil)
-    }
-
-    /// Reserves the look-ahead for one task from its first access to its last.
-    func begin() throws {
-        if isBusy { throw EventLoopError.busy("read from this connection") }
-        isBusy = true
     }
 
     func checkCount(_ count: Int) throws {

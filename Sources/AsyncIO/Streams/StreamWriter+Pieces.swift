@@ -18,19 +18,11 @@ extension StreamWriter {
         try await goOn(chunk.bytes, start)
     }
 
-    /// Sends all of `bytes`; everything else is as in ``write(_:)-(RawSpan)``.
-    public func write(_ bytes: ArraySlice<UInt8>) async throws {
-        try await write(bytes.span.bytes)
-    }
-
-    /// Sends the UTF-8 bytes of `text`; everything else is as in ``write(_:)-(RawSpan)``.
-    public func write(_ text: Substring) async throws {
-        try await write(text.utf8.span.bytes)
-    }
-
-    /// Sends all bytes of `pieces`, in order, as one write; everything else is as in ``write(_:)-(RawSpan)``. asyncio:
-    /// `writelines` and `drain`. Pieces of more than 8 KiB together are not joined; the kernel reads them where they
-    /// are.
+    /// Sends all bytes of `pieces`, in order, as one write; returns when ``write(_:)-(RawSpan)`` does. asyncio:
+    /// `writelines` and `drain`.
+    ///
+    /// If the pieces have more than 8 KiB together, they are not joined, and the kernel reads them where they are.
+    /// Throws as ``write(_:)-(RawSpan)`` does.
     @inlinable
     public func write(contentsOf pieces: some Sequence<[UInt8]>) async throws {
         // Compiled in the caller's module, where the type of `pieces` is known.
@@ -63,7 +55,6 @@ extension StreamWriter {
 
     /// Sends a copy of `bytes` as a frame; everything else is as in ``writeFrame(_:lengthPrefix:)-([UInt8],_)``.
     public func writeFrame(_ bytes: RawSpan, lengthPrefix: LengthPrefix = .uint32) async throws {
-        let frame = try lengthPrefix.frame(bytes)
-        try await write(frame.span.bytes)
+        try await write(lengthPrefix.frame(bytes))
     }
 }

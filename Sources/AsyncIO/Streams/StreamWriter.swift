@@ -18,9 +18,7 @@ public final class StreamWriter {
         transport.retainStreams()
     }
 
-    deinit {
-        transport.releaseStreams()
-    }
+    deinit { transport.releaseStreams() }
 
     /// The loop that the connection belongs to.
     public var loop: EventLoop { transport.loop }
@@ -105,14 +103,16 @@ public final class StreamWriter {
     }
 
     /// Sends all of `bytes`; everything else is as in ``write(_:)-(RawSpan)``.
-    public func write(_ bytes: [UInt8]) async throws {
-        try await write(bytes.span.bytes)
-    }
+    public func write(_ bytes: [UInt8]) async throws { try await write(bytes.span.bytes) }
+
+    /// Sends all of `bytes`; everything else is as in ``write(_:)-(RawSpan)``.
+    public func write(_ bytes: ArraySlice<UInt8>) async throws { try await write(bytes.span.bytes) }
 
     /// Sends the UTF-8 bytes of `text`; everything else is as in ``write(_:)-(RawSpan)``.
-    public func write(_ text: String) async throws {
-        try await write(text.utf8.span.bytes)
-    }
+    public func write(_ text: String) async throws { try await write(text.utf8.span.bytes) }
+
+    /// Sends the UTF-8 bytes of `text`; everything else is as in ``write(_:)-(RawSpan)``.
+    public func write(_ text: Substring) async throws { try await write(text.utf8.span.bytes) }
 
     /// Waits until the kernel has accepted everything that was written before, including the writes of other tasks and
     /// of ``StreamTransport/write(_:)-(RawSpan)``. asyncio: `drain`, which only waits for the low water mark.
@@ -190,26 +190,24 @@ public final class StreamWriter {
     ///
     /// If there is unread input, TCP sends an RST (RFC 2525, 2.17), which can destroy the last bytes that were written.
     /// To avoid that, read until EOF first, or use ``closeGracefully(within:maxDiscardedBytes:)``.
-    public func close() {
-        onLoop { $0.close() }
-    }
+    public func close() { onLoop { $0.close() } }
 
-    /// Closes the connection with a lingering close, as ``StreamTransport/closeGracefully(within:maxDiscardedBytes:)``
-    /// does, without waiting for it. Reads throw `.connectionClosed` from then on. A handler of
-    /// ``EventLoop/startServer(on:options:fileID:line:_:)`` may return at once.
+    /// Closes the connection with a lingering close: sends everything that was written, shuts down the write side,
+    /// discards input until the peer's EOF, within `time` and up to `maxDiscardedBytes` bytes, and then closes. It
+    /// avoids the RST that can destroy an unread response. It does not wait for the end; see ``waitClosed()`` and
+    /// ``StreamTransport/closeGracefully(within:maxDiscardedBytes:)``.
+    ///
+    /// Reads throw `.connectionClosed` from then on. A handler of ``EventLoop/startServer(on:options:fileID:line:_:)``
+    /// may return at once.
     public func closeGracefully(within time: Duration = .seconds(5), maxDiscardedBytes: Int = 1 << 20) {
         onLoop { $0.closeGracefully(within: time, maxDiscardedBytes: maxDiscardedBytes) }
     }
 
     /// Closes the connection at once, and discards unsent bytes.
-    public func abort() {
-        onLoop { $0.abort() }
-    }
+    public func abort() { onLoop { $0.abort() } }
 
     /// Closes the connection at once with an RST, so that the peer gets an error instead of EOF.
-    public func reset() {
-        onLoop { $0.reset() }
-    }
+    public func reset() { onLoop { $0.reset() } }
 
     private func onLoop(_ body: @escaping @Sendable (StreamTransport) -> Void) {
         if loop.isOnLoop { return body(transport) }

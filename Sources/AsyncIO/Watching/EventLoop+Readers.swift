@@ -17,8 +17,7 @@ extension EventLoop {
         _ descriptor: FileDescriptor, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: @escaping () throws -> Void
     ) throws {
-        try watcher(of: descriptor, "addReader")
-            .setCallback(body, CallSite(fileID: fileID, line: line), for: .read)
+        try watcher(of: descriptor, "addReader").setCallback(body, CallSite(fileID: fileID, line: line), for: .read)
     }
 
     /// As ``addReader(_:fileID:line:_:)``, in each iteration in which `descriptor` is writable. asyncio: `add_writer`.
@@ -26,8 +25,7 @@ extension EventLoop {
         _ descriptor: FileDescriptor, fileID: StaticString = #fileID, line: UInt = #line,
         _ body: @escaping () throws -> Void
     ) throws {
-        try watcher(of: descriptor, "addWriter")
-            .setCallback(body, CallSite(fileID: fileID, line: line), for: .write)
+        try watcher(of: descriptor, "addWriter").setCallback(body, CallSite(fileID: fileID, line: line), for: .write)
     }
 
     /// Removes a reader and its queued call, if any. Returns whether there was a reader. asyncio: `remove_reader`.

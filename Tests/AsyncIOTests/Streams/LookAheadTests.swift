@@ -28,11 +28,11 @@ struct LookAheadTests {
                 model += arrived.prefix(received ?? 0)
             case 3:
                 let count = Int.random(in: 0...model.count, using: &random)
-                #expect(lookAhead.take(count) == Array(model.prefix(count)))
+                #expect(lookAhead.queue.take(count) == Array(model.prefix(count)))
                 model.removeFirst(count)
             case 4:
                 var memory = [UInt8](repeating: 9, count: Int.random(in: 0...300, using: &random))
-                let count = memory.withUnsafeMutableBytes { lookAhead.take(into: $0) }
+                let count = memory.withUnsafeMutableBytes { lookAhead.queue.take(into: $0) }
                 #expect(memory.prefix(count) == model.prefix(memory.count))
                 model.removeFirst(count)
             case 5:
@@ -45,12 +45,12 @@ struct LookAheadTests {
                 let separators = try Separators(list)
                 let found = lookAhead.firstMatch(of: separators, from: offset)
                 #expect(found == firstMatch(of: list, in: model, from: offset))
-                #expect(lookAhead.firstIndex(of: 2, from: offset) == model[offset...].firstIndex(of: 2))
+                #expect(lookAhead.queue.firstOffset(of: UInt8(2), from: offset) == model[offset...].firstIndex(of: 2))
             }
-            try #require(lookAhead.count == model.count)
-            #expect(lookAhead.isEmpty == model.isEmpty)
+            try #require(lookAhead.queue.count == model.count)
+            #expect(lookAhead.queue.isEmpty == model.isEmpty)
         }
-        #expect(lookAhead.take(lookAhead.count) == model)
+        #expect(lookAhead.queue.take(lookAhead.queue.count) == model)
     }
 
     /// Searches by the end of the match, and of several matches takes the shortest.
@@ -69,19 +69,19 @@ struct LookAheadTests {
         func receive(_ count: Int) -> Int {
             lookAhead.fill(mostBytes: 1 << 20) { min(count, $0.count) } ?? 0
         }
-        #expect(lookAhead.memoryBytes == 0)
+        #expect(lookAhead.queue.memoryBytes == 0)
         for _ in 0..<100 {
             #expect(receive(100) == 100)
-            lookAhead.drop(100)
+            lookAhead.queue.consume(100)
         }
-        let small = lookAhead.memoryBytes
+        let small = lookAhead.queue.memoryBytes
         #expect(small > 0 && small <= 2_048)
-        for _ in 0..<10 { lookAhead.drop(receive(.max)) }
-        #expect(lookAhead.memoryBytes == 16 * 1024)
+        for _ in 0..<10 { lookAhead.queue.consume(receive(.max)) }
+        #expect(lookAhead.queue.memoryBytes == 16 * 1024)
         // The memory that a long line needed is freed.
-        while lookAhead.count < 1_000_000 { _ = receive(.max) }
-        lookAhead.drop(lookAhead.count)
-        #expect(lookAhead.memoryBytes == 0)
+        while lookAhead.queue.count < 1_000_000 { _ = receive(.max) }
+        lookAhead.queue.consume(lookAhead.queue.count)
+        #expect(lookAhead.queue.memoryBytes == 0)
     }
 
     @Test func takingSmallPiecesDoesNotGrowTheMemory() {
@@ -89,9 +89,9 @@ struct LookAheadTests {
         for _ in 0..<10_000 {
             #expect(lookAhead.fill(mostBytes: 1_000) { min(7, $0.count) } == 7)
             // One byte always remains.
-            lookAhead.drop(lookAhead.count - 1)
+            lookAhead.queue.consume(lookAhead.queue.count - 1)
         }
-        #expect(lookAhead.memoryBytes <= 2_048)
+        #expect(lookAhead.queue.memoryBytes <= 2_048)
     }
 
     // covers: 303
