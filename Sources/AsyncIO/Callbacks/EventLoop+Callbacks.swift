@@ -13,8 +13,7 @@ extension EventLoop {
     ) -> Handle {
         if !isRunningHere {
             requireOnLoop("callSoon")
-            // Between two runs, everything that was submitted before is queued first. Otherwise the callbacks of this
-            // thread would run out of order.
+            // Between two runs, earlier submissions are queued first, so that this thread's callbacks run in order.
             takeWholeInbox()
         }
         if isClosed { return Handle(loop: self, id: staleID("callSoon")) }
@@ -41,8 +40,7 @@ extension EventLoop {
 
     /// Schedules `body` to run after `delay`, never earlier. asyncio: `call_later`.
     ///
-    /// A delay of zero or less means the next iteration. Callbacks with equal deadlines run in the order in which they
-    /// were scheduled.
+    /// A delay of zero or less means the next iteration. Equal deadlines run in the order in which they were scheduled.
     @discardableResult
     public final func callLater(
         after delay: Duration, fileID: StaticString = #fileID, line: UInt = #line,

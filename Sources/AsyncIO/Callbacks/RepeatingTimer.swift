@@ -91,8 +91,7 @@ public final class RepeatingTimer {
 }
 
 extension EventLoop {
-    /// Calls `body` every `interval`. The first call comes after `delay`, by default one interval. asyncio has no such
-    /// function.
+    /// Calls `body` every `interval`, first after `delay`, by default one interval. asyncio has no such function.
     ///
     /// The deadlines do not drift: each is one interval after the one before, however late that call ran, but deadlines
     /// that pass during a slow call are skipped. `body` may cancel or reschedule the timer, which it gets. An error

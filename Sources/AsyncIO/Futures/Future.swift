@@ -62,8 +62,7 @@ public final class Future<Value> {
         complete(.failed)
     }
 
-    /// Cancels the future if it is pending, and returns whether it was. Tasks that wait for it get a
-    /// `CancellationError`.
+    /// Cancels the future if it is pending, and returns whether it was. Waiting tasks get a `CancellationError`.
     @discardableResult
     public func cancel() -> Bool {
         loop.requireOnLoop("Future.cancel")
@@ -80,7 +79,7 @@ public final class Future<Value> {
         return try outcome()
     }
 
-    /// Returns the error that was set, or `nil` if there is a value. Otherwise throws as ``result()`` does. asyncio:
+    /// Returns the error that was set, or `nil` for a value. Otherwise throws as ``result()`` does. asyncio:
     /// `exception`.
     public func exception() throws -> (any Error)? {
         try requireThread("Future.exception")
@@ -122,12 +121,10 @@ public final class Future<Value> {
 
     // MARK: Done-callbacks
 
-    /// Schedules `body` with `callSoon` when the future is done, also if it is done already. asyncio:
-    /// `add_done_callback`.
+    /// Schedules `body` with `callSoon` when the future is done, also if it is already. asyncio: `add_done_callback`.
     ///
     /// Callbacks run, and waiting tasks continue, in the order in which they were added. An error that `body` throws
-    /// goes to the exception handler. If the future is released while it is pending, or its loop is closed, `body` is
-    /// never called.
+    /// goes to the exception handler. If the future is released first, or its loop closed, `body` is never called.
     @discardableResult
     public func addDoneCallback(
         fileID: StaticString = #fileID, line: UInt = #line, _ body: @escaping (Future<Value>) throws -> Void

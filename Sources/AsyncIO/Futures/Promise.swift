@@ -30,8 +30,7 @@ public final class Promise<Value>: Sendable {
         _ = future.loop.post(PromisedOutcome(future, .failed(error)))
     }
 
-    /// Completes the future. Throws `.invalidState` if this promise already has an outcome, and `.closed` on a closed
-    /// loop.
+    /// Completes the future. Throws `.invalidState` if this promise has an outcome already, and `.closed`.
     public func setResult(_ value: sending Value) throws(EventLoopError) { try settle(.finished(value)) }
 
     /// Completes the future with an error. Throws as ``setResult(_:)`` does.
@@ -91,8 +90,7 @@ extension Future where Value: Sendable {
     }
 }
 
-/// SAFETY: created on one thread and delivered on the loop's. The outcome was sent, and only the loop's thread accesses
-/// the future.
+/// SAFETY: the outcome was sent to the loop's thread, and only that thread accesses the future.
 private final class PromisedOutcome<Value>: LoopMessage, @unchecked Sendable {
     enum Outcome {
         case finished(Value)

@@ -49,9 +49,8 @@ extension EventLoop {
         return value
     }
 
-    /// Runs until `future` is done, and returns its result. Throws what ``Future/result()`` throws, `.invalidArgument`
-    /// for a future of another loop, `.stoppedBeforeCompletion` if the loop is stopped first, and what ``runForever()``
-    /// throws.
+    /// Runs until `future` is done, and returns its result. Throws as ``Future/result()`` and ``runForever()`` do,
+    /// `.invalidArgument` for a future of another loop, and `.stoppedBeforeCompletion` if the loop is stopped first.
     @available(*, noasync, message: "runUntilComplete blocks its thread; call it from synchronous code")
     public final func runUntilComplete<Value>(_ future: Future<Value>) throws -> Value {
         guard future.loop === self else {

@@ -7,10 +7,9 @@
 /// }
 /// ```
 ///
-/// The sequence contains the tasks themselves, so the program knows which one has ended; the task's value or error is
-/// available at once. The function cancels no task. The iteration throws `.timedOut` when `limit` has expired, which
-/// begins with its first step, `CancellationError` when the caller was cancelled, and `.notRunning` without a running
-/// loop.
+/// The sequence contains the tasks themselves; the value or error of each is available at once. The function cancels no
+/// task. The iteration throws `.timedOut` when `limit` has expired, which begins with its first step,
+/// `CancellationError` when the caller was cancelled, and `.notRunning` without a running loop.
 public func asCompleted<Success: Sendable, Failure: Error>(
     _ tasks: [Task<Success, Failure>], within limit: Duration? = nil, fileID: StaticString = #fileID,
     line: UInt = #line

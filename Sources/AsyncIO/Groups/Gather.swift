@@ -1,5 +1,4 @@
-/// Runs several operations as concurrent tasks of the running loop, and returns their values in the order of the
-/// arguments. asyncio: `gather`.
+/// Runs operations as concurrent tasks of the running loop, and returns their values in order. asyncio: `gather`.
 ///
 /// ```swift
 /// let (user, orders) = try await gather({ try await loadUser() }, { try await loadOrders() })

@@ -26,16 +26,14 @@ public final class LoopTaskGroup {
         self.site = site
     }
 
-    /// Starts a child on the loop. The parameters are those of `createTask` of the loop. asyncio:
-    /// `TaskGroup.create_task`.
+    /// Starts a child on the loop, with the parameters of the loop's `createTask`. asyncio: `TaskGroup.create_task`.
     ///
     /// If the child throws an error other than a cancellation, its siblings and the body are cancelled, and the group
     /// throws the error, whether or not the returned task is awaited. A child that was cancelled alone does not affect
     /// the others.
     ///
     /// A group that has failed, was cancelled or has ended rejects children: the returned task fails with
-    /// `.invalidState`, and `operation` is released without being called. A group that has ended also reports that to
-    /// the exception handler.
+    /// `.invalidState`, and `operation` is released. A group that has ended also reports that to the exception handler.
     @discardableResult
     public func createTask<Success: Sendable>(
         name: String? = nil, priority: TaskPriority? = nil, eagerStart: Bool = false, fileID: StaticString = #fileID,
@@ -80,12 +78,10 @@ public final class LoopTaskGroup {
         return wasCancelled
     }
 
-    /// Cancels the children and the body, and returns whether there was something to cancel. asyncio:
-    /// `TaskGroup.cancel`.
+    /// Cancels the children and the body. Returns whether there was something to cancel. asyncio: `TaskGroup.cancel`.
     ///
-    /// A child or the body may call it. The group still waits for all of them. It then returns the body's value; if the
-    /// body has none because it was cancelled, the group throws a `CancellationError`, unless the type of the value is
-    /// `Void`.
+    /// A child or the body may call it. The group still waits for all of them. It then returns the body's value, or
+    /// throws a `CancellationError` if the body has none because it was cancelled, unless the value's type is `Void`.
     @discardableResult
     public func cancel() -> Bool {
         loop.requireOnLoop("LoopTaskGroup.cancel")

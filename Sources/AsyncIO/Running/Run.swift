@@ -14,10 +14,9 @@ import CAsyncIO
 /// The body may take the loop as its parameter, which may have the class that the factory creates, or none:
 /// `run { try await work() }`. The other parameters are those of ``Runner/init(isDebug:loopFactory:)``.
 ///
-/// When the body has ended, the remaining tasks are cancelled and awaited, so the function returns when everything on
-/// the loop has ended. Throws what `body` throws, `.anotherLoopRunning` on a thread that runs a loop, `.calledFromTask`
-/// in a Swift task, where you can `await` instead, and `.invalidArgument` if the loop has another class than the
-/// parameter.
+/// When the body has ended, the remaining tasks are cancelled and awaited, so nothing is left on the loop. Throws what
+/// `body` throws, `.anotherLoopRunning` on a thread that runs a loop, `.calledFromTask` in a Swift task, where you can
+/// `await` instead, and `.invalidArgument` if the loop has another class than the parameter.
 ///
 /// **Ctrl-C** cancels the main task, as with a ``Runner``. But if the task ends because of that, the process terminates
 /// by SIGINT after everything on the loop has ended, so a shell sees the same exit status as without the library. A

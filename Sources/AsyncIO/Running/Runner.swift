@@ -35,7 +35,7 @@ public final class Runner {
         self.loopFactory = loopFactory
     }
 
-    /// Returns the loop, which the first call creates. Throws what the factory throws, and `.runnerClosed`. asyncio:
+    /// Returns the loop, which the first call creates. Throws the factory's errors and `.runnerClosed`. asyncio:
     /// `get_loop`.
     public func getLoop() throws -> EventLoop {
         if isClosed { throw EventLoopError.runnerClosed }
@@ -88,9 +88,8 @@ public final class Runner {
     /// Cancels the remaining tasks, runs until the last one has ended, and closes the loop. Idempotent. asyncio:
     /// `close`.
     ///
-    /// Meanwhile the servers accept no clients, and new tasks are cancelled too. An error that a task then throws,
-    /// other than `CancellationError`, goes to the exception handler. Throws what a run throws; the runner is then
-    /// still open.
+    /// Meanwhile the servers accept no clients, and new tasks are cancelled too. A task's error, other than
+    /// `CancellationError`, goes to the exception handler. Throws what a run throws; the runner is then still open.
     @available(*, noasync, message: "Runner.close blocks its thread; call it from a main() that is not async")
     public func close() throws {
         if let loop {

@@ -1,5 +1,4 @@
-/// Bytes that a reader has received and no read has taken yet; an object, because a reader that never looks ahead has
-/// none.
+/// Bytes that a reader has received and no read has taken yet. A reader that never looks ahead has no such object.
 ///
 /// Its memory is retained from one line to the next, so that a line needs no allocation. It begins small and grows with
 /// the amount that arrives at once, because most connections are idle most of the time.

@@ -18,9 +18,8 @@ extension EventLoop {
     /// ```
     ///
     /// A task of another loop or of the thread pool may use the streams too. The connection ends when it is closed, or
-    /// when its streams are released. In the latter case, unsent bytes have five seconds to be sent; after that the
-    /// connection is reset. Throws as ``createConnection(to:options:fileID:line:_:)`` does, and `.invalidArgument` for
-    /// a limit that is not positive.
+    /// when its streams are released; unsent bytes then have five seconds to be sent before it is reset. Throws as
+    /// ``createConnection(to:options:fileID:line:_:)`` does, and `.invalidArgument` for a limit below one.
     public final func openConnection(
         to endpoint: Endpoint, options: ConnectionOptions = ConnectionOptions(),
         fileID: StaticString = #fileID, line: UInt = #line

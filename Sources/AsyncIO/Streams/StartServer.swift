@@ -1,8 +1,7 @@
 import AsyncIOSystem
 
 extension EventLoop {
-    /// Listens on an endpoint, and handles each accepted connection in a separate task on the loop's thread. asyncio:
-    /// `start_server`.
+    /// Listens on an endpoint, and handles each connection in a separate task on the loop. asyncio: `start_server`.
     ///
     /// ```swift
     /// let server = try await loop.startServer(on: .allInterfaces(port: 8888)) { reader, writer in
@@ -128,8 +127,7 @@ extension EventLoop {
         connection.started(unsafeBitCast(task, to: UInt.self))
     }
 
-    // The tasks can throw, because a task that cannot throw calls its operation through a thunk, which needs memory and
-    // a frame.
+    // The tasks can throw, because a task that cannot throw calls its operation through a thunk, which needs a frame.
 
     private final func startTask(of connection: ServedConnection) -> Task<Void, any Error> {
         if #available(macOS 26, *) {

@@ -96,8 +96,7 @@ public final class StreamWriter {
             sent += count ?? 0
             transport.sent(count ?? 0, unsentBytes: bytes.byteCount - sent)
             if sent == bytes.byteCount { return }
-            // A send may be short because of the connection's share of an iteration, and no event would report that it
-            // may continue.
+            // A short send may be due to the connection's share of an iteration, after which no event follows.
             if count == nil { try await transport.waitUntilWritable(record) }
         }
     }
@@ -118,8 +117,7 @@ public final class StreamWriter {
     /// of ``StreamTransport/write(_:)-(RawSpan)``. asyncio: `drain`, which only waits for the low water mark.
     ///
     /// A write of this type already waits, so it needs no `drain()`, except on a completion loop, where up to 64 KiB
-    /// may be in flight when it returns. Throws the reason if the connection was lost or closed, even if nothing is
-    /// left to wait for.
+    /// may be in flight when it returns. After a loss or a close it throws the reason, even if nothing was pending.
     public func drain() async throws {
         try await loop.withAffinity { record in
             try await transport.beginWrite(record)
@@ -134,8 +132,7 @@ public final class StreamWriter {
         try await loop.hop("write(_:)") { try await sendRest(copy.span.bytes, hasBegunWrite: hasBegunWrite, nil) }
     }
 
-    /// Shuts down the write side after all earlier writes, so that the peer reads EOF; reading continues. Idempotent.
-    /// asyncio: `write_eof`.
+    /// Shuts down the write side after all earlier writes; reading continues. Idempotent. asyncio: `write_eof`.
     ///
     /// It is serialized with the writes, and throws what ``drain()`` throws while it waits for them. After an
     /// incomplete write it throws `.incompleteWrite`, because the peer would take EOF for the end of a whole message.

@@ -2,10 +2,9 @@ extension EventLoop {
     /// Starts a task on the loop's thread. asyncio: `create_task`.
     ///
     /// The loop retains the task until it has ended. Its first step runs in the next iteration; with `eagerStart`, it
-    /// runs before this function returns, up to the first suspension. `name` appears in reports. The operation may
-    /// capture objects that are not `Sendable`, because all its steps run on the loop's thread. On a closed loop the
-    /// task fails with `.closed`.
-    ///
+    /// runs before this function returns, up to the first suspension. Reports contain `name`. The operation may capture
+    /// objects that are not `Sendable`, because all its steps run on the loop's thread. On a closed loop the task fails
+    /// with `.closed`.
     /// Discarding the task discards its error, hence there is no `@discardableResult`. For a task that is not awaited,
     /// use ``createBackgroundTask(name:priority:eagerStart:fileID:line:_:)``.
     @inlinable
@@ -40,8 +39,7 @@ extension EventLoop {
         start(makeTaskRecord("createTask", name, fileID, line), priority, eagerStart, operation)
     }
 
-    /// Starts a task that is not awaited, and returns no task; an error that ends it goes to the exception handler,
-    /// once.
+    /// Starts a task that is not awaited, and returns no task; an error that ends it goes to the exception handler.
     ///
     /// asyncio's `create_task` does both, and reports "Task exception was never retrieved" when it frees a failed task;
     /// here the library cannot see whether a task is still awaited, so there are two. A cancellation is not reported.
@@ -68,8 +66,7 @@ extension EventLoop {
     }
 }
 
-/// It is inlinable, because when it is specialised in the caller's module, the only closure around the operation is the
-/// task's own.
+/// It is inlinable, so that the only closure around an operation of another module is the task's own.
 extension EventLoop {
     @usableFromInline
     final func makeTaskRecord(

@@ -1,6 +1,5 @@
 extension EventLoop {
-    /// Starts a task on the loop from any thread, and wakes the loop if it is waiting. asyncio:
-    /// `run_coroutine_threadsafe`.
+    /// Starts a task on the loop from any thread, and wakes the loop. asyncio: `run_coroutine_threadsafe`.
     ///
     /// The task is as with ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``; from its first
     /// step on, the loop counts and cancels it with its other tasks. Tasks that one thread submits begin in the order

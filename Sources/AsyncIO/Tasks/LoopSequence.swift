@@ -5,8 +5,7 @@
 /// element. What the sequence retains is released with its last copy, on any thread.
 public struct LoopSequence<Element, Failure: Error>: AsyncSequence, AsyncIteratorProtocol {
     @usableFromInline let source: AnyObject
-    /// A function of the source instead of a closure that captures it, because an async closure with captures costs a
-    /// further frame for each element.
+    /// A function of the source, because an async closure with captures costs a further frame for each element.
     @usableFromInline let nextElement: (AnyObject) async throws(Failure) -> Element?
     @usableFromInline var hasEnded = false
 

@@ -30,8 +30,7 @@ extension EventLoop {
         try checkOpen()
         let deadline = timeout.map { MonotonicClock.now.advanced(by: $0) } ?? .distantFuture
         let record = CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
-        // SAFETY: the body was sent here. Its result belongs to the loop until the task has ended, and then to the
-        // caller.
+        // SAFETY: the body was sent here. Its result belongs to the loop until the task has ended, then to the caller.
         let sent = SentBody(call: body)
         let operation = SentBody { UncheckedSendable(value: try await sent.call()) }
         let answer = Monitor<Result<UncheckedSendable<Value>, any Error>?>(nil)

@@ -76,8 +76,7 @@ final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
     nonisolated(nonsending) final func callOnLoop(
         _ body: @concurrent @escaping () async throws -> Result
     ) async throws -> Result {
-        // SAFETY: the caller is suspended until the body's task has ended, so only one of them uses what the body
-        // captures.
+        // SAFETY: the caller is suspended until the body's task has ended, so only one of them uses the captures.
         try loop.checkOpen()
         self.body = loop.hasTaskFactory ? try loop.applyTaskFactory(body, self) : body
         // The task throws nothing, but a task that cannot throw would call the closure through a thunk.

@@ -26,8 +26,7 @@ public protocol BufferedStreamProtocol: StreamProtocol {
     /// the error is reported and the connection is aborted. `sizeHintBytes` is a good size; any other size is allowed.
     func withReadBuffer(sizeHintBytes: Int, _ receive: (UnsafeMutableRawBufferPointer) -> Void) throws
 
-    /// Reports that the first `byteCount` bytes of the memory that was lent last are new. `byteCount` is never 0.
-    /// asyncio: `buffer_updated`.
+    /// Reports that the first `byteCount` bytes, at least one, of the lent memory are new. asyncio: `buffer_updated`.
     func bufferUpdated(byteCount: Int) throws
 }
 
@@ -42,8 +41,7 @@ extension BufferedStreamProtocol {
         }
     }
 
-    /// Copies as many of `bytes` as fit into the lent memory, reports them to `bufferUpdated`, and returns their
-    /// number.
+    /// Copies as many of `bytes` as fit into the lent memory, reports them, and returns their number.
     func copy(_ bytes: UnsafeRawBufferPointer) throws -> Int {
         let count = try lend(sizeHintBytes: bytes.count) { memory in
             let fitting = UnsafeRawBufferPointer(rebasing: bytes[..<min(bytes.count, memory.count)])

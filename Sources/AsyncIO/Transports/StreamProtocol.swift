@@ -13,8 +13,7 @@
 /// ```
 ///
 /// The compiler rejects a class that misspells a required method, declares it `async` or gives it other parameters. The
-/// others do nothing by default; a misspelt `eofReceived`, `pauseWriting` or `resumeWriting` compiles and is never
-/// called.
+/// others do nothing by default; a misspelt `pauseWriting`, for example, compiles and is never called.
 ///
 /// - Thread: the loop's, so a protocol is a plain class that need not be `Sendable`.
 public protocol StreamProtocol: AnyObject {

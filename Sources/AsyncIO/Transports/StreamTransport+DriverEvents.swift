@@ -2,8 +2,7 @@ import AsyncIOSystem
 package import SystemPackage
 
 extension StreamTransport: StreamDriverDelegate {
-    /// Delivers bytes to the protocol and returns how many it has taken. A protocol that lends memory may stop in
-    /// between.
+    /// Delivers bytes and returns how many the protocol has taken. One that lends memory may stop in between.
     package func received(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard state.life == .open else { return discard(bytes.count) }
         if bufferedConsumer != nil { return copyIntoBuffers(bytes) }

@@ -136,8 +136,8 @@ extension StreamTransport {
 
     // MARK: Carrying out
 
-    /// Ends the connection at once, because of `error` if there is one. `bytes` is the number of lost bytes, by default
-    /// all that are not sent.
+    /// Ends the connection at once, because of `error`. `bytes` is how many bytes are lost, `nil` all that are not
+    /// sent.
     func end(with error: (any Error)?, losing bytes: Int? = nil) {
         if !state.isLost {
             if lossError == nil { lossError = error }

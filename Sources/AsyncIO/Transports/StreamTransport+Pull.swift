@@ -95,8 +95,7 @@ extension StreamTransport {
         }
     }
 
-    /// Suspends until a receive may succeed or the connection is lost. `StreamReader` ensures that the task is the only
-    /// reader.
+    /// Suspends until a receive may succeed or the connection is lost. `StreamReader` ensures that no other task reads.
     ///
     /// Every read tries first. This function is inlined, so that the task suspends in the frame of the read itself,
     /// because each further suspended function would cost a look-up of the task's executor.

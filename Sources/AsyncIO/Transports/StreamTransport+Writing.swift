@@ -3,10 +3,9 @@ import AsyncIOSystem
 extension StreamTransport {
     /// Sends `bytes`. What cannot be sent now is buffered and sent later, in order. Never blocks. asyncio: `write`.
     ///
-    /// After `close()`, `abort()` or the loss of the connection, the bytes are discarded. The first such write of a
-    /// connection is reported to the exception handler, but for those between the loss and `connectionLost`, because
-    /// the protocol cannot know of the loss yet. After `writeEOF()`, every write is discarded and reported, where
-    /// asyncio raises.
+    /// After `close()`, `abort()` or the loss of the connection, the bytes are discarded. The first such write is
+    /// reported to the exception handler, but not between the loss and `connectionLost`, because the protocol cannot
+    /// know of the loss yet. After `writeEOF()`, every write is discarded and reported, where asyncio raises.
     public func write(_ bytes: RawSpan) { bytes.withUnsafeBytes { write($0) } }
 
     /// Sends `bytes`, as ``write(_:)-(RawSpan)`` does.

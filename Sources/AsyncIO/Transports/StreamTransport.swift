@@ -85,8 +85,7 @@ public final class StreamTransport {
     /// Notifies the protocol, and reads from the next iteration on. asyncio: `_SelectorSocketTransport.__init__`.
     package func start() {
         callSoon { [self] in
-            // Also if the connection was lost meanwhile, because the call of `connectionLost` is queued behind this
-            // one.
+            // Also after a loss meanwhile, because the call of `connectionLost` is queued behind this one.
             callConsumer("connectionMade") { try $0.connectionMade(self) }
             callSoon { [self] in perform(state.started()) }
         }

@@ -115,8 +115,7 @@ package struct StreamTransportState: ~Copyable {
 
     // MARK: Writing
 
-    /// Bytes were buffered. Writing is paused strictly above the mark, and once until it is resumed. asyncio:
-    /// `_maybe_pause_protocol`.
+    /// Bytes were buffered. Writing is paused once, strictly above the mark. asyncio: `_maybe_pause_protocol`.
     package mutating func queued(queuedBytes: Int) -> Actions {
         guard !isWriterPaused, queuedBytes > highWaterBytes else { return [] }
         isWriterPaused = true

@@ -1,13 +1,11 @@
-/// The task that waits to read from a connection or to write to it, if any, in one word, because each connection has
-/// two.
+/// The task that waits to read or to write, if any, in one word, because each connection has two.
 struct StreamWaiter {
     /// 0 for none; the address of a task's record; or a token, shifted by one bit, with 1 in the lowest bit.
     private var bits: UInt64 = 0
 
     init() {}
 
-    /// SAFETY: the record is not retained. The task removes the waiter before it continues, and its record lives as
-    /// long as the task.
+    /// SAFETY: the record is not retained. It lives as long as the task, which removes the waiter before it continues.
     @inline(__always)
     init(_ record: Unmanaged<TaskRecord>) { bits = UInt64(UInt(bitPattern: record.toOpaque())) }
 
