@@ -17,9 +17,7 @@ final class Completions {
         self.site = site
     }
 
-    /// Starts an operation as a task of the loop.
-    ///
-    /// - Returns: A function that cancels the task.
+    /// Starts an operation as a task of the loop, and returns a function that cancels it.
     @discardableResult
     func start(_ index: Int, name: String, eagerStart: Bool = false, _ operation: SentBody<Void>) -> () -> Void {
         let record = CreatedTask(loop: loop, name: name, site: site)

@@ -5,9 +5,8 @@
 /// ```
 ///
 /// The operation is a task of the running loop. When the caller is cancelled before the operation has ended, it gets a
-/// `CancellationError` at once, and the operation continues. If the operation fails later, the error goes to the
-/// exception handler. When the loop shuts down, the operation is cancelled like every other task. Throws `.notRunning`
-/// without a running loop.
+/// `CancellationError` at once, and the operation continues; its later error goes to the exception handler. When the
+/// loop shuts down, the operation is cancelled like every other task. Throws `.notRunning` without a running loop.
 public func shield<Success>(
     fileID: StaticString = #fileID, line: UInt = #line, _ operation: @concurrent @escaping () async throws -> Success
 ) async throws -> Success {

@@ -1,5 +1,4 @@
-/// Runs `body` with a task group, and waits for all tasks that were created in the group. asyncio: `async with
-/// TaskGroup()`.
+/// Runs `body` with a task group, and waits for all tasks of the group. asyncio: `async with TaskGroup()`.
 ///
 /// ```swift
 /// try run { loop in
@@ -42,8 +41,7 @@ private struct GroupCall<Result> {
     ) async throws -> Result {
         let group = LoopTaskGroup(loop: loop, site: site)
         let slot = OperationValue<Result>()
-        // SAFETY: the caller is suspended until the body's task has ended, so only one of them uses what the body
-        // captures.
+        // SAFETY: the caller is suspended until the body's task has ended, so only one of them uses the captures.
         let sent = SentBody { slot.value = try await body(group) }
         try await loop.withAffinity { record in
             if loop.isClosed { throw EventLoopError.closed }

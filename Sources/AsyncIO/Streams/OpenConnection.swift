@@ -1,8 +1,5 @@
 import AsyncIOSystem
 
-/// Connecting, for tasks.
-///
-/// - Thread: any; off the loop, the functions hop.
 extension EventLoop {
     /// The default of ``ConnectionOptions/limitBytes`` and ``ServerOptions/limitBytes``, the length of the longest line
     /// that a reader accepts: 64 KiB, as in asyncio.

@@ -83,8 +83,7 @@ extension StreamReader {
         return Lease(memory: memory, size: size, byteCount: count)
     }
 
-    /// Receives bytes when there is no look-ahead. Returns a lease of no bytes at EOF, and `nil` if nothing has
-    /// arrived.
+    /// Receives bytes when there is no look-ahead. Returns a lease of no bytes at EOF, and `nil` if none have arrived.
     @inline(__always)
     private func receiveChunk() throws -> Lease? {
         if transport.lendsBuffers, let lease = lentBuffer() { return lease }

@@ -1,4 +1,3 @@
-/// Reading a number of bytes: a given one, all, or the one that a length prefix says.
 extension StreamReader {
     /// Waits for exactly `count` bytes, which may be more than ``limitBytes``. asyncio: `readexactly`.
     ///

@@ -22,8 +22,7 @@ public final class StreamReader {
     @exclusivity(unchecked) private var storedLookAhead: LookAhead?
     /// The length in bytes of the longest line, and of the longest piece in front of a separator. asyncio: `limit`.
     public let limitBytes: Int
-    /// The most memory that is allocated for bytes that have not arrived yet, so that a peer that announces gigabytes
-    /// does not cause their allocation.
+    /// The most memory for bytes that have not arrived yet, for the case that a peer announces gigabytes.
     static let chunkBytes = 64 * 1024
 
     init(_ transport: StreamTransport, limitBytes: Int) {
@@ -47,8 +46,7 @@ public final class StreamReader {
     /// The loop that the connection belongs to.
     public var loop: EventLoop { transport.loop }
 
-    /// Whether a read has reached EOF and no bytes are left. A connection that was lost does not reach EOF. asyncio:
-    /// `at_eof`.
+    /// Whether a read has reached EOF and no bytes are left; false after a loss. asyncio: `at_eof`.
     ///
     /// - Thread: the loop's.
     public var isAtEOF: Bool {
@@ -106,8 +104,7 @@ public final class StreamReader {
         }
     }
 
-    /// The received bytes in pieces of at least one byte and at most 64 KiB, as ``read(maxBytes:)`` returns them, until
-    /// EOF.
+    /// The bytes until EOF, in pieces of at least one byte and at most 64 KiB, as ``read(maxBytes:)`` returns them.
     public var chunks: LoopSequence<[UInt8], any Error> {
         LoopSequence(of: self) {
             let bytes = try await unsafeDowncast($0, to: StreamReader.self).read(maxBytes: .max)
@@ -173,8 +170,7 @@ public final class StreamReader {
         try await read { try takeLine(strippingNewline) }
     }
 
-    /// The lines that follow, without their newlines, as ``readLine(strippingNewline:)`` returns them, until EOF.
-    /// asyncio: `async for`.
+    /// The lines until EOF, as ``readLine(strippingNewline:)`` returns them without newlines. asyncio: `async for`.
     ///
     /// ```swift
     /// for try await line in reader.lines { print(line) }
@@ -201,10 +197,9 @@ public final class StreamReader {
     // MARK: Receiving
 
     /// Calls `attempt` until it returns a result, and waits for bytes in between, as the only read of the connection.
+    /// If the first attempt is known to find nothing, it `waitsFirst`.
     ///
     /// It is inlined, so that a task that waits suspends in the frame of the read itself.
-    ///
-    /// - Parameter waitsFirst: Whether the first attempt is known to find nothing.
     @inline(__always)
     func read<Result>(
         _ function: StaticString = #function, waitsFirst: @autoclosure () -> Bool = false,

@@ -18,11 +18,8 @@ extension StreamWriter {
         try await goOn(chunk.bytes, start)
     }
 
-    /// Sends all bytes of `pieces`, in order, as one write; returns when ``write(_:)-(RawSpan)`` does. asyncio:
-    /// `writelines` and `drain`.
-    ///
-    /// If the pieces have more than 8 KiB together, they are not joined, and the kernel reads them where they are.
-    /// Throws as ``write(_:)-(RawSpan)`` does.
+    /// Sends all bytes of `pieces`, in order, as one write; everything else is as in ``write(_:)-(RawSpan)``. Pieces of
+    /// more than 8 KiB together are not joined in memory. asyncio: `writelines` and `drain`.
     @inlinable
     public func write(contentsOf pieces: some Sequence<[UInt8]>) async throws {
         // Compiled in the caller's module, where the type of `pieces` is known.

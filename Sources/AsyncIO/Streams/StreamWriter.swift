@@ -189,13 +189,9 @@ public final class StreamWriter {
     /// To avoid that, read until EOF first, or use ``closeGracefully(within:maxDiscardedBytes:)``.
     public func close() { onLoop { $0.close() } }
 
-    /// Closes the connection with a lingering close: sends everything that was written, shuts down the write side,
-    /// discards input until the peer's EOF, within `time` and up to `maxDiscardedBytes` bytes, and then closes. It
-    /// avoids the RST that can destroy an unread response. It does not wait for the end; see ``waitClosed()`` and
-    /// ``StreamTransport/closeGracefully(within:maxDiscardedBytes:)``.
-    ///
-    /// Reads throw `.connectionClosed` from then on. A handler of ``EventLoop/startServer(on:options:fileID:line:_:)``
-    /// may return at once.
+    /// Closes the connection with a lingering close, as ``StreamTransport/closeGracefully(within:maxDiscardedBytes:)``
+    /// does, without waiting for it. Reads throw `.connectionClosed` from then on. A handler of
+    /// ``EventLoop/startServer(on:options:fileID:line:_:)`` may return at once.
     public func closeGracefully(within time: Duration = .seconds(5), maxDiscardedBytes: Int = 1 << 20) {
         onLoop { $0.closeGracefully(within: time, maxDiscardedBytes: maxDiscardedBytes) }
     }
