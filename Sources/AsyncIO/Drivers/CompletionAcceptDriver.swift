@@ -14,9 +14,7 @@ final class CompletionAcceptDriver: AcceptDriver {
     private var isClosed = false
     private var results: [Result] = []
 
-    private var proactor: ProactorEventLoop {
-        unsafeDowncast(loop, to: ProactorEventLoop.self)
-    }
+    private var proactor: ProactorEventLoop { unsafeDowncast(loop, to: ProactorEventLoop.self) }
 
     override func start() throws(Errno) {
         if isStarted { return }

@@ -272,8 +272,7 @@ package final class CompletionStreamDriver: StreamDriver {
     }
 
     private func closeIfQuiet() {
-        guard phase == .closing, receiveOperation == nil, sendOperation == nil else { return }
-        finish()
+        if phase == .closing, receiveOperation == nil, sendOperation == nil { finish() }
     }
 
     private func finish() {

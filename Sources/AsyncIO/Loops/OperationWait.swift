@@ -9,9 +9,7 @@ final class OperationWait: EventSource {
     private var operation: SlotID?
     private var result: Int?
 
-    init(on loop: ProactorEventLoop) {
-        self.loop = loop
-    }
+    init(on loop: ProactorEventLoop) { self.loop = loop }
 
     /// Suspends until the operation has completed, and returns its result or a negated `errno`. Cancelling the task
     /// cancels the operation, whose result is dropped then.
@@ -33,9 +31,7 @@ final class OperationWait: EventSource {
         throw CancellationError()
     }
 
-    private func cancel() {
-        if let operation = operation.take() { loop.cancel(operation) }
-    }
+    private func cancel() { if let operation = operation.take() { loop.cancel(operation) } }
 
     override func completed(_ completion: OperationCompletion) {
         operation = nil

@@ -14,9 +14,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     private var completedPolls: [Poll] = []
 
     /// Creates a loop, which owns `proactor`. Throws an `IOError` if the loop's own descriptors cannot be watched.
-    public init(
-        proactor: any BaseProactor, clock: EventLoopClock = .system
-    ) throws {
+    public init(proactor: any BaseProactor, clock: EventLoopClock = .system) throws {
         self.proactor = proactor
         events.reserveCapacity(Self.reservedEvents)
         try super.init(clock: clock)
@@ -44,9 +42,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     /// The operation completes nevertheless.
-    package final func cancel(_ operation: SlotID) {
-        proactor.cancel(token: operation.bits)
-    }
+    package final func cancel(_ operation: SlotID) { proactor.cancel(token: operation.bits) }
 
     package override func wait(timeoutNanoseconds: Int64?) throws(Errno) {
         var timeoutNanoseconds = timeoutNanoseconds
@@ -111,9 +107,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         polls.removeValue(forKey: descriptor.rawValue)?.end()
     }
 
-    final func armLater(_ poll: Poll) {
-        completedPolls.append(poll)
-    }
+    final func armLater(_ poll: Poll) { completedPolls.append(poll) }
 
     /// Arms the polls that have completed, unless their source was deferred and has not run yet.
     @inline(never)
