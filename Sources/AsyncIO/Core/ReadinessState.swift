@@ -13,16 +13,14 @@ import Selectors
 /// This does not hold after a hang-up was reported, because the EOF after the bytes has no event of its own, nor after
 /// urgent data was reported, because a receive stops before it.
 struct ReadinessState {
-    // The small fields come last, so that those of the driver follow without a gap.
-
-    var readingShare = IterationShare()
-    var writingShare = IterationShare()
     private(set) var isReadable = true
     private(set) var isWritable = true
     /// Whether a short receive may leave bytes behind, or EOF, that no further event reports.
     private var mustReadOn = false
     private(set) var interest: Interest = []
     private(set) var trigger = Trigger.level
+    var readingShare = IterationShare()
+    var writingShare = IterationShare()
 
     /// The selector watches `interest`, and reports existing readiness with an event.
     @inline(__always)

@@ -17,24 +17,38 @@ package class StreamDriver: EventSource {
         case closed
     }
 
+    /// What may be received into, besides memory of the caller or the loop. One byte, because a second one would make
+    /// the object of each connection larger.
+    struct Lending: OptionSet {
+        let rawValue: UInt8
+
+        /// Pull style: `receiveBuffer()` may return a buffer.
+        static let buffers = Lending(rawValue: 1)
+        /// Push style: the delegate may lend memory.
+        static let memory = Lending(rawValue: 2)
+    }
+
     /// For calls that every message makes. Retained until ``detachDelegate(on:)``, and alive until the iteration ends.
     @exclusivity(unchecked) private(set) final var heldDelegate = RetainedDelegate(nil)
     @exclusivity(unchecked) final var known = ReadinessState()
+    package final let channel: ByteChannel
     @exclusivity(unchecked) final var phase = Phase.open
-    /// Pull style: whether `receiveBuffer()` may return a buffer.
-    @exclusivity(unchecked) final var lendsBuffers = false
-    /// Push style: whether the delegate may lend memory to receive into.
-    @exclusivity(unchecked) final var lendsMemory = false
+    @exclusivity(unchecked) final var lending: Lending = []
     private final var isReset = false
     @exclusivity(unchecked) final var isPushing = false
-    // Behind the small fields, which fill a gap, because every connection has them.
-    package final let channel: ByteChannel
     private final var closeWaiters: [WaiterToken] = []
 
     package init(_ channel: ByteChannel) {
         self.channel = channel
         super.init()
         reservedBytes = 0
+    }
+
+    /// Push style: whether the delegate may lend memory to receive into.
+    final var lendsMemory: Bool {
+        @inline(__always)
+        get { lending.contains(.memory) }
+        set { if newValue { lending.insert(.memory) } else { lending.remove(.memory) } }
     }
 
     package final var delegate: (any StreamDriverDelegate)? {

@@ -41,7 +41,7 @@ package final class CompletionStreamDriver: StreamDriver {
     package init(_ channel: ByteChannel, on loop: ProactorEventLoop) {
         self.loop = loop
         super.init(channel)
-        lendsBuffers = true
+        lending = .buffers
         loop.register(self)
         loop.claim(channel.descriptor, for: self)
     }

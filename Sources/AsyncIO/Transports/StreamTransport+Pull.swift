@@ -41,7 +41,7 @@ extension StreamTransport {
     }
 
     @inline(__always)
-    var lendsBuffers: Bool { withDriver { $0.lendsBuffers } }
+    var lendsBuffers: Bool { withDriver { $0.lending.contains(.buffers) } }
 
     /// Receives what has arrived in a buffer of the loop's pool, which then belongs to the caller. Returns `nil` if
     /// `receiveNow(into:)` has to be called.
