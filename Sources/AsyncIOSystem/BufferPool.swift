@@ -1,14 +1,23 @@
-/// Memory that a proactor receives into when no program has provided any: the buffers of `receiveIntoPool` operations.
+import CAsyncIO
+import Synchronization
+
+/// The memory that a loop receives into when the program has provided none: buffers of three sizes, last in, first out.
 ///
-/// The proactor takes a buffer when bytes arrive, not when the operation begins, so a connection that is silent costs
-/// no memory. It passes the buffer on with the completion; from then on the buffer belongs to the receiver of that
-/// completion. A buffer that stays in use for long does not hold back others, because the pool allocates more. Who
-/// receives is responsible for a bound: it cancels an operation whose bytes nobody reads.
+/// A loop has one pool. `StreamReader.readChunk()` lends its buffers, and a proactor receives into them: it takes a
+/// buffer when bytes arrive, and passes it on with the completion, to whom it then belongs. So a silent connection has
+/// no buffer, and a buffer that stays in use for long holds back nobody, because the pool allocates more. The receiver
+/// bounds the number of buffers that nobody reads.
 ///
-/// This class allocates and frees. A loop replaces it by a pool that reuses buffers (`BaseProactor.buffers`).
+/// A buffer may be returned on any thread, and after the loop was closed, as long as the pool is retained. Other
+/// threads return it to a second list, which the loop collects before it allocates. Each list retains a mebibyte of
+/// each size.
 ///
-/// - Thread: the loop's, except for `put(_:_:)`.
-open class BufferPool: @unchecked Sendable {
+/// SAFETY: there are three sizes, so their indices need no check. `local` is accessed only by the thread whose loop
+/// slot contains the owner's address. That is one thread at a time: if another loop gets the address after this one was
+/// freed, the memory allocator orders the two.
+///
+/// - Thread: the loop's, except for `put(_:_:)`. Until a loop owns the pool, one thread without a running loop.
+public final class BufferPool: @unchecked Sendable {
     /// The size of a buffer.
     @frozen
     public struct Size: Sendable, Hashable {
@@ -30,20 +39,122 @@ open class BufferPool: @unchecked Sendable {
 
         /// The number of bytes.
         @inlinable public var byteCount: Int { 16_384 &<< (2 &* index) }
+        @inlinable var mostRetained: Int { 64 &>> (2 &* index) }
     }
 
-    public init() {}
+    /// Free buffers of one size. Each contains the address of the next one.
+    @usableFromInline
+    struct FreeList {
+        @usableFromInline var count = 0
+        @usableFromInline var first: UnsafeMutableRawPointer?
+
+        init() {}
+
+        @inlinable
+        mutating func push(_ buffer: UnsafeMutableRawPointer) {
+            buffer.storeBytes(of: first, as: UnsafeMutableRawPointer?.self)
+            first = buffer
+            count &+= 1
+        }
+
+        @inlinable
+        mutating func pop() -> UnsafeMutableRawPointer? {
+            guard let buffer = first else { return nil }
+            first = buffer.load(as: UnsafeMutableRawPointer?.self)
+            count &-= 1
+            return buffer
+        }
+    }
+
+    /// Free buffers of one size that other threads have returned. They push one by one; the loop takes all at once.
+    private struct ReturnedList: ~Copyable {
+        let count = Atomic<Int>(0)
+        let first = Atomic<UnsafeMutableRawPointer?>(nil)
+    }
+
+    private let owner: UnsafeMutableRawPointer?
+    @usableFromInline let local = UnsafeMutablePointer<FreeList>.allocate(capacity: 3)
+    private let returned = UnsafeMutablePointer<ReturnedList>.allocate(capacity: 3)
+
+    /// Creates a pool for a proactor, until a loop sets its own.
+    public convenience init() { self.init(owner: nil) }
+
+    /// - Parameter owner: The address of a loop.
+    package init(owner: UnsafeMutableRawPointer?) {
+        self.owner = owner
+        for index in 0..<3 {
+            (local + index).initialize(to: FreeList())
+            (returned + index).initialize(to: ReturnedList())
+        }
+    }
+
+    deinit {
+        for index in 0..<3 {
+            collectReturned(index)
+            while let buffer = local[index].pop() { buffer.deallocate() }
+        }
+        returned.deinitialize(count: 3)
+        returned.deallocate()
+        local.deallocate()
+    }
 
     /// Returns a buffer with undefined contents.
-    open func take(_ size: Size) -> UnsafeMutableRawPointer {
-        .allocate(byteCount: size.byteCount, alignment: 16)
+    @inlinable
+    public func take(_ size: Size) -> UnsafeMutableRawPointer {
+        if let buffer = local[size.index].pop() { return buffer }
+        return takeSlowly(size)
+    }
+
+    @usableFromInline
+    func takeSlowly(_ size: Size) -> UnsafeMutableRawPointer {
+        collectReturned(size.index)
+        return local[size.index].pop() ?? .allocate(byteCount: size.byteCount, alignment: 16)
     }
 
     /// Returns a buffer to the pool.
     ///
     /// - Thread: any.
-    open func put(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
-        buffer.deallocate()
+    @inlinable
+    public func put(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
+        if isOnOwner, local[size.index].count < size.mostRetained {
+            local[size.index].push(buffer)
+        } else {
+            putSlowly(buffer, size)
+        }
+    }
+
+    @usableFromInline var isOnOwner: Bool { aio_loop_slot_get() == owner }
+
+    @usableFromInline
+    func putSlowly(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
+        let list = returned + size.index
+        if isOnOwner || list.pointee.count.load(ordering: .relaxed) >= size.mostRetained {
+            return buffer.deallocate()
+        }
+        list.pointee.count.add(1, ordering: .relaxed)
+        var first = list.pointee.first.load(ordering: .relaxed)
+        while true {
+            buffer.storeBytes(of: first, as: UnsafeMutableRawPointer?.self)
+            let (exchanged, found) = list.pointee.first.compareExchange(
+                expected: first, desired: buffer, ordering: .releasing)
+            if exchanged { return }
+            first = found
+        }
+    }
+
+    private func collectReturned(_ index: Int) {
+        if returned[index].first.load(ordering: .relaxed) == nil { return }
+        var next = returned[index].first.exchange(nil, ordering: .acquiring)
+        while let buffer = next {
+            next = buffer.load(as: UnsafeMutableRawPointer?.self)
+            returned[index].count.subtract(1, ordering: .relaxed)
+            local[index].push(buffer)
+        }
+    }
+
+    /// The number of free buffers of each size, for tests.
+    package var retainedCounts: [Int] {
+        (0..<3).map { local[$0].count + returned[$0].count.load(ordering: .relaxed) }
     }
 }
 

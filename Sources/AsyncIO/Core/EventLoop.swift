@@ -31,7 +31,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     let boundThread = Atomic<UInt>(0)
     let hopCount = Atomic<Int>(0)
     /// Created with the loop, because it needs the loop's address.
-    private final var pool: ChunkPool!
+    private final var pool: BufferPool!
     /// Created with the loop, because actors request it on any thread.
     private final var serial: LoopSerialExecutor!
     let hasReportedUseAfterClose = Atomic<Bool>(false)
@@ -56,7 +56,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
         clockSource = clock
         inbox = ThreadsafeInbox(waker: waker)
         serial = LoopSerialExecutor(loop: self)
-        pool = ChunkPool(loop: self)
+        pool = BufferPool(owner: Unmanaged.passUnretained(self).toOpaque())
         try watchInternals(waker)
         isCreated = true
     }
@@ -136,7 +136,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     /// The memory that ``StreamReader/readChunk()`` lends.
     /// SAFETY: the initializer sets it, and a test would cost as much as what is done with it.
     @inline(__always)
-    final var chunkPool: ChunkPool { pool.unsafelyUnwrapped }
+    final var chunkPool: BufferPool { pool.unsafelyUnwrapped }
 
     // MARK: Executors
 

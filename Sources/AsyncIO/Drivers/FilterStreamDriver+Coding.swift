@@ -21,7 +21,7 @@ extension FilterStreamDriver {
             }
             if isBaseAtEOF {
                 endInput()
-            } else if input.count >= ChunkPool.Size.large.byteCount {
+            } else if input.count >= BufferPool.Size.large.byteCount {
                 fail(IOError(.noBufferSpace, operation: "decode what was received from", address: channel.peerAddress))
             } else if let result = receiveInput(into: memory) {
                 return result

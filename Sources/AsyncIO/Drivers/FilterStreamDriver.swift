@@ -53,7 +53,7 @@ package final class FilterStreamDriver: StreamDriver {
     var isEstablished: Bool { filter?.isEstablished ?? true }
 
     @inline(__always)
-    func withChunk<Result>(_ size: ChunkPool.Size, _ body: (UnsafeMutableRawBufferPointer) -> Result) -> Result {
+    func withChunk<Result>(_ size: BufferPool.Size, _ body: (UnsafeMutableRawBufferPointer) -> Result) -> Result {
         let room = loop.chunkPool.take(size)
         defer { loop.chunkPool.put(room, size) }
         return body(UnsafeMutableRawBufferPointer(start: room, count: size.byteCount))
@@ -285,7 +285,7 @@ package final class FilterStreamDriver: StreamDriver {
         if filter == nil { return }
         appendEnd()
         while hasMore, decodeRetained() {
-            if decoded.count > ChunkPool.Size.large.byteCount {
+            if decoded.count > BufferPool.Size.large.byteCount {
                 fail(IOError(.noBufferSpace, operation: "remove a filter of", address: channel.peerAddress))
                 break
             }

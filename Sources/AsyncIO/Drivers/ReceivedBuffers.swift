@@ -24,7 +24,7 @@ struct ReceivedBuffers: ~Copyable {
     }
 
     /// Removes bytes of the first buffer, which returns to the pool after its last one.
-    mutating func consume(_ byteCount: Int, _ pool: ChunkPool) {
+    mutating func consume(_ byteCount: Int, _ pool: BufferPool) {
         guard let piece = pieces.first else { return }
         let rest = piece.bytes.dropFirst(byteCount)
         if rest.isEmpty {
@@ -35,7 +35,7 @@ struct ReceivedBuffers: ~Copyable {
         }
     }
 
-    mutating func take(into memory: UnsafeMutableRawBufferPointer, _ pool: ChunkPool) -> Int {
+    mutating func take(into memory: UnsafeMutableRawBufferPointer, _ pool: BufferPool) -> Int {
         guard let first else { return 0 }
         let byteCount = min(memory.count, first.count)
         memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: first[..<byteCount]))
@@ -49,7 +49,7 @@ struct ReceivedBuffers: ~Copyable {
         return (piece.buffer, piece.bytes.count)
     }
 
-    mutating func removeAll(_ pool: ChunkPool) {
+    mutating func removeAll(_ pool: BufferPool) {
         for piece in pieces { pool.put(piece.buffer.memory, piece.buffer.size) }
         pieces = []
     }

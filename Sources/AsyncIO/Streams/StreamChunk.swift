@@ -7,13 +7,13 @@ import AsyncIOSystem
 /// the bytes (`Array(chunk.bytes)`) to store many of them for a long time, or to use them on another thread.
 public struct StreamChunk: ~Copyable {
     private let memory: UnsafeMutableRawPointer
-    private let size: ChunkPool.Size
+    private let size: BufferPool.Size
     /// The number of received bytes, at least one.
     public let byteCount: Int
-    private let pool: ChunkPool
+    private let pool: BufferPool
 
     @inline(__always)
-    init(_ memory: UnsafeMutableRawPointer, _ size: ChunkPool.Size, byteCount: Int, _ pool: ChunkPool) {
+    init(_ memory: UnsafeMutableRawPointer, _ size: BufferPool.Size, byteCount: Int, _ pool: BufferPool) {
         self.memory = memory
         self.size = size
         self.byteCount = byteCount
@@ -71,7 +71,7 @@ extension StreamReader {
     private struct Lease {
         // SAFETY: the lease is the only reference to the buffer.
         nonisolated(unsafe) let memory: UnsafeMutableRawPointer
-        let size: ChunkPool.Size
+        let size: BufferPool.Size
         let byteCount: Int
     }
 
@@ -111,11 +111,11 @@ extension StreamReader {
         }
     }
 
-    private func putBack(_ memory: UnsafeMutableRawPointer, _ size: ChunkPool.Size) {
+    private func putBack(_ memory: UnsafeMutableRawPointer, _ size: BufferPool.Size) {
         pool._withUnsafeGuaranteedRef { $0.put(memory, size) }
     }
 
     /// SAFETY: not retained, because the transport retains the loop, which retains the pool.
     @inline(__always)
-    private var pool: Unmanaged<ChunkPool> { Unmanaged.passUnretained(loop.chunkPool) }
+    private var pool: Unmanaged<BufferPool> { Unmanaged.passUnretained(loop.chunkPool) }
 }

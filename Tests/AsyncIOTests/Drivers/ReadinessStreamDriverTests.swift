@@ -111,7 +111,7 @@ struct ReadinessStreamDriverTests {
             try await loop.withConnection(host: "127.0.0.1", port: server.port) { reader, _ in
                 var largest = 0
                 while let chunk = try await reader.readChunk() { largest = max(largest, chunk.byteCount) }
-                #expect(largest > ChunkPool.Size.medium.byteCount)
+                #expect(largest > BufferPool.Size.medium.byteCount)
             }
             server.close()
             try await server.waitClosed()

@@ -108,7 +108,7 @@ struct ReadChunkTests {
     func chunkOutlivesItsConnectionAndItsLoop(kind: TestLoop) async throws {
         // A separate thread, for a loop of the test itself.
         try await withLoopThread(kind) { _ in
-            weak var pool: ChunkPool?
+            weak var pool: BufferPool?
             nonisolated(unsafe) let carrier = ChunkCarrier()
             do {
                 let loop = try kind.makeLoop()
@@ -178,7 +178,7 @@ struct ReadChunkTests {
                 }
                 #expect(received == total)
                 // The buffer of a driver may be as large as this, and limit the chunks.
-                #expect(largest >= ChunkPool.Size.medium.byteCount)
+                #expect(largest >= BufferPool.Size.medium.byteCount)
             }
             server.close()
             try await server.waitClosed()
