@@ -1,4 +1,4 @@
-import CAsyncIO
+public import CAsyncIO
 import Synchronization
 
 /// The memory that a loop receives into when the program has provided none: buffers of three sizes, last in, first out.
@@ -72,7 +72,7 @@ public final class BufferPool: @unchecked Sendable {
         let first = Atomic<UnsafeMutableRawPointer?>(nil)
     }
 
-    private let owner: UnsafeMutableRawPointer?
+    @usableFromInline let owner: UnsafeMutableRawPointer?
     @usableFromInline let local = UnsafeMutablePointer<FreeList>.allocate(capacity: 3)
     private let returned = UnsafeMutablePointer<ReturnedList>.allocate(capacity: 3)
 
@@ -99,7 +99,7 @@ public final class BufferPool: @unchecked Sendable {
     }
 
     /// Returns a buffer with undefined contents.
-    @inlinable
+    @inlinable @inline(__always)
     public func take(_ size: Size) -> UnsafeMutableRawPointer {
         if let buffer = local[size.index].pop() { return buffer }
         return takeSlowly(size)
@@ -114,7 +114,7 @@ public final class BufferPool: @unchecked Sendable {
     /// Returns a buffer to the pool.
     ///
     /// - Thread: any.
-    @inlinable
+    @inlinable @inline(__always)
     public func put(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
         if isOnOwner, local[size.index].count < size.mostRetained {
             local[size.index].push(buffer)
@@ -123,7 +123,8 @@ public final class BufferPool: @unchecked Sendable {
         }
     }
 
-    @usableFromInline var isOnOwner: Bool { aio_loop_slot_get() == owner }
+    @inlinable @inline(__always)
+    var isOnOwner: Bool { aio_loop_slot_get() == owner }
 
     @usableFromInline
     func putSlowly(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
