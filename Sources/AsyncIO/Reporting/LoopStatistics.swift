@@ -26,12 +26,14 @@ extension EventLoop {
     /// The current counters of the loop.
     public final var statistics: LoopStatistics {
         requireOnLoop("statistics")
+        // The waker's, and that of the main queue, until the loop removes them.
+        let ownSources = isClosed ? 0 : core.pointee.mainQueue == nil ? 1 : 2
         return LoopStatistics(
             callbacks: core.pointee.callbacks.count,
             timers: core.pointee.timers.count,
-            waitingTasks: core.pointee.waiters.count + core.pointee.tasks.records.count { !$0.suspension.isEmpty },
+            waitingTasks: core.pointee.waiters.count + core.pointee.tasks.waitingCount,
             tasks: core.pointee.tasks.count,
-            sources: core.pointee.sources.ids.count { core.pointee.sources[$0]?.pointee.isInternal == false },
+            sources: core.pointee.sources.count - ownSources,
             unhandledErrors: core.pointee.unhandledErrors,
             hops: hopCount.load(ordering: .relaxed),
             suspensions: core.pointee.suspensions,

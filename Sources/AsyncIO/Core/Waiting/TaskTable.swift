@@ -44,6 +44,15 @@ struct TaskTable: ~Copyable {
         (0...mask).compactMap { slots[$0].record?.takeUnretainedValue() }.sorted { $0.id < $1.id }
     }
 
+    /// The number of tasks that wait in an operation of the loop.
+    var waitingCount: Int {
+        var count = 0
+        for index in 0...mask where slots[index].record?._withUnsafeGuaranteedRef({ !$0.suspension.isEmpty }) == true {
+            count += 1
+        }
+        return count
+    }
+
     mutating func insert(_ record: TaskRecord, _ identity: TaskIdentity) {
         // The table is at most three quarters full, so that searches are short and end at a free slot.
         if (count &+ 1) &* 4 > (mask &+ 1) &* 3 { grow() }
