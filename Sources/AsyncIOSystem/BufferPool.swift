@@ -25,8 +25,7 @@ public final class BufferPool: @unchecked Sendable {
         @usableFromInline let number: UInt8
 
         /// - Parameter index: 0, 1 or 2.
-        @inlinable
-        package init(index: Int) { number = UInt8(truncatingIfNeeded: index) }
+        @inlinable package init(index: Int) { number = UInt8(truncatingIfNeeded: index) }
 
         /// The position in the order of the sizes, from 0.
         @inlinable public var index: Int { Int(number) }
@@ -43,22 +42,19 @@ public final class BufferPool: @unchecked Sendable {
     }
 
     /// Free buffers of one size. Each contains the address of the next one.
-    @usableFromInline
-    struct FreeList {
+    @usableFromInline struct FreeList {
         @usableFromInline var count = 0
         @usableFromInline var first: UnsafeMutableRawPointer?
 
         init() {}
 
-        @inlinable
-        mutating func push(_ buffer: UnsafeMutableRawPointer) {
+        @inlinable mutating func push(_ buffer: UnsafeMutableRawPointer) {
             buffer.storeBytes(of: first, as: UnsafeMutableRawPointer?.self)
             first = buffer
             count &+= 1
         }
 
-        @inlinable
-        mutating func pop() -> UnsafeMutableRawPointer? {
+        @inlinable mutating func pop() -> UnsafeMutableRawPointer? {
             guard let buffer = first else { return nil }
             first = buffer.load(as: UnsafeMutableRawPointer?.self)
             count &-= 1
@@ -99,14 +95,12 @@ public final class BufferPool: @unchecked Sendable {
     }
 
     /// Returns a buffer with undefined contents.
-    @inlinable @inline(__always)
-    public func take(_ size: Size) -> UnsafeMutableRawPointer {
+    @inlinable @inline(__always) public func take(_ size: Size) -> UnsafeMutableRawPointer {
         if let buffer = local[size.index].pop() { return buffer }
         return takeSlowly(size)
     }
 
-    @usableFromInline
-    func takeSlowly(_ size: Size) -> UnsafeMutableRawPointer {
+    @usableFromInline func takeSlowly(_ size: Size) -> UnsafeMutableRawPointer {
         collectReturned(size.index)
         return local[size.index].pop() ?? .allocate(byteCount: size.byteCount, alignment: 16)
     }
@@ -114,8 +108,7 @@ public final class BufferPool: @unchecked Sendable {
     /// Returns a buffer to the pool.
     ///
     /// - Thread: any.
-    @inlinable @inline(__always)
-    public func put(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
+    @inlinable @inline(__always) public func put(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
         if isOnOwner, local[size.index].count < size.mostRetained {
             local[size.index].push(buffer)
         } else {
@@ -123,11 +116,9 @@ public final class BufferPool: @unchecked Sendable {
         }
     }
 
-    @inlinable @inline(__always)
-    var isOnOwner: Bool { aio_loop_slot_get() == owner }
+    @inlinable @inline(__always) var isOnOwner: Bool { aio_loop_slot_get() == owner }
 
-    @usableFromInline
-    func putSlowly(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
+    @usableFromInline func putSlowly(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
         let list = returned + size.index
         if isOnOwner || list.pointee.count.load(ordering: .relaxed) >= size.mostRetained {
             return buffer.deallocate()
@@ -167,8 +158,7 @@ public struct PooledBuffer: @unchecked Sendable, Hashable {
     public let memory: UnsafeMutableRawPointer
     public let size: BufferPool.Size
 
-    @inlinable
-    public init(_ memory: UnsafeMutableRawPointer, _ size: BufferPool.Size) {
+    @inlinable public init(_ memory: UnsafeMutableRawPointer, _ size: BufferPool.Size) {
         self.memory = memory
         self.size = size
     }

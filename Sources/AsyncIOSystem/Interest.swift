@@ -8,14 +8,12 @@ public struct Interest: OptionSet, Sendable, Hashable {
     public let rawValue: UInt8
 
     /// Creates the interest of these bits, of which only those of ``read`` and ``write`` count.
-    @inlinable
-    public init(rawValue: UInt8) {
+    @inlinable public init(rawValue: UInt8) {
         self.rawValue = rawValue & 3
     }
 
     /// The directions of `readiness`, without its hints.
-    @inlinable
-    public init(_ readiness: Readiness) {
+    @inlinable public init(_ readiness: Readiness) {
         self.init(rawValue: readiness.rawValue)
     }
 
@@ -27,14 +25,12 @@ public struct Interest: OptionSet, Sendable, Hashable {
 
 extension Readiness {
     /// Readiness in all directions of `interest`.
-    @inlinable
-    public init(_ interest: Interest) {
+    @inlinable public init(_ interest: Interest) {
         self.init(rawValue: interest.rawValue)
     }
 
     /// Returns the directions of `interest` that are ready, without hints.
-    @inlinable
-    public func matching(_ interest: Interest) -> Readiness {
+    @inlinable public func matching(_ interest: Interest) -> Readiness {
         intersection(Readiness(interest))
     }
 }

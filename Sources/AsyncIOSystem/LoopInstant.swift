@@ -6,16 +6,14 @@
 public struct LoopInstant: InstantProtocol, Sendable {
     public var nanoseconds: Int64
 
-    @inlinable
-    public init(nanoseconds: Int64) {
+    @inlinable public init(nanoseconds: Int64) {
         self.nanoseconds = nanoseconds
     }
 
     /// The last instant. A timer for it never fires.
     public static let distantFuture = LoopInstant(nanoseconds: .max)
 
-    @inlinable
-    public func advanced(by duration: Duration) -> LoopInstant {
+    @inlinable public func advanced(by duration: Duration) -> LoopInstant {
         let (sum, overflow) = nanoseconds.addingReportingOverflow(duration.wholeNanoseconds)
         return LoopInstant(nanoseconds: overflow ? (nanoseconds < 0 ? .min : .max) : sum)
     }
@@ -24,8 +22,7 @@ public struct LoopInstant: InstantProtocol, Sendable {
         .nanoseconds(other.nanoseconds.subtractingSaturating(nanoseconds))
     }
 
-    @inlinable
-    public static func < (lhs: LoopInstant, rhs: LoopInstant) -> Bool {
+    @inlinable public static func < (lhs: LoopInstant, rhs: LoopInstant) -> Bool {
         lhs.nanoseconds < rhs.nanoseconds
     }
 }

@@ -4,8 +4,7 @@
 public struct Readiness: OptionSet, Sendable, Hashable {
     public var rawValue: UInt8
 
-    @inlinable
-    public init(rawValue: UInt8) {
+    @inlinable public init(rawValue: UInt8) {
         self.rawValue = rawValue
     }
 

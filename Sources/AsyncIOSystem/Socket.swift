@@ -11,8 +11,7 @@ public struct Socket: Sendable, Hashable {
     /// The descriptor's number.
     public var number: CInt
 
-    @inlinable
-    public init(number: CInt) {
+    @inlinable public init(number: CInt) {
         self.number = number
     }
 

@@ -39,21 +39,18 @@ public final class Waker: Sendable {
 
     /// Traps if other code has closed the descriptor. The loop could not be woken any more, and the next write could
     /// reach another file with the same number.
-    @inline(__always)
-    private static func check(_ result: Int, _ descriptor: FileDescriptor) {
+    @inline(__always) private static func check(_ result: Int, _ descriptor: FileDescriptor) {
         if result == -Int(Errno.badFileDescriptor.rawValue) { failClosed(descriptor) }
     }
 
-    @inline(never)
-    private static func failClosed(_ descriptor: FileDescriptor) -> Never {
+    @inline(never) private static func failClosed(_ descriptor: FileDescriptor) -> Never {
         fatalError("descriptor \(descriptor.rawValue) of an event loop was closed by code that does not own it")
     }
 
     /// Clears all wake-ups. On the thread that waits.
     ///
     /// - Returns: the error if the descriptor cannot be read; `nil` also if there was no wake-up.
-    @discardableResult
-    public func drain() -> Errno? {
+    @discardableResult public func drain() -> Errno? {
         var bytes: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
         #if os(Linux)
         let count = aio_read(descriptor.rawValue, &bytes, 8)

@@ -58,8 +58,7 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
     }
 
     /// Completes a receive with as many of the bytes as fit. Returns their number.
-    @discardableResult
-    public func complete(_ token: UInt64, receiving bytes: [UInt8]) -> Int {
+    @discardableResult public func complete(_ token: UInt64, receiving bytes: [UInt8]) -> Int {
         guard let operation = operations.first(where: { $0.token == token })?.operation else { return 0 }
         switch operation.kind {
         case .receive:

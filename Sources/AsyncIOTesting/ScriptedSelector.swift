@@ -123,8 +123,7 @@ public final class ScriptedSelector: ScriptedPoller, BaseSelector {
         if isReal(descriptor) { try openSystem().unregister(descriptor) }
     }
 
-    @discardableResult
-    private func forget(_ descriptor: FileDescriptor) -> Registration? {
+    @discardableResult private func forget(_ descriptor: FileDescriptor) -> Registration? {
         guard let registration = registrations.removeValue(forKey: descriptor) else { return nil }
         if isReal(descriptor) { realDescriptors -= 1 }
         return registration

@@ -7,8 +7,7 @@ public struct ReadyEvent: Sendable, Hashable {
     /// The directions in which the descriptor is ready, and hints.
     public var readiness: Readiness
 
-    @inlinable
-    public init(token: UInt64, readiness: Readiness) {
+    @inlinable public init(token: UInt64, readiness: Readiness) {
         self.token = token
         self.readiness = readiness
     }

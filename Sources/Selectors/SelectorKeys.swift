@@ -148,8 +148,7 @@ public final class SelectorKeys: Sequence {
     }
 
     /// Removes a registration and returns it. Throws `ENOENT` if there is none.
-    @discardableResult
-    package func remove(_ descriptor: FileDescriptor) throws(Errno) -> Entry {
+    @discardableResult package func remove(_ descriptor: FileDescriptor) throws(Errno) -> Entry {
         if isClosed { throw .badFileDescriptor }
         guard let index = index(of: descriptor.rawValue) else { throw .noSuchFileOrDirectory }
         let entry = entries[index]

@@ -19,7 +19,7 @@ import CAsyncIO
 ///
 /// A copy shares its memory with the original until one of them changes. Appending and consuming take constant time per
 /// byte on average, for pieces of any size. An empty queue retains at most 64 KiB of memory, a new one none.
-public struct ByteQueue {
+public struct ByteQueue: CustomStringConvertible {
     static let smallestBytes = 512
     /// An empty queue releases memory that is larger.
     static let mostRetainedBytes = 64 * 1024
@@ -198,15 +198,13 @@ public struct ByteQueue {
         memory = larger
         (start, end) = (gap, gap + bytes.count)
     }
+
+    /// Such as `<ByteQueue 12 bytes, limit 1048576>`.
+    public var description: String { "<ByteQueue \(count) bytes, limit \(limitBytes)>" }
 }
 
 // SAFETY: memory is written only while a single value owns it; see `makeRoom`.
 extension ByteQueue: @unchecked Sendable {}
-
-extension ByteQueue: CustomStringConvertible {
-    /// Such as `<ByteQueue 12 bytes, limit 1048576>`.
-    public var description: String { "<ByteQueue \(count) bytes, limit \(limitBytes)>" }
-}
 
 /// Memory for bytes, uninitialized, in one allocation.
 private final class ByteMemory: ManagedBuffer<Int, UInt8> {

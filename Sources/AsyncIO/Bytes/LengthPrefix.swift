@@ -1,6 +1,6 @@
 /// The format of the length that precedes a frame: an unsigned integer in network byte order (big-endian), the number
 /// of bytes of the frame without its own.
-public struct LengthPrefix: Sendable, Hashable {
+public struct LengthPrefix: Sendable, Hashable, CustomStringConvertible {
     /// The number of bytes of the length.
     public let byteCount: Int
 
@@ -40,9 +40,7 @@ public struct LengthPrefix: Sendable, Hashable {
     func length(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         bytes[..<byteCount].reduce(0) { $0 << 8 | UInt64($1) }
     }
-}
 
-extension LengthPrefix: CustomStringConvertible {
     /// Such as `uint16`.
     public var description: String { "uint\(8 * byteCount)" }
 }

@@ -20,8 +20,7 @@ struct WriteQueue: ~Copyable {
     }
 
     var isEmpty: Bool {
-        @inline(__always)
-        get { memory == nil }
+        @inline(__always) get { memory == nil }
     }
 
     /// The bytes in order. Valid until the next change.

@@ -82,8 +82,7 @@ extension EventLoop {
 
     /// Returns whether the callback was pending.
     @discardableResult
-    @inline(__always)
-    final func cancelCallback(_ id: SlotID) -> Bool {
+    @inline(__always) final func cancelCallback(_ id: SlotID) -> Bool {
         requireOnLoop("cancel")
         // The closure is released last, when the slab and the heap are consistent again.
         guard core.pointee.callbacks.contains(id) else { return false }
@@ -101,8 +100,7 @@ extension EventLoop {
     }
 
     /// Returns a stale id, for the handle of a callback that a closed loop does not accept.
-    @inline(never)
-    private final func staleID(_ function: StaticString) -> SlotID {
+    @inline(never) private final func staleID(_ function: StaticString) -> SlotID {
         reportUseAfterClose(function)
         return .stale
     }

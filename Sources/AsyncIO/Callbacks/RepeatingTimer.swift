@@ -5,7 +5,7 @@ public import AsyncIOSystem
 /// The loop retains the timer, which is cancelled when the loop is closed or released.
 ///
 /// - Thread: the loop's. The timer is not `Sendable`.
-public final class RepeatingTimer {
+public final class RepeatingTimer: CustomStringConvertible {
     private var nextDeadline: LoopInstant
     /// The time between the deadlines of two consecutive calls.
     public let interval: Duration
@@ -39,8 +39,7 @@ public final class RepeatingTimer {
 
     /// Cancels all further calls and releases the closure. The timer's own callback may call it. Returns whether it
     /// prevented a call: false if the timer was cancelled before, or its loop is closed.
-    @discardableResult
-    public func cancel() -> Bool {
+    @discardableResult public func cancel() -> Bool {
         guard let loop else { return false }
         loop.requireOnLoop("RepeatingTimer.cancel")
         if let id { loop.cancelCallback(id) }
@@ -88,6 +87,12 @@ public final class RepeatingTimer {
         let missed = max(0, late - 1) / step
         return LoopInstant(nanoseconds: deadline.nanoseconds + missed * step).advanced(by: .nanoseconds(step))
     }
+
+    /// Such as `<RepeatingTimer every 1.000 s, in 0.200 s, scheduled at App/main.swift:7>`.
+    public var description: String {
+        let state = loop.map { nextDeadline.remaining(on: $0) } ?? "cancelled"
+        return "<RepeatingTimer every \(interval.inSeconds) s, \(state), scheduled at \(site)>"
+    }
 }
 
 extension EventLoop {
@@ -128,14 +133,6 @@ extension EventLoop {
 
 @available(*, unavailable, message: "a repeating timer belongs to its loop; use it in callbacks and tasks of the loop")
 extension RepeatingTimer: Sendable {}
-
-extension RepeatingTimer: CustomStringConvertible {
-    /// Such as `<RepeatingTimer every 1.000 s, in 0.200 s, scheduled at App/main.swift:7>`.
-    public var description: String {
-        let state = loop.map { nextDeadline.remaining(on: $0) } ?? "cancelled"
-        return "<RepeatingTimer every \(interval.inSeconds) s, \(state), scheduled at \(site)>"
-    }
-}
 
 extension ScheduledCallback {
     fileprivate init(_ timer: RepeatingTimer, site: CallSite) {

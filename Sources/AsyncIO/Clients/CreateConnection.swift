@@ -108,9 +108,7 @@ extension EventLoop {
         }
         throw ConnectError(endpoint: endpoint, attempts: attempts)
     }
-}
 
-extension EventLoop {
     /// Owns the socket.
     private final func adopt(_ socket: Socket, _ options: [SocketOption: Int]) throws -> StreamDriver {
         do {

@@ -1,7 +1,7 @@
 import CAsyncIO
 
 /// What debug mode checks, and what receives its warnings; see ``EventLoop/debug``.
-public struct DebugOptions: Sendable {
+public struct DebugOptions: Sendable, CustomStringConvertible {
     /// Whether the loop checks for mistakes that take time to detect. asyncio: `get_debug`, `set_debug`.
     ///
     /// If so, it warns of callbacks, sources and steps of tasks that take long, of slow host name lookups, of
@@ -16,6 +16,11 @@ public struct DebugOptions: Sendable {
 
     /// Creates the default options.
     public init() {}
+
+    /// Such as `<DebugOptions off, callbacks are slow from 0.100 s on>`.
+    public var description: String {
+        "<DebugOptions \(isEnabled ? "on" : "off"), callbacks are slow from \(slowCallbackDuration.inSeconds) s on>"
+    }
 }
 
 /// The debug options of a loop, and the state of debug mode.
@@ -42,12 +47,5 @@ extension EventLoop {
             core.pointee.debug.options = newValue
             withExtendedLifetime(former) {}
         }
-    }
-}
-
-extension DebugOptions: CustomStringConvertible {
-    /// Such as `<DebugOptions off, callbacks are slow from 0.100 s on>`.
-    public var description: String {
-        "<DebugOptions \(isEnabled ? "on" : "off"), callbacks are slow from \(slowCallbackDuration.inSeconds) s on>"
     }
 }

@@ -1,8 +1,7 @@
 /// The connections that an earlier iteration deferred because its budget was used up, and those that move much data.
 extension EventLoop {
     /// Calls `run` with the deferred connections that are not bulk, in order, as far as the budget goes.
-    @inline(__always)
-    final func forEachWaiting(_ run: (LoopWord) -> Void) {
+    @inline(__always) final func forEachWaiting(_ run: (LoopWord) -> Void) {
         // Connections that are deferred again meanwhile wait for the next iteration.
         for _ in 0..<core.pointee.budget.waitingCount {
             guard let word = core.pointee.budget.popWaiting() else { break }
@@ -20,13 +19,11 @@ extension EventLoop {
         core.pointee.budget.leaveBulk()
     }
 
-    @inline(never)
-    final func runWaiting(_ executor: UnownedTaskExecutor) {
+    @inline(never) final func runWaiting(_ executor: UnownedTaskExecutor) {
         forEachWaiting { runDeferred($0, executor) }
     }
 
-    @inline(never)
-    final func runBulk(_ count: Int, _ executor: UnownedTaskExecutor) {
+    @inline(never) final func runBulk(_ count: Int, _ executor: UnownedTaskExecutor) {
         forEachBulk(count) { word, wasDeferred in
             if wasDeferred { return runDeferred(word, executor) }
             // SAFETY: not retained, as in `run(_:_:)`.
@@ -51,16 +48,14 @@ extension EventLoop {
     }
 
     /// Runs a source, and lets its task make one call, even if no budget is left when either runs.
-    @inline(__always)
-    final func runDeferred(_ source: EventSource) -> UnownedJob? {
+    @inline(__always) final func runDeferred(_ source: EventSource) -> UnownedJob? {
         source.isQueued = false
         source.grants = Interest(source.readiness)
         return source.run()
     }
 
     /// Ends the run of a deferred source. A task that is only queued is charged now, so that the grants are bounded.
-    @inline(__always)
-    final func finishDeferred(_ source: EventSource?, _ bytesBefore: Int) {
+    @inline(__always) final func finishDeferred(_ source: EventSource?, _ bytesBefore: Int) {
         source?.moved(bytesBefore &- core.pointee.budget.bytesLeft)
         if core.pointee.budget.bytesLeft == bytesBefore {
             core.pointee.budget.use(ByteBudget.bytesPerGrant)

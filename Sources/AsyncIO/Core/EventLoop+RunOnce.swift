@@ -54,8 +54,7 @@ extension EventLoop {
         if !core.pointee.released.isEmpty { releaseReleased() }
     }
 
-    @inline(__always)
-    final func run(_ word: LoopWord, _ executor: UnownedTaskExecutor) {
+    @inline(__always) final func run(_ word: LoopWord, _ executor: UnownedTaskExecutor) {
         switch word.kind {
         case .taskJob, .actorJob:
             run(word.job, word.kind, executor)
@@ -96,8 +95,7 @@ extension EventLoop {
     }
 
     /// Moves at most `limit` submissions of other threads to the ready queue, and subtracts their number.
-    @inline(__always)
-    final func takeInbox(_ limit: inout Int) {
+    @inline(__always) final func takeInbox(_ limit: inout Int) {
         if !inbox.hasPosts, core.pointee.backlog.isEmpty { return }
         limit -= core.pointee.backlog.move(atMost: limit, from: inbox, to: &core.pointee.ready)
     }
@@ -134,8 +132,7 @@ extension EventLoop {
     }
 
     /// Submits the writes that drivers collected in this iteration. What that adds waits for the next one.
-    @inline(never)
-    private final func flushEndOfIteration() {
+    @inline(never) private final func flushEndOfIteration() {
         var sources: [EventSource] = []
         swap(&sources, &core.pointee.endOfIteration)
         for source in sources { source.endOfIteration() }

@@ -10,8 +10,7 @@ extension EventLoop {
 
     /// Whether the loop was closed.
     /// - Thread: any.
-    @inline(__always)
-    public final var isClosed: Bool { status.load(ordering: .acquiring) == .closed }
+    @inline(__always) public final var isClosed: Bool { status.load(ordering: .acquiring) == .closed }
 
     /// Runs until ``stop()`` is called. asyncio: `run_forever`.
     ///

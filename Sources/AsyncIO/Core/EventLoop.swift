@@ -20,7 +20,7 @@ package import SystemPackage
 /// Create a ``SelectorEventLoop`` or a ``ProactorEventLoop``, with a selector or proactor of your own if needed, or
 /// derive from one of them. This class is `open` because its subclasses are, and has no public initializer.
 /// - Thread: the loop's; any for async functions, which hop to the loop. Unless a member says otherwise.
-open class EventLoop: TaskExecutor, @unchecked Sendable {
+open class EventLoop: TaskExecutor, @unchecked Sendable, CustomStringConvertible {
     let core: UnsafeMutablePointer<LoopCore>
     let inbox: ThreadsafeInbox
     let clockSource: EventLoopClock
@@ -135,8 +135,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
 
     /// The memory that ``StreamReader/readChunk()`` lends.
     /// SAFETY: the initializer sets it, and a test would cost as much as what is done with it.
-    @inline(__always)
-    final var chunkPool: BufferPool { pool.unsafelyUnwrapped }
+    @inline(__always) final var chunkPool: BufferPool { pool.unsafelyUnwrapped }
 
     // MARK: Executors
 
@@ -156,9 +155,7 @@ open class EventLoop: TaskExecutor, @unchecked Sendable {
     public final func enqueue(_ job: consuming ExecutorJob) {
         enqueue(LoopWord(.taskJob, job: UnownedJob(job)))
     }
-}
 
-extension EventLoop: CustomStringConvertible {
     /// The class, the back end and the state: `<SelectorEventLoop epoll, running, debug>`; `debug` on its thread only.
     /// - Thread: any.
     public final var description: String {

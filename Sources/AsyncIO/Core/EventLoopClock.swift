@@ -1,7 +1,7 @@
 public import AsyncIOSystem
 
 /// The clock that a loop reads. Override it to control the time in tests.
-open class EventLoopClock: @unchecked Sendable {
+open class EventLoopClock: @unchecked Sendable, CustomStringConvertible {
     /// Creates a clock that reads the system's monotonic clock, for subclasses that override ``now``.
     public init() {}
 
@@ -14,10 +14,13 @@ open class EventLoopClock: @unchecked Sendable {
 
     /// The system's monotonic clock.
     public static let system = EventLoopClock()
+
+    /// Such as `<EventLoopClock 12.345 s>`.
+    public final var description: String { "<\(type(of: self)) \(now)>" }
 }
 
 /// A loop's clock for Swift: `Task.sleep(for: .seconds(1), clock: loop.clock)` waits on the loop's timers.
-public struct LoopClock: Clock {
+public struct LoopClock: Clock, CustomStringConvertible {
     /// The loop whose clock this is.
     public let loop: EventLoop
 
@@ -31,19 +34,12 @@ public struct LoopClock: Clock {
     public func sleep(until deadline: LoopInstant, tolerance: Duration?) async throws {
         try await loop.sleep(until: deadline)
     }
+
+    /// Such as `<LoopClock 12.345 s of <SelectorEventLoop epoll, running>>`.
+    public var description: String { "<LoopClock \(now) of \(loop)>" }
 }
 
 extension EventLoop {
     /// The loop's clock, for functions that take a `Clock`, on any thread.
     public final var clock: LoopClock { LoopClock(loop: self) }
-}
-
-extension EventLoopClock: CustomStringConvertible {
-    /// Such as `<EventLoopClock 12.345 s>`.
-    public final var description: String { "<\(type(of: self)) \(now)>" }
-}
-
-extension LoopClock: CustomStringConvertible {
-    /// Such as `<LoopClock 12.345 s of <SelectorEventLoop epoll, running>>`.
-    public var description: String { "<LoopClock \(now) of \(loop)>" }
 }

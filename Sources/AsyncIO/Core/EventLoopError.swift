@@ -70,9 +70,7 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         self.code = code
         self.description = description
     }
-}
 
-extension EventLoopError {
     static let closed = EventLoopError(.closed, "the event loop is closed")
     static let transportClosed = EventLoopError(.connectionClosed, "the connection is closed")
 

@@ -33,12 +33,10 @@ package class EventSource {
     /// Whether it moves many bytes, so that other sources run first.
     final var isBulk: Bool { reservedBytes > 0 }
 
-    @inline(never)
-    final func takeGrant(_ direction: Interest) -> Bool { grants.remove(direction) != nil }
+    @inline(never) final func takeGrant(_ direction: Interest) -> Bool { grants.remove(direction) != nil }
 
     /// Records how many bytes the source and the task that it resumed have moved. A run without bytes changes nothing.
-    @inline(__always)
-    final func moved(_ byteCount: Int) {
+    @inline(__always) final func moved(_ byteCount: Int) {
         if byteCount >= ByteBudget.bulkBytes {
             if reservedBytes >= 0 { reservedBytes = Int32(ByteBudget.bytesReservedFromBulk) }
         } else if isBulk, byteCount != 0 {
@@ -133,8 +131,7 @@ extension EventLoop {
     final func releaseLater(_ object: AnyObject) { core.pointee.released.append(object) }
 
     /// The `deinit`s may add to the list again; if not, it gets its memory back.
-    @inline(never)
-    final func releaseReleased() {
+    @inline(never) final func releaseReleased() {
         var objects: [AnyObject] = []
         swap(&objects, &core.pointee.released)
         objects.removeAll(keepingCapacity: true)
@@ -142,8 +139,7 @@ extension EventLoop {
     }
 
     /// Queues `source` to run once. A source that moves many bytes runs after all others.
-    @inline(__always)
-    package final func queue(_ source: EventSource) {
+    @inline(__always) package final func queue(_ source: EventSource) {
         guard !source.isQueued, let id = source.id else { return }
         source.isQueued = true
         let word = LoopWord(.source, id)
@@ -161,13 +157,11 @@ extension EventLoop {
     }
 
     /// Must be called when the loop has closed a descriptor.
-    @inline(__always)
-    package final func descriptorWasClosed() {
+    @inline(__always) package final func descriptorWasClosed() {
         if !core.pointee.lackingDescriptors.isEmpty { resumeLacking() }
     }
 
-    @inline(never)
-    private final func resumeLacking() {
+    @inline(never) private final func resumeLacking() {
         let sources = core.pointee.lackingDescriptors
         core.pointee.lackingDescriptors = []
         for source in sources { source.descriptorWasClosed() }

@@ -3,7 +3,7 @@ public import SystemPackage
 
 /// The description of an uncaught error. Everything except the message may be missing. asyncio: the `context` of
 /// `call_exception_handler`.
-public struct ExceptionContext {
+public struct ExceptionContext: CustomStringConvertible {
     /// What failed, in words.
     public var message: String
     /// The error. asyncio: `exception`.
@@ -41,9 +41,7 @@ public struct ExceptionContext {
         self.protocol = `protocol`
         self.socket = socket
     }
-}
 
-extension ExceptionContext: CustomStringConvertible {
     public var description: String {
         var text = message
         if let task { text += " (task '\(task)')" }

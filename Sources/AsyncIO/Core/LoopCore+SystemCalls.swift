@@ -19,8 +19,7 @@ extension UnsafeMutablePointer<LoopCore> {
         pointee.systemCalls?.receive(socket, into: buffer) ?? socket.receive(into: buffer)
     }
 
-    @inline(__always)
-    func send(_ socket: Socket, _ bytes: UnsafeRawBufferPointer) -> IOResult {
+    @inline(__always) func send(_ socket: Socket, _ bytes: UnsafeRawBufferPointer) -> IOResult {
         if pointee.systemCalls != nil { return sendReplaced(socket, bytes) }
         guard let base = bytes.baseAddress else { return .bytes(0) }
         let count = aio_send(socket.number, base, bytes.count)
@@ -32,8 +31,7 @@ extension UnsafeMutablePointer<LoopCore> {
         pointee.systemCalls?.send(socket, bytes) ?? socket.send(bytes)
     }
 
-    @inline(never)
-    func send(_ socket: Socket, _ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
+    @inline(never) func send(_ socket: Socket, _ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
         pointee.systemCalls?.send(socket, pieces) ?? socket.send(pieces)
     }
 

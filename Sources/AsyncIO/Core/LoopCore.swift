@@ -76,8 +76,7 @@ struct ScheduledCallback {
         self.site = site
     }
 
-    @inline(__always)
-    consuming func run(on loop: EventLoop) {
+    @inline(__always) consuming func run(on loop: EventLoop) {
         let (site, waiter) = (site, waiter)
         if let body {
             loop.callReporting(site, body)
@@ -88,10 +87,8 @@ struct ScheduledCallback {
 
     /// Whether the heap has an entry for it.
     var isTimer: Bool {
-        @inline(__always)
-        get { bits & Self.timerBit != 0 }
-        @inline(__always)
-        set { bits = bits & ~Self.timerBit | (newValue ? Self.timerBit : 0) }
+        @inline(__always) get { bits & Self.timerBit != 0 }
+        @inline(__always) set { bits = bits & ~Self.timerBit | (newValue ? Self.timerBit : 0) }
     }
 
     var waiter: WaiterToken { WaiterToken(bits: bits) }

@@ -3,7 +3,7 @@ import Synchronization
 
 /// The serial executor of a loop, for actors. It is a separate type because `enqueue` must know the role of a job: a
 /// task that prefers the loop must run without an isolation, or each of its nonisolated calls would hop.
-public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
+public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable, CustomStringConvertible {
     /// The loop owns this object, and code that uses it retains the loop.
     private unowned let loop: EventLoop
 
@@ -22,22 +22,22 @@ public final class LoopSerialExecutor: SerialExecutor, @unchecked Sendable {
 
     /// Whether the caller is on the loop's thread.
     public func isIsolatingCurrentContext() -> Bool? { loop.isOnLoop }
+
+    /// Such as `<LoopSerialExecutor of <SelectorEventLoop epoll, running>>`.
+    public var description: String { "<LoopSerialExecutor of \(loop)>" }
 }
 
 extension EventLoop {
     /// Whether the caller's thread runs the loop, or no thread does and the caller's thread owns it. Any thread.
-    @inline(__always)
-    public final var isOnLoop: Bool { isRunningHere || isIdleOwner }
+    @inline(__always) public final var isOnLoop: Bool { isRunningHere || isIdleOwner }
 
     /// Whether the calling thread is running or closing the loop. Functions for any thread use this check, because an
     /// idle loop may begin its first run on another thread at any moment.
-    @inline(__always)
-    final var isRunningHere: Bool {
+    @inline(__always) final var isRunningHere: Bool {
         aio_loop_slot_get() == Unmanaged.passUnretained(self).toOpaque()
     }
 
-    @inline(never)
-    private final var isIdleOwner: Bool {
+    @inline(never) private final var isIdleOwner: Bool {
         // In this order, because a thread that finds the loop idle after its first run must also find it bound.
         if status.load(ordering: .acquiring) == .running { return false }
         let bound = boundThread.load(ordering: .acquiring)
@@ -55,27 +55,23 @@ extension EventLoop {
 
     /// Whether code with this isolation runs where its task runs. An actor's code does not, unless it uses this loop's
     /// executor: the thread that holds the actor also runs what waits for it.
-    @inline(__always)
-    final func allowsAffinity(of isolation: (any Actor)?) -> Bool {
+    @inline(__always) final func allowsAffinity(of isolation: (any Actor)?) -> Bool {
         guard let isolation else { return true }
         return allowsAffinity(ofActor: isolation)
     }
 
-    @inline(never)
-    private final func allowsAffinity(ofActor actor: any Actor) -> Bool {
+    @inline(never) private final func allowsAffinity(ofActor actor: any Actor) -> Bool {
         // SAFETY: the type is frozen and has two words, of which the first is the executor's address. It has no `==`.
         let executor = unsafeBitCast(actor.unownedExecutor, to: (identity: UInt, implementation: UInt).self)
         return executor.identity == UInt(bitPattern: Unmanaged.passUnretained(serialExecutor).toOpaque())
     }
 
     /// Traps with a message if the caller is not on the loop, because the call would be a data race.
-    @inline(__always) @usableFromInline
-    final func requireOnLoop(_ function: StaticString) {
+    @inline(__always) @usableFromInline final func requireOnLoop(_ function: StaticString) {
         if !isOnLoop { failOffLoop(function) }
     }
 
-    @inline(never)
-    private final func failOffLoop(_ function: StaticString) {
+    @inline(never) private final func failOffLoop(_ function: StaticString) {
         // A late task of a closed loop may close its streams, which cannot race with anything.
         if isClosed, ClosedLoopThread.shared.isCurrent { return }
         fatalError(EventLoopError.wrongThread(function).description)
@@ -99,8 +95,7 @@ extension EventLoop {
         }
     }
 
-    @inline(never)
-    private final func enqueueFromElsewhere(_ word: LoopWord) {
+    @inline(never) private final func enqueueFromElsewhere(_ word: LoopWord) {
         // A discarded job would hang the code that awaits its task.
         if !inbox.post(word) { ClosedLoopThread.shared.run(word, of: self) }
     }
@@ -124,8 +119,7 @@ extension EventLoop {
         return try await withoutActuallyEscaping(operation, do: Hop(loop: self, function: function).run)
     }
 
-    @inline(never)
-    fileprivate final func countHop(_ function: StaticString) {
+    @inline(never) fileprivate final func countHop(_ function: StaticString) {
         hopCount.add(1, ordering: .relaxed)
         if isRunningHere, core.pointee.debug.isOn { warnOfHop(function) }
     }
@@ -153,9 +147,4 @@ private struct Hop<Result> {
             return UncheckedSendable(value: try await operation.call())
         }
     }
-}
-
-extension LoopSerialExecutor: CustomStringConvertible {
-    /// Such as `<LoopSerialExecutor of <SelectorEventLoop epoll, running>>`.
-    public var description: String { "<LoopSerialExecutor of \(loop)>" }
 }

@@ -1,6 +1,5 @@
 /// A message of another thread to the loop.
-@usableFromInline
-class LoopMessage {
+@usableFromInline class LoopMessage {
     /// Called when the message is taken from the ready queue.
     func deliver(on loop: EventLoop) {}
     /// Called instead of `deliver` if the loop was closed first.

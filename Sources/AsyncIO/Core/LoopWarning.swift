@@ -1,5 +1,5 @@
 /// A warning of a loop: a problem that is not an error. asyncio logs such problems as warnings.
-public struct LoopWarning: Sendable {
+public struct LoopWarning: Sendable, CustomStringConvertible {
     /// The kind of a warning. More kinds may be added.
     public struct Kind: Sendable, Hashable {
         fileprivate let name: String
@@ -34,16 +34,14 @@ public struct LoopWarning: Sendable {
         self.callSite = callSite
         self.duration = duration
     }
+
+    public var description: String {
+        guard let callSite else { return message }
+        return "\(message) (\(kind == .unclosed ? "created" : "scheduled") at \(callSite))"
+    }
 }
 
 extension LoopWarning.Kind: CustomStringConvertible {
     /// The kind in words, such as `slow callback`.
     public var description: String { name }
-}
-
-extension LoopWarning: CustomStringConvertible {
-    public var description: String {
-        guard let callSite else { return message }
-        return "\(message) (\(kind == .unclosed ? "created" : "scheduled") at \(callSite))"
-    }
 }

@@ -23,8 +23,7 @@ struct ReadinessState {
     var writingShare = IterationShare()
 
     /// The selector watches `interest`, and reports existing readiness with an event.
-    @inline(__always)
-    mutating func watched(for interest: Interest) { self.interest = interest }
+    @inline(__always) mutating func watched(for interest: Interest) { self.interest = interest }
 
     /// Nothing is known to be readable.
     mutating func registered(for interest: Interest, _ trigger: Trigger) {
@@ -33,38 +32,32 @@ struct ReadinessState {
         isReadable = false
     }
 
-    @inline(__always)
-    mutating func reported(_ readiness: Readiness) {
+    @inline(__always) mutating func reported(_ readiness: Readiness) {
         if !readiness.isDisjoint(with: [.hangup, .urgent]) { mustReadOn = true }
     }
 
     /// Returns the former value.
-    @inline(__always)
-    mutating func becameReadable() -> Bool {
+    @inline(__always) mutating func becameReadable() -> Bool {
         defer { isReadable = true }
         return isReadable
     }
 
     /// Returns the former value.
-    @inline(__always)
-    mutating func becameWritable() -> Bool {
+    @inline(__always) mutating func becameWritable() -> Bool {
         defer { isWritable = true }
         return isWritable
     }
 
     /// A receive with room for `room` bytes returned `count`. Returns whether it has emptied the descriptor.
-    @inline(__always)
-    mutating func received(_ count: Int, room: Int) -> Bool {
+    @inline(__always) mutating func received(_ count: Int, room: Int) -> Bool {
         if count > 0 && count < room && !mustReadOn { isReadable = false }
         return !isReadable
     }
 
-    @inline(__always)
-    mutating func receiveWouldBlock() { isReadable = false }
+    @inline(__always) mutating func receiveWouldBlock() { isReadable = false }
 
     mutating func receivedEOF() { isReadable = false }
 
     /// A send would block, or sent only a part of its bytes.
-    @inline(__always)
-    mutating func sendWouldBlock() { isWritable = false }
+    @inline(__always) mutating func sendWouldBlock() { isWritable = false }
 }

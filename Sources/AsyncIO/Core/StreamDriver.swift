@@ -46,8 +46,7 @@ package class StreamDriver: EventSource {
 
     /// Push style: whether the delegate may lend memory to receive into.
     final var lendsMemory: Bool {
-        @inline(__always)
-        get { lending.contains(.memory) }
+        @inline(__always) get { lending.contains(.memory) }
         set { if newValue { lending.insert(.memory) } else { lending.remove(.memory) } }
     }
 
@@ -70,8 +69,7 @@ package class StreamDriver: EventSource {
     package func receiveBuffer() -> (buffer: PooledBuffer, byteCount: Int)? { nil }
 
     /// Pull style: false only if a receive certainly would return nothing.
-    @inline(__always)
-    final var isReadable: Bool { known.isReadable }
+    @inline(__always) final var isReadable: Bool { known.isReadable }
 
     package func send(_ bytes: UnsafeRawBufferPointer) -> IOResult { .wouldBlock }
 

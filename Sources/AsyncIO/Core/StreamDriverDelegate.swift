@@ -76,20 +76,17 @@ struct RetainedDelegate: ~Copyable {
 
     // The calls of every message. A delegate that is detached by one of them lives until the iteration ends.
 
-    @inline(__always)
-    func becameReadable() -> UnownedJob? {
+    @inline(__always) func becameReadable() -> UnownedJob? {
         guard let object = object.unretained, let type else { return nil }
         return type.becameReadable(object.toOpaque())
     }
 
-    @inline(__always)
-    func becameWritable(returningJob: Bool) -> UnownedJob? {
+    @inline(__always) func becameWritable(returningJob: Bool) -> UnownedJob? {
         guard let object = object.unretained, let type else { return nil }
         return type.becameWritable(object.toOpaque(), returningJob: returningJob)
     }
 
-    @inline(__always)
-    func received(_ bytes: UnsafeRawBufferPointer) -> Int {
+    @inline(__always) func received(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard let object = object.unretained, let type else { return bytes.count }
         return type.received(object.toOpaque(), bytes)
     }

@@ -66,7 +66,7 @@ extension StreamFilter {
 }
 
 /// What a call of a ``StreamFilter`` did.
-public struct StreamFilterResult: Sendable, Hashable {
+public struct StreamFilterResult: Sendable, Hashable, CustomStringConvertible {
     /// The number of bytes of the input that the filter has taken.
     public var consumedBytes: Int
     /// Whether an output had no room for all that the filter has to say. It is called again with more room.
@@ -79,9 +79,7 @@ public struct StreamFilterResult: Sendable, Hashable {
         self.needsRoom = needsRoom
         self.hasEnded = hasEnded
     }
-}
 
-extension StreamFilterResult: CustomStringConvertible {
     /// Such as `consumed 5 bytes, needs room`.
     public var description: String {
         "consumed \(consumedBytes) bytes\(needsRoom ? ", needs room" : "")\(hasEnded ? ", has ended" : "")"

@@ -73,8 +73,7 @@ package final class ReadinessStreamDriver: StreamDriver {
     // MARK: Interest
 
     /// The descriptor was known to be readable, and nobody waits for that.
-    @inline(__always)
-    private func ignoreRead() {
+    @inline(__always) private func ignoreRead() {
         if known.trigger == .level { setInterest(known.interest.subtracting(.read)) }
     }
 
@@ -84,13 +83,11 @@ package final class ReadinessStreamDriver: StreamDriver {
     }
 
     /// A call in `direction` would block, so an event has to report when it would not.
-    @inline(__always)
-    private func becameUnready(_ direction: Interest) {
+    @inline(__always) private func becameUnready(_ direction: Interest) {
         if !known.interest.contains(direction) { setInterest(known.interest.union(direction)) }
     }
 
-    @inline(never)
-    private func setInterest(_ wanted: Interest) {
+    @inline(never) private func setInterest(_ wanted: Interest) {
         guard phase == .open, wanted != known.interest else { return }
         do {
             try loop.rewatch(channel.descriptor, self, from: known.interest, to: wanted, known.trigger)
@@ -115,8 +112,7 @@ package final class ReadinessStreamDriver: StreamDriver {
         pushIntoOwnMemory()
     }
 
-    @inline(__always)
-    private func pushIntoOwnMemory() {
+    @inline(__always) private func pushIntoOwnMemory() {
         let buffer = loop.core.pointee.receiveBuffer
         let result = channel.receive(into: buffer, loop.core)
         if let count = pushed(result, room: buffer.count) {
@@ -136,16 +132,14 @@ package final class ReadinessStreamDriver: StreamDriver {
     }
 
     /// Accounts for a receive. Returns the number of bytes, or `nil` if there are none.
-    @inline(__always)
-    private func pushed(_ result: IOResult, room: Int) -> Int? {
+    @inline(__always) private func pushed(_ result: IOResult, room: Int) -> Int? {
         guard case .bytes(let count) = result, count > 0 else { return nil }
         loop.core.pointee.budget.use(count)
         if known.received(count, room: room) { becameUnready(.read) }
         return count
     }
 
-    @inline(__always)
-    private func finishPush(_ result: IOResult) {
+    @inline(__always) private func finishPush(_ result: IOResult) {
         switch result {
         case .bytes(0):
             known.receivedEOF()
@@ -209,13 +203,11 @@ package final class ReadinessStreamDriver: StreamDriver {
     }
 
     /// Whether a send may begin now; if not, the delegate is notified when it may.
-    @inline(__always)
-    private func mayStartSending() -> Bool {
+    @inline(__always) private func mayStartSending() -> Bool {
         known.isWritable && (loop.core.pointee.budget.allowsSend || mayOverdraw())
     }
 
-    @inline(never)
-    private func mayOverdraw() -> Bool {
+    @inline(never) private func mayOverdraw() -> Bool {
         if takeGrant(.write) { return true }
         writeAgain()
         return false
@@ -235,8 +227,7 @@ package final class ReadinessStreamDriver: StreamDriver {
         return result
     }
 
-    @inline(__always)
-    private func sent(_ result: IOResult, of offered: Int) {
+    @inline(__always) private func sent(_ result: IOResult, of offered: Int) {
         switch result {
         case .bytes(let count):
             loop.core.pointee.budget.use(count)
@@ -246,8 +237,7 @@ package final class ReadinessStreamDriver: StreamDriver {
         }
     }
 
-    @inline(__always)
-    private func becameUnwritable() {
+    @inline(__always) private func becameUnwritable() {
         known.sendWouldBlock()
         becameUnready(.write)
     }

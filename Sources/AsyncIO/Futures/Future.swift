@@ -13,7 +13,7 @@ import Synchronization
 ///
 /// - Thread: the loop's, except for creating a future and for ``value``. Functions that can throw throw `.wrongThread`
 ///   elsewhere.
-public final class Future<Value> {
+public final class Future<Value>: CustomStringConvertible {
     /// Identifies a done-callback, so that it can be removed.
     public struct CallbackToken: Hashable, Sendable { fileprivate let number: UInt64 }
 
@@ -31,8 +31,7 @@ public final class Future<Value> {
         self.init(loop: try getRunningLoop(), fileID: fileID, line: line)
     }
 
-    @usableFromInline
-    init(loop: EventLoop, fileID: StaticString, line: UInt) {
+    @usableFromInline init(loop: EventLoop, fileID: StaticString, line: UInt) {
         self.loop = loop
         site = CallSite(fileID: fileID, line: line)
     }
@@ -48,8 +47,7 @@ public final class Future<Value> {
     // MARK: The outcome
 
     /// Completes the future. Throws `.invalidState` if it is already done, and `.closed`. asyncio: `set_result`.
-    @inlinable
-    public func setResult(_ value: Value) throws(EventLoopError) {
+    @inlinable public func setResult(_ value: Value) throws(EventLoopError) {
         try requirePending("Future.setResult")
         finishedValue = value
         complete(.finished)
@@ -63,8 +61,7 @@ public final class Future<Value> {
     }
 
     /// Cancels the future if it is pending, and returns whether it was. Waiting tasks get a `CancellationError`.
-    @discardableResult
-    public func cancel() -> Bool {
+    @discardableResult public func cancel() -> Bool {
         loop.requireOnLoop("Future.cancel")
         guard core.status == .pending, !loop.isClosed else { return false }
         core.wasCancelled.store(true, ordering: .releasing)
@@ -109,8 +106,7 @@ public final class Future<Value> {
     /// Throws what ``result()`` throws, and `.closed` if the loop is closed first. Cancelling a task that waits does
     /// not cancel the future. A completed future returns its result even in a cancelled task.
     public var value: Value {
-        @inlinable
-        get async throws {
+        @inlinable get async throws {
             if loop.isOnLoop {
                 if core.status != .pending { return try outcome() }
                 if try await waitHere(#isolation) { return try outcome() }
@@ -143,8 +139,7 @@ public final class Future<Value> {
     }
 
     /// Removes a callback that is not scheduled yet. Returns whether it was found. asyncio: `remove_done_callback`.
-    @discardableResult
-    public func removeDoneCallback(_ token: CallbackToken) -> Bool {
+    @discardableResult public func removeDoneCallback(_ token: CallbackToken) -> Bool {
         loop.requireOnLoop("Future.removeDoneCallback")
         // The closure is released when the list is consistent again, because its captures may call this function.
         let removed = core.removeCallback(token.number)
@@ -153,8 +148,7 @@ public final class Future<Value> {
 
     // MARK: Internals
 
-    @usableFromInline
-    func complete(_ status: FutureCore.Status) {
+    @usableFromInline func complete(_ status: FutureCore.Status) {
         core.status = status
         if let waiter = core.firstWaiter.take() { loop.settle(waiter, .ready) }
         if core.hasRest { notifyRest() }
@@ -178,22 +172,19 @@ public final class Future<Value> {
         loop.callSoon(fileID: site.fileID, line: site.line) { [self] in try body(self) }
     }
 
-    @inlinable
-    func outcome() throws -> Value {
+    @inlinable func outcome() throws -> Value {
         if core.status == .finished, let finishedValue { return finishedValue }
         throw core.takeFailure()
     }
 
     /// Waits until the future is done. Returns false if the current task cannot wait on the loop's thread.
-    @usableFromInline
-    func waitHere(_ isolation: (any Actor)?) async throws -> Bool {
+    @usableFromInline func waitHere(_ isolation: (any Actor)?) async throws -> Bool {
         let (hasAffinity, record) = loop.affinityRecord(isolation)
         if hasAffinity { try await wait(record) }
         return hasAffinity
     }
 
-    @usableFromInline
-    var valueByHop: Value {
+    @usableFromInline var valueByHop: Value {
         get async throws {
             try await loop.hop("value") {
                 try await wait(nil)
@@ -212,8 +203,7 @@ public final class Future<Value> {
         try loop.check(end)
     }
 
-    @usableFromInline
-    func requirePending(_ function: StaticString) throws(EventLoopError) {
+    @usableFromInline func requirePending(_ function: StaticString) throws(EventLoopError) {
         if loop.isClosed { throw .closed }
         guard loop.isOnLoop else { throw .wrongThread(function) }
         guard core.status == .pending else { throw EventLoopError(.invalidState, "the future is already done") }
@@ -222,6 +212,18 @@ public final class Future<Value> {
     private func requireThread(_ function: StaticString) throws(EventLoopError) {
         if loop.isOnLoop || (loop.isClosed && ClosedLoopThread.shared.isCurrent) { return }
         throw .wrongThread(function)
+    }
+
+    /// The state of the future, and where it was created.
+    public var description: String {
+        let text =
+            switch core.status {
+            case .pending: "pending"
+            case .finished: finishedValue.map { "finished result=\($0)" } ?? ""
+            case .failed: core.error.map { "finished exception=\($0)" } ?? ""
+            case .cancelled: "cancelled"
+            }
+        return "<Future \(text), created at \(site)>"
     }
 }
 
@@ -235,18 +237,4 @@ extension EventLoop {
     public final func createFuture<Value>(
         of type: Value.Type = Value.self, fileID: StaticString = #fileID, line: UInt = #line
     ) -> Future<Value> { Future(loop: self, fileID: fileID, line: line) }
-}
-
-extension Future: CustomStringConvertible {
-    /// The state of the future, and where it was created.
-    public var description: String {
-        let text =
-            switch core.status {
-            case .pending: "pending"
-            case .finished: finishedValue.map { "finished result=\($0)" } ?? ""
-            case .failed: core.error.map { "finished exception=\($0)" } ?? ""
-            case .cancelled: "cancelled"
-            }
-        return "<Future \(text), created at \(site)>"
-    }
 }

@@ -2,10 +2,8 @@ import Synchronization
 
 /// The part of a future that does not depend on its value's type, so that its code is compiled once and is not generic.
 /// A future with one waiting task allocates nothing besides itself.
-@usableFromInline
-struct FutureCore: ~Copyable {
-    @usableFromInline
-    enum Status: UInt8 { case pending, finished, failed, cancelled }
+@usableFromInline struct FutureCore: ~Copyable {
+    @usableFromInline enum Status: UInt8 { case pending, finished, failed, cancelled }
 
     /// What is notified when the future is done.
     enum Listener {
@@ -45,8 +43,7 @@ struct FutureCore: ~Copyable {
     var unreadError: (any Error)? { wasRead ? nil : error }
 
     /// Returns the error for a reader of the value, and marks it as retrieved.
-    @usableFromInline
-    mutating func takeFailure() -> any Error {
+    @usableFromInline mutating func takeFailure() -> any Error {
         switch status {
         case .pending, .finished: return EventLoopError(.invalidState, "the future is not done")
         case .cancelled: return CancellationError()

@@ -15,7 +15,7 @@ import Synchronization
 /// its future with `.brokenPromise`.
 ///
 /// - Thread: any.
-public final class Promise<Value>: Sendable {
+public final class Promise<Value>: Sendable, CustomStringConvertible {
     // SAFETY: other threads access only the future's loop and an atomic flag of the future.
     private let shared: UncheckedSendable<Future<Value>>
     private let hasOutcome = Atomic<Bool>(false)
@@ -37,8 +37,7 @@ public final class Promise<Value>: Sendable {
     public func setException(_ error: any Error) throws(EventLoopError) { try settle(.failed(error)) }
 
     /// Cancels the future. Returns false if this promise already has an outcome, or the loop is closed.
-    @discardableResult
-    public func cancel() -> Bool {
+    @discardableResult public func cancel() -> Bool {
         do { try settle(.cancelled) } catch { return false }
         return true
     }
@@ -51,6 +50,12 @@ public final class Promise<Value>: Sendable {
             throw EventLoopError(.invalidState, "the promise already has a result")
         }
         if !future.loop.post(PromisedOutcome(future, outcome)) { throw .closed }
+    }
+
+    /// Such as `<Promise<Int> pending>`.
+    public var description: String {
+        let isDone = hasOutcome.load(ordering: .relaxed)
+        return "<Promise<\(Value.self)> \(isDone ? "done" : isCancelled ? "cancelled" : "pending")>"
     }
 }
 
@@ -112,13 +117,5 @@ private final class PromisedOutcome<Value>: LoopMessage, @unchecked Sendable {
         case .failed(let error): try? future.setException(error)
         case .cancelled: future.cancel()
         }
-    }
-}
-
-extension Promise: CustomStringConvertible {
-    /// Such as `<Promise<Int> pending>`.
-    public var description: String {
-        let isDone = hasOutcome.load(ordering: .relaxed)
-        return "<Promise<\(Value.self)> \(isDone ? "done" : isCancelled ? "cancelled" : "pending")>"
     }
 }

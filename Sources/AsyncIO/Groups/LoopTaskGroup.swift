@@ -4,7 +4,7 @@
 /// share them, because they all run on the loop's thread. The group itself is not `Sendable`.
 ///
 /// - Thread: the loop's.
-public final class LoopTaskGroup {
+public final class LoopTaskGroup: CustomStringConvertible {
     /// The loop that runs the children.
     public let loop: EventLoop
     private var wasCancelled = false
@@ -82,8 +82,7 @@ public final class LoopTaskGroup {
     ///
     /// A child or the body may call it. The group still waits for all of them. It then returns the body's value, or
     /// throws a `CancellationError` if the body has none because it was cancelled, unless the value's type is `Void`.
-    @discardableResult
-    public func cancel() -> Bool {
+    @discardableResult public func cancel() -> Bool {
         loop.requireOnLoop("LoopTaskGroup.cancel")
         if wasCancelled || hasEnded { return false }
         wasCancelled = true
@@ -206,6 +205,9 @@ public final class LoopTaskGroup {
         // The body's cancellation by `cancel()` is no error of the group, but leaves it without a value.
         if !wasCancelled || wasCancelledFromOutside || !(bodyError is CancellationError) { throw bodyError }
     }
+
+    /// Such as `<LoopTaskGroup of <SelectorEventLoop epoll, running>>`.
+    public var description: String { "<LoopTaskGroup of \(loop)\(loop.isOnLoop && wasCancelled ? ", cancelled" : "")>" }
 }
 
 @available(*, unavailable, message: "a task group belongs to its loop")
@@ -216,9 +218,4 @@ extension Error {
     fileprivate func isSame(as other: any Error) -> Bool {
         type(of: self) == type(of: other) && String(describing: self) == String(describing: other)
     }
-}
-
-extension LoopTaskGroup: CustomStringConvertible {
-    /// Such as `<LoopTaskGroup of <SelectorEventLoop epoll, running>>`.
-    public var description: String { "<LoopTaskGroup of \(loop)\(loop.isOnLoop && wasCancelled ? ", cancelled" : "")>" }
 }

@@ -1,5 +1,5 @@
 /// The condition that ends a wait for several tasks. asyncio: `ALL_COMPLETED`, `FIRST_COMPLETED`, `FIRST_EXCEPTION`.
-public struct WaitCondition: Sendable, Hashable {
+public struct WaitCondition: Sendable, Hashable, CustomStringConvertible {
     private enum Kind {
         case all, first, firstError
     }
@@ -20,6 +20,11 @@ public struct WaitCondition: Sendable, Hashable {
         case .first: !completions.ended.isEmpty
         case .firstError: completions.errors.values.contains { !($0 is CancellationError) }
         }
+    }
+
+    /// The name of the constant, such as `firstCompleted`.
+    public var description: String {
+        self == .allCompleted ? "allCompleted" : self == .firstCompleted ? "firstCompleted" : "firstError"
     }
 }
 
@@ -124,12 +129,5 @@ final class Alarm {
     func cancel() {
         guard let timer, !hasRung else { return }
         if loop.isOnLoop { timer.cancel() } else { _ = try? loop.callSoonThreadsafe { timer.cancel() } }
-    }
-}
-
-extension WaitCondition: CustomStringConvertible {
-    /// The name of the constant, such as `firstCompleted`.
-    public var description: String {
-        self == .allCompleted ? "allCompleted" : self == .firstCompleted ? "firstCompleted" : "firstError"
     }
 }

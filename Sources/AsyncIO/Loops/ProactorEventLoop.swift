@@ -110,8 +110,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     final func armLater(_ poll: Poll) { completedPolls.append(poll) }
 
     /// Arms the polls that have completed, unless their source was deferred and has not run yet.
-    @inline(never)
-    private final func armPolls() {
+    @inline(never) private final func armPolls() {
         let polls = completedPolls
         completedPolls.removeAll(keepingCapacity: true)
         for poll in polls where !poll.armAgain() { completedPolls.append(poll) }

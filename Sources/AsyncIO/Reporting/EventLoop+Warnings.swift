@@ -12,8 +12,7 @@ extension EventLoop {
     }
 
     /// Warns of a hop, once per function. Called in debug mode only.
-    @inline(never)
-    final func warnOfHop(_ function: StaticString) {
+    @inline(never) final func warnOfHop(_ function: StaticString) {
         guard core.pointee.debug.reportedHops.insert("\(function)").inserted else { return }
         var name = core.pointee.tasks[.current]?.name
         if #available(macOS 26, *) { name = name ?? Task.name }
@@ -21,8 +20,7 @@ extension EventLoop {
         warn(.hop, "\(function) was called outside its loop's thread by \(who); the task hopped there and back")
     }
 
-    @inline(never)
-    final func warnOfClosedDescriptor(_ descriptor: FileDescriptor) {
+    @inline(never) final func warnOfClosedDescriptor(_ descriptor: FileDescriptor) {
         warn(
             .closedDescriptor,
             "Descriptor \(descriptor.rawValue) was closed while the loop watched it, and a duplicate of it is open; "

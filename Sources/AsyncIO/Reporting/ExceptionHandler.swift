@@ -49,8 +49,7 @@ extension EventLoop {
     }
 
     /// Reports the error when the handler can be called. Any thread.
-    @inline(never)
-    final func reportLater(_ context: ExceptionContext) {
+    @inline(never) final func reportLater(_ context: ExceptionContext) {
         if post(LateReport(context, of: self)) { return }
         // The loop is closed.
         if isOwnedHere { report(context) } else { defaultExceptionHandler(context) }

@@ -11,8 +11,7 @@ extension EventLoop {
     }
 
     /// As the plain loop in `runOnce()`.
-    @inline(never)
-    final func runQueuedMeasuring(_ executor: UnownedTaskExecutor) {
+    @inline(never) final func runQueuedMeasuring(_ executor: UnownedTaskExecutor) {
         var remaining = core.pointee.ready.count
         var began = now
         let bulk = core.pointee.budget.bulkCount
@@ -78,8 +77,7 @@ extension EventLoop {
         core.pointee.tasks[TaskIdentity(of: word.job)]
     }
 
-    @inline(never)
-    private final func warnOfSlow(_ subject: Subject, _ duration: Duration) {
+    @inline(never) private final func warnOfSlow(_ subject: Subject, _ duration: Duration) {
         var site: CallSite?
         let words: String
         switch subject {

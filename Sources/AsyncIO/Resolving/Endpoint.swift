@@ -10,7 +10,7 @@ public import AsyncIOSystem
 /// ```
 ///
 /// Creating an endpoint looks up no name and opens no socket.
-public struct Endpoint: Sendable {
+public struct Endpoint: Sendable, CustomStringConvertible {
     enum Storage: Sendable {
         /// An empty name means all interfaces.
         case hosts([String], port: UInt16)
@@ -53,9 +53,7 @@ public struct Endpoint: Sendable {
 
     /// As ``socket(_:)``, for several sockets of a server, such as those of a service manager, each given once.
     public static func sockets(_ sockets: [Socket]) -> Endpoint { Endpoint(storage: .sockets(sockets)) }
-}
 
-extension Endpoint: CustomStringConvertible {
     /// Such as `example.org:80`, `[::1]:80`, `port 80 on all interfaces` or `socket 7`; several with commas.
     public var description: String {
         switch storage {
@@ -72,9 +70,7 @@ extension Endpoint: CustomStringConvertible {
         if host.isEmpty { return "port \(port) on all interfaces" }
         return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
-}
 
-extension Endpoint {
     var sockets: [Socket] {
         if case .sockets(let sockets) = storage { sockets } else { [] }
     }

@@ -4,7 +4,7 @@ import SystemPackage
 
 /// Looks up host names on threads of its own, which exist only while there are lookups. Those of the same name and port
 /// share a thread and an answer, which is not cached.
-public final class Resolver: Sendable {
+public final class Resolver: Sendable, CustomStringConvertible {
     /// Blocks its thread until the answer is known.
     typealias Ask = @Sendable (_ host: String, _ port: UInt16) -> Result<[SocketAddress], EventLoopError>
 
@@ -159,9 +159,7 @@ public final class Resolver: Sendable {
         .failure(
             EventLoopError(.tooManyLookups, "cannot resolve '\(name.host)': \(maxWaiting) lookups are waiting already"))
     }
-}
 
-extension Resolver: CustomStringConvertible {
     /// Such as `<Resolver of up to 64 threads>`.
     public var description: String { "<Resolver of up to \(threadLimit) threads>" }
 }

@@ -3,7 +3,7 @@ package import Selectors
 import SystemPackage
 
 /// A kind of event loop, named after its back end. More kinds may be added.
-public struct LoopKind: Sendable, Hashable, CaseIterable, RawRepresentable {
+public struct LoopKind: Sendable, Hashable, CaseIterable, RawRepresentable, CustomStringConvertible {
     /// The name on the command line, such as `io_uring`.
     public let rawValue: String
 
@@ -54,9 +54,7 @@ public struct LoopKind: Sendable, Hashable, CaseIterable, RawRepresentable {
         }
         return try candidate.make()
     }
-}
 
-extension LoopKind: CustomStringConvertible {
     /// The ``rawValue``.
     public var description: String { rawValue }
 }

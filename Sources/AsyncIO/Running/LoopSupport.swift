@@ -1,7 +1,7 @@
 import AsyncIOSystem
 
 /// Whether this system supports one kind of loop: a row of the table that `aio loops` prints.
-public struct LoopSupport: Sendable, Hashable {
+public struct LoopSupport: Sendable, Hashable, CustomStringConvertible {
     /// The kind of loop.
     public var kind: LoopKind
     /// Whether loops of this kind wait for completion (`ProactorEventLoop`), not for readiness (`SelectorEventLoop`).
@@ -12,6 +12,9 @@ public struct LoopSupport: Sendable, Hashable {
     public var isDefault: Bool
     /// Why the kind is available or not, in a few words.
     public var reason: String
+
+    /// Such as `epoll (readiness): the best that works here`.
+    public var description: String { "\(kind.rawValue) (\(isCompletionBased ? "completion" : "readiness")): \(reason)" }
 }
 
 extension LoopKind {
@@ -52,9 +55,4 @@ extension LoopKind {
         default: "not on \(systemName)"
         }
     }
-}
-
-extension LoopSupport: CustomStringConvertible {
-    /// Such as `epoll (readiness): the best that works here`.
-    public var description: String { "\(kind.rawValue) (\(isCompletionBased ? "completion" : "readiness")): \(reason)" }
 }

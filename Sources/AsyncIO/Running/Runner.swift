@@ -19,7 +19,7 @@ import SystemPackage
 /// closes, Ctrl-C has its former effect.
 ///
 /// A runner is not `Sendable`, because it belongs to its thread.
-public final class Runner {
+public final class Runner: CustomStringConvertible {
     private let isDebug: Bool?
     private let loopFactory: (() throws -> EventLoop)?
     private var loop: EventLoop?
@@ -103,6 +103,12 @@ public final class Runner {
         isClosed = true
         loop = nil
     }
+
+    /// Such as `<Runner <SelectorEventLoop epoll, idle>>`.
+    public var description: String {
+        if isClosed { return "<Runner closed>" }
+        return loop.map { "<Runner \($0)>" } ?? "<Runner without a loop yet>"
+    }
 }
 
 extension EventLoop {
@@ -120,11 +126,3 @@ extension EventLoop {
 
 @available(*, unavailable, message: "a runner belongs to its thread")
 extension Runner: Sendable {}
-
-extension Runner: CustomStringConvertible {
-    /// Such as `<Runner <SelectorEventLoop epoll, idle>>`.
-    public var description: String {
-        if isClosed { return "<Runner closed>" }
-        return loop.map { "<Runner \($0)>" } ?? "<Runner without a loop yet>"
-    }
-}

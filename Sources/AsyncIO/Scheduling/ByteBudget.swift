@@ -30,22 +30,17 @@ struct ByteBudget: ~Copyable {
     /// If so, the next iteration must not sleep.
     var hasDeferred: Bool { !waiting.isEmpty || !waitingBulk.isEmpty }
 
-    @inline(__always)
-    var allowsReceive: Bool { bytesLeft > 0 }
+    @inline(__always) var allowsReceive: Bool { bytesLeft > 0 }
 
-    @inline(__always)
-    var allowsSend: Bool { bytesLeft > -Self.mostOverdrawnBytes }
+    @inline(__always) var allowsSend: Bool { bytesLeft > -Self.mostOverdrawnBytes }
 
-    @inline(__always)
-    mutating func use(_ count: Int) { bytesLeft &-= count &+ Self.bytesPerCall }
+    @inline(__always) mutating func use(_ count: Int) { bytesLeft &-= count &+ Self.bytesPerCall }
 
     mutating func useForAccept() { bytesLeft -= Self.bytesPerAccept }
 
-    @inline(__always)
-    mutating func renew() { bytesLeft = Self.bytesPerIteration }
+    @inline(__always) mutating func renew() { bytesLeft = Self.bytesPerIteration }
 
-    @inline(never)
-    mutating func postpone(_ word: LoopWord) { waiting.push(word) }
+    @inline(never) mutating func postpone(_ word: LoopWord) { waiting.push(word) }
 
     mutating func queueBulk(_ word: LoopWord) { waitingBulk.push(word) }
     var waitingCount: Int { waiting.count }

@@ -8,8 +8,7 @@ struct InboxBacklog: ~Copyable {
     private var words: [UInt] = []
     private var next = 0
 
-    @inline(__always)
-    var isEmpty: Bool { next == words.count }
+    @inline(__always) var isEmpty: Bool { next == words.count }
 
     /// Moves at most `limit` submissions to `ready`. Returns their number; less than `limit` only if none is left.
     @inline(never)

@@ -10,8 +10,7 @@ struct IterationShare {
     private var used: Int32 = 0
 
     /// Whether the connection may move more bytes in the iteration `current`.
-    @inline(__always)
-    mutating func isLeft(in current: UInt64) -> Bool {
+    @inline(__always) mutating func isLeft(in current: UInt64) -> Bool {
         let current = UInt32(truncatingIfNeeded: current)
         if tick != current {
             tick = current
@@ -20,8 +19,7 @@ struct IterationShare {
         return Int(used) < Self.bytesPerIteration
     }
 
-    @inline(__always)
-    mutating func use(_ count: Int) {
+    @inline(__always) mutating func use(_ count: Int) {
         used &+= Int32(truncatingIfNeeded: max(min(count, Self.bytesPerIteration), Self.bytesPerCall))
     }
 

@@ -13,22 +13,18 @@ struct ReadyQueue: ~Copyable {
 
     deinit { words.deallocate() }
 
-    @inline(__always)
-    var count: Int { tail &- head }
+    @inline(__always) var count: Int { tail &- head }
 
-    @inline(__always)
-    var isEmpty: Bool { tail == head }
+    @inline(__always) var isEmpty: Bool { tail == head }
 
-    @inline(__always)
-    mutating func push(_ word: LoopWord) {
+    @inline(__always) mutating func push(_ word: LoopWord) {
         if tail &- head > mask { grow() }
         words[tail & mask] = word.bits
         tail &+= 1
     }
 
     /// The queue must not be empty.
-    @inline(__always)
-    mutating func pop() -> LoopWord {
+    @inline(__always) mutating func pop() -> LoopWord {
         let bits = words[head & mask]
         head &+= 1
         return LoopWord(bits: bits)

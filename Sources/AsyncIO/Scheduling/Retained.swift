@@ -5,12 +5,10 @@ struct Retained<Object: AnyObject>: ~Copyable {
     init(_ object: Object?) { reference = object.map(Unmanaged.passRetained) }
     deinit { reference?.release() }
 
-    @inline(__always)
-    var object: Object? { reference?.takeUnretainedValue() }
+    @inline(__always) var object: Object? { reference?.takeUnretainedValue() }
 
     /// Unretained: something else must keep it alive.
-    @inline(__always)
-    var unretained: Unmanaged<Object>? { reference }
+    @inline(__always) var unretained: Unmanaged<Object>? { reference }
 
     /// Replaces the object. The former one is released after that.
     mutating func replace(by object: Object?) {

@@ -49,8 +49,7 @@ struct Slab<Element>: ~Copyable {
     /// `nil` for a stale identifier.
     mutating func remove(_ id: SlotID) -> Element? { contains(id) ? take(id) : nil }
 
-    @inline(__always)
-    mutating func take(_ id: SlotID) -> Element {
+    @inline(__always) mutating func take(_ id: SlotID) -> Element {
         let element = element(Int(id.slot)).move()
         let header = header(Int(id.slot))
         header.pointee.generation = (header.pointee.generation &+ 1) & (SlotID.generationLimit - 1)
@@ -60,16 +59,14 @@ struct Slab<Element>: ~Copyable {
         return element
     }
 
-    @inline(__always)
-    func contains(_ id: SlotID) -> Bool {
+    @inline(__always) func contains(_ id: SlotID) -> Bool {
         guard Int(id.slot) < untouched else { return false }
         let header = header(Int(id.slot)).pointee
         return header.generation == id.generation && header.nextFree == Self.used
     }
 
     /// Valid until the next insertion; `nil` for a stale identifier.
-    @inline(__always)
-    subscript(id: SlotID) -> UnsafeMutablePointer<Element>? {
+    @inline(__always) subscript(id: SlotID) -> UnsafeMutablePointer<Element>? {
         contains(id) ? element(Int(id.slot)) : nil
     }
 
@@ -91,18 +88,15 @@ struct Slab<Element>: ~Copyable {
 
     // SAFETY: `slot` is below `untouched` or being added, so its header is initialized. Its element is initialized
     // while the slot is in use.
-    @inline(__always)
-    private func header(_ slot: Int) -> UnsafeMutablePointer<Header> {
+    @inline(__always) private func header(_ slot: Int) -> UnsafeMutablePointer<Header> {
         (memory + slot &* Self.stride).assumingMemoryBound(to: Header.self)
     }
 
-    @inline(__always)
-    private func element(_ slot: Int) -> UnsafeMutablePointer<Element> {
+    @inline(__always) private func element(_ slot: Int) -> UnsafeMutablePointer<Element> {
         (memory + slot &* Self.stride + Self.offset).assumingMemoryBound(to: Element.self)
     }
 
-    @inline(never)
-    private mutating func addFreeSlot() {
+    @inline(never) private mutating func addFreeSlot() {
         if untouched == capacity { grow() }
         header(untouched).initialize(to: Header(generation: 0, nextFree: Self.none))
         firstFree = UInt32(untouched)

@@ -62,8 +62,7 @@ final class ThreadsafeInbox: Sendable {
     }
 
     /// Refuses further posts, unless `ifEmpty` and there are posts to take. Returns whether the inbox is closed.
-    @discardableResult
-    func close(ifEmpty: Bool = false) -> Bool {
+    @discardableResult func close(ifEmpty: Bool = false) -> Bool {
         let (isClosed, waker): (Bool, Waker?) = queue.withLock { queue in
             if ifEmpty, !queue.words.isEmpty { return (false, nil) }
             queue.isClosed = true

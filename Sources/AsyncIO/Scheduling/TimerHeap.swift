@@ -8,8 +8,7 @@ struct TimerHeap: ~Copyable {
         var sequence: UInt64
         var id: SlotID
 
-        @inline(__always)
-        static func < (lhs: Entry, rhs: Entry) -> Bool {
+        @inline(__always) static func < (lhs: Entry, rhs: Entry) -> Bool {
             lhs.deadline != rhs.deadline ? lhs.deadline < rhs.deadline : lhs.sequence < rhs.sequence
         }
     }
@@ -27,12 +26,10 @@ struct TimerHeap: ~Copyable {
     init() { entries = .allocate(capacity: capacity) }
     deinit { entries.deallocate() }
 
-    @inline(__always)
-    var hasStaleEntries: Bool { staleCount > 0 }
+    @inline(__always) var hasStaleEntries: Bool { staleCount > 0 }
 
     /// The entry with the earliest deadline, which may be stale.
-    @inline(__always)
-    var first: Entry? { count > 0 ? entries[0] : nil }
+    @inline(__always) var first: Entry? { count > 0 ? entries[0] : nil }
 
     mutating func insert(deadline: LoopInstant, id: SlotID) {
         let entry = Entry(deadline: deadline.nanoseconds, sequence: nextSequence, id: id)
@@ -50,8 +47,7 @@ struct TimerHeap: ~Copyable {
     }
 
     /// Removes the entry of `id` if it is the last one of the array, as that of a short timer often is.
-    @inline(__always)
-    mutating func removeIfLast(_ id: SlotID) -> Bool {
+    @inline(__always) mutating func removeIfLast(_ id: SlotID) -> Bool {
         guard count > 0, entries[count &- 1].id == id else { return false }
         count &-= 1
         return true
@@ -68,8 +64,7 @@ struct TimerHeap: ~Copyable {
         staleCount = 0
     }
 
-    @inline(never)
-    private mutating func compact(_ isPending: (SlotID) -> Bool) {
+    @inline(never) private mutating func compact(_ isPending: (SlotID) -> Bool) {
         var pendingCount = 0
         for index in 0..<count where isPending(entries[index].id) {
             entries[pendingCount] = entries[index]
@@ -81,8 +76,7 @@ struct TimerHeap: ~Copyable {
         for index in stride(from: (count - 2) / 4, through: 0, by: -1) { siftDown(from: index, entries[index]) }
     }
 
-    @inline(never)
-    private mutating func grow() {
+    @inline(never) private mutating func grow() {
         let larger = UnsafeMutablePointer<Entry>.allocate(capacity: capacity * 2)
         larger.moveInitialize(from: entries, count: count)
         entries.deallocate()
@@ -91,8 +85,7 @@ struct TimerHeap: ~Copyable {
     }
 
     /// Inserts `entry` at `start`, which is free, or nearer to the root.
-    @inline(__always)
-    private func siftUp(from start: Int, _ entry: Entry) {
+    @inline(__always) private func siftUp(from start: Int, _ entry: Entry) {
         var index = start
         while index > 0 {
             let parent = (index &- 1) / 4

@@ -3,7 +3,7 @@ import SystemPackage
 
 /// A server: it listens and accepts connections until ``close()``, even if nothing refers to it. asyncio: `Server`.
 /// - Thread: the loop's.
-public final class Server {
+public final class Server: CustomStringConvertible {
     public let loop: EventLoop
     private var addresses: [SocketAddress] = []
     let connectionOrigin: ConnectionOrigin
@@ -133,6 +133,15 @@ public final class Server {
         guard isDone else { return }
         for token in closingWaiters { loop.settle(token, .ready) }
     }
+
+    /// The addresses and the state, such as `<Server 127.0.0.1:8888, serving, 3 connections>`.
+    public var description: String {
+        let addresses = addresses.map(\.description).joined(separator: ", ")
+        guard loop.isOnLoop else { return "<Server \(addresses), on another thread's loop>" }
+        let count = connectionCount
+        let state = isServing ? "serving" : sockets.isEmpty ? "closed" : "not serving"
+        return "<Server \(addresses), \(state), \(count) \(count == 1 ? "connection" : "connections")>"
+    }
 }
 
 extension Server {
@@ -177,8 +186,7 @@ extension Server {
     /// Closes the server, waits for its connections until `deadline`, and aborts and counts those that are still open.
     ///
     /// A cancelled task aborts them at once and throws `CancellationError`. Throws what ``waitClosed()`` throws.
-    @discardableResult
-    public func shutDown(by deadline: LoopInstant) async throws -> Int {
+    @discardableResult public func shutDown(by deadline: LoopInstant) async throws -> Int {
         guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.shutDown") }
         close()
         var aborted = 0
@@ -197,8 +205,7 @@ extension Server {
     }
 
     /// As ``shutDown(by:)``, with a time limit that begins now.
-    @discardableResult
-    public func shutDown(within time: Duration) async throws -> Int {
+    @discardableResult public func shutDown(within time: Duration) async throws -> Int {
         try await shutDown(by: loop.now.advanced(by: time))
     }
 
@@ -214,14 +221,3 @@ extension Server {
 
 @available(*, unavailable, message: "a server belongs to its loop; use it in callbacks and tasks of the loop")
 extension Server: Sendable {}
-
-extension Server: CustomStringConvertible {
-    /// The addresses and the state, such as `<Server 127.0.0.1:8888, serving, 3 connections>`.
-    public var description: String {
-        let addresses = addresses.map(\.description).joined(separator: ", ")
-        guard loop.isOnLoop else { return "<Server \(addresses), on another thread's loop>" }
-        let count = connectionCount
-        let state = isServing ? "serving" : sockets.isEmpty ? "closed" : "not serving"
-        return "<Server \(addresses), \(state), \(count) \(count == 1 ? "connection" : "connections")>"
-    }
-}

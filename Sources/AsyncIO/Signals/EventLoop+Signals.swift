@@ -20,8 +20,7 @@ extension EventLoop {
     /// Removes the handler of `signal`, and returns whether there was one. asyncio: `remove_signal_handler`.
     ///
     /// The former disposition of the signal is restored when no handler and no sequence of any loop uses it.
-    @discardableResult
-    public final func removeSignalHandler(_ signal: Signal) -> Bool {
+    @discardableResult public final func removeSignalHandler(_ signal: Signal) -> Bool {
         requireOnLoop("removeSignalHandler")
         guard let source = signalSource, source.removeHandler(signal) else { return false }
         removeUnusedSignalSource()

@@ -1,7 +1,7 @@
 import CAsyncIO
 
 /// The number of a signal, signal(7).
-public struct Signal: RawRepresentable, Sendable, Hashable {
+public struct Signal: RawRepresentable, Sendable, Hashable, CustomStringConvertible {
     public var rawValue: CInt
 
     public init(rawValue: CInt) {
@@ -22,9 +22,7 @@ public struct Signal: RawRepresentable, Sendable, Hashable {
     public static let child = Signal(rawValue: SIGCHLD)
     /// The size of the terminal changed (SIGWINCH).
     public static let windowChange = Signal(rawValue: SIGWINCH)
-}
 
-extension Signal: CustomStringConvertible {
     /// The name of signal(7), such as `SIGTERM`, or the number.
     public var description: String {
         switch self {

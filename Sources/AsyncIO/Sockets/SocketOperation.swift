@@ -54,8 +54,7 @@ extension EventLoop {
         }
     }
 
-    @inline(__always)
-    private final func useShare(_ socket: Socket, _ byteCount: Int) {
+    @inline(__always) private final func useShare(_ socket: Socket, _ byteCount: Int) {
         core.pointee.descriptors.useShare(socket.number, byteCount, in: core.pointee.tick)
         core.pointee.budget.use(byteCount)
     }

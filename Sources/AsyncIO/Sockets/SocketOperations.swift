@@ -14,9 +14,12 @@ public import AsyncIOSystem
 /// They throw an `IOError` with the operation and the peer, `CancellationError`, and `.descriptorInUse` if a transport
 /// owns the socket.
 /// - Thread: any, unless a member says otherwise; the task hops to the loop and back.
-public struct SocketOperations: Sendable {
+public struct SocketOperations: Sendable, CustomStringConvertible {
     /// The loop on which the operations wait.
     public let loop: EventLoop
+
+    /// Names the loop.
+    public var description: String { "<SocketOperations of \(loop)>" }
 }
 
 extension EventLoop {
@@ -41,9 +44,4 @@ extension SocketOperations {
         }
         loop.closeSocket(socket)
     }
-}
-
-extension SocketOperations: CustomStringConvertible {
-    /// Names the loop.
-    public var description: String { "<SocketOperations of \(loop)>" }
 }

@@ -6,8 +6,7 @@ struct ChunkSizing {
     private(set) var size = BufferPool.Size.small
     private var isShrinking = false
 
-    @inline(__always)
-    mutating func received(_ byteCount: Int) {
+    @inline(__always) mutating func received(_ byteCount: Int) {
         if byteCount == size.byteCount {
             size = size.next
             isShrinking = false

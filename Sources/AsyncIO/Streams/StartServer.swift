@@ -153,8 +153,7 @@ extension EventLoop {
 extension StreamTransport {
     /// Ends the connection whose handler threw, and reports the error if it says more than that the connection has
     /// ended. It is not inlined, because its local variables would be part of every waiting handler's memory.
-    @inline(never)
-    fileprivate func handlerFailed(_ error: any Error) {
+    @inline(never) fileprivate func handlerFailed(_ error: any Error) {
         // Bytes that were written before this program closed the connection are still being sent.
         // An error of another connection is reported, because this one is open.
         if error.isConnectionClosed, state.isClosing { return close() }

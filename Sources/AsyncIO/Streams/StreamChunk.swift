@@ -75,8 +75,7 @@ extension StreamReader {
         let byteCount: Int
     }
 
-    @inline(never)
-    private func lookAheadChunk() -> Lease {
+    @inline(never) private func lookAheadChunk() -> Lease {
         let size = chunkSizing.size
         let memory = loop.chunkPool.take(size)
         let count = lookAhead.queue.take(into: UnsafeMutableRawBufferPointer(start: memory, count: size.byteCount))
@@ -84,8 +83,7 @@ extension StreamReader {
     }
 
     /// Receives bytes when there is no look-ahead. Returns a lease of no bytes at EOF, and `nil` if none have arrived.
-    @inline(__always)
-    private func receiveChunk() throws -> Lease? {
+    @inline(__always) private func receiveChunk() throws -> Lease? {
         if transport.lendsBuffers, let lease = lentBuffer() { return lease }
         let size = chunkSizing.size
         let memory = pool._withUnsafeGuaranteedRef { $0.take(size) }
@@ -104,8 +102,7 @@ extension StreamReader {
     }
 
     /// Returns bytes that the driver has in a buffer of the pool.
-    @inline(never)
-    private func lentBuffer() -> Lease? {
+    @inline(never) private func lentBuffer() -> Lease? {
         transport.receiveBufferNow().map { buffer, byteCount in
             Lease(memory: buffer.memory, size: buffer.size, byteCount: byteCount)
         }
@@ -116,6 +113,5 @@ extension StreamReader {
     }
 
     /// SAFETY: not retained, because the transport retains the loop, which retains the pool.
-    @inline(__always)
-    private var pool: Unmanaged<BufferPool> { Unmanaged.passUnretained(loop.chunkPool) }
+    @inline(__always) private var pool: Unmanaged<BufferPool> { Unmanaged.passUnretained(loop.chunkPool) }
 }

@@ -13,7 +13,7 @@ import AsyncIOSystem
 /// A reader is not `Sendable`. Its tasks should run on the loop.
 ///
 /// - Thread: any, unless a member says otherwise; off the loop, a read hops there.
-public final class StreamReader {
+public final class StreamReader: CustomStringConvertible {
     let transport: StreamTransport
     @exclusivity(unchecked) private var binding = TaskBinding()
     @exclusivity(unchecked) private var isBusy = false
@@ -40,8 +40,7 @@ public final class StreamReader {
         return lookAhead
     }
 
-    @inline(__always)
-    var hasLookAhead: Bool { storedLookAhead.map { !$0.queue.isEmpty } ?? false }
+    @inline(__always) var hasLookAhead: Bool { storedLookAhead.map { !$0.queue.isEmpty } ?? false }
 
     /// The loop that the connection belongs to.
     public var loop: EventLoop { transport.loop }
@@ -184,8 +183,7 @@ public final class StreamReader {
         }
     }
 
-    @inline(__always)
-    private func takeLine(_ strippingNewline: Bool) throws -> String?? {
+    @inline(__always) private func takeLine(_ strippingNewline: Bool) throws -> String?? {
         while true {
             let line = try lookAhead.queue.takeLine(strippingNewline: strippingNewline, limitBytes: limitBytes)
             if let line { return line }
@@ -248,11 +246,9 @@ public final class StreamReader {
         try lookAhead.fill(mostBytes: mostBytes - lookAhead.queue.count) { try transport.receiveNow(into: $0) }
     }
 
-    @inline(__always)
-    var isDrained: Bool { transport.hasNothing && !hasLookAhead }
+    @inline(__always) var isDrained: Bool { transport.hasNothing && !hasLookAhead }
 
-    @inline(__always)
-    func take(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
+    @inline(__always) func take(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
         if hasLookAhead { return lookAhead.queue.take(into: buffer) }
         return try transport.receiveNow(into: buffer)
     }
@@ -265,12 +261,10 @@ public final class StreamReader {
         let (sum, overflow) = count.addingReportingOverflow(more)
         return overflow ? .max : sum
     }
+
+    /// The description of the reader's ``StreamTransport``.
+    public var description: String { "<StreamReader \(transport.summary)>" }
 }
 
 @available(*, unavailable, message: "a reader belongs to one task; read in the task that has it")
 extension StreamReader: Sendable {}
-
-extension StreamReader: CustomStringConvertible {
-    /// The description of the reader's ``StreamTransport``.
-    public var description: String { "<StreamReader \(transport.summary)>" }
-}

@@ -1,33 +1,28 @@
 extension StreamWriter {
     /// Sends the bytes of a chunk, like ``write(_:)-(RawSpan)`` with ``StreamChunk/bytes``, but faster: a span that a
     /// program uses across an `await` makes the compiler allocate memory for the chunk.
-    @inlinable
-    public func write(_ chunk: borrowing StreamChunk) async throws {
+    @inlinable public func write(_ chunk: borrowing StreamChunk) async throws {
         let start = try begin(chunk)
         if start.isDone { return }
         try await goOn(chunk, start)
     }
 
-    @usableFromInline
-    func begin(_ chunk: borrowing StreamChunk) throws -> Start {
+    @usableFromInline func begin(_ chunk: borrowing StreamChunk) throws -> Start {
         try chunk.withUnsafeBytes { try begin($0) }
     }
 
-    @usableFromInline
-    func goOn(_ chunk: borrowing StreamChunk, _ start: Start) async throws {
+    @usableFromInline func goOn(_ chunk: borrowing StreamChunk, _ start: Start) async throws {
         try await goOn(chunk.bytes, start)
     }
 
     /// Sends all bytes of `pieces`, in order, as one write; everything else is as in ``write(_:)-(RawSpan)``. Pieces of
     /// more than 8 KiB together are not joined in memory. asyncio: `writelines` and `drain`.
-    @inlinable
-    public func write(contentsOf pieces: some Sequence<[UInt8]>) async throws {
+    @inlinable public func write(contentsOf pieces: some Sequence<[UInt8]>) async throws {
         // Compiled in the caller's module, where the type of `pieces` is known.
         try await write(pieces: Array(pieces))
     }
 
-    @usableFromInline
-    func write(pieces: [[UInt8]]) async throws {
+    @usableFromInline func write(pieces: [[UInt8]]) async throws {
         var unsent = WriteVector(pieces)
         if unsent.count <= WriteVector.joinedBytes { return try await write(unsent.joined.span.bytes) }
         try await loop.withAffinity("write(contentsOf:)") { record in

@@ -8,7 +8,7 @@ import Synchronization
 /// is not `Sendable`.
 ///
 /// - Thread: any, unless a member says otherwise; off the loop, an async function hops there, and a close is submitted.
-public final class StreamWriter {
+public final class StreamWriter: CustomStringConvertible {
     /// The connection, for operations that the writer does not have.
     public let transport: StreamTransport
     @exclusivity(unchecked) private var binding = TaskBinding()
@@ -43,8 +43,7 @@ public final class StreamWriter {
     /// rest of it, so waiting writes and all later writes throw `.incompleteWrite`, and the connection can only be
     /// reset: by ``close()``, ``closeGracefully(within:maxDiscardedBytes:)``, by the return of its handler, or when its
     /// streams are released. Reading continues until then.
-    @inlinable
-    public func write(_ bytes: RawSpan) async throws {
+    @inlinable public func write(_ bytes: RawSpan) async throws {
         // The part that does not wait is not async, and so needs no frame of the caller.
         let start = try begin(bytes)
         if start.isDone { return }
@@ -52,21 +51,18 @@ public final class StreamWriter {
     }
 
     /// What a write has done before it waits.
-    @usableFromInline
-    struct Start {
+    @usableFromInline struct Start {
         var sent = 0
         var hasBegunWrite = false
         @usableFromInline var isDone = false
     }
 
     /// Sends the bytes that can be sent at once, unless another task is writing.
-    @usableFromInline
-    func begin(_ bytes: RawSpan) throws -> Start {
+    @usableFromInline func begin(_ bytes: RawSpan) throws -> Start {
         try bytes.withUnsafeBytes { try begin($0) }
     }
 
-    @inline(__always)
-    func begin(_ bytes: UnsafeRawBufferPointer) throws -> Start {
+    @inline(__always) func begin(_ bytes: UnsafeRawBufferPointer) throws -> Start {
         guard transport.isOnLoop, !transport.state.isWriteInProgress else { return Start() }
         let sent = try transport.sendNow(bytes) ?? 0
         if sent == bytes.count { return Start(sent: sent, hasBegunWrite: true, isDone: true) }
@@ -75,8 +71,7 @@ public final class StreamWriter {
         return Start(sent: sent, hasBegunWrite: true)
     }
 
-    @usableFromInline
-    func goOn(_ allBytes: RawSpan, _ start: Start) async throws {
+    @usableFromInline func goOn(_ allBytes: RawSpan, _ start: Start) async throws {
         let bytes = allBytes.extracting(start.sent...)
         guard loop.isOnLoop else { return try await hop(bytes, hasBegunWrite: false) }
         let (hasAffinity, record) = loop.affinityRecord(&binding, #isolation)
@@ -117,7 +112,8 @@ public final class StreamWriter {
     /// of ``StreamTransport/write(_:)-(RawSpan)``. asyncio: `drain`, which only waits for the low water mark.
     ///
     /// A write of this type already waits, so it needs no `drain()`, except on a completion loop, where up to 64 KiB
-    /// may be in flight when it returns. After a loss or a close it throws the reason, even if nothing was pending.
+    /// may be in flight when it returns. Any number of tasks may wait. After a loss or a close it throws the reason,
+    /// even if nothing was pending.
     public func drain() async throws {
         try await loop.withAffinity { record in
             try await transport.beginWrite(record)
@@ -157,9 +153,9 @@ public final class StreamWriter {
     /// Waits until the connection has ended and its socket is closed. asyncio: `wait_closed`.
     ///
     /// It does not close the connection; call ``close()`` first. If the connection was lost and not ended by this
-    /// program, every call throws the reason. The connection does not end while the peer reads the bytes that are still
-    /// being sent; it is reset when nothing could be sent for a minute. For a shorter wait, set a time limit, and call
-    /// ``abort()`` when it has expired.
+    /// program, every call throws the reason. Any number of tasks may wait. The connection does not end while the peer
+    /// reads the bytes that are still being sent; it is reset when nothing could be sent for a minute. For a shorter
+    /// wait, set a time limit, and call ``abort()`` when it has expired.
     public func waitClosed() async throws {
         try await loop.withAffinity { record in try await transport.waitClosed(record) }
     }
@@ -209,12 +205,10 @@ public final class StreamWriter {
         // A closed loop has already ended its connections.
         _ = try? loop.callSoonThreadsafe { body(transport) }
     }
+
+    /// The description of the writer's ``StreamTransport``.
+    public var description: String { "<StreamWriter \(transport.summary)>" }
 }
 
 @available(*, unavailable, message: "a writer belongs to its loop; use it in tasks of the loop")
 extension StreamWriter: Sendable {}
-
-extension StreamWriter: CustomStringConvertible {
-    /// The description of the writer's ``StreamTransport``.
-    public var description: String { "<StreamWriter \(transport.summary)>" }
-}

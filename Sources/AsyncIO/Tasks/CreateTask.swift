@@ -76,11 +76,9 @@ extension EventLoop {
         return CreatedTask(loop: self, name: name, site: CallSite(fileID: fileID, line: line))
     }
 
-    @usableFromInline
-    final func checkOpen() throws(EventLoopError) { if isClosed { throw .closed } }
+    @usableFromInline final func checkOpen() throws(EventLoopError) { if isClosed { throw .closed } }
 
-    @usableFromInline
-    final var hasTaskFactory: Bool { core.pointee.taskFactory != nil }
+    @usableFromInline final var hasTaskFactory: Bool { core.pointee.taskFactory != nil }
 
     /// Starts the task of `record`. Throws `.closed`, and what the task factory throws.
     @inlinable
@@ -144,9 +142,7 @@ extension EventLoop {
             return nil
         }
     }
-}
 
-extension EventLoop {
     /// Cancels all tasks of ``createTask(name:priority:eagerStart:fileID:line:_:)->Task<Success,Error>``.
     public final func cancelAllTasks() {
         requireOnLoop("cancelAllTasks")

@@ -1,14 +1,12 @@
 /// The record of a task with a name and a call site. All tasks have such a record, except those of served connections.
-@usableFromInline
-class CreatedTask: TaskRecord, @unchecked Sendable {
+@usableFromInline class CreatedTask: TaskRecord, @unchecked Sendable {
     @usableFromInline final let taskName: String?
     private final let creationSite: CallSite
     /// Receives the task's end and its error, instead of the loop.
     @exclusivity(unchecked) final var whenEnded: (((any Error)?) -> Void)?
     @exclusivity(unchecked) @usableFromInline final var error: (any Error)?
 
-    @usableFromInline
-    init(loop: EventLoop, name: String?, site: CallSite) {
+    @usableFromInline init(loop: EventLoop, name: String?, site: CallSite) {
         taskName = name
         creationSite = site
         super.init(loop: loop)

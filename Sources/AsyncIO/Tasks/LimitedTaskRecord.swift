@@ -1,8 +1,7 @@
 import AsyncIOSystem
 
 /// The record of the body of a time limit: the part that does not depend on the type of the result.
-@usableFromInline
-class LimitedTaskRecord: CreatedTask, @unchecked Sendable {
+@usableFromInline class LimitedTaskRecord: CreatedTask, @unchecked Sendable {
     private final let deadline: LoopInstant
     /// `nil` for `withDeadline`.
     private final let duration: Duration?
@@ -19,8 +18,7 @@ class LimitedTaskRecord: CreatedTask, @unchecked Sendable {
     }
 
     /// Returns whether the calling task, with this isolation, can wait on the loop's thread, and finds its record.
-    @usableFromInline
-    final func findCaller(_ isolation: (any Actor)?) -> Bool {
+    @usableFromInline final func findCaller(_ isolation: (any Actor)?) -> Bool {
         guard loop.isOnLoop, loop.allowsAffinity(of: isolation) else { return false }
         guard let caller = loop.core.pointee.tasks.unretained(.current) else {
             return loop.currentTaskHasAffinity
@@ -71,8 +69,7 @@ class LimitedTaskRecord: CreatedTask, @unchecked Sendable {
     }
 
     /// Returns the error that the body's caller throws, or `nil` if there is none.
-    @usableFromInline
-    final func limitError() -> (any Error)? {
+    @usableFromInline final func limitError() -> (any Error)? {
         guard let error = error.take() else { return nil }
         guard hasExpired, !Task.isCancelled, error is CancellationError else { return error }
         guard let duration else { return EventLoopError.timedOut("before its deadline", "withDeadline", site) }

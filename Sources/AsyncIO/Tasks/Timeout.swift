@@ -54,8 +54,7 @@ extension EventLoop {
 
 /// The task that runs the body of a time limit. Everything generic here is inlinable: when it is specialised in the
 /// caller's module, little remains between the task and the body.
-@usableFromInline
-final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
+@usableFromInline final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
     @exclusivity(unchecked) @usableFromInline var body: (@concurrent () async throws -> Result)?
     @exclusivity(unchecked) @usableFromInline var result = ResultBox<Result>()
 
@@ -92,8 +91,7 @@ final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
         return result.take()
     }
 
-    @inlinable @inline(__always) @concurrent
-    final func run() async {
+    @inlinable @inline(__always) @concurrent final func run() async {
         let handler = begin()
         defer { end(handler) }
         do {
@@ -107,20 +105,17 @@ final class LimitedTask<Result>: LimitedTaskRecord, @unchecked Sendable {
 /// A result that is stored once and taken once; a small one is stored inline. It is not an optional, because the
 /// `deinit` of the object that contains the box is compiled once for all types, and would have to look up the
 /// optional's type.
-@usableFromInline
-struct ResultBox<Result> {
+@usableFromInline struct ResultBox<Result> {
     // SAFETY: two words hold the result, or its address. `isFull` says whether there is one.
     @usableFromInline var words: (UInt, UInt) = (0, 0)
     @usableFromInline var isFull = false
 
-    @inlinable
-    init() {}
+    @inlinable init() {}
 
     @inlinable @inline(__always)
     static var isSmall: Bool { MemoryLayout<Result>.size <= 16 && MemoryLayout<Result>.alignment <= 8 }
 
-    @inlinable @inline(__always)
-    mutating func store(_ result: Result) {
+    @inlinable @inline(__always) mutating func store(_ result: Result) {
         precondition(!isFull)
         isFull = true
         if Self.isSmall {
@@ -134,8 +129,7 @@ struct ResultBox<Result> {
         }
     }
 
-    @inlinable @inline(__always)
-    mutating func take() -> Result {
+    @inlinable @inline(__always) mutating func take() -> Result {
         precondition(isFull, "a body without an error has a result")
         isFull = false
         if Self.isSmall {

@@ -23,8 +23,7 @@ struct Locked<Value>: ~Copyable, @unchecked Sendable {
         lock.deallocate()
     }
 
-    @inline(__always)
-    borrowing func withLock<Result>(_ body: (inout Value) -> Result) -> Result {
+    @inline(__always) borrowing func withLock<Result>(_ body: (inout Value) -> Result) -> Result {
         aio_lock(lock)
         defer { aio_unlock(lock) }
         return body(&value.pointee)

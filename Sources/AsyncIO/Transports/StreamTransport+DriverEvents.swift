@@ -11,8 +11,7 @@ extension StreamTransport: StreamDriverDelegate {
         return bytes.count
     }
 
-    @inline(never)
-    private func discard(_ byteCount: Int) -> Int {
+    @inline(never) private func discard(_ byteCount: Int) -> Int {
         perform(state.discarded(byteCount, queuedBytes: outstandingBytes))
         return byteCount
     }

@@ -3,8 +3,7 @@ import Synchronization
 
 /// The pull style: a task receives into its own memory and sends from it. Functions that wait need a task on the loop.
 extension StreamTransport {
-    @inline(__always)
-    var isOnLoop: Bool {
+    @inline(__always) var isOnLoop: Bool {
         // SAFETY: the transport retains its loop.
         Unmanaged.passUnretained(loop)._withUnsafeGuaranteedRef { $0.isOnLoop }
     }
@@ -23,8 +22,7 @@ extension StreamTransport {
     var hasNothing: Bool { !withDriver { $0.isReadable } && !state.reading.isOver && state.life == .open }
 
     /// Receives what has arrived. Returns 0 at EOF, and `nil` if nothing has arrived.
-    @inline(__always)
-    func receiveNow(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
+    @inline(__always) func receiveNow(into buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
         if state.reading.isOver || state.life != .open { return try receiveAfterEnd() }
         if buffer.isEmpty { return 0 }
         switch withDriver({ $0.receive(into: buffer) }) {
@@ -40,8 +38,7 @@ extension StreamTransport {
         }
     }
 
-    @inline(__always)
-    var lendsBuffers: Bool { withDriver { $0.lending.contains(.buffers) } }
+    @inline(__always) var lendsBuffers: Bool { withDriver { $0.lending.contains(.buffers) } }
 
     /// Receives what has arrived in a buffer of the loop's pool, which then belongs to the caller. Returns `nil` if
     /// `receiveNow(into:)` has to be called.
@@ -55,8 +52,7 @@ extension StreamTransport {
     }
 
     /// Sends as many bytes as the kernel accepts now. Returns `nil` if it accepts none.
-    @inline(__always)
-    func sendNow(_ bytes: UnsafeRawBufferPointer) throws -> Int? {
+    @inline(__always) func sendNow(_ bytes: UnsafeRawBufferPointer) throws -> Int? {
         // The kernel may accept megabytes at once, which is more than one connection's share of an iteration.
         let piece = UnsafeRawBufferPointer(
             start: bytes.baseAddress, count: min(bytes.count, IterationShare.bytesPerIteration))
@@ -73,15 +69,13 @@ extension StreamTransport {
     }
 
     /// Whether a task may send now. Throws the reason if nothing may be sent any more.
-    @inline(__always)
-    private func maySend(_ byteCount: Int) throws -> Bool {
+    @inline(__always) private func maySend(_ byteCount: Int) throws -> Bool {
         guard state.acceptsWrites || unsentBytesOfWrite > 0 && state.letsWritesFinish else { throw endError }
         // What was written before is sent first.
         return queue.isEmpty && withDriver { $0.grantsSend(of: byteCount) }
     }
 
-    @inline(__always)
-    private func sent(_ result: IOResult) throws -> Int? {
+    @inline(__always) private func sent(_ result: IOResult) throws -> Int? {
         switch result {
         case .bytes(let count):
             writtenBytes.store(writtenBytes.load(ordering: .relaxed) &+ count, ordering: .relaxed)
@@ -101,8 +95,7 @@ extension StreamTransport {
     /// because each further suspended function would cost a look-up of the task's executor.
     ///
     /// SAFETY: the record is not retained. It belongs to the current task and lives as long as the task.
-    @inline(__always)
-    func waitUntilReadable(_ record: Unmanaged<TaskRecord>?) async throws {
+    @inline(__always) func waitUntilReadable(_ record: Unmanaged<TaskRecord>?) async throws {
         guard readWaiter.isEmpty else { throw EventLoopError.busy("read from this connection") }
         guard let record else { return try await wait(in: \.readWaiter) }
         let isolation = #isolation

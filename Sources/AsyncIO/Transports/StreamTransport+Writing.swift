@@ -32,14 +32,12 @@ extension StreamTransport {
     }
 
     /// Sends several pieces as one. Large pieces are only copied if they have to be buffered. asyncio: `writelines`.
-    @inlinable
-    public func write(contentsOf pieces: some Sequence<[UInt8]>) {
+    @inlinable public func write(contentsOf pieces: some Sequence<[UInt8]>) {
         // Compiled in the caller's module, where the type of `pieces` is known.
         write(pieces: Array(pieces))
     }
 
-    @usableFromInline
-    func write(pieces: [[UInt8]]) {
+    @usableFromInline func write(pieces: [[UInt8]]) {
         loop.requireOnLoop("StreamTransport.write")
         var vector = WriteVector(pieces)
         guard state.acceptsWrites else { return dropped(vector.count) }

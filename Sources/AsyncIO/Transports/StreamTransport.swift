@@ -8,7 +8,7 @@ import SystemPackage
 /// transport is not `Sendable`.
 ///
 /// - Thread: the loop's, unless a member says otherwise. Calls on other threads trap with a message.
-public final class StreamTransport {
+public final class StreamTransport: CustomStringConvertible {
     // The fields that every message uses come first, in few cache lines.
 
     /// `nil` if a task reads the bytes, and after `connectionLost`.
@@ -77,8 +77,7 @@ public final class StreamTransport {
     }
 
     /// The driver is not retained. If `body` replaces it, it lives until the iteration ends.
-    @inline(__always)
-    func withDriver<Result>(_ body: (StreamDriver) -> Result) -> Result {
+    @inline(__always) func withDriver<Result>(_ body: (StreamDriver) -> Result) -> Result {
         heldDriver.unretained.unsafelyUnwrapped._withUnsafeGuaranteedRef(body)
     }
 
@@ -146,8 +145,7 @@ public final class StreamTransport {
     }
 
     /// Does what `callConsumer` does, for a `body` that has the protocol.
-    @inline(__always)
-    func attempt(_ method: StaticString, _ body: () throws -> Void) {
+    @inline(__always) func attempt(_ method: StaticString, _ body: () throws -> Void) {
         do {
             try body()
         } catch {
@@ -155,8 +153,7 @@ public final class StreamTransport {
         }
     }
 
-    @inline(never)
-    private func consumerFailed(_ method: StaticString, _ error: any Error) {
+    @inline(never) private func consumerFailed(_ method: StaticString, _ error: any Error) {
         loop.report(
             ExceptionContext(
                 message: "protocol.\(method)() failed", error: error, origin: origin,
@@ -176,21 +173,7 @@ public final class StreamTransport {
         if actions.contains(.shutdownWrite) { driver.shutdownWrite() }
         if actions.contains(.lose) { lose() }
     }
-}
 
-extension StreamTransport: SocketOwner {
-    var eventLoop: EventLoop { loop }
-
-    var openSocket: Socket? {
-        loop.requireOnLoop("TransportSocket")
-        return state.life == .closed ? nil : driver.channel.socket
-    }
-}
-
-@available(*, unavailable, message: "a transport belongs to its loop; use it in callbacks and tasks of the loop")
-extension StreamTransport: Sendable {}
-
-extension StreamTransport: CustomStringConvertible {
     /// The descriptor, the addresses and, on the loop's thread only, the state, such as
     /// `<StreamTransport fd=7 127.0.0.1:80 -> 127.0.0.1:50000, open, write buffer 0 bytes>`.
     ///
@@ -209,6 +192,18 @@ extension StreamTransport: CustomStringConvertible {
         return text + ", write buffer \(writeBufferBytes) bytes"
     }
 }
+
+extension StreamTransport: SocketOwner {
+    var eventLoop: EventLoop { loop }
+
+    var openSocket: Socket? {
+        loop.requireOnLoop("TransportSocket")
+        return state.life == .closed ? nil : driver.channel.socket
+    }
+}
+
+@available(*, unavailable, message: "a transport belongs to its loop; use it in callbacks and tasks of the loop")
+extension StreamTransport: Sendable {}
 
 /// The call or the server that opened connections, and their numbers; shared by all connections of a server.
 package final class ConnectionOrigin {

@@ -24,8 +24,7 @@ package struct StreamTransportState: ~Copyable {
         /// This side has ended the connection before the peer's EOF was received.
         case ended
 
-        @inline(__always)
-        var isOver: Bool { rawValue >= Reading.atEOF.rawValue }
+        @inline(__always) var isOver: Bool { rawValue >= Reading.atEOF.rawValue }
     }
 
     package enum Writing: UInt8 {
@@ -65,8 +64,7 @@ package struct StreamTransportState: ~Copyable {
 
     package var isClosing: Bool { life != .open }
 
-    @inline(__always)
-    package var isLost: Bool { life.rawValue >= Life.lost.rawValue }
+    @inline(__always) package var isLost: Bool { life.rawValue >= Life.lost.rawValue }
 
     package var isLossReported: Bool { life.rawValue >= Life.reported.rawValue }
 
@@ -76,8 +74,7 @@ package struct StreamTransportState: ~Copyable {
     package var acceptsInput: Bool { life == .open || life == .lingering }
 
     package var acceptsWrites: Bool {
-        @inline(__always)
-        get { life == .open && writing == .open }
+        @inline(__always) get { life == .open && writing == .open }
     }
 
     /// Whether a write that has begun may continue, because the end of the connection waits for it.

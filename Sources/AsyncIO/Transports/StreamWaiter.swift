@@ -12,8 +12,7 @@ struct StreamWaiter {
     /// Creates the waiter of a task that the loop has not started.
     init(_ token: WaiterToken) { bits = token.bits << 1 | 1 }
 
-    @inline(__always)
-    var isEmpty: Bool { bits == 0 }
+    @inline(__always) var isEmpty: Bool { bits == 0 }
 
     /// Removes the waiter, which is not empty. Returns its record, or `nil` and the token.
     @inline(__always)
@@ -26,8 +25,7 @@ struct StreamWaiter {
         return (Unmanaged<TaskRecord>.fromOpaque(address), token)
     }
 
-    @inline(__always)
-    mutating func end(on loop: EventLoop) {
+    @inline(__always) mutating func end(on loop: EventLoop) {
         if isEmpty { return }
         let (record, token) = take()
         if let record {
@@ -38,8 +36,7 @@ struct StreamWaiter {
     }
 
     /// Ends the wait and returns the task's job, for a tail call.
-    @inline(__always)
-    mutating func endReturningJob(on loop: EventLoop) -> UnownedJob? {
+    @inline(__always) mutating func endReturningJob(on loop: EventLoop) -> UnownedJob? {
         if isEmpty { return nil }
         let (record, token) = take()
         if let record { return record._withUnsafeGuaranteedRef { $0.suspension.endReturningJob(on: loop) } }

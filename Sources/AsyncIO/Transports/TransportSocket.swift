@@ -7,7 +7,7 @@ public import SystemPackage
 /// calls throw or return `nil`.
 ///
 /// - Thread: the loop's.
-public struct TransportSocket {
+public struct TransportSocket: CustomStringConvertible {
     let owner: any SocketOwner
 
     /// The descriptor; `nil` after the socket was closed. Do not close it. asyncio: `fileno`.
@@ -30,6 +30,14 @@ public struct TransportSocket {
         guard let socket = owner.openSocket else { throw EventLoopError(.closed, "the socket is closed") }
         return try IOError.naming(operation, localAddress) { try body(socket) }
     }
+
+    /// Such as `<TransportSocket fd=7 127.0.0.1:80>`.
+    public var description: String {
+        let address = localAddress?.description ?? "no address"
+        guard owner.eventLoop.isOnLoop else { return "<TransportSocket \(address), on another thread's loop>" }
+        guard let descriptor else { return "<TransportSocket \(address), closed>" }
+        return "<TransportSocket fd=\(descriptor.rawValue) \(address)>"
+    }
 }
 
 protocol SocketOwner: AnyObject {
@@ -41,13 +49,3 @@ protocol SocketOwner: AnyObject {
 
 @available(*, unavailable, message: "a transport's socket belongs to its loop")
 extension TransportSocket: Sendable {}
-
-extension TransportSocket: CustomStringConvertible {
-    /// Such as `<TransportSocket fd=7 127.0.0.1:80>`.
-    public var description: String {
-        let address = localAddress?.description ?? "no address"
-        guard owner.eventLoop.isOnLoop else { return "<TransportSocket \(address), on another thread's loop>" }
-        guard let descriptor else { return "<TransportSocket \(address), closed>" }
-        return "<TransportSocket fd=\(descriptor.rawValue) \(address)>"
-    }
-}

@@ -29,15 +29,13 @@ extension EventLoop {
     }
 
     /// Removes a reader and its queued call, if any. Returns whether there was a reader. asyncio: `remove_reader`.
-    @discardableResult
-    public final func removeReader(_ descriptor: FileDescriptor) -> Bool {
+    @discardableResult public final func removeReader(_ descriptor: FileDescriptor) -> Bool {
         requireOnLoop("removeReader")
         return (core.pointee.descriptors[descriptor.rawValue] as? DescriptorWatcher)?.removeCallback(.read) ?? false
     }
 
     /// Removes a writer and its queued call, if any. Returns whether there was a writer. asyncio: `remove_writer`.
-    @discardableResult
-    public final func removeWriter(_ descriptor: FileDescriptor) -> Bool {
+    @discardableResult public final func removeWriter(_ descriptor: FileDescriptor) -> Bool {
         requireOnLoop("removeWriter")
         return (core.pointee.descriptors[descriptor.rawValue] as? DescriptorWatcher)?.removeCallback(.write) ?? false
     }

@@ -45,8 +45,7 @@ extension EventLoop {
 struct TaskBinding: ~Copyable {
     private var record = Retained<TaskRecord>(nil)
 
-    @inline(__always)
-    mutating func current(on loop: EventLoop) -> Unmanaged<TaskRecord>? {
+    @inline(__always) mutating func current(on loop: EventLoop) -> Unmanaged<TaskRecord>? {
         let current = TaskIdentity.current
         // A task that has ended may have left its address to another one.
         if let record = record.unretained,

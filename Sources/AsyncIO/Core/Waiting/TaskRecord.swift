@@ -4,8 +4,7 @@ import CAsyncIO
 ///
 /// The fields are accessed within single statements, so the check for overlapping accesses is off.
 /// - Thread: the loop's, unless a member says otherwise.
-@usableFromInline
-class TaskRecord: LoopMessage, @unchecked Sendable {
+@usableFromInline class TaskRecord: LoopMessage, @unchecked Sendable {
     // The fields that every wait accesses come first, in one cache line.
 
     // SAFETY: a task retains its executor, the loop, and the record uses it only until the task has ended.
@@ -27,8 +26,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     /// The body of a time limit for whose end the task waits.
     @exclusivity(unchecked) unowned(unsafe) final var limited: TaskRecord?
 
-    @usableFromInline
-    init(loop: EventLoop) {
+    @usableFromInline init(loop: EventLoop) {
         self.loop = loop
         core = loop.core
     }
@@ -50,8 +48,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     }
 
     /// Called when the task exists. It may have begun or ended already.
-    @usableFromInline
-    final func started(_ task: UInt) {
+    @usableFromInline final func started(_ task: UInt) {
         if isFinished { return }
         enterTable(TaskIdentity(address: task))
         if core.pointee.isDraining { requestCancel() }
@@ -69,8 +66,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     ///
     /// The body of a time limit needs no handler if a task with a record waits for it, because then only that task, the
     /// deadline, the end of the run, and the body itself can cancel it.
-    @usableFromInline
-    final func begin() -> UnsafeMutableRawPointer? {
+    @usableFromInline final func begin() -> UnsafeMutableRawPointer? {
         enterTable(.current)
         hasBegun = true
         if core.pointee.debug.isOn { core.pointee.debug.begunTask = info }
@@ -79,8 +75,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
         return aio_cancellation_handler_add(Unmanaged.passUnretained(self).toOpaque())
     }
 
-    @usableFromInline
-    final func end(_ handler: UnsafeMutableRawPointer?) {
+    @usableFromInline final func end(_ handler: UnsafeMutableRawPointer?) {
         if let handler { aio_cancellation_handler_remove(handler) }
         isFinished = true
         core.pointee.tasks.remove(identity)
@@ -96,8 +91,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
     }
 
     /// Whether a wait has to end before it begins. This task must be the current one.
-    @inline(__always)
-    final var isCancelledNow: Bool {
+    @inline(__always) final var isCancelledNow: Bool {
         // A body without a handler may have cancelled itself.
         isCancelled || (!hasHandler && Task.isCancelled)
     }
@@ -149,8 +143,7 @@ class TaskRecord: LoopMessage, @unchecked Sendable {
 /// that ends the wait does not retain the record, because the task clears the reference before it continues.
 extension TaskRecord {
     /// Throws `CancellationError` if the task was cancelled before. Called on the loop, in the task.
-    @inline(__always)
-    func beginWait() throws {
+    @inline(__always) func beginWait() throws {
         if isCancelledNow { throw CancellationError() }
     }
 
@@ -161,13 +154,11 @@ extension TaskRecord {
     }
 
     /// Called when the task continues. Throws `CancellationError` if a cancellation ended the wait.
-    @inline(__always)
-    func endWait() throws {
+    @inline(__always) func endWait() throws {
         if wasCancelledInWait { try throwCancellation() }
     }
 
-    @inline(never)
-    private func throwCancellation() throws {
+    @inline(never) private func throwCancellation() throws {
         wasCancelledInWait = false
         throw CancellationError()
     }

@@ -28,8 +28,7 @@ struct TaskTable: ~Copyable {
     subscript(identity: TaskIdentity) -> TaskRecord? { unretained(identity)?.takeUnretainedValue() }
 
     /// Not retained: the record lives at least as long as its task.
-    @inline(__always)
-    func unretained(_ identity: TaskIdentity) -> Unmanaged<TaskRecord>? {
+    @inline(__always) func unretained(_ identity: TaskIdentity) -> Unmanaged<TaskRecord>? {
         var index = place(identity.address)
         while true {
             let slot = slots[index]
@@ -83,8 +82,7 @@ struct TaskTable: ~Copyable {
     }
 
     /// The first index to search. Tasks are aligned to 16 bytes; the multiplication spreads the other bits.
-    @inline(__always)
-    private func place(_ key: UInt) -> Int {
+    @inline(__always) private func place(_ key: UInt) -> Int {
         Int(truncatingIfNeeded: ((key >> 4) &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
     }
 
@@ -94,8 +92,7 @@ struct TaskTable: ~Copyable {
         slots[index] = slot
     }
 
-    @inline(never)
-    private mutating func grow() {
+    @inline(never) private mutating func grow() {
         let (former, formerCount) = (slots, mask + 1)
         slots = .allocate(capacity: formerCount * 2)
         slots.initialize(repeating: Self.free, count: formerCount * 2)

@@ -20,8 +20,7 @@ struct Suspension {
     /// The task's job or continuation; 0 for none. The address of a task is never 0.
     private var bits: UInt = 0
 
-    @inline(__always)
-    var isEmpty: Bool { bits == 0 }
+    @inline(__always) var isEmpty: Bool { bits == 0 }
 
     /// Called when the current task suspends, which must resume on the loop and has the given isolation.
     @inline(__always)
@@ -32,8 +31,7 @@ struct Suspension {
         bits = LoopWord(resuming: continuation, directly: loop.core.pointee.resumesDirectly && isolation == nil).bits
     }
 
-    @inline(__always)
-    mutating func end(on loop: EventLoop) {
+    @inline(__always) mutating func end(on loop: EventLoop) {
         if isEmpty { return }
         let word = LoopWord(bits: bits)
         bits = 0
@@ -46,8 +44,7 @@ struct Suspension {
     }
 
     /// Returns the task's job instead of queueing it; `nil` if there is no task, or if its executor resumes it.
-    @inline(__always)
-    mutating func endReturningJob(on loop: EventLoop) -> UnownedJob? {
+    @inline(__always) mutating func endReturningJob(on loop: EventLoop) -> UnownedJob? {
         if isEmpty { return nil }
         let word = LoopWord(bits: bits)
         bits = 0
