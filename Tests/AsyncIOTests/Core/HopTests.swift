@@ -148,13 +148,13 @@ struct HopTests {
 
     /// Passes a loop's streams to a task of another loop, and is notified when they are no longer used there.
     private final class Streams: @unchecked Sendable {
-        private var reader: StreamReader?
-        private var writer: StreamWriter?
+        // Under a lock, because the thread sanitizer does not see the synchronization within an AsyncStream.
+        private let streams = Locked<(reader: StreamReader, writer: StreamWriter)?>(nil)
         private let offered = AsyncStream.makeStream(of: Void.self)
         private let given = AsyncStream.makeStream(of: Void.self)
 
         func offer(_ reader: StreamReader, _ writer: StreamWriter) {
-            (self.reader, self.writer) = (reader, writer)
+            streams.withLock { $0 = (reader, writer) }
             offered.continuation.yield()
         }
 
@@ -162,7 +162,7 @@ struct HopTests {
             for await _ in offered.stream { break }
             defer { given.continuation.yield() }
             let home = currentThread()
-            guard let reader, let writer else { return }
+            guard let (reader, writer) = streams.withLock({ $0.take() }) else { return }
             for round in 0..<60 {
                 let sent = HopTests.message(round)
                 try await writer.write(sent)
@@ -170,8 +170,6 @@ struct HopTests {
                 #expect(currentThread() == home)
                 #expect(!owner.isOnLoop)
             }
-            self.reader = nil
-            self.writer = nil
         }
 
         func returned() async {

@@ -4,20 +4,12 @@ import AsyncIO
 @main struct EchoServer: EventLoopMain {
     static func main(on loop: EventLoop) async throws {
         let server = try await loop.startServer(host: "127.0.0.1", port: 8888) { reader, writer in
-            try await echo(reader, writer)
-        }
-        // Without this handler, Ctrl-C would cancel this function.
-        try loop.addSignalHandler(.interrupt) {
-            server.close()
-            server.abortClients()
+            // When this closure returns, the connection is closed. When it throws, the connection is reset.
+            while let line = try await reader.readLine() {
+                try await writer.write(line + "\n")  // Waits while the client reads slowly.
+            }
         }
         print("listening on \(server.localAddresses[0])")
-        try await server.waitClosed()
-    }
-}
-
-func echo(_ reader: StreamReader, _ writer: StreamWriter) async throws {
-    while let chunk = try await reader.readChunk() {
-        try await writer.write(chunk.bytes) // Waits while the client reads slowly.
+        try await server.serveForever()  // Ctrl-C closes the server and ends the program.
     }
 }
