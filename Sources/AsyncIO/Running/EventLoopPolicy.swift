@@ -20,11 +20,12 @@ public func getEventLoopPolicy() -> any EventLoopPolicy { processPolicy.withLock
 /// `set_event_loop_policy`.
 public func setEventLoopPolicy(_ policy: (any EventLoopPolicy)?) {
     let policy = policy ?? DefaultEventLoopPolicy()
-    // The former policy is released outside the lock.
-    _ = processPolicy.withLock { current in
+    let former = processPolicy.withLock { current in
         defer { current = policy }
         return current
     }
+    // Released outside the lock, because its deinitializer may use the policy.
+    withExtendedLifetime(former) {}
 }
 
 /// Returns the running loop of this thread, or else the policy's loop. asyncio: `get_event_loop`.

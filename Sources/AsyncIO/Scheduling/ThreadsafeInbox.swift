@@ -69,7 +69,7 @@ final class ThreadsafeInbox: Sendable {
             return (true, queue.waker.take())
         }
         // Released outside the lock, because its last reference closes a descriptor.
-        _ = waker
+        withExtendedLifetime(waker) {}
         return isClosed
     }
 }
