@@ -3,10 +3,10 @@ import Synchronization
 
 /// The memory that a loop receives into when the program has provided none: buffers of three sizes, last in, first out.
 ///
-/// A loop has one pool. `StreamReader.readChunk()` lends its buffers, and a proactor receives into them: it takes a
-/// buffer when bytes arrive, and passes it on with the completion, to whom it then belongs. So a silent connection has
-/// no buffer, and a buffer that stays in use for long holds back nobody, because the pool allocates more. The receiver
-/// bounds the number of buffers that nobody reads.
+/// A loop has one pool. `StreamReader.readChunk()` lends its buffers, and a proactor receives into them. The proactor
+/// takes a buffer when bytes arrive, and its completion passes the buffer on to the connection. So a silent connection
+/// has no buffer, and a buffer that stays in use for long delays no other connection, because the pool allocates more.
+/// A connection bounds the number of its buffers that were not read.
 ///
 /// A buffer may be returned on any thread, and after the loop was closed, as long as the pool is retained. Other
 /// threads return it to a second list, which the loop collects before it allocates. Each list retains a mebibyte of
