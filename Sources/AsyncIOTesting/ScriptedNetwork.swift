@@ -14,10 +14,6 @@ public enum ScriptedBackend: String, Sendable, CaseIterable {
     case filteredReadiness
     /// ``completion``, and every connection passes a ``PassThroughFilter``.
     case filteredCompletion
-
-    /// Whether a write returns when up to 64 KiB of it are not sent, because they belong to the proactor or are
-    /// encoded.
-    public var retainsSentBytes: Bool { self != .readiness }
 }
 
 /// A loop whose connections the test scripts.
