@@ -4,20 +4,34 @@ import Proactors
 import Selectors
 import SystemPackage
 
-/// Carries out the operations of a ``ScriptedProactor`` that the test does not control: it makes the system call, and
-/// repeats it whenever a selector reports that the descriptor is ready.
+/// Reports to ``RealOperations`` when descriptors are ready.
+protocol ReadinessSource: AnyObject {
+    /// The pool to receive into.
+    var buffers: BufferPool { get }
+    /// Whether a report ends the watch of its descriptor.
+    var reportsOnce: Bool { get }
+
+    /// Begins to watch a descriptor, for another interest than before, or ends it with an empty interest.
+    func watch(_ descriptor: CInt, for interest: Interest, insteadOf former: Interest) throws(Errno)
+}
+
+/// Carries out operations by readiness: it makes the system call of an operation, and repeats it whenever a
+/// ``ReadinessSource`` reports that the descriptor is ready.
 final class RealOperations {
     private struct Pending {
         let token: UInt64
         let operation: ProactorOperation
+        /// Whether another proactor has made the call, which would have blocked.
+        var wasAttempted: Bool
         /// Whether a connection is being established, so that the next event reports the result.
         var isConnecting = false
-        /// What the selector watches for this operation.
+        /// What is watched for this operation.
         var descriptor: CInt
         var interest: Interest
 
-        init(_ operation: ProactorOperation, _ token: UInt64) {
+        init(_ operation: ProactorOperation, _ token: UInt64, wasAttempted: Bool) {
             self.token = token
+            self.wasAttempted = wasAttempted
             self.operation = operation
             (descriptor, interest) = FileCall(operation: operation).awaited
         }
@@ -29,7 +43,7 @@ final class RealOperations {
     private var submitted: [Pending] = []
     private var pending: [Pending] = []
     private var completions: [Completion] = []
-    /// The interest that the selector watches, by descriptor.
+    /// The interest that is watched, by descriptor.
     private var watched: [CInt: Interest] = [:]
 
     private final class SystemsOwn: SystemCalls {}
@@ -37,6 +51,16 @@ final class RealOperations {
     private var current: any SystemCalls { calls ?? systemsOwn }
 
     var hasCompletions: Bool { !completions.isEmpty }
+
+    var watchedCount: Int { watched.count }
+
+    /// Whether an operation of this kind makes a call that a test can replace.
+    static func makesReplaceableCall(_ kind: ProactorOperation.Kind) -> Bool {
+        switch kind {
+        case .accept, .connect, .receive, .receiveIntoPool, .send: true
+        default: false
+        }
+    }
 
     func takeCompletions() -> [Completion] {
         defer { completions.removeAll() }
@@ -50,12 +74,12 @@ final class RealOperations {
         watched = [:]
     }
 
-    func submit(_ operation: ProactorOperation, _ token: UInt64, on poller: ScriptedPoller) throws(Errno) {
-        submitted.append(Pending(operation, token))
+    func submit(_ operation: ProactorOperation, _ token: UInt64, wasAttempted: Bool = false) {
+        submitted.append(Pending(operation, token, wasAttempted: wasAttempted))
     }
 
     /// Returns whether it was one of these operations.
-    func cancel(_ token: UInt64, on poller: ScriptedPoller) -> Bool {
+    func cancel(_ token: UInt64, on source: any ReadinessSource) -> Bool {
         let operation: Pending
         if let index = submitted.firstIndex(where: { $0.token == token }) {
             operation = submitted.remove(at: index)
@@ -66,26 +90,27 @@ final class RealOperations {
         }
         completions.append(Completion(token: token, result: -Int(Errno.canceled.rawValue)))
         // Done at once, because the descriptor may be closed before the next wait.
-        watch(operation.descriptor, on: poller)
+        watch(operation.descriptor, on: source)
         return true
     }
 
     /// Begins the operations that were submitted.
-    func begin(on poller: ScriptedPoller) {
+    func begin(on source: any ReadinessSource) {
         let begun = submitted
         submitted = []
         for var operation in begun {
             let kind = operation.operation.kind
-            if kind != .poll, attempt(operation, on: poller) { continue }
+            if kind != .poll, !operation.wasAttempted, attempt(operation, on: source) { continue }
             operation.isConnecting = kind == .connect
             (operation.descriptor, operation.interest) = FileCall(operation: operation.operation).awaited
             pending.append(operation)
-            watch(operation.descriptor, on: poller)
+            watch(operation.descriptor, on: source)
         }
     }
 
-    /// Handles the readiness of a descriptor, which the selector has reported.
-    func becameReady(_ descriptor: CInt, _ readiness: Readiness, on poller: ScriptedPoller) {
+    /// Handles the readiness of a descriptor, which the source has reported.
+    func becameReady(_ descriptor: CInt, _ readiness: Readiness, on source: any ReadinessSource) {
+        if source.reportsOnce { watched[descriptor] = nil }
         let candidates = pending.filter {
             $0.descriptor == descriptor && !$0.interest.isDisjoint(with: Interest(readiness))
         }
@@ -96,20 +121,20 @@ final class RealOperations {
                         candidate,
                         Int(readiness.intersection(Readiness(candidate.interest).union([.hangup, .urgent])).rawValue))
                 } else {
-                    attempt(candidate, on: poller)
+                    attempt(candidate, on: source)
                 }
-            if isDone { pending.removeAll { $0.token == candidate.token } } else { watchOther(candidate, on: poller) }
+            if isDone { pending.removeAll { $0.token == candidate.token } } else { watchOther(candidate, on: source) }
         }
-        watch(descriptor, on: poller)
+        watch(descriptor, on: source)
     }
 
     /// Makes a splice that found one side ready wait for the other.
-    private func watchOther(_ candidate: Pending, on poller: ScriptedPoller) {
+    private func watchOther(_ candidate: Pending, on source: any ReadinessSource) {
         guard candidate.operation.kind == .splice,
             let index = pending.firstIndex(where: { $0.token == candidate.token })
         else { return }
         (pending[index].descriptor, pending[index].interest) = FileCall(operation: candidate.operation).awaited
-        watch(pending[index].descriptor, on: poller)
+        watch(pending[index].descriptor, on: source)
     }
 
     private func complete(_ pending: Pending, _ result: Int, hasMore: Bool = false) -> Bool {
@@ -126,7 +151,7 @@ final class RealOperations {
     }
 
     /// Makes the system call. Returns whether this was the operation's last completion.
-    private func attempt(_ pending: Pending, on poller: ScriptedPoller) -> Bool {
+    private func attempt(_ pending: Pending, on source: any ReadinessSource) -> Bool {
         let operation = pending.operation
         let socket = Socket(number: operation.descriptor)
         switch operation.kind {
@@ -134,7 +159,7 @@ final class RealOperations {
         case .send: return complete(pending, current.send(socket, UnsafeRawBufferPointer(operation.memory)))
         case .accept: return accept(pending, socket)
         case .connect: return connect(pending, socket)
-        case .receiveIntoPool: return receiveIntoPool(pending, socket, poller.buffers)
+        case .receiveIntoPool: return receiveIntoPool(pending, socket, source.buffers)
         default: return complete(pending, FileCall(operation: operation).make())
         }
     }
@@ -178,44 +203,21 @@ final class RealOperations {
         }
     }
 
-    // MARK: The selector
-
     /// Watches a descriptor for the events that its operations wait for.
-    private func watch(_ descriptor: CInt, on poller: ScriptedPoller) {
+    private func watch(_ descriptor: CInt, on source: any ReadinessSource) {
         let wanted = pending.reduce(into: Interest()) { wanted, pending in
             if pending.descriptor == descriptor { wanted.formUnion(pending.interest) }
         }
         let former = watched[descriptor] ?? []
         if wanted == former { return }
         do {
-            try change(descriptor, from: former, to: wanted, on: poller)
+            try source.watch(descriptor, for: wanted, insteadOf: former)
             watched[descriptor] = wanted.isEmpty ? nil : wanted
         } catch {
             watched[descriptor] = nil
             let failed = pending.filter { $0.descriptor == descriptor }
             pending.removeAll { $0.descriptor == descriptor }
             for operation in failed { _ = complete(operation, -Int(error.rawValue)) }
-        }
-        poller.realDescriptors = watched.count
-    }
-
-    private func change(
-        _ descriptor: CInt, from former: Interest, to wanted: Interest, on poller: ScriptedPoller
-    ) throws(Errno) {
-        let (file, token) = (FileDescriptor(rawValue: descriptor), UInt64(descriptor))
-        let system = try poller.openSystem()
-        if wanted.isEmpty {
-            // The descriptor may have been closed without notice.
-            try? system.unregister(file)
-        } else if former.isEmpty {
-            try system.register(file, interest: wanted, trigger: .level, token: token)
-        } else {
-            do {
-                try system.modify(file, interest: wanted, trigger: .level, token: token)
-            } catch {
-                try? system.unregister(file)
-                try system.register(file, interest: wanted, trigger: .level, token: token)
-            }
         }
     }
 }

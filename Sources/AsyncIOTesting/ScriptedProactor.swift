@@ -91,7 +91,7 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
         }
         if let error = nextError.take() { throw error }
         if carriesOutOperations, !isScripted(FileDescriptor(rawValue: operation.descriptor)) {
-            return try real.submit(operation, token, on: self)
+            return real.submit(operation, token)
         }
         precondition(!operations.contains { $0.token == token }, "two operations have the same token")
         operations.append(Operation(token: token, operation: operation))
@@ -115,6 +115,7 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
 
     public func wait(timeoutNanoseconds: Int64?, into events: inout [Completion]) throws(Errno) {
         real.begin(on: self)
+        realDescriptors = real.watchedCount
         let hasEvents = !completions.isEmpty || real.hasCompletions
         for event in try waitForEvents(timeoutNanoseconds: timeoutNanoseconds, hasEvents: hasEvents) {
             // The waker's token is 0, and that of any other descriptor is its number. Standard input is never watched
@@ -140,5 +141,27 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
         // It retains the peers, which retain this object.
         changed = nil
         super.close()
+    }
+}
+
+extension ScriptedProactor: ReadinessSource {
+    var reportsOnce: Bool { false }
+
+    func watch(_ descriptor: CInt, for interest: Interest, insteadOf former: Interest) throws(Errno) {
+        let (file, token) = (FileDescriptor(rawValue: descriptor), UInt64(descriptor))
+        let system = try openSystem()
+        if interest.isEmpty {
+            // The descriptor may have been closed without notice.
+            try? system.unregister(file)
+        } else if former.isEmpty {
+            try system.register(file, interest: interest, trigger: .level, token: token)
+        } else {
+            do {
+                try system.modify(file, interest: interest, trigger: .level, token: token)
+            } catch {
+                try? system.unregister(file)
+                try system.register(file, interest: interest, trigger: .level, token: token)
+            }
+        }
     }
 }
