@@ -26,5 +26,10 @@ extension ScriptedPeer: CustomStringConvertible {
 
 extension VirtualTimeSelector: CustomStringConvertible {
     /// Such as `<VirtualTimeSelector 10 waits>`.
-    public var description: String { "<VirtualTimeSelector \(waits) waits>" }
+    public var description: String { "<VirtualTimeSelector \(clock.waits.count) waits>" }
+}
+
+extension VirtualTimeProactor: CustomStringConvertible {
+    /// Such as `<VirtualTimeProactor 10 waits>`.
+    public var description: String { "<VirtualTimeProactor \(clock.waits.count) waits>" }
 }

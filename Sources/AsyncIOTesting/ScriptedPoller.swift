@@ -8,7 +8,8 @@ import SystemPackage
 /// When the loop would wait, the first of these that is possible happens, and the wait returns:
 /// 1. events that the test has reported, and those of real descriptors, are delivered;
 /// 2. the next step of the script runs (``whenIdle(_:)``);
-/// 3. the clock moves to the loop's next timer;
+/// 3. the clock moves to the loop's next timer, if no real descriptor becomes ready within
+///    ``VirtualClock/settlingTime``;
 /// 4. if there is no timer, only another thread can continue. The loop waits for that thread's wake-up, but no longer
 ///    than ``patience``. Then the wait fails with `EDEADLK`, which ends the run, so that a test never hangs.
 ///
@@ -18,8 +19,6 @@ import SystemPackage
 public class ScriptedPoller {
     /// The number of waits after which the loop is assumed never to end.
     private static let mostWaits = 1_000_000
-    /// How long, in real time, no real descriptor must be ready before the clock moves.
-    private static let settlingNanoseconds: Int64 = 1_000_000
 
     /// The clock of the loop; `nil` for the system's.
     let virtualClock: VirtualClock?
@@ -110,7 +109,7 @@ public class ScriptedPoller {
         if let timeoutNanoseconds {
             // Bytes that one socket of the loop sends to another usually arrive at once, but the kernel does not
             // promise that.
-            let late = realDescriptors > 0 ? try poll(for: Self.settlingNanoseconds) : []
+            let late = realDescriptors > 0 ? try poll(for: virtualClock.settlingTime.wholeNanoseconds) : []
             if late.isEmpty { virtualClock.advance(by: .nanoseconds(timeoutNanoseconds)) }
             return late
         }

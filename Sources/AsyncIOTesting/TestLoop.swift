@@ -1,4 +1,5 @@
 public import AsyncIO
+package import Proactors
 
 /// A loop that a test runs on, as the argument of the test.
 ///
@@ -28,10 +29,21 @@ public struct TestLoop: Sendable {
     /// Creates an argument that stands for the loops of a kind.
     public init(_ kind: LoopKind) {
         self.init(kind.rawValue) { clock in
-            guard let clock else { return try kind.makeLoop() }
-            return try SelectorEventLoop(
-                selector: VirtualTimeSelector(try kind.makeSelector(), clock: clock), clock: clock)
+            switch try kind.makeBackEnd() {
+            case .selector(let selector):
+                let waiting = clock.map { VirtualTimeSelector(selector, clock: $0) }
+                return try SelectorEventLoop(selector: waiting ?? selector, clock: clock ?? .system)
+            case .proactor(let proactor):
+                return try Self.makeLoop(proactor, clock: clock)
+            }
         }
+    }
+
+    /// Creates a loop over a proactor, whose system calls a test may replace.
+    package static func makeLoop(_ proactor: any BaseProactor, clock: VirtualClock?) throws -> EventLoop {
+        let waiting = clock.map { VirtualTimeProactor(proactor, clock: $0) }
+        return try ProactorEventLoop(
+            proactor: ReplaceableCallsProactor(waiting ?? proactor), clock: clock ?? .system)
     }
 
     /// Creates a loop: in virtual time on `clock`, or in real time.

@@ -1,4 +1,5 @@
 import AsyncIOSystem
+package import Proactors
 package import Selectors
 import SystemPackage
 
@@ -39,20 +40,29 @@ public struct LoopKind: Sendable, Hashable, CaseIterable, RawRepresentable, Cust
     /// Creates a loop of this kind. Throws `.unsupported` if the system lacks it, and what the loop's `init` throws.
     public func makeLoop(clock: EventLoopClock = .system) throws -> EventLoop {
         do {
-            return try SelectorEventLoop(selector: makeSelector(), clock: clock)
+            switch try makeBackEnd() {
+            case .selector(let selector): return try SelectorEventLoop(selector: selector, clock: clock)
+            case .proactor(let proactor): return try ProactorEventLoop(proactor: proactor, clock: clock)
+            }
         } catch let error as Errno {
             throw IOError(error, operation: "create the selector of an event loop")
         }
     }
 
-    /// Creates the selector of this kind of loop, for loops that wrap it. Throws as `makeLoop` does, and an `Errno`.
-    package func makeSelector() throws -> any BaseSelector {
-        if self == .auto { return try DefaultSelector.make() }
+    /// What a loop of some kind waits in.
+    package enum BackEnd {
+        case selector(any BaseSelector)
+        case proactor(any BaseProactor)
+    }
+
+    /// Creates the back end of this kind of loop, for loops that wrap it. Throws as `makeLoop` does, and an `Errno`.
+    package func makeBackEnd() throws -> BackEnd {
+        if self == .auto { return .selector(try DefaultSelector.make()) }
         guard let candidate = DefaultSelector.candidates.first(where: { $0.name == rawValue }) else {
             throw EventLoopError.unsupported(
                 feature: "the event loop '\(rawValue)'", platform: "this version of swift-asyncio on \(systemName)")
         }
-        return try candidate.make()
+        return .selector(try candidate.make())
     }
 
     /// The ``rawValue``.

@@ -5,12 +5,12 @@ import Testing
 /// The order of things in a tick, against what CPython's asyncio does, on every loop: see Tests/Differential.
 struct DifferentialTests {
     // covers: 25, 27, 28, 29, 30, 42, 43, 44, 47, 48, 52, 53, 54, 58, 69, 102
-    @Test(arguments: Scenario.all, LoopKind.available)
-    func theLoopDoesWhatAsyncioDoes(scenario: Scenario, kind: LoopKind) async throws {
+    @Test(arguments: Scenario.all, TestLoop.systemAndWrapped)
+    func theLoopDoesWhatAsyncioDoes(scenario: Scenario, kind: TestLoop) async throws {
         let expected = try #require(scenario.expected, "it was not recorded")
         // Errors are part of the scenario; the trace has them.
-        let trace = try await withVirtualTimeLoopThread(kind, errorsOf(scenario)) { loop, _ in
-            try ScenarioRunner(scenario, loop).trace()
+        let trace = try await withVirtualTimeLoopThread(kind, errorsOf(scenario)) { loop, clock in
+            try ScenarioRunner(scenario, loop, clock).trace()
         }
         #expect(trace == expected)
     }

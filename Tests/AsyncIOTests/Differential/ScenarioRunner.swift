@@ -19,8 +19,7 @@ final class ScenarioRunner {
         var waiters: [UnsafeContinuation<Void, Never>] = []
     }
 
-    private let loop: VirtualLoop
-    private let selector: VirtualTimeSelector
+    private let loop: EventLoop
     private let clock: VirtualClock
     private let scenario: Scenario
     private var asleep: [[Scenario.Operation]]
@@ -32,14 +31,13 @@ final class ScenarioRunner {
     private var tasks: [String: Task<Void, any Error>] = [:]
     private var futures: [String: Future] = [:]
 
-    init(_ scenario: Scenario, _ loop: VirtualLoop) throws {
-        (self.scenario, self.loop) = (scenario, loop)
-        (selector, clock) = (loop.virtualSelector, loop.virtualClock)
+    init(_ scenario: Scenario, _ loop: EventLoop, _ clock: VirtualClock) throws {
+        (self.scenario, self.loop, self.clock) = (scenario, loop, clock)
         asleep = scenario.asleep ?? []
         for pair in scenario.pairs ?? [] {
             let (a, b) = try Socket.pair()
             for (name, end) in [(pair + ".a", a), (pair + ".b", b)] {
-                selector.rank[end.number] = ends.count
+                clock.waits.rank[end.number] = ends.count
                 ends[name] = end
             }
         }
@@ -47,12 +45,12 @@ final class ScenarioRunner {
 
     /// Leaves the loop closed.
     func trace() throws -> [String] {
-        selector.fellAsleep = { [unowned self] in
+        clock.waits.fellAsleep = { [unowned self] in
             if asleep.isEmpty { return false }
             perform(asleep.removeFirst(), onOtherThread: true)
             return true
         }
-        selector.nothingLeft = { [unowned self] in
+        clock.waits.nothingLeft = { [unowned self] in
             line("idle")
             loop.stop()
         }
@@ -70,7 +68,7 @@ final class ScenarioRunner {
     }
 
     private func line(_ text: String) {
-        lines.append("\(selector.waits) @\(clock.now.nanoseconds / 1_000_000)ms \(text)")
+        lines.append("\(clock.waits.count) @\(clock.now.nanoseconds / 1_000_000)ms \(text)")
     }
 
     private func perform(_ operations: [Scenario.Operation], onOtherThread: Bool) {

@@ -9,11 +9,12 @@ import Testing
 
 struct DebugModeTests {
     // covers: 297
-    @Test func debugModeIsSetByTheProgramBeforeAndDuringARun() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all)
+    func debugModeIsSetByTheProgramBeforeAndDuringARun(kind: TestLoop) async throws {
+        try await withVirtualTimeLoopThread(kind) { loop, clock in
             let warnings = Warnings()
             loop.debug.warningHandler = warnings.add
-            func beSlow() { loop.virtualClock.advance(by: .seconds(1)) }
+            func beSlow() { clock.advance(by: .seconds(1)) }
             loop.debug.isEnabled = true
             #expect(loop.debug.isEnabled)
             loop.callSoon(beSlow)
@@ -45,14 +46,15 @@ struct DebugModeTests {
     }
 
     // covers: 296
-    @Test func slowCallbacksAndTimersAreReportedWithTheirCallSites() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.all)
+    func slowCallbacksAndTimersAreReportedWithTheirCallSites(kind: TestLoop) async throws {
+        try await withVirtualTimeLoopThread(kind) { loop, clock in
             let warnings = Warnings()
             loop.debug.warningHandler = warnings.add
             loop.debug.isEnabled = true
             #expect(loop.debug.slowCallbackDuration == .milliseconds(100))
             let pipe = try FileDescriptor.pipe()
-            func take(_ milliseconds: Int) { loop.virtualClock.advance(by: .milliseconds(milliseconds)) }
+            func take(_ milliseconds: Int) { clock.advance(by: .milliseconds(milliseconds)) }
 
             let line: UInt = #line + 1
             loop.callSoon { take(123) }
@@ -97,13 +99,14 @@ struct DebugModeTests {
     }
 
     // covers: 296
-    @Test func slowStepsOfTasksAreReportedWithTheTasksNameAndCallSite() async throws {
+    @Test(arguments: TestLoop.all)
+    func slowStepsOfTasksAreReportedWithTheTasksNameAndCallSite(kind: TestLoop) async throws {
         let warnings = Warnings()
         let line: UInt = #line + 5
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+        try await withVirtualTimeLoopThread(kind) { loop, clock in
             loop.debug.warningHandler = warnings.add
             loop.debug.isEnabled = true
-            func take(_ milliseconds: Int) { loop.virtualClock.advance(by: .milliseconds(milliseconds)) }
+            func take(_ milliseconds: Int) { clock.advance(by: .milliseconds(milliseconds)) }
             loop.createBackgroundTask(name: "short") { take(111) }
             loop.createBackgroundTask(name: "long") {
                 take(50)
@@ -163,15 +166,16 @@ struct DebugModeTests {
     }
 
     // covers: 296
-    @Test func slowConnectionIsReportedWithTheCallSiteOfItsServer() async throws {
+    @Test(arguments: TestLoop.all)
+    func slowConnectionIsReportedWithTheCallSiteOfItsServer(kind: TestLoop) async throws {
         let warnings = Warnings()
-        let line = try await withVirtualTimeLoop(.auto, patiently) { loop, _ in
+        let line = try await withVirtualTimeLoop(kind, patiently) { loop, clock in
             loop.debug.warningHandler = warnings.add
             loop.debug.isEnabled = true
             let line: UInt = #line + 1
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
                 _ = try await reader.readLine()
-                loop.virtualClock.advance(by: .seconds(1))
+                clock.advance(by: .seconds(1))
             }
             try await loop.withConnection(host: "127.0.0.1", port: server.port) { _, writer in
                 try await writer.write("x\n")

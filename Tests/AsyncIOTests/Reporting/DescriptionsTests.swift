@@ -306,11 +306,9 @@ struct DescriptionsTests {
             let loop = try ProactorEventLoop(proactor: proactor)
             texts.append(("ProactorEventLoop", "\(loop)"))
             texts.append(("ScriptedProactor", "\(proactor)"))
+            texts.append(("VirtualTimeProactor", "\(VirtualTimeProactor(proactor, clock: VirtualClock()))"))
+            texts.append(("VirtualTimeSelector", "\(VirtualTimeSelector(PollSelector(), clock: VirtualClock()))"))
             try loop.close()
-            let virtual = try VirtualTimeLoop(.poll)
-            texts.append(("VirtualTimeLoop", "\(virtual)"))
-            texts.append(("VirtualTimeSelector", "\(virtual.virtualSelector)"))
-            try virtual.close()
             return texts
         }
         for (type, text) in texts { catalog.addText(type, text) }

@@ -144,7 +144,7 @@ struct RunTests {
 
     @Test func loopOfTheFactoryIsUsedAndClosed() async throws {
         try await withLoopThread { _ in
-            let loop = try VirtualLoop()
+            let loop = try TestLoop(.auto).makeLoop(clock: VirtualClock())
             let now = try run(loopFactory: { loop }) {
                 try await loop.sleep(for: .seconds(3600))
                 return loop.now

@@ -71,8 +71,9 @@ struct ThreadsafeInboxTests {
     }
 
     // covers: 110
-    @Test func postsDuringOneSleepRunInOneIteration() async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+    @Test(arguments: TestLoop.systemAndWrapped)
+    func postsDuringOneSleepRunInOneIteration(kind: TestLoop) async throws {
+        try await withVirtualTimeLoopThread(kind) { loop, clock in
             var ticks: Set<Int> = []
             var order: [Int] = []
             nonisolated(unsafe) let note: (Int) -> Void = { number in
@@ -81,7 +82,7 @@ struct ThreadsafeInboxTests {
                 if number == 99 { loop.stop() }
             }
             var hasPosted = false
-            loop.virtualSelector.fellAsleep = {
+            clock.waits.fellAsleep = {
                 if hasPosted { return false }
                 hasPosted = true
                 #expect(throws: Never.self) {
@@ -94,7 +95,7 @@ struct ThreadsafeInboxTests {
             try loop.runForever()
             #expect(order == Array(0..<100))
             #expect(ticks == [1])
-            loop.virtualSelector.fellAsleep = { false }
+            clock.waits.fellAsleep = { false }
         }
     }
 

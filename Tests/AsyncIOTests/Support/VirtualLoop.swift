@@ -1,13 +1,15 @@
 import AsyncIO
 import AsyncIOTesting
 
-typealias VirtualLoop = VirtualTimeLoop
-
-extension VirtualTimeLoop {
-    /// For `makeLoop`, which takes a function without parameters.
-    convenience init() throws {
-        try self.init(.auto)
+extension TestLoop {
+    /// In virtual time, a loop over a proactor that stands for one of the system: the kit wraps it in the same way. On
+    /// a system without io_uring, it is the only completion loop whose real descriptors the kit's clock waits for.
+    static let wrappedProactor = TestLoop("wrapped proactor") { clock in
+        try TestLoop.makeLoop(ScriptedProactor(clock: nil), clock: clock)
     }
+
+    /// The loops of this system, and ``wrappedProactor``.
+    static let systemAndWrapped = LoopKind.available.map { TestLoop($0) } + [wrappedProactor]
 }
 
 /// Does what `withVirtualTimeLoop` does, for tests that need no clock.

@@ -5,8 +5,8 @@ import Testing
 
 /// The loop of `AsyncIOTesting` whose clock jumps to the next timer, over real sockets.
 @Suite struct VirtualTimeLoopTests {
-    @Test(arguments: LoopKind.available)
-    func virtualHourPassesAtOnceWhenNothingIsReady(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.systemAndWrapped)
+    func virtualHourPassesAtOnceWhenNothingIsReady(kind: TestLoop) async throws {
         let start = ContinuousClock.now
         try await withVirtualTimeLoop(kind) { loop, clock in
             #expect(clock.now == LoopInstant(nanoseconds: 0))
@@ -17,8 +17,8 @@ import Testing
         #expect(ContinuousClock.now - start < .seconds(3600))
     }
 
-    @Test(arguments: LoopKind.available)
-    func noTimePassesWhileSocketsOfTheLoopAreReady(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.systemAndWrapped)
+    func noTimePassesWhileSocketsOfTheLoopAreReady(kind: TestLoop) async throws {
         try await withVirtualTimeLoop(kind) { loop, clock in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 while let line = try await reader.readLine() { try await writer.write(line + "\n") }
@@ -39,8 +39,8 @@ import Testing
         }
     }
 
-    @Test(arguments: LoopKind.available)
-    func silentPeerHitsTheTimeLimitExactly(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.systemAndWrapped)
+    func silentPeerHitsTheTimeLimitExactly(kind: TestLoop) async throws {
         try await withVirtualTimeLoop(kind) { loop, clock in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
                 await #expect(throws: EventLoopError.self) {
@@ -73,10 +73,10 @@ import Testing
         #expect(order == ["first", "second"])
     }
 
-    @Test(arguments: LoopKind.available)
-    func bytesWithinTheSettlingTimePrecedeATimer(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.systemAndWrapped)
+    func bytesWithinTheSettlingTimePrecedeATimer(kind: TestLoop) async throws {
         try await withVirtualTimeLoop(kind) { loop, clock in
-            loop.virtualSelector.settlingTime = .seconds(20)
+            clock.settlingTime = .seconds(20)
             let (near, far) = try Socket.pair()
             defer { far.close() }
             let (reader, writer) = try await loop.openConnection(to: .socket(near))
@@ -99,9 +99,9 @@ import Testing
 
     @Test func limitOfTheWrappedSelectorIsForwarded() throws {
         let clock = VirtualClock()
-        for kind in LoopKind.available {
-            let plain = try kind.makeSelector()
-            #expect(VirtualTimeSelector(try kind.makeSelector(), clock: clock).descriptorLimit == plain.descriptorLimit)
+        for candidate in DefaultSelector.candidates {
+            let plain = try candidate.make()
+            #expect(VirtualTimeSelector(try candidate.make(), clock: clock).descriptorLimit == plain.descriptorLimit)
         }
     }
 }

@@ -23,7 +23,7 @@ struct TaskTableTests {
 
     @Test(arguments: 1...4 as ClosedRange<UInt64>)
     func randomUseMatchesADictionary(seed: UInt64) async throws {
-        try await withLoopThread(makeLoop: VirtualLoop.init) { loop in
+        try await withLoopThread { loop in
             var generator = SeededGenerator(seed: seed)
             var table = TaskTable(capacity: 4)
             var model: [TaskIdentity: TaskRecord] = [:]
