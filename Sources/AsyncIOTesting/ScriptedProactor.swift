@@ -98,7 +98,7 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
         changed?()
     }
 
-    public func cancel(token: UInt64) {
+    public func cancel(_ kind: ProactorOperation.Kind, token: UInt64) {
         if token == wakerToken {
             wakerToken = nil
             completions.append(Completion(token: token, result: -Int(Errno.canceled.rawValue)))

@@ -29,9 +29,9 @@ extension ProactorOperation {
         /// Completes once, as soon as a descriptor is ready. The result is the raw value of a `Readiness`. poll(2).
         public static let poll = Kind(4, "poll")
         /// Receives from a stream socket into buffers of the proactor's pool. Completes for each arrival, with the
-        /// number of bytes and the buffer, which belongs to the receiver of the completion. The last completion has no
-        /// buffer: 0 at EOF, an error, or `ENOBUFS` if the proactor had no buffer. Then the operation may be submitted
-        /// again. recv(2).
+        /// number of bytes and the buffer, which belongs to the receiver of the completion. A completion without a
+        /// buffer is the last one: 0 at EOF, an error, or `ENOBUFS` if the proactor had no buffer. Unless it was EOF or
+        /// an error, the operation may be submitted again. recv(2).
         public static let receiveIntoPool = Kind(5, "receive into the pool")
         /// Receives a message with its sender and control data. Completes with the number of bytes. recvmsg(2).
         public static let receiveMessage = Kind(6, "receive message")

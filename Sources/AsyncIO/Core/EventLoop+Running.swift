@@ -32,6 +32,7 @@ extension EventLoop {
         try beginRun()
         aio_loop_slot_set(Unmanaged.passUnretained(self).toOpaque())
         defer {
+            runEnded()
             aio_loop_slot_set(nil)
             core.pointee.isStopping = false
             status.store(.idle, ordering: .releasing)

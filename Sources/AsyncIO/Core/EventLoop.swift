@@ -131,6 +131,9 @@ open class EventLoop: TaskExecutor, @unchecked Sendable, CustomStringConvertible
         core.pointee.systemCalls = calls
     }
 
+    /// Called at the end of each run.
+    package func runEnded() {}
+
     package func closePoller() {}
 
     /// The memory that ``StreamReader/readChunk()`` lends.

@@ -25,7 +25,7 @@ final class CompletionAcceptDriver: AcceptDriver {
 
     override func stop() {
         isStarted = false
-        if let operation { proactor.cancel(operation) }
+        if let operation { proactor.cancel(operation, .accept) }
     }
 
     override func close() {
@@ -50,7 +50,7 @@ final class CompletionAcceptDriver: AcceptDriver {
             // A cancelled operation has nothing to report. One that lost a race is submitted again.
             if error != .canceled, error != .resourceTemporarilyUnavailable { results.append(.failure(error)) }
         }
-        if results.count >= 2 * clientsPerIteration, let operation { proactor.cancel(operation) }
+        if results.count >= 2 * clientsPerIteration, let operation { proactor.cancel(operation, .accept) }
         loop.queue(self)
     }
 

@@ -150,7 +150,7 @@ package final class CompletionStreamDriver: StreamDriver {
         if !isRepeated { isReceiveReported = true }
         if received.count >= Self.mostReceived, let receiveOperation, !isReceiveCancelled {
             isReceiveCancelled = true
-            loop.cancel(receiveOperation)
+            loop.cancel(receiveOperation, .receiveIntoPool)
         } else {
             wantMore()
         }
@@ -259,8 +259,8 @@ package final class CompletionStreamDriver: StreamDriver {
         pending.removeAll()
         // Otherwise removed after the delivery.
         if !isDelivering { received.removeAll(loop.chunkPool) }
-        if let receiveOperation { loop.cancel(receiveOperation) }
-        if let sendOperation { loop.cancel(sendOperation) }
+        if let receiveOperation { loop.cancel(receiveOperation, .receiveIntoPool) }
+        if let sendOperation { loop.cancel(sendOperation, .send) }
     }
 
     package override func close() {

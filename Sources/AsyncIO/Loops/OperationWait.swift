@@ -7,6 +7,7 @@ final class OperationWait: EventSource {
     private unowned let loop: ProactorEventLoop
     private var waiter: WaiterToken?
     private var operation: SlotID?
+    private var kind = ProactorOperation.Kind.poll
     private var result: Int?
 
     init(on loop: ProactorEventLoop) { self.loop = loop }
@@ -17,6 +18,7 @@ final class OperationWait: EventSource {
         let token = loop.makeWaiter()
         do {
             self.operation = try loop.submit(operation, for: self)
+            kind = operation.kind
         } catch {
             loop.discardWaiter(token)
             throw error
@@ -31,7 +33,7 @@ final class OperationWait: EventSource {
         throw CancellationError()
     }
 
-    private func cancel() { if let operation = operation.take() { loop.cancel(operation) } }
+    private func cancel() { if let operation = operation.take() { loop.cancel(operation, kind) } }
 
     override func completed(_ completion: OperationCompletion) {
         operation = nil

@@ -39,14 +39,14 @@ final class Poll: EventSource {
         if !isArmedLater {
             let former = operation
             operation = try loop.submit(.poll(descriptor, for: interest), for: self)
-            if let former { loop.cancel(former) }
+            if let former { loop.cancel(former, .poll) }
         }
         self.interest = interest
     }
 
     func end() {
         hasEnded = true
-        if let operation { loop.cancel(operation) }
+        if let operation { loop.cancel(operation, .poll) }
         operation = nil
     }
 

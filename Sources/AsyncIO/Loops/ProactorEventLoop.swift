@@ -24,6 +24,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     /// The type's name without `Proactor` and in lower case, or the whole name if it has another ending.
     open override var backendName: String {
         let name = "\(type(of: proactor))"
+        if name == "IOUringProactor" { return "io_uring" }
         return name.hasSuffix("Proactor") ? String(name.dropLast("Proactor".count)).lowercased() : name
     }
 
@@ -42,7 +43,11 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     /// The operation completes nevertheless.
-    package final func cancel(_ operation: SlotID) { proactor.cancel(token: operation.bits) }
+    package final func cancel(_ operation: SlotID, _ kind: ProactorOperation.Kind) {
+        proactor.cancel(kind, token: operation.bits)
+    }
+
+    package override func runEnded() { proactor.flush() }
 
     package override func wait(timeoutNanoseconds: Int64?) throws(Errno) {
         var timeoutNanoseconds = timeoutNanoseconds
@@ -148,6 +153,11 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         polls = [:]
         completedPolls = []
         proactor.close()
-        for id in operations.ids { _ = operations.remove(id) }
+        let isUnfinished = proactor.hasUnfinishedOperations
+        for id in operations.ids {
+            guard let source = operations.remove(id) else { continue }
+            // Never released, because the kernel may still write to its memory.
+            if isUnfinished { _ = Unmanaged.passRetained(source) }
+        }
     }
 }

@@ -123,7 +123,7 @@ private final class LossyProactor: BaseProactor {
         try base.submit(operation, token: token)
     }
 
-    func cancel(token: UInt64) { base.cancel(token: token) }
+    func cancel(_ kind: ProactorOperation.Kind, token: UInt64) { base.cancel(kind, token: token) }
 
     func wait(timeoutNanoseconds: Int64?, into events: inout [Completion]) throws(Errno) {
         try base.wait(timeoutNanoseconds: timeoutNanoseconds, into: &events)

@@ -149,7 +149,7 @@ struct RealOperationsTests {
         let (near, far) = try Socket.pair()
         try proactor.submit(.receiveIntoPool(from: near, size: .small))
         #expect(try proactor.completions() == [])
-        proactor.proactor.cancel(token: 1)
+        proactor.proactor.cancel(.receive, token: 1)
         #expect(far.sendAll("late") == 4)
         #expect(try proactor.completions() == [Completion(token: 1, result: -Int(Errno.canceled.rawValue))])
         #expect(try proactor.completions() == [])

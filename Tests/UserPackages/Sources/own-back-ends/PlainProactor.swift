@@ -40,7 +40,7 @@ final class PlainProactor: BaseProactor {
         pending.append(Pending(token: token, operation: operation))
     }
 
-    func cancel(token: UInt64) {
+    func cancel(_ kind: ProactorOperation.Kind, token: UInt64) {
         guard let index = pending.firstIndex(where: { $0.token == token }) else { return }
         // Between two waits the kernel holds neither the memory nor the descriptor.
         pending.remove(at: index)
