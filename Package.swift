@@ -34,7 +34,8 @@ let package = Package(
         .target(name: "AsyncIOSystem", dependencies: ["CAsyncIO", systemPackage], swiftSettings: settings),
         .target(
             name: "Selectors", dependencies: ["AsyncIOSystem", "CAsyncIO", systemPackage], swiftSettings: settings),
-        .target(name: "Proactors", dependencies: ["AsyncIOSystem", systemPackage], swiftSettings: settings),
+        .target(
+            name: "Proactors", dependencies: ["AsyncIOSystem", "CAsyncIO", systemPackage], swiftSettings: settings),
         .target(
             name: "AsyncIO",
             dependencies: ["Selectors", "Proactors", "AsyncIOSystem", "CAsyncIO", systemPackage],

@@ -20,7 +20,7 @@ public protocol BaseProactor: Poller where Event == Completion {
     var buffers: BufferPool { get set }
 
     /// Begins an operation, whose completions carry `token`. No other pending operation has the same token, and the
-    /// three uppermost bits of a token are zero.
+    /// two uppermost bits of a token are zero.
     ///
     /// Throws `EOPNOTSUPP` for a kind that the proactor does not know.
     func submit(_ operation: ProactorOperation, token: UInt64) throws(Errno)

@@ -58,6 +58,15 @@ public struct LoopKind: Sendable, Hashable, CaseIterable, RawRepresentable, Cust
     /// Creates the back end of this kind of loop, for loops that wrap it. Throws as `makeLoop` does, and an `Errno`.
     package func makeBackEnd() throws -> BackEnd {
         if self == .auto { return .selector(try DefaultSelector.make()) }
+        #if os(Linux)
+        if self == .ioUring {
+            do {
+                return .proactor(try IOUringProactor())
+            } catch {
+                throw EventLoopError(.unsupported, "the event loop 'io_uring': \(error)")
+            }
+        }
+        #endif
         guard let candidate = DefaultSelector.candidates.first(where: { $0.name == rawValue }) else {
             throw EventLoopError.unsupported(
                 feature: "the event loop '\(rawValue)'", platform: "this version of swift-asyncio on \(systemName)")

@@ -21,6 +21,7 @@
 #include "select_wait.h"
 #if defined(__linux__)
 #include "epoll.h"
+#include "io_uring.h"
 #endif
 
 #endif

@@ -123,6 +123,11 @@ struct DescriptionsTests {
         catalog.add("PooledBuffer", buffer)
         catalog.add("Completion", Completion(token: 7, result: 5, hasMore: true, buffer: buffer))
         pool.put(buffer.memory, buffer.size)
+        #if os(Linux)
+        let probe = IOUringProbe(failure: ("io_uring_setup", .noFunction), features: 0, operations: [])
+        catalog.add("IOUringUnavailable", probe.refusal!)
+        catalog.addText("IOUringProactor", "<IOUringProactor, 0 operations>")
+        #endif
         catalog.add("ProactorOperation.Kind", ProactorOperation.Kind.receive)
         catalog.add("Completion", Completion(token: 7, result: 5, hasMore: true))
         catalog.add("StreamFilterResult", StreamFilterResult(consumedBytes: 5, needsRoom: true))
