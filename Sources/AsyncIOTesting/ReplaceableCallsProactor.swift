@@ -51,10 +51,10 @@ final class ReplaceableCallsProactor: BaseProactor, MakesSystemCalls, ReadinessS
         if isReplaceable { passedOn[token] = operation }
     }
 
-    func cancel(token: UInt64) {
+    func cancel(_ kind: ProactorOperation.Kind, token: UInt64) {
         if real.cancel(token, on: self) { return }
         passedOn[token] = nil
-        proactor.cancel(token: token)
+        proactor.cancel(kind, token: token)
     }
 
     func wait(timeoutNanoseconds: Int64?, into events: inout [Completion]) throws(Errno) {
@@ -72,6 +72,10 @@ final class ReplaceableCallsProactor: BaseProactor, MakesSystemCalls, ReadinessS
         events += real.takeCompletions()
     }
 
+    func flush() { proactor.flush() }
+
+    var hasUnfinishedOperations: Bool { proactor.hasUnfinishedOperations }
+
     func close() {
         for completion in completions + real.takeCompletions() {
             if let buffer = completion.buffer { buffers.put(buffer.memory, buffer.size) }
@@ -86,7 +90,7 @@ final class ReplaceableCallsProactor: BaseProactor, MakesSystemCalls, ReadinessS
     /// Ends the operations of the wrapped proactor and begins them again here, so that replaced calls have an effect on
     /// operations that were submitted before.
     private func takeOver() {
-        for token in passedOn.keys { proactor.cancel(token: token) }
+        for (token, operation) in passedOn { proactor.cancel(operation.kind, token: token) }
         for _ in 0..<Self.mostPolls where !passedOn.isEmpty {
             var arrived: [Completion] = []
             do { try proactor.wait(timeoutNanoseconds: 0, into: &arrived) } catch { return }
@@ -110,7 +114,7 @@ final class ReplaceableCallsProactor: BaseProactor, MakesSystemCalls, ReadinessS
     ) throws(Errno) {
         if let poll = polls.removeValue(forKey: descriptor) {
             polled[poll] = nil
-            proactor.cancel(token: poll)
+            proactor.cancel(.poll, token: poll)
         }
         if interest.isEmpty { return }
         pollCount += 1

@@ -39,9 +39,9 @@ public final class VirtualTimeProactor: BaseProactor {
         if operation.kind == .poll { operations.polls.insert(token) }
     }
 
-    public func cancel(token: UInt64) {
+    public func cancel(_ kind: ProactorOperation.Kind, token: UInt64) {
         if operations.polls.contains(token) { operations.cancelled.insert(token) }
-        operations.proactor.cancel(token: token)
+        operations.proactor.cancel(kind, token: token)
     }
 
     public func wait(timeoutNanoseconds: Int64?, into events: inout [Completion]) throws(Errno) {
@@ -51,6 +51,10 @@ public final class VirtualTimeProactor: BaseProactor {
         events += operations.takeEnded()
         for event in events where !event.hasMore { operations.remove(event.token) }
     }
+
+    public func flush() { operations.proactor.flush() }
+
+    public var hasUnfinishedOperations: Bool { operations.proactor.hasUnfinishedOperations }
 
     public func close() {
         operations.proactor.close()

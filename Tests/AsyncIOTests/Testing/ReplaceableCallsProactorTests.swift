@@ -41,7 +41,7 @@ struct ReplaceableCallsProactorTests {
         let (near, far) = try Socket.pair()
         try played.proactor.submit(.receiveIntoPool(from: near, size: .small), token: 1)
         #expect(try played.completions() == [])
-        played.proactor.cancel(token: 1)
+        played.proactor.cancel(.receiveIntoPool, token: 1)
         let calls = CountedCalls()
         played.proactor.systemCalls = calls
         #expect(far.send("x") == .bytes(1))
@@ -52,7 +52,7 @@ struct ReplaceableCallsProactorTests {
         // Neither is one that was submitted with replaced calls.
         try played.proactor.submit(.receiveIntoPool(from: far, size: .small), token: 3)
         #expect(try played.completions() == [])
-        played.proactor.cancel(token: 3)
+        played.proactor.cancel(.receiveIntoPool, token: 3)
         #expect(near.send("y") == .bytes(1))
         #expect(try played.completions(1) == [Completion(token: 3, result: canceled)])
         #expect(try played.completions() == [])
