@@ -15,6 +15,7 @@ let package = Package(
     targets: [
         .target(name: "CSupport", cSettings: strict),
         .executableTarget(name: "echo-c-epoll", dependencies: ["CSupport"], cSettings: strict),
+        .executableTarget(name: "echo-c-io-uring", dependencies: ["CSupport"], cSettings: strict),
         .executableTarget(name: "load-client", dependencies: ["CSupport"], cSettings: strict),
     ],
     cLanguageStandard: .gnu17

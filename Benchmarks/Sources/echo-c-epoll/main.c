@@ -1,19 +1,16 @@
 // The baseline of all measurements: a TCP echo server that does only what the kernel requires. One thread,
 // level-triggered epoll, one receive and one send per message.
-#include <arpa/inet.h>
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server.h"
 #include "support.h"
 
-enum { RECEIVE_BUFFER_BYTES = 64 * 1024, EVENTS_PER_WAIT = 256, ACCEPTS_PER_EVENT = 64, BACKLOG = 4096 };
+enum { RECEIVE_BUFFER_BYTES = 64 * 1024, EVENTS_PER_WAIT = 256, ACCEPTS_PER_EVENT = 64 };
 
 struct connection {
     int descriptor;
@@ -141,30 +138,6 @@ static void serve(struct server *server) {
     }
 }
 
-static int open_listener(struct sockaddr_in *address) {
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (listener < 0) fail_errno("socket failed");
-    int on = 1;
-    if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) fail_errno("SO_REUSEADDR failed");
-    if (bind(listener, (struct sockaddr *)address, sizeof *address) != 0) fail_errno("cannot bind");
-    if (listen(listener, BACKLOG) != 0) fail_errno("cannot listen");
-    socklen_t length = sizeof *address;
-    if (getsockname(listener, (struct sockaddr *)address, &length) != 0) fail_errno("getsockname failed");
-    return listener;
-}
-
-/// Opens a descriptor for SIGTERM and SIGINT. Without a handler there is no race with the wait.
-static int open_termination(void) {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0) fail_errno("sigprocmask failed");
-    int descriptor = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (descriptor < 0) fail_errno("signalfd failed");
-    return descriptor;
-}
-
 int main(int count, char **arguments) {
     const char *listen_on = "127.0.0.1:0";
     if (count == 3 && strcmp(arguments[1], "--listen") == 0) {
@@ -179,10 +152,7 @@ int main(int count, char **arguments) {
     watch(&server, EPOLL_CTL_ADD, server.termination, EPOLLIN, &server.termination);
     watch(&server, EPOLL_CTL_ADD, server.listener, EPOLLIN, &server.listener);
 
-    char host[INET_ADDRSTRLEN];
-    if (inet_ntop(AF_INET, &address.sin_addr, host, sizeof host) == NULL) fail_errno("inet_ntop failed");
-    bool printed = printf("listening on %s:%d (c)\n", host, ntohs(address.sin_port)) > 0 && fflush(stdout) == 0;
-    if (!printed) fail_errno("cannot write to stdout");
+    print_listening(&address, "c");
     serve(&server);
     return 0;
 }

@@ -1,0 +1,8 @@
+// The connections of the server.
+#pragma once
+
+#include "buffers.h"
+#include "ring.h"
+
+/// Echoes until `termination` is readable.
+void serve(struct ring *ring, struct buffers *buffers, int listener, int termination);
