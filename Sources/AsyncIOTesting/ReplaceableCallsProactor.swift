@@ -72,7 +72,10 @@ final class ReplaceableCallsProactor: BaseProactor, MakesSystemCalls, ReadinessS
         events += real.takeCompletions()
     }
 
-    func flush() { proactor.flush() }
+    func flush() {
+        real.begin(on: self)
+        proactor.flush()
+    }
 
     var hasUnfinishedOperations: Bool { proactor.hasUnfinishedOperations }
 

@@ -36,13 +36,18 @@ public final class VirtualTimeProactor: BaseProactor {
     public func submit(_ operation: ProactorOperation, token: UInt64) throws(Errno) {
         try operations.proactor.submit(operation, token: token)
         operations.descriptors[token] = operation.descriptor
-        if operation.kind == .poll { operations.polls.insert(token) }
     }
 
     public func cancel(_ kind: ProactorOperation.Kind, token: UInt64) {
-        if operations.polls.contains(token) { operations.cancelled.insert(token) }
+        if kind == .poll, operations.descriptors[token] != nil { operations.cancelledPolls.insert(token) }
         operations.proactor.cancel(kind, token: token)
     }
+
+    public func flush() {
+        operations.proactor.flush()
+    }
+
+    public var hasUnfinishedOperations: Bool { operations.proactor.hasUnfinishedOperations }
 
     public func wait(timeoutNanoseconds: Int64?, into events: inout [Completion]) throws(Errno) {
         try clock.waits.wait(in: operations, clock, timeoutNanoseconds: timeoutNanoseconds, into: &events) {
@@ -51,10 +56,6 @@ public final class VirtualTimeProactor: BaseProactor {
         events += operations.takeEnded()
         for event in events where !event.hasMore { operations.remove(event.token) }
     }
-
-    public func flush() { operations.proactor.flush() }
-
-    public var hasUnfinishedOperations: Bool { operations.proactor.hasUnfinishedOperations }
 
     public func close() {
         operations.proactor.close()
@@ -66,8 +67,7 @@ public final class VirtualTimeProactor: BaseProactor {
 private final class Operations: Poller {
     let proactor: any BaseProactor
     var descriptors: [UInt64: CInt] = [:]
-    var polls: Set<UInt64> = []
-    var cancelled: Set<UInt64> = []
+    var cancelledPolls: Set<UInt64> = []
     private var ended: [Completion] = []
 
     init(of proactor: any BaseProactor) { self.proactor = proactor }
@@ -77,9 +77,9 @@ private final class Operations: Poller {
         repeat {
             var arrived: [Completion] = []
             try proactor.wait(timeoutNanoseconds: timeoutNanoseconds, into: &arrived)
-            ended += arrived.filter { cancelled.contains($0.token) }
+            ended += arrived.filter { cancelledPolls.contains($0.token) }
             hasOnlyEnded = !arrived.isEmpty
-            for completion in arrived where !cancelled.contains(completion.token) {
+            for completion in arrived where !cancelledPolls.contains(completion.token) {
                 events.append(completion)
                 hasOnlyEnded = false
             }
@@ -93,8 +93,7 @@ private final class Operations: Poller {
 
     func remove(_ token: UInt64) {
         descriptors[token] = nil
-        polls.remove(token)
-        cancelled.remove(token)
+        cancelledPolls.remove(token)
     }
 
     func close() { proactor.close() }

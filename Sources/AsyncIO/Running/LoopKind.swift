@@ -45,7 +45,8 @@ public struct LoopKind: Sendable, Hashable, CaseIterable, RawRepresentable, Cust
             case .proactor(let proactor): return try ProactorEventLoop(proactor: proactor, clock: clock)
             }
         } catch let error as Errno {
-            throw IOError(error, operation: "create the selector of an event loop")
+            let part = self == .ioUring ? "proactor" : "selector"
+            throw IOError(error, operation: "create the \(part) of an event loop")
         }
     }
 

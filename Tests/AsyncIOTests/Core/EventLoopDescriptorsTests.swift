@@ -117,7 +117,9 @@ struct EventLoopDescriptorsTests {
                     + "which can only watch descriptors below 1024")
             try setDescriptorLimit(number)
             for kind in LoopKind.available {
-                let part = kind == .epoll ? "selector" : "wake-up descriptor"
+                // poll and select have no descriptor of their own.
+                let parts: [LoopKind: String] = [.epoll: "selector", .ioUring: "proactor"]
+                let part = parts[kind] ?? "wake-up descriptor"
                 let error = #expect(throws: IOError.self) { try kind.makeLoop() }
                 try #require(
                     error?.description == "cannot create the \(part) of an event loop: Too many open files "

@@ -101,7 +101,7 @@ struct ReadinessStreamDriverTests {
         }
     }
 
-    @Test(arguments: LoopKind.available)
+    @Test(arguments: LoopKind.readinessBased)
     func chunkIsReceivedInPlaceSoNoBufferLimitsIt(kind: LoopKind) async throws {
         try await withLoop(kind) { loop in
             let total = 4 << 20

@@ -19,7 +19,7 @@ struct DefaultSelectorTests {
 
     /// Their names lead from one to the other.
     @Test func everySelectorOfTheSystemHasALoopOfItsName() throws {
-        #expect(DefaultSelector.candidates.map { $0.name } == LoopKind.available.map(\.rawValue))
+        #expect(DefaultSelector.candidates.map { $0.name } == LoopKind.readinessBased.map(\.rawValue))
         #expect(LoopKind.available.suffix(2) == [.poll, .select])
         for kind in LoopKind.available {
             let loop = try kind.makeLoop()

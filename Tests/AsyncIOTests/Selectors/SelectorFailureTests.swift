@@ -123,10 +123,9 @@ struct SelectorFailureTests {
 
     #if os(Linux)
     // covers: 21
-    @Test(arguments: LoopKind.available)
-    func otherThreadsChangeRegistrationsThroughTheLoop(kind: LoopKind) async throws {
+    @Test(arguments: TestLoop.all)
+    func otherThreadsChangeRegistrationsThroughTheLoop(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
-            let loop = try #require(loop as? SelectorEventLoop)
             let (near, far) = try Socket.pair()
             nonisolated(unsafe) var calls = 0
             let descriptor = near.descriptor

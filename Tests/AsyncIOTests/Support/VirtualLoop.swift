@@ -1,6 +1,11 @@
 import AsyncIO
 import AsyncIOTesting
 
+extension LoopKind {
+    /// The kinds of this system that wait for readiness, for the tests of selectors and of their drivers.
+    static let readinessBased = available.filter { $0 != .ioUring && $0 != .iocp }
+}
+
 extension TestLoop {
     /// In virtual time, a loop over a proactor that stands for one of the system: the kit wraps it in the same way. On
     /// a system without io_uring, it is the only completion loop whose real descriptors the kit's clock waits for.
