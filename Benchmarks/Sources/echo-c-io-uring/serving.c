@@ -1,7 +1,7 @@
 // The memory of a send. A send that the kernel accepts as a whole posts no completion. It never waits, because of
-// MSG_DONTWAIT, so it has ended when the io_uring_enter that submitted it returns, and if it was not accepted as a whole,
-// its completion is in the ring or in the ring's overflow by then. So when all completions of an iteration have been
-// handled, the sends of the previous iteration do not use their buffers any more. There is at most one of them per
+// MSG_DONTWAIT, so it has ended when the io_uring_enter that submitted it returns, and if it was not accepted as a
+// whole, its completion is in the ring or in the ring's overflow by then. So when all completions of an iteration have
+// been handled, the sends of the previous iteration do not use their buffers any more. There is at most one of them per
 // connection in an iteration; after a short one the rest is copied and sent by an operation that waits.
 #include "serving.h"
 
