@@ -388,6 +388,8 @@ public final class IOUringProactor: BaseProactor {
     public func close() {
         if isClosed { return }
         if isOurs, isEnabled { cancelAll() }
+        // Without a wait, the kernel has taken nothing.
+        if !isEnabled { operationCount = 0 }
         isClosed = true
         aio_ring_close(ring)
         // Otherwise the memory is never freed, because the kernel may still write to it.
