@@ -213,7 +213,10 @@ package final class CompletionStreamDriver: StreamDriver {
     }
 
     /// 0 after `detach()`, because nothing waits for the bytes any more.
-    package override var unsentBytes: Int { phase == .open ? pending.count + inFlight.count : 0 }
+    package override var unsentBytes: Int {
+        // A send may have completed in the iteration that has not come to this source yet.
+        phase == .open ? pending.count + inFlight.count - min(max(sendResult ?? 0, 0), inFlight.count) : 0
+    }
 
     private func submitSend() {
         guard sendOperation == nil, sendFailure == nil, phase == .open else { return }
