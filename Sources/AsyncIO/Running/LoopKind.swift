@@ -64,6 +64,8 @@ public struct LoopKind: Sendable, Hashable, CaseIterable, RawRepresentable, Cust
             do {
                 return .proactor(try IOUringProactor())
             } catch {
+                // A temporary failure, such as too many open files, does not mean that the system lacks it.
+                guard DefaultSelector.isRefusal(error.errno) else { throw error.errno }
                 throw EventLoopError(.unsupported, "the event loop 'io_uring': \(error)")
             }
         }
