@@ -55,6 +55,7 @@ final class Poll: EventSource {
         operation = nil
         if completion.result >= 0 {
             source.readiness.formUnion(Readiness(rawValue: UInt8(truncatingIfNeeded: completion.result)))
+            if interest == [.read, .write] { addOtherDirection() }
             isArmedLater = true
             loop.armLater(self)
         } else {
@@ -62,6 +63,16 @@ final class Poll: EventSource {
             source.readiness.formUnion(Readiness(interest))
         }
         loop.queue(source)
+    }
+
+    /// A poll of io_uring reports what has ended it, and not what became ready afterwards. A selector would report both
+    /// directions in one event.
+    private func addOtherDirection() {
+        if source.readiness.isSuperset(of: [.read, .write]) { return }
+        var entry = pollfd(fd: descriptor.rawValue, events: AIO_POLLIN | AIO_POLLOUT, revents: 0)
+        guard aio_poll_wait(&entry, 1, 0) == 1 else { return }
+        if entry.revents & ~AIO_POLLOUT != 0 { source.readiness.insert(.read) }
+        if entry.revents & ~AIO_POLLIN != 0 { source.readiness.insert(.write) }
     }
 
     /// Returns false if the source has to run first.
