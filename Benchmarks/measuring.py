@@ -16,7 +16,7 @@ import sys
 import time
 
 import servers
-from servers import Trouble
+from servers import Missing, Trouble
 
 # Limits for programs that hang; on a busy machine a program takes long, but not that long.
 START_SECONDS = 60
@@ -76,7 +76,7 @@ def report(main):
     exit_on_termination()
     try:
         sys.exit(main())
-    except Trouble as trouble:
+    except (Missing, Trouble) as trouble:
         print(f"{pathlib.Path(sys.argv[0]).name}: {trouble}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

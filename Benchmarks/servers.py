@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import os
 import pathlib
 import shlex
@@ -11,6 +12,7 @@ import sys
 BENCHMARKS = pathlib.Path(__file__).resolve().parent
 ROOT = BENCHMARKS.parent
 BUILD_SECONDS = 1800
+PROBE_SECONDS = 60
 
 BASELINE = "c"
 AGAIN = "c again"
@@ -18,16 +20,23 @@ AGAIN = "c again"
 # One line per server. A peer needs one more line here and one more placeholder below.
 SERVERS = {
     BASELINE: "{tools}/echo-c-epoll --listen {listen}",
-    "aio protocol": "{aio} echo --listen {listen} --style protocol",
-    "aio stream": "{aio} echo --listen {listen} --style stream",
+    "c io_uring": "{c_io_uring} --listen {listen}",
+    "aio protocol": "{aio} echo --listen {listen} --style protocol --loop epoll",
+    "aio protocol, io_uring": "{aio} echo --listen {listen} --style protocol --loop {io_uring}",
+    # These tasks read chunks, those of "read into" read into their own buffers.
+    "aio stream": "{aio} echo --listen {listen} --style stream --loop epoll",
+    "aio stream, io_uring": "{aio} echo --listen {listen} --style stream --loop {io_uring}",
+    "read into": "{read_into} --listen {listen} --loop epoll",
+    "read into, io_uring": "{read_into} --listen {listen} --loop {io_uring}",
     "nio handler": "{nio} --listen {listen} --style handler",
     "nio async": "{nio} --listen {listen} --style async",
     # The baseline against itself; its distance from 1 is noise.
     AGAIN: "{tools}/echo-c-epoll --listen {listen}",
 }
 
-# The cost of a server is also counted on these loops, in addition to its default loop.
-OTHER_LOOPS = ["poll", "select"]
+FIRST_LOOP = "epoll"
+# What is counted or measured on epoll is also counted on these loops.
+OTHER_LOOPS = ["poll", "select", "io_uring"]
 
 
 class Trouble(Exception):
@@ -35,7 +44,7 @@ class Trouble(Exception):
 
 
 class Missing(Exception):
-    """A peer that is not available on this machine, as a message: a line in the report, not a failure."""
+    """A server that is not available on this machine, as a message: a line in the report, not a failure."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +79,38 @@ def tools():
 def aio():
     """The command-line tool of this repository."""
     return _build(ROOT, "--product", "aio") / "aio"
+
+
+@functools.cache
+def c_io_uring():
+    """The C server over io_uring, if the system allows it."""
+    program = tools() / "echo-c-io-uring"
+    probe = subprocess.run([str(program), "--probe"], capture_output=True, text=True, timeout=PROBE_SECONDS)
+    if probe.returncode != 0:
+        raise Missing(f"this system refuses io_uring: {probe.stderr.strip()}")
+    return program
+
+
+@functools.cache
+def io_uring():
+    """The name of the library's loop over io_uring, if the system allows it."""
+    listed = subprocess.run([str(aio()), "loops", "--json"], capture_output=True, text=True, timeout=PROBE_SECONDS)
+    try:
+        loop = next(loop for loop in json.loads(listed.stdout) if loop["name"] == "io_uring")
+        is_available, reason = loop["available"], loop["reason"]
+    except (ValueError, StopIteration, KeyError):
+        raise Trouble(f"'aio loops --json' does not list io_uring: {(listed.stdout + listed.stderr).strip()}") from None
+    if not is_available:
+        raise Missing(f"the loop io_uring is not available: {reason}")
+    return "io_uring"
+
+
+@functools.cache
+def read_into():
+    """The echo server whose tasks read into their own buffers."""
+    package = BENCHMARKS / "ReadInto"
+    os.utime(package / "Package.swift")  # As below.
+    return _build(package) / "echo-read-into"
 
 
 @functools.cache
@@ -112,6 +153,9 @@ def lateness():
 PLACEHOLDERS = {
     "{tools}": tools,
     "{aio}": aio,
+    "{c_io_uring}": c_io_uring,
+    "{io_uring}": io_uring,
+    "{read_into}": read_into,
     "{nio}": nio,
     # Not 127.0.0.1, where a connection of another program, such as a port scanner, would be counted; it costs 6 allocations.
     "{listen}": lambda: "127.92.17.3:0",
@@ -129,10 +173,28 @@ def resolve(name, command):
     return Server(name, words)
 
 
+def available(choices):
+    """The servers that can be started, of pairs of name and command; and why others are missing, by name."""
+    chosen, missing = [], {}
+    for name, command in choices:
+        try:
+            chosen.append(resolve(name, command))
+        except Missing as reason:
+            missing[name] = str(reason)
+    return chosen, missing
+
+
+def on_loop(name, loop):
+    """A server of the table on a loop, as a pair of name and command."""
+    if loop == FIRST_LOOP:
+        return name, SERVERS[name]
+    value = "{io_uring}" if loop == "io_uring" else loop
+    return f"{name}, {loop}", SERVERS[name].replace(f"--loop {FIRST_LOOP}", f"--loop {value}")
+
+
 def on_loops(name):
-    """A server of the table on its default loop and on the others, as pairs of NAME[, LOOP] and command."""
-    command = SERVERS[name]
-    return [(name, command)] + [(f"{name}, {loop}", f"{command} --loop {loop}") for loop in OTHER_LOOPS]
+    """A server of the table on all loops, as pairs of name and command."""
+    return [on_loop(name, loop) for loop in [FIRST_LOOP, *OTHER_LOOPS]]
 
 
 def parse_choice(text):
