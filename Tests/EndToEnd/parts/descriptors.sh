@@ -6,7 +6,7 @@ few_descriptors="prlimit --nofile=64:64"
 # traced_to FILE: a wrapper that writes the program's accepts and waits there. The program is a child of this script, not of strace (-D).
 traced_to() {
     echo "strace -D -f -qq --seccomp-bpf -e signal=none" \
-        "-e trace=accept,accept4,?epoll_wait,epoll_pwait,?epoll_pwait2,?poll,ppoll,?select,pselect6 -o $1"
+        "-e trace=accept,accept4,?epoll_wait,epoll_pwait,?epoll_pwait2,?poll,ppoll,?select,pselect6,?io_uring_enter -o $1"
 }
 
 # few_failed COUNT MILLISECONDS LEAST: a full server backs off for 100 ms after each, so there are ten in a second; half as
@@ -29,7 +29,9 @@ crowds() {
     # does not back off polls thousands of times.
     check "$name: ... at little cost (${waits-?} waits for ${asked-?} answers and ${failed_accepts-?} failed accepts)" \
         at_most "${waits-9999}" $((4 * (${asked-0} + ${failed_accepts-0}) + 200))
-    check "$name: ... in few attempts (${failed_accepts-?} accepts failed in ${took_ms-?} ms)" \
+    # The accepts of a ring are no system calls, so strace counts none. The number of waits bounds them, because each attempt
+    # needs one.
+    [[ ${loop/#auto/$default_loop} == io_uring ]] || check "$name: ... in few attempts (${failed_accepts-?} accepts failed in ${took_ms-?} ms)" \
         few_failed "${failed_accepts-9999}" "${took_ms-1}" "$3"
     check "$name: ... and when the others leave, new clients are served again (after ${recovery_ms-?} ms)" \
         at_most "${recovery_ms-9999}" 1000

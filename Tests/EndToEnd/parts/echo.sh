@@ -3,7 +3,7 @@
 head -c 3145728 /dev/urandom >"$tmp/bytes"
 # The first line names the loop that runs, not the one that was requested.
 loop_name=$loop
-if [[ $loop == auto ]]; then loop_name=epoll; fi
+if [[ $loop == auto ]]; then loop_name=$default_loop; fi
 
 # echoes ADDRESS FILE
 echoes() {
