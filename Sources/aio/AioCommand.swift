@@ -9,6 +9,8 @@ struct AioCommand: ParsableCommand {
         discussion: """
             Ctrl-C (SIGINT) or SIGTERM ends a server, which then prints a summary.
 
+            The environment variable ASYNCIO_LOOP names the event loop for commands without '--loop NAME'.
+
             EXAMPLES:
               aio echo --listen 127.0.0.1:8888
               aio forward --listen :8080 --to example.org:80

@@ -5,20 +5,16 @@ import AsyncIO
 struct LoopOption: ParsableArguments {
     @Option(
         name: .customLong("loop"),
-        help: ArgumentHelp("The loop's back end: \(names).", valueName: "name"))
+        help: ArgumentHelp(
+            "The loop's back end: \(LoopKind.names()). 'auto' is what ASYNCIO_LOOP names, otherwise the best one.",
+            valueName: "name"))
     var name = LoopKind.auto.rawValue
-
-    /// The names that this system has. The other names are parsed too, so that their error says why they are
-    /// unavailable.
-    private static var names: String {
-        LoopKind.allCases.filter { $0 == .auto || LoopKind.available.contains($0) }
-            .map(\.rawValue).joined(separator: ", ")
-    }
 
     var kind: LoopKind {
         get throws {
+            // The names of other systems are parsed too, so that their error says why they are unavailable.
             guard let kind = LoopKind(rawValue: name) else {
-                throw ValidationError("unknown loop '\(name)'; use one of \(Self.names)")
+                throw ValidationError("unknown loop '\(name)'; use one of \(LoopKind.names())")
             }
             return kind
         }

@@ -6,18 +6,23 @@ struct LoopsCommand: ParsableCommand {
         commandName: "loops",
         abstract: "List the event loops and say which of them this system has.",
         discussion: """
-            The default is the loop that '--loop auto' chooses. Each loop that the system may have is tried.
+            The default is the loop that '--loop auto' chooses: the one that the environment variable ASYNCIO_LOOP \
+            names, otherwise the best one that is not chosen by name only. Each loop that the system may have is tried.
 
             EXAMPLES:
               aio loops
               aio loops --json
+              ASYNCIO_LOOP=poll aio loops
             """)
 
     @Flag(help: "Print an array of objects instead of a table.")
     var json = false
 
-    func run() {
-        for line in json ? Self.json(LoopKind.support) : Self.table(LoopKind.support) { say(line) }
+    func run() throws {
+        let loops = LoopKind.support
+        for line in json ? Self.json(loops) : Self.table(loops) { say(line) }
+        // Says why there is no default.
+        if !loops.contains(where: \.isDefault) { try LoopKind.auto.makeLoop().close() }
     }
 
     static func table(_ loops: [LoopSupport]) -> [String] {

@@ -13,12 +13,25 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     private var polls: [CInt: Poll] = [:]
     private var completedPolls: [Poll] = []
 
-    /// Creates a loop, which owns `proactor`. Throws an `IOError` if the loop's own descriptors cannot be watched.
-    public init(proactor: any BaseProactor, clock: EventLoopClock = .system) throws {
+    /// Creates a loop, which owns `proactor`, by default the one of this system: io_uring on Linux.
+    ///
+    /// Throws `.unsupported` if the system has no proactor or refuses it, with the reason, and an `IOError` if it
+    /// cannot be created now or the loop's own descriptors cannot be watched.
+    public init(proactor: (any BaseProactor)? = nil, clock: EventLoopClock = .system) throws {
+        let proactor = try proactor ?? Self.makeProactor()
         self.proactor = proactor
         events.reserveCapacity(Self.reservedEvents)
         try super.init(clock: clock)
         proactor.buffers = chunkPool
+    }
+
+    private static func makeProactor() throws -> any BaseProactor {
+        do {
+            return try DefaultProactor.make()
+        } catch {
+            let name = DefaultProactor.candidates.first?.name ?? "completion"
+            throw BackEndFailure(error, of: name)?.error ?? error
+        }
     }
 
     /// The type's name without `Proactor` and in lower case, or the whole name if it has another ending.

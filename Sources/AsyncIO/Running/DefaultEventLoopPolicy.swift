@@ -17,7 +17,8 @@ import CAsyncIO
 open class DefaultEventLoopPolicy: EventLoopPolicy, @unchecked Sendable {
     private let loopFactory: (@Sendable () throws -> EventLoop)?
 
-    /// Creates a policy whose loops `loopFactory` creates; by default, ``LoopKind/auto`` does.
+    /// Creates a policy whose loops `loopFactory` creates; by default, ``LoopKind/auto`` does, which the environment
+    /// variable `ASYNCIO_LOOP` overrides.
     public init(loopFactory: (@Sendable () throws -> EventLoop)? = nil) { self.loopFactory = loopFactory }
 
     /// Returns the calling thread's loop. On the main thread, the first call creates it with ``newEventLoop()`` and
@@ -45,17 +46,9 @@ extension DefaultEventLoopPolicy {
     /// A policy whose loops use readiness, with the system's best selector. asyncio: `WindowsSelectorEventLoopPolicy`.
     public static let selector = DefaultEventLoopPolicy(loopFactory: { try SelectorEventLoop() })
 
-    /// A policy whose loops use completion. Creating a loop throws `.unsupported` if there is no proactor. asyncio:
-    /// `WindowsProactorEventLoopPolicy`.
-    public static let proactor = DefaultEventLoopPolicy(loopFactory: { try completionKind.makeLoop() })
-
-    private static var completionKind: LoopKind {
-        #if os(Windows)
-        .iocp
-        #else
-        .ioUring
-        #endif
-    }
+    /// A policy whose loops use completion, by io_uring on Linux. Creating a loop throws `.unsupported`, with the
+    /// reason, if the system has no proactor or refuses it. asyncio: `WindowsProactorEventLoopPolicy`.
+    public static let proactor = DefaultEventLoopPolicy(loopFactory: { try ProactorEventLoop() })
 }
 
 /// The policy of asyncio since Python 3.14: it creates no loop for a thread.

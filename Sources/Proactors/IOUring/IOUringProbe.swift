@@ -12,7 +12,9 @@ package struct IOUringProbe: Sendable {
     /// The operations that the kernel has.
     package var operations: Set<UInt8>
 
-    package init(failure: (call: String, errno: Errno)? = nil, features: UInt32, operations: Set<UInt8>) {
+    package init(
+        failure: (call: String, errno: Errno)? = nil, features: UInt32 = 0, operations: Set<UInt8> = []
+    ) {
         self.failure = failure
         self.features = features
         self.operations = operations
@@ -77,7 +79,7 @@ package struct IOUringProbe: Sendable {
             aio_ring_close(&ring)
             if let buffers { aio_ring_buffers_close(buffers, 4) }
         }
-        var probe = IOUringProbe(features: 0, operations: [])
+        var probe = IOUringProbe()
         func failed(_ result: CInt, _ call: String) -> Bool {
             if result < 0 { probe.failure = (call, Errno(rawValue: -result)) }
             return result < 0

@@ -7,7 +7,7 @@ public struct IOUringUnavailable: Error, Hashable, Sendable, CustomStringConvert
     /// A sentence without a full stop, such as `the kernel has no io_uring (Function not implemented)`.
     public let description: String
 
-    init(_ errno: Errno, _ description: String) {
+    package init(_ errno: Errno, _ description: String) {
         self.errno = errno
         self.description = description
     }

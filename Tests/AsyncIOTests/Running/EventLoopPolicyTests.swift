@@ -170,21 +170,6 @@ struct EventLoopPolicyTests {
             }
         }
     }
-
-    // covers: 98, 99
-    @Test func unsupportedKindIsRejectedByName() throws {
-        #expect(LoopKind.available.first != nil)
-        for kind in LoopKind.allCases where ![.auto, .ioUring].contains(kind) && !LoopKind.available.contains(kind) {
-            let error = #expect(throws: EventLoopError.self) { try kind.makeLoop() }
-            #expect(error?.code == .unsupported)
-            #expect(error?.description.contains(kind.rawValue) == true)
-        }
-        for kind in LoopKind.available {
-            let loop = try kind.makeLoop()
-            #expect(loop.backendName == kind.rawValue)
-            try loop.close()
-        }
-    }
 }
 
 private final class CountingPolicy: DefaultEventLoopPolicy, @unchecked Sendable {

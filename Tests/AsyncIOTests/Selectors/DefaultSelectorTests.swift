@@ -17,20 +17,6 @@ struct DefaultSelectorTests {
         selector.close()
     }
 
-    /// Their names lead from one to the other.
-    @Test func everySelectorOfTheSystemHasALoopOfItsName() throws {
-        #expect(DefaultSelector.candidates.map { $0.name } == LoopKind.readinessBased.map(\.rawValue))
-        #expect(LoopKind.available.suffix(2) == [.poll, .select])
-        for kind in LoopKind.available {
-            let loop = try kind.makeLoop()
-            #expect(loop.backendName == kind.rawValue)
-            try loop.close()
-        }
-        for kind in LoopKind.allCases where ![.auto, .ioUring].contains(kind) && !LoopKind.available.contains(kind) {
-            #expect(code { _ = try kind.makeLoop() } == .unsupported)
-        }
-    }
-
     /// As in a sandbox that forbids a system call, be it the one that makes the selector or the one that waits.
     @Test(
         arguments: [Errno.noFunction, .notPermitted, .permissionDenied, .invalidArgument, .notSupported], [true, false])
@@ -55,24 +41,6 @@ struct DefaultSelectorTests {
             try DefaultSelector.make(from: [{ throw Errno.notPermitted }, { throw Errno.noFunction }])
         }
         #expect(throws: Errno.notSupported) { try DefaultSelector.make(from: []) }
-    }
-
-    @Test func theTableOfLoopsSaysWhatThisSystemHas() {
-        let table = LoopKind.support
-        #expect(table.map(\.kind) == LoopKind.allCases.filter { $0 != .auto })
-        #expect(Set(table.filter(\.isAvailable).map(\.kind)) == Set(LoopKind.available))
-        #expect(table.filter(\.isDefault).map(\.kind) == [LoopKind.available[0]])
-        #expect(table.allSatisfy { !$0.reason.isEmpty })
-        #expect(table.filter { $0.isCompletionBased }.map(\.kind) == [.ioUring, .iocp])
-    }
-
-    @Test func theTableNamesWhatIsRefused() {
-        let best = LoopKind.available[0]
-        let table = LoopKind.support { kind in if kind == best { throw Errno.notPermitted } }
-        let row = table.first { $0.kind == best }
-        #expect(row?.isAvailable == false && row?.isDefault == false)
-        #expect(row?.reason == "refused: \(Errno.notPermitted)")
-        #expect(table.filter(\.isDefault).map(\.kind) == [LoopKind.available[1]])
     }
 }
 

@@ -1,6 +1,6 @@
 # `aio loops`: lists the loops, and which of them this system has.
 
-names="epoll poll select kqueue io_uring iocp"
+names="io_uring epoll kqueue poll select iocp"
 check "loops: the table has a row for each loop" \
     equal "$("$aio" loops | awk 'NR > 1 { print $1 }' | paste -sd ' ')" "$names"
 check "loops: epoll is the default" matches "$("$aio" loops | grep '^epoll ')" '^epoll +readiness +yes +yes +[a-z]'
