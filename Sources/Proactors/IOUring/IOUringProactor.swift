@@ -41,7 +41,7 @@ public final class IOUringProactor: BaseProactor {
     private var isDraining = false
     @exclusivity(unchecked) public var buffers = BufferPool()
     /// By the index of the size. Each is created for the first operation that needs it.
-    private let groups = UnsafeMutableBufferPointer<ProvidedBuffers?>.allocate(capacity: 3)
+    private let groups: UnsafeMutableBufferPointer<ProvidedBuffers?>
     private var lacksBuffers = false
     @exclusivity(unchecked) private var immediate = ImmediateSends()
     /// Submissions that found the ring full, in order.
@@ -59,11 +59,11 @@ public final class IOUringProactor: BaseProactor {
         try IOUringProbe.check()
         forks = aio_fork_count()
         ring = .allocate(capacity: 1)
-        for index in groups.indices { (groups.baseAddress! + index).initialize(to: nil) }
+        groups = Self.makeGroups()
         let result = aio_ring_open(ring, Self.submissionEntries, Self.completionEntries)
         if result < 0 {
             isClosed = true
-            throw IOUringUnavailable(Errno(rawValue: -result), "io_uring_setup failed: \(Errno(rawValue: -result))")
+            throw IOUringUnavailable("io_uring_setup", Errno(rawValue: -result))
         }
     }
 
@@ -72,7 +72,13 @@ public final class IOUringProactor: BaseProactor {
         forks = aio_fork_count()
         self.ring = .allocate(capacity: 1)
         self.ring.initialize(to: ring)
+        groups = Self.makeGroups()
+    }
+
+    private static func makeGroups() -> UnsafeMutableBufferPointer<ProvidedBuffers?> {
+        let groups = UnsafeMutableBufferPointer<ProvidedBuffers?>.allocate(capacity: 3)
         for index in groups.indices { (groups.baseAddress! + index).initialize(to: nil) }
+        return groups
     }
 
     deinit {

@@ -20,7 +20,7 @@ package struct IOUringProbe: Sendable {
         self.operations = operations
     }
 
-    private static let neededFeatures: [(UInt32, String)] = [
+    package static let neededFeatures: [(UInt32, String)] = [
         (AIO_RING_FEATURE_NODROP, "completions that are never dropped"),
         (AIO_RING_FEATURE_SUBMIT_STABLE, "stable submissions"),
         (AIO_RING_FEATURE_FAST_POLL, "internal polling"),
@@ -28,7 +28,7 @@ package struct IOUringProbe: Sendable {
         (AIO_RING_FEATURE_CQE_SKIP, "skipped completions"),
     ]
 
-    private static let neededOperations: [(UInt8, String)] = [
+    package static let neededOperations: [(UInt8, String)] = [
         (AIO_RING_POLL_ADD, "poll"), (AIO_RING_ACCEPT, "accept"),
         (AIO_RING_ASYNC_CANCEL, "cancel"), (AIO_RING_CONNECT, "connect"),
         (AIO_RING_CLOSE, "close"), (AIO_RING_SEND, "send"),
@@ -41,7 +41,7 @@ package struct IOUringProbe: Sendable {
 
     /// Why a proactor cannot work; `nil` if it can.
     package var refusal: IOUringUnavailable? {
-        if let (call, errno) = failure { return IOUringUnavailable(errno, Self.reason(call, errno)) }
+        if let (call, errno) = failure { return IOUringUnavailable(call, errno) }
         for (feature, name) in Self.neededFeatures where features & feature == 0 {
             return IOUringUnavailable(.notSupported, "the kernel's io_uring lacks \(name)")
         }
@@ -49,16 +49,6 @@ package struct IOUringProbe: Sendable {
             return IOUringUnavailable(.notSupported, "the kernel's io_uring lacks the operation '\(name)'")
         }
         return nil
-    }
-
-    private static func reason(_ call: String, _ errno: Errno) -> String {
-        switch errno {
-        case .notPermitted, .permissionDenied:
-            "\(call) is forbidden, by kernel.io_uring_disabled or a sandbox such as a container's seccomp filter (\(errno))"
-        case .noFunction: "the kernel has no io_uring (\(errno))"
-        case .invalidArgument: "the kernel is older than Linux 6.1 (\(call): \(errno))"
-        default: "\(call) failed: \(errno)"
-        }
     }
 
     /// Whether an earlier probe has found everything, so that later ones need not repeat it.

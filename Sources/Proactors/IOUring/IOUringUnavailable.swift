@@ -4,11 +4,26 @@ public import SystemPackage
 public struct IOUringUnavailable: Error, Hashable, Sendable, CustomStringConvertible {
     /// The error of the system; `ENOTSUP` if the kernel lacks a feature.
     public let errno: Errno
-    /// A sentence without a full stop, such as `the kernel has no io_uring (Function not implemented)`.
+    /// A sentence without a full stop, such as `io_uring_setup failed: Cannot allocate memory`.
     public let description: String
 
     package init(_ errno: Errno, _ description: String) {
         self.errno = errno
         self.description = description
+    }
+
+    /// A system call that failed.
+    package init(_ call: String, _ errno: Errno) {
+        self.init(errno, Self.reason(call, errno))
+    }
+
+    private static func reason(_ call: String, _ errno: Errno) -> String {
+        switch errno {
+        case .notPermitted, .permissionDenied:
+            "\(call) is forbidden, by kernel.io_uring_disabled or a sandbox such as a container's seccomp filter (\(errno))"
+        case .noFunction: "\(call) does not exist in the kernel, or a sandbox hides it (\(errno))"
+        case .invalidArgument: "the kernel is older than Linux 6.1 (\(call): \(errno))"
+        default: "\(call) failed: \(errno)"
+        }
     }
 }

@@ -207,18 +207,4 @@ private func openDescriptors(upTo number: CInt) -> [CInt] {
     return opened
 }
 
-/// Returns the number that the next descriptor gets, or -1 if there is none.
-private func firstFreeDescriptor() -> CInt {
-    let number = open("/dev/null", O_RDONLY)
-    if number >= 0 { close(number) }
-    return number
-}
-
-private func setDescriptorLimit(_ count: CInt) throws {
-    var limit = rlimit()
-    getrlimit(resource, &limit)
-    limit.rlim_cur = rlim_t(count)
-    try #require(setrlimit(resource, &limit) == 0)
-}
-
 private let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)

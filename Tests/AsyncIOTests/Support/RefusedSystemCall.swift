@@ -5,10 +5,12 @@ import Foundation
 enum RefusedSystemCall: String {
     case epollPwait2 = "epoll_pwait2"
     case ppoll
+    case ioUringSetup = "io_uring_setup"
 
     private var number: UInt32 {
         switch self {
         case .epollPwait2: return 441
+        case .ioUringSetup: return 425
         case .ppoll:
             #if arch(x86_64)
             return 271

@@ -23,7 +23,7 @@ check "the message names an unknown loop, and the available loops" \
     refuses 64 "unknown loop 'foo'; use one of auto, .*epoll" echo --loop foo
 check "... in forward too" refuses 64 "unknown loop 'foo'; use one of auto, " \
     forward --listen 127.0.0.1:0 --to 127.0.0.1:1 --loop foo
-for missing in kqueue io_uring iocp; do
+for missing in kqueue iocp; do
     if [[ $("$aio" loops | awk -v name="$missing" '$1 == name { print $3 }') == yes ]]; then continue; fi
     check "the message names a loop that this system lacks: $missing" \
         refuses 1 "the event loop '$missing' is not supported by " echo --loop "$missing"

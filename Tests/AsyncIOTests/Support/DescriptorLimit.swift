@@ -1,0 +1,22 @@
+import Foundation
+import Testing
+
+/// Returns the number that the next descriptor gets, or -1 if there is none.
+func firstFreeDescriptor() -> CInt {
+    let number = open("/dev/null", O_RDONLY)
+    if number >= 0 { close(number) }
+    return number
+}
+
+/// Sets the soft limit of the process, for tests in a process of their own.
+func setDescriptorLimit(_ count: CInt) throws {
+    #if os(Linux)
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+    let resource = RLIMIT_NOFILE
+    #endif
+    var limit = rlimit()
+    getrlimit(resource, &limit)
+    limit.rlim_cur = rlim_t(count)
+    try #require(setrlimit(resource, &limit) == 0)
+}
