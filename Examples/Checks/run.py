@@ -223,7 +223,8 @@ def main(binaries, *words):
         except (Failed, OSError) as error:
             failed += 1
             print(f"FAIL  {name}: {error!r}", flush=True)
-    print(f"examples: {len(chosen)} run, {failed} failed")
+    loop = os.environ.get("ASYNCIO_LOOP", "the default loop")
+    print(f"examples: {len(chosen)} run on {loop}, {failed} failed")
     return 1 if failed or not chosen else 0
 
 
