@@ -12,10 +12,10 @@ public import SystemPackage
 ///
 /// The life of memory:
 /// - An operation's memory belongs to the kernel until its last completion has been read. For sends without a
-///   completion see ``ImmediateSends``.
+///   completion see `ImmediateSends`.
 /// - An address or a path is copied by the kernel when it takes the submission, and freed after that.
-/// - For the buffers of the pool see ``ProvidedBuffers``.
-/// - `close()` cancels everything and waits until the kernel has completed it, but at most ``longestClose``. If it has
+/// - For the buffers of the pool see `ProvidedBuffers`.
+/// - `close()` cancels everything and waits until the kernel has completed it, but at most `longestClose`. If it has
 ///   not, such as a read from a network file system that does not answer, the memory that this object owns is never
 ///   freed, and ``hasUnfinishedOperations`` says that the same is necessary for the memory of the operations.
 ///
