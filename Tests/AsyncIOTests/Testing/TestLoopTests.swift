@@ -5,8 +5,8 @@ import Testing
 /// The loops that tests run on.
 struct TestLoopTests {
     #if os(Linux)
-    /// Where the system forbids io_uring, this test is skipped and its comment says why, because then no test has run on
-    /// io_uring.
+    /// Where the system forbids io_uring, this test is skipped and its comment says why, because then no test has run
+    /// on io_uring.
     @Test(.enabled(if: ringRefusal == nil, "no test runs on io_uring: \(ringRefusal ?? "")"))
     func testsRunOnIOUring() async throws {
         #expect(TestLoop.all.contains(TestLoop(.ioUring)))
