@@ -175,6 +175,7 @@ int aio_ring_open(aio_ring *ring, uint32_t submissions, uint32_t completions) {
 
 struct simulated {
     uint32_t sq_head, sq_tail, sq_flags, cq_head, cq_tail;
+    aio_ring_buffer *buffers[3];
 };
 
 int aio_ring_open_simulated(
@@ -189,6 +190,10 @@ int aio_ring_open_simulated(
         .completions = calloc(completions, sizeof(aio_ring_completion)), .memory = indices, .simulate = simulate,
         .simulator = simulator};
     return 0;
+}
+
+aio_ring_buffer *aio_ring_simulated_buffers(const aio_ring *ring, uint32_t group) {
+    return ring->memory ? ((struct simulated *)ring->memory)->buffers[group] : NULL;
 }
 
 static void close_simulated(aio_ring *ring) {
@@ -222,6 +227,12 @@ void aio_ring_close(aio_ring *ring) {
     if (ring->memory) munmap(ring->memory, ring->memory_size);
     if (ring->submissions) munmap(ring->submissions, ring->sq_entries * sizeof(aio_ring_submission));
     close(ring->fd);
+    *ring = (aio_ring){.fd = -1, .enter_fd = -1};
+}
+
+void aio_ring_close_inherited(aio_ring *ring) {
+    if (ring->simulate) return close_simulated(ring);
+    if (ring->fd >= 0) close(ring->fd);
     *ring = (aio_ring){.fd = -1, .enter_fd = -1};
 }
 
@@ -265,7 +276,10 @@ int aio_ring_buffers_open(
     if (memory == MAP_FAILED) return -errno;
     // The kernel writes to these pages, so a forked child must not get a copy in their place.
     madvise(memory, size, MADV_DONTFORK);
-    if (ring->simulate) return *buffers = memory, 0;
+    if (ring->simulate) {
+        ((struct simulated *)ring->memory)->buffers[group] = memory;
+        return *buffers = memory, 0;
+    }
     struct buffers_registration registration = {
         .address = (uint64_t)(uintptr_t)memory, .entries = entries, .group = group};
     int registered = ring_register(ring->fd, REGISTER_PBUF_RING, &registration, 1);

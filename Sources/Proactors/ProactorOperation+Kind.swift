@@ -49,7 +49,7 @@ extension ProactorOperation {
         /// Reads the status of a file. Completes with 0. stat(2).
         public static let stat = Kind(12, "stat")
         /// Moves bytes between two descriptors without copying them to memory of the program. Completes with the number
-        /// of bytes, which is 0 at EOF. splice(2).
+        /// of bytes, which is 0 at EOF. May fail with `EAGAIN` if a non-blocking target is full. splice(2).
         public static let splice = Kind(13, "splice")
         /// Waits until a child has ended, and reaps it. Completes with 0. waitid(2) with `P_PIDFD` and `WEXITED`.
         public static let waitForChild = Kind(14, "wait for child")

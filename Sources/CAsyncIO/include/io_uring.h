@@ -147,11 +147,15 @@ int aio_ring_open_simulated(
     aio_ring *_Nonnull ring, uint32_t submissions, uint32_t completions,
     int (*_Nonnull simulate)(aio_ring *_Nonnull ring, uint32_t count, int64_t nanoseconds),
     void *_Nullable simulator);
+// For tests: returns the ring of buffers of a simulated ring's group, or NULL.
+aio_ring_buffer *_Nullable aio_ring_simulated_buffers(const aio_ring *_Nonnull ring, uint32_t group);
 // Makes the calling thread the only one that may use the ring. Returns 0 or -errno.
 int aio_ring_enable(aio_ring *_Nonnull ring);
 // Frees the ring; the kernel then cancels its operations. Only the thread that enabled the ring frees its registered
 // number. Idempotent.
 void aio_ring_close(aio_ring *_Nonnull ring);
+// Frees what a forked child has of its parent's ring: the descriptor.
+void aio_ring_close_inherited(aio_ring *_Nonnull ring);
 
 // Submits all entries, and waits for `count` completions, at most `nanoseconds` (negative: without a limit). Returns
 // the number of entries that the kernel has taken, or -errno: -EINTR for a signal, -ETIME after the time.

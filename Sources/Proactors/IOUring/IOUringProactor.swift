@@ -84,7 +84,8 @@ public final class IOUringProactor: BaseProactor {
     deinit {
         close()
         guard !hasUnfinishedOperations else { return }
-        for index in groups.indices { groups[index] = nil }
+        // In a child, something else may be where the memory was in the parent.
+        if isOurs { for index in groups.indices { groups[index] = nil } }
         groups.deallocate()
         ring.deallocate()
     }
@@ -322,7 +323,8 @@ public final class IOUringProactor: BaseProactor {
             // None is found for a completion that comes twice.
             guard let send = immediate.completed(token) else { return }
             if result == -Int(Errno.resourceTemporarilyUnavailable.rawValue) {
-                if !send.isCancelled { return sendWaiting(send) }
+                // When the ring is being closed, everything that waits has been cancelled already.
+                if !send.isCancelled, !isDraining { return sendWaiting(send) }
                 result = -Int(Errno.canceled.rawValue)
             }
         case UserData.poll:
@@ -397,7 +399,7 @@ public final class IOUringProactor: BaseProactor {
         // Without a wait, the kernel has taken nothing.
         if !isEnabled { operationCount = 0 }
         isClosed = true
-        aio_ring_close(ring)
+        if isOurs { aio_ring_close(ring) } else { aio_ring_close_inherited(ring) }
         // Otherwise the memory is never freed, because the kernel may still write to it.
         guard !hasUnfinishedOperations else { return }
         for index in groups.indices { groups[index]?.removeAll(buffers) }
