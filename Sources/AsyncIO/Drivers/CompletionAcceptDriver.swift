@@ -29,8 +29,9 @@ final class CompletionAcceptDriver: AcceptDriver {
     }
 
     override func close() {
-        stop()
+        isStarted = false
         isClosed = true
+        if let operation { proactor.cancelAtOnce(operation, .accept) }
         let dropped = results
         results = []
         for case .client(let connection) in dropped { connection.close() }

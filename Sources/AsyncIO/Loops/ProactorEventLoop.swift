@@ -60,6 +60,13 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         proactor.cancel(kind, token: operation.bits)
     }
 
+    /// As `cancel`, before the descriptor is closed. The kernel then no longer holds its file, and will not find the
+    /// next file with its number when it takes the operation.
+    package final func cancelAtOnce(_ operation: SlotID, _ kind: ProactorOperation.Kind) {
+        proactor.cancel(kind, token: operation.bits)
+        proactor.flush()
+    }
+
     package override func runEnded() { proactor.flush() }
 
     package override func wait(timeoutNanoseconds: Int64?) throws(Errno) {
