@@ -150,6 +150,19 @@ public final class BufferPool: @unchecked Sendable {
     }
 }
 
+/// As the functions of the pool, without retaining it, because there is a call for every message.
+///
+/// SAFETY: something else retains the pool.
+extension Unmanaged where Instance == BufferPool {
+    @inlinable @inline(__always) package func take(_ size: BufferPool.Size) -> UnsafeMutableRawPointer {
+        _withUnsafeGuaranteedRef { $0.take(size) }
+    }
+
+    @inlinable @inline(__always) package func put(_ buffer: UnsafeMutableRawPointer, _ size: BufferPool.Size) {
+        _withUnsafeGuaranteedRef { $0.put(buffer, size) }
+    }
+}
+
 /// A buffer of a ``BufferPool``, which a completion passes to the receiver.
 ///
 /// It is a value that owns nothing: the receiver returns the buffer to the pool exactly once.

@@ -79,6 +79,30 @@ final class ReplaceableCallsProactor: BaseProactor, MakesSystemCalls, ReadinessS
 
     var hasUnfinishedOperations: Bool { proactor.hasUnfinishedOperations }
 
+    var sendsImmediately: Bool { proactor.sendsImmediately }
+
+    var immediateSendsHaveEnded: Bool { proactor.immediateSendsHaveEnded }
+
+    func submitImmediateSends(_ sends: UnsafeBufferPointer<ImmediateSend>) {
+        guard let systemCalls else { return proactor.submitImmediateSends(sends) }
+        for send in sends {
+            switch systemCalls.send(send.socket, send.bytes) {
+            case .bytes(send.bytes.count): break
+            case .bytes(let count): completions.append(Completion(token: send.token, result: count, hasMore: true))
+            case .wouldBlock: fail(send.token, .resourceTemporarilyUnavailable)
+            case .failed(let error): fail(send.token, error)
+            }
+        }
+    }
+
+    private func fail(_ token: UInt64, _ error: Errno) {
+        completions.append(Completion(token: token, result: -Int(error.rawValue), hasMore: true))
+    }
+
+    func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on socket: Socket) -> IOResult {
+        systemCalls?.send(socket, bytes) ?? proactor.sendAtOnce(bytes, on: socket)
+    }
+
     func close() {
         for completion in completions + real.takeCompletions() {
             if let buffer = completion.buffer { buffers.put(buffer.memory, buffer.size) }

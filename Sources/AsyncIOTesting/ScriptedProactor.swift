@@ -90,6 +90,10 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
             }
         }
         if let error = nextError.take() { throw error }
+        // Closed with the system call, so that a test sees when that happens.
+        if operation.kind == .close, isScripted(FileDescriptor(rawValue: operation.descriptor)) {
+            throw .notSupportedOnSocket
+        }
         if carriesOutOperations, !isScripted(FileDescriptor(rawValue: operation.descriptor)) {
             return real.submit(operation, token)
         }

@@ -49,6 +49,18 @@ public final class VirtualTimeProactor: BaseProactor {
 
     public var hasUnfinishedOperations: Bool { operations.proactor.hasUnfinishedOperations }
 
+    public var sendsImmediately: Bool { operations.proactor.sendsImmediately }
+
+    public var immediateSendsHaveEnded: Bool { operations.proactor.immediateSendsHaveEnded }
+
+    public func submitImmediateSends(_ sends: UnsafeBufferPointer<ImmediateSend>) {
+        operations.proactor.submitImmediateSends(sends)
+    }
+
+    public func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on socket: Socket) -> IOResult {
+        operations.proactor.sendAtOnce(bytes, on: socket)
+    }
+
     public func wait(timeoutNanoseconds: Int64?, into events: inout [Completion]) throws(Errno) {
         try clock.waits.wait(in: operations, clock, timeoutNanoseconds: timeoutNanoseconds, into: &events) {
             operations.descriptors[$0.token]

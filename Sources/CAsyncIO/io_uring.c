@@ -257,6 +257,17 @@ int aio_ring_enter(aio_ring *ring, uint32_t count, int64_t nanoseconds) {
     return (int)taken;
 }
 
+int aio_ring_submit(aio_ring *ring) {
+    uint32_t unsubmitted = aio_ring_unsubmitted(ring);
+    __atomic_store_n(ring->kernel_sq_tail, ring->sq_tail, __ATOMIC_RELEASE);
+    long taken = ring->simulate
+        ? ring->simulate(ring, 0, 0)
+        : syscall(SYS_io_uring_enter, ring->enter_fd, unsubmitted, 0, ring->enter_flags, NULL, (size_t)0);
+    if (taken < 0) return ring->simulate ? (int)taken : -errno;
+    ring->sq_submitted += (uint32_t)taken;
+    return (int)taken;
+}
+
 int aio_ring_probe(const aio_ring *ring, uint8_t *supported, uint32_t count) {
     if (ring->simulate) return memset(supported, 1, count), 0;
     struct probe probe = {0};

@@ -11,8 +11,10 @@ public import SystemPackage
 /// - A buffer of the pool belongs to the proactor from when it takes it until the completion that carries it. What it
 ///   has taken and not passed on when it is closed, it returns.
 /// - Submissions may be collected. They have begun when the next `wait` does, in the order of their submission.
-/// - A cancelled poll no longer holds the descriptor's file when `cancel` returns, so that closing the descriptor sends
-///   EOF to the peer.
+/// - When `cancel` returns, an operation of any kind but `receiveIntoPool` and `send` no longer holds the file of its
+///   descriptor, and does not begin any more. So closing the descriptor sends EOF to the peer, and the next file with
+///   its number is not touched.
+/// - A `close` is carried out behind the cancellations before it, also when the proactor is closed.
 ///
 /// - Thread: the loop's.
 public protocol BaseProactor: Poller where Event == Completion {
@@ -34,6 +36,25 @@ public protocol BaseProactor: Poller where Event == Completion {
 
     /// Whether the kernel may still use the memory of operations after `close()`. Then the loop never frees it.
     var hasUnfinishedOperations: Bool { get }
+
+    // MARK: Sends that do not wait
+
+    /// Whether the next three members work. Otherwise the loop submits every send as an operation.
+    var sendsImmediately: Bool { get }
+
+    /// Carries out sends with the next submission, without waiting for room in the sockets.
+    ///
+    /// There is no completion for a send if all bytes were sent. Otherwise there is one, with the number of bytes, or
+    /// with `EAGAIN` or another error, and with ``Completion/hasMore``, because the token stays in use. Two sends on
+    /// one socket must not be in flight at the same time: the second could succeed after a short first one.
+    func submitImmediateSends(_ sends: UnsafeBufferPointer<ImmediateSend>)
+
+    /// Whether every immediate send that was submitted before the last `wait` has ended, so that its memory is free,
+    /// and all completions of such sends were reported.
+    var immediateSendsHaveEnded: Bool { get }
+
+    /// Submits everything, and sends bytes of a stream socket without waiting. Returns the result, as send(2) does.
+    func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on socket: Socket) -> IOResult
 }
 
 extension BaseProactor {
@@ -42,4 +63,35 @@ extension BaseProactor {
 
     /// False, for proactors whose `close()` waits for all operations.
     public var hasUnfinishedOperations: Bool { false }
+
+    /// False.
+    public var sendsImmediately: Bool { false }
+
+    public func submitImmediateSends(_ sends: UnsafeBufferPointer<ImmediateSend>) {
+        preconditionFailure("\(type(of: self)) has no immediate sends")
+    }
+
+    public var immediateSendsHaveEnded: Bool { false }
+
+    public func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on socket: Socket) -> IOResult { socket.send(bytes) }
+}
+
+/// Bytes of a stream socket that are sent without waiting. The memory is free when
+/// ``BaseProactor/immediateSendsHaveEnded`` says so.
+@frozen
+public struct ImmediateSend {
+    public let bytes: UnsafeRawBufferPointer
+    public let socket: Socket
+    public let token: UInt64
+
+    @inlinable public init(_ bytes: UnsafeRawBufferPointer, on socket: Socket, token: UInt64) {
+        self.bytes = bytes
+        self.socket = socket
+        self.token = token
+    }
+}
+
+extension ImmediateSend: CustomStringConvertible {
+    /// Such as `send 5 bytes on fd=7`.
+    public var description: String { "send \(bytes.count) bytes on fd=\(socket.number)" }
 }

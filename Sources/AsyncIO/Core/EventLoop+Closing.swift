@@ -31,6 +31,7 @@ extension EventLoop {
         defer { aio_loop_slot_set(former) }
 
         core.pointee.lackingDescriptors = []
+        runEnded()
         removeAllSignalHandlers()
         if core.pointee.debug.isOn { warnOfOpenSources() }
         for id in core.pointee.sources.ids { core.pointee.sources[id]?.pointee.loopClosed() }

@@ -51,6 +51,7 @@ extension EventLoop {
 
         core.pointee.budget.renew()
         if !core.pointee.endOfIteration.isEmpty { flushEndOfIteration() }
+        endOfIteration()
         if !core.pointee.released.isEmpty { releaseReleased() }
     }
 

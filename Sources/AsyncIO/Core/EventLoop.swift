@@ -131,7 +131,10 @@ open class EventLoop: TaskExecutor, @unchecked Sendable, CustomStringConvertible
         core.pointee.systemCalls = calls
     }
 
-    /// Called at the end of each run.
+    /// Called at the end of each iteration, after the sources that were passed to `queueAtEndOfIteration`.
+    package func endOfIteration() {}
+
+    /// Begins what was submitted. Called at the end of each run, and before descriptors are closed because the loop is.
     package func runEnded() {}
 
     package func closePoller() {}

@@ -114,10 +114,11 @@ package class StreamDriver: EventSource {
 
     package var resetsOnClose: Bool { isReset }
 
-    final func closeChannel(on loop: EventLoop) {
+    /// - Parameter isClosed: Whether an operation has closed the descriptor.
+    final func closeChannel(on loop: EventLoop, isClosed: Bool = false) {
         if phase == .closed { return }
         phase = .closed
-        loop.closeSocket(channel.socket)
+        if !isClosed { loop.closeSocket(channel.socket) }
         let waiters = closeWaiters
         closeWaiters = []
         for waiter in waiters { loop.settle(waiter, .ready) }

@@ -22,6 +22,9 @@ package protocol StreamDriverDelegate: AnyObject {
     /// Some of the bytes that the driver had accepted were sent.
     func flushed()
 
+    /// Whether something waits for `flushed()`.
+    var awaitsFlush: Bool { get }
+
     /// A call of the driver failed, which ends the connection. `operation` is a verb, such as `receive from`.
     func failed(_ error: Errno, operation: String)
 
@@ -42,6 +45,7 @@ package protocol StreamDriverDelegate: AnyObject {
     static func becameReadable(_ address: UnsafeRawPointer) -> UnownedJob?
     static func becameWritable(_ address: UnsafeRawPointer, returningJob: Bool) -> UnownedJob?
     static func received(_ address: UnsafeRawPointer, _ bytes: UnsafeRawBufferPointer) -> Int
+    static func awaitsFlush(_ address: UnsafeRawPointer) -> Bool
 }
 
 package struct ConnectionReport {
@@ -90,6 +94,11 @@ struct RetainedDelegate: ~Copyable {
         guard let object = object.unretained, let type else { return bytes.count }
         return type.received(object.toOpaque(), bytes)
     }
+
+    @inline(__always) var awaitsFlush: Bool {
+        guard let object = object.unretained, let type else { return false }
+        return type.awaitsFlush(object.toOpaque())
+    }
 }
 
 /// SAFETY: the address is that of an object of this type, which a driver retains.
@@ -108,5 +117,9 @@ extension StreamDriverDelegate {
 
     package static func received(_ address: UnsafeRawPointer, _ bytes: UnsafeRawBufferPointer) -> Int {
         Unmanaged<Self>.fromOpaque(address)._withUnsafeGuaranteedRef { $0.received(bytes) }
+    }
+
+    package static func awaitsFlush(_ address: UnsafeRawPointer) -> Bool {
+        Unmanaged<Self>.fromOpaque(address)._withUnsafeGuaranteedRef { $0.awaitsFlush }
     }
 }

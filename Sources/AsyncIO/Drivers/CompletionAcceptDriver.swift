@@ -31,7 +31,7 @@ final class CompletionAcceptDriver: AcceptDriver {
     override func close() {
         isStarted = false
         isClosed = true
-        if let operation { proactor.cancelAtOnce(operation, .accept) }
+        if let operation { proactor.cancel(operation, .accept) }
         let dropped = results
         results = []
         for case .client(let connection) in dropped { connection.close() }

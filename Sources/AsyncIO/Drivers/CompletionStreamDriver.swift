@@ -6,37 +6,53 @@ import SystemPackage
 ///
 /// One receive is in flight for as long as its bytes are wanted. Each arrival comes in a buffer of the loop's pool,
 /// which is delivered, lent as a chunk, or copied from. A connection that is silent has no buffer. `mostReceived`
-/// buffers that have not been read cancel the receive, which makes the peer wait.
+/// buffers that have not been read cancel the receive, which makes the peer wait. The size of the buffers follows the
+/// amounts that arrive.
 ///
-/// The bytes of a send belong to the kernel until its completion, even if the connection is closed meanwhile. Therefore
-/// this object owns them, and the loop retains it until both operations have completed. At most one send is in flight,
-/// and what is written meanwhile is bounded by `bufferBytes`.
+/// Where the proactor has sends that do not wait, they are used first: small amounts are collected in
+/// ``ImmediateSends``, large ones are sent at once from the caller's memory. What the socket does not take, and every
+/// send of other proactors, is an operation that waits. Its bytes belong to the kernel until its completion, even if
+/// the connection is closed meanwhile. Therefore this object owns them, and the loop retains it until all its
+/// operations have completed. At most one send is in flight, and what is written meanwhile is bounded by `bufferBytes`.
 package final class CompletionStreamDriver: StreamDriver {
     private static let bufferBytes = 64 * 1024
     private static let mostReceived = 4
 
-    private unowned let loop: ProactorEventLoop
+    // SAFETY: the loop retains its drivers, and the transport of a driver that it has released retains the loop.
+    private unowned(unsafe) let loop: ProactorEventLoop
 
-    private var received = ReceivedBuffers()
-    private var receiveOperation: SlotID?
-    /// Because nobody reads.
-    private var isReceiveCancelled = false
-    private var receiveFailure: Errno?
-    private var isAtEOF = false
-    private var isDelivering = false
+    @exclusivity(unchecked) private var received = ReceivedBuffers()
+    @exclusivity(unchecked) private var receiveOperation: SlotID?
+    @exclusivity(unchecked) private var receiveSize = BufferPool.Size.small
+    /// How many full buffers came in a row; negative for nearly empty ones.
+    @exclusivity(unchecked) private var sizeTrend: Int8 = 0
+    /// Because nobody reads, or to receive into larger buffers.
+    @exclusivity(unchecked) private var isReceiveCancelled = false
+    @exclusivity(unchecked) private var receiveFailure: Errno?
+    @exclusivity(unchecked) private var isAtEOF = false
+    @exclusivity(unchecked) private var isDelivering = false
     /// Whether bytes, EOF or an error have come since this source ran last.
-    private var isReceiveReported = false
+    @exclusivity(unchecked) private var isReceiveReported = false
     /// Whether a task waits for its share of the next iteration, and not for bytes.
-    private var isReaderDeferred = false
+    @exclusivity(unchecked) private var isReaderDeferred = false
 
-    /// Bytes that were written in this iteration, or while a send is in flight.
-    private var pending = WriteQueue()
-    private var inFlight = WriteQueue()
-    private var sendOperation: SlotID?
-    private var isFlushQueued = false
-    private var isWriterBlocked = false
-    private var sendFailure: Errno?
-    private var sendResult: Int?
+    /// What was written in this iteration, or is in flight, with a send that does not wait.
+    @exclusivity(unchecked) private var immediate = ImmediateSends.Piece()
+    @exclusivity(unchecked) private var immediateToken: SlotID?
+    @exclusivity(unchecked) private var isImmediateSubmitted = false
+    /// Bytes that wait for the send in flight.
+    @exclusivity(unchecked) private var pending = WriteQueue()
+    @exclusivity(unchecked) private var inFlight = WriteQueue()
+    @exclusivity(unchecked) private var sendOperation: SlotID?
+    @exclusivity(unchecked) private var isFlushQueued = false
+    @exclusivity(unchecked) private var isWriterBlocked = false
+    @exclusivity(unchecked) private var sendFailure: Errno?
+    /// Whether a send has ended since this source ran last.
+    @exclusivity(unchecked) private var isSendReported = false
+
+    @exclusivity(unchecked) private var closeOperation: SlotID?
+    /// Whether an operation has closed the descriptor, or will.
+    @exclusivity(unchecked) private var isDescriptorClosed = false
 
     package init(_ channel: ByteChannel, on loop: ProactorEventLoop) {
         self.loop = loop
@@ -46,15 +62,21 @@ package final class CompletionStreamDriver: StreamDriver {
         loop.claim(channel.descriptor, for: self)
     }
 
+    @inline(__always) private var pool: Unmanaged<BufferPool> { loop.unretainedPool.unsafelyUnwrapped }
+
     // MARK: Completions
 
     package override func completed(_ completion: OperationCompletion) {
         if completion.operation == receiveOperation {
             receiveCompleted(completion)
+        } else if completion.operation == immediateToken {
+            immediateSendFailed(completion.result)
+        } else if completion.operation == closeOperation {
+            closeCompleted(completion.result)
         } else {
-            sendResult = completion.result
+            sendCompleted(completion.result)
         }
-        if isReceiveReported || sendResult != nil || phase == .closing { loop.queue(self) }
+        if isReceiveReported || isSendReported || phase == .closing { loop.queue(self) }
     }
 
     package override func run() -> UnownedJob? {
@@ -62,14 +84,15 @@ package final class CompletionStreamDriver: StreamDriver {
         if isReceiveReported || isReaderDeferred {
             isReceiveReported = false
             isReaderDeferred = false
-            if !isPushing, phase == .open { job = delegate?.becameReadable() }
+            if !isPushing, phase == .open { job = heldDelegate.becameReadable() }
         }
-        if let result = sendResult.take() {
-            let writerJob = sendCompleted(result, returningJob: job == nil)
+        if isSendReported {
+            isSendReported = false
+            let writerJob = reportSend(returningJob: job == nil)
             job = job ?? writerJob
         }
         if isPushing { push() }
-        closeIfQuiet()
+        if phase == .closing { closeIfQuiet() }
         return job
     }
 
@@ -88,7 +111,7 @@ package final class CompletionStreamDriver: StreamDriver {
 
     package override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         if let result = resultWithoutBytes() { return result }
-        let count = received.take(into: buffer, loop.chunkPool)
+        let count = received.take(into: buffer, pool)
         took(count)
         return .bytes(count)
     }
@@ -101,15 +124,10 @@ package final class CompletionStreamDriver: StreamDriver {
     }
 
     /// Returns the result of a receive that returns no bytes now, or `nil` if it may take received ones.
-    private func resultWithoutBytes() -> IOResult? {
+    @inline(__always) private func resultWithoutBytes() -> IOResult? {
         // The consumer is using the received bytes, and may have added a filter, which receives.
         if !isDelivering {
-            if received.isEmpty {
-                if let error = receiveFailure { return .failed(error) }
-                if isAtEOF { return .bytes(0) }
-                submitReceive()
-                return receiveFailure.map { .failed($0) } ?? .wouldBlock
-            }
+            if received.isEmpty { return resultWithoutReceived() }
             if known.readingShare.isLeft(in: loop.core.pointee.tick),
                 loop.core.pointee.budget.allowsReceive || takeGrant(.read)
             {
@@ -121,7 +139,14 @@ package final class CompletionStreamDriver: StreamDriver {
         return .wouldBlock
     }
 
-    private func took(_ count: Int) {
+    private func resultWithoutReceived() -> IOResult {
+        if let error = receiveFailure { return .failed(error) }
+        if isAtEOF { return .bytes(0) }
+        submitReceive()
+        return receiveFailure.map { .failed($0) } ?? .wouldBlock
+    }
+
+    @inline(__always) private func took(_ count: Int) {
         known.readingShare.use(count)
         loop.core.pointee.budget.use(count)
         wantMore()
@@ -132,70 +157,185 @@ package final class CompletionStreamDriver: StreamDriver {
             receiveOperation = nil
             isReceiveCancelled = false
         }
-        var isRepeated = false
         if let buffer = completion.buffer {
+            isReceiveReported = true
             if phase == .open, completion.result > 0 {
                 received.append(buffer, byteCount: completion.result)
+                chooseSize(after: completion.result, in: buffer.size)
             } else {
-                loop.chunkPool.put(buffer.memory, buffer.size)
+                pool.put(buffer.memory, buffer.size)
             }
         } else if completion.result == 0 {
+            isReceiveReported = true
             isAtEOF = true
         } else {
             let error = Errno(rawValue: CInt(truncatingIfNeeded: -completion.result))
             // The first was requested; the proactor had no buffer; the operation lost a race on some kernels.
-            isRepeated = error == .canceled || error == .noBufferSpace || error == .resourceTemporarilyUnavailable
-            if !isRepeated { receiveFailure = error }
+            if error != .canceled, error != .noBufferSpace, error != .resourceTemporarilyUnavailable {
+                isReceiveReported = true
+                receiveFailure = error
+            }
         }
-        if !isRepeated { isReceiveReported = true }
-        if received.count >= Self.mostReceived, let receiveOperation, !isReceiveCancelled {
-            isReceiveCancelled = true
-            loop.cancel(receiveOperation, .receiveIntoPool)
+        if received.count >= Self.mostReceived { cancelReceive() } else { wantMore() }
+    }
+
+    /// Two full buffers in a row show that larger ones are useful, and many that are nearly empty the contrary.
+    @inline(__always) private func chooseSize(after byteCount: Int, in size: BufferPool.Size) {
+        guard size == receiveSize else { return }
+        if byteCount == size.byteCount {
+            sizeTrend = max(sizeTrend, 0) + 1
+            if sizeTrend >= 2, size != .large { changeSize(by: 1) }
+        } else if byteCount > size.byteCount / 16 || size == .small {
+            sizeTrend = 0
         } else {
-            wantMore()
+            sizeTrend = min(sizeTrend, 0) - 1
+            if sizeTrend <= -16 { changeSize(by: -1) }
         }
     }
 
-    private func wantMore() {
-        if received.isEmpty, receiveFailure == nil, !isAtEOF { submitReceive() }
+    private func changeSize(by step: Int) {
+        receiveSize = BufferPool.Size(index: receiveSize.index + step)
+        sizeTrend = 0
+        cancelReceive()
+    }
+
+    private func cancelReceive() {
+        guard let receiveOperation, !isReceiveCancelled else { return }
+        isReceiveCancelled = true
+        loop.cancel(receiveOperation, .receiveIntoPool)
+    }
+
+    @inline(__always) private func wantMore() {
+        if receiveOperation == nil, received.isEmpty, receiveFailure == nil, !isAtEOF { submitReceive() }
     }
 
     /// Delivers received bytes, up to the connection's share of the iteration.
     private func push() {
-        guard let delegate else { return }
         while isPushing, let bytes = received.first, known.readingShare.isLeft(in: loop.core.pointee.tick) {
             isDelivering = true
-            let taken = delegate.received(bytes)
+            let taken = heldDelegate.received(bytes)
             isDelivering = false
-            if phase != .open { return received.removeAll(loop.chunkPool) }
-            received.consume(taken, loop.chunkPool)
+            if phase != .open { return received.removeAll(pool) }
+            received.consume(taken, pool)
             known.readingShare.use(taken)
             loop.core.pointee.budget.use(taken)
         }
         guard isPushing else { return }
         if !received.isEmpty { return loop.queue(self) }
         wantMore()
+        if isAtEOF || receiveFailure != nil { pushEnd() }
+    }
+
+    private func pushEnd() {
         if let error = receiveFailure {
-            delegate.failed(error, operation: "receive from")
-        } else if isAtEOF {
-            delegate.receivedEOF()
+            delegate?.failed(error, operation: "receive from")
+        } else {
+            delegate?.receivedEOF()
         }
     }
 
     private func submitReceive() {
         guard receiveOperation == nil, phase == .open else { return }
         do {
-            receiveOperation = try loop.submit(.receiveIntoPool(from: channel.socket, size: .medium), for: self)
+            receiveOperation = try loop.submit(.receiveIntoPool(from: channel.socket, size: receiveSize), for: self)
         } catch {
             receiveFailure = error
             isReceiveReported = true
         }
     }
 
-    // MARK: Sending
+    // MARK: Sending without waiting
 
     package override func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         if let error = sendFailure { return .failed(error) }
+        guard loop.sendsImmediately, sendOperation == nil, pending.isEmpty, !isImmediateInFlight else {
+            return store(bytes)
+        }
+        let byteCount = queuedImmediately + bytes.count
+        return byteCount <= ImmediateSends.mostBytes ? sendLater(bytes) : sendAtOnce(bytes)
+    }
+
+    /// The bytes of this iteration that will be sent with its wait.
+    @inline(__always) private var queuedImmediately: Int {
+        immediate.epoch == loop.immediateSends.pointee.epoch ? Int(immediate.byteCount) : 0
+    }
+
+    private var isImmediateInFlight: Bool { isImmediateSubmitted && queuedImmediately > 0 }
+
+    @inline(__always) private func sendLater(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+        if queuedImmediately == 0 {
+            isImmediateSubmitted = false
+            if immediateToken == nil { immediateToken = loop.makeToken(for: self) }
+            loop.immediateSends.pointee.queue(self)
+        }
+        loop.immediateSends.pointee.append(bytes, to: &immediate, pool)
+        loop.core.pointee.budget.use(bytes.count)
+        return .bytes(bytes.count)
+    }
+
+    /// Returns what was written in this iteration, to be sent now.
+    func beginImmediateSend() -> ImmediateSend? {
+        guard phase == .open, queuedImmediately > 0, !isImmediateSubmitted, let immediateToken else { return nil }
+        isImmediateSubmitted = true
+        return ImmediateSend(immediate.bytes, on: channel.socket, token: immediateToken.bits)
+    }
+
+    /// Whether something waits until the send has ended.
+    var awaitsImmediateSend: Bool { isWriterBlocked || heldDelegate.awaitsFlush }
+
+    /// The socket did not take all bytes. The others precede what was written meanwhile.
+    private func immediateSendFailed(_ result: Int) {
+        guard isImmediateInFlight else { return }
+        let unsent = UnsafeRawBufferPointer(rebasing: immediate.bytes.dropFirst(max(result, 0)))
+        immediate.removeAll()
+        let error = Errno(rawValue: CInt(truncatingIfNeeded: -min(result, 0)))
+        if result < 0, error != .resourceTemporarilyUnavailable { return sendFailed(error) }
+        guard phase == .open else { return }
+        inFlight.append(unsent)
+        submitSend()
+    }
+
+    /// Called when the bytes of this connection were sent, if something waits for that.
+    func immediateSendEnded() {
+        // A failure has been handled already.
+        if sendOperation != nil || sendFailure != nil { return }
+        submitSend()
+        isSendReported = true
+        loop.queue(self)
+    }
+
+    /// Sends from the caller's memory. What the socket does not take is stored.
+    private func sendAtOnce(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+        let queued = UnsafeRawBufferPointer(rebasing: immediate.bytes.prefix(queuedImmediately))
+        var isFull = false
+        if !queued.isEmpty {
+            // They precede these.
+            immediate.removeAll()
+            switch loop.sendAtOnce(queued, on: channel.socket) {
+            case .bytes(let count) where count == queued.count: break
+            case .failed(let error): return .failed(error)
+            case .bytes(let count):
+                pending.append(UnsafeRawBufferPointer(rebasing: queued[count...]))
+                isFull = true
+            case .wouldBlock:
+                pending.append(queued)
+                isFull = true
+            }
+        }
+        if isFull { return store(bytes) }
+        let result = loop.sendAtOnce(bytes, on: channel.socket)
+        if case .failed = result { return result }
+        var sent = 0
+        if case .bytes(let count) = result { sent = count }
+        loop.core.pointee.budget.use(sent)
+        if sent == bytes.count { return result }
+        guard case .bytes(let stored) = store(UnsafeRawBufferPointer(rebasing: bytes[sent...])) else { return result }
+        return .bytes(sent + stored)
+    }
+
+    // MARK: Sending as an operation
+
+    private func store(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         let room = Self.bufferBytes - pending.count
         guard room > 0 else {
             isWriterBlocked = true
@@ -205,7 +345,9 @@ package final class CompletionStreamDriver: StreamDriver {
         pending.append(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
         loop.core.pointee.budget.use(count)
         if count < bytes.count { isWriterBlocked = true }
-        if sendOperation == nil && !isFlushQueued {
+        if isImmediateInFlight {
+            loop.immediateSends.pointee.notify(self)
+        } else if sendOperation == nil && !isFlushQueued {
             isFlushQueued = true
             loop.queueAtEndOfIteration(self)
         }
@@ -214,8 +356,7 @@ package final class CompletionStreamDriver: StreamDriver {
 
     /// 0 after `detach()`, because nothing waits for the bytes any more.
     package override var unsentBytes: Int {
-        // A send may have completed in the iteration that has not come to this source yet.
-        phase == .open ? pending.count + inFlight.count - min(max(sendResult ?? 0, 0), inFlight.count) : 0
+        phase == .open ? pending.count &+ inFlight.count &+ queuedImmediately : 0
     }
 
     private func submitSend() {
@@ -225,21 +366,31 @@ package final class CompletionStreamDriver: StreamDriver {
         do {
             sendOperation = try loop.submit(.send(inFlight.bytes, on: channel.socket), for: self)
         } catch {
-            sendFailure = error
+            sendFailed(error)
         }
     }
 
-    private func sendCompleted(_ result: Int, returningJob: Bool) -> UnownedJob? {
+    private func sendFailed(_ error: Errno) {
+        sendFailure = error
+        isSendReported = true
+        if sendOperation == nil { inFlight.removeAll() }
+        pending.removeAll()
+    }
+
+    private func sendCompleted(_ result: Int) {
         sendOperation = nil
+        isSendReported = true
         let error = Errno(rawValue: CInt(clamping: -result))
         if result >= 0 || error == .resourceTemporarilyUnavailable {
             inFlight.removeFirst(min(max(result, 0), inFlight.count))
             submitSend()
         } else {
-            sendFailure = error
-            inFlight.removeAll()
-            pending.removeAll()
+            sendFailed(error)
         }
+    }
+
+    /// Reports what the sends that have ended have changed.
+    private func reportSend(returningJob: Bool) -> UnownedJob? {
         guard let delegate, phase == .open else { return nil }
         if let error = sendFailure {
             delegate.failed(error, operation: "send to")
@@ -260,10 +411,12 @@ package final class CompletionStreamDriver: StreamDriver {
         phase = .detached
         isPushing = false
         pending.removeAll()
+        immediate.removeAll()
         // Otherwise removed after the delivery.
-        if !isDelivering { received.removeAll(loop.chunkPool) }
+        if !isDelivering { received.removeAll(pool) }
         if let receiveOperation { loop.cancel(receiveOperation, .receiveIntoPool) }
         if let sendOperation { loop.cancel(sendOperation, .send) }
+        if let token = immediateToken.take() { loop.removeToken(token) }
     }
 
     package override func close() {
@@ -271,23 +424,36 @@ package final class CompletionStreamDriver: StreamDriver {
         detach()
         phase = .closing
         detachDelegate(on: loop)
-        closeIfQuiet()
+        if loop.isClosed || receiveOperation == nil && sendOperation == nil { return finish() }
+        // Behind the cancellations, so that the operations do not retain the file.
+        closeOperation = try? loop.submit(.close(channel.descriptor), for: self)
+        if closeOperation == nil { closeIfQuiet() } else { loop.unwatch(channel.descriptor, self) }
+    }
+
+    private func closeCompleted(_ result: Int) {
+        closeOperation = nil
+        let error = Errno(rawValue: CInt(truncatingIfNeeded: -min(result, 0)))
+        // After any other error the descriptor is closed.
+        isDescriptorClosed = ![.canceled, .invalidArgument, .notSupportedOnSocket].contains(error)
+        if isDescriptorClosed { loop.descriptorWasClosed() }
     }
 
     private func closeIfQuiet() {
-        if phase == .closing, receiveOperation == nil, sendOperation == nil { finish() }
+        if receiveOperation == nil, sendOperation == nil, closeOperation == nil { finish() }
     }
 
     private func finish() {
         loop.unwatch(channel.descriptor, self)
         loop.unregister(self)
-        closeChannel(on: loop)
+        closeChannel(on: loop, isClosed: isDescriptorClosed)
     }
 
     /// The proactor is closed before the loop releases its sources, so the buffers outlive the kernel's use.
     package override func loopClosed() {
         super.loopClosed()
         close()
+        // The proactor carries out a close that was submitted, also when it is closed itself.
+        if closeOperation != nil { isDescriptorClosed = true }
         if phase == .closing { finish() }
     }
 }

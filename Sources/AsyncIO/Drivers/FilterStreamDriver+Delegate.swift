@@ -39,6 +39,11 @@ extension FilterStreamDriver: StreamDriverDelegate {
         if phase == .open { delegate?.flushed() }
     }
 
+    package var awaitsFlush: Bool {
+        phase != .open || shutsDown || hasMoreToSend || !output.isEmpty || establishment != nil
+            || delegate?.awaitsFlush ?? false
+    }
+
     package func failed(_ error: Errno, operation: String) {
         if phase >= .closing { return closeBase() }
         if establishment != nil {

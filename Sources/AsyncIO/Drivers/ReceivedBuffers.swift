@@ -4,53 +4,68 @@ import AsyncIOSystem
 struct ReceivedBuffers: ~Copyable {
     private struct Piece {
         var buffer: PooledBuffer
-        var bytes: Range<Int>
-    }
+        var start: UInt32 = 0
+        var end: UInt32
 
-    /// Few, because the driver stops receiving after a few that nobody reads.
-    private var pieces: [Piece] = []
-
-    var count: Int { pieces.count }
-    var isEmpty: Bool { pieces.isEmpty }
-
-    var startsWithWholeBuffer: Bool { pieces.first?.bytes.lowerBound == 0 }
-
-    var first: UnsafeRawBufferPointer? {
-        pieces.first.map { UnsafeRawBufferPointer(rebasing: $0.buffer.bytes[$0.bytes]) }
-    }
-
-    mutating func append(_ buffer: PooledBuffer, byteCount: Int) {
-        pieces.append(Piece(buffer: buffer, bytes: 0..<byteCount))
-    }
-
-    /// Removes bytes of the first buffer, which returns to the pool after its last one.
-    mutating func consume(_ byteCount: Int, _ pool: BufferPool) {
-        guard let piece = pieces.first else { return }
-        let rest = piece.bytes.dropFirst(byteCount)
-        if rest.isEmpty {
-            pieces.removeFirst()
-            pool.put(piece.buffer.memory, piece.buffer.size)
-        } else {
-            pieces[0].bytes = rest
+        var byteCount: Int { Int(end &- start) }
+        var bytes: UnsafeRawBufferPointer {
+            UnsafeRawBufferPointer(start: buffer.memory + Int(start), count: byteCount)
         }
     }
 
-    mutating func take(into memory: UnsafeMutableRawBufferPointer, _ pool: BufferPool) -> Int {
-        guard let first else { return 0 }
-        let byteCount = min(memory.count, first.count)
-        memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: first[..<byteCount]))
-        consume(byteCount, pool)
-        return byteCount
+    /// Outside the array, because there is rarely a second one.
+    private var firstPiece: Piece?
+    /// Few, because the driver stops receiving after a few that nobody reads.
+    private var others: [Piece] = []
+
+    var count: Int { firstPiece == nil ? 0 : others.count + 1 }
+    @inline(__always) var isEmpty: Bool { firstPiece == nil }
+    @inline(__always) var startsWithWholeBuffer: Bool { firstPiece?.start == 0 }
+    @inline(__always) var first: UnsafeRawBufferPointer? { firstPiece?.bytes }
+
+    @inline(__always) mutating func append(_ buffer: PooledBuffer, byteCount: Int) {
+        let piece = Piece(buffer: buffer, end: UInt32(truncatingIfNeeded: byteCount))
+        if firstPiece == nil { firstPiece = piece } else { others.append(piece) }
+    }
+
+    /// Removes bytes of the first buffer, which returns to the pool after its last one.
+    @inline(__always) mutating func consume(_ byteCount: Int, _ pool: Unmanaged<BufferPool>) {
+        guard let piece = firstPiece else { return }
+        if byteCount >= piece.byteCount {
+            removeFirst()
+            pool.put(piece.buffer.memory, piece.buffer.size)
+        } else {
+            firstPiece?.start &+= UInt32(truncatingIfNeeded: byteCount)
+        }
+    }
+
+    @inline(__always) private mutating func removeFirst() {
+        firstPiece = nil
+        if !others.isEmpty { firstPiece = others.removeFirst() }
+    }
+
+    mutating func take(into memory: UnsafeMutableRawBufferPointer, _ pool: Unmanaged<BufferPool>) -> Int {
+        var taken = 0
+        while taken < memory.count, let first {
+            let byteCount = min(memory.count - taken, first.count)
+            (memory.baseAddress! + taken).copyMemory(from: first.baseAddress!, byteCount: byteCount)
+            consume(byteCount, pool)
+            taken += byteCount
+        }
+        return taken
     }
 
     /// Removes the first buffer, which then belongs to the caller. There must be one.
     mutating func takeBuffer() -> (buffer: PooledBuffer, byteCount: Int) {
-        let piece = pieces.removeFirst()
-        return (piece.buffer, piece.bytes.count)
+        let piece = firstPiece!
+        removeFirst()
+        return (piece.buffer, piece.byteCount)
     }
 
-    mutating func removeAll(_ pool: BufferPool) {
-        for piece in pieces { pool.put(piece.buffer.memory, piece.buffer.size) }
-        pieces = []
+    mutating func removeAll(_ pool: Unmanaged<BufferPool>) {
+        while let piece = firstPiece {
+            removeFirst()
+            pool.put(piece.buffer.memory, piece.buffer.size)
+        }
     }
 }

@@ -33,7 +33,7 @@ final class OperationWait: EventSource {
         throw CancellationError()
     }
 
-    private func cancel() { if let operation = operation.take() { loop.cancelAtOnce(operation, kind) } }
+    private func cancel() { if let operation = operation.take() { loop.cancel(operation, kind) } }
 
     override func completed(_ completion: OperationCompletion) {
         operation = nil

@@ -9,7 +9,12 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     /// Reused by each wait, so that an iteration allocates nothing.
     @exclusivity(unchecked) private var events: [Completion] = []
     /// Until their last completions. Each retains its source, which owns the operation's memory.
-    private var operations = Slab<EventSource>()
+    @exclusivity(unchecked) private var operations = Slab<EventSource>()
+    private let immediateSendsOwner = ImmediateSends.Owner()
+    final let immediateSends: UnsafeMutablePointer<ImmediateSends>
+    /// Not retained for each buffer.
+    @exclusivity(unchecked) private(set) final var unretainedPool: Unmanaged<BufferPool>!
+    final let sendsImmediately: Bool
     private var polls: [CInt: Poll] = [:]
     private var completedPolls: [Poll] = []
 
@@ -20,8 +25,11 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     public init(proactor: (any BaseProactor)? = nil, clock: EventLoopClock = .system) throws {
         let proactor = try proactor ?? Self.makeProactor()
         self.proactor = proactor
+        sendsImmediately = proactor.sendsImmediately
         events.reserveCapacity(Self.reservedEvents)
+        immediateSends = immediateSendsOwner.sends
         try super.init(clock: clock)
+        unretainedPool = Unmanaged.passUnretained(chunkPool)
         proactor.buffers = chunkPool
     }
 
@@ -60,17 +68,27 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         proactor.cancel(kind, token: operation.bits)
     }
 
-    /// As `cancel`, before the descriptor is closed. The kernel then no longer holds its file, and will not find the
-    /// next file with its number when it takes the operation.
-    package final func cancelAtOnce(_ operation: SlotID, _ kind: ProactorOperation.Kind) {
-        proactor.cancel(kind, token: operation.bits)
+    package override func runEnded() {
+        if immediateSends.pointee.hasQueued { immediateSends.pointee.submitQueued(to: proactor) }
         proactor.flush()
     }
 
-    package override func runEnded() { proactor.flush() }
+    /// Reserves a token for a source, which is retained until `removeToken(_:)`.
+    final func makeToken(for source: EventSource) -> SlotID { operations.insert(source) }
+    final func removeToken(_ token: SlotID) { _ = operations.remove(token) }
+
+    final func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on socket: Socket) -> IOResult {
+        proactor.sendAtOnce(bytes, on: socket)
+    }
+
+    package override func endOfIteration() {
+        if immediateSends.pointee.hasQueued { immediateSends.pointee.submitQueued(to: proactor) }
+    }
 
     package override func wait(timeoutNanoseconds: Int64?) throws(Errno) {
-        var timeoutNanoseconds = timeoutNanoseconds
+        // Bytes that were written between two runs.
+        if immediateSends.pointee.hasQueued { immediateSends.pointee.submitQueued(to: proactor) }
+        var timeoutNanoseconds = immediateSends.pointee.isAwaited ? 0 : timeoutNanoseconds
         if !completedPolls.isEmpty {
             armPolls()
             // The sources of the others run first.
@@ -82,15 +100,23 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     package override func queueEvents() {
         for event in events {
             let id = SlotID(bits: event.token)
-            // A stale completion finds no source.
-            guard let source = event.hasMore ? operations[id]?.pointee : operations.remove(id) else {
+            // SAFETY: the source is not retained. It remains in the slab, or is released after this iteration.
+            guard let source = operations.unretained(id) else {
+                // A late completion finds no source.
                 if let buffer = event.buffer { chunkPool.put(buffer.memory, buffer.size) }
                 continue
             }
-            source.completed(
-                OperationCompletion(operation: id, result: event.result, hasMore: event.hasMore, buffer: event.buffer))
+            source._withUnsafeGuaranteedRef {
+                $0.completed(
+                    OperationCompletion(
+                        operation: id, result: event.result, hasMore: event.hasMore, buffer: event.buffer))
+            }
+            if !event.hasMore, let source = operations.remove(id) { releaseLater(source) }
         }
         events.removeAll(keepingCapacity: true)
+        if sendsImmediately, proactor.immediateSendsHaveEnded {
+            for driver in immediateSends.pointee.ended(unretainedPool) { driver.immediateSendEnded() }
+        }
     }
 
     // MARK: Watching
@@ -179,5 +205,6 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
             // Never released, because the kernel may still write to its memory.
             if isUnfinished { _ = Unmanaged.passRetained(source) }
         }
+        if !isUnfinished { immediateSends.pointee.removeAll(unretainedPool) }
     }
 }

@@ -71,6 +71,10 @@ extension StreamTransport: StreamDriverDelegate {
         return nil
     }
 
+    package var awaitsFlush: Bool {
+        !queue.isEmpty || state.isWriterPaused || state.isEnding || !writeWaiter.isEmpty
+    }
+
     /// Updates the state after the driver has sent some of its buffered bytes.
     package func flushed() { perform(state.flushed(queuedBytes: outstandingBytes)) }
 

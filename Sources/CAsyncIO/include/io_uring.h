@@ -161,6 +161,9 @@ void aio_ring_close_inherited(aio_ring *_Nonnull ring);
 // the number of entries that the kernel has taken, or -errno: -EINTR for a signal, -ETIME after the time.
 int aio_ring_enter(aio_ring *_Nonnull ring, uint32_t count, int64_t nanoseconds);
 
+// Submits all entries, and runs nothing else. Returns the number of entries that the kernel has taken, or -errno.
+int aio_ring_submit(aio_ring *_Nonnull ring);
+
 // Writes 1 to `supported` at the number of each operation that the kernel has. Returns 0 or -errno.
 int aio_ring_probe(const aio_ring *_Nonnull ring, uint8_t *_Nonnull supported, uint32_t count);
 
@@ -190,8 +193,19 @@ static inline bool aio_ring_push(aio_ring *_Nonnull ring, const aio_ring_submiss
     return true;
 }
 
+// Removes the last submission entry, which the kernel has not taken.
+static inline void aio_ring_retract(aio_ring *_Nonnull ring) {
+    ring->sq_tail -= 1;
+    __atomic_store_n(ring->kernel_sq_tail, ring->sq_tail, __ATOMIC_RELEASE);
+}
+
 // The number of entries that wait to be submitted.
 static inline uint32_t aio_ring_unsubmitted(const aio_ring *_Nonnull ring) { return ring->sq_tail - ring->sq_submitted; }
+
+// The entry that is `index` behind the first one that waits to be submitted.
+static inline aio_ring_submission *_Nullable aio_ring_unsubmitted_at(const aio_ring *_Nonnull ring, uint32_t index) {
+    return &ring->submissions[(ring->sq_submitted + index) & (ring->sq_entries - 1)];
+}
 
 static inline uint32_t aio_ring_flags(const aio_ring *_Nonnull ring) {
     return __atomic_load_n(ring->kernel_sq_flags, __ATOMIC_RELAXED);

@@ -23,6 +23,9 @@ extension IOUringProactor {
             entry.offset = UInt64(length)
         case .receive:
             set(&entry, AIO_RING_RECV, memory, byteCount)
+        case .send:
+            set(&entry, AIO_RING_SEND, memory, byteCount)
+            entry.operation_flags = AIO_RING_NO_SIGNAL
         case .receiveMessage:
             set(&entry, AIO_RING_RECVMSG, memory, 1)
         case .sendMessage:

@@ -12,7 +12,7 @@ public import SystemPackage
 ///
 /// The life of memory:
 /// - An operation's memory belongs to the kernel until its last completion has been read. For sends without a
-///   completion see `ImmediateSends`.
+///   completion see "Sends that do not wait".
 /// - An address or a path is copied by the kernel when it takes the submission, and freed after that.
 /// - For the buffers of the pool see `ProvidedBuffers`.
 /// - `close()` cancels everything and waits until the kernel has completed it, but at most `longestClose`. If it has
@@ -28,6 +28,8 @@ public final class IOUringProactor: BaseProactor {
     private static let completionEntries: UInt32 = 4096
     /// The user data of the operations whose results do not matter.
     private static let ignored = UInt64.max
+    /// The user data of a send that is submitted at once.
+    private static let synchronous = UInt64.max - 1
     /// How many times a wait moves what the kernel stored because the completion queue was full.
     private static let mostOverflowRounds = 1_000
     /// How long `close()` waits for the kernel.
@@ -35,23 +37,33 @@ public final class IOUringProactor: BaseProactor {
 
     private let ring: UnsafeMutablePointer<aio_ring>
     private let forks: UInt32
-    private var isEnabled = false
-    private var isClosed = false
+    @exclusivity(unchecked) private var isEnabled = false
+    @exclusivity(unchecked) private var isClosed = false
     /// Whether `close()` waits for what it has cancelled.
-    private var isDraining = false
-    @exclusivity(unchecked) public var buffers = BufferPool()
+    @exclusivity(unchecked) private var isDraining = false
+    public var buffers = BufferPool() {
+        didSet { pool = Unmanaged.passUnretained(buffers) }
+    }
+    /// Not retained for each buffer.
+    @exclusivity(unchecked) private var pool: Unmanaged<BufferPool>
     /// By the index of the size. Each is created for the first operation that needs it.
     private let groups: UnsafeMutableBufferPointer<ProvidedBuffers?>
-    private var lacksBuffers = false
-    @exclusivity(unchecked) private var immediate = ImmediateSends()
+    @exclusivity(unchecked) private var lacksBuffers = false
+    /// Whether the kernel has taken all immediate sends and reported the failures among them.
+    @exclusivity(unchecked) public private(set) var immediateSendsHaveEnded = true
+    /// The result of a send that was submitted at once, if it has one.
+    @exclusivity(unchecked) private var synchronousResult: Int?
+    /// What was read from the ring outside `wait`.
+    @exclusivity(unchecked) private var earlyCompletions: [Completion] = []
     /// Submissions that found the ring full, in order.
-    private var backlog: [aio_ring_submission] = []
+    @exclusivity(unchecked) private var backlog: [aio_ring_submission] = []
     /// Addresses and paths of operations that the kernel has not taken yet.
-    private var copies: [UnsafeMutableRawPointer] = []
+    @exclusivity(unchecked) private var copies: [UnsafeMutableRawPointer] = []
     /// What stat operations write to, and where the result goes, by token.
-    private var statuses: [UInt64: (statx: UnsafeMutableRawPointer, status: UnsafeMutableRawPointer)] = [:]
+    @exclusivity(unchecked) private var statuses:
+        [UInt64: (statx: UnsafeMutableRawPointer, status: UnsafeMutableRawPointer)] = [:]
     /// The operations whose last completion was not reported yet.
-    private var operationCount = 0
+    @exclusivity(unchecked) private var operationCount = 0
 
     /// Creates a proactor with a ring of its own. Throws if this process cannot use io_uring.
     public init() throws(IOUringUnavailable) {
@@ -60,6 +72,7 @@ public final class IOUringProactor: BaseProactor {
         forks = aio_fork_count()
         ring = .allocate(capacity: 1)
         groups = Self.makeGroups()
+        pool = Unmanaged.passUnretained(buffers)
         let result = aio_ring_open(ring, Self.submissionEntries, Self.completionEntries)
         if result < 0 {
             isClosed = true
@@ -71,6 +84,7 @@ public final class IOUringProactor: BaseProactor {
     package init(simulating ring: aio_ring) {
         forks = aio_fork_count()
         self.ring = .allocate(capacity: 1)
+        pool = Unmanaged.passUnretained(buffers)
         self.ring.initialize(to: ring)
         groups = Self.makeGroups()
     }
@@ -105,11 +119,6 @@ public final class IOUringProactor: BaseProactor {
         entry.fd = operation.descriptor
         entry.user_data = UserData.of(operation.kind, token)
         switch operation.kind {
-        case .send:
-            immediate.append(token, operation.descriptor, operation.memory)
-            prepareSend(&entry, operation.memory)
-            entry.operation_flags |= AIO_RING_IMMEDIATE
-            entry.flags = AIO_RING_SKIP_SUCCESS
         case .receiveIntoPool:
             try prepareReceive(&entry, operation.bufferSize)
         case .stat:
@@ -119,13 +128,6 @@ public final class IOUringProactor: BaseProactor {
         }
         operationCount += 1
         push(&entry)
-    }
-
-    private func prepareSend(_ entry: inout aio_ring_submission, _ bytes: UnsafeMutableRawBufferPointer) {
-        entry.opcode = AIO_RING_SEND
-        entry.address = UInt64(UInt(bitPattern: bytes.baseAddress))
-        entry.length = UInt32(clamping: bytes.count)
-        entry.operation_flags = AIO_RING_NO_SIGNAL
     }
 
     private func prepareReceive(_ entry: inout aio_ring_submission, _ size: BufferPool.Size) throws(Errno) {
@@ -160,7 +162,7 @@ public final class IOUringProactor: BaseProactor {
     }
 
     /// What an operation's completions carry: its token, and a mark that says how to handle their results.
-    private enum UserData {
+    enum UserData {
         static let mostToken: UInt64 = 1 << 62 - 1
         static let immediateSend: UInt64 = 1 << 62
         static let poll: UInt64 = 2 << 62
@@ -168,7 +170,6 @@ public final class IOUringProactor: BaseProactor {
 
         static func of(_ kind: ProactorOperation.Kind, _ token: UInt64) -> UInt64 {
             switch kind {
-            case .send: token | immediateSend
             case .poll: token | poll
             case .accept, .open: token | descriptor
             default: token
@@ -189,18 +190,48 @@ public final class IOUringProactor: BaseProactor {
     }
 
     public func cancel(_ kind: ProactorOperation.Kind, token: UInt64) {
-        if !isOurs || isClosed || kind == .send && immediate.cancel(token) { return }
+        if !isOurs || isClosed { return }
+        let userData = UserData.of(kind, token)
+        if revoke(userData) {
+            operationCount -= 1
+            earlyCompletions.append(Completion(token: token, result: -Int(Errno.canceled.rawValue)))
+            return
+        }
         var entry = aio_ring_submission()
         entry.opcode = AIO_RING_ASYNC_CANCEL
         entry.fd = -1
-        // A send that waits has no mark, unlike one that is carried out at once.
-        entry.address = kind == .send ? token : UserData.of(kind, token)
+        entry.address = userData
         entry.user_data = Self.ignored
         // If there is nothing to cancel, this completes with an error that nobody needs.
         entry.flags = AIO_RING_SKIP_SUCCESS
         push(&entry)
-        // The poll holds the file, so that closing its last descriptor would not send EOF yet.
-        if kind == .poll { flush() }
+        // An operation holds the file. Streams are closed by operations, which are behind the cancellations. Others may
+        // close the descriptor when this returns, and expect EOF to be sent or the port to be free.
+        if kind != .receiveIntoPool, kind != .send { flush() }
+    }
+
+    /// Revokes a submission that the kernel has not taken, because its descriptor may belong to another file before it
+    /// does.
+    private func revoke(_ userData: UInt64) -> Bool {
+        for index in backlog.indices where backlog[index].user_data == userData {
+            Self.revoke(&backlog[index])
+            return true
+        }
+        for index in 0..<aio_ring_unsubmitted(ring) {
+            guard let entry = aio_ring_unsubmitted_at(ring, index), entry.pointee.user_data == userData else {
+                continue
+            }
+            Self.revoke(&entry.pointee)
+            return true
+        }
+        return false
+    }
+
+    private static func revoke(_ entry: inout aio_ring_submission) {
+        entry = aio_ring_submission()
+        entry.opcode = AIO_RING_NOP
+        entry.flags = AIO_RING_SKIP_SUCCESS
+        entry.user_data = ignored
     }
 
     public func flush() {
@@ -225,12 +256,67 @@ public final class IOUringProactor: BaseProactor {
         backlog.removeFirst(moved)
     }
 
+    // MARK: Sends that do not wait
+
+    // These sends have the flags `MSG_DONTWAIT`, `MSG_WAITALL` and "skip the completion on success". The kernel carries
+    // them out while it takes their submissions, and never later, because they may not wait. So when io_uring_enter(2)
+    // has returned and has taken the submission, exactly one of these is true:
+    // - All bytes were copied into the socket's buffer, and there is no completion.
+    // - The send was short or failed, and its completion is in the completion queue, or in the kernel's overflow list
+    //   if the queue was full.
+    //
+    // Therefore a send was successful, and its memory is free, when the kernel has taken all submissions, the overflow
+    // list is empty, which a flag in the submission ring shows, and the queue contained no completion for it. That is
+    // `immediateSendsHaveEnded`. With at most one such send per socket in flight, no bytes can overtake others.
+
+    public var sendsImmediately: Bool { true }
+
+    public func submitImmediateSends(_ sends: UnsafeBufferPointer<ImmediateSend>) {
+        for send in sends { pushImmediateSend(send.bytes, on: send.socket, send.token | UserData.immediateSend) }
+    }
+
+    @inline(__always)
+    private func pushImmediateSend(_ bytes: UnsafeRawBufferPointer, on socket: Socket, _ userData: UInt64) {
+        var entry = aio_ring_submission()
+        entry.opcode = AIO_RING_SEND
+        entry.fd = socket.number
+        entry.address = UInt64(UInt(bitPattern: bytes.baseAddress))
+        entry.length = UInt32(clamping: bytes.count)
+        entry.operation_flags = AIO_RING_NO_SIGNAL | AIO_RING_IMMEDIATE
+        entry.flags = AIO_RING_SKIP_SUCCESS
+        entry.user_data = userData
+        immediateSendsHaveEnded = false
+        push(&entry)
+    }
+
+    public func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on socket: Socket) -> IOResult {
+        // Before the first wait, the ring belongs to no thread.
+        guard isEnabled, isOurs, !isClosed, submitAll() else { return socket.send(bytes) }
+        synchronousResult = nil
+        pushImmediateSend(bytes, on: socket, Self.synchronous)
+        let count = aio_ring_ready(ring)
+        if aio_ring_submit(ring) != 1 {
+            // The kernel has no memory for the operation, and must not find the bytes later.
+            aio_ring_retract(ring)
+            return socket.send(bytes)
+        }
+        for index in count..<max(aio_ring_ready(ring), count) {
+            let entry = aio_ring_at(ring, index).pointee
+            if entry.user_data == Self.synchronous { synchronousResult = Int(entry.result) }
+        }
+        if aio_ring_flags(ring) & AIO_RING_CQ_OVERFLOW != 0 {
+            reap(into: &earlyCompletions)
+            _ = reapOverflow(into: &earlyCompletions)
+        }
+        return IOResult(cResult: synchronousResult ?? bytes.count)
+    }
+
     // MARK: Waiting
 
     public func wait(timeoutNanoseconds: Int64?, into events: inout [Completion]) throws(Errno) {
         if !isOurs || isClosed { throw .badFileDescriptor }
         if !isEnabled { try enable() }
-        var time = WaitTime(timeoutNanoseconds)
+        var time = WaitTime(earlyCompletions.isEmpty ? timeoutNanoseconds : 0)
         let countBefore = events.count
         while true {
             try enter(time.nanoseconds)
@@ -249,9 +335,7 @@ public final class IOUringProactor: BaseProactor {
 
     private func enter(_ nanoseconds: Int64) throws(Errno) {
         moveBacklog()
-        // What follows may not block: completions that are there, sends that complete by being submitted, submissions
-        // that did not fit.
-        let mayBlock = nanoseconds != 0 && aio_ring_ready(ring) == 0 && immediate.isEmpty && backlog.isEmpty
+        let mayBlock = nanoseconds != 0 && aio_ring_ready(ring) == 0 && backlog.isEmpty
         if !mayBlock, aio_ring_unsubmitted(ring) == 0, aio_ring_flags(ring) == 0 { return }
         let result = aio_ring_enter(ring, mayBlock ? 1 : 0, nanoseconds)
         if result < 0 { try check(Errno(rawValue: -result)) }
@@ -262,32 +346,36 @@ public final class IOUringProactor: BaseProactor {
         case .interrupted, .timeout: return
         // The kernel has no memory for more operations, until completions have been read.
         case .resourceTemporarilyUnavailable, .resourceBusy:
-            if aio_ring_ready(ring) == 0, immediate.isEmpty { throw error }
+            if aio_ring_ready(ring) == 0 { throw error }
         default: throw error
         }
     }
 
     /// Reads all completions, also those that the kernel stored because the queue was full.
     private func reapAll(into events: inout [Completion]) {
+        if !earlyCompletions.isEmpty {
+            events += earlyCompletions
+            earlyCompletions.removeAll()
+        }
         var hasTakenAll = aio_ring_unsubmitted(ring) == 0 && backlog.isEmpty
         reap(into: &events)
         if !hasTakenAll {
             hasTakenAll = submitAll()
             reap(into: &events)
         }
+        immediateSendsHaveEnded = reapOverflow(into: &events) && hasTakenAll
+        if hasTakenAll, !copies.isEmpty { freeCopies() }
+    }
+
+    /// Returns whether the kernel stores no completions any more.
+    private func reapOverflow(into events: inout [Completion]) -> Bool {
         var rounds = 0
         while aio_ring_flags(ring) & AIO_RING_CQ_OVERFLOW != 0 {
             rounds += 1
-            if rounds > Self.mostOverflowRounds || aio_ring_enter(ring, 0, 0) < 0 { return }
+            if rounds > Self.mostOverflowRounds || aio_ring_enter(ring, 0, 0) < 0 { return false }
             reap(into: &events)
         }
-        if !hasTakenAll { return }
-        if !copies.isEmpty { freeCopies() }
-        if !immediate.isEmpty {
-            let countBefore = events.count
-            immediate.finish(into: &events)
-            operationCount -= events.count - countBefore
-        }
+        return true
     }
 
     private func reap(into events: inout [Completion]) {
@@ -315,18 +403,17 @@ public final class IOUringProactor: BaseProactor {
     @inline(never)
     private func appendMarked(_ entry: aio_ring_completion, to events: inout [Completion]) {
         if entry.user_data == Self.ignored { return }
+        if entry.user_data == Self.synchronous {
+            synchronousResult = Int(entry.result)
+            return
+        }
         let token = entry.user_data & UserData.mostToken
         var result = Int(entry.result)
         let hasMore = entry.flags & AIO_RING_HAS_MORE != 0
         switch entry.user_data & ~UserData.mostToken {
         case UserData.immediateSend:
-            // None is found for a completion that comes twice.
-            guard let send = immediate.completed(token) else { return }
-            if result == -Int(Errno.resourceTemporarilyUnavailable.rawValue) {
-                // When the ring is being closed, everything that waits has been cancelled already.
-                if !send.isCancelled, !isDraining { return sendWaiting(send) }
-                result = -Int(Errno.canceled.rawValue)
-            }
+            events.append(Completion(token: token, result: result, hasMore: true))
+            return
         case UserData.poll:
             if result >= 0 { result = Int(Self.readiness(of: UInt32(entry.result)).rawValue) }
         case UserData.descriptor:
@@ -336,14 +423,6 @@ public final class IOUringProactor: BaseProactor {
         }
         if !hasMore { operationCount -= 1 }
         events.append(Completion(token: token, result: result, hasMore: hasMore))
-    }
-
-    private func sendWaiting(_ send: ImmediateSends.Send) {
-        var entry = aio_ring_submission()
-        entry.fd = send.descriptor
-        entry.user_data = send.token
-        prepareSend(&entry, send.bytes)
-        push(&entry)
     }
 
     @inline(__always) private func ended(_ entry: aio_ring_completion) {
@@ -368,14 +447,14 @@ public final class IOUringProactor: BaseProactor {
     private func openBuffers(_ size: BufferPool.Size) throws(Errno) {
         if groups[size.index] != nil { return }
         var group = try ProvidedBuffers(size, ring)
-        group.grow(to: ProvidedBuffers.initialCount(size), buffers)
+        group.grow(to: ProvidedBuffers.initialCount(size), pool)
         groups[size.index] = consume group
     }
 
     @inline(__always)
     private func takeBuffer(_ identifier: UInt16, isUsed: Bool) -> PooledBuffer? {
         let index = ProvidedBuffers.group(of: identifier)
-        if isUsed { return groups[index]?.take(identifier, buffers) }
+        if isUsed { return groups[index]?.take(identifier, pool) }
         groups[index]?.provideAgain(identifier)
         return nil
     }
@@ -385,10 +464,10 @@ public final class IOUringProactor: BaseProactor {
         lacksBuffers = false
         var hasGrown = false
         for index in groups.indices where groups[index]?.wasExhausted ?? false {
-            groups[index]?.double(buffers)
+            groups[index]?.double(pool)
             hasGrown = true
         }
-        if !hasGrown { for index in groups.indices { groups[index]?.double(buffers) } }
+        if !hasGrown { for index in groups.indices { groups[index]?.double(pool) } }
     }
 
     // MARK: Closing
@@ -396,15 +475,24 @@ public final class IOUringProactor: BaseProactor {
     public func close() {
         if isClosed { return }
         if isOurs, isEnabled { cancelAll() }
-        // Without a wait, the kernel has taken nothing.
-        if !isEnabled { operationCount = 0 }
+        if isOurs, !isEnabled { closeDescriptors() }
         isClosed = true
         if isOurs { aio_ring_close(ring) } else { aio_ring_close_inherited(ring) }
         // Otherwise the memory is never freed, because the kernel may still write to it.
         guard !hasUnfinishedOperations else { return }
-        for index in groups.indices { groups[index]?.removeAll(buffers) }
+        for index in groups.indices { groups[index]?.removeAll(pool) }
         for status in statuses.values { status.statx.deallocate() }
         freeCopies()
+    }
+
+    /// Without a wait, the kernel has taken nothing. Descriptors that were to be closed are closed here.
+    private func closeDescriptors() {
+        operationCount = 0
+        for index in 0..<aio_ring_unsubmitted(ring) {
+            guard let entry = aio_ring_unsubmitted_at(ring, index)?.pointee else { continue }
+            if entry.opcode == AIO_RING_CLOSE { _ = aio_close(entry.fd) }
+        }
+        for entry in backlog where entry.opcode == AIO_RING_CLOSE { _ = aio_close(entry.fd) }
     }
 
     /// Cancels all operations and waits until they have completed, or the time is over.

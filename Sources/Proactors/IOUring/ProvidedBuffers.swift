@@ -50,7 +50,7 @@ struct ProvidedBuffers: ~Copyable {
     }
 
     /// Provides more buffers, up to `count` in all.
-    mutating func grow(to count: Int, _ pool: BufferPool) {
+    mutating func grow(to count: Int, _ pool: Unmanaged<BufferPool>) {
         while self.count < min(count, mostCount) {
             memory[self.count] = pool.take(size)
             provide(self.count)
@@ -59,10 +59,10 @@ struct ProvidedBuffers: ~Copyable {
         publish()
     }
 
-    mutating func double(_ pool: BufferPool) { grow(to: 2 * count, pool) }
+    mutating func double(_ pool: Unmanaged<BufferPool>) { grow(to: 2 * count, pool) }
 
     /// Returns the memory of a buffer that the kernel has used, and provides another one in its place.
-    @inline(__always) mutating func take(_ identifier: UInt16, _ pool: BufferPool) -> PooledBuffer {
+    @inline(__always) mutating func take(_ identifier: UInt16, _ pool: Unmanaged<BufferPool>) -> PooledBuffer {
         let index = Int(identifier &- firstIdentifier)
         let taken = memory[index]
         memory[index] = pool.take(size)
@@ -89,7 +89,7 @@ struct ProvidedBuffers: ~Copyable {
     }
 
     /// Returns all buffers to the pool. The kernel no longer uses them.
-    mutating func removeAll(_ pool: BufferPool) {
+    mutating func removeAll(_ pool: Unmanaged<BufferPool>) {
         for index in 0..<count { pool.put(memory[index], size) }
         count = 0
     }

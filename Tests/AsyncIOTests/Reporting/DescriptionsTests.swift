@@ -129,6 +129,8 @@ struct DescriptionsTests {
         catalog.add("IOUringUnavailable", probe.refusal!)
         catalog.addText("IOUringProactor", "<IOUringProactor, 0 operations>")
         #endif
+        let bytes = UnsafeRawBufferPointer(memory)
+        catalog.add("ImmediateSend", ImmediateSend(bytes, on: socket, token: 7))
         catalog.add("ProactorOperation.Kind", ProactorOperation.Kind.receive)
         catalog.add("Completion", Completion(token: 7, result: 5, hasMore: true))
         catalog.add("StreamFilterResult", StreamFilterResult(consumedBytes: 5, needsRoom: true))

@@ -62,6 +62,8 @@ struct ReadChunkTests {
             await network.idle()
             peer.sends("x")
             #expect(try await first.value == [UInt8(ascii: "x")])
+            peer.sends("w")
+            #expect(try await reader.nextChunk() == [UInt8(ascii: "w")])
             let all = free
             #expect(all > 0)
             let second = network.loop.createTask { try await reader.nextChunk() }

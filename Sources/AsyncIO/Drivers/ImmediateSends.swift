@@ -1,0 +1,128 @@
+import AsyncIOSystem
+import Proactors
+
+/// The memory of sends that do not wait, and the connections that have made one.
+///
+/// What connections write in one iteration is collected here, and is submitted with the next wait, without a system
+/// call of its own. When the wait returns, the proactor has usually sent everything, and nothing happens for a
+/// connection whose delegate does not wait for that. The memory is used again in each iteration, so it stays in the
+/// cache.
+struct ImmediateSends: ~Copyable {
+    /// A connection's bytes. They are in flight while ``epoch`` is the one of the sends.
+    struct Piece {
+        fileprivate(set) var memory: UnsafeMutableRawPointer?
+        fileprivate(set) var epoch: UInt64 = 0
+        fileprivate(set) var byteCount: UInt32 = 0
+
+        var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: Int(byteCount)) }
+
+        mutating func removeAll() { byteCount = 0 }
+    }
+
+    /// Owns the object of a loop, which is used through a pointer, like ``LoopCore``.
+    final class Owner {
+        let sends = UnsafeMutablePointer<ImmediateSends>.allocate(capacity: 1)
+
+        init() { sends.initialize(to: ImmediateSends()) }
+
+        deinit {
+            sends.deinitialize(count: 1)
+            sends.deallocate()
+        }
+    }
+
+    /// The most bytes that one connection may have here. A copy of more costs more than a system call.
+    static let mostBytes = 16 * 1024
+
+    /// The number of times that all sends have ended. It begins at 1, so that a new piece is not in flight.
+    private(set) var epoch: UInt64 = 1
+    private var memory: UnsafeMutableRawPointer?
+    private var used = 0
+    private var full: [UnsafeMutableRawPointer] = []
+    /// Connections whose bytes will be submitted.
+    private var queued: [Unmanaged<CompletionStreamDriver>] = []
+    /// For `submitQueued`, so that it allocates nothing.
+    private var submitted: [ImmediateSend] = []
+    /// Connections that have to be notified when the sends have ended.
+    private var awaited: [CompletionStreamDriver] = []
+
+    var hasQueued: Bool { !queued.isEmpty }
+    var isAwaited: Bool { !awaited.isEmpty }
+
+    /// Adds bytes to a connection's piece. There must not be more than `mostBytes` in all.
+    @inline(__always)
+    mutating func append(_ bytes: UnsafeRawBufferPointer, to piece: inout Piece, _ pool: Unmanaged<BufferPool>) {
+        guard let first = bytes.baseAddress else { return }
+        if piece.epoch != epoch || piece.byteCount == 0 {
+            piece.memory = makeRoom(for: bytes.count, pool)
+            piece.byteCount = 0
+            piece.epoch = epoch
+        } else if !isLast(piece) || BufferPool.Size.large.byteCount - used < bytes.count {
+            let moved = makeRoom(for: Int(piece.byteCount) + bytes.count, pool)
+            moved.copyMemory(from: piece.memory!, byteCount: Int(piece.byteCount))
+            piece.memory = moved
+            used += Int(piece.byteCount)
+        }
+        (piece.memory! + Int(piece.byteCount)).copyMemory(from: first, byteCount: bytes.count)
+        piece.byteCount &+= UInt32(truncatingIfNeeded: bytes.count)
+        used &+= bytes.count
+    }
+
+    private func isLast(_ piece: Piece) -> Bool { piece.memory! + Int(piece.byteCount) == memory! + used }
+
+    @inline(__always)
+    private mutating func makeRoom(for count: Int, _ pool: Unmanaged<BufferPool>) -> UnsafeMutableRawPointer {
+        if let memory, BufferPool.Size.large.byteCount &- used >= count { return memory + used }
+        if let memory { full.append(memory) }
+        let fresh = pool.take(.large)
+        memory = fresh
+        used = 0
+        return fresh
+    }
+
+    @inline(__always) mutating func queue(_ driver: CompletionStreamDriver) {
+        queued.append(Unmanaged.passUnretained(driver))
+    }
+
+    /// Submits what the queued connections have written.
+    ///
+    /// SAFETY: a driver that is released in an iteration lives until after this.
+    @inline(never) mutating func submitQueued(to proactor: any BaseProactor) {
+        submitted.removeAll(keepingCapacity: true)
+        for driver in queued {
+            driver._withUnsafeGuaranteedRef { driver in
+                guard let send = driver.beginImmediateSend() else { return }
+                submitted.append(send)
+                if driver.awaitsImmediateSend { awaited.append(driver) }
+            }
+        }
+        queued.removeAll(keepingCapacity: true)
+        submitted.withUnsafeBufferPointer { proactor.submitImmediateSends($0) }
+    }
+
+    mutating func notify(_ driver: CompletionStreamDriver) { awaited.append(driver) }
+
+    /// All sends have ended, and the failures were handled. Returns the connections to notify.
+    @inline(__always) mutating func ended(_ pool: Unmanaged<BufferPool>) -> [CompletionStreamDriver] {
+        epoch &+= 1
+        used = 0
+        if !full.isEmpty { returnFull(pool) }
+        if awaited.isEmpty { return [] }
+        var notified: [CompletionStreamDriver] = []
+        swap(&notified, &awaited)
+        return notified
+    }
+
+    private mutating func returnFull(_ pool: Unmanaged<BufferPool>) {
+        for memory in full { pool.put(memory, .large) }
+        full = []
+    }
+
+    /// For the close, when the kernel uses no memory any more.
+    mutating func removeAll(_ pool: Unmanaged<BufferPool>) {
+        returnFull(pool)
+        if let memory = memory.take() { pool.put(memory, .large) }
+        queued = []
+        awaited = []
+    }
+}
