@@ -15,11 +15,11 @@ import SystemPackage
 /// the connection is closed meanwhile. Therefore this object owns them, and the loop retains it until all its
 /// operations have completed. At most one send is in flight, and what is written meanwhile is bounded by `bufferBytes`.
 package final class CompletionStreamDriver: StreamDriver {
-    private static let bufferBytes = 64 * 1024
+    static let bufferBytes = 64 * 1024
     private static let mostReceived = 4
 
     // SAFETY: the loop retains its drivers, and the transport of a driver that it has released retains the loop.
-    private unowned(unsafe) let loop: ProactorEventLoop
+    unowned(unsafe) let loop: ProactorEventLoop
 
     @exclusivity(unchecked) private var received = ReceivedBuffers()
     @exclusivity(unchecked) private var receiveOperation: SlotID?
@@ -28,7 +28,7 @@ package final class CompletionStreamDriver: StreamDriver {
     @exclusivity(unchecked) private var sizeTrend: Int8 = 0
     /// Because nobody reads, or to receive into larger buffers.
     @exclusivity(unchecked) private var isReceiveCancelled = false
-    @exclusivity(unchecked) private var receiveFailure: Errno?
+    @exclusivity(unchecked) var receiveFailure: Errno?
     @exclusivity(unchecked) private var isAtEOF = false
     @exclusivity(unchecked) private var isDelivering = false
     /// Whether bytes, EOF or an error have come since this source ran last.
@@ -37,18 +37,18 @@ package final class CompletionStreamDriver: StreamDriver {
     @exclusivity(unchecked) private var isReaderDeferred = false
 
     /// What was written in this iteration, or is in flight, with a send that does not wait.
-    @exclusivity(unchecked) private var immediate = ImmediateSends.Piece()
-    @exclusivity(unchecked) private var immediateToken: SlotID?
-    @exclusivity(unchecked) private var isImmediateSubmitted = false
+    @exclusivity(unchecked) var immediate = ImmediateSends.Piece()
+    @exclusivity(unchecked) var immediateToken: SlotID?
+    @exclusivity(unchecked) var isImmediateSubmitted = false
     /// Bytes that wait for the send in flight.
-    @exclusivity(unchecked) private var pending = WriteQueue()
-    @exclusivity(unchecked) private var inFlight = WriteQueue()
-    @exclusivity(unchecked) private var sendOperation: SlotID?
-    @exclusivity(unchecked) private var isFlushQueued = false
-    @exclusivity(unchecked) private var isWriterBlocked = false
-    @exclusivity(unchecked) private var sendFailure: Errno?
+    @exclusivity(unchecked) var pending = WriteQueue()
+    @exclusivity(unchecked) var inFlight = WriteQueue()
+    @exclusivity(unchecked) var sendOperation: SlotID?
+    @exclusivity(unchecked) var isFlushQueued = false
+    @exclusivity(unchecked) var isWriterBlocked = false
+    @exclusivity(unchecked) var sendFailure: Errno?
     /// Whether a send has ended since this source ran last.
-    @exclusivity(unchecked) private var isSendReported = false
+    @exclusivity(unchecked) var isSendReported = false
 
     @exclusivity(unchecked) private var closeOperation: SlotID?
     /// Whether an operation has closed the descriptor, or will.
@@ -62,7 +62,7 @@ package final class CompletionStreamDriver: StreamDriver {
         loop.claim(channel.descriptor, for: self)
     }
 
-    @inline(__always) private var pool: Unmanaged<BufferPool> { loop.unretainedPool.unsafelyUnwrapped }
+    @inline(__always) var pool: Unmanaged<BufferPool> { loop.unretainedPool.unsafelyUnwrapped }
 
     // MARK: Completions
 
@@ -244,7 +244,7 @@ package final class CompletionStreamDriver: StreamDriver {
         }
     }
 
-    // MARK: Sending without waiting
+    // MARK: Sending
 
     package override func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         if let error = sendFailure { return .failed(error) }
@@ -255,153 +255,9 @@ package final class CompletionStreamDriver: StreamDriver {
         return byteCount <= ImmediateSends.mostBytes ? sendLater(bytes) : sendAtOnce(bytes)
     }
 
-    /// The bytes of this iteration that will be sent with its wait.
-    @inline(__always) private var queuedImmediately: Int {
-        immediate.epoch == loop.immediateSends.pointee.epoch ? Int(immediate.byteCount) : 0
-    }
-
-    private var isImmediateInFlight: Bool { isImmediateSubmitted && queuedImmediately > 0 }
-
-    @inline(__always) private func sendLater(_ bytes: UnsafeRawBufferPointer) -> IOResult {
-        if queuedImmediately == 0 {
-            isImmediateSubmitted = false
-            if immediateToken == nil { immediateToken = loop.makeToken(for: self) }
-            loop.immediateSends.pointee.queue(self)
-        }
-        loop.immediateSends.pointee.append(bytes, to: &immediate, pool)
-        loop.core.pointee.budget.use(bytes.count)
-        return .bytes(bytes.count)
-    }
-
-    /// Returns what was written in this iteration, to be sent now.
-    func beginImmediateSend() -> ImmediateSend? {
-        guard phase == .open, queuedImmediately > 0, !isImmediateSubmitted, let immediateToken else { return nil }
-        isImmediateSubmitted = true
-        return ImmediateSend(immediate.bytes, on: channel.socket, token: immediateToken.bits)
-    }
-
-    /// Whether something waits until the send has ended.
-    var awaitsImmediateSend: Bool { isWriterBlocked || heldDelegate.awaitsFlush }
-
-    /// The socket did not take all bytes. The others precede what was written meanwhile.
-    private func immediateSendFailed(_ result: Int) {
-        guard isImmediateInFlight else { return }
-        let unsent = UnsafeRawBufferPointer(rebasing: immediate.bytes.dropFirst(max(result, 0)))
-        immediate.removeAll()
-        let error = Errno(rawValue: CInt(truncatingIfNeeded: -min(result, 0)))
-        if result < 0, error != .resourceTemporarilyUnavailable { return sendFailed(error) }
-        guard phase == .open else { return }
-        inFlight.append(unsent)
-        submitSend()
-    }
-
-    /// Called when the bytes of this connection were sent, if something waits for that.
-    func immediateSendEnded() {
-        // A failure has been handled already.
-        if sendOperation != nil || sendFailure != nil { return }
-        submitSend()
-        isSendReported = true
-        loop.queue(self)
-    }
-
-    /// Sends from the caller's memory. What the socket does not take is stored.
-    private func sendAtOnce(_ bytes: UnsafeRawBufferPointer) -> IOResult {
-        let queued = UnsafeRawBufferPointer(rebasing: immediate.bytes.prefix(queuedImmediately))
-        var isFull = false
-        if !queued.isEmpty {
-            // They precede these.
-            immediate.removeAll()
-            switch loop.sendAtOnce(queued, on: channel.socket) {
-            case .bytes(let count) where count == queued.count: break
-            case .failed(let error): return .failed(error)
-            case .bytes(let count):
-                pending.append(UnsafeRawBufferPointer(rebasing: queued[count...]))
-                isFull = true
-            case .wouldBlock:
-                pending.append(queued)
-                isFull = true
-            }
-        }
-        if isFull { return store(bytes) }
-        let result = loop.sendAtOnce(bytes, on: channel.socket)
-        if case .failed = result { return result }
-        var sent = 0
-        if case .bytes(let count) = result { sent = count }
-        loop.core.pointee.budget.use(sent)
-        if sent == bytes.count { return result }
-        guard case .bytes(let stored) = store(UnsafeRawBufferPointer(rebasing: bytes[sent...])) else { return result }
-        return .bytes(sent + stored)
-    }
-
-    // MARK: Sending as an operation
-
-    private func store(_ bytes: UnsafeRawBufferPointer) -> IOResult {
-        let room = Self.bufferBytes - pending.count
-        guard room > 0 else {
-            isWriterBlocked = true
-            return .wouldBlock
-        }
-        let count = min(room, bytes.count)
-        pending.append(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
-        loop.core.pointee.budget.use(count)
-        if count < bytes.count { isWriterBlocked = true }
-        if isImmediateInFlight {
-            loop.immediateSends.pointee.notify(self)
-        } else if sendOperation == nil && !isFlushQueued {
-            isFlushQueued = true
-            loop.queueAtEndOfIteration(self)
-        }
-        return .bytes(count)
-    }
-
     /// 0 after `detach()`, because nothing waits for the bytes any more.
     package override var unsentBytes: Int {
         phase == .open ? pending.count &+ inFlight.count &+ queuedImmediately : 0
-    }
-
-    private func submitSend() {
-        guard sendOperation == nil, sendFailure == nil, phase == .open else { return }
-        if inFlight.isEmpty { swap(&inFlight, &pending) }
-        guard !inFlight.isEmpty else { return }
-        do {
-            sendOperation = try loop.submit(.send(inFlight.bytes, on: channel.socket), for: self)
-        } catch {
-            sendFailed(error)
-        }
-    }
-
-    private func sendFailed(_ error: Errno) {
-        sendFailure = error
-        isSendReported = true
-        if sendOperation == nil { inFlight.removeAll() }
-        pending.removeAll()
-    }
-
-    private func sendCompleted(_ result: Int) {
-        sendOperation = nil
-        isSendReported = true
-        let error = Errno(rawValue: CInt(clamping: -result))
-        if result >= 0 || error == .resourceTemporarilyUnavailable {
-            inFlight.removeFirst(min(max(result, 0), inFlight.count))
-            submitSend()
-        } else {
-            sendFailed(error)
-        }
-    }
-
-    /// Reports what the sends that have ended have changed.
-    private func reportSend(returningJob: Bool) -> UnownedJob? {
-        guard let delegate, phase == .open else { return nil }
-        if let error = sendFailure {
-            delegate.failed(error, operation: "send to")
-            return nil
-        }
-        guard isWriterBlocked || unsentBytes == 0 else {
-            delegate.flushed()
-            return nil
-        }
-        isWriterBlocked = false
-        return delegate.becameWritable(returningJob: returningJob)
     }
 
     // MARK: Ending

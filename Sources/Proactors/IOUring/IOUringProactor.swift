@@ -27,43 +27,43 @@ public final class IOUringProactor: BaseProactor {
     private static let submissionEntries: UInt32 = 1024
     private static let completionEntries: UInt32 = 4096
     /// The user data of the operations whose results do not matter.
-    private static let ignored = UInt64.max
+    static let ignored = UInt64.max
     /// The user data of a send that is submitted at once.
-    private static let synchronous = UInt64.max - 1
+    static let synchronous = UInt64.max - 1
     /// How many times a wait moves what the kernel stored because the completion queue was full.
     private static let mostOverflowRounds = 1_000
     /// How long `close()` waits for the kernel.
-    private static let longestCloseNanoseconds: Int64 = 5_000_000_000
+    static let longestCloseNanoseconds: Int64 = 5_000_000_000
 
-    private let ring: UnsafeMutablePointer<aio_ring>
+    let ring: UnsafeMutablePointer<aio_ring>
     private let forks: UInt32
-    @exclusivity(unchecked) private var isEnabled = false
-    @exclusivity(unchecked) private var isClosed = false
+    @exclusivity(unchecked) var isEnabled = false
+    @exclusivity(unchecked) var isClosed = false
     /// Whether `close()` waits for what it has cancelled.
-    @exclusivity(unchecked) private var isDraining = false
+    @exclusivity(unchecked) var isDraining = false
     public var buffers = BufferPool() {
         didSet { pool = Unmanaged.passUnretained(buffers) }
     }
     /// Not retained for each buffer.
-    @exclusivity(unchecked) private var pool: Unmanaged<BufferPool>
+    @exclusivity(unchecked) var pool: Unmanaged<BufferPool>
     /// By the index of the size. Each is created for the first operation that needs it.
-    private let groups: UnsafeMutableBufferPointer<ProvidedBuffers?>
+    let groups: UnsafeMutableBufferPointer<ProvidedBuffers?>
     @exclusivity(unchecked) private var lacksBuffers = false
     /// Whether the kernel has taken all immediate sends and reported the failures among them.
-    @exclusivity(unchecked) public private(set) var immediateSendsHaveEnded = true
+    @exclusivity(unchecked) public internal(set) var immediateSendsHaveEnded = true
     /// The result of a send that was submitted at once, if it has one.
-    @exclusivity(unchecked) private var synchronousResult: Int?
+    @exclusivity(unchecked) var synchronousResult: Int?
     /// What was read from the ring outside `wait`.
-    @exclusivity(unchecked) private var earlyCompletions: [Completion] = []
+    @exclusivity(unchecked) var earlyCompletions: [Completion] = []
     /// Submissions that found the ring full, in order.
-    @exclusivity(unchecked) private var backlog: [aio_ring_submission] = []
+    @exclusivity(unchecked) var backlog: [aio_ring_submission] = []
     /// Addresses and paths of operations that the kernel has not taken yet.
     @exclusivity(unchecked) private var copies: [UnsafeMutableRawPointer] = []
     /// What stat operations write to, and where the result goes, by token.
-    @exclusivity(unchecked) private var statuses:
-        [UInt64: (statx: UnsafeMutableRawPointer, status: UnsafeMutableRawPointer)] = [:]
+    @exclusivity(unchecked) var statuses: [UInt64: (statx: UnsafeMutableRawPointer, status: UnsafeMutableRawPointer)] =
+        [:]
     /// The operations whose last completion was not reported yet.
-    @exclusivity(unchecked) private var operationCount = 0
+    @exclusivity(unchecked) var operationCount = 0
 
     /// Creates a proactor with a ring of its own. Throws if this process cannot use io_uring.
     public init() throws(IOUringUnavailable) {
@@ -108,7 +108,7 @@ public final class IOUringProactor: BaseProactor {
     public var hasUnfinishedOperations: Bool { isClosed && operationCount > 0 && isOurs }
 
     /// Whether this process created the ring, not its parent.
-    private var isOurs: Bool { forks == aio_fork_count() }
+    var isOurs: Bool { forks == aio_fork_count() }
 
     // MARK: Submitting
 
@@ -178,7 +178,7 @@ public final class IOUringProactor: BaseProactor {
     }
 
     /// If the ring is full, the kernel takes what it contains. If it takes none, or must not yet, the entry waits.
-    private func push(_ entry: inout aio_ring_submission) {
+    func push(_ entry: inout aio_ring_submission) {
         if backlog.isEmpty {
             if aio_ring_push(ring, &entry) { return }
             if isEnabled {
@@ -189,58 +189,13 @@ public final class IOUringProactor: BaseProactor {
         backlog.append(entry)
     }
 
-    public func cancel(_ kind: ProactorOperation.Kind, token: UInt64) {
-        if !isOurs || isClosed { return }
-        let userData = UserData.of(kind, token)
-        if revoke(userData) {
-            operationCount -= 1
-            earlyCompletions.append(Completion(token: token, result: -Int(Errno.canceled.rawValue)))
-            return
-        }
-        var entry = aio_ring_submission()
-        entry.opcode = AIO_RING_ASYNC_CANCEL
-        entry.fd = -1
-        entry.address = userData
-        entry.user_data = Self.ignored
-        // If there is nothing to cancel, this completes with an error that nobody needs.
-        entry.flags = AIO_RING_SKIP_SUCCESS
-        push(&entry)
-        // An operation holds the file. Streams are closed by operations, which are behind the cancellations. Others may
-        // close the descriptor when this returns, and expect EOF to be sent or the port to be free.
-        if kind != .receiveIntoPool, kind != .send { flush() }
-    }
-
-    /// Revokes a submission that the kernel has not taken, because its descriptor may belong to another file before it
-    /// does.
-    private func revoke(_ userData: UInt64) -> Bool {
-        for index in backlog.indices where backlog[index].user_data == userData {
-            Self.revoke(&backlog[index])
-            return true
-        }
-        for index in 0..<aio_ring_unsubmitted(ring) {
-            guard let entry = aio_ring_unsubmitted_at(ring, index), entry.pointee.user_data == userData else {
-                continue
-            }
-            Self.revoke(&entry.pointee)
-            return true
-        }
-        return false
-    }
-
-    private static func revoke(_ entry: inout aio_ring_submission) {
-        entry = aio_ring_submission()
-        entry.opcode = AIO_RING_NOP
-        entry.flags = AIO_RING_SKIP_SUCCESS
-        entry.user_data = ignored
-    }
-
     public func flush() {
         guard isOurs, !isClosed, isEnabled else { return }
         _ = submitAll()
     }
 
     /// Returns whether the kernel has taken all submissions.
-    private func submitAll() -> Bool {
+    func submitAll() -> Bool {
         repeat {
             moveBacklog()
             if aio_ring_unsubmitted(ring) == 0 { break }
@@ -254,61 +209,6 @@ public final class IOUringProactor: BaseProactor {
         var moved = 0
         while moved < backlog.count, aio_ring_push(ring, &backlog[moved]) { moved += 1 }
         backlog.removeFirst(moved)
-    }
-
-    // MARK: Sends that do not wait
-
-    // These sends have the flags `MSG_DONTWAIT`, `MSG_WAITALL` and "skip the completion on success". The kernel carries
-    // them out while it takes their submissions, and never later, because they may not wait. So when io_uring_enter(2)
-    // has returned and has taken the submission, exactly one of these is true:
-    // - All bytes were copied into the socket's buffer, and there is no completion.
-    // - The send was short or failed, and its completion is in the completion queue, or in the kernel's overflow list
-    //   if the queue was full.
-    //
-    // Therefore a send was successful, and its memory is free, when the kernel has taken all submissions, the overflow
-    // list is empty, which a flag in the submission ring shows, and the queue contained no completion for it. That is
-    // `immediateSendsHaveEnded`. With at most one such send per socket in flight, no bytes can overtake others.
-
-    public var sendsImmediately: Bool { true }
-
-    public func submitImmediateSends(_ sends: UnsafeBufferPointer<ImmediateSend>) {
-        for send in sends { pushImmediateSend(send.bytes, on: send.socket, send.token | UserData.immediateSend) }
-    }
-
-    @inline(__always)
-    private func pushImmediateSend(_ bytes: UnsafeRawBufferPointer, on socket: Socket, _ userData: UInt64) {
-        var entry = aio_ring_submission()
-        entry.opcode = AIO_RING_SEND
-        entry.fd = socket.number
-        entry.address = UInt64(UInt(bitPattern: bytes.baseAddress))
-        entry.length = UInt32(clamping: bytes.count)
-        entry.operation_flags = AIO_RING_NO_SIGNAL | AIO_RING_IMMEDIATE
-        entry.flags = AIO_RING_SKIP_SUCCESS
-        entry.user_data = userData
-        immediateSendsHaveEnded = false
-        push(&entry)
-    }
-
-    public func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on socket: Socket) -> IOResult {
-        // Before the first wait, the ring belongs to no thread.
-        guard isEnabled, isOurs, !isClosed, submitAll() else { return socket.send(bytes) }
-        synchronousResult = nil
-        pushImmediateSend(bytes, on: socket, Self.synchronous)
-        let count = aio_ring_ready(ring)
-        if aio_ring_submit(ring) != 1 {
-            // The kernel has no memory for the operation, and must not find the bytes later.
-            aio_ring_retract(ring)
-            return socket.send(bytes)
-        }
-        for index in count..<max(aio_ring_ready(ring), count) {
-            let entry = aio_ring_at(ring, index).pointee
-            if entry.user_data == Self.synchronous { synchronousResult = Int(entry.result) }
-        }
-        if aio_ring_flags(ring) & AIO_RING_CQ_OVERFLOW != 0 {
-            reap(into: &earlyCompletions)
-            _ = reapOverflow(into: &earlyCompletions)
-        }
-        return IOResult(cResult: synchronousResult ?? bytes.count)
     }
 
     // MARK: Waiting
@@ -368,7 +268,7 @@ public final class IOUringProactor: BaseProactor {
     }
 
     /// Returns whether the kernel stores no completions any more.
-    private func reapOverflow(into events: inout [Completion]) -> Bool {
+    func reapOverflow(into events: inout [Completion]) -> Bool {
         var rounds = 0
         while aio_ring_flags(ring) & AIO_RING_CQ_OVERFLOW != 0 {
             rounds += 1
@@ -378,7 +278,7 @@ public final class IOUringProactor: BaseProactor {
         return true
     }
 
-    private func reap(into events: inout [Completion]) {
+    func reap(into events: inout [Completion]) {
         let count = aio_ring_ready(ring)
         if count == 0 { return }
         for index in 0..<count { append(aio_ring_at(ring, index).pointee, to: &events) }
@@ -437,7 +337,7 @@ public final class IOUringProactor: BaseProactor {
         statx.deallocate()
     }
 
-    private func freeCopies() {
+    func freeCopies() {
         for memory in copies { memory.deallocate() }
         copies.removeAll()
     }
@@ -468,51 +368,6 @@ public final class IOUringProactor: BaseProactor {
             hasGrown = true
         }
         if !hasGrown { for index in groups.indices { groups[index]?.double(pool) } }
-    }
-
-    // MARK: Closing
-
-    public func close() {
-        if isClosed { return }
-        if isOurs, isEnabled { cancelAll() }
-        if isOurs, !isEnabled { closeDescriptors() }
-        isClosed = true
-        if isOurs { aio_ring_close(ring) } else { aio_ring_close_inherited(ring) }
-        // Otherwise the memory is never freed, because the kernel may still write to it.
-        guard !hasUnfinishedOperations else { return }
-        for index in groups.indices { groups[index]?.removeAll(pool) }
-        for status in statuses.values { status.statx.deallocate() }
-        freeCopies()
-    }
-
-    /// Without a wait, the kernel has taken nothing. Descriptors that were to be closed are closed here.
-    private func closeDescriptors() {
-        operationCount = 0
-        for index in 0..<aio_ring_unsubmitted(ring) {
-            guard let entry = aio_ring_unsubmitted_at(ring, index)?.pointee else { continue }
-            if entry.opcode == AIO_RING_CLOSE { _ = aio_close(entry.fd) }
-        }
-        for entry in backlog where entry.opcode == AIO_RING_CLOSE { _ = aio_close(entry.fd) }
-    }
-
-    /// Cancels all operations and waits until they have completed, or the time is over.
-    private func cancelAll() {
-        // Sends that the kernel has not taken yet are carried out first.
-        _ = submitAll()
-        var entry = aio_ring_submission()
-        entry.opcode = AIO_RING_ASYNC_CANCEL
-        entry.fd = -1
-        entry.operation_flags = AIO_RING_CANCEL_ALL | AIO_RING_CANCEL_ANY
-        entry.user_data = Self.ignored
-        push(&entry)
-        isDraining = true
-        let deadline = MonotonicClock.now.nanoseconds + Self.longestCloseNanoseconds
-        while operationCount > 0 {
-            let rest = deadline - MonotonicClock.now.nanoseconds
-            var completions: [Completion] = []
-            if rest <= 0 || (try? wait(timeoutNanoseconds: rest, into: &completions)) == nil { return }
-            for case let buffer? in completions.map(\.buffer) { buffers.put(buffer.memory, buffer.size) }
-        }
     }
 }
 

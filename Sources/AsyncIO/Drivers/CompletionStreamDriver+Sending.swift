@@ -1,0 +1,152 @@
+import AsyncIOSystem
+import Proactors
+import SystemPackage
+
+extension CompletionStreamDriver {
+    // MARK: Sending without waiting
+
+    /// The bytes of this iteration that will be sent with its wait.
+    @inline(__always) var queuedImmediately: Int {
+        immediate.epoch == loop.immediateSends.pointee.epoch ? Int(immediate.byteCount) : 0
+    }
+
+    var isImmediateInFlight: Bool { isImmediateSubmitted && queuedImmediately > 0 }
+
+    @inline(__always) func sendLater(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+        if queuedImmediately == 0 {
+            isImmediateSubmitted = false
+            if immediateToken == nil { immediateToken = loop.makeToken(for: self) }
+            loop.immediateSends.pointee.queue(self)
+        }
+        loop.immediateSends.pointee.append(bytes, to: &immediate, pool)
+        loop.core.pointee.budget.use(bytes.count)
+        return .bytes(bytes.count)
+    }
+
+    /// Returns what was written in this iteration, to be sent now.
+    func beginImmediateSend() -> ImmediateSend? {
+        guard phase == .open, queuedImmediately > 0, !isImmediateSubmitted, let immediateToken else { return nil }
+        isImmediateSubmitted = true
+        return ImmediateSend(immediate.bytes, on: channel.socket, token: immediateToken.bits)
+    }
+
+    /// Whether something waits until the send has ended.
+    var awaitsImmediateSend: Bool { isWriterBlocked || heldDelegate.awaitsFlush }
+
+    /// The socket did not take all bytes. The others precede what was written meanwhile.
+    func immediateSendFailed(_ result: Int) {
+        guard isImmediateInFlight else { return }
+        let unsent = UnsafeRawBufferPointer(rebasing: immediate.bytes.dropFirst(max(result, 0)))
+        immediate.removeAll()
+        let error = Errno(rawValue: CInt(truncatingIfNeeded: -min(result, 0)))
+        if result < 0, error != .resourceTemporarilyUnavailable { return sendFailed(error) }
+        guard phase == .open else { return }
+        inFlight.append(unsent)
+        submitSend()
+    }
+
+    /// Called when the bytes of this connection were sent, if something waits for that.
+    func immediateSendEnded() {
+        // A failure has been handled already.
+        if sendOperation != nil || sendFailure != nil { return }
+        submitSend()
+        isSendReported = true
+        loop.queue(self)
+    }
+
+    /// Sends from the caller's memory. What the socket does not take is stored.
+    func sendAtOnce(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+        let queued = UnsafeRawBufferPointer(rebasing: immediate.bytes.prefix(queuedImmediately))
+        var isFull = false
+        if !queued.isEmpty {
+            // They precede these.
+            immediate.removeAll()
+            switch loop.sendAtOnce(queued, on: channel.socket) {
+            case .bytes(let count) where count == queued.count: break
+            case .failed(let error): return .failed(error)
+            case .bytes(let count):
+                pending.append(UnsafeRawBufferPointer(rebasing: queued[count...]))
+                isFull = true
+            case .wouldBlock:
+                pending.append(queued)
+                isFull = true
+            }
+        }
+        if isFull { return store(bytes) }
+        let result = loop.sendAtOnce(bytes, on: channel.socket)
+        if case .failed = result { return result }
+        var sent = 0
+        if case .bytes(let count) = result { sent = count }
+        loop.core.pointee.budget.use(sent)
+        if sent == bytes.count { return result }
+        guard case .bytes(let stored) = store(UnsafeRawBufferPointer(rebasing: bytes[sent...])) else { return result }
+        return .bytes(sent + stored)
+    }
+
+    // MARK: Sending as an operation
+
+    func store(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+        let room = Self.bufferBytes - pending.count
+        guard room > 0 else {
+            isWriterBlocked = true
+            return .wouldBlock
+        }
+        let count = min(room, bytes.count)
+        pending.append(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+        loop.core.pointee.budget.use(count)
+        if count < bytes.count { isWriterBlocked = true }
+        if isImmediateInFlight {
+            loop.immediateSends.pointee.notify(self)
+        } else if sendOperation == nil && !isFlushQueued {
+            isFlushQueued = true
+            loop.queueAtEndOfIteration(self)
+        }
+        return .bytes(count)
+    }
+
+    func submitSend() {
+        guard sendOperation == nil, sendFailure == nil, phase == .open else { return }
+        if inFlight.isEmpty { swap(&inFlight, &pending) }
+        guard !inFlight.isEmpty else { return }
+        do {
+            sendOperation = try loop.submit(.send(inFlight.bytes, on: channel.socket), for: self)
+        } catch {
+            sendFailed(error)
+        }
+    }
+
+    func sendFailed(_ error: Errno) {
+        sendFailure = error
+        isSendReported = true
+        if sendOperation == nil { inFlight.removeAll() }
+        pending.removeAll()
+    }
+
+    func sendCompleted(_ result: Int) {
+        sendOperation = nil
+        isSendReported = true
+        let error = Errno(rawValue: CInt(clamping: -result))
+        if result >= 0 || error == .resourceTemporarilyUnavailable {
+            inFlight.removeFirst(min(max(result, 0), inFlight.count))
+            submitSend()
+        } else {
+            sendFailed(error)
+        }
+    }
+
+    /// Reports what the sends that have ended have changed.
+    func reportSend(returningJob: Bool) -> UnownedJob? {
+        guard let delegate, phase == .open else { return nil }
+        if let error = sendFailure {
+            // A reset is reported to the operation that finds it first; the other one gets EPIPE.
+            delegate.failed(receiveFailure ?? error, operation: "send to")
+            return nil
+        }
+        guard isWriterBlocked || unsentBytes == 0 else {
+            delegate.flushed()
+            return nil
+        }
+        isWriterBlocked = false
+        return delegate.becameWritable(returningJob: returningJob)
+    }
+}
