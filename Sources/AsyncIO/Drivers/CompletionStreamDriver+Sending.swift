@@ -134,12 +134,14 @@ extension CompletionStreamDriver {
         }
     }
 
+    /// A reset is reported to the operation that finds it first, and the other one gets `EPIPE`.
+    var sendError: Errno? { sendFailure.map { receiveFailure ?? $0 } }
+
     /// Reports what the sends that have ended have changed.
     func reportSend(returningJob: Bool) -> UnownedJob? {
         guard let delegate, phase == .open else { return nil }
-        if let error = sendFailure {
-            // A reset is reported to the operation that finds it first; the other one gets EPIPE.
-            delegate.failed(receiveFailure ?? error, operation: "send to")
+        if let error = sendError {
+            delegate.failed(error, operation: "send to")
             return nil
         }
         guard isWriterBlocked || unsentBytes == 0 else {

@@ -99,7 +99,7 @@ package final class CompletionStreamDriver: StreamDriver {
     package override func endOfIteration() {
         isFlushQueued = false
         submitSend()
-        if let error = sendFailure { delegate?.failed(error, operation: "send to") }
+        if let error = sendError { delegate?.failed(error, operation: "send to") }
     }
 
     // MARK: Receiving
@@ -247,7 +247,7 @@ package final class CompletionStreamDriver: StreamDriver {
     // MARK: Sending
 
     package override func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
-        if let error = sendFailure { return .failed(error) }
+        if let error = sendError { return .failed(error) }
         guard loop.sendsImmediately, sendOperation == nil, pending.isEmpty, !isImmediateInFlight else {
             return store(bytes)
         }

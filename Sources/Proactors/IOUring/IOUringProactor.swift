@@ -32,6 +32,8 @@ public final class IOUringProactor: BaseProactor {
     static let synchronous = UInt64.max - 1
     /// How many times a wait moves what the kernel stored because the completion queue was full.
     private static let mostOverflowRounds = 1_000
+    /// How often in a row the kernel may have no memory, a millisecond each.
+    private static let mostFailedEnters = 1_000
     /// How long `close()` waits for the kernel.
     static let longestCloseNanoseconds: Int64 = 5_000_000_000
 
@@ -49,6 +51,7 @@ public final class IOUringProactor: BaseProactor {
     /// By the index of the size. Each is created for the first operation that needs it.
     let groups: UnsafeMutableBufferPointer<ProvidedBuffers?>
     @exclusivity(unchecked) private var lacksBuffers = false
+    private var failedEnters = 0
     /// Whether the kernel has taken all immediate sends and reported the failures among them.
     @exclusivity(unchecked) public internal(set) var immediateSendsHaveEnded = true
     /// The result of a send that was submitted at once, if it has one.
@@ -135,8 +138,9 @@ public final class IOUringProactor: BaseProactor {
         entry.opcode = AIO_RING_RECV
         entry.flags = AIO_RING_BUFFER_SELECT
         entry.buffer_group = UInt16(size.index)
-        // A large buffer takes all that has arrived, and one receive at a time makes the peer wait for its reader.
-        if size != .large { entry.priority = AIO_RING_RECEIVE_MULTISHOT }
+        // A multishot receive takes up to 32 buffers of one connection at a time. Larger ones hold what has arrived,
+        // and make the peer wait for its reader.
+        if size == .small { entry.priority = AIO_RING_RECEIVE_MULTISHOT }
     }
 
     private func prepareStatus(_ entry: inout aio_ring_submission, _ operation: ProactorOperation, _ token: UInt64) {
@@ -238,15 +242,17 @@ public final class IOUringProactor: BaseProactor {
         let mayBlock = nanoseconds != 0 && aio_ring_ready(ring) == 0 && backlog.isEmpty
         if !mayBlock, aio_ring_unsubmitted(ring) == 0, aio_ring_flags(ring) == 0 { return }
         let result = aio_ring_enter(ring, mayBlock ? 1 : 0, nanoseconds)
-        if result < 0 { try check(Errno(rawValue: -result)) }
+        if result >= 0 { failedEnters = 0 } else { try check(Errno(rawValue: -result)) }
     }
 
     private func check(_ error: Errno) throws(Errno) {
         switch error {
         case .interrupted, .timeout: return
-        // The kernel has no memory for more operations, until completions have been read.
+        // The kernel has no memory for more operations, perhaps until completions have been read.
         case .resourceTemporarilyUnavailable, .resourceBusy:
-            if aio_ring_ready(ring) == 0 { throw error }
+            failedEnters += 1
+            if failedEnters > Self.mostFailedEnters { throw error }
+            if aio_ring_ready(ring) == 0 { _ = aio_poll_wait(nil, 0, 1_000_000) }
         default: throw error
         }
     }

@@ -40,8 +40,8 @@ struct ProvidedBuffers: ~Copyable {
     /// Whether all buffers were used at the last call of `publish`.
     var wasExhausted: Bool { takenBefore >= count }
 
-    /// The most buffers: 64 MiB of them.
-    private var mostCount: Int { min(Self.capacity, (64 << 20) / size.byteCount) }
+    /// The most buffers: 16 MiB of them.
+    private var mostCount: Int { (16 << 20) / size.byteCount }
 
     /// The ring has been closed, so the kernel no longer uses the buffers.
     deinit {

@@ -16,14 +16,27 @@ struct ImmediateSendsTests {
             IOUringProactor(simulating: kernel.makeRing(submissions: submissions, completions: completions)))
     }
 
-    private func send(_ proactor: DirectProactor) throws -> UInt64 {
-        try proactor.submit(.send(text.bytes, on: Socket(number: 1_000_000)))
+    /// Submits a send with this token.
+    private func send(_ proactor: DirectProactor, token: UInt64) {
+        let send = ImmediateSend(text.bytes, on: Socket(number: 1_000_000), token: token)
+        withUnsafePointer(to: send) {
+            proactor.proactor.submitImmediateSends(UnsafeBufferPointer(start: $0, count: 1))
+        }
     }
 
-    @Test func successHasNoCompletionInTheQueue() throws {
+    /// Waits without blocking.
+    private func poll(_ proactor: DirectProactor) throws -> [Completion] {
+        var completions: [Completion] = []
+        try proactor.proactor.wait(timeoutNanoseconds: 0, into: &completions)
+        return completions
+    }
+
+    @Test func successHasNoCompletion() throws {
         let proactor = try makeProactor()
-        let token = try send(proactor)
-        #expect(try proactor.completions(1) == [Completion(token: token, result: 10)])
+        send(proactor, token: 7)
+        #expect(!proactor.proactor.immediateSendsHaveEnded)
+        #expect(try poll(proactor) == [])
+        #expect(proactor.proactor.immediateSendsHaveEnded)
         #expect(kernel.enterCount == 1)
         proactor.close()
     }
@@ -37,42 +50,44 @@ struct ImmediateSendsTests {
         var tokens: [UInt64] = []
         for _ in 0..<6 { tokens.append(try proactor.submit(.poll(FileDescriptor(rawValue: 1_000_000), for: .read))) }
         kernel.taken = { [kernel] operation in kernel.complete(operation.userData, 1) }
-        let token = try send(proactor)
-        // Even though the kernel does not move what it has stored for a while.
+        send(proactor, token: 100)
+        // The kernel does not move what it has stored, for longer than one wait tries.
         var enters = 0
         kernel.entered = { [kernel] in
             enters += 1
-            if enters == 20 { kernel.holdsOverflow = false }
+            if enters == 1_500 { kernel.holdsOverflow = false }
         }
-        let completions = try proactor.completions(7)
-        #expect(completions.map(\.token) == tokens + [token])
-        #expect(completions.last?.result == shortCount ?? failure(.brokenPipe))
+        var completions = try poll(proactor)
+        #expect(!completions.contains { $0.token == 100 } && !proactor.proactor.immediateSendsHaveEnded)
+        completions += try poll(proactor)
+        #expect(proactor.proactor.immediateSendsHaveEnded)
+        #expect(completions.map(\.token) == tokens + [100])
+        let expected = Completion(token: 100, result: shortCount ?? failure(.brokenPipe), hasMore: true)
+        #expect(completions.last == expected)
         proactor.close()
     }
 
     // covers: 334, 335
     @Test func submissionThatWasNotTakenIsNoSuccess() throws {
         let proactor = try makeProactor()
-        var results: [CInt] = []
-        let first = try send(proactor)
-        let second = try send(proactor)
+        var taken: [UInt64] = []
+        send(proactor, token: 1)
+        send(proactor, token: 2)
         // The kernel takes one entry, and then none for a while.
         kernel.mostTaken = 1
         kernel.immediateResult = { operation in
-            results.append(CInt(operation.token))
-            return operation.token == first ? .all : .failed(.connectionReset)
+            taken.append(operation.token)
+            return operation.token == 1 ? .all : .failed(.connectionReset)
         }
         kernel.entered = { [kernel] in kernel.mostTaken = 0 }
-        var completions = try proactor.completions()
-        #expect(completions == [])
-        completions = try proactor.completions()
-        #expect(completions == [])
-        #expect(results == [CInt(first)])
+        for _ in 0..<2 {
+            #expect(try poll(proactor) == [])
+            #expect(!proactor.proactor.immediateSendsHaveEnded)
+            #expect(taken == [1])
+        }
         kernel.mostTaken = 5
-        completions = try proactor.completions(2)
-        #expect(
-            Set(completions)
-                == [Completion(token: first, result: 10), Completion(token: second, result: failure(.connectionReset))])
+        #expect(try poll(proactor) == [Completion(token: 2, result: failure(.connectionReset), hasMore: true)])
+        #expect(proactor.proactor.immediateSendsHaveEnded)
         proactor.close()
     }
 
@@ -82,69 +97,54 @@ struct ImmediateSendsTests {
         let proactor = try makeProactor()
         kernel.errors = [error, error, error, error]
         kernel.immediateResult = { _ in .failed(.brokenPipe) }
-        let token = try send(proactor)
+        send(proactor, token: 1)
         var completions: [Completion] = []
-        for _ in 0..<10 where completions.isEmpty { completions += try proactor.completions() }
-        #expect(completions == [Completion(token: token, result: failure(.brokenPipe))])
+        for _ in 0..<10 where completions.isEmpty {
+            completions += try poll(proactor)
+            #expect(proactor.proactor.immediateSendsHaveEnded == !completions.isEmpty)
+        }
+        #expect(completions == [Completion(token: 1, result: failure(.brokenPipe), hasMore: true)])
         proactor.close()
     }
 
     // covers: 335
-    @Test func sendThatWouldBlockIsSubmittedAgainAndWaits() throws {
+    @Test func sendAtOnceReturnsTheResult() throws {
         let proactor = try makeProactor()
-        kernel.immediateResult = { _ in .failed(.resourceTemporarilyUnavailable) }
-        let token = try send(proactor)
-        #expect(try proactor.completions() == [])
-        #expect(try proactor.completions() == [])
-        let waiting = try #require(kernel.operations.first)
-        #expect(kernel.operations.count == 1 && waiting.token == token)
-        #expect(waiting.entry.flags & AIO_RING_SKIP_SUCCESS == 0)
-        #expect(waiting.entry.operation_flags & AIO_RING_IMMEDIATE == 0)
-        #expect(waiting.bytes.elementsEqual(text.bytes))
-        kernel.complete(waiting.userData, 7)
-        #expect(try proactor.completions() == [Completion(token: token, result: 7)])
+        #expect(try poll(proactor) == [])
+        let socket = Socket(number: 1_000_000)
+        let results: [(SimulatedKernel.ImmediateResult, IOResult)] = [
+            (.all, .bytes(10)), (.count(4), .bytes(4)), (.failed(.resourceTemporarilyUnavailable), .wouldBlock),
+            (.failed(.brokenPipe), .failed(.brokenPipe)), (.all, .bytes(10)),
+        ]
+        for (result, expected) in results {
+            kernel.immediateResult = { _ in result }
+            #expect(proactor.proactor.sendAtOnce(text.bytes, on: socket) == expected)
+            #expect(try poll(proactor) == [])
+        }
         proactor.close()
     }
 
-    // covers: 328
-    @Test func cancelledSendThatWouldBlockIsNotSubmittedAgain() throws {
-        let proactor = try makeProactor()
-        kernel.immediateResult = { _ in .failed(.resourceTemporarilyUnavailable) }
-        let token = try send(proactor)
-        proactor.cancel(.send, token)
-        #expect(try proactor.completions(1) == [Completion(token: token, result: failure(.canceled))])
-        #expect(kernel.operations.isEmpty)
-
-        // And one that waits already.
-        let waiting = try send(proactor)
-        #expect(try proactor.completions() == [])
-        proactor.cancel(.send, waiting)
-        #expect(try proactor.completions(1) == [Completion(token: waiting, result: failure(.canceled))])
-        proactor.close()
-    }
-
-    // covers: F26
-    @Test func completionThatComesTwiceIsIgnored() throws {
-        let proactor = try makeProactor()
-        kernel.immediateResult = { _ in .count(4) }
-        kernel.sent = { [kernel] operation, _ in kernel.post(operation.userData, 4) }
-        let token = try send(proactor)
-        #expect(try proactor.completions(1) == [Completion(token: token, result: 4)])
-        // The next send with another token is not affected.
-        kernel.sent = { [kernel] operation, _ in kernel.post(operation.userData &- 1, 4) }
-        let next = try send(proactor)
-        #expect(try proactor.completions(1) == [Completion(token: next, result: 4)])
+    // covers: 333
+    @Test func sendAtOnceFindsItsResultBehindAFullQueueAndLosesNoOther() throws {
+        let proactor = try makeProactor(completions: 4)
+        #expect(try poll(proactor) == [])
+        var tokens: [UInt64] = []
+        for _ in 0..<9 { tokens.append(try proactor.submit(.poll(FileDescriptor(rawValue: 1_000_000), for: .read))) }
+        kernel.taken = { [kernel] operation in kernel.complete(operation.userData, 1) }
+        kernel.immediateResult = { _ in .count(3) }
+        #expect(proactor.proactor.sendAtOnce(text.bytes, on: Socket(number: 1_000_000)) == .bytes(3))
+        #expect(kernel.overflowCount > 0)
+        #expect(try proactor.completions(9).map(\.token) == tokens)
         proactor.close()
     }
 
     // covers: 328, 338
-    @Test func closingEndsASendThatWouldBlock() throws {
+    @Test func closingEndsASendThatWaits() throws {
         let proactor = try makeProactor()
         // The first one is in the kernel when the proactor is closed, and the other one is submitted by `close`.
         for isFlushed in [true, false] {
             _ = try proactor.completions()
-            kernel.immediateResult = { _ in .failed(.resourceTemporarilyUnavailable) }
-            _ = try send(proactor)
+            _ = try proactor.submit(.send(text.bytes, on: Socket(number: 1_000_000)))
             if isFlushed { proactor.proactor.flush() }
         }
         proactor.close()
