@@ -63,7 +63,7 @@ extension CompletionStreamDriver {
             immediate.removeAll()
             switch loop.sendAtOnce(queued, on: channel.socket) {
             case .bytes(let count) where count == queued.count: break
-            case .failed(let error): return .failed(error)
+            case .failed(let error): return failLater(error)
             case .bytes(let count):
                 pending.append(UnsafeRawBufferPointer(rebasing: queued[count...]))
                 isFull = true
@@ -74,13 +74,20 @@ extension CompletionStreamDriver {
         }
         if isFull { return store(bytes) }
         let result = loop.sendAtOnce(bytes, on: channel.socket)
-        if case .failed = result { return result }
+        if case .failed(let error) = result { return failLater(error) }
         var sent = 0
         if case .bytes(let count) = result { sent = count }
         loop.core.pointee.budget.use(sent)
         if sent == bytes.count { return result }
         guard case .bytes(let stored) = store(UnsafeRawBufferPointer(rebasing: bytes[sent...])) else { return result }
         return .bytes(sent + stored)
+    }
+
+    /// Reports the error in the next iteration, because the completion of a receive may have a better one.
+    private func failLater(_ error: Errno) -> IOResult {
+        sendFailed(error)
+        loop.queue(self)
+        return .wouldBlock
     }
 
     // MARK: Sending as an operation
