@@ -14,14 +14,15 @@ import Testing
     private static let isFull =
         rounds(debug: 1, release: 2) == 2 && ProcessInfo.processInfo.environment["ASYNCIO_LOAD"] == "full"
 
+    /// Without select(2), which cannot watch as many descriptors as the full size has.
+    private static let loops = TestLoop.all.filter { !isFull || $0.name != "select" }
+
     // covers: 328, 333, 336
-    @Test(arguments: TestLoop.all)
+    @Test(arguments: loops)
     func connectionsThatSendDuringACallbackAreAllAnswered(kind: TestLoop) async throws {
         let count = Self.isFull ? 8_000 : 200
         let blocking = Self.isFull ? 2.0 : 0.1
         raiseDescriptorLimit()
-        // More descriptors than select(2) can watch.
-        if Self.isFull, kind.name.hasPrefix("s") { return }
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(Self.isFull ? 120 : 30))) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let crowd = Crowd(server.address, count)

@@ -12,9 +12,10 @@ import Testing
     @Test(arguments: [UInt64](1...4))
     func everyOperationCompletesOnceAndEveryBufferComesBack(seed: UInt64) throws {
         var model = try RingModel(seed: seed, submissions: 8, completions: 16)
-        try model.run(steps: rounds(debug: 25_000, release: 250_000))
+        let steps = rounds(debug: 25_000, release: 250_000)
+        try model.run(steps: steps)
         #expect(model.problems == [])
-        #expect(model.completedCount > 1_000)
+        #expect(model.completedCount > steps / 20)
         #expect(model.overflowCount > 0)
     }
 
