@@ -183,7 +183,7 @@ package final class CompletionStreamDriver: StreamDriver {
     @inline(__always) private func chooseSize(after byteCount: Int, in size: BufferPool.Size) {
         guard size == receiveSize else { return }
         if byteCount == size.byteCount {
-            sizeTrend = max(sizeTrend, 0) + 1
+            sizeTrend = min(max(sizeTrend, 0) + 1, 2)
             if sizeTrend >= 2, size != .large { changeSize(by: 1) }
         } else if byteCount > size.byteCount / 16 || size == .small {
             sizeTrend = 0

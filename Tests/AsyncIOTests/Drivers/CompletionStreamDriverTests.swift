@@ -61,6 +61,21 @@ struct CompletionStreamDriverTests {
         }
     }
 
+    /// The driver counts full buffers, and crashed after 127 of the largest size.
+    @Test func anyNumberOfLargeBuffersMayComeInARow() async throws {
+        try await withScriptedNetwork(.completion) { network in
+            var byteCount = 0
+            let (transport, peer) = try network.connect(ByteCounter { byteCount += $0 })
+            let bytes = [UInt8](repeating: 1, count: BufferPool.Size.large.byteCount)
+            for _ in 0..<150 {
+                peer.sends(bytes)
+                await network.idle()
+            }
+            #expect(byteCount == 150 * bytes.count)
+            transport.close()
+        }
+    }
+
     // covers: 308
     @Test func waitClosedWaitsForThePendingCompletion() async throws {
         try await withScriptedNetwork(.completion) { network in
