@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #if !defined(SYS_io_uring_setup)
@@ -111,9 +112,15 @@ static int ring_register(int fd, unsigned operation, void *argument, unsigned co
 }
 
 static int setup(uint32_t entries, struct parameters *parameters, uint32_t completions, uint32_t flags) {
-    *parameters = (struct parameters){.flags = flags, .cq_entries = completions};
-    // The kernel opens the ring close-on-exec.
-    return result(syscall(SYS_io_uring_setup, entries, parameters));
+    // Newer kernels count a ring towards RLIMIT_MEMLOCK until some 30 ms after it was closed.
+    struct timespec pause = {.tv_nsec = 5000000};
+    for (int attempts = 40;; attempts--) {
+        *parameters = (struct parameters){.flags = flags, .cq_entries = completions};
+        // The kernel opens the ring close-on-exec.
+        int fd = result(syscall(SYS_io_uring_setup, entries, parameters));
+        if (fd != -ENOMEM || attempts == 1) return fd;
+        nanosleep(&pause, NULL);
+    }
 }
 
 int aio_ring_open(aio_ring *ring, uint32_t submissions, uint32_t completions) {

@@ -28,6 +28,7 @@ struct BackEndFailure {
         if DefaultSelector.isRefusal(errno) {
             return EventLoopError(.unsupported, "the event loop '\(name)' is not available: \(reason)")
         }
-        return IOError(errno, operation: "create the \(part) of an event loop")
+        let limit = part == "proactor" && errno == .noMemory ? ", whose memory may count towards RLIMIT_MEMLOCK" : ""
+        return IOError(errno, operation: "create the \(part) of an event loop\(limit)")
     }
 }

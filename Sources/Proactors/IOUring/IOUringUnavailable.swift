@@ -4,7 +4,7 @@ public import SystemPackage
 public struct IOUringUnavailable: Error, Hashable, Sendable, CustomStringConvertible {
     /// The error of the system; `ENOTSUP` if the kernel lacks a feature.
     public let errno: Errno
-    /// A sentence without a full stop, such as `io_uring_setup failed: Cannot allocate memory`.
+    /// A sentence without a full stop, such as `io_uring_setup failed: Too many open files`.
     public let description: String
 
     package init(_ errno: Errno, _ description: String) {
@@ -23,6 +23,7 @@ public struct IOUringUnavailable: Error, Hashable, Sendable, CustomStringConvert
             "\(call) is forbidden, by kernel.io_uring_disabled or a sandbox such as a container's seccomp filter (\(errno))"
         case .noFunction: "\(call) does not exist in the kernel, or a sandbox hides it (\(errno))"
         case .invalidArgument: "the kernel is older than Linux 6.1 (\(call): \(errno))"
+        case .noMemory: "\(call) failed: \(errno); the memory of a ring may count towards RLIMIT_MEMLOCK"
         default: "\(call) failed: \(errno)"
         }
     }

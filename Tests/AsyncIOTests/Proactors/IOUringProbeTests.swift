@@ -49,7 +49,10 @@ struct IOUringProbeTests {
             (.permissionDenied, "\(call) \(forbidden) (Permission denied)"),
             (.noFunction, "\(call) does not exist in the kernel, or a sandbox hides it (Function not implemented)"),
             (.invalidArgument, "the kernel is older than Linux 6.1 (\(call): Invalid argument)"),
-            (.noMemory, "\(call) failed: Cannot allocate memory"),
+            (
+                .noMemory,
+                "\(call) failed: Cannot allocate memory; the memory of a ring may count towards RLIMIT_MEMLOCK"
+            ),
             (.tooManyOpenFiles, "\(call) failed: Too many open files"),
             (.tooManyOpenFilesInSystem, "\(call) failed: Too many open files in system"),
         ]
@@ -105,6 +108,26 @@ struct IOUringProbeTests {
             try setDescriptorLimit(4_096)
             guard LoopKind.available.first == .ioUring else { exit(4) }
             try LoopKind.ioUring.makeLoop().close()
+            exit(EXIT_SUCCESS)
+        }
+    }
+
+    /// Newer kernels count a closed ring towards the limit of its user for some time, unless the user is root.
+    @Test(.enabled(if: isAllowedHere))
+    func loopsFollowOneAnotherWithinALimitOfLockedMemory() async {
+        await #expect(processExitsWith: .success) {
+            let resource = __rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue)
+            var limit = rlimit(rlim_cur: 512 << 10, rlim_max: 512 << 10)
+            guard setrlimit(resource, &limit) == 0 else { exit(2) }
+            if geteuid() == 0 { guard setuid(61_234) == 0 else { exit(3) } }
+            try OtherThread.run {
+                for _ in 0..<20 {
+                    let loop = try LoopKind.ioUring.makeLoop()
+                    loop.callSoon { loop.stop() }
+                    try loop.runForever()
+                    try loop.close()
+                }
+            }
             exit(EXIT_SUCCESS)
         }
     }

@@ -116,9 +116,9 @@ struct LoopKindTests {
                 + "use one of \(LoopKind.names(except: .ioUring))")
         #expect(!LoopKind.names(except: .ioUring).contains("io_uring"))
         // The next attempt may succeed.
-        #expect(throws: IOError(.noMemory, operation: "create the proactor of an event loop")) {
+        #expect(throws: IOError(.tooManyOpenFiles, operation: "create the proactor of an event loop")) {
             try LoopKind.makeDefault("io_uring") { _ in
-                throw BackEndFailure(IOUringUnavailable(.noMemory, "no memory"), of: "io_uring")!.error
+                throw BackEndFailure(IOUringUnavailable("io_uring_setup", .tooManyOpenFiles), of: "io_uring")!.error
             }
         }
     }

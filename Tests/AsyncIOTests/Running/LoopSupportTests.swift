@@ -26,10 +26,10 @@ struct LoopSupportTests {
     #if os(Linux)
     // covers: 99
     @Test func refusedRingIsNotedAndDoesNotChangeTheDefault() {
-        let refusal = IOUringUnavailable("io_uring_setup", .noMemory)
+        let refusal = IOUringUnavailable("io_uring_setup", .tooManyOpenFiles)
         let table = LoopKind.support(nil) { kind in if kind == .ioUring { throw refusal } }
         #expect(table[0].kind == .ioUring && !table[0].isAvailable)
-        #expect(table[0].reason == "refused: io_uring_setup failed: Cannot allocate memory")
+        #expect(table[0].reason == "refused: io_uring_setup failed: Too many open files")
         #expect(table.filter(\.isDefault).map(\.kind) == [.epoll])
     }
     #endif

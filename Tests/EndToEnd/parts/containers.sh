@@ -1,4 +1,4 @@
-# `Containers/allow-io-uring`: changes a container's seccomp profile.
+# `Containers`: the seccomp profile that allows io_uring, and the script that changes another one.
 
 allow_io_uring="$here/../../Containers/allow-io-uring"
 
@@ -53,3 +53,41 @@ check "containers: another file is rejected" no_profile 'FROM swift' 'Expecting 
 check "... a list" no_profile '[]' "it has no 'defaultAction' or no list 'syscalls'$"
 check "... a rule without names" no_profile '{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"name": "read"}]}' \
     "a rule of 'syscalls' has no list 'names'$"
+
+matches_file() { matches "$(<"$1")" "$2"; }
+
+# The profile of this repository.
+own_profile="$here/../../Containers/seccomp-io-uring.json"
+check "containers: the own profile is JSON that allows the calls of io_uring" \
+    equal "$(actions <"$own_profile" | sed -n 1,3p)" "$(allowed SCMP_ACT_ALLOW)"
+check "... and rejects what it does not list" equal \
+    "$(python3 -c 'import json, sys; print(json.load(sys.stdin)["defaultAction"])' <"$own_profile")" SCMP_ACT_ERRNO
+
+# under NAME PROFILE ARGUMENT...: aio, with the kernel's filter for the profile.
+under() { start "$1" python3 "$here/peers/under_profile.py" "$2" "$aio" "${@:3}"; }
+if [[ $("$aio" loops | awk '$1 == "io_uring" { print $3 }') == yes ]]; then
+    under profile-own "$own_profile" echo --listen 127.0.0.1:0 --loop io_uring
+    line=$(first_line profile-own)
+    check "containers: under the own profile, aio runs on io_uring" matches "$line" ' \(io_uring\)$'
+    port=${line##*:}
+    check "... and serves" equal "$(echo here | socat -t"$patience" - "TCP:127.0.0.1:${port%% *}")" here
+    ended_well profile-own TERM "... and ends" '^1 connection, 5 bytes'
+else
+    echo "NOT RUN: the own profile on io_uring, which this system refuses"
+fi
+# The same without the three calls, as the default profiles are.
+python3 -c '
+import json, sys
+profile = json.load(sys.stdin)
+profile["syscalls"] = [rule for rule in profile["syscalls"] if not any("io_uring" in name for name in rule["names"])]
+print(json.dumps(profile))' <"$own_profile" >"$tmp/without.json"
+under profile-without "$tmp/without.json" loops
+check "containers: without its three calls, the table says that a sandbox forbids io_uring" eventually matches_file "$tmp/profile-without.out" \
+    "io_uring +completion +no +refused: io_uring_setup is forbidden, .* seccomp filter \(Operation not permitted\)"
+under profile-default "$tmp/without.json" echo --listen 127.0.0.1:0
+check "... and the default loop works" matches "$(first_line profile-default)" ' \(epoll\)$'
+"$allow_io_uring" "$tmp/without.json" >"$tmp/with.json"
+if [[ $("$aio" loops | awk '$1 == "io_uring" { print $3 }') == yes ]]; then
+    under profile-changed "$tmp/with.json" echo --listen 127.0.0.1:0 --loop io_uring
+    check "... and with the script, io_uring works again" matches "$(first_line profile-changed)" ' \(io_uring\)$'
+fi

@@ -50,8 +50,9 @@ done
 io_uring_is_refused io_uring_setup EINVAL "the kernel is older than Linux 6\.1 \(io_uring_setup: Invalid argument\)" \
     "${unavailable}the kernel is older than Linux 6\.1 \(io_uring_setup: Invalid argument\)"
 # These may pass.
-io_uring_is_refused io_uring_setup ENOMEM "io_uring_setup failed: Cannot allocate memory" \
-    "cannot create the proactor of an event loop: Cannot allocate memory"
+io_uring_is_refused io_uring_setup ENOMEM \
+    "io_uring_setup failed: Cannot allocate memory; the memory of a ring may count towards RLIMIT_MEMLOCK" \
+    "cannot create the proactor of an event loop, whose memory may count towards RLIMIT_MEMLOCK: Cannot allocate memory"
 io_uring_is_refused io_uring_setup EMFILE "io_uring_setup failed: Too many open files" \
     "cannot create the proactor of an event loop: Too many open files \(.*\)"
 
