@@ -1,6 +1,7 @@
 import AsyncIO
 import AsyncIOSystem
 import AsyncIOTesting
+import CAsyncIO
 import Selectors
 import SystemPackage
 import Testing
