@@ -15,7 +15,9 @@ import Darwin
 
 /// Descriptors that are closed while the kernel still has operations on them, or has not seen them yet: the file is
 /// closed at once, and the next file with the number is not affected.
-struct ReusedNumberTests {
+///
+/// Serialized, because a number that one of them has closed must not become that of another one.
+@Suite(.serialized) struct ReusedNumberTests {
     // covers: 337
     @Test(arguments: TestLoop.all, [false, true])
     func portIsFreeAsSoonAsItsServerIsClosed(kind: TestLoop, hasWaited: Bool) async throws {
