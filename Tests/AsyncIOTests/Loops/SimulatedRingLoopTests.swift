@@ -121,6 +121,30 @@ struct SimulatedRingLoopTests {
         }
     }
 
+    @Test func anyNumberOfFullBuffersMayComeInARow() async throws {
+        try await withSimulatedLoop { loop, kernel in
+            let connection = try loop.connectPair(Recorder())
+            try loop.step(3)
+            var byteCount = 0
+            // Until the buffers are large, and then more than a byte can count.
+            for _ in 0..<300 {
+                if let operation = kernel.receive(of: connection.near) {
+                    kernel.receive(operation, hasMore: operation.isMultishot) { buffer in
+                        buffer.initializeMemory(as: UInt8.self, repeating: 7)
+                        byteCount += buffer.count
+                        return buffer.count
+                    }
+                }
+                try loop.step(3)
+            }
+            #expect(byteCount > 200 * BufferPool.Size.large.byteCount)
+            #expect(connection.recorder.received.count == byteCount)
+            connection.transport.close()
+            try loop.step(4)
+            connection.far.close()
+        }
+    }
+
     // covers: 333
     @Test func reorderedAndOverflowedCompletionsReachTheirConnections() async throws {
         try await withSimulatedLoop(completions: 4) { loop, kernel in
