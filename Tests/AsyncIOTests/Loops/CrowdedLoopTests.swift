@@ -277,33 +277,36 @@ private final class WaitingClients: @unchecked Sendable {
     private var threads: [OtherThread] = []
     private(set) var problem: String?
 
+    /// On another thread, because the loop has to accept meanwhile, and the kernel may not take all bytes at once.
     init(_ address: SocketAddress, _ count: Int) {
-        do {
-            for _ in 0..<count {
-                let client = try Socket.stream(for: address)
-                // So that everything waits in the kernel.
-                try client.setOption(SocketOption(level: SOL_SOCKET, name: SO_SNDBUF), to: 1 << 20)
-                try client.setNonBlocking(false)
-                _ = try client.connect(to: address)
-                clients.append(client)
-            }
-        } catch {
-            problem = "\(error)"
-        }
-        // A thread, in case that the kernel does not take it all before somebody reads.
-        let sockets = clients
         threads = [
             OtherThread { [self] in
-                for client in sockets {
-                    let isSent = PatternBytes.piece.withUnsafeBytes { bytes in
-                        [UInt8(ascii: "n")].withUnsafeBytes({ client.sendWhole($0) })
-                            && client.sendWhole(UnsafeRawBufferPointer(rebasing: bytes[1..<1 + Self.byteCount]))
-                    }
-                    if !isSent { problem = "send failed" }
-                    try? client.shutdownWrite()
+                do {
+                    for _ in 0..<count { clients.append(try connect(address)) }
+                } catch {
+                    problem = "\(error)"
                 }
+                for client in clients { send(on: client) }
             }
         ]
+    }
+
+    private func connect(_ address: SocketAddress) throws -> Socket {
+        let client = try Socket.stream(for: address)
+        // So that everything waits in the kernel.
+        try client.setOption(SocketOption(level: SOL_SOCKET, name: SO_SNDBUF), to: 1 << 20)
+        try client.setNonBlocking(false)
+        _ = try client.connect(to: address)
+        return client
+    }
+
+    private func send(on client: Socket) {
+        let isSent = PatternBytes.piece.withUnsafeBytes { bytes in
+            [UInt8(ascii: "n")].withUnsafeBytes({ client.sendWhole($0) })
+                && client.sendWhole(UnsafeRawBufferPointer(rebasing: bytes[1..<1 + Self.byteCount]))
+        }
+        if !isSent { problem = "send failed" }
+        try? client.shutdownWrite()
     }
 
     func close() {
