@@ -99,6 +99,10 @@ final class ReplaceableCallsProactor: BaseProactor, MakesSystemCalls, ReadinessS
         completions.append(Completion(token: token, result: -Int(error.rawValue), hasMore: true))
     }
 
+    func receiveAtOnce(into buffer: UnsafeMutableRawBufferPointer, from socket: Socket) -> IOResult {
+        systemCalls?.receive(socket, into: buffer) ?? proactor.receiveAtOnce(into: buffer, from: socket)
+    }
+
     func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on socket: Socket) -> IOResult {
         systemCalls?.send(socket, bytes) ?? proactor.sendAtOnce(bytes, on: socket)
     }

@@ -57,6 +57,10 @@ public final class VirtualTimeProactor: BaseProactor {
         operations.proactor.submitImmediateSends(sends)
     }
 
+    public func receiveAtOnce(into buffer: UnsafeMutableRawBufferPointer, from socket: Socket) -> IOResult {
+        operations.proactor.receiveAtOnce(into: buffer, from: socket)
+    }
+
     public func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on socket: Socket) -> IOResult {
         operations.proactor.sendAtOnce(bytes, on: socket)
     }

@@ -315,6 +315,7 @@ void aio_ring_buffers_close(aio_ring_buffer *buffers, uint32_t entries) {
 
 const uint32_t AIO_RING_NO_SIGNAL = MSG_NOSIGNAL;
 const uint32_t AIO_RING_IMMEDIATE = MSG_DONTWAIT | MSG_WAITALL;
+const uint32_t AIO_RING_DO_NOT_WAIT = MSG_DONTWAIT;
 const uint32_t AIO_RING_NEW_DESCRIPTOR = SOCK_NONBLOCK | SOCK_CLOEXEC;
 const uint32_t AIO_RING_OPEN_CLOSE_ON_EXEC = O_CLOEXEC;
 const int32_t AIO_RING_CURRENT_DIRECTORY = AT_FDCWD;

@@ -37,9 +37,9 @@ public protocol BaseProactor: Poller where Event == Completion {
     /// Whether the kernel may still use the memory of operations after `close()`. Then the loop never frees it.
     var hasUnfinishedOperations: Bool { get }
 
-    // MARK: Sends that do not wait
+    // MARK: Transfers that do not wait
 
-    /// Whether the next three members work. Otherwise the loop submits every send as an operation.
+    /// Whether the next four members work. Otherwise the loop submits every transfer as an operation.
     var sendsImmediately: Bool { get }
 
     /// Carries out sends with the next submission, without waiting for room in the sockets.
@@ -55,6 +55,9 @@ public protocol BaseProactor: Poller where Event == Completion {
 
     /// Submits everything, and sends bytes of a stream socket without waiting. Returns the result, as send(2) does.
     func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on socket: Socket) -> IOResult
+
+    /// Submits everything, and receives from a stream socket without waiting. Returns the result, as recv(2) does.
+    func receiveAtOnce(into buffer: UnsafeMutableRawBufferPointer, from socket: Socket) -> IOResult
 }
 
 extension BaseProactor {
@@ -74,6 +77,10 @@ extension BaseProactor {
     public var immediateSendsHaveEnded: Bool { false }
 
     public func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on socket: Socket) -> IOResult { socket.send(bytes) }
+
+    public func receiveAtOnce(into buffer: UnsafeMutableRawBufferPointer, from socket: Socket) -> IOResult {
+        socket.receive(into: buffer)
+    }
 }
 
 /// Bytes of a stream socket that are sent without waiting. The memory is free when

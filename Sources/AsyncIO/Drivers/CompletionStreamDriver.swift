@@ -6,10 +6,12 @@ import SystemPackage
 ///
 /// One receive is in flight for as long as its bytes are wanted. Each arrival comes in a buffer of the loop's pool,
 /// which is delivered, lent as a chunk, or copied from. A connection that is silent has no buffer. `mostReceived`
-/// buffers that have not been read cancel the receive, which makes the peer wait. The size of the buffers follows the
-/// amounts that arrive.
+/// buffers that have not been read cancel the receive, which makes the peer wait.
 ///
-/// Where the proactor has sends that do not wait, they are used first: small amounts are collected in
+/// Where the proactor has transfers that do not wait, a connection that receives much is polled instead, and its bytes
+/// are received when their consumer comes, into memory that is still in the cache: with many such connections, a
+/// receive for each would fill more memory than the cache holds before the first consumer runs. Sends that do not wait
+/// are used first: small amounts are collected in
 /// ``ImmediateSends``, large ones are sent at once from the caller's memory. What the socket does not take, and every
 /// send of other proactors, is an operation that waits. Its bytes belong to the kernel until its completion, even if
 /// the connection is closed meanwhile. Therefore this object owns them, and the loop retains it until all its
@@ -17,16 +19,22 @@ import SystemPackage
 package final class CompletionStreamDriver: StreamDriver {
     static let bufferBytes = 64 * 1024
     private static let mostReceived = 4
+    private static let mostSmallReceives: UInt8 = 16
 
     // SAFETY: the loop retains its drivers, and the transport of a driver that it has released retains the loop.
     unowned(unsafe) let loop: ProactorEventLoop
 
     @exclusivity(unchecked) private var received = ReceivedBuffers()
     @exclusivity(unchecked) private var receiveOperation: SlotID?
-    @exclusivity(unchecked) private var receiveSize = BufferPool.Size.small
-    /// How many full buffers came in a row; negative for nearly empty ones.
-    @exclusivity(unchecked) private var sizeTrend: Int8 = 0
-    /// Because nobody reads, or to receive into larger buffers.
+    /// Whether the operation is a poll.
+    @exclusivity(unchecked) private var isPolling = false
+    /// Whether the peer sends much. Then a poll takes the place of the receive, and the bytes are received when their
+    /// consumer comes, into memory that is still in the cache.
+    @exclusivity(unchecked) private var isBulkReceiver = false
+    /// Whether a poll has completed and not all bytes were received yet.
+    @exclusivity(unchecked) private var isSocketReadable = false
+    @exclusivity(unchecked) private var smallReceives: UInt8 = 0
+    /// Because nobody reads, or because the other kind of receive is useful.
     @exclusivity(unchecked) private var isReceiveCancelled = false
     @exclusivity(unchecked) var receiveFailure: Errno?
     @exclusivity(unchecked) private var isAtEOF = false
@@ -111,6 +119,7 @@ package final class CompletionStreamDriver: StreamDriver {
 
     package override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         if let result = resultWithoutBytes() { return result }
+        if received.isEmpty { return receiveAtOnce(into: buffer) }
         let count = received.take(into: buffer, pool)
         took(count)
         return .bytes(count)
@@ -123,11 +132,11 @@ package final class CompletionStreamDriver: StreamDriver {
         return lent
     }
 
-    /// Returns the result of a receive that returns no bytes now, or `nil` if it may take received ones.
+    /// Returns the result of a receive that returns no bytes now, or `nil` if it may take bytes.
     @inline(__always) private func resultWithoutBytes() -> IOResult? {
         // The consumer is using the received bytes, and may have added a filter, which receives.
         if !isDelivering {
-            if received.isEmpty { return resultWithoutReceived() }
+            if received.isEmpty, !isSocketReadable { return resultWithoutReceived() }
             if known.readingShare.isLeft(in: loop.core.pointee.tick),
                 loop.core.pointee.budget.allowsReceive || takeGrant(.read)
             {
@@ -153,6 +162,7 @@ package final class CompletionStreamDriver: StreamDriver {
     }
 
     private func receiveCompleted(_ completion: OperationCompletion) {
+        let wasPoll = isPolling
         if !completion.hasMore {
             receiveOperation = nil
             isReceiveCancelled = false
@@ -161,69 +171,118 @@ package final class CompletionStreamDriver: StreamDriver {
             isReceiveReported = true
             if phase == .open, completion.result > 0 {
                 received.append(buffer, byteCount: completion.result)
-                chooseSize(after: completion.result, in: buffer.size)
+                // More than one buffer at once shows that the peer sends more than small amounts.
+                if received.count > 1, completion.result == buffer.size.byteCount, loop.sendsImmediately {
+                    isBulkReceiver = true
+                }
             } else {
                 pool.put(buffer.memory, buffer.size)
             }
-        } else if completion.result == 0 {
-            isReceiveReported = true
-            isAtEOF = true
-        } else {
+        } else if completion.result < 0 {
             let error = Errno(rawValue: CInt(truncatingIfNeeded: -completion.result))
             // The first was requested; the proactor had no buffer; the operation lost a race on some kernels.
             if error != .canceled, error != .noBufferSpace, error != .resourceTemporarilyUnavailable {
                 isReceiveReported = true
-                receiveFailure = error
+                // The receive after a poll that fails finds the reason.
+                if wasPoll { isSocketReadable = true } else { receiveFailure = error }
             }
-        }
-        if received.count >= Self.mostReceived { cancelReceive() } else { wantMore() }
-    }
-
-    /// Two full buffers in a row show that larger ones are useful, and many that are nearly empty the contrary.
-    @inline(__always) private func chooseSize(after byteCount: Int, in size: BufferPool.Size) {
-        guard size == receiveSize else { return }
-        if byteCount == size.byteCount {
-            sizeTrend = min(max(sizeTrend, 0) + 1, 2)
-            if sizeTrend >= 2, size != .large { changeSize(by: 1) }
-        } else if byteCount > size.byteCount / 16 || size == .small {
-            sizeTrend = 0
         } else {
-            sizeTrend = min(sizeTrend, 0) - 1
-            if sizeTrend <= -16 { changeSize(by: -1) }
+            isReceiveReported = true
+            if wasPoll { isSocketReadable = true } else { isAtEOF = true }
         }
-    }
-
-    private func changeSize(by step: Int) {
-        receiveSize = BufferPool.Size(index: receiveSize.index + step)
-        sizeTrend = 0
-        cancelReceive()
+        if receiveOperation == nil {
+            wantMore()
+        } else if received.count >= Self.mostReceived || isBulkReceiver != isPolling {
+            cancelReceive()
+        }
     }
 
     private func cancelReceive() {
         guard let receiveOperation, !isReceiveCancelled else { return }
         isReceiveCancelled = true
-        loop.cancel(receiveOperation, .receiveIntoPool)
+        loop.cancel(receiveOperation, isPolling ? .poll : .receiveIntoPool)
     }
 
     @inline(__always) private func wantMore() {
-        if receiveOperation == nil, received.isEmpty, receiveFailure == nil, !isAtEOF { submitReceive() }
+        if receiveOperation == nil, received.isEmpty, !isSocketReadable, receiveFailure == nil, !isAtEOF {
+            submitReceive()
+        }
+    }
+
+    private func submitReceive() {
+        guard receiveOperation == nil, phase == .open else { return }
+        isPolling = isBulkReceiver
+        do {
+            receiveOperation = try loop.submit(
+                isPolling
+                    ? .poll(channel.descriptor, for: .read)
+                    : .receiveIntoPool(from: channel.socket, size: loop.sendsImmediately ? .small : .medium), for: self)
+        } catch {
+            receiveFailure = error
+            isReceiveReported = true
+        }
+    }
+
+    /// Receives what has arrived for a bulk receiver into the memory of the caller.
+    private func receiveAtOnce(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
+        let result = loop.receiveAtOnce(into: buffer, from: channel.socket)
+        switch result {
+        case .bytes(let count):
+            isAtEOF = count == 0
+            // The next poll reports what is left, or EOF.
+            if count < buffer.count { isSocketReadable = false }
+            smallReceives = count > BufferPool.Size.small.byteCount ? 0 : smallReceives + 1
+            if smallReceives == Self.mostSmallReceives {
+                isBulkReceiver = false
+                smallReceives = 0
+            }
+            took(count)
+        case .wouldBlock:
+            isSocketReadable = false
+            wantMore()
+        case .failed(let error):
+            isSocketReadable = false
+            receiveFailure = error
+        }
+        return result
     }
 
     /// Delivers received bytes, up to the connection's share of the iteration.
     private func push() {
         while isPushing, let bytes = received.first, known.readingShare.isLeft(in: loop.core.pointee.tick) {
-            isDelivering = true
-            let taken = heldDelegate.received(bytes)
-            isDelivering = false
-            if phase != .open { return received.removeAll(pool) }
+            guard let taken = deliver(bytes) else { return received.removeAll(pool) }
             received.consume(taken, pool)
             known.readingShare.use(taken)
             loop.core.pointee.budget.use(taken)
         }
         guard isPushing else { return }
-        if !received.isEmpty { return loop.queue(self) }
+        if isSocketReadable, received.isEmpty, resultWithoutBytes() == nil { pushAtOnce() }
+        guard isPushing, phase == .open else { return }
+        if !received.isEmpty || isSocketReadable { return loop.queue(self) }
         wantMore()
         if isAtEOF || receiveFailure != nil { pushEnd() }
+    }
+
+    /// Returns how many bytes the delegate has taken; `nil` if the connection has ended.
+    @inline(__always) private func deliver(_ bytes: UnsafeRawBufferPointer) -> Int? {
+        isDelivering = true
+        let taken = heldDelegate.received(bytes)
+        isDelivering = false
+        return phase == .open ? taken : nil
+    }
+
+    /// Receives once into the loop's memory, and delivers. What the delegate does not take is stored.
+    private func pushAtOnce() {
+        let room = loop.core.pointee.receiveBuffer
+        guard case .bytes(let count) = receiveAtOnce(into: room), count > 0 else { return }
+        guard var taken = deliver(UnsafeRawBufferPointer(rebasing: room[..<count])) else { return }
+        while taken < count {
+            let buffer = PooledBuffer(pool.take(.large), .large)
+            let stored = min(count - taken, buffer.bytes.count)
+            buffer.bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: room[taken..<(taken + stored)]))
+            received.append(buffer, byteCount: stored)
+            taken += stored
+        }
     }
 
     private func pushEnd() {
@@ -231,16 +290,6 @@ package final class CompletionStreamDriver: StreamDriver {
             delegate?.failed(error, operation: "receive from")
         } else {
             delegate?.receivedEOF()
-        }
-    }
-
-    private func submitReceive() {
-        guard receiveOperation == nil, phase == .open else { return }
-        do {
-            receiveOperation = try loop.submit(.receiveIntoPool(from: channel.socket, size: receiveSize), for: self)
-        } catch {
-            receiveFailure = error
-            isReceiveReported = true
         }
     }
 
@@ -270,7 +319,8 @@ package final class CompletionStreamDriver: StreamDriver {
         immediate.removeAll()
         // Otherwise removed after the delivery.
         if !isDelivering { received.removeAll(pool) }
-        if let receiveOperation { loop.cancel(receiveOperation, .receiveIntoPool) }
+        isSocketReadable = false
+        cancelReceive()
         if let sendOperation { loop.cancel(sendOperation, .send) }
         if let token = immediateToken.take() { loop.removeToken(token) }
     }

@@ -32,7 +32,7 @@ struct ImmediateSends: ~Copyable {
     }
 
     /// The most bytes that one connection may have here. A copy of more costs more than a system call.
-    static let mostBytes = 16 * 1024
+    static let mostBytes = 4 * 1024
 
     /// The number of times that all sends have ended. It begins at 1, so that a new piece is not in flight.
     private(set) var epoch: UInt64 = 1

@@ -81,6 +81,10 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         proactor.sendAtOnce(bytes, on: socket)
     }
 
+    final func receiveAtOnce(into buffer: UnsafeMutableRawBufferPointer, from socket: Socket) -> IOResult {
+        proactor.receiveAtOnce(into: buffer, from: socket)
+    }
+
     package override func endOfIteration() {
         if immediateSends.pointee.hasQueued { immediateSends.pointee.submitQueued(to: proactor) }
     }

@@ -88,6 +88,7 @@ static const uint32_t AIO_RING_CANCEL_ANY = 1 << 2;
 // Flags of operations. AIO_RING_IMMEDIATE: a send that does not wait, and that is short only if it would have to.
 extern const uint32_t AIO_RING_NO_SIGNAL;
 extern const uint32_t AIO_RING_IMMEDIATE;
+extern const uint32_t AIO_RING_DO_NOT_WAIT;
 extern const uint32_t AIO_RING_NEW_DESCRIPTOR;
 extern const uint32_t AIO_RING_OPEN_CLOSE_ON_EXEC;
 static const uint32_t AIO_RING_DATA_ONLY = 1 << 0;

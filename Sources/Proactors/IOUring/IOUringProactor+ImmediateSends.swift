@@ -21,6 +21,15 @@ extension IOUringProactor {
 
     @inline(__always)
     private func pushImmediateSend(_ bytes: UnsafeRawBufferPointer, on socket: Socket, _ userData: UInt64) {
+        var entry = Self.immediateSend(bytes, on: socket, userData)
+        immediateSendsHaveEnded = false
+        push(&entry)
+    }
+
+    @inline(__always)
+    private static func immediateSend(
+        _ bytes: UnsafeRawBufferPointer, on socket: Socket, _ userData: UInt64
+    ) -> aio_ring_submission {
         var entry = aio_ring_submission()
         entry.opcode = AIO_RING_SEND
         entry.fd = socket.number
@@ -29,21 +38,41 @@ extension IOUringProactor {
         entry.operation_flags = AIO_RING_NO_SIGNAL | AIO_RING_IMMEDIATE
         entry.flags = AIO_RING_SKIP_SUCCESS
         entry.user_data = userData
-        immediateSendsHaveEnded = false
-        push(&entry)
+        return entry
     }
 
     public func sendAtOnce(_ bytes: UnsafeRawBufferPointer, on socket: Socket) -> IOResult {
-        /// Before the first wait, the ring belongs to no thread.
-        guard isEnabled, isOurs, !isClosed, submitAll() else { return socket.send(bytes) }
-        synchronousResult = nil
-        pushImmediateSend(bytes, on: socket, Self.synchronous)
+        var entry = Self.immediateSend(bytes, on: socket, Self.synchronous)
+        guard let result = carryOut(&entry) else { return socket.send(bytes) }
+        return IOResult(cResult: result ?? bytes.count)
+    }
+
+    public func receiveAtOnce(into buffer: UnsafeMutableRawBufferPointer, from socket: Socket) -> IOResult {
+        var entry = aio_ring_submission()
+        entry.opcode = AIO_RING_RECV
+        entry.fd = socket.number
+        entry.address = UInt64(UInt(bitPattern: buffer.baseAddress))
+        entry.length = UInt32(clamping: buffer.count)
+        entry.operation_flags = AIO_RING_DO_NOT_WAIT
+        entry.user_data = Self.synchronous
+        guard let result = carryOut(&entry), let result else { return socket.receive(into: buffer) }
+        return IOResult(cResult: result)
+    }
+
+    /// Submits everything, and an entry that does not wait. Returns its result, with `nil` for a completion that was
+    /// skipped; or `nil` if the kernel has not taken it.
+    private func carryOut(_ entry: inout aio_ring_submission) -> Int?? {
+        // Before the first wait, the ring belongs to no thread.
+        guard isEnabled, isOurs, !isClosed, backlog.isEmpty, aio_ring_push(ring, &entry) else { return nil }
         let count = aio_ring_ready(ring)
-        if aio_ring_submit(ring) != 1 {
-            /// The kernel has no memory for the operation, and must not find the bytes later.
+        let unsubmitted = aio_ring_unsubmitted(ring)
+        let taken = aio_ring_submit(ring)
+        if taken != CInt(unsubmitted) {
+            // It is the last entry. The kernel has no memory for it, and must not find the caller's memory later.
             aio_ring_retract(ring)
-            return socket.send(bytes)
+            return nil
         }
+        synchronousResult = nil
         for index in count..<max(aio_ring_ready(ring), count) {
             let entry = aio_ring_at(ring, index).pointee
             if entry.user_data == Self.synchronous { synchronousResult = Int(entry.result) }
@@ -52,7 +81,7 @@ extension IOUringProactor {
             reap(into: &earlyCompletions)
             _ = reapOverflow(into: &earlyCompletions)
         }
-        return IOResult(cResult: synchronousResult ?? bytes.count)
+        return .some(synchronousResult)
     }
 }
 #endif
