@@ -238,6 +238,7 @@ public final class IOUringProactor: BaseProactor {
     }
 
     private func enter(_ nanoseconds: Int64) throws(Errno) {
+        for index in groups.indices { groups[index]?.refill(pool) }
         moveBacklog()
         let mayBlock = nanoseconds != 0 && aio_ring_ready(ring) == 0 && backlog.isEmpty
         if !mayBlock, aio_ring_unsubmitted(ring) == 0, aio_ring_flags(ring) == 0 { return }
@@ -289,7 +290,6 @@ public final class IOUringProactor: BaseProactor {
         if count == 0 { return }
         for index in 0..<count { append(aio_ring_at(ring, index).pointee, to: &events) }
         aio_ring_advance(ring, count)
-        for index in groups.indices { groups[index]?.publish() }
         if lacksBuffers { addBuffers() }
     }
 
@@ -360,7 +360,7 @@ public final class IOUringProactor: BaseProactor {
     @inline(__always)
     private func takeBuffer(_ identifier: UInt16, isUsed: Bool) -> PooledBuffer? {
         let index = ProvidedBuffers.group(of: identifier)
-        if isUsed { return groups[index]?.take(identifier, pool) }
+        if isUsed { return groups[index]?.take(identifier) }
         groups[index]?.provideAgain(identifier)
         return nil
     }
@@ -369,7 +369,7 @@ public final class IOUringProactor: BaseProactor {
     private func addBuffers() {
         lacksBuffers = false
         var hasGrown = false
-        for index in groups.indices where groups[index]?.wasExhausted ?? false {
+        for index in groups.indices where groups[index]?.isExhausted ?? false {
             groups[index]?.double(pool)
             hasGrown = true
         }

@@ -5,8 +5,8 @@ import SystemPackage
 
 /// Buffers of one size that the kernel takes when bytes arrive, in a ring of its own (a "provided buffer ring").
 ///
-/// The kernel names a buffer that it has used by its identifier. The memory goes to the receiver, and new memory from
-/// the pool takes its place at once. Therefore memory that a program retains is not missing here. If more bytes arrive
+/// The kernel names a buffer that it has used by its identifier. The memory goes to the receiver, and other memory from
+/// the pool takes its place before the next wait. Therefore memory that a program retains is not missing here. If more bytes arrive
 /// in one iteration than there are buffers, the operation ends with `ENOBUFS`, and the number of buffers doubles.
 struct ProvidedBuffers: ~Copyable {
     /// Each group has identifiers of its own, so that they name the group too. A power of two.
@@ -17,9 +17,8 @@ struct ProvidedBuffers: ~Copyable {
     private let memory: UnsafeMutablePointer<UnsafeMutableRawPointer>
     private var count = 0
     private var tail: UInt16 = 0
-    /// The number of buffers that were taken since the last call of `publish`, and before it.
-    private var takenCount = 0
-    private var takenBefore = 0
+    /// The indices of buffers whose memory was taken.
+    private var emptied: [UInt16] = []
 
     init(_ size: BufferPool.Size, _ ring: UnsafePointer<aio_ring>) throws(Errno) {
         var opened: UnsafeMutablePointer<aio_ring_buffer>?
@@ -36,9 +35,6 @@ struct ProvidedBuffers: ~Copyable {
 
     /// The index of the group with this buffer.
     @inline(__always) static func group(of identifier: UInt16) -> Int { Int(identifier) / capacity }
-
-    /// Whether all buffers were used at the last call of `publish`.
-    var wasExhausted: Bool { takenBefore >= count }
 
     /// The most buffers: 16 MiB of them.
     private var mostCount: Int { (16 << 20) / size.byteCount }
@@ -61,18 +57,33 @@ struct ProvidedBuffers: ~Copyable {
 
     mutating func double(_ pool: Unmanaged<BufferPool>) { grow(to: 2 * count, pool) }
 
-    /// Returns the memory of a buffer that the kernel has used, and provides another one in its place.
-    @inline(__always) mutating func take(_ identifier: UInt16, _ pool: Unmanaged<BufferPool>) -> PooledBuffer {
+    /// Returns the memory of a buffer that the kernel has used.
+    @inline(__always) mutating func take(_ identifier: UInt16) -> PooledBuffer {
         let index = Int(identifier &- firstIdentifier)
-        let taken = memory[index]
-        memory[index] = pool.take(size)
-        takenCount &+= 1
-        provide(index)
-        return PooledBuffer(taken, size)
+        emptied.append(UInt16(truncatingIfNeeded: index))
+        return PooledBuffer(memory[index], size)
     }
 
     /// Provides a buffer again that the kernel has taken and not used.
-    mutating func provideAgain(_ identifier: UInt16) { provide(Int(identifier &- firstIdentifier)) }
+    mutating func provideAgain(_ identifier: UInt16) {
+        provide(Int(identifier &- firstIdentifier))
+        publish()
+    }
+
+    /// Provides memory of the pool in the place of what was taken. Before a wait, so that most of it is what was
+    /// received into last, and is still in the cache.
+    @inline(__always) mutating func refill(_ pool: Unmanaged<BufferPool>) {
+        if emptied.isEmpty { return }
+        for index in emptied {
+            memory[Int(index)] = pool.take(size)
+            provide(Int(index))
+        }
+        emptied.removeAll(keepingCapacity: true)
+        publish()
+    }
+
+    /// Whether all buffers were used.
+    var isExhausted: Bool { emptied.count >= count }
 
     @inline(__always) private mutating func provide(_ index: Int) {
         aio_ring_buffers_set(
@@ -81,16 +92,13 @@ struct ProvidedBuffers: ~Copyable {
         tail &+= 1
     }
 
-    /// Makes the buffers visible to the kernel that were provided since the last call.
-    @inline(__always) mutating func publish() {
-        aio_ring_buffers_publish(entries, tail)
-        takenBefore = takenCount
-        takenCount = 0
-    }
+    /// Makes the provided buffers visible to the kernel.
+    @inline(__always) private func publish() { aio_ring_buffers_publish(entries, tail) }
 
     /// Returns all buffers to the pool. The kernel no longer uses them.
     mutating func removeAll(_ pool: Unmanaged<BufferPool>) {
-        for index in 0..<count { pool.put(memory[index], size) }
+        let emptied = Set(emptied)
+        for index in 0..<count where !emptied.contains(UInt16(index)) { pool.put(memory[index], size) }
         count = 0
     }
 }
