@@ -6,8 +6,9 @@ import SystemPackage
 /// Buffers of one size that the kernel takes when bytes arrive, in a ring of its own (a "provided buffer ring").
 ///
 /// The kernel names a buffer that it has used by its identifier. The memory goes to the receiver, and other memory from
-/// the pool takes its place before the next wait. Therefore memory that a program retains is not missing here. If more bytes arrive
-/// in one iteration than there are buffers, the operation ends with `ENOBUFS`, and the number of buffers doubles.
+/// the pool takes its place before the next wait. Therefore memory that a program retains is not missing here. If more
+/// bytes arrive in one iteration than there are buffers, the operation ends with `ENOBUFS`, and the number of buffers
+/// doubles.
 struct ProvidedBuffers: ~Copyable {
     /// Each group has identifiers of its own, so that they name the group too. A power of two.
     private static let capacity = 4096
