@@ -1,5 +1,13 @@
-import Foundation
+import CAsyncIO
 import Testing
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
 
 /// Returns the number that the next descriptor gets, or -1 if there is none.
 func firstFreeDescriptor() -> CInt {
