@@ -51,7 +51,7 @@ extension EventLoop {
 
         core.pointee.budget.renew()
         if !core.pointee.endOfIteration.isEmpty { flushEndOfIteration() }
-        endOfIteration()
+        if core.pointee.hasEndOfIteration { endOfIteration() }
         if !core.pointee.released.isEmpty { releaseReleased() }
     }
 

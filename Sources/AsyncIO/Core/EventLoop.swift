@@ -131,7 +131,8 @@ open class EventLoop: TaskExecutor, @unchecked Sendable, CustomStringConvertible
         core.pointee.systemCalls = calls
     }
 
-    /// Called at the end of each iteration, after the sources that were passed to `queueAtEndOfIteration`.
+    /// Called at the end of each iteration, after the sources that were passed to `queueAtEndOfIteration`, if the
+    /// core's `hasEndOfIteration` is set.
     package func endOfIteration() {}
 
     /// Begins what was submitted. Called at the end of each run, and before descriptors are closed because the loop is.

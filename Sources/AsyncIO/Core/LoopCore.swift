@@ -39,6 +39,8 @@ struct LoopCore: ~Copyable {
     var exceptionHandler: EventLoop.ExceptionHandler?
     var debug = DebugMode()
     var endOfIteration: [EventSource] = []
+    /// Whether the loop overrides `endOfIteration()`.
+    var hasEndOfIteration = false
     var signals: WakeUpObserver?
     var interrupt: WakeUpObserver?
     var mainQueue: MainQueueSource?

@@ -30,6 +30,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         immediateSends = immediateSendsOwner.sends
         try super.init(clock: clock)
         unretainedPool = Unmanaged.passUnretained(chunkPool)
+        core.pointee.hasEndOfIteration = sendsImmediately
         proactor.buffers = chunkPool
     }
 

@@ -220,14 +220,17 @@ public final class IOUringProactor: BaseProactor {
     public func wait(timeoutNanoseconds: Int64?, into events: inout [Completion]) throws(Errno) {
         if !isOurs || isClosed { throw .badFileDescriptor }
         if !isEnabled { try enable() }
-        var time = WaitTime(earlyCompletions.isEmpty ? timeoutNanoseconds : 0)
+        let most = earlyCompletions.isEmpty ? timeoutNanoseconds.map { max($0, 0) } : 0
+        let began = most ?? 0 > 0 ? MonotonicClock.now.nanoseconds : 0
+        // Negative without a limit.
+        var rest = most ?? -1
         let countBefore = events.count
         while true {
-            try enter(time.nanoseconds)
+            try enter(rest)
             reapAll(into: &events)
-            if events.count > countBefore || time.nanoseconds == 0 { return }
+            if events.count > countBefore || rest == 0 { return }
             // A signal, or a completion that nobody needs.
-            time.wasInterrupted()
+            if let most { rest = max(0, most - (MonotonicClock.now.nanoseconds - began)) }
         }
     }
 
