@@ -120,13 +120,19 @@ package final class CompletionStreamDriver: StreamDriver {
     package override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         if let result = resultWithoutBytes() { return result }
         if received.isEmpty { return receiveAtOnce(into: buffer) }
-        let count = received.take(into: buffer, pool)
+        var count = 0
+        while count < buffer.count, let bytes = received.first {
+            let copied = min(buffer.count - count, bytes.count)
+            (buffer.baseAddress! + count).copyMemory(from: bytes.baseAddress!, byteCount: copied)
+            consume(copied)
+            count += copied
+        }
         took(count)
         return .bytes(count)
     }
 
     package override func receiveBuffer() -> (buffer: PooledBuffer, byteCount: Int)? {
-        guard received.startsWithWholeBuffer, resultWithoutBytes() == nil else { return nil }
+        guard received.startsWithWholeBuffer, !isSendingReceived, resultWithoutBytes() == nil else { return nil }
         let lent = received.takeBuffer()
         took(lent.byteCount)
         return lent
@@ -250,8 +256,8 @@ package final class CompletionStreamDriver: StreamDriver {
     /// Delivers received bytes, up to the connection's share of the iteration.
     private func push() {
         while isPushing, let bytes = received.first, known.readingShare.isLeft(in: loop.core.pointee.tick) {
-            guard let taken = deliver(bytes) else { return received.removeAll(pool) }
-            received.consume(taken, pool)
+            guard let taken = deliver(bytes) else { return removeReceived() }
+            consume(taken)
             known.readingShare.use(taken)
             loop.core.pointee.budget.use(taken)
         }
@@ -261,6 +267,19 @@ package final class CompletionStreamDriver: StreamDriver {
         if !received.isEmpty || isSocketReadable { return loop.queue(self) }
         wantMore()
         if isAtEOF || receiveFailure != nil { pushEnd() }
+    }
+
+    @inline(__always) private func consume(_ byteCount: Int) {
+        guard let buffer = received.consume(byteCount) else { return }
+        if isSendingReceived {
+            loop.immediateSends.pointee.keep(buffer)
+        } else {
+            pool.put(buffer.memory, buffer.size)
+        }
+    }
+
+    private func removeReceived() {
+        while let bytes = received.first { consume(bytes.count) }
     }
 
     /// Returns how many bytes the delegate has taken; `nil` if the connection has ended.
@@ -300,8 +319,10 @@ package final class CompletionStreamDriver: StreamDriver {
         guard loop.sendsImmediately, sendOperation == nil, pending.isEmpty, !isImmediateInFlight else {
             return store(bytes)
         }
-        let byteCount = queuedImmediately + bytes.count
-        return byteCount <= ImmediateSends.mostBytes ? sendLater(bytes) : sendAtOnce(bytes)
+        let queued = queuedImmediately
+        if queued + bytes.count <= ImmediateSends.mostBytes { return sendLater(bytes) }
+        if queued == 0, isDelivering, received.firstContains(bytes) { return sendReceived(bytes) }
+        return sendAtOnce(bytes)
     }
 
     /// 0 after `detach()`, because nothing waits for the bytes any more.
@@ -318,7 +339,7 @@ package final class CompletionStreamDriver: StreamDriver {
         pending.removeAll()
         immediate.removeAll()
         // Otherwise removed after the delivery.
-        if !isDelivering { received.removeAll(pool) }
+        if !isDelivering { removeReceived() }
         isSocketReadable = false
         cancelReceive()
         if let sendOperation { loop.cancel(sendOperation, .send) }

@@ -13,6 +13,8 @@ struct ImmediateSends: ~Copyable {
         fileprivate(set) var memory: UnsafeMutableRawPointer?
         fileprivate(set) var epoch: UInt64 = 0
         fileprivate(set) var byteCount: UInt32 = 0
+        /// Whether the memory is a received buffer, and not a part of this arena.
+        fileprivate(set) var isBorrowed = false
 
         var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: Int(byteCount)) }
 
@@ -39,6 +41,8 @@ struct ImmediateSends: ~Copyable {
     private var memory: UnsafeMutableRawPointer?
     private var used = 0
     private var full: [UnsafeMutableRawPointer] = []
+    /// Received buffers from which bytes are sent.
+    private var kept: [PooledBuffer] = []
     /// Connections whose bytes will be submitted.
     private var queued: [Unmanaged<CompletionStreamDriver>] = []
     /// For `submitQueued`, so that it allocates nothing.
@@ -57,6 +61,7 @@ struct ImmediateSends: ~Copyable {
             piece.memory = makeRoom(for: bytes.count, pool)
             piece.byteCount = 0
             piece.epoch = epoch
+            piece.isBorrowed = false
         } else if !isLast(piece) || BufferPool.Size.large.byteCount - used < bytes.count {
             let moved = makeRoom(for: Int(piece.byteCount) + bytes.count, pool)
             moved.copyMemory(from: piece.memory!, byteCount: Int(piece.byteCount))
@@ -67,6 +72,17 @@ struct ImmediateSends: ~Copyable {
         piece.byteCount &+= UInt32(truncatingIfNeeded: bytes.count)
         used &+= bytes.count
     }
+
+    /// Makes received bytes a connection's piece. It must be empty.
+    mutating func borrow(_ bytes: UnsafeRawBufferPointer, for piece: inout Piece) {
+        piece.memory = UnsafeMutableRawPointer(mutating: bytes.baseAddress)
+        piece.byteCount = UInt32(truncatingIfNeeded: bytes.count)
+        piece.epoch = epoch
+        piece.isBorrowed = true
+    }
+
+    /// Returns the buffer to the pool when the sends have ended.
+    mutating func keep(_ buffer: PooledBuffer) { kept.append(buffer) }
 
     private func isLast(_ piece: Piece) -> Bool { piece.memory! + Int(piece.byteCount) == memory! + used }
 
@@ -107,6 +123,7 @@ struct ImmediateSends: ~Copyable {
         epoch &+= 1
         used = 0
         if !full.isEmpty { returnFull(pool) }
+        if !kept.isEmpty { returnKept(pool) }
         if awaited.isEmpty { return [] }
         var notified: [CompletionStreamDriver] = []
         swap(&notified, &awaited)
@@ -118,9 +135,15 @@ struct ImmediateSends: ~Copyable {
         full = []
     }
 
+    private mutating func returnKept(_ pool: Unmanaged<BufferPool>) {
+        for buffer in kept { pool.put(buffer.memory, buffer.size) }
+        kept.removeAll(keepingCapacity: true)
+    }
+
     /// For the close, when the kernel uses no memory any more.
     mutating func removeAll(_ pool: Unmanaged<BufferPool>) {
         returnFull(pool)
+        returnKept(pool)
         if let memory = memory.take() { pool.put(memory, .large) }
         queued = []
         awaited = []
