@@ -79,7 +79,7 @@ final class ReplaceableCallsProactor: BaseProactor, MakesSystemCalls, ReadinessS
 
     var hasUnfinishedOperations: Bool { proactor.hasUnfinishedOperations }
 
-    var sendsImmediately: Bool { proactor.sendsImmediately }
+    var supportsImmediateTransfers: Bool { proactor.supportsImmediateTransfers }
 
     var immediateSendsHaveEnded: Bool { proactor.immediateSendsHaveEnded }
 

@@ -49,7 +49,7 @@ public final class VirtualTimeProactor: BaseProactor {
 
     public var hasUnfinishedOperations: Bool { operations.proactor.hasUnfinishedOperations }
 
-    public var sendsImmediately: Bool { operations.proactor.sendsImmediately }
+    public var supportsImmediateTransfers: Bool { operations.proactor.supportsImmediateTransfers }
 
     public var immediateSendsHaveEnded: Bool { operations.proactor.immediateSendsHaveEnded }
 

@@ -40,7 +40,7 @@ public protocol BaseProactor: Poller where Event == Completion {
     // MARK: Transfers that do not wait
 
     /// Whether the next four members work. Otherwise the loop submits every transfer as an operation.
-    var sendsImmediately: Bool { get }
+    var supportsImmediateTransfers: Bool { get }
 
     /// Carries out sends with the next submission, without waiting for room in the sockets.
     ///
@@ -68,7 +68,7 @@ extension BaseProactor {
     public var hasUnfinishedOperations: Bool { false }
 
     /// False.
-    public var sendsImmediately: Bool { false }
+    public var supportsImmediateTransfers: Bool { false }
 
     public func submitImmediateSends(_ sends: UnsafeBufferPointer<ImmediateSend>) {
         preconditionFailure("\(type(of: self)) has no immediate sends")

@@ -178,7 +178,7 @@ package final class CompletionStreamDriver: StreamDriver {
             if phase == .open, completion.result > 0 {
                 received.append(buffer, byteCount: completion.result)
                 // More than one buffer at once shows that the peer sends more than small amounts.
-                if received.count > 1, completion.result == buffer.size.byteCount, loop.sendsImmediately {
+                if received.count > 1, completion.result == buffer.size.byteCount, loop.supportsImmediateTransfers {
                     isBulkReceiver = true
                 }
             } else {
@@ -222,7 +222,8 @@ package final class CompletionStreamDriver: StreamDriver {
             receiveOperation = try loop.submit(
                 isPolling
                     ? .poll(channel.descriptor, for: .read)
-                    : .receiveIntoPool(from: channel.socket, size: loop.sendsImmediately ? .small : .medium), for: self)
+                    : .receiveIntoPool(from: channel.socket, size: loop.supportsImmediateTransfers ? .small : .medium),
+                for: self)
         } catch {
             receiveFailure = error
             isReceiveReported = true
@@ -316,7 +317,7 @@ package final class CompletionStreamDriver: StreamDriver {
 
     package override func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         if let error = sendError { return .failed(error) }
-        guard loop.sendsImmediately, sendOperation == nil, pending.isEmpty, !isImmediateInFlight else {
+        guard loop.supportsImmediateTransfers, sendOperation == nil, pending.isEmpty, !isImmediateInFlight else {
             return store(bytes)
         }
         let queued = queuedImmediately

@@ -142,6 +142,7 @@ struct ImmediateSends: ~Copyable {
 
     /// For the close, when the kernel uses no memory any more.
     mutating func removeAll(_ pool: Unmanaged<BufferPool>) {
+        epoch &+= 1
         returnFull(pool)
         returnKept(pool)
         if let memory = memory.take() { pool.put(memory, .large) }

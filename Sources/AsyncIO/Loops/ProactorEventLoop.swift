@@ -14,7 +14,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     final let immediateSends: UnsafeMutablePointer<ImmediateSends>
     /// Not retained for each buffer.
     @exclusivity(unchecked) private(set) final var unretainedPool: Unmanaged<BufferPool>!
-    final let sendsImmediately: Bool
+    final let supportsImmediateTransfers: Bool
     private var polls: [CInt: Poll] = [:]
     private var completedPolls: [Poll] = []
 
@@ -25,12 +25,12 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     public init(proactor: (any BaseProactor)? = nil, clock: EventLoopClock = .system) throws {
         let proactor = try proactor ?? Self.makeProactor()
         self.proactor = proactor
-        sendsImmediately = proactor.sendsImmediately
+        supportsImmediateTransfers = proactor.supportsImmediateTransfers
         events.reserveCapacity(Self.reservedEvents)
         immediateSends = immediateSendsOwner.sends
         try super.init(clock: clock)
         unretainedPool = Unmanaged.passUnretained(chunkPool)
-        core.pointee.hasEndOfIteration = sendsImmediately
+        core.pointee.hasEndOfIteration = supportsImmediateTransfers
         proactor.buffers = chunkPool
     }
 
@@ -119,7 +119,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
             if !event.hasMore, let source = operations.remove(id) { releaseLater(source) }
         }
         events.removeAll(keepingCapacity: true)
-        if sendsImmediately, proactor.immediateSendsHaveEnded {
+        if supportsImmediateTransfers, proactor.immediateSendsHaveEnded {
             for driver in immediateSends.pointee.ended(unretainedPool) { driver.immediateSendEnded() }
         }
     }

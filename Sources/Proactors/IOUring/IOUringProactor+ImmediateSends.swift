@@ -13,7 +13,7 @@ import CAsyncIO
 /// list is empty, which a flag in the submission ring shows, and the queue contained no completion for it. That is
 /// `immediateSendsHaveEnded`. With at most one such send per socket in flight, no bytes can overtake others.
 extension IOUringProactor {
-    public var sendsImmediately: Bool { true }
+    public var supportsImmediateTransfers: Bool { true }
 
     public func submitImmediateSends(_ sends: UnsafeBufferPointer<ImmediateSend>) {
         for send in sends { pushImmediateSend(send.bytes, on: send.socket, send.token | UserData.immediateSend) }

@@ -79,7 +79,7 @@ struct AcceptRecoveryTests {
                 try await withVirtualLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
                     let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
                     let clients = [try Socket.stream(.ipv4), try Socket.stream(.ipv4)]
-                    let former = allowOneMoreDescriptor()
+                    let former = try allowOneMoreDescriptor()
                     for client in clients {
                         _ = try client.connect(to: server.address)
                         waitUntilReadable(try #require(server.sockets[0].descriptor))
@@ -91,7 +91,7 @@ struct AcceptRecoveryTests {
                     server.abortClients()
                     await loop.until { server.acceptedCount == 2 }
                     #expect(loop.now == start)
-                    setDescriptorLimit(former)
+                    try setDescriptorLimit(former)
                     for client in clients { client.close() }
                     await loop.until { server.connectionCount == 0 }
                     server.close()
@@ -126,24 +126,4 @@ private func connect(to server: Server) throws -> Socket {
 
 /// Lets the process open one more descriptor than it has open, and returns the former limit. No other thread may open
 /// one meanwhile.
-private func allowOneMoreDescriptor() -> rlim_t {
-    let next = dup(0)
-    close(next)
-    return setDescriptorLimit(rlim_t(next) + 1)
-}
-
-/// Returns the former limit.
-@discardableResult
-private func setDescriptorLimit(_ wanted: rlim_t) -> rlim_t {
-    #if os(Linux)
-    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-    #else
-    let resource = RLIMIT_NOFILE
-    #endif
-    var limit = rlimit()
-    getrlimit(resource, &limit)
-    let former = limit.rlim_cur
-    limit.rlim_cur = wanted
-    setrlimit(resource, &limit)
-    return former
-}
+private func allowOneMoreDescriptor() throws -> CInt { try setDescriptorLimit(firstFreeDescriptor() + 1) }

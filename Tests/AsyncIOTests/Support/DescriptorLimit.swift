@@ -16,8 +16,9 @@ func firstFreeDescriptor() -> CInt {
     return number
 }
 
-/// Sets the soft limit of the process, for tests in a process of their own.
-func setDescriptorLimit(_ count: CInt) throws {
+/// Sets the soft limit of the process, for tests in a process of their own, and returns the former one.
+@discardableResult
+func setDescriptorLimit(_ count: CInt) throws -> CInt {
     #if os(Linux)
     let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
     #else
@@ -25,6 +26,8 @@ func setDescriptorLimit(_ count: CInt) throws {
     #endif
     var limit = rlimit()
     getrlimit(resource, &limit)
+    let former = CInt(clamping: limit.rlim_cur)
     limit.rlim_cur = rlim_t(count)
     try #require(setrlimit(resource, &limit) == 0)
+    return former
 }
