@@ -10,7 +10,7 @@ import Synchronization
 ///
 /// A buffer may be returned on any thread, and after the loop was closed, as long as the pool is retained. Other
 /// threads return it to a second list, which the loop collects before it allocates. Each list retains a mebibyte of
-/// each size.
+/// each size, and the first one retains more if a proactor takes more at a time.
 ///
 /// SAFETY: there are three sizes, so their indices need no check. `local` is accessed only by the thread whose loop
 /// slot contains the owner's address. That is one thread at a time: if another loop gets the address after this one was
@@ -44,9 +44,13 @@ public final class BufferPool: @unchecked Sendable {
     /// Free buffers of one size. Each contains the address of the next one.
     @usableFromInline struct FreeList {
         @usableFromInline var count = 0
+        /// The most buffers that are retained.
+        @usableFromInline var limit: Int
         @usableFromInline var first: UnsafeMutableRawPointer?
 
-        init() {}
+        init(limit: Int) {
+            self.limit = limit
+        }
 
         @inlinable mutating func push(_ buffer: UnsafeMutableRawPointer) {
             buffer.storeBytes(of: first, as: UnsafeMutableRawPointer?.self)
@@ -79,7 +83,7 @@ public final class BufferPool: @unchecked Sendable {
     package init(owner: UnsafeMutableRawPointer?) {
         self.owner = owner
         for index in 0..<3 {
-            (local + index).initialize(to: FreeList())
+            (local + index).initialize(to: FreeList(limit: Size(index: index).mostRetained))
             (returned + index).initialize(to: ReturnedList())
         }
     }
@@ -109,11 +113,16 @@ public final class BufferPool: @unchecked Sendable {
     ///
     /// - Thread: any.
     @inlinable @inline(__always) public func put(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
-        if isOnOwner, local[size.index].count < size.mostRetained {
+        if isOnOwner, local[size.index].count < local[size.index].limit {
             local[size.index].push(buffer)
         } else {
             putSlowly(buffer, size)
         }
+    }
+
+    /// Retains at least `count` free buffers of a size from now on, for a taker that uses so many at a time.
+    package func retainFree(_ count: Int, _ size: Size) {
+        local[size.index].limit = max(local[size.index].limit, count)
     }
 
     @inlinable @inline(__always) var isOnOwner: Bool { aio_loop_slot_get() == owner }

@@ -63,8 +63,8 @@ package class EventSource {
     /// Handles its events. May return one job, that of the task that waited for them; it runs at once.
     package func run() -> UnownedJob? { nil }
 
-    /// Handles the result of one of its operations, before it runs. It queues itself if there is something to do.
-    package func completed(_ completion: OperationCompletion) {}
+    /// Handles the result of one of its operations. Returns whether it has to run.
+    package func completed(_ completion: OperationCompletion) -> Bool { false }
 
     /// Called at the end of an iteration in which the source was passed to `queueAtEndOfIteration`.
     package func endOfIteration() {}

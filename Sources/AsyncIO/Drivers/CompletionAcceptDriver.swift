@@ -40,11 +40,14 @@ final class CompletionAcceptDriver: AcceptDriver {
         loop.closeSocket(socket)
     }
 
-    override func completed(_ completion: OperationCompletion) {
+    override func completed(_ completion: OperationCompletion) -> Bool {
         if !completion.hasMore { operation = nil }
         if completion.result >= 0 {
             let connection = Socket(number: CInt(truncatingIfNeeded: completion.result))
-            if isClosed { return connection.close() }
+            if isClosed {
+                connection.close()
+                return false
+            }
             results.append(.client(connection))
         } else {
             let error = Errno(rawValue: CInt(truncatingIfNeeded: -completion.result))
@@ -52,7 +55,7 @@ final class CompletionAcceptDriver: AcceptDriver {
             if error != .canceled, error != .resourceTemporarilyUnavailable { results.append(.failure(error)) }
         }
         if results.count >= 2 * clientsPerIteration, let operation { proactor.cancel(operation, .accept) }
-        loop.queue(self)
+        return true
     }
 
     override func run() -> UnownedJob? {

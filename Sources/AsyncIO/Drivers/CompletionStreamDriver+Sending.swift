@@ -57,14 +57,14 @@ extension CompletionStreamDriver {
         let error = Errno(rawValue: CInt(truncatingIfNeeded: -min(result, 0)))
         if result < 0, error != .resourceTemporarilyUnavailable { return sendFailed(error) }
         guard phase == .open else { return }
-        inFlight.append(unsent)
+        waitingSends.inFlight.append(unsent)
         submitSend()
     }
 
     /// Called when the bytes of this connection were sent, if something waits for that.
     func immediateSendEnded() {
         // A failure has been handled already.
-        if sendOperation != nil || sendFailure != nil { return }
+        if waiting?.operation != nil || sendFailure != nil { return }
         submitSend()
         isSendReported = true
         loop.queue(self)
@@ -81,10 +81,10 @@ extension CompletionStreamDriver {
             case .bytes(let count) where count == queued.count: break
             case .failed(let error): return failLater(error)
             case .bytes(let count):
-                pending.append(UnsafeRawBufferPointer(rebasing: queued[count...]))
+                waitingSends.pending.append(UnsafeRawBufferPointer(rebasing: queued[count...]))
                 isFull = true
             case .wouldBlock:
-                pending.append(queued)
+                waitingSends.pending.append(queued)
                 isFull = true
             }
         }
@@ -108,31 +108,39 @@ extension CompletionStreamDriver {
 
     // MARK: Sending as an operation
 
+    private var waitingSends: WaitingSends {
+        if let waiting { return waiting }
+        let created = WaitingSends()
+        waiting = created
+        return created
+    }
+
     func store(_ bytes: UnsafeRawBufferPointer) -> IOResult {
-        let room = Self.bufferBytes - pending.count
+        let waiting = waitingSends
+        let room = Self.bufferBytes - waiting.pending.count
         guard room > 0 else {
             isWriterBlocked = true
             return .wouldBlock
         }
         let count = min(room, bytes.count)
-        pending.append(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+        waiting.pending.append(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
         loop.core.pointee.budget.use(count)
         if count < bytes.count { isWriterBlocked = true }
         if isImmediateInFlight {
             loop.immediateSends.pointee.notify(self)
-        } else if sendOperation == nil && !isFlushQueued {
-            isFlushQueued = true
+        } else if waiting.operation == nil && !waiting.isFlushQueued {
+            waiting.isFlushQueued = true
             loop.queueAtEndOfIteration(self)
         }
         return .bytes(count)
     }
 
     func submitSend() {
-        guard sendOperation == nil, sendFailure == nil, phase == .open else { return }
-        if inFlight.isEmpty { swap(&inFlight, &pending) }
-        guard !inFlight.isEmpty else { return }
+        guard let waiting, waiting.operation == nil, sendFailure == nil, phase == .open else { return }
+        if waiting.inFlight.isEmpty { swap(&waiting.inFlight, &waiting.pending) }
+        guard !waiting.inFlight.isEmpty else { return }
         do {
-            sendOperation = try loop.submit(.send(inFlight.bytes, on: channel.socket), for: self)
+            waiting.operation = try loop.submit(.send(waiting.inFlight.bytes, on: channel.socket), for: self)
         } catch {
             sendFailed(error)
         }
@@ -141,16 +149,17 @@ extension CompletionStreamDriver {
     func sendFailed(_ error: Errno) {
         sendFailure = error
         isSendReported = true
-        if sendOperation == nil { inFlight.removeAll() }
-        pending.removeAll()
+        if waiting?.operation == nil { waiting?.inFlight.removeAll() }
+        waiting?.pending.removeAll()
     }
 
     func sendCompleted(_ result: Int) {
-        sendOperation = nil
+        guard let waiting else { return }
+        waiting.operation = nil
         isSendReported = true
         let error = Errno(rawValue: CInt(clamping: -result))
         if result >= 0 || error == .resourceTemporarilyUnavailable {
-            inFlight.removeFirst(min(max(result, 0), inFlight.count))
+            waiting.inFlight.removeFirst(min(max(result, 0), waiting.inFlight.count))
             submitSend()
         } else {
             sendFailed(error)

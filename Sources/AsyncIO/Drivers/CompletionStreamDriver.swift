@@ -48,11 +48,7 @@ package final class CompletionStreamDriver: StreamDriver {
     @exclusivity(unchecked) var immediate = ImmediateSends.Piece()
     @exclusivity(unchecked) var immediateToken: SlotID?
     @exclusivity(unchecked) var isImmediateSubmitted = false
-    /// Bytes that wait for the send in flight.
-    @exclusivity(unchecked) var pending = WriteQueue()
-    @exclusivity(unchecked) var inFlight = WriteQueue()
-    @exclusivity(unchecked) var sendOperation: SlotID?
-    @exclusivity(unchecked) var isFlushQueued = false
+    @exclusivity(unchecked) var waiting: WaitingSends?
     @exclusivity(unchecked) var isWriterBlocked = false
     @exclusivity(unchecked) var sendFailure: Errno?
     /// Whether a send has ended since this source ran last.
@@ -74,7 +70,7 @@ package final class CompletionStreamDriver: StreamDriver {
 
     // MARK: Completions
 
-    package override func completed(_ completion: OperationCompletion) {
+    package override func completed(_ completion: OperationCompletion) -> Bool {
         if completion.operation == receiveOperation {
             receiveCompleted(completion)
         } else if completion.operation == immediateToken {
@@ -84,7 +80,7 @@ package final class CompletionStreamDriver: StreamDriver {
         } else {
             sendCompleted(completion.result)
         }
-        if isReceiveReported || isSendReported || phase == .closing { loop.queue(self) }
+        return isReceiveReported || isSendReported || phase == .closing
     }
 
     package override func run() -> UnownedJob? {
@@ -105,7 +101,7 @@ package final class CompletionStreamDriver: StreamDriver {
     }
 
     package override func endOfIteration() {
-        isFlushQueued = false
+        waiting?.isFlushQueued = false
         submitSend()
         if let error = sendError { delegate?.failed(error, operation: "send to") }
     }
@@ -317,7 +313,7 @@ package final class CompletionStreamDriver: StreamDriver {
 
     package override func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         if let error = sendError { return .failed(error) }
-        guard loop.supportsImmediateTransfers, sendOperation == nil, pending.isEmpty, !isImmediateInFlight else {
+        guard loop.supportsImmediateTransfers, waiting?.isEmpty ?? true, !isImmediateInFlight else {
             return store(bytes)
         }
         let queued = queuedImmediately
@@ -328,7 +324,7 @@ package final class CompletionStreamDriver: StreamDriver {
 
     /// 0 after `detach()`, because nothing waits for the bytes any more.
     package override var unsentBytes: Int {
-        phase == .open ? pending.count &+ inFlight.count &+ queuedImmediately : 0
+        phase == .open ? (waiting?.byteCount ?? 0) &+ queuedImmediately : 0
     }
 
     // MARK: Ending
@@ -337,13 +333,13 @@ package final class CompletionStreamDriver: StreamDriver {
         if phase != .open { return }
         phase = .detached
         isPushing = false
-        pending.removeAll()
+        waiting?.pending.removeAll()
         immediate.removeAll()
         // Otherwise removed after the delivery.
         if !isDelivering { removeReceived() }
         isSocketReadable = false
         cancelReceive()
-        if let sendOperation { loop.cancel(sendOperation, .send) }
+        if let operation = waiting?.operation { loop.cancel(operation, .send) }
         if let token = immediateToken.take() { loop.removeToken(token) }
     }
 
@@ -352,7 +348,7 @@ package final class CompletionStreamDriver: StreamDriver {
         detach()
         phase = .closing
         detachDelegate(on: loop)
-        if loop.isClosed || receiveOperation == nil && sendOperation == nil { return finish() }
+        if loop.isClosed || receiveOperation == nil && waiting?.operation == nil { return finish() }
         // Behind the cancellations, so that the operations do not retain the file.
         closeOperation = try? loop.submit(.close(channel.descriptor), for: self)
         if closeOperation == nil { closeIfQuiet() } else { loop.unwatch(channel.descriptor, self) }
@@ -367,7 +363,7 @@ package final class CompletionStreamDriver: StreamDriver {
     }
 
     private func closeIfQuiet() {
-        if receiveOperation == nil, sendOperation == nil, closeOperation == nil { finish() }
+        if receiveOperation == nil, waiting?.operation == nil, closeOperation == nil { finish() }
     }
 
     private func finish() {

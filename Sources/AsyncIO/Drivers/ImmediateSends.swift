@@ -42,11 +42,11 @@ struct ImmediateSends: ~Copyable {
     private var used = 0
     private var full: [UnsafeMutableRawPointer] = []
     /// Received buffers from which bytes are sent.
-    private var kept: [PooledBuffer] = []
+    private var kept = ReusedList<PooledBuffer>()
     /// Connections whose bytes will be submitted.
-    private var queued: [Unmanaged<CompletionStreamDriver>] = []
+    private var queued = ReusedList<Unmanaged<CompletionStreamDriver>>()
     /// For `submitQueued`, so that it allocates nothing.
-    private var submitted: [ImmediateSend] = []
+    private var submitted = ReusedList<ImmediateSend>()
     /// Connections that have to be notified when the sends have ended.
     private var awaited: [CompletionStreamDriver] = []
 
@@ -104,16 +104,16 @@ struct ImmediateSends: ~Copyable {
     ///
     /// SAFETY: a driver that is released in an iteration lives until after this.
     @inline(never) mutating func submitQueued(to proactor: any BaseProactor) {
-        submitted.removeAll(keepingCapacity: true)
-        for driver in queued {
+        submitted.removeAll()
+        for driver in queued.elements {
             driver._withUnsafeGuaranteedRef { driver in
                 guard let send = driver.beginImmediateSend() else { return }
                 submitted.append(send)
                 if driver.awaitsImmediateSend { awaited.append(driver) }
             }
         }
-        queued.removeAll(keepingCapacity: true)
-        submitted.withUnsafeBufferPointer { proactor.submitImmediateSends($0) }
+        queued.removeAll()
+        proactor.submitImmediateSends(submitted.elements)
     }
 
     mutating func notify(_ driver: CompletionStreamDriver) { awaited.append(driver) }
@@ -136,8 +136,8 @@ struct ImmediateSends: ~Copyable {
     }
 
     private mutating func returnKept(_ pool: Unmanaged<BufferPool>) {
-        for buffer in kept { pool.put(buffer.memory, buffer.size) }
-        kept.removeAll(keepingCapacity: true)
+        for buffer in kept.elements { pool.put(buffer.memory, buffer.size) }
+        kept.removeAll()
     }
 
     /// For the close, when the kernel uses no memory any more.
@@ -146,7 +146,7 @@ struct ImmediateSends: ~Copyable {
         returnFull(pool)
         returnKept(pool)
         if let memory = memory.take() { pool.put(memory, .large) }
-        queued = []
+        queued.removeAll()
         awaited = []
     }
 }

@@ -35,10 +35,11 @@ final class OperationWait: EventSource {
 
     private func cancel() { if let operation = operation.take() { loop.cancel(operation, kind) } }
 
-    override func completed(_ completion: OperationCompletion) {
+    override func completed(_ completion: OperationCompletion) -> Bool {
         operation = nil
         result = completion.result
         if let waiter { loop.settle(waiter, .ready) }
+        return false
     }
 
     /// The task fails with `.closed`.

@@ -50,8 +50,9 @@ final class Poll: EventSource {
         operation = nil
     }
 
-    override func completed(_ completion: OperationCompletion) {
-        guard completion.operation == operation else { return }
+    /// Queues the watching source, not this one.
+    override func completed(_ completion: OperationCompletion) -> Bool {
+        guard completion.operation == operation else { return false }
         operation = nil
         if completion.result >= 0 {
             source.readiness.formUnion(Readiness(rawValue: UInt8(truncatingIfNeeded: completion.result)))
@@ -63,6 +64,7 @@ final class Poll: EventSource {
             source.readiness.formUnion(Readiness(interest))
         }
         loop.queue(source)
+        return false
     }
 
     /// A poll of io_uring reports what has ended it, and not what became ready afterwards. A selector would report both

@@ -16,7 +16,7 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     @exclusivity(unchecked) private(set) final var unretainedPool: Unmanaged<BufferPool>!
     final let supportsImmediateTransfers: Bool
     private var polls: [CInt: Poll] = [:]
-    private var completedPolls: [Poll] = []
+    @exclusivity(unchecked) private var completedPolls: [Poll] = []
 
     /// Creates a loop, which owns `proactor`, by default the one of this system: io_uring on Linux.
     ///
@@ -112,9 +112,9 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
                 continue
             }
             source._withUnsafeGuaranteedRef {
-                $0.completed(
-                    OperationCompletion(
-                        operation: id, result: event.result, hasMore: event.hasMore, buffer: event.buffer))
+                let completion = OperationCompletion(
+                    operation: id, result: event.result, hasMore: event.hasMore, buffer: event.buffer)
+                if $0.completed(completion) { queue($0) }
             }
             if !event.hasMore, let source = operations.remove(id) { releaseLater(source) }
         }

@@ -50,6 +50,8 @@ public final class IOUringProactor: BaseProactor {
     @exclusivity(unchecked) var pool: Unmanaged<BufferPool>
     /// By the index of the size. Each is created for the first operation that needs it.
     let groups: UnsafeMutableBufferPointer<ProvidedBuffers?>
+    /// Groups from this index on were not created.
+    @exclusivity(unchecked) private var groupCount = 0
     @exclusivity(unchecked) private var lacksBuffers = false
     private var failedEnters = 0
     /// Whether the kernel has taken all immediate sends and reported the failures among them.
@@ -241,7 +243,7 @@ public final class IOUringProactor: BaseProactor {
     }
 
     private func enter(_ nanoseconds: Int64) throws(Errno) {
-        for index in groups.indices { groups[index]?.refill(pool) }
+        for index in 0..<groupCount { groups[index]?.refill(pool) }
         moveBacklog()
         let mayBlock = nanoseconds != 0 && aio_ring_ready(ring) == 0 && backlog.isEmpty
         if !mayBlock, aio_ring_unsubmitted(ring) == 0, aio_ring_flags(ring) == 0 { return }
@@ -358,6 +360,7 @@ public final class IOUringProactor: BaseProactor {
         var group = try ProvidedBuffers(size, ring)
         group.grow(to: ProvidedBuffers.initialCount(size), pool)
         groups[size.index] = consume group
+        groupCount = max(groupCount, size.index + 1)
     }
 
     @inline(__always)

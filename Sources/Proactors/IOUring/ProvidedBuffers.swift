@@ -18,8 +18,9 @@ struct ProvidedBuffers: ~Copyable {
     private let memory: UnsafeMutablePointer<UnsafeMutableRawPointer>
     private var count = 0
     private var tail: UInt16 = 0
-    /// The indices of buffers whose memory was taken.
-    private var emptied: [UInt16] = []
+    /// The indices of buffers whose memory was taken. Not an array, because an append would check whether it is shared.
+    private let emptied: UnsafeMutablePointer<UInt16>
+    private var emptiedCount = 0
 
     init(_ size: BufferPool.Size, _ ring: UnsafePointer<aio_ring>) throws(Errno) {
         var opened: UnsafeMutablePointer<aio_ring_buffer>?
@@ -29,6 +30,7 @@ struct ProvidedBuffers: ~Copyable {
         firstIdentifier = UInt16(size.index * Self.capacity)
         entries = opened
         memory = .allocate(capacity: Self.capacity)
+        emptied = .allocate(capacity: Self.capacity)
     }
 
     /// 64 buffers of 16 KiB, 16 of 64 KiB, 8 of 256 KiB.
@@ -44,6 +46,7 @@ struct ProvidedBuffers: ~Copyable {
     deinit {
         aio_ring_buffers_close(entries, UInt32(Self.capacity))
         memory.deallocate()
+        emptied.deallocate()
     }
 
     /// Provides more buffers, up to `count` in all.
@@ -53,6 +56,8 @@ struct ProvidedBuffers: ~Copyable {
             provide(self.count)
             self.count += 1
         }
+        // Those that are received into in one iteration return before the next one takes them.
+        pool._withUnsafeGuaranteedRef { $0.retainFree(self.count, size) }
         publish()
     }
 
@@ -61,7 +66,8 @@ struct ProvidedBuffers: ~Copyable {
     /// Returns the memory of a buffer that the kernel has used.
     @inline(__always) mutating func take(_ identifier: UInt16) -> PooledBuffer {
         let index = Int(identifier &- firstIdentifier)
-        emptied.append(UInt16(truncatingIfNeeded: index))
+        emptied[emptiedCount] = UInt16(truncatingIfNeeded: index)
+        emptiedCount &+= 1
         return PooledBuffer(memory[index], size)
     }
 
@@ -74,17 +80,18 @@ struct ProvidedBuffers: ~Copyable {
     /// Provides memory of the pool in the place of what was taken. Before a wait, so that most of it is what was
     /// received into last, and is still in the cache.
     @inline(__always) mutating func refill(_ pool: Unmanaged<BufferPool>) {
-        if emptied.isEmpty { return }
-        for index in emptied {
-            memory[Int(index)] = pool.take(size)
-            provide(Int(index))
+        if emptiedCount == 0 { return }
+        for position in 0..<emptiedCount {
+            let index = Int(emptied[position])
+            memory[index] = pool.take(size)
+            provide(index)
         }
-        emptied.removeAll(keepingCapacity: true)
+        emptiedCount = 0
         publish()
     }
 
     /// Whether all buffers were used.
-    var isExhausted: Bool { emptied.count >= count }
+    var isExhausted: Bool { emptiedCount >= count }
 
     @inline(__always) private mutating func provide(_ index: Int) {
         aio_ring_buffers_set(
@@ -98,7 +105,7 @@ struct ProvidedBuffers: ~Copyable {
 
     /// Returns all buffers to the pool. The kernel no longer uses them.
     mutating func removeAll(_ pool: Unmanaged<BufferPool>) {
-        let emptied = Set(emptied)
+        let emptied = Set(UnsafeBufferPointer(start: emptied, count: emptiedCount))
         for index in 0..<count where !emptied.contains(UInt16(index)) { pool.put(memory[index], size) }
         count = 0
     }
