@@ -173,6 +173,7 @@ package final class CompletionStreamDriver: StreamDriver {
             isReceiveReported = true
             if phase == .open, completion.result > 0 {
                 received.append(buffer, byteCount: completion.result)
+                heldDelegate.prefetch()
                 // More than one buffer at once shows that the peer sends more than small amounts.
                 if received.count > 1, completion.result == buffer.size.byteCount, loop.supportsImmediateTransfers {
                     isBulkReceiver = true

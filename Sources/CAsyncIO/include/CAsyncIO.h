@@ -18,6 +18,7 @@
 #include "kqueue.h"
 #include "lock.h"
 #include "poll_wait.h"
+#include "prefetch.h"
 #include "select_wait.h"
 #if defined(__linux__)
 #include "epoll.h"
