@@ -10,7 +10,7 @@ extension CompletionStreamDriver {
         immediate.epoch == loop.immediateSends.pointee.epoch ? Int(immediate.byteCount) : 0
     }
 
-    var isImmediateInFlight: Bool { isImmediateSubmitted && queuedImmediately > 0 }
+    @inline(__always) var isImmediateInFlight: Bool { isImmediateSubmitted && queuedImmediately > 0 }
 
     /// Whether a buffer of `received` is, or was in this iteration, the memory of a send.
     @inline(__always) var isSendingReceived: Bool {

@@ -314,10 +314,11 @@ package final class CompletionStreamDriver: StreamDriver {
 
     package override func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         if let error = sendError { return .failed(error) }
-        guard loop.supportsImmediateTransfers, waiting?.isEmpty ?? true, !isImmediateInFlight else {
+        guard loop.supportsImmediateTransfers, waiting?.isEmpty ?? true else {
             return store(bytes)
         }
         let queued = queuedImmediately
+        if queued > 0, isImmediateSubmitted { return store(bytes) }
         if queued + bytes.count <= ImmediateSends.mostBytes { return sendLater(bytes) }
         if queued == 0, isDelivering, received.firstContains(bytes) { return sendReceived(bytes) }
         return sendAtOnce(bytes)

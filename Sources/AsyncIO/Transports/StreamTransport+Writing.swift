@@ -73,7 +73,8 @@ extension StreamTransport {
             case .failed(let error): return failed(error, operation: "send to")
             }
             if taken == bytes.count {
-                if withDriver({ $0.unsentBytes }) > 0 { perform(state.queued(queuedBytes: writeBufferBytes)) }
+                let unsentBytes = withDriver { $0.unsentBytes }
+                if unsentBytes > 0 { perform(state.queued(queuedBytes: unsentBytes)) }
                 return
             }
         }
