@@ -6,8 +6,7 @@ extension StreamTransport: StreamDriverDelegate {
     package func received(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard state.life == .open else { return discard(bytes.count) }
         if bufferedConsumer != nil { return copyIntoBuffers(bytes) }
-        guard let consumer else { return bytes.count }
-        attempt("dataReceived") { try consumer.dataReceived(bytes.bytes) }
+        attempt("dataReceived") { try heldConsumer.dataReceived(bytes.bytes) }
         return bytes.count
     }
 

@@ -12,7 +12,7 @@ public final class StreamTransport: CustomStringConvertible {
     // The fields that every message uses come first, in few cache lines.
 
     /// `nil` if a task reads the bytes, and after `connectionLost`.
-    @exclusivity(unchecked) private(set) var consumer: (any StreamProtocol)?
+    @exclusivity(unchecked) var heldConsumer: HeldConsumer
     @exclusivity(unchecked) private(set) var bufferedConsumer: (any BufferedStreamProtocol)?
     /// The connection's loop.
     public let loop: EventLoop
@@ -49,7 +49,7 @@ public final class StreamTransport: CustomStringConvertible {
         origin: ConnectionOrigin? = nil
     ) {
         self.loop = loop
-        self.consumer = consumer
+        heldConsumer = HeldConsumer(consumer)
         bufferedConsumer = consumer as? any BufferedStreamProtocol
         isPush = consumer != nil
         self.peerAddress = peerAddress ?? driver.channel.peerAddress
@@ -63,6 +63,8 @@ public final class StreamTransport: CustomStringConvertible {
     }
 
     var origin: CallSite? { connectionOrigin?.site }
+
+    var consumer: (any StreamProtocol)? { heldConsumer.consumer }
 
     var driver: StreamDriver {
         // The transport always has one.
@@ -113,8 +115,9 @@ public final class StreamTransport: CustomStringConvertible {
     /// `get_protocol`, `set_protocol`.
     ///
     /// A new protocol, of either kind, receives the data that arrives from then on, and the rest of the same piece if
-    /// it is set within `bufferUpdated`; its `connectionMade` is not called. Setting it after `connectionLost` has no
-    /// effect. Setting it traps on a connection whose bytes a `StreamReader` reads; setting `nil` always traps.
+    /// it is set within `bufferUpdated`; its `connectionMade` is not called. The former one is released after the
+    /// iteration. Setting it after `connectionLost` has no effect. Setting it traps on a connection whose bytes a
+    /// `StreamReader` reads; setting `nil` always traps.
     public var `protocol`: (any StreamProtocol)? {
         get {
             loop.requireOnLoop("StreamTransport.protocol")
@@ -130,12 +133,12 @@ public final class StreamTransport: CustomStringConvertible {
     }
 
     func install(_ consumer: (any StreamProtocol)?) {
-        let former = self.consumer.take()
-        self.consumer = consumer
+        let former = self.consumer
+        heldConsumer = HeldConsumer(consumer)
         bufferedConsumer = consumer as? any BufferedStreamProtocol
         driver.lendsMemory = bufferedConsumer != nil
-        // Released only now, because its `deinit` is the user's code, which may use the transport.
-        withExtendedLifetime(former) {}
+        // It may be the one that is called now.
+        if let former { loop.releaseLater(former) }
     }
 
     @inline(__always)

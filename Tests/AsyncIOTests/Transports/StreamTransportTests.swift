@@ -155,6 +155,31 @@ struct StreamTransportTests {
         }
     }
 
+    /// Nothing else retains it, and its call goes on.
+    // covers: 150, 158
+    @Test(arguments: ScriptedBackend.allCases)
+    func protocolMayReplaceItselfWhileItIsCalled(backend: ScriptedBackend) async throws {
+        try await withScriptedNetwork(backend) { network in
+            let next = Recorder()
+            var texts: [String] = []
+            weak var replaced: Replacing?
+            func connect() throws -> ScriptedPeer {
+                let replacing = Replacing(by: next) { texts.append($0) }
+                replaced = replacing
+                return try network.connect(replacing).peer
+            }
+            let peer = try connect()
+            peer.sends("first")
+            await network.idle()
+            #expect(texts == ["first"])
+            #expect(replaced == nil)
+            peer.sends("second")
+            peer.ends()
+            await network.idle()
+            #expect(next.events == [.data("second"), .end, .lost(nil)])
+        }
+    }
+
     // covers: 150
     @Test(arguments: ScriptedBackend.allCases)
     func protocolMayCallEveryFunctionInItsMethods(backend: ScriptedBackend) async throws {
@@ -226,6 +251,27 @@ struct StreamTransportTests {
             #expect(transport.isClosing && !transport.isReading && transport.writeBufferBytes == 0)
         }
     }
+}
+
+private final class Replacing: StreamProtocol {
+    private let next: Recorder
+    private let report: (String) -> Void
+    private var transport: StreamTransport?
+
+    init(by next: Recorder, _ report: @escaping (String) -> Void) {
+        self.next = next
+        self.report = report
+    }
+
+    func connectionMade(_ transport: StreamTransport) { self.transport = transport }
+
+    func dataReceived(_ data: RawSpan) {
+        transport?.setProtocol(next)
+        transport = nil
+        report(String(decoding: [UInt8](data), as: UTF8.self))
+    }
+
+    func connectionLost(_ error: (any Error)?) {}
 }
 
 /// Objects that a test inspects after its loop was closed.
