@@ -12,11 +12,6 @@ extension CompletionStreamDriver {
 
     @inline(__always) var isImmediateInFlight: Bool { isImmediateSubmitted && queuedImmediately > 0 }
 
-    /// Whether a buffer of `received` is, or was in this iteration, the memory of a send.
-    @inline(__always) var isSendingReceived: Bool {
-        immediate.isBorrowed && immediate.epoch == loop.immediateSends.pointee.epoch
-    }
-
     @inline(__always) func sendLater(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         if queuedImmediately == 0 { queueImmediateSend() }
         loop.immediateSends.pointee.append(bytes, to: &immediate, pool)
@@ -24,9 +19,9 @@ extension CompletionStreamDriver {
         return .bytes(bytes.count)
     }
 
-    /// Sends bytes of the buffer that is being delivered. The buffer returns to the pool when the sends have ended, so
-    /// that even many bytes are sent with the wait, and are not copied.
-    func sendReceived(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+    /// Sends bytes that a connection, this or another one, has received and delivers now. The buffer returns to the
+    /// pool when the sends have ended, so that even many bytes are sent with the wait, and are not copied.
+    func sendDelivered(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         queueImmediateSend()
         loop.immediateSends.pointee.borrow(bytes, for: &immediate)
         loop.core.pointee.budget.use(bytes.count)

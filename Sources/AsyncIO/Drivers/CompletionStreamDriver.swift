@@ -116,19 +116,13 @@ package final class CompletionStreamDriver: StreamDriver {
     package override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         if let result = resultWithoutBytes() { return result }
         if received.isEmpty { return receiveAtOnce(into: buffer) }
-        var count = 0
-        while count < buffer.count, let bytes = received.first {
-            let copied = min(buffer.count - count, bytes.count)
-            (buffer.baseAddress! + count).copyMemory(from: bytes.baseAddress!, byteCount: copied)
-            consume(copied)
-            count += copied
-        }
+        let count = received.take(into: buffer, pool)
         took(count)
         return .bytes(count)
     }
 
     package override func receiveBuffer() -> (buffer: PooledBuffer, byteCount: Int)? {
-        guard received.startsWithWholeBuffer, !isSendingReceived, resultWithoutBytes() == nil else { return nil }
+        guard received.startsWithWholeBuffer, resultWithoutBytes() == nil else { return nil }
         let lent = received.takeBuffer()
         took(lent.byteCount)
         return lent
@@ -254,8 +248,14 @@ package final class CompletionStreamDriver: StreamDriver {
     /// Delivers received bytes, up to the connection's share of the iteration.
     private func push() {
         while isPushing, let bytes = received.first, known.readingShare.isLeft(in: loop.core.pointee.tick) {
-            guard let taken = deliver(bytes) else { return removeReceived() }
-            consume(taken)
+            loop.immediateSends.pointee.beginDelivery(of: bytes)
+            let taken = deliver(bytes)
+            if loop.immediateSends.pointee.endDelivery() {
+                keepFirstBuffer(taken ?? bytes.count)
+            } else {
+                received.consume(taken ?? bytes.count, pool)
+            }
+            guard let taken else { return received.removeAll(pool) }
             known.readingShare.use(taken)
             loop.core.pointee.budget.use(taken)
         }
@@ -267,17 +267,10 @@ package final class CompletionStreamDriver: StreamDriver {
         if isAtEOF || receiveFailure != nil { pushEnd() }
     }
 
-    @inline(__always) private func consume(_ byteCount: Int) {
-        guard let buffer = received.consume(byteCount) else { return }
-        if isSendingReceived {
-            loop.immediateSends.pointee.keep(buffer)
-        } else {
-            pool.put(buffer.memory, buffer.size)
-        }
-    }
-
-    private func removeReceived() {
-        while let bytes = received.first { consume(bytes.count) }
+    /// A connection sends from the buffer.
+    @inline(never) private func keepFirstBuffer(_ taken: Int) {
+        guard let buffer = received.consumeKeepingBuffer(taken, pool) else { return }
+        loop.immediateSends.pointee.keep(buffer)
     }
 
     /// Returns how many bytes the delegate has taken; `nil` if the connection has ended.
@@ -320,7 +313,7 @@ package final class CompletionStreamDriver: StreamDriver {
         let queued = queuedImmediately
         if queued > 0, isImmediateSubmitted { return store(bytes) }
         if queued + bytes.count <= ImmediateSends.mostBytes { return sendLater(bytes) }
-        if queued == 0, isDelivering, received.firstContains(bytes) { return sendReceived(bytes) }
+        if queued == 0, loop.immediateSends.pointee.isDelivering(bytes) { return sendDelivered(bytes) }
         return sendAtOnce(bytes)
     }
 
@@ -338,7 +331,7 @@ package final class CompletionStreamDriver: StreamDriver {
         waiting?.pending.removeAll()
         immediate.removeAll()
         // Otherwise removed after the delivery.
-        if !isDelivering { removeReceived() }
+        if !isDelivering { received.removeAll(pool) }
         isSocketReadable = false
         cancelReceive()
         if let operation = waiting?.operation { loop.cancel(operation, .send) }

@@ -13,8 +13,6 @@ struct ImmediateSends: ~Copyable {
         fileprivate(set) var memory: UnsafeMutableRawPointer?
         fileprivate(set) var epoch: UInt64 = 0
         fileprivate(set) var byteCount: UInt32 = 0
-        /// Whether the memory is a received buffer, and not a part of this arena.
-        fileprivate(set) var isBorrowed = false
 
         var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory, count: Int(byteCount)) }
 
@@ -41,6 +39,9 @@ struct ImmediateSends: ~Copyable {
     private var memory: UnsafeMutableRawPointer?
     private var used = 0
     private var full: [UnsafeMutableRawPointer] = []
+    /// The received bytes that a protocol is given now.
+    private var delivered = UnsafeRawBufferPointer(start: nil, count: 0)
+    private var isDeliveredBorrowed = false
     /// Received buffers from which bytes are sent.
     private var kept = ReusedList<PooledBuffer>()
     /// Connections whose bytes will be submitted.
@@ -61,7 +62,6 @@ struct ImmediateSends: ~Copyable {
             piece.memory = makeRoom(for: bytes.count, pool)
             piece.byteCount = 0
             piece.epoch = epoch
-            piece.isBorrowed = false
         } else if !isLast(piece) || BufferPool.Size.large.byteCount - used < bytes.count {
             let moved = makeRoom(for: Int(piece.byteCount) + bytes.count, pool)
             moved.copyMemory(from: piece.memory!, byteCount: Int(piece.byteCount))
@@ -73,16 +73,35 @@ struct ImmediateSends: ~Copyable {
         used &+= bytes.count
     }
 
-    /// Makes received bytes a connection's piece. It must be empty.
+    // MARK: Sending what is delivered
+
+    @inline(__always) mutating func beginDelivery(of bytes: UnsafeRawBufferPointer) { delivered = bytes }
+
+    /// Returns whether a connection sends from the buffer, which must then be kept.
+    @inline(__always) mutating func endDelivery() -> Bool {
+        delivered = UnsafeRawBufferPointer(start: nil, count: 0)
+        return isDeliveredBorrowed
+    }
+
+    /// Whether the bytes are some of those that are being delivered.
+    func isDelivering(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let start = delivered.baseAddress, let first = bytes.baseAddress else { return false }
+        return start <= first && first + bytes.count <= start + delivered.count
+    }
+
+    /// Makes bytes that are being delivered a connection's piece, which must be empty.
     mutating func borrow(_ bytes: UnsafeRawBufferPointer, for piece: inout Piece) {
         piece.memory = UnsafeMutableRawPointer(mutating: bytes.baseAddress)
         piece.byteCount = UInt32(truncatingIfNeeded: bytes.count)
         piece.epoch = epoch
-        piece.isBorrowed = true
+        isDeliveredBorrowed = true
     }
 
     /// Returns the buffer to the pool when the sends have ended.
-    mutating func keep(_ buffer: PooledBuffer) { kept.append(buffer) }
+    mutating func keep(_ buffer: PooledBuffer) {
+        isDeliveredBorrowed = false
+        kept.append(buffer)
+    }
 
     private func isLast(_ piece: Piece) -> Bool { piece.memory! + Int(piece.byteCount) == memory! + used }
 
@@ -142,7 +161,6 @@ struct ImmediateSends: ~Copyable {
 
     /// For the close, when the kernel uses no memory any more.
     mutating func removeAll(_ pool: Unmanaged<BufferPool>) {
-        epoch &+= 1
         returnFull(pool)
         returnKept(pool)
         if let memory = memory.take() { pool.put(memory, .large) }

@@ -23,26 +23,20 @@ struct ReceivedBuffers: ~Copyable {
     @inline(__always) var startsWithWholeBuffer: Bool { firstPiece?.start == 0 }
     @inline(__always) var first: UnsafeRawBufferPointer? { firstPiece?.bytes }
 
-    /// Whether the bytes are some of those of the first buffer.
-    func firstContains(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard let first, let start = first.baseAddress, let other = bytes.baseAddress else { return false }
-        return start <= other && other + bytes.count <= start + first.count
-    }
-
     @inline(__always) mutating func append(_ buffer: PooledBuffer, byteCount: Int) {
         let piece = Piece(buffer: buffer, end: UInt32(truncatingIfNeeded: byteCount))
         if firstPiece == nil { firstPiece = piece } else { others.append(piece) }
     }
 
-    /// Removes bytes of the first buffer. Returns the buffer after its last one.
-    @inline(__always) mutating func consume(_ byteCount: Int) -> PooledBuffer? {
-        guard let piece = firstPiece else { return nil }
-        if byteCount < piece.byteCount {
+    /// Removes bytes of the first buffer, which returns to the pool after its last one.
+    @inline(__always) mutating func consume(_ byteCount: Int, _ pool: Unmanaged<BufferPool>) {
+        guard let piece = firstPiece else { return }
+        if byteCount >= piece.byteCount {
+            removeFirst()
+            pool.put(piece.buffer.memory, piece.buffer.size)
+        } else {
             firstPiece?.start &+= UInt32(truncatingIfNeeded: byteCount)
-            return nil
         }
-        removeFirst()
-        return piece.buffer
     }
 
     @inline(__always) private mutating func removeFirst() {
@@ -50,10 +44,42 @@ struct ReceivedBuffers: ~Copyable {
         if !others.isEmpty { firstPiece = others.removeFirst() }
     }
 
+    /// As `consume`, but returns the buffer, which is used for longer. What is left in it moves to another one.
+    mutating func consumeKeepingBuffer(_ byteCount: Int, _ pool: Unmanaged<BufferPool>) -> PooledBuffer? {
+        guard let piece = firstPiece else { return nil }
+        if byteCount >= piece.byteCount {
+            removeFirst()
+        } else {
+            let rest = UnsafeRawBufferPointer(rebasing: piece.bytes[byteCount...])
+            let buffer = PooledBuffer(pool.take(piece.buffer.size), piece.buffer.size)
+            buffer.bytes.copyMemory(from: rest)
+            firstPiece = Piece(buffer: buffer, end: UInt32(truncatingIfNeeded: rest.count))
+        }
+        return piece.buffer
+    }
+
+    mutating func take(into memory: UnsafeMutableRawBufferPointer, _ pool: Unmanaged<BufferPool>) -> Int {
+        var taken = 0
+        while taken < memory.count, let first {
+            let byteCount = min(memory.count - taken, first.count)
+            (memory.baseAddress! + taken).copyMemory(from: first.baseAddress!, byteCount: byteCount)
+            consume(byteCount, pool)
+            taken += byteCount
+        }
+        return taken
+    }
+
     /// Removes the first buffer, which then belongs to the caller. There must be one.
     mutating func takeBuffer() -> (buffer: PooledBuffer, byteCount: Int) {
         let piece = firstPiece!
         removeFirst()
         return (piece.buffer, piece.byteCount)
+    }
+
+    mutating func removeAll(_ pool: Unmanaged<BufferPool>) {
+        while let piece = firstPiece {
+            removeFirst()
+            pool.put(piece.buffer.memory, piece.buffer.size)
+        }
     }
 }

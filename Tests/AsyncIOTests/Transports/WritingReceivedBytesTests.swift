@@ -61,6 +61,34 @@ struct WritingReceivedBytesTests {
             other.writer.close()
         }
     }
+
+    /// As a proxy or a chat server does. One of the receivers reads late, and one leaves.
+    // covers: 142, 329
+    @Test(arguments: TestLoop.allAndFiltered)
+    func bytesOfOneConnectionAreWrittenToOthers(kind: TestLoop) async throws {
+        try await withLoop(kind) { loop in
+            let source = try await loop.connect(.once)
+            var receivers: [Connection] = []
+            for _ in 0..<4 { receivers.append(try await loop.connect(.once)) }
+            source.answering.others = receivers.map(\.answering)
+            let writing = loop.createTask {
+                try await source.writer.write(Self.sent)
+                try await source.writer.writeEOF()
+            }
+            receivers[3].writer.transport.abort()
+            let reading = receivers[..<2].map { receiver in
+                loop.createTask { try await receiver.reader.readExactly(Self.sent.count) }
+            }
+            #expect(try await source.reader.readToEnd() == Self.sent)
+            for receiver in reading { #expect(try await receiver.value == Self.sent) }
+            #expect(try await receivers[2].reader.readExactly(Self.sent.count) == Self.sent)
+            try await writing.value
+            for connection in receivers + [source] {
+                connection.answering.others = []
+                connection.writer.close()
+            }
+        }
+    }
 }
 
 /// What is written for each piece that is received.
@@ -88,6 +116,8 @@ private final class Answering: StreamProtocol {
     private var transport: StreamTransport?
     private(set) var written: [UInt8] = []
     private(set) var receivedCount = 0
+    /// They write the same.
+    var others: [Answering] = []
     /// Called once after an answer.
     var reaction: ((StreamTransport) -> Void)?
 
@@ -116,6 +146,7 @@ private final class Answering: StreamProtocol {
             write(data)
             write(header.span.bytes)
         }
+        for other in others { other.write(data) }
         if let transport { reaction?(transport) }
         reaction = nil
     }
