@@ -81,8 +81,8 @@ struct RetainedDelegate: ~Copyable {
 
     // The calls of every message. A delegate that is detached by one of them lives until the iteration ends.
 
-    /// Loads the delegate of a connection that is called after others have been looked at. With many connections, it is
-    /// in no near cache.
+    /// Begins to load the delegate into the processor's cache, because it is called only after the other completions
+    /// of the same wait were handled.
     @inline(__always) func prefetch() {
         if let object = object.unretained { aio_prefetch(object.toOpaque()) }
     }

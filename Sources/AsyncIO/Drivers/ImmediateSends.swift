@@ -31,7 +31,7 @@ struct ImmediateSends: ~Copyable {
         }
     }
 
-    /// The most bytes that one connection may have here. A copy of more costs more than a system call.
+    /// The most bytes that are collected for one connection. A copy of more costs more than a system call.
     static let mostBytes = 4 * 1024
 
     /// The number of times that all sends have ended. It begins at 1, so that a new piece is not in flight.
@@ -80,6 +80,7 @@ struct ImmediateSends: ~Copyable {
     /// Returns whether a connection sends from the buffer, which must then be kept.
     @inline(__always) mutating func endDelivery() -> Bool {
         delivered = UnsafeRawBufferPointer(start: nil, count: 0)
+        defer { isDeliveredBorrowed = false }
         return isDeliveredBorrowed
     }
 
@@ -89,7 +90,8 @@ struct ImmediateSends: ~Copyable {
         return start <= first && first + bytes.count <= start + delivered.count
     }
 
-    /// Makes bytes that are being delivered a connection's piece, which must be empty.
+    /// Makes bytes that are being delivered a connection's piece, which must be empty. There must be more than
+    /// `mostBytes`, so that nothing is appended to them.
     mutating func borrow(_ bytes: UnsafeRawBufferPointer, for piece: inout Piece) {
         piece.memory = UnsafeMutableRawPointer(mutating: bytes.baseAddress)
         piece.byteCount = UInt32(truncatingIfNeeded: bytes.count)
@@ -98,10 +100,7 @@ struct ImmediateSends: ~Copyable {
     }
 
     /// Returns the buffer to the pool when the sends have ended.
-    mutating func keep(_ buffer: PooledBuffer) {
-        isDeliveredBorrowed = false
-        kept.append(buffer)
-    }
+    mutating func keep(_ buffer: PooledBuffer) { kept.append(buffer) }
 
     private func isLast(_ piece: Piece) -> Bool { piece.memory! + Int(piece.byteCount) == memory! + used }
 

@@ -56,7 +56,7 @@ struct ProvidedBuffers: ~Copyable {
             provide(self.count)
             self.count += 1
         }
-        // Those that are received into in one iteration return before the next one takes them.
+        // All buffers that one iteration empties may return to the pool before the next wait takes as many.
         pool._withUnsafeGuaranteedRef { $0.retainFree(self.count, size) }
         publish()
     }
