@@ -12,7 +12,7 @@ import Testing
 /// process.
 struct EventLoopDescriptorsTests {
     // covers: 35
-    @Test func closedOrReleasedLoopsLeaveNoDescriptors() async {
+    @Test(.startsProcess) func closedOrReleasedLoopsLeaveNoDescriptors() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             let cycles = 200
@@ -36,7 +36,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 40
-    @Test func loopWithoutFreeDescriptorsIsRejectedAndLeavesNoneOpen() async {
+    @Test(.startsProcess) func loopWithoutFreeDescriptorsIsRejectedAndLeavesNoneOpen() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             // The test runner may open some meanwhile, but not one in each round.
@@ -67,7 +67,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 40
-    @Test func runAndSignalHandlerOpenNoDescriptor() async {
+    @Test(.startsProcess) func runAndSignalHandlerOpenNoDescriptor() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             for kind in TestLoop.all {
@@ -104,7 +104,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 40
-    @Test func errorOfALoopThatCannotBeCreatedNamesTheDescriptorAndTheLimit() async {
+    @Test(.startsProcess) func errorOfALoopThatCannotBeCreatedNamesTheDescriptorAndTheLimit() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             try setDescriptorLimit(4_096)
@@ -130,7 +130,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 299
-    @Test func closedWakerDescriptorTrapsWithAMessage() async throws {
+    @Test(.startsProcess) func closedWakerDescriptorTrapsWithAMessage() async throws {
         let result = try await #require(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             try await openDispatchDescriptors()
             let loop = try CountingLoop()
@@ -155,7 +155,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 299
-    @Test func closedSelectorDescriptorEndsTheRunAtOnce() async {
+    @Test(.startsProcess) func closedSelectorDescriptorEndsTheRunAtOnce() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             let selector = try EpollSelector()
@@ -175,7 +175,7 @@ struct EventLoopDescriptorsTests {
     }
 
     // covers: 299
-    @Test func closedConnectionDescriptorEndsTheConnection() async {
+    @Test(.startsProcess) func closedConnectionDescriptorEndsTheConnection() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             for kind in TestLoop.all {

@@ -6,7 +6,7 @@ import Testing
 /// What a program writes to standard error. Each test runs in a separate process.
 struct MisuseTests {
     // covers: 104
-    @Test(arguments: ["callSoon", "callLater", "callAt"])
+    @Test(.startsProcess, arguments: ["callSoon", "callLater", "callAt"])
     func callOffTheLoopTrapsWithAMessage(function: String) async throws {
         let result = try await #require(
             processExitsWith: .failure, observing: [\.standardErrorContent]
@@ -24,7 +24,7 @@ struct MisuseTests {
         #expect(text.contains("\(function) was called outside its loop's thread; call it in a task of the loop"))
     }
 
-    @Test func callOnAClosedLoopIsReportedByName() async throws {
+    @Test(.startsProcess) func callOnAClosedLoopIsReportedByName() async throws {
         let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
             let calls: [(EventLoop) -> Void] = [
                 { $0.callSoon {} }, { $0.callLater(after: .zero) {} }, { $0.callAt($0.now) {} },
@@ -43,7 +43,7 @@ struct MisuseTests {
         #expect(names == ["callSoon", "callLater", "callAt", "callRepeatedly"])
     }
 
-    @Test func transportUsedInThePoolTrapsWithAMessage() async throws {
+    @Test(.startsProcess) func transportUsedInThePoolTrapsWithAMessage() async throws {
         let result = try await #require(
             processExitsWith: .failure, observing: [\.standardErrorContent]
         ) {
@@ -59,7 +59,7 @@ struct MisuseTests {
     }
 
     // covers: 294
-    @Test func brokenStandardErrorDoesNotEndTheProcess() async throws {
+    @Test(.startsProcess) func brokenStandardErrorDoesNotEndTheProcess() async throws {
         await #expect(processExitsWith: .success) {
             struct Failure: Error {}
             let pipe = Pipe()
@@ -75,7 +75,7 @@ struct MisuseTests {
     }
 
     // covers: 292, 294, F20
-    @Test func uncaughtErrorsAreWrittenAsOneLineEach() async throws {
+    @Test(.startsProcess) func uncaughtErrorsAreWrittenAsOneLineEach() async throws {
         let result = try await #require(
             processExitsWith: .success, observing: [\.standardErrorContent]
         ) {

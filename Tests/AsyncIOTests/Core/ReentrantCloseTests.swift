@@ -96,7 +96,7 @@ struct ReentrantCloseTests {
         #expect(released.value == 1)
     }
 
-    @Test func objectsReleasedByAPolicyMayUseThePolicy() async throws {
+    @Test(.startsProcess) func objectsReleasedByAPolicyMayUseThePolicy() async throws {
         await #expect(processExitsWith: .success) {
             final class LastPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
                 deinit {

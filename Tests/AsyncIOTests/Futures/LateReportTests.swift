@@ -42,7 +42,7 @@ struct LateReportTests {
     }
 
     // covers: 66
-    @Test func reportAfterTheLoopIsGoneGoesToStandardError() async throws {
+    @Test(.startsProcess) func reportAfterTheLoopIsGoneGoesToStandardError() async throws {
         let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
             let closed = try LoopKind.auto.makeLoop()
             do {

@@ -78,7 +78,7 @@ import Testing
     }
 
     // covers: 338
-    @Test(arguments: [false, true]) func processEndsWithOperationsInFlight(hasWaited: Bool) async {
+    @Test(.startsProcess, arguments: [false, true]) func processEndsWithOperationsInFlight(hasWaited: Bool) async {
         await #expect(processExitsWith: .exitCode(7)) { [hasWaited] in
             let work = try UnfinishedWork()
             if hasWaited { _ = try work.proactor.completions() }
@@ -90,7 +90,7 @@ import Testing
     }
 
     // covers: 338
-    @Test func childCanUseNothingAndTheParentGoesOn() throws {
+    @Test(.startsProcess) func childCanUseNothingAndTheParentGoesOn() throws {
         let proactor = try IOUringProactor()
         let twin = try IOUringProactor()
         let (near, far) = try Socket.pair()

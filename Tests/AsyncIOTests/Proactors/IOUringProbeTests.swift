@@ -95,7 +95,7 @@ struct IOUringProbeTests {
     private static let isAllowedHere = IOUringProbe.probe().refusal == nil
 
     // covers: 99
-    @Test(.enabled(if: isAllowedHere))
+    @Test(.startsProcess, .enabled(if: isAllowedHere))
     func temporaryFailureIsNotRemembered() async {
         await #expect(processExitsWith: .success) {
             // No descriptor at all, because another thread may close one meanwhile.
@@ -113,7 +113,7 @@ struct IOUringProbeTests {
     }
 
     /// Newer kernels count a closed ring towards the limit of its user for some time, unless the user is root.
-    @Test(.enabled(if: isAllowedHere))
+    @Test(.startsProcess, .enabled(if: isAllowedHere))
     func loopsFollowOneAnotherWithinALimitOfLockedMemory() async {
         await #expect(processExitsWith: .success) {
             let resource = __rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue)

@@ -143,7 +143,7 @@ import Testing
     }
 
     // covers: 335
-    @Test func signalsDoNotEndAWait() async {
+    @Test(.startsProcess) func signalsDoNotEndAWait() async {
         await #expect(processExitsWith: .success) {
             var action = sigaction()
             action.__sigaction_handler.sa_handler = { _ in }

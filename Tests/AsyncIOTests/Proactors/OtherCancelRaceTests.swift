@@ -108,7 +108,7 @@ import Testing
     }
 
     // covers: 328
-    @Test func waitsForAChildReapItOnce() throws {
+    @Test(.startsProcess) func waitsForAChildReapItOnce() throws {
         let race = try Race(seed: 10)
         var pipe: [CInt] = [-1, -1]
         try #require(aio_pipe(&pipe) == 0)

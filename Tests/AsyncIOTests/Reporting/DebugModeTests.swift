@@ -31,7 +31,7 @@ struct DebugModeTests {
     }
 
     // covers: 297
-    @Test func environmentSetsTheInitialDebugMode() async {
+    @Test(.startsProcess) func environmentSetsTheInitialDebugMode() async {
         await #expect(processExitsWith: .success) {
             for (value, isDebug) in [("1", true), ("true", true), ("0", false), ("", false), ("yes", false)] {
                 setenv("ASYNCIO_DEBUG", value, 1)
@@ -300,7 +300,7 @@ struct DebugModeTests {
         }
     }
 
-    @Test func defaultWarningHandlerWritesALineToStandardError() async throws {
+    @Test(.startsProcess) func defaultWarningHandlerWritesALineToStandardError() async throws {
         let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
             do {
                 let loop = try LoopKind.auto.makeLoop()

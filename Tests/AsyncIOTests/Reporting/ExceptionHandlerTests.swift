@@ -148,7 +148,7 @@ struct ExceptionHandlerTests {
         }
     }
 
-    @Test func reportBeforeTheCloseReachesTheHandlerAndALaterOneStandardError() async throws {
+    @Test(.startsProcess) func reportBeforeTheCloseReachesTheHandlerAndALaterOneStandardError() async throws {
         let result = try await #require(processExitsWith: .success, observing: [\.standardErrorContent]) {
             let loop = try LoopKind.auto.makeLoop()
             let home = currentThread()

@@ -134,7 +134,7 @@ struct ResolverLimitTests {
         await names.threadsEnd()
     }
 
-    @Test func threadLimitOfTheProcessIsSixtyFour() async {
+    @Test(.startsProcess) func threadLimitOfTheProcessIsSixtyFour() async {
         #expect(Resolver.threadLimit == 64)
         await #expect(processExitsWith: .success) {
             Resolver.threadLimit = 3

@@ -88,7 +88,7 @@ struct EventLoopPolicyTests {
     }
 
     // covers: 96, 98
-    @Test func customPolicyCreatesTheLoops() async {
+    @Test(.startsProcess) func customPolicyCreatesTheLoops() async {
         await #expect(processExitsWith: .success) {
             let policy = CountingPolicy()
             setEventLoopPolicy(policy)
@@ -107,7 +107,7 @@ struct EventLoopPolicyTests {
         }
     }
 
-    @Test func defaultPolicyIsCreatedOnceForManyThreads() async {
+    @Test(.startsProcess) func defaultPolicyIsCreatedOnceForManyThreads() async {
         await #expect(processExitsWith: .success) {
             final class Shared: Sendable {
                 let waiting = Atomic<Int>(8)
@@ -153,7 +153,7 @@ struct EventLoopPolicyTests {
         }
     }
 
-    @Test func errorOfALoopFactoryIsThrownByTheCallThatNeedsALoop() async {
+    @Test(.startsProcess) func errorOfALoopFactoryIsThrownByTheCallThatNeedsALoop() async {
         await #expect(processExitsWith: .success) {
             struct Failure: Error {}
             let policy = DefaultEventLoopPolicy(loopFactory: { throw Failure() })

@@ -23,7 +23,7 @@ struct InterruptTests {
     }
 
     // covers: 39
-    @Test func secondInterruptEndsTheProcessWhileAThreadWaitsForInput() async {
+    @Test(.startsProcess) func secondInterruptEndsTheProcessWhileAThreadWaitsForInput() async {
         await #expect(processExitsWith: .signal(SIGINT)) {
             // A process that hangs is ended by another signal.
             alarm(60)

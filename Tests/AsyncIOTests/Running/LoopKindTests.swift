@@ -124,7 +124,7 @@ struct LoopKindTests {
     }
 
     // covers: 99
-    @Test func variableIsTheDefaultOfEverythingThatNamesNoKind() async {
+    @Test(.startsProcess) func variableIsTheDefaultOfEverythingThatNamesNoKind() async {
         await #expect(processExitsWith: .success) {
             for kind in LoopKind.available {
                 setenv("ASYNCIO_LOOP", kind.rawValue, 1)

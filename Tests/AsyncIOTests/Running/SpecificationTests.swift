@@ -15,7 +15,7 @@ struct SpecificationTests {
     // MARK: 18.5.2.1 Event loop functions
 
     // specification: 18.5.2.1 shortcuts to the methods of the global policy
-    @Test func moduleFunctionsCallTheMethodsOfThePolicy() async {
+    @Test(.startsProcess) func moduleFunctionsCallTheMethodsOfThePolicy() async {
         await #expect(processExitsWith: .success) {
             let policy = RecordingPolicy()
             try await withPolicy(policy) {
@@ -126,7 +126,7 @@ struct SpecificationTests {
     // MARK: 18.5.2.4 Event loop policies and the default policy
 
     // specification: 18.5.2.4 a single global policy object
-    @Test func policyIsTheSameOnEveryThread() async {
+    @Test(.startsProcess) func policyIsTheSameOnEveryThread() async {
         await #expect(processExitsWith: .success) {
             let policy = RecordingPolicy()
             try await withPolicy(policy) {
@@ -138,7 +138,7 @@ struct SpecificationTests {
     }
 
     // specification: 18.5.2.4 a policy is an object that implements the interface
-    @Test func policyNeedNotDeriveFromTheDefaultPolicy() async {
+    @Test(.startsProcess) func policyNeedNotDeriveFromTheDefaultPolicy() async {
         await #expect(processExitsWith: .success) {
             let policy = OneLoopForAll()
             try await withPolicy(policy) {
@@ -158,7 +158,7 @@ struct SpecificationTests {
 
     // specification: 18.5.2.4 loops already made live on
     // covers: 96
-    @Test func loopsOfAFormerPolicyRemainUsable() async {
+    @Test(.startsProcess) func loopsOfAFormerPolicyRemainUsable() async {
         await #expect(processExitsWith: .success) {
             try await withLoopThread { _ in
                 let policy = RecordingPolicy()
@@ -181,7 +181,7 @@ struct SpecificationTests {
 
     // specification: 18.5.2.5 called from a coroutine, it returns the currently running event loop
     // covers: 95
-    @Test func getEventLoopReturnsTheRunningLoopWithoutAskingThePolicy() async {
+    @Test(.startsProcess) func getEventLoopReturnsTheRunningLoopWithoutAskingThePolicy() async {
         await #expect(processExitsWith: .success) {
             for kind in TestLoop.all {
                 let policy = RecordingPolicy()
@@ -255,7 +255,7 @@ struct SpecificationTests {
     }
 
     // specification: 18.5.2.5 the default policy's rule; asyncio: get_running_loop in a forked child
-    @Test func forkedChildHasNoRunningLoop() async throws {
+    @Test(.startsProcess) func forkedChildHasNoRunningLoop() async throws {
         try await withLoopThread { loop in
             loop.callSoon {
                 let child = forkedChild { runningLoop == nil }
@@ -272,7 +272,7 @@ struct SpecificationTests {
     // MARK: 18.5.2.7 Customizing the event loop policy
 
     // specification: 18.5.2.7 the example, on a thread with a loop
-    @Test func subclassOfTheExampleCallsItsSuperclass() async {
+    @Test(.startsProcess) func subclassOfTheExampleCallsItsSuperclass() async {
         await #expect(processExitsWith: .success) {
             final class MyEventLoopPolicy: DefaultEventLoopPolicy, @unchecked Sendable {
                 nonisolated(unsafe) var seen: [ObjectIdentifier] = []

@@ -7,7 +7,7 @@ import Testing
 
 /// A forked child shares its parent's epoll: what it frees must not be the parent's.
 struct ForkedSelectorTests {
-    @Test func aChildThatClosesTheSelectorTakesNothingFromItsParent() throws {
+    @Test(.startsProcess) func aChildThatClosesTheSelectorTakesNothingFromItsParent() throws {
         let selector = try EpollSelector()
         let twin = try EpollSelector()
         try withSockets { near, far in

@@ -9,7 +9,7 @@ import Testing
 @Suite(.enabled(if: RefusedSystemCall.isPossible))
 struct MillisecondWaitTests {
     // covers: 14, 46, 50, F37
-    @Test func epollWithoutNanosecondsIsNeitherEarlyNorSpins() async {
+    @Test(.startsProcess) func epollWithoutNanosecondsIsNeitherEarlyNorSpins() async {
         await #expect(processExitsWith: .success) {
             try await withLoopThread(.epoll) { loop in
                 #expect(RefusedSystemCall.epollPwait2.begin(ENOSYS))
@@ -19,7 +19,7 @@ struct MillisecondWaitTests {
     }
 
     // covers: 14, 46, 50, F37
-    @Test func pollWithoutNanosecondsIsNeitherEarlyNorSpins() async {
+    @Test(.startsProcess) func pollWithoutNanosecondsIsNeitherEarlyNorSpins() async {
         await #expect(processExitsWith: .success) {
             try await withLoopThread(.poll) { loop in
                 #expect(RefusedSystemCall.ppoll.begin(EPERM))

@@ -72,7 +72,7 @@ struct AcceptRecoveryTests {
 
     /// With a real limit of descriptors, in a separate process.
     // covers: 166, F1
-    @Test func backOffAtTheRealLimitEndsWhenTheLoopClosesAConnection() async {
+    @Test(.startsProcess) func backOffAtTheRealLimitEndsWhenTheLoopClosesAConnection() async {
         await #expect(processExitsWith: .success) {
             try await openDispatchDescriptors()
             for kind in TestLoop.allAndFiltered {

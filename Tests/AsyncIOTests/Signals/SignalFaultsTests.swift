@@ -51,7 +51,7 @@ extension SignalHandlersTests {
     }
 
     // covers: 265, F42
-    @Test(arguments: TestLoop.all)
+    @Test(.startsProcess, arguments: TestLoop.all)
     func signalOfAForkedChildCallsNoHandlerOfItsParent(kind: TestLoop) async throws {
         // Swift does not import fork, for good reasons. The child makes system calls only.
         typealias Fork = @convention(c) () -> pid_t
@@ -125,7 +125,7 @@ extension SignalHandlersTests {
     }
 
     // covers: 263
-    @Test func anyNumberOfLoopsCanCatchSignals() async {
+    @Test(.startsProcess) func anyNumberOfLoopsCanCatchSignals() async {
         await #expect(processExitsWith: .success) {
             try OtherThread.run {
                 // Twice: the second time with the state that the first has left.
@@ -201,7 +201,7 @@ extension SignalHandlersTests {
     }
 
     // covers: 266
-    @Test func brokenPipeDoesNotEndTheProcess() async throws {
+    @Test(.startsProcess) func brokenPipeDoesNotEndTheProcess() async throws {
         await #expect(processExitsWith: .success) {
             signal(SIGPIPE, SIG_DFL)
             for kind in TestLoop.all {

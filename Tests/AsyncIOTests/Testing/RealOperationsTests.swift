@@ -15,7 +15,7 @@ import Darwin
 
 /// The operations of the proactors that carry them out, one by one, without a loop.
 struct RealOperationsTests {
-    @Test(arguments: ProactorKind.available)
+    @Test(.closesFiles, arguments: ProactorKind.available)
     func bytesAreReceivedIntoBuffersOfThePoolUntilEOF(kind: ProactorKind) throws {
         let proactor = try DirectProactor(kind)
         let (near, far) = try Socket.pair()
@@ -129,7 +129,7 @@ struct RealOperationsTests {
         proactor.close()
     }
 
-    @Test(arguments: ProactorKind.available)
+    @Test(.startsProcess, arguments: ProactorKind.available)
     func childIsReapedWhenItHasEnded(kind: ProactorKind) throws {
         let proactor = try DirectProactor(kind)
         let (read, write) = try makePipe()
