@@ -52,7 +52,7 @@ extension CompletionStreamDriver {
         let error = Errno(rawValue: CInt(truncatingIfNeeded: -min(result, 0)))
         if result < 0, error != .resourceTemporarilyUnavailable { return sendFailed(error) }
         guard phase == .open else { return }
-        waitingSends.inFlight.append(unsent)
+        createWaitingSendsIfNeeded().inFlight.append(unsent)
         submitSend()
     }
 
@@ -76,10 +76,10 @@ extension CompletionStreamDriver {
             case .bytes(let count) where count == queued.count: break
             case .failed(let error): return failLater(error)
             case .bytes(let count):
-                waitingSends.pending.append(UnsafeRawBufferPointer(rebasing: queued[count...]))
+                createWaitingSendsIfNeeded().pending.append(UnsafeRawBufferPointer(rebasing: queued[count...]))
                 isFull = true
             case .wouldBlock:
-                waitingSends.pending.append(queued)
+                createWaitingSendsIfNeeded().pending.append(queued)
                 isFull = true
             }
         }
@@ -103,7 +103,7 @@ extension CompletionStreamDriver {
 
     // MARK: Sending as an operation
 
-    private var waitingSends: WaitingSends {
+    private func createWaitingSendsIfNeeded() -> WaitingSends {
         if let waiting { return waiting }
         let created = WaitingSends()
         waiting = created
@@ -111,7 +111,7 @@ extension CompletionStreamDriver {
     }
 
     func store(_ bytes: UnsafeRawBufferPointer) -> IOResult {
-        let waiting = waitingSends
+        let waiting = createWaitingSendsIfNeeded()
         let room = Self.bufferBytes - waiting.pending.count
         guard room > 0 else {
             isWriterBlocked = true

@@ -1,6 +1,6 @@
-/// A list of trivial elements that is emptied in each iteration. It retains its memory, and no change asks whether the
-/// memory is shared, as a change of an array does.
-struct ReusedList<Element>: ~Copyable {
+/// A list that is emptied in each iteration. It retains its memory, and no change asks whether the memory is shared, as
+/// a change of an array does.
+struct ReusedList<Element: BitwiseCopyable>: ~Copyable {
     private var memory: UnsafeMutablePointer<Element>
     private var capacity: Int
     private(set) var count = 0

@@ -19,6 +19,8 @@ struct ProvidedBuffers: ~Copyable {
     private var count = 0
     private var tail: UInt16 = 0
     /// The indices of buffers whose memory was taken. Not an array, because an append would check whether it is shared.
+    ///
+    /// SAFETY: there is room for all buffers, and the kernel uses each once until it is provided again.
     private let emptied: UnsafeMutablePointer<UInt16>
     private var emptiedCount = 0
 
