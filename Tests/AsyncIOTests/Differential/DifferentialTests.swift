@@ -5,7 +5,7 @@ import Testing
 /// The order of things in a tick, against what CPython's asyncio does, on every loop: see Tests/Differential.
 struct DifferentialTests {
     // covers: 25, 27, 28, 29, 30, 42, 43, 44, 47, 48, 52, 53, 54, 58, 69, 102
-    @Test(.closesFiles, arguments: Scenario.all, TestLoop.systemAndWrapped)
+    @Test(.expectsReleasedFiles, arguments: Scenario.all, TestLoop.systemAndWrapped)
     func theLoopDoesWhatAsyncioDoes(scenario: Scenario, kind: TestLoop) async throws {
         let expected = try #require(scenario.expected, "it was not recorded")
         // Errors are part of the scenario; the trace has them.

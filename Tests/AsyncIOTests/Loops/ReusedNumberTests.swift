@@ -19,7 +19,7 @@ import Darwin
 /// Serialized, because a number that one of them has closed must not become that of another one.
 @Suite(.serialized) struct ReusedNumberTests {
     // covers: 337
-    @Test(.closesFiles, arguments: TestLoop.all, [false, true])
+    @Test(.expectsReleasedFiles, arguments: TestLoop.all, [false, true])
     func portIsFreeAsSoonAsItsServerIsClosed(kind: TestLoop, hasWaited: Bool) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
@@ -104,7 +104,7 @@ import Darwin
     }
 
     // covers: 337
-    @Test(.closesFiles, arguments: TestLoop.all, [false, true])
+    @Test(.expectsReleasedFiles, arguments: TestLoop.all, [false, true])
     func removedReaderHoldsNoFile(kind: TestLoop, hasWaited: Bool) async throws {
         try await withLoop(kind) { loop in
             let (near, far) = try Socket.pair()

@@ -5,7 +5,7 @@ import Testing
 
 struct ServerTests {
     // covers: 171, F62
-    @Test(.closesFiles, arguments: TestLoop.allAndFiltered)
+    @Test(.expectsReleasedFiles, arguments: TestLoop.allAndFiltered)
     func waitClosedReturnsWhenTheLastConnectionHasEnded(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }

@@ -187,7 +187,7 @@ struct SockTransferTests {
         }
     }
 
-    @Test(.closesFiles, arguments: TestLoop.all)
+    @Test(.expectsReleasedFiles, arguments: TestLoop.all)
     func resetByThePeerFailsWithItsReason(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (client, server) = try await loop.connectedSockets()

@@ -116,7 +116,8 @@ func waitUntilReadable(_ descriptor: FileDescriptor) {
     while poll(&entry, 1, -1) <= 0 {}
 }
 
-/// Returns whether nobody holds the other end of a connection any more. For tests that are marked `.closesFiles`.
+/// Returns whether nobody holds the other end of a connection any more. For tests that are marked
+/// `.expectsReleasedFiles`.
 func isHungUp(_ socket: Socket) -> Bool {
     var entry = pollfd(fd: socket.number, events: 0, revents: 0)
     return poll(&entry, 1, 0) == 1 && entry.revents & Int16(POLLHUP) != 0

@@ -1,52 +1,51 @@
 import Synchronization
 import Testing
 
-extension Trait where Self == ProcessStarts {
+extension Trait where Self == TestGroup {
     /// For tests that start a process or fork, also by an exit test. The child holds a copy of every descriptor of this
-    /// process until it executes its program, so that what another test closes in the meantime is not closed yet.
-    static var startsProcess: ProcessStarts { ProcessStarts(group: .startsProcess) }
+    /// process until it executes its program, so a file that another test closes in the meantime is not released yet.
+    static var startsProcess: TestGroup { TestGroup(kind: .startsProcess) }
 
-    /// For tests that expect the last reference of a file to be gone when they close it: that its port is free, or that
-    /// the peer is notified at once. They do not run at the same time as the tests that start processes.
-    static var closesFiles: ProcessStarts { ProcessStarts(group: .closesFiles) }
+    /// For tests that expect a file to be released when they close its descriptor: that its port is free, or that the
+    /// peer is notified at once. They do not run at the same time as the tests that start processes.
+    static var expectsReleasedFiles: TestGroup { TestGroup(kind: .expectsReleasedFiles) }
 }
 
-/// Keeps two groups of tests apart. Those of one group run in parallel.
-struct ProcessStarts: TestTrait, SuiteTrait, TestScoping {
-    fileprivate let group: GroupLock.Group
-    var isRecursive: Bool { true }
+/// One of two groups of tests that do not run at the same time. The tests of one group run in parallel.
+struct TestGroup: TestTrait, TestScoping {
+    enum Kind { case startsProcess, expectsReleasedFiles }
+
+    private static let lock = GroupLock<Kind>()
+    fileprivate let kind: Kind
 
     func provideScope(
         for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void
     ) async throws {
-        await GroupLock.shared.enter(group)
-        defer { GroupLock.shared.leave() }
+        await Self.lock.enter(kind)
+        defer { Self.lock.leave() }
         try await function()
     }
 }
 
-/// Lets many tasks of one group in at a time, in the order in which they ask.
-private final class GroupLock: Sendable {
-    enum Group { case startsProcess, closesFiles }
-
+/// Admits tasks in the order in which they ask, several of one group at a time.
+final class GroupLock<Group: Sendable & Equatable>: Sendable {
     private struct State {
-        var group = Group.startsProcess
-        var count = 0
+        var group: Group?
+        var admittedCount = 0
         var waiting: [(group: Group, continuation: CheckedContinuation<Void, Never>)] = []
 
-        /// Lets those in that are at the front of the queue and may enter, and returns them.
+        /// Removes those from the front of the queue that may enter now, and returns them.
         mutating func admit() -> [CheckedContinuation<Void, Never>] {
             var admitted: [CheckedContinuation<Void, Never>] = []
-            while let first = waiting.first, count == 0 || first.group == group {
+            while let first = waiting.first, admittedCount == 0 || first.group == group {
                 group = first.group
-                count += 1
+                admittedCount += 1
                 admitted.append(waiting.removeFirst().continuation)
             }
             return admitted
         }
     }
 
-    static let shared = GroupLock()
     private let state = Mutex(State())
 
     func enter(_ group: Group) async {
@@ -55,7 +54,7 @@ private final class GroupLock: Sendable {
         }
     }
 
-    func leave() { change { $0.count -= 1 } }
+    func leave() { change { $0.admittedCount -= 1 } }
 
     private func change(_ body: (inout sending State) -> Void) {
         let admitted = state.withLock { state in

@@ -15,7 +15,7 @@ import Darwin
 
 /// The operations of the proactors that carry them out, one by one, without a loop.
 struct RealOperationsTests {
-    @Test(.closesFiles, arguments: ProactorKind.available)
+    @Test(.expectsReleasedFiles, arguments: ProactorKind.available)
     func bytesAreReceivedIntoBuffersOfThePoolUntilEOF(kind: ProactorKind) throws {
         let proactor = try DirectProactor(kind)
         let (near, far) = try Socket.pair()

@@ -138,7 +138,7 @@ struct TCPTests {
     }
 
     // covers: 139, F10
-    @Test(.closesFiles, arguments: TestLoop.allAndFiltered)
+    @Test(.expectsReleasedFiles, arguments: TestLoop.allAndFiltered)
     func resetDuringAWriteLosesTheConnectionOnce(kind: TestLoop) async throws {
         try await withLoop(kind, LoopTestOptions(unhandledErrors: 1)) { loop in
             let recorder = Recorder()
@@ -160,7 +160,7 @@ struct TCPTests {
     }
 
     // covers: 305, 307
-    @Test(.closesFiles, arguments: TestLoop.allAndFiltered)
+    @Test(.expectsReleasedFiles, arguments: TestLoop.allAndFiltered)
     func resetWakesReaderAndWriter(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
