@@ -1,6 +1,5 @@
 public import AsyncIO
 import CAsyncIO
-import Synchronization
 
 /// Runs a test's `body` as a task of a new loop, on a separate thread, and proves that it left nothing behind.
 ///
@@ -134,10 +133,10 @@ private struct ThreadedBody<Loop: EventLoop, Value: Sendable>: @unchecked Sendab
 
 /// A loop on its way from the thread that created it to the thread that runs it.
 private final class LoopHandover<Loop: EventLoop>: Sendable {
-    private let loop: Mutex<Loop?>
+    private let loop: Locked<Loop?>
 
     init(_ loop: Loop) {
-        self.loop = Mutex(loop)
+        self.loop = Locked(loop)
     }
 
     /// To be called once.

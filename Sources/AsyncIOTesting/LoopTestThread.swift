@@ -1,6 +1,5 @@
 import AsyncIO
 import CAsyncIO
-import Synchronization
 import SystemPackage
 
 /// A value that one task waits for. The first value that is set counts.
@@ -12,7 +11,7 @@ final class TestOutcome<Value: Sendable>: Sendable {
         case taken
     }
 
-    private let state = Mutex(State.empty)
+    private let state = Locked(State.empty)
 
     func fulfil(_ result: Result<Value, any Error>) {
         let waiter = state.withLock { state -> CheckedContinuation<Value, any Error>? in
@@ -91,7 +90,7 @@ private final class ThreadBody: @unchecked Sendable {
 
 /// The loop of the current test, for the watchdog.
 final class CurrentLoop: Sendable {
-    private let loop = Mutex<EventLoop?>(nil)
+    private let loop = Locked<EventLoop?>(nil)
 
     func set(_ new: EventLoop?) {
         // The former loop is released outside the lock.

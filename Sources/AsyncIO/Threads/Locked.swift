@@ -5,11 +5,11 @@ import CAsyncIO
 /// posts from several threads twenty times as slow on Linux, and the thread sanitizer does not support it.
 ///
 /// SAFETY: `value` is used only between `aio_lock` and `aio_unlock`.
-struct Locked<Value>: ~Copyable, @unchecked Sendable {
+package struct Locked<Value>: ~Copyable, @unchecked Sendable {
     fileprivate let lock: UnsafeMutablePointer<pthread_mutex_t>
     fileprivate let value: UnsafeMutablePointer<Value>
 
-    init(_ initial: consuming Value) {
+    package init(_ initial: consuming Value) {
         lock = .allocate(capacity: 1)
         aio_lock_init(lock)
         value = .allocate(capacity: 1)
@@ -23,7 +23,7 @@ struct Locked<Value>: ~Copyable, @unchecked Sendable {
         lock.deallocate()
     }
 
-    @inline(__always) borrowing func withLock<Result>(_ body: (inout Value) -> Result) -> Result {
+    @inline(__always) package borrowing func withLock<Result>(_ body: (inout Value) -> Result) -> Result {
         aio_lock(lock)
         defer { aio_unlock(lock) }
         return body(&value.pointee)

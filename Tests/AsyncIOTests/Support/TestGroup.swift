@@ -1,4 +1,4 @@
-import Synchronization
+import AsyncIO
 import Testing
 
 extension Trait where Self == TestGroup {
@@ -46,7 +46,7 @@ final class GroupLock<Group: Sendable & Equatable>: Sendable {
         }
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     func enter(_ group: Group) async {
         await withCheckedContinuation { continuation in
@@ -56,7 +56,7 @@ final class GroupLock<Group: Sendable & Equatable>: Sendable {
 
     func leave() { change { $0.admittedCount -= 1 } }
 
-    private func change(_ body: (inout sending State) -> Void) {
+    private func change(_ body: (inout State) -> Void) {
         let admitted = state.withLock { state in
             body(&state)
             return state.admit()

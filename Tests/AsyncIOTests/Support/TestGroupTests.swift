@@ -1,10 +1,10 @@
+import AsyncIO
 import Foundation
-import Synchronization
 import Testing
 
 /// The numbers of tasks of two groups that were admitted and have not left.
 private final class Counts: Sendable {
-    private let state = Mutex((now: [0, 0], most: [0, 0]))
+    private let state = Locked((now: [0, 0], most: [0, 0]))
 
     var most: [Int] { state.withLock { $0.most } }
 
