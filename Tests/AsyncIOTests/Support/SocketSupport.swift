@@ -77,6 +77,16 @@ extension StreamWriter {
 extension Socket {
     /// Whether no child process inherits the socket.
     var closesOnExec: Bool { fcntl(number, F_GETFD) & FD_CLOEXEC != 0 }
+
+    /// Binds the socket, unless the address is in use.
+    func bindIfFree(to address: SocketAddress) throws -> Bool {
+        do {
+            try bind(to: address)
+            return true
+        } catch .addressInUse {
+            return false
+        }
+    }
 }
 
 /// Calls `body` with two connected sockets, and closes them.
@@ -116,8 +126,22 @@ func waitUntilReadable(_ descriptor: FileDescriptor) {
     while poll(&entry, 1, -1) <= 0 {}
 }
 
-/// Returns whether nobody holds the other end of a connection any more. For tests that are marked
-/// `.expectsReleasedFiles`.
+/// Repeats `condition` on this thread until it is true, and returns whether that happened within ten seconds. No loop
+/// and no ring of the thread runs meanwhile.
+///
+/// For a file that must have been released by now. A child process that is starting can hold it for another moment, and
+/// so can a system call of another thread, if a test makes the mistake to close a descriptor before it removes its
+/// watchers and the file has got its number. A loop that holds it would hold it until it runs.
+func becomesTrue(_ condition: () throws -> Bool) rethrows -> Bool {
+    let deadline = ContinuousClock.now + .seconds(10)
+    while try !condition() {
+        if ContinuousClock.now > deadline { return false }
+        poll(nil, 0, 1)
+    }
+    return true
+}
+
+/// Returns whether nobody holds the other end of a connection any more.
 func isHungUp(_ socket: Socket) -> Bool {
     var entry = pollfd(fd: socket.number, events: 0, revents: 0)
     return poll(&entry, 1, 0) == 1 && entry.revents & Int16(POLLHUP) != 0

@@ -30,7 +30,7 @@ struct RealOperationsTests {
             proactor.put(completion)
         }
         far.close()
-        #expect(try proactor.completions() == [Completion(token: 1, result: 0)])
+        #expect(try proactor.completions(1) == [Completion(token: 1, result: 0)])
         near.close()
         proactor.close()
     }
