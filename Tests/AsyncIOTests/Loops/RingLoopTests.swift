@@ -2,7 +2,6 @@
 import AsyncIOTesting
 import Glibc
 import Proactors
-import Synchronization
 import SystemPackage
 import Testing
 
@@ -16,7 +15,7 @@ import Testing
     @Test func timersGoByTheLoopsClock() async throws {
         try await withVirtualTimeLoop(Self.ring) { loop, clock in
             let begin = clock.now
-            let order = Mutex<[Int]>([])
+            let order = Locked<[Int]>([])
             for seconds in [86_400, 1, 3_600] {
                 loop.callLater(after: .seconds(seconds)) { order.withLock { $0.append(seconds) } }
             }

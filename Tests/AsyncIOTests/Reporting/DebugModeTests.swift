@@ -1,7 +1,6 @@
 import AsyncIOSystem
 import AsyncIOTesting
 import Foundation
-import Synchronization
 import SystemPackage
 import Testing
 
@@ -320,19 +319,5 @@ struct DebugModeTests {
             warnings.contains {
                 $0.contains("EventLoop ") && $0.hasSuffix(" was released without close()")
             })
-    }
-}
-
-/// The warnings of all threads.
-private final class Warnings: Sendable {
-    private let list = Mutex<[LoopWarning]>([])
-
-    var all: [LoopWarning] { list.withLock { $0 } }
-
-    /// On a busy machine anything may be slow, so only tests in virtual time check that there are no other warnings.
-    func of(_ kind: LoopWarning.Kind) -> [LoopWarning] { all.filter { $0.kind == kind } }
-
-    @Sendable func add(_ warning: LoopWarning) {
-        list.withLock { $0.append(warning) }
     }
 }

@@ -2,7 +2,6 @@ import AsyncIO
 import AsyncIOSystem
 import AsyncIOTesting
 import Selectors
-import Synchronization
 import SystemPackage
 import Testing
 
@@ -92,8 +91,8 @@ struct ClosedDescriptorTests {
     @Test(arguments: LoopKind.available)
     func aLoopSleepsAfterTheReaderOfAClosedDescriptorWasRemoved(kind: LoopKind) async throws {
         try await withVirtualTimeLoop(kind) { loop, _ in
-            let warnings = Mutex<[LoopWarning]>([])
-            loop.debug.warningHandler = { warning in warnings.withLock { $0.append(warning) } }
+            let warnings = Warnings()
+            loop.debug.warningHandler = warnings.add
             let (near, far) = try Socket.pair()
             for round in 1...3 {
                 let descriptor = try duplicate(near.descriptor, from: firstNumber(of: kind))
@@ -107,7 +106,7 @@ struct ClosedDescriptorTests {
                 let before = loop.statistics.ticks
                 try await loop.sleep(for: .seconds(1))
                 #expect(loop.statistics.ticks - before < 10)
-                let found = warnings.withLock { $0 }
+                let found = warnings.all
                 #expect(found.count == (kind == .epoll ? round : 0))
                 if let last = found.last {
                     #expect(last.kind == .closedDescriptor)
