@@ -34,9 +34,10 @@ public protocol BaseSelector: Poller where Event == ReadyEvent {
     /// The lowest number that is too high for this selector. `nil`, the default, means that there is no such limit.
     var descriptorLimit: Int? { get }
 
-    /// A handler for descriptors that were closed before they were unregistered, while a duplicate is open elsewhere.
+    /// A handler for descriptors that were closed before they were unregistered, and of which a duplicate may be open.
     ///
-    /// A wait calls it after it has replaced the set of registrations because of such a descriptor. Only epoll does.
+    /// A wait calls it after it has replaced the set of registrations because of such a descriptor. Only epoll does. It
+    /// cannot know whether there is a duplicate if the number was registered again with the same token.
     /// The handler may call the selector. The default is `nil`, and setting it has no effect.
     var closedDescriptorHandler: ((FileDescriptor) -> Void)? { get set }
 

@@ -11,8 +11,8 @@ public struct LoopWarning: Sendable, CustomStringConvertible {
         public static let hop = Kind(name: "hop")
         /// A loop, or an object of a loop, was released without being closed. asyncio: `ResourceWarning`.
         public static let unclosed = Kind(name: "unclosed")
-        /// A descriptor was closed while the loop watched it, and a duplicate of it is open, so the loop had to
-        /// register all descriptors again. Also reported without debug mode.
+        /// A descriptor was closed while the loop watched it. A duplicate of it may still be open, so the loop had to
+        /// register all others again. Also reported without debug mode.
         public static let closedDescriptor = Kind(name: "closed descriptor")
         /// Resolving a host name took long.
         public static let slowLookup = Kind(name: "slow lookup")

@@ -23,8 +23,8 @@ extension EventLoop {
     @inline(never) final func warnOfClosedDescriptor(_ descriptor: FileDescriptor) {
         warn(
             .closedDescriptor,
-            "Descriptor \(descriptor.rawValue) was closed while the loop watched it, and a duplicate of it is open; "
-                + "the loop registered its other descriptors again. "
+            "Descriptor \(descriptor.rawValue) was closed while the loop watched it. "
+                + "A duplicate of it may still be open, so the loop registered its other descriptors again. "
                 + "Call removeReader and removeWriter, or sock.close, before closing a descriptor")
     }
 

@@ -190,6 +190,8 @@ struct DescriptorWatcherTests {
     @Test(arguments: TestLoop.all)
     func reopenedDescriptorCanBeWatchedAnew(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
+            let warnings = Warnings()
+            loop.debug.warningHandler = warnings.add
             try await withSockets { end, peer in
                 let (other, otherPeer) = try Socket.pair()
                 try loop.addReader(other.descriptor) {}
@@ -206,6 +208,8 @@ struct DescriptorWatcherTests {
                 other.close()
                 otherPeer.close()
             }
+            // The number was closed while the loop watched it.
+            #expect(warnings.all.map(\.kind) == (loop.backendName == "epoll" ? [.closedDescriptor] : []))
         }
     }
 }
