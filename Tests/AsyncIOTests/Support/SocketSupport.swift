@@ -129,9 +129,9 @@ func waitUntilReadable(_ descriptor: FileDescriptor) {
 /// Repeats `condition` on this thread until it is true, and returns whether that happened within ten seconds. No loop
 /// and no ring of the thread runs meanwhile.
 ///
-/// For a file that must have been released by now. A child process that is starting can hold it for another moment, and
-/// so can a system call of another thread, if a test makes the mistake to close a descriptor before it removes its
-/// watchers and the file has got its number. A loop that holds it would hold it until it runs.
+/// For a file that must have been released by now. A loop or a ring that holds it does so until it runs again. Others
+/// can hold it for a moment: a child process that is starting, and a system call on a number that another test has
+/// closed and still uses, if the file has got that number.
 func becomesTrue(_ condition: () throws -> Bool) rethrows -> Bool {
     let deadline = ContinuousClock.now + .seconds(10)
     while try !condition() {
