@@ -13,6 +13,7 @@ import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
 import servers
@@ -33,6 +34,10 @@ class Load:
     in_flight: int = 1
     # Additional connections that send as fast as they can.
     floods: int = 0
+    # Where the server listens.
+    listen: str = servers.TCP
+    # Every message has its own connection.
+    is_churn: bool = False
 
 
 @contextlib.contextmanager
@@ -134,17 +139,20 @@ class Child:
 class RunningServer(Child):
     """A server that listens; SIGTERM ends it, and it must return status 0."""
 
-    def __init__(self, server, environment=None):
-        super().__init__(server.name, server.command, cpu=0, environment=environment)
+    def __init__(self, server, environment=None, listen=servers.TCP):
+        self.folder = tempfile.TemporaryDirectory()
+        listen = listen.format(folder=self.folder.name)
+        command = [word.replace("{listen}", listen) for word in server.command]
+        super().__init__(server.name, command, cpu=0, environment=environment)
         self.pid = self.process.pid
         self.address = None
 
     def __enter__(self):
         try:
             line = self.read_line(START_SECONDS)
-            match = re.match(r"listening on (\S+:\d+)", line)
+            match = re.match(r"listening on (\S+:\S+)", line)
             if not match:
-                raise Trouble(f"{self.name} began with '{line}' instead of 'listening on ADDRESS:PORT'")
+                raise Trouble(f"{self.name} began with '{line}' instead of 'listening on ENDPOINT'")
         except BaseException as error:
             self.__exit__(type(error))
             raise
@@ -155,7 +163,10 @@ class RunningServer(Child):
         if kind is not None and self.process.poll():
             # The cause of the client's error.
             print(f"{self.name} had ended by itself, with {self.process.returncode}", file=sys.stderr)
-        super().__exit__(kind, *_)
+        try:
+            super().__exit__(kind, *_)
+        finally:
+            self.folder.cleanup()
 
     def end(self):
         self.process.terminate()
@@ -206,6 +217,8 @@ class LoadClient(Child):
         command.append(f"--seconds={seconds}" if seconds else f"--messages={messages}")
         if load.floods:
             command.append(f"--floods={load.floods}")
+        if load.is_churn:
+            command.append("--churn")
         if lock_step:
             command.append(f"--lock-step={lock_step}")
         self.patience = 120 + (seconds or 0)

@@ -1,13 +1,14 @@
 #include "support.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static void print_line(const char *format, va_list arguments, const char *reason) {
     fprintf(stderr, "%s: ", program_invocation_short_name);
@@ -60,19 +61,6 @@ uint64_t parse_seconds(const char *option, const char *text, uint64_t highest_se
         fail("%s takes seconds above 0 and up to %llu, not '%s'", option, (unsigned long long)highest_seconds, text);
     }
     return (uint64_t)(value * 1e9);
-}
-
-struct sockaddr_in parse_address(const char *option, const char *text) {
-    const char *colon = strrchr(text, ':');
-    char host[INET_ADDRSTRLEN] = {0};
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    bool host_fits = colon != NULL && (size_t)(colon - text) < sizeof host;
-    if (host_fits) memcpy(host, text, (size_t)(colon - text));
-    if (!host_fits || inet_pton(AF_INET, host, &address.sin_addr) != 1) {
-        fail("%s takes an IPv4 address with a port, such as 127.0.0.1:8000, not '%s'", option, text);
-    }
-    address.sin_port = htons((uint16_t)parse_number(option, colon + 1, 0, UINT16_MAX));
-    return address;
 }
 
 bool set_no_delay(int descriptor) {

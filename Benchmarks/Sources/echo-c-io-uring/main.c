@@ -71,15 +71,16 @@ static void open_buffers(struct buffers *buffers, const struct ring *ring, const
 
 int main(int count, char **arguments) {
     struct options options = parse(count, arguments);
-    struct sockaddr_in address = parse_address("--listen", options.listen_on);
+    struct endpoint endpoint = parse_endpoint("--listen", options.listen_on);
+    if (!is_tcp(&endpoint)) fail("this server serves TCP only");
     struct ring ring;
     struct buffers buffers;
     if (!ring_open(&ring, SUBMISSIONS, COMPLETIONS)) fail_errno("io_uring_setup failed");
     open_buffers(&buffers, &ring, &options);
     if (options.probe) return 0;
     int termination = open_termination();
-    int listener = open_listener(&address);
-    print_listening(&address, "c io_uring");
+    int listener = open_listener(&endpoint);
+    print_listening(&endpoint, "c io_uring");
     serve(&ring, &buffers, listener, termination);
     return 0;
 }

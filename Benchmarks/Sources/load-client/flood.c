@@ -7,11 +7,11 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "dialing.h"
 #include "support.h"
-#include "traffic.h"
 
 // One piece per event, so that this program does not delay the messages that it measures.
-enum { PIECE_BYTES = 64 * 1024, PATIENCE_SECONDS = 60 };
+enum { PIECE_BYTES = 64 * 1024 };
 
 struct flood {
     int descriptor;
@@ -31,7 +31,7 @@ static void watch(struct flood *flood, int operation) {
     if (epoll_ctl(epoll, operation, flood->descriptor, &event) != 0) fail_errno("epoll_ctl failed");
 }
 
-void flood_connect(uint64_t count, int shared_epoll) {
+void flood_connect(uint64_t count, const struct endpoint *server, int shared_epoll) {
     if (count == 0) return;
     floods = calloc(count, sizeof *floods);
     if (floods == NULL) fail("no memory for the flooding connections");
@@ -39,7 +39,7 @@ void flood_connect(uint64_t count, int shared_epoll) {
     epoll = shared_epoll;
     memset(piece, 'f', sizeof piece);
     for (uint64_t number = 0; number < count; number++) {
-        floods[number].descriptor = traffic_open_connection();
+        floods[number].descriptor = dial(server);
         watch(&floods[number], EPOLL_CTL_ADD);
     }
 }

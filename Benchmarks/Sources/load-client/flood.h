@@ -4,8 +4,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "endpoint.h"
+
 /// Opens the connections and adds them to `epoll`. They send nothing before `flood_begin`.
-void flood_connect(uint64_t count, int epoll);
+void flood_connect(uint64_t count, const struct endpoint *server, int epoll);
 
 /// Whether `owner`, from an event, is a flooding connection.
 bool flood_owns(const void *owner);

@@ -1,20 +1,17 @@
 #include "traffic.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "content.h"
+#include "dialing.h"
 #include "flood.h"
 #include "latency.h"
 #include "lock_step.h"
@@ -24,7 +21,6 @@ enum {
     RECEIVE_BUFFER_BYTES = 256 * 1024,
     EVENTS_PER_WAIT = 256,
     MESSAGES_PER_SEND = 64,
-    PATIENCE_SECONDS = 60,
     COMPLAINTS = 5,
     OWN_DESCRIPTORS = 16,
 };
@@ -53,12 +49,6 @@ static uint64_t messages_to_start;
 static uint64_t deadline;
 static uint64_t under_way;
 static uint64_t completed;
-
-static uint64_t now(void) {
-    struct timespec time;
-    if (clock_gettime(CLOCK_MONOTONIC, &time) != 0) fail_errno("clock_gettime failed");
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
 
 static void lose(struct connection *connection, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -220,35 +210,6 @@ void traffic_expect_silence(void) {
 
 uint64_t traffic_errors(void) { return errors; }
 
-static void allow_descriptors(uint64_t wanted) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) fail_errno("getrlimit failed");
-    if (limit.rlim_cur >= wanted) return;
-    if (limit.rlim_max < wanted) {
-        fail("%llu descriptors are needed, the limit is %llu", (unsigned long long)wanted,
-             (unsigned long long)limit.rlim_max);
-    }
-    limit.rlim_cur = wanted;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) fail_errno("setrlimit failed");
-}
-
-int traffic_open_connection(void) {
-    int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (descriptor < 0) fail_errno("socket failed");
-    if (!set_no_delay(descriptor)) fail_errno("TCP_NODELAY failed");
-    // Also limits a connect to a server that does not accept.
-    struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
-    if (setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0) {
-        fail_errno("SO_SNDTIMEO failed");
-    }
-    if (connect(descriptor, (struct sockaddr *)&load.server, sizeof load.server) != 0) {
-        fail_errno("a connection cannot be opened");
-    }
-    int flags = fcntl(descriptor, F_GETFL);
-    if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0) fail_errno("fcntl failed");
-    return descriptor;
-}
-
 void traffic_connect(const struct load *wanted) {
     load = *wanted;
     allow_descriptors(load.connections + load.floods + OWN_DESCRIPTORS);
@@ -262,9 +223,9 @@ void traffic_connect(const struct load *wanted) {
         struct connection *connection = &connections[number];
         connection->number = number;
         connection->start_times = start_times + number * load.in_flight;
-        connection->descriptor = traffic_open_connection();
+        connection->descriptor = dial(&load.server);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, connection->descriptor, &event) != 0) fail_errno("epoll_ctl failed");
     }
-    flood_connect(load.floods, epoll);
+    flood_connect(load.floods, &load.server, epoll);
 }

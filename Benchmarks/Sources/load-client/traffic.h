@@ -1,12 +1,13 @@
 // The connections and the messages on them.
 #pragma once
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "endpoint.h"
+
 struct load {
-    struct sockaddr_in server;
+    struct endpoint server;
     uint64_t connections;
     uint64_t message_bytes;
     /// How many messages of one connection may be in flight.
@@ -20,9 +21,6 @@ struct result {
     uint64_t messages;
     uint64_t nanoseconds;
 };
-
-/// Returns a connected, non-blocking socket, or ends the program.
-int traffic_open_connection(void);
 
 /// Opens all connections or ends the program.
 void traffic_connect(const struct load *load);

@@ -1,7 +1,6 @@
 // Functions of all C programs of this package: errors, and parsing of arguments.
 #pragma once
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,9 +18,6 @@ uint64_t parse_number(const char *option, const char *text, uint64_t lowest, uin
 
 /// Parses a decimal number of seconds, with fractions, and returns nanoseconds.
 uint64_t parse_seconds(const char *option, const char *text, uint64_t highest_seconds);
-
-/// Parses "1.2.3.4:567". Names are not allowed, because a benchmark must not wait for a resolver.
-struct sockaddr_in parse_address(const char *option, const char *text);
 
 /// Makes the socket send small messages at once. Returns false, and sets `errno`, on failure.
 bool set_no_delay(int descriptor);
