@@ -32,15 +32,17 @@ package final class VirtualWaits {
             if !events.isEmpty { return sort(&events, by: descriptor) }
             if let deadline, clock.now.nanoseconds >= deadline { return }
             if fellAsleep() { continue }
-            if let deadline {
-                try poller.wait(timeoutNanoseconds: clock.settlingTime.wholeNanoseconds, into: &events)
-                if !events.isEmpty { return sort(&events, by: descriptor) }
-                clock.advance(by: .nanoseconds(deadline - clock.now.nanoseconds))
-            } else if let nothingLeft {
-                return nothingLeft()
-            } else {
+            if deadline == nil, nothingLeft == nil {
                 try poller.wait(timeoutNanoseconds: nil, into: &events)
+                continue
             }
+            try poller.wait(timeoutNanoseconds: clock.settlingTime.wholeNanoseconds, into: &events)
+            if !events.isEmpty { return sort(&events, by: descriptor) }
+            guard let deadline else {
+                nothingLeft?()
+                return
+            }
+            clock.advance(by: .nanoseconds(deadline - clock.now.nanoseconds))
         }
     }
 
