@@ -4,8 +4,8 @@ import Foundation
 struct Scenario: Decodable, Sendable, CustomStringConvertible {
     struct Operation: Decodable, Sendable {
         let op: String
-        let id: String?
-        let `do`: [Operation]?
+        var id: String?
+        var `do`: [Operation]?
         let `repeat`: Int?
         let after: Int?
         let at: Int?
@@ -14,12 +14,60 @@ struct Scenario: Decodable, Sendable, CustomStringConvertible {
         let end: String?
         let max: Int?
         let future: String?
+        let within: Int?
+        let to: String?
+        var `protocol`: Handlers?
+        let times: Int?
+        let pieces: [String]?
+        let low: Int?
+        let high: Int?
+        let starts: Bool?
+        let limit: Int?
+        let count: Int?
+
+        /// The operation of a connection, in which "@" is the connection's name.
+        func naming(_ id: String) -> Operation {
+            var copy = self
+            if copy.id == "@" { copy.id = id }
+            copy.do = copy.do?.naming(id)
+            copy.protocol = copy.protocol?.naming(id)
+            return copy
+        }
+    }
+
+    /// What a protocol does when it is called.
+    struct Handlers: Decodable, Sendable {
+        var made: [Operation]?
+        var data: [Operation]?
+        var eof: [Operation]?
+        var lost: [Operation]?
+        var paused: [Operation]?
+        var resumed: [Operation]?
+        var staysOpen: Bool?
+        var quiet: Bool?
+        var name: String?
+        var buffer: Int?
+
+        static var none: Handlers { Handlers() }
+
+        func naming(_ id: String) -> Handlers {
+            var copy = self
+            copy.made = made?.naming(id)
+            copy.data = data?.naming(id)
+            copy.eof = eof?.naming(id)
+            copy.lost = lost?.naming(id)
+            copy.paused = paused?.naming(id)
+            copy.resumed = resumed?.naming(id)
+            return copy
+        }
     }
 
     let name: String
     let main: [Operation]
     let pairs: [String]?
     let asleep: [[Operation]]?
+    /// Whether the trace says what each object does at each instant, rather than in each iteration.
+    let instants: Bool?
 
     var description: String { name }
 
@@ -58,4 +106,8 @@ struct Scenario: Decodable, Sendable, CustomStringConvertible {
             fatalError("\(name) cannot be read: \(error)")
         }
     }
+}
+
+extension [Scenario.Operation] {
+    func naming(_ id: String) -> Self { map { $0.naming(id) } }
 }
