@@ -7,6 +7,10 @@ public struct ConnectionOptions: Sendable {
     public var localAddress: SocketAddress?
     /// The options of the socket, set before it connects; TCP_NODELAY by default, as in asyncio, if it is TCP.
     public var socketOptions: [SocketOption: Int]
+    /// How long an attempt to connect may take before the next address of the endpoint is tried beside it, 250 ms by
+    /// default, as RFC 8305 recommends. `nil` tries the addresses one after the other, in the order of the resolver, as
+    /// asyncio does by default. asyncio: `happy_eyeballs_delay`.
+    public var attemptDelay: Duration?
     /// The length of the longest line that a reader accepts, 64 KiB by default. Must be positive. asyncio: `limit`.
     public var limitBytes: Int
     /// Creates the filter that every byte of the connection passes, such as TLS; `nil`, the default, for none. The
@@ -15,11 +19,12 @@ public struct ConnectionOptions: Sendable {
 
     public init(
         localAddress: SocketAddress? = nil, socketOptions: [SocketOption: Int] = [.noDelay: 1],
-        limitBytes: Int = EventLoop.defaultLineLimitBytes,
+        attemptDelay: Duration? = .milliseconds(250), limitBytes: Int = EventLoop.defaultLineLimitBytes,
         makeFilter: (@Sendable () throws -> any StreamFilter)? = nil
     ) {
         self.localAddress = localAddress
         self.socketOptions = socketOptions
+        self.attemptDelay = attemptDelay
         self.limitBytes = limitBytes
         self.makeFilter = makeFilter
     }

@@ -25,16 +25,19 @@ extension IOError {
 extension EventLoop {
     /// Connects a protocol to an endpoint. asyncio: `create_connection`, `connect_accepted_socket`.
     ///
-    /// The addresses of the endpoint are tried in order. The function returns after `connectionMade` of the protocol.
-    /// The only time limit is the system's, which is minutes; use ``withTimeout(_:fileID:line:_:)`` to set one. A
-    /// connected socket, which another listener may have accepted, belongs to this call from the start; see
+    /// The function returns after `connectionMade` of the protocol. An endpoint with several addresses is tried as RFC
+    /// 8305 says ("happy eyeballs"): the addresses of a name alternate between IPv6 and IPv4, and the next one is tried
+    /// as soon as the one before has failed or ``ConnectionOptions/attemptDelay`` has passed. The first connection
+    /// wins; the other attempts are cancelled, and their sockets closed, before the function returns or throws. The
+    /// only time limit is the system's, which is minutes; use ``withTimeout(_:fileID:line:_:)`` to set one. A connected
+    /// socket, which another listener may have accepted, belongs to this call from the start; see
     /// ``Endpoint/socket(_:)``.
     ///
-    /// Throws a ``ConnectError`` if no address accepts the connection, `.invalidArgument` for an endpoint that no
-    /// client can connect to, such as all interfaces or several sockets, and what ``resolve(host:port:)`` and
-    /// `makeProtocol` throw. For a given socket it throws `.invalidArgument` unless it is a stream socket, an `IOError`
-    /// unless it is connected, and `.descriptorInUse`. A cancelled task gets a `CancellationError` and no connection,
-    /// even if it is cancelled while `connectionMade` runs.
+    /// Throws a ``ConnectError`` with the error of every attempt if no address accepts the connection,
+    /// `.invalidArgument` for an endpoint that no client can connect to, such as all interfaces or several sockets, and
+    /// what ``resolve(host:port:)`` and `makeProtocol` throw. For a given socket it throws `.invalidArgument` unless it
+    /// is a stream socket, an `IOError` unless it is connected, and `.descriptorInUse`. A cancelled task gets a
+    /// `CancellationError` and no connection, even if it is cancelled while `connectionMade` runs.
     /// - Thread: the loop's; elsewhere it throws `.wrongThread`, because it calls `makeProtocol` on the loop's thread.
     public final func createConnection<Protocol: StreamProtocol>(
         to endpoint: Endpoint, options: ConnectionOptions = ConnectionOptions(),
@@ -96,17 +99,31 @@ extension EventLoop {
         }
         if let socket = sockets.first { return (try adopt(socket, options.socketOptions), nil) }
         try Task.checkCancellation()
-        var attempts: [IOError] = []
-        for address in try await addresses(of: endpoint, by: resolver) {
+        let delay = options.attemptDelay
+        let addresses = try await addresses(of: endpoint, by: resolver, interleaves: delay != nil)
+        guard let delay, addresses.count > 1 else { return try await connectInOrder(addresses, of: endpoint, options) }
+        return try await withAffinity { record in
+            let attempts = ConnectionAttempts(on: self, attemptDelay: delay, options)
+            attempts.found(addresses, interleaves: false)
+            attempts.resolved()
+            return try await attempts.connect(endpoint, record)
+        }
+    }
+
+    private final func connectInOrder(
+        _ addresses: [SocketAddress], of endpoint: Endpoint, _ options: ConnectionOptions
+    ) async throws -> (StreamDriver, SocketAddress?) {
+        var errors: [IOError] = []
+        for address in addresses {
             do {
                 return (try await connect(to: address, options), address)
             } catch let error as IOError {
-                attempts.append(error)
+                errors.append(error)
             } catch let error as Errno {
-                attempts.append(.connecting(error, to: address))
+                errors.append(.connecting(error, to: address))
             }
         }
-        throw ConnectError(endpoint: endpoint, attempts: attempts)
+        throw ConnectError(endpoint: endpoint, attempts: errors)
     }
 
     /// Owns the socket.
@@ -131,8 +148,7 @@ extension EventLoop {
 
     /// Throws an `Errno`, an `IOError`, `CancellationError`, `.tooManyDescriptors` or `.closed`, with the socket
     /// closed.
-    fileprivate final func connect(to address: SocketAddress, _ options: ConnectionOptions) async throws -> StreamDriver
-    {
+    final func connect(to address: SocketAddress, _ options: ConnectionOptions) async throws -> StreamDriver {
         let socket = try Socket.stream(for: address)
         var belongsToDriver = false
         do {

@@ -22,7 +22,7 @@ public struct Endpoint: Sendable, CustomStringConvertible {
 
     /// Returns the endpoint of a host, which is a name or a literal address.
     ///
-    /// A client tries its addresses in order; a server listens on all of them. An empty name is
+    /// A client tries its addresses; a server listens on all of them. An empty name is
     /// ``allInterfaces(port:)``. Port 0, for servers, lets the system choose a port.
     public static func host(_ name: String, port: UInt16) -> Endpoint { hosts([name], port: port) }
 

@@ -31,14 +31,21 @@ extension EventLoop {
     }
 
     /// Returns the addresses of an endpoint in order, each once; none for sockets.
-    final func addresses(of endpoint: Endpoint, by resolver: Resolver) async throws -> [SocketAddress] {
+    ///
+    /// - Parameter interleaves: Whether the families of each host's addresses alternate.
+    final func addresses(
+        of endpoint: Endpoint, by resolver: Resolver, interleaves: Bool = false
+    ) async throws -> [SocketAddress] {
         var addresses: [SocketAddress] = []
         func add(_ more: [SocketAddress]) {
             for address in more where !addresses.contains(address) { addresses.append(address) }
         }
         switch endpoint.storage {
         case .hosts(let names, let port):
-            for name in names { add(try await resolve(host: name, port: port, by: resolver)) }
+            for name in names {
+                let found = try await resolve(host: name, port: port, by: resolver)
+                add(interleaves ? found.interleavingFamilies() : found)
+            }
         case .addresses(let given): add(given)
         case .sockets: break
         }
