@@ -20,6 +20,24 @@ final class ConnectionAttempts {
         race = ConnectionRace(attemptDelay: attemptDelay)
     }
 
+    /// Looks up a host beside the attempts, which begin with the first addresses that are found.
+    func lookUp(_ name: HostName, by resolver: (any Resolver)?) {
+        // SAFETY: as in `begin`. The closure passes it to the loop's thread.
+        let attempts = UncheckedSendable(value: self)
+        let loop = loop
+        tasks.append(
+            Task(executorPreference: loop) {
+                do {
+                    _ = try await loop.resolve(host: name.host, port: name.port, by: resolver) { addresses in
+                        _ = try? loop.callSoonThreadsafe { attempts.value.found(addresses, interleaves: true) }
+                    }
+                    attempts.value.resolved()
+                } catch {
+                    attempts.value.resolved(error)
+                }
+            })
+    }
+
     func found(_ addresses: [SocketAddress], interleaves: Bool) {
         race.found(addresses, interleaves: interleaves, at: loop.now)
         changed()

@@ -39,9 +39,8 @@ struct ConnectionRace {
     mutating func found(_ found: [SocketAddress], interleaves: Bool, at now: LoopInstant) {
         let isFirst = addresses.isEmpty
         var untried = Array(addresses[begunCount...])
-        for address in found where !addresses.contains(address) && !untried.contains(address) {
-            untried.append(address)
-        }
+        var known = Set(addresses)
+        for address in found where known.insert(address).inserted { untried.append(address) }
         if interleaves {
             // The system's order of a whole answer already prefers a family. For several answers the rule is IPv6.
             let first: SocketAddress.Family? =

@@ -81,14 +81,14 @@ extension EventLoop {
     /// Returns the driver of a new connection and the address of its peer, which is `nil` for a given socket. Owns the
     /// sockets of the endpoint. The task is on its loop.
     final func connect(
-        to endpoint: Endpoint, options: ConnectionOptions = ConnectionOptions(), by resolver: Resolver = .shared
+        to endpoint: Endpoint, options: ConnectionOptions = ConnectionOptions(), by resolver: (any Resolver)? = nil
     ) async throws -> (StreamDriver, SocketAddress?) {
         let (driver, peer) = try await connectWithoutFilter(to: endpoint, options, by: resolver)
         return (try await establish(options.makeFilter, over: driver), peer)
     }
 
     private final func connectWithoutFilter(
-        to endpoint: Endpoint, _ options: ConnectionOptions, by resolver: Resolver
+        to endpoint: Endpoint, _ options: ConnectionOptions, by resolver: (any Resolver)?
     ) async throws -> (StreamDriver, SocketAddress?) {
         let sockets = try takeSockets(of: endpoint) {
             try endpoint.checkForClient()
@@ -100,6 +100,13 @@ extension EventLoop {
         if let socket = sockets.first { return (try adopt(socket, options.socketOptions), nil) }
         try Task.checkCancellation()
         let delay = options.attemptDelay
+        if let delay, let name = endpoint.singleName, !((resolver ?? self.resolver) is SystemResolver) {
+            return try await withAffinity { record in
+                let attempts = ConnectionAttempts(on: self, attemptDelay: delay, options)
+                attempts.lookUp(name, by: resolver)
+                return try await attempts.connect(endpoint, record)
+            }
+        }
         let addresses = try await addresses(of: endpoint, by: resolver, interleaves: delay != nil)
         guard let delay, addresses.count > 1 else { return try await connectInOrder(addresses, of: endpoint, options) }
         return try await withAffinity { record in

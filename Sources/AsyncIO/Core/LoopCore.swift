@@ -26,6 +26,8 @@ struct LoopCore: ~Copyable {
     /// The number of tasks that were started so far.
     var taskCount: UInt64 = 0
     var taskFactory: EventLoop.TaskFactory?
+    /// `nil` for that of the system.
+    var resolver: (any Resolver)?
 
     /// The memory that push-style transports receive into, lent to the protocol during the call. Larger buffers save
     /// system calls on bulk transfers: a quarter of the CPU time at messages of 128 KiB. asyncio: `max_size`.

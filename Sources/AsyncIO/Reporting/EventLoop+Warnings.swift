@@ -33,7 +33,7 @@ extension EventLoop {
         guard core.pointee.debug.isOn else { return }
         let duration = began.duration(to: now)
         guard duration >= core.pointee.debug.options.slowCallbackDuration else { return }
-        warn(.slowLookup, "Resolving '\(host)' took \(duration.inSeconds) seconds", duration: duration)
+        warn(.slowLookup, "Resolving \(host) took \(duration.inSeconds) seconds", duration: duration)
     }
 
     final func warnOfOpenSources() {

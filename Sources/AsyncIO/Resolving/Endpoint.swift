@@ -84,6 +84,12 @@ public struct Endpoint: Sendable, CustomStringConvertible {
         }
     }
 
+    /// The name of a single host, unless it is a literal.
+    var singleName: HostName? {
+        guard case .hosts(let names, let port) = storage, names.count == 1 else { return nil }
+        return SocketAddress(literal: names[0], port: port) == nil ? HostName(host: names[0], port: port) : nil
+    }
+
     func checkForClient() throws(EventLoopError) {
         try checkNotEmpty("connect to")
         switch storage {

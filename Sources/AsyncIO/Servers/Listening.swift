@@ -9,7 +9,7 @@ extension EventLoop {
 
     /// Listens on an endpoint, whose sockets it owns. The task is on its loop.
     final func listen(
-        on endpoint: Endpoint, options: ServerOptions, origin: CallSite, by resolver: Resolver = .shared,
+        on endpoint: Endpoint, options: ServerOptions, origin: CallSite, by resolver: (any Resolver)? = nil,
         _ accepted: @escaping Accepted
     ) async throws -> Server {
         let sockets = try takeSockets(of: endpoint) { try endpoint.checkForServer() }

@@ -106,8 +106,8 @@ struct CreateConnectionTests {
     }
 
     /// Returns a resolver that resolves any name to these addresses.
-    private static func resolver(_ hosts: [String]) -> Resolver {
-        Resolver { _, port in .success(hosts.map { SocketAddress(literal: $0, port: port)! }) }
+    private static func resolver(_ hosts: [String]) -> SystemResolver {
+        SystemResolver { _, port in .success(hosts.map { SocketAddress(literal: $0, port: port)! }) }
     }
 
     // covers: 159

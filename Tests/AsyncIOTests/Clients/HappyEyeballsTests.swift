@@ -89,7 +89,7 @@ struct HappyEyeballsTests {
             let kept = try KeptPort("127.0.0.1", "127.0.0.2", "127.0.0.3")
             defer { kept.close() }
             let hosts = ["127.0.0.1", "127.0.0.2", "::1", "127.0.0.3"]
-            let resolver = Resolver { _, port in .success(hosts.map { SocketAddress(literal: $0, port: port)! }) }
+            let resolver = SystemResolver { _, port in .success(hosts.map { SocketAddress(literal: $0, port: port)! }) }
             let local = SocketAddress(literal: "127.0.0.1", port: 0)
             let began = clock.now
             let error = await #expect(throws: ConnectError.self) {
@@ -208,7 +208,7 @@ struct HappyEyeballsTests {
         try await withVirtualTimeLoop(kind) { loop, clock in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let hosts = ["::1", "::2", "127.0.0.1"]
-            let resolver = Resolver { _, port in .success(hosts.map { SocketAddress(literal: $0, port: port)! }) }
+            let resolver = SystemResolver { _, port in .success(hosts.map { SocketAddress(literal: $0, port: port)! }) }
             // The order of explicit addresses stays.
             let explicit = hosts.map { SocketAddress(literal: $0, port: server.port)! }
             #expect(

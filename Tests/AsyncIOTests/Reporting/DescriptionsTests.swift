@@ -173,7 +173,8 @@ struct DescriptionsTests {
         }
         catalog.add("LoopSerialExecutor", loop.serialExecutor)
         catalog.add("SocketOperations", loop.sock)
-        catalog.add("Resolver", Resolver.shared)
+        catalog.add("SystemResolver", SystemResolver.shared)
+        catalog.add("NameInfoFlags", NameInfoFlags([.numericHost, .datagram]))
         let handle = loop.callSoon(fileID: file, line: line) {}
         catalog.add("Handle", handle)
         handle.cancel()

@@ -17,13 +17,13 @@ final class NameServer: @unchecked Sendable {
     /// Not a `Mutex`, which the thread sanitizer does not understand.
     private let condition = NSCondition()
     private var state = State()
-    private var made: Resolver?
+    private var made: SystemResolver?
 
     /// - Parameters:
     ///   - resolverLimit: The thread limit of the resolver.
     ///   - threadLimit: The number of threads that can be started.
     init(resolverLimit: Int = 4, threadLimit: Int = .max) {
-        made = Resolver(
+        made = SystemResolver(
             threadLimit: resolverLimit,
             startThread: { [unowned self] workers in
                 let count = with { state in
@@ -38,7 +38,7 @@ final class NameServer: @unchecked Sendable {
     }
 
     /// The resolver. A test ends with ``threadsEnd()``, so that the name server outlives the threads.
-    var resolver: Resolver { made! }
+    var resolver: SystemResolver { made! }
 
     static func addresses(_ port: UInt16) -> [SocketAddress] { [SocketAddress(literal: "192.0.2.1", port: port)!] }
 

@@ -9,7 +9,7 @@ struct ResolverLimitTests {
     /// Names whose servers are silent, beside one that answers, with the default limit.
     // covers: 270, F59
     @Test func nameIsResolvedBesideFiftyHungLookups() async throws {
-        let names = NameServer(resolverLimit: Resolver.defaultThreadLimit)
+        let names = NameServer(resolverLimit: SystemResolver.defaultThreadLimit)
         names.answer("localhost")
         try await withLoop { loop in
             let hung = (0..<50).map { lookUp("hung\($0)", names, on: loop) }
@@ -77,7 +77,7 @@ struct ResolverLimitTests {
     @Test func lookupsOfOneNameAreBounded() async throws {
         let names = NameServer(resolverLimit: 1)
         try await withLoop { loop in
-            let tasks = (0...Resolver.maxWaiting).map { _ in lookUp("hung", names, on: loop) }
+            let tasks = (0...SystemResolver.maxWaiting).map { _ in lookUp("hung", names, on: loop) }
             await loop.until { loop.statistics.waitingTasks == tasks.count }
             let refused = lookUp("hung", names, on: loop)
             #expect(await asyncCode { _ = try await refused.value } == .tooManyLookups)
@@ -96,7 +96,7 @@ struct ResolverLimitTests {
     @Test func cancelledLookupsOfAHungNameAreNotCountedLater() async throws {
         let names = NameServer(resolverLimit: 1)
         try await withLoop { loop in
-            for round in 0...Resolver.maxWaiting {
+            for round in 0...SystemResolver.maxWaiting {
                 let cancelled = lookUp("hung", names, on: loop)
                 await loop.until { names.asked == ["hung"] && loop.statistics.waitingTasks == 1 }
                 cancelled.cancel()
@@ -135,11 +135,11 @@ struct ResolverLimitTests {
     }
 
     @Test(.startsProcess) func threadLimitOfTheProcessIsSixtyFour() async {
-        #expect(Resolver.threadLimit == 64)
+        #expect(SystemResolver.threadLimit == 64)
         await #expect(processExitsWith: .success) {
-            Resolver.threadLimit = 3
-            guard Resolver.threadLimit == 3, Resolver.shared.threadLimit == 3 else { exit(2) }
+            SystemResolver.threadLimit = 3
+            guard SystemResolver.threadLimit == 3, SystemResolver.shared.threadLimit == 3 else { exit(2) }
         }
-        await #expect(processExitsWith: .failure) { Resolver.threadLimit = 0 }
+        await #expect(processExitsWith: .failure) { SystemResolver.threadLimit = 0 }
     }
 }

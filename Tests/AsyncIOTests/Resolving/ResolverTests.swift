@@ -147,7 +147,7 @@ struct ResolverTests {
 
     // covers: 270
     @Test func noSecondThreadIsStartedWhileOneIsAboutToAsk() async throws {
-        let resolver = Resolver(startThread: { _ in 0 }, ask: { _, port in .success(NameServer.addresses(port)) })
+        let resolver = SystemResolver(startThread: { _ in 0 }, ask: { _, port in .success(NameServer.addresses(port)) })
         try await withLoop { loop in
             let first = loop.createTask { try await loop.resolve(host: "a.example", port: 7, by: resolver) }
             await loop.until { resolver.waitingCount == 1 }
@@ -248,10 +248,10 @@ struct ResolverTests {
     @Test func tooManyLookupsAreRefusedAndLeaveNoWaiter() async throws {
         let names = NameServer()
         try await withLoop { loop in
-            let most = names.resolver.threadLimit + Resolver.maxWaiting
+            let most = names.resolver.threadLimit + SystemResolver.maxWaiting
             let tasks = (0..<most).map { lookUp("host\($0)", names, on: loop) }
             await loop.until { loop.statistics.waitingTasks == most && names.asked.count == names.resolver.threadLimit }
-            #expect(names.resolver.waitingCount == Resolver.maxWaiting)
+            #expect(names.resolver.waitingCount == SystemResolver.maxWaiting)
 
             for _ in 0..<3 {
                 let error = await #expect(throws: EventLoopError.self) {
@@ -266,7 +266,7 @@ struct ResolverTests {
             tasks[most - 1].cancel()
             await #expect(throws: CancellationError.self) { try await tasks[most - 1].value }
             let accepted = lookUp("accepted", names, on: loop)
-            await loop.until { names.resolver.waitingCount == Resolver.maxWaiting }
+            await loop.until { names.resolver.waitingCount == SystemResolver.maxWaiting }
 
             for task in tasks + [accepted] { task.cancel() }
             for task in tasks + [accepted] { await #expect(throws: CancellationError.self) { try await task.value } }
@@ -306,7 +306,7 @@ struct ResolverTests {
     // covers: 269
     @Test func lookupWithoutAThreadIsNotAnUnknownHost() async throws {
         try await withLoop { loop in
-            let resolver = Resolver(startThread: { _ in -EAGAIN }, ask: { _, _ in .success([]) })
+            let resolver = SystemResolver(startThread: { _ in -EAGAIN }, ask: { _, _ in .success([]) })
             let error = await #expect(throws: EventLoopError.self) {
                 _ = try await loop.resolve(host: "a.example", port: 7, by: resolver)
             }

@@ -91,7 +91,7 @@ struct ListeningTests {
     @Test(arguments: TestLoop.allAndFiltered)
     func serverWithoutAnyAddressIsAnError(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
-            let resolver = Resolver { _, port in
+            let resolver = SystemResolver { _, port in
                 .success(["2001:db8::1", "2001:db8::2"].map { SocketAddress(literal: $0, port: port)! })
             }
             let error = await #expect(throws: IOError.self) {
@@ -124,7 +124,7 @@ struct ListeningTests {
     // covers: 169
     @Test(arguments: TestLoop.allAndFiltered)
     func serverListensOnTheAddressesOfAName(kind: TestLoop) async throws {
-        let resolver = Resolver { _, port in
+        let resolver = SystemResolver { _, port in
             .success(["127.0.0.1", "127.0.0.3"].map { SocketAddress(literal: $0, port: port)! })
         }
         try await withLoop(kind) { loop in
