@@ -1,3 +1,4 @@
+#include "include/loop_slot.h"
 #include "include/main_queue.h"
 
 #include <errno.h>
@@ -15,6 +16,8 @@ extern void _dispatch_main_queue_callback_4CF(void *message) __attribute__((weak
 
 int aio_main_queue_descriptor(void) {
     if (_dispatch_get_main_queue_handle_4CF == NULL || _dispatch_main_queue_callback_4CF == NULL) return -ENOENT;
+    // A forked child cannot use libdispatch, and shares the descriptor with its parent. Its thread is a main thread.
+    if (aio_fork_count() > 0) return -ENOENT;
     // The first call creates the descriptor, and traps if that fails.
     static bool is_created;
     if (!is_created) {
