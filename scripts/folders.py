@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent / "Sources" / "AsyncIO"
 
 # Lowest first. A folder may name types of the folders before it.
 ORDER = [
-    "Threads", "Scheduling", "Core", "Bytes", "Reporting", "Callbacks", "Tasks", "Futures", "Groups", "Drivers",
-    "Loops", "Watching", "Resolving", "Sockets", "Transports", "Servers", "Clients", "Streams", "Signals", "Running",
+    "Threads", "Scheduling", "Core", "Bytes", "Reporting", "Callbacks", "Tasks", "Futures", "Groups", "Coordination",
+    "Drivers", "Loops", "Watching", "Resolving", "Sockets", "Transports", "Servers", "Clients", "Streams", "Signals", "Running",
 ]
 
 # Pairs that know each other both ways, each with its reason. At most three.
@@ -23,7 +23,7 @@ EXCEPTIONS = {
 }
 
 DECLARATION = re.compile(
-    r"^ *(?:(?:@[\w.]+(?:\([^)]*\))?|public|package|internal|open|final|indirect|private\(set\)) +)*"
+    r"^ *(?:(?:@[\w.]+(?:\([^)]*\))?|public|package|internal|open|final|indirect|fileprivate|private(?:\(set\))?) +)*"
     r"(?:class|struct|enum|protocol|actor|typealias) +([A-Z]\w*)", re.M)
 NOISE = re.compile(r'//[^\n]*|/\*.*?\*/|"""(?:.|\n)*?"""|"(?:\\.|[^"\\\n])*"', re.S)
 WORD = re.compile(r"\b[A-Z]\w*\b")

@@ -58,6 +58,14 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         public static let runnerClosed = Code(name: "runnerClosed")
         /// Ctrl-C ended the main task.
         public static let interrupted = Code(name: "interrupted")
+        /// The queue has no item that could be taken. asyncio: `QueueEmpty`.
+        public static let queueEmpty = Code(name: "queueEmpty")
+        /// The queue has no room for another item. asyncio: `QueueFull`.
+        public static let queueFull = Code(name: "queueFull")
+        /// The queue was shut down. asyncio: `QueueShutDown`.
+        public static let queueShutDown = Code(name: "queueShutDown")
+        /// The barrier was aborted or reset. asyncio: `BrokenBarrierError`.
+        public static let brokenBarrier = Code(name: "brokenBarrier")
     }
 
     /// The kind of the error, for programs.
@@ -93,6 +101,13 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
 
     static let runnerClosed = EventLoopError(.runnerClosed, "the runner is closed")
     static let interrupted = EventLoopError(.interrupted, "interrupted by Ctrl-C")
+    static let queueEmpty = EventLoopError(.queueEmpty, "the queue is empty")
+    static let queueShutDown = EventLoopError(.queueShutDown, "the queue was shut down")
+    static let brokenBarrier = EventLoopError(.brokenBarrier, "the barrier was aborted or reset")
+
+    static func queueFull(_ maxSize: Int) -> EventLoopError {
+        EventLoopError(.queueFull, "the queue is full: it has \(maxSize) items")
+    }
 
     static func noCurrentLoop(thread: String) -> EventLoopError {
         EventLoopError(.noCurrentLoop, "there is no current event loop in thread '\(thread)'")

@@ -24,6 +24,7 @@ struct DescriptionsTests {
             addErrors(to: &catalog)
             addLoop(loop, to: &catalog)
             addReports(loop, to: &catalog)
+            try await addCoordination(to: &catalog)
             try await addConnections(loop, to: &catalog)
             try addTesting(to: &catalog)
             return catalog
@@ -57,7 +58,7 @@ struct DescriptionsTests {
         .wrongThread, .busy, .timedOut, .descriptorInUse, .tooManyDescriptors, .tasksAlive, .unsupported,
         .invalidArgument, .calledFromTask, .unknownHost, .tooManyLookups, .resolverFailed,
         .invalidState, .brokenPromise, .connectionClosed, .connectionBroken, .runnerClosed, .interrupted,
-        .incompleteWrite,
+        .incompleteWrite, .queueEmpty, .queueFull, .queueShutDown, .brokenBarrier,
     ]
 
     private static let site = CallSite(fileID: "App/main.swift", line: 7)
@@ -146,6 +147,7 @@ struct DescriptionsTests {
             .tooManyDescriptors("descriptor", 1024, limit: 1024, loop: "select"), .tasksAlive(1), .tasksAlive(2),
             .calledFromTask("run"), .unsupported(feature: "reusePort", platform: "this system"),
             .timedOut("within \(Duration.milliseconds(200))", "withTimeout", Self.site),
+            .queueEmpty, .queueFull(10), .queueShutDown, .brokenBarrier,
         ]
         for error in errors { catalog.add("EventLoopError", error) }
         let refused = IOError(.connectionRefused, operation: "connect to", address: Self.ipv4)
@@ -239,6 +241,34 @@ struct DescriptionsTests {
         if let sequence = try? loop.signals([.windowChange, Signal(rawValue: 62)]) {
             catalog.add("LoopSequence", sequence)
         }
+    }
+
+    private func addCoordination(to catalog: inout DescriptionCatalog) async throws {
+        let lock = Lock()
+        catalog.add("Lock", lock)
+        try await lock.acquire()
+        catalog.add("Lock", lock)
+        catalog.add("Lock", try OtherThread.run { "\(lock)" })
+        catalog.add("Semaphore", Semaphore(3))
+        catalog.add("BoundedSemaphore", BoundedSemaphore())
+        let event = Event()
+        catalog.add("Event", event)
+        event.set()
+        catalog.add("Event", event)
+        catalog.add("Condition", Condition(lock), Condition())
+        let barrier = Barrier(parties: 3)
+        catalog.add("Barrier", barrier)
+        barrier.abort()
+        catalog.add("Barrier", barrier)
+        let queue = Queue<Int>(maxSize: 10)
+        catalog.add("Queue", queue)
+        try queue.putNowait(1)
+        catalog.add("Queue", queue)
+        catalog.add("LoopSequence", queue.items)
+        queue.shutDown()
+        catalog.add("Queue", queue)
+        catalog.add("LifoQueue", LifoQueue<Int>())
+        catalog.add("PriorityQueue", PriorityQueue<Int>())
     }
 
     private func addReports(_ loop: SelectorEventLoop, to catalog: inout DescriptionCatalog) {

@@ -5,7 +5,9 @@ func share(_ value: some Sendable) {}
 
 func shareLoopObjects(
     _ transport: StreamTransport, _ reader: StreamReader, _ writer: StreamWriter, _ server: Server, _ runner: Runner,
-    _ timer: RepeatingTimer, _ future: Future<Int>, _ group: LoopTaskGroup, _ socket: TransportSocket
+    _ timer: RepeatingTimer, _ future: Future<Int>, _ group: LoopTaskGroup, _ socket: TransportSocket,
+    _ lock: Lock, _ semaphore: BoundedSemaphore, _ event: Event, _ condition: Condition, _ barrier: Barrier,
+    _ queue: PriorityQueue<Int>
 ) {
     share(transport) // error: a transport belongs to its loop
     share(reader) // error: a reader belongs to one task
@@ -16,4 +18,10 @@ func shareLoopObjects(
     share(future) // error: a future belongs to its loop; give other threads its promise
     share(group) // error: a task group belongs to its loop
     share(socket) // error: a transport's socket belongs to its loop
+    share(lock) // error: a lock belongs to its loop
+    share(semaphore) // error: a semaphore belongs to its loop
+    share(event) // error: an event belongs to its loop
+    share(condition) // error: a condition belongs to its loop
+    share(barrier) // error: a barrier belongs to its loop
+    share(queue) // error: a queue belongs to its loop
 }

@@ -13,7 +13,7 @@ struct Operation: Sendable {
         self.run = run
     }
 
-    static let all = ofTheLoop + ofSwift
+    static let all = ofTheLoop + ofCoordination + ofSwift
 }
 
 /// The state that closures change: one reference, so that capturing it allocates nothing.
