@@ -193,9 +193,6 @@ struct EventLoopDescriptorsTests {
     }
 }
 
-/// The number of open descriptors, for a process that has few of them.
-private func openDescriptors() -> Int { (0..<1_024).count { fcntl($0, F_GETFD) >= 0 } }
-
 /// Opens descriptors until one has `number`, and returns those that it opened.
 private func openDescriptors(upTo number: CInt) -> [CInt] {
     var opened: [CInt] = []
