@@ -9,18 +9,22 @@ public struct IOError: Error, Sendable, Hashable, CustomStringConvertible {
     public var operation: String
     /// The address of the operation, if it has one.
     public var address: SocketAddress?
+    /// What the error number does not say, such as `another server is listening there`; usually `nil`.
+    public var detail: String?
 
-    public init(_ errno: Errno, operation: String, address: SocketAddress? = nil) {
+    public init(_ errno: Errno, operation: String, address: SocketAddress? = nil, detail: String? = nil) {
         self.errno = errno
         self.operation = operation
         self.address = address
+        self.detail = detail
     }
 
     /// A sentence such as `cannot connect to 127.0.0.1:9: Connection refused`. If the process has too many descriptors,
     /// it includes the limit.
     public var description: String {
         let target = address.map { " \($0)" } ?? ""
-        return "cannot \(operation)\(target): \(errno)\(Self.limit(of: errno))"
+        let more = detail.map { " (\($0))" } ?? Self.limit(of: errno)
+        return "cannot \(operation)\(target): \(errno)\(more)"
     }
 
     private static func limit(of errno: Errno) -> String {

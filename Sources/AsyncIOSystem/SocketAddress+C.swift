@@ -75,7 +75,15 @@ extension SocketAddress {
 
     var cFamily: CInt { family.cFamily }
 
-    /// The most bytes of the path of a unix socket, without its terminating zero byte.
-    static let longestUnixPathBytes =
+    /// Calls `body` with the path of a unix socket as C functions take it. Returns `nil` for any other address.
+    package func withUnixPath<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result? {
+        guard case .unix(let path) = storage, let first = path.first, first != 0 else { return nil }
+        return (path + [0]).withUnsafeBytes { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { $0.baseAddress.map(body) }
+        }
+    }
+
+    /// The most bytes of the path of a unix socket, without its terminating zero byte, and of an abstract name.
+    package static let longestUnixPathBytes =
         MemoryLayout<sockaddr_un>.size - (MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2) - 1
 }

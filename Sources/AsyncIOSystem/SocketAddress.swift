@@ -68,6 +68,19 @@ public struct SocketAddress: Sendable, Hashable {
         storage = .unix(path)
     }
 
+    /// Creates the address of a unix socket with an abstract name, which is no file; `nil` if the name is empty,
+    /// contains a zero byte, or is longer than the limit of the system (107 bytes), and on systems other than Linux.
+    /// unix(7).
+    public init?(abstractName: String) {
+        #if os(Linux)
+        let name = Array(abstractName.utf8)
+        guard (1...Self.longestUnixPathBytes).contains(name.count), !name.contains(0) else { return nil }
+        storage = .unix([0] + name)
+        #else
+        return nil
+        #endif
+    }
+
     public var family: Family {
         switch storage {
         case .ipv4: .ipv4
@@ -84,7 +97,7 @@ public struct SocketAddress: Sendable, Hashable {
         }
     }
 
-    /// The host as a literal, without the port; the path of a unix socket.
+    /// The host as a literal, without the port; the path of a unix socket, or its abstract name behind an `@`.
     public var host: String {
         switch storage {
         case .ipv4(let address, _):
@@ -118,7 +131,7 @@ public struct SocketAddress: Sendable, Hashable {
 }
 
 extension SocketAddress: CustomStringConvertible {
-    /// Such as `127.0.0.1:80`, `[::1]:80`, or the path of a unix socket.
+    /// Such as `127.0.0.1:80`, `[::1]:80`, the path of a unix socket, or `@name` for an abstract name.
     public var description: String {
         switch storage {
         case .ipv4(_, let port): "\(host):\(port)"

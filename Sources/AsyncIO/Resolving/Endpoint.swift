@@ -16,6 +16,7 @@ public struct Endpoint: Sendable, CustomStringConvertible {
         case hosts([String], port: UInt16)
         case addresses([SocketAddress])
         case sockets([Socket])
+        case unix(UnixName)
     }
 
     let storage: Storage
@@ -43,6 +44,24 @@ public struct Endpoint: Sendable, CustomStringConvertible {
         Endpoint(storage: .addresses(addresses))
     }
 
+    /// Returns the endpoint of the unix socket at a path, of at most 107 bytes. unix(7). asyncio:
+    /// `create_unix_connection`, `create_unix_server`.
+    ///
+    /// A server creates the file, and removes it when it is closed, unless another file has replaced it. It replaces the
+    /// file of a socket that no process has any more. It throws `EADDRINUSE` if another process, or another server of
+    /// this one, has a socket there, whether or not it listens yet, and if the file is no socket. A client throws
+    /// `EAGAIN` if the queue of the server is full, because the system has no way to wait for it. Unix connections
+    /// cannot be reset: where a TCP connection is reset, the peer reads EOF, or `ECONNRESET` if it was not read from.
+    public static func unix(_ path: String) -> Endpoint { Endpoint(storage: .unix(UnixName(kind: .path, text: path))) }
+
+    /// Returns the endpoint of the unix socket with an abstract name, of at most 107 bytes. Linux only. unix(7).
+    ///
+    /// No file has the name, and it is free again when the socket is closed. Every process of the network namespace may
+    /// connect.
+    public static func abstract(_ name: String) -> Endpoint {
+        Endpoint(storage: .unix(UnixName(kind: .abstractName, text: name)))
+    }
+
     /// Returns the endpoint of a stream socket that exists already: for a client a connected one, for a server one that
     /// is bound and may listen already. asyncio: `sock`.
     ///
@@ -54,7 +73,8 @@ public struct Endpoint: Sendable, CustomStringConvertible {
     /// As ``socket(_:)``, for several sockets of a server, such as those of a service manager, each given once.
     public static func sockets(_ sockets: [Socket]) -> Endpoint { Endpoint(storage: .sockets(sockets)) }
 
-    /// Such as `example.org:80`, `[::1]:80`, `port 80 on all interfaces` or `socket 7`; several with commas.
+    /// Such as `example.org:80`, `[::1]:80`, `port 80 on all interfaces`, `unix:/run/app.sock`, `abstract:app` or
+    /// `socket 7`; several with commas.
     public var description: String {
         switch storage {
         case .hosts(let names, let port):
@@ -63,6 +83,7 @@ public struct Endpoint: Sendable, CustomStringConvertible {
             addresses.isEmpty ? "no address" : addresses.map(\.description).joined(separator: ", ")
         case .sockets(let sockets):
             sockets.isEmpty ? "no socket" : sockets.map { "socket \($0.number)" }.joined(separator: ", ")
+        case .unix(let name): name.description
         }
     }
 
@@ -80,6 +101,7 @@ public struct Endpoint: Sendable, CustomStringConvertible {
         switch storage {
         case .hosts(let names, let port): names.compactMap { SocketAddress(literal: $0, port: port) }
         case .addresses(let addresses): addresses
+        case .unix(let name): [name.address].compactMap(\.self)
         case .sockets: []
         }
     }
@@ -101,15 +123,19 @@ public struct Endpoint: Sendable, CustomStringConvertible {
         case .sockets(let sockets) where sockets.count > 1:
             throw EventLoopError(
                 .invalidArgument, "cannot connect with \(self): a client needs one socket, not \(sockets.count)")
+        case .unix(let name): try name.check("connect to")
         default: break
         }
     }
 
     func checkForServer() throws(EventLoopError) {
         try checkNotEmpty("listen on")
+        switch storage {
         // Each has one owner, which closes it.
-        if case .sockets(let sockets) = storage, Set(sockets).count != sockets.count {
+        case .sockets(let sockets) where Set(sockets).count != sockets.count:
             throw EventLoopError(.invalidArgument, "the list of sockets to listen on contains a socket twice")
+        case .unix(let name): try name.check("listen on")
+        default: break
         }
     }
 

@@ -117,6 +117,7 @@ extension EventLoop {
                 add(interleaves ? found.interleavingFamilies() : found)
             }
         case .addresses(let given): add(given)
+        case .unix(let name): add([name.address].compactMap(\.self))
         case .sockets: break
         }
         return addresses

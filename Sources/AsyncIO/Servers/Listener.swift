@@ -24,6 +24,8 @@ final class Listener {
     private unowned let loop: EventLoop
     private let options: ServerOptions
     private let socketOptions: [SocketOption: Int]
+    /// The file to remove.
+    private let file: SocketFile?
     /// The connections whose filters are not established.
     private var establishing: [ObjectIdentifier: FilterStreamDriver] = [:]
     private var failuresInARow = 0
@@ -34,17 +36,18 @@ final class Listener {
     private var isClosed: Bool { accepted == nil }
 
     init(
-        loop: EventLoop, socket: Socket, options: ServerOptions, origin: CallSite?,
+        loop: EventLoop, socket: BoundSocket, options: ServerOptions, origin: CallSite?,
         accepted: @escaping (StreamDriver, SocketAddress?) throws -> Void
     ) {
         self.loop = loop
         self.accepted = accepted
         self.origin = origin
         self.options = options
-        localAddress = socket.localAddress
+        file = socket.file
+        localAddress = socket.socket.localAddress
         socketOptions = options.socketOptions.applicable(to: localAddress?.family)
         driver = loop.makeAcceptDriver(
-            socket, clientsPerIteration: min(max(1, options.backlog), Self.mostClientsPerIteration))
+            socket.socket, clientsPerIteration: min(max(1, options.backlog), Self.mostClientsPerIteration))
         driver.delegate = self
     }
 
@@ -183,6 +186,7 @@ extension Listener: AcceptDriverDelegate {
         retry?.cancel()
         loop.core.pointee.lackingDescriptors.removeAll { $0 === driver }
         abortEstablishing()
+        file?.remove()
         driver.close()
         withExtendedLifetime(factory) {}
     }

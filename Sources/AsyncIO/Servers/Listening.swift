@@ -1,6 +1,17 @@
 import AsyncIOSystem
 import SystemPackage
 
+/// A socket to listen on, and the file that was created for it.
+struct BoundSocket {
+    let socket: Socket
+    var file: SocketFile?
+
+    func close(on loop: EventLoop) {
+        file?.remove()
+        loop.closeSocket(socket)
+    }
+}
+
 extension EventLoop {
     typealias Accepted = (EventLoop, Server, StreamDriver, SocketAddress?) throws -> Void
 
@@ -13,7 +24,9 @@ extension EventLoop {
         _ accepted: @escaping Accepted
     ) async throws -> Server {
         let sockets = try takeSockets(of: endpoint) { try endpoint.checkForServer() }
-        if !sockets.isEmpty { return try serve(on: sockets, options, origin, accepted) }
+        if !sockets.isEmpty {
+            return try serve(on: sockets.map { BoundSocket(socket: $0) }, options, origin, accepted)
+        }
         let addresses = try await addresses(of: endpoint, by: resolver)
         // The caller would not get the server, and could not close it.
         try Task.checkCancellation()
@@ -31,7 +44,7 @@ extension EventLoop {
 
     /// Creates the server of bound sockets, and closes them if it throws.
     private final func serve(
-        on sockets: [Socket], _ options: ServerOptions, _ origin: CallSite, _ accepted: @escaping Accepted
+        on sockets: [BoundSocket], _ options: ServerOptions, _ origin: CallSite, _ accepted: @escaping Accepted
     ) throws -> Server {
         let server = Server(loop: self, origin: origin)
         for socket in sockets {
@@ -52,8 +65,8 @@ extension EventLoop {
     /// Returns a socket for each address, except those whose family the system does not have.
     private final func bind(
         to addresses: [SocketAddress], required: [SocketAddress], _ options: ServerOptions
-    ) throws -> [Socket] {
-        var sockets: [Socket] = []
+    ) throws -> [BoundSocket] {
+        var sockets: [BoundSocket] = []
         var chosenPort: UInt16?
         var lastSkipped: IOError?
         do {
@@ -62,7 +75,7 @@ extension EventLoop {
                     // The port that the system chose for the first address is used for the others too.
                     let socket = try bind(to: address.port == 0 ? address.withPort(chosenPort ?? 0) : address, options)
                     sockets.append(socket)
-                    if address.port == 0 { chosenPort = chosenPort ?? socket.localAddress?.port }
+                    if address.port == 0 { chosenPort = chosenPort ?? socket.socket.localAddress?.port }
                 } catch let error as IOError
                     where Self.mayBeMissing(address, error.errno) && !required.contains(address)
                 {
@@ -71,7 +84,7 @@ extension EventLoop {
             }
             if sockets.isEmpty, let lastSkipped { throw lastSkipped }
         } catch {
-            for socket in sockets { closeSocket(socket) }
+            for socket in sockets { socket.close(on: self) }
             throw error
         }
         return sockets
@@ -82,7 +95,7 @@ extension EventLoop {
         error == .addressFamilyNotSupported || (address.family == .ipv6 && error == .addressNotAvailable)
     }
 
-    private final func bind(to address: SocketAddress, _ options: ServerOptions) throws -> Socket {
+    private final func bind(to address: SocketAddress, _ options: ServerOptions) throws -> BoundSocket {
         try IOError.naming("listen on", address) {
             let socket = try Socket.stream(for: address)
             do {
@@ -91,8 +104,8 @@ extension EventLoop {
                 if options.reusePort { try setReusePort(socket) }
                 // The IPv4 wildcard has its own socket.
                 if address.family == .ipv6 { try socket.setOption(.ipv6Only, to: 1) }
-                try socket.bind(to: address)
-                return socket
+                let file = try SocketFile.bind(socket, to: address, "listen on")
+                return BoundSocket(socket: socket, file: options.removesSocketFile ? file : nil)
             } catch {
                 closeSocket(socket)
                 throw error

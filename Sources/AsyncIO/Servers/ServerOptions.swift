@@ -18,13 +18,17 @@ public struct ServerOptions: Sendable {
     /// connection is reported when the filter is established. If it fails before, the connection is closed, and
     /// reported in debug mode only, because clients cause it.
     public var makeFilter: (@Sendable () throws -> any StreamFilter)?
+    /// Whether to remove the file of a unix socket that the server has created when it is closed, unless another file
+    /// has replaced it. `true` by default. asyncio: `cleanup_socket` (3.13).
+    public var removesSocketFile: Bool
     /// Whether to accept connections before ``Server/startServing()``. `true` by default. asyncio: `start_serving`.
     public var startsServing: Bool
 
     public init(
         backlog: Int = 100, reuseAddress: Bool = true, reusePort: Bool = false,
         socketOptions: [SocketOption: Int] = [.noDelay: 1], limitBytes: Int = EventLoop.defaultLineLimitBytes,
-        makeFilter: (@Sendable () throws -> any StreamFilter)? = nil, startsServing: Bool = true
+        makeFilter: (@Sendable () throws -> any StreamFilter)? = nil, removesSocketFile: Bool = true,
+        startsServing: Bool = true
     ) {
         self.backlog = backlog
         self.reuseAddress = reuseAddress
@@ -32,6 +36,7 @@ public struct ServerOptions: Sendable {
         self.socketOptions = socketOptions
         self.limitBytes = limitBytes
         self.makeFilter = makeFilter
+        self.removesSocketFile = removesSocketFile
         self.startsServing = startsServing
     }
 }

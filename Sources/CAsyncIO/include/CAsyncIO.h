@@ -15,6 +15,7 @@
 #include "signals.h"
 #include "tasks.h"
 #include "threads.h"
+#include "unix_sockets.h"
 #include "kqueue.h"
 #include "lock.h"
 #include "poll_wait.h"

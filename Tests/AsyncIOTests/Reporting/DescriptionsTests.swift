@@ -68,12 +68,16 @@ struct DescriptionsTests {
 
     private func addSystem(to catalog: inout DescriptionCatalog) {
         catalog.add("IOError", IOError(.connectionRefused, operation: "connect to", address: Self.ipv4))
+        let path = SocketAddress(unixPath: "/run/app.sock")!
+        let detail = "another server uses it"
+        catalog.add("IOError", IOError(.addressInUse, operation: "listen on", address: path, detail: detail))
         catalog.add("IOError", IOError(.tooManyOpenFiles, operation: "create the selector of an event loop"))
         catalog.add("IOResult", IOResult.bytes(3), IOResult.wouldBlock, IOResult.failed(.brokenPipe))
         catalog.add("LoopInstant", LoopInstant(nanoseconds: 12_345_678_901), LoopInstant.distantFuture)
         catalog.addText("MonotonicClock", "(has no values)")
         catalog.add("SocketAddress", Self.ipv4, SocketAddress(literal: "::1", port: 80)!)
         catalog.add("SocketAddress", SocketAddress(unixPath: "/run/app.sock")!)
+        catalog.add("SocketAddress", SocketAddress(abstractName: "app")!)
         catalog.add("SocketAddress.Family", SocketAddress.Family.ipv4, SocketAddress.Family.ipv6)
         catalog.add("SocketAddress.Family", SocketAddress.Family.unix)
         if let (near, far) = try? Socket.pair() {
@@ -297,6 +301,7 @@ struct DescriptionsTests {
     private func addConnections(_ loop: SelectorEventLoop, to catalog: inout DescriptionCatalog) async throws {
         let hosts = ["example.org", "::1", ""]
         catalog.add("Endpoint", Endpoint.hosts(hosts, port: 80), Endpoint.address(Self.ipv4))
+        catalog.add("Endpoint", Endpoint.unix("/run/app.sock"), Endpoint.abstract("app"))
         catalog.add("Endpoint", Endpoint.sockets([Socket(number: 7), Socket(number: 8)]))
         catalog.add("Endpoint", Endpoint.hosts([], port: 80), Endpoint.addresses([]), Endpoint.sockets([]))
         catalog.add("ServerOptions", ServerOptions())

@@ -6,6 +6,7 @@ import Testing
 /// What an endpoint says about itself, and who may use it.
 struct EndpointTests {
     private static let sockets = [Socket(number: 901), Socket(number: 902)]
+    private static let tooLong = String(repeating: "x", count: 108)
     private static let address = SocketAddress(literal: "127.0.0.1", port: 80)!
 
     @Test func descriptionNamesWhatTheEndpointContains() {
@@ -16,6 +17,8 @@ struct EndpointTests {
         #expect("\(Endpoint.host("", port: 80))" == "port 80 on all interfaces")
         #expect("\(Endpoint.address(Self.address))" == "127.0.0.1:80")
         #expect("\(Endpoint.address(SocketAddress(unixPath: "/run/app.sock")!))" == "/run/app.sock")
+        #expect("\(Endpoint.unix("/run/app.sock"))" == "unix:/run/app.sock")
+        #expect("\(Endpoint.abstract("app"))" == "abstract:app")
         #expect("\(Endpoint.socket(Self.sockets[0]))" == "socket 901")
         #expect("\(Endpoint.sockets(Self.sockets))" == "socket 901, socket 902")
     }
@@ -35,6 +38,13 @@ struct EndpointTests {
                 "cannot connect to example.org:80, port 80 on all interfaces: all interfaces are for servers, and a "
                     + "client needs the name of a host"
             ),
+            (.unix(""), "the path of the unix socket to connect to is empty"),
+            (.abstract("a\u{0}b"), "the abstract name of the unix socket to connect to contains a zero byte"),
+            (
+                .unix(Self.tooLong),
+                "the path of the unix socket to connect to has 108 bytes, and at most 107 are possible: "
+                    + Self.tooLong
+            ),
             (
                 .sockets(Self.sockets),
                 "cannot connect with socket 901, socket 902: a client needs one socket, not 2"
@@ -47,7 +57,7 @@ struct EndpointTests {
         }
         let usable: [Endpoint] = [
             .host("example.org", port: 80), .hosts(["a.example", "b.example"], port: 80), .address(Self.address),
-            .socket(Self.sockets[0]),
+            .socket(Self.sockets[0]), .unix(String(Self.tooLong.dropLast())), .abstract(String(Self.tooLong.dropLast())),
         ]
         for endpoint in usable { #expect(throws: Never.self) { try endpoint.checkForClient() } }
     }
@@ -57,6 +67,7 @@ struct EndpointTests {
             (.hosts([], port: 80), "the list of hosts to listen on is empty"),
             (.addresses([]), "the list of addresses to listen on is empty"),
             (.sockets([]), "the list of sockets to listen on is empty"),
+            (.abstract(""), "the abstract name of the unix socket to listen on is empty"),
             (
                 .sockets([Self.sockets[0], Self.sockets[1], Self.sockets[0]]),
                 "the list of sockets to listen on contains a socket twice"
@@ -69,7 +80,7 @@ struct EndpointTests {
         }
         let usable: [Endpoint] = [
             .host("", port: 80), .hosts(["", "a.example"], port: 80), .addresses([Self.address]),
-            .sockets(Self.sockets),
+            .sockets(Self.sockets), .unix("a"), .abstract("a"),
         ]
         for endpoint in usable { #expect(throws: Never.self) { try endpoint.checkForServer() } }
     }
