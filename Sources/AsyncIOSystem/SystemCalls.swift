@@ -17,6 +17,12 @@ package protocol SystemCalls: AnyObject {
 
     func sendTo(_ socket: Socket, _ bytes: UnsafeRawBufferPointer, _ address: SocketAddress) -> IOResult
 
+    func send(_ socket: Socket, _ bytes: UnsafeRawBufferPointer, with descriptors: [FileDescriptor]) -> IOResult
+
+    func receive(
+        _ socket: Socket, into buffer: UnsafeMutableRawBufferPointer, maxDescriptors: Int
+    ) -> ReceivedDescriptors
+
     /// Returns whether the socket is connected; otherwise the attempt continues.
     func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool
 
@@ -41,6 +47,18 @@ extension SystemCalls {
 
     package func sendTo(_ socket: Socket, _ bytes: UnsafeRawBufferPointer, _ address: SocketAddress) -> IOResult {
         socket.sendTo(bytes, to: address)
+    }
+
+    package func send(
+        _ socket: Socket, _ bytes: UnsafeRawBufferPointer, with descriptors: [FileDescriptor]
+    ) -> IOResult {
+        socket.send(bytes, with: descriptors)
+    }
+
+    package func receive(
+        _ socket: Socket, into buffer: UnsafeMutableRawBufferPointer, maxDescriptors: Int
+    ) -> ReceivedDescriptors {
+        socket.receive(into: buffer, maxDescriptors: maxDescriptors)
     }
 
     package func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool {

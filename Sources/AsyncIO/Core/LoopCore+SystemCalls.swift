@@ -45,6 +45,17 @@ extension UnsafeMutablePointer<LoopCore> {
         pointee.systemCalls?.sendTo(socket, bytes, address) ?? socket.sendTo(bytes, to: address)
     }
 
+    func send(_ socket: Socket, _ bytes: UnsafeRawBufferPointer, with descriptors: [FileDescriptor]) -> IOResult {
+        pointee.systemCalls?.send(socket, bytes, with: descriptors) ?? socket.send(bytes, with: descriptors)
+    }
+
+    func receive(
+        _ socket: Socket, into buffer: UnsafeMutableRawBufferPointer, maxDescriptors: Int
+    ) -> ReceivedDescriptors {
+        pointee.systemCalls?.receive(socket, into: buffer, maxDescriptors: maxDescriptors)
+            ?? socket.receive(into: buffer, maxDescriptors: maxDescriptors)
+    }
+
     func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool {
         guard let systemCalls = pointee.systemCalls else { return try socket.connect(to: address) }
         return try systemCalls.connect(socket, to: address)

@@ -22,7 +22,7 @@ extension SocketOperations {
     }
 
     /// Sends the next part. Returns whether it was the last; after any other it waits for the next iteration or longer.
-    private func sendPart(_ socket: Socket, _ bytes: RawSpan, _ sent: inout Int) throws -> Bool {
+    func sendPart(_ socket: Socket, _ bytes: RawSpan, _ sent: inout Int) throws -> Bool {
         if sent == bytes.byteCount { return true }
         let end = min(bytes.byteCount, sent + Self.mostBytesPerIteration)
         let result = bytes.withUnsafeBytes { loop.core.send(socket, UnsafeRawBufferPointer(rebasing: $0[sent..<end])) }
