@@ -57,7 +57,7 @@ public struct Endpoint: Sendable, CustomStringConvertible {
     /// Returns the endpoint of the unix socket with an abstract name, of at most 107 bytes. Linux only. unix(7).
     ///
     /// No file has the name, and it is free again when the socket is closed. Every process of the network namespace may
-    /// connect.
+    /// connect; see ``StreamWriter/peerCredentials``.
     public static func abstract(_ name: String) -> Endpoint {
         Endpoint(storage: .unix(UnixName(kind: .abstractName, text: name)))
     }

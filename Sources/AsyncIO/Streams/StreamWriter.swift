@@ -27,6 +27,9 @@ public final class StreamWriter: CustomStringConvertible {
     public var localAddress: SocketAddress? { transport.localAddress }
     /// The address of the peer, under the same conditions.
     public var peerAddress: SocketAddress? { transport.peerAddress }
+    /// The process at the other end of a unix connection. `nil` for any other connection, and after it was closed.
+    /// - Thread: the loop's.
+    public var peerCredentials: PeerCredentials? { transport.peerCredentials }
 
     /// The number of bytes that the tasks' writes have sent so far, including those of incomplete writes.
     ///

@@ -16,6 +16,10 @@ public struct TransportSocket: CustomStringConvertible {
     /// The local address, also after the socket was closed. asyncio: `getsockname`.
     public var localAddress: SocketAddress? { owner.localAddress }
 
+    /// The process at the other end of a unix connection. `nil` for any other socket, and after it was closed. asyncio:
+    /// `getsockopt(SOL_SOCKET, SO_PEERCRED)`.
+    public var peerCredentials: PeerCredentials? { owner.openSocket?.peerCredentials }
+
     /// Returns the value of an option: getsockopt(2). Throws an `IOError`, or `.closed`. asyncio: `getsockopt`.
     public func option(_ option: SocketOption) throws -> Int {
         try withSocket("get a socket option of") { try $0.option(option) }
