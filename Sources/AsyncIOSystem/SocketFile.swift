@@ -18,6 +18,12 @@ package struct SocketFile: Sendable {
         processID = getpid()
     }
 
+    /// Sets the permissions, which decide who may connect. chmod(2).
+    package func setPermissions(_ permissions: FilePermissions) throws(Errno) {
+        _ = try valueOrErrno(
+            address.withUnixPath { aio_set_permissions($0, CUnsignedInt(permissions.rawValue)) } ?? 0)
+    }
+
     /// Removes the file, unless another one has replaced it, and unless this is a child process.
     package func remove() {
         var current = aio_file_identity()

@@ -112,6 +112,15 @@ public struct Endpoint: Sendable, CustomStringConvertible {
         return SocketAddress(literal: names[0], port: port) == nil ? HostName(host: names[0], port: port) : nil
     }
 
+    /// Whether a server creates a file for each address.
+    var hasPathsOnly: Bool {
+        switch storage {
+        case .unix(let name): name.kind == .path
+        case .addresses(let addresses): addresses.allSatisfy { $0.withUnixPath { _ in true } == true }
+        case .hosts, .sockets: false
+        }
+    }
+
     func checkForClient() throws(EventLoopError) {
         try checkNotEmpty("connect to")
         switch storage {

@@ -19,7 +19,7 @@ final class Listener {
     private static let establishmentTimeout = Duration.seconds(60)
 
     let localAddress: SocketAddress?
-    let origin: CallSite?
+    var origin: CallSite? { connectionOrigin.site }
     let driver: AcceptDriver
     private unowned let loop: EventLoop
     private let options: ServerOptions
@@ -33,15 +33,22 @@ final class Listener {
     private var accepted: ((StreamDriver, SocketAddress?) throws -> Void)?
     private var retry: TimerHandle?
     private var lastReport: LoopInstant?
+    private let connectionOrigin: ConnectionOrigin
+    /// Whether the server has as many connections as it may have.
+    var isFull = false {
+        didSet {
+            if isFull { driver.stop() } else { resume() }
+        }
+    }
     private var isClosed: Bool { accepted == nil }
 
     init(
-        loop: EventLoop, socket: BoundSocket, options: ServerOptions, origin: CallSite?,
+        loop: EventLoop, socket: BoundSocket, options: ServerOptions, connectionOrigin: ConnectionOrigin,
         accepted: @escaping (StreamDriver, SocketAddress?) throws -> Void
     ) {
         self.loop = loop
         self.accepted = accepted
-        self.origin = origin
+        self.connectionOrigin = connectionOrigin
         self.options = options
         file = socket.file
         localAddress = socket.socket.localAddress
@@ -75,8 +82,11 @@ final class Listener {
     /// Waits until the filter of a connection is established, in a bounded time: the server does not know of it yet.
     private func establish(_ driver: FilterStreamDriver, _ peer: SocketAddress?) {
         establishing[ObjectIdentifier(driver)] = driver
-        driver.start(timeout: Self.establishmentTimeout) { [unowned self, unowned driver] result in
+        connectionOrigin.takePlace()
+        driver.start(timeout: Self.establishmentTimeout) { [unowned self, unowned driver, connectionOrigin] result in
             establishing[ObjectIdentifier(driver)] = nil
+            // Last, because a connection that is served takes a place itself.
+            defer { connectionOrigin.leavePlace() }
             switch result {
             case .success: serve(driver, peer)
             case .failure(let error):
@@ -132,7 +142,8 @@ final class Listener {
     }
 
     private func resume() {
-        guard !isClosed, !driver.isStarted else { return }
+        guard !isClosed, !isFull, !driver.isStarted else { return }
+        retry?.cancel()
         loop.core.pointee.lackingDescriptors.removeAll { $0 === driver }
         do {
             try driver.start()
@@ -175,10 +186,7 @@ extension Listener: AcceptDriverDelegate {
         return false
     }
 
-    func descriptorWasClosed() {
-        retry?.cancel()
-        resume()
-    }
+    func descriptorWasClosed() { resume() }
 
     func close() {
         // Released last, because what it captured belongs to the user, and may call the server when it is released.

@@ -23,7 +23,10 @@ extension EventLoop {
         on endpoint: Endpoint, options: ServerOptions, origin: CallSite, by resolver: (any Resolver)? = nil,
         _ accepted: @escaping Accepted
     ) async throws -> Server {
-        let sockets = try takeSockets(of: endpoint) { try endpoint.checkForServer() }
+        let sockets = try takeSockets(of: endpoint) {
+            try endpoint.checkForServer()
+            try options.check(for: endpoint)
+        }
         if !sockets.isEmpty {
             return try serve(on: sockets.map { BoundSocket(socket: $0) }, options, origin, accepted)
         }
@@ -47,10 +50,11 @@ extension EventLoop {
         on sockets: [BoundSocket], _ options: ServerOptions, _ origin: CallSite, _ accepted: @escaping Accepted
     ) throws -> Server {
         let server = Server(loop: self, origin: origin)
+        if let limit = options.maxConnections { server.limitConnections(to: limit) }
         for socket in sockets {
-            let listener = Listener(loop: self, socket: socket, options: options, origin: origin) {
-                [unowned self] driver, peer in try accepted(self, server, driver, peer)
-            }
+            let listener = Listener(
+                loop: self, socket: socket, options: options, connectionOrigin: server.connectionOrigin
+            ) { [unowned self] driver, peer in try accepted(self, server, driver, peer) }
             server.add(listener)
         }
         do {
@@ -105,11 +109,25 @@ extension EventLoop {
                 // The IPv4 wildcard has its own socket.
                 if address.family == .ipv6 { try socket.setOption(.ipv6Only, to: 1) }
                 let file = try SocketFile.bind(socket, to: address, "listen on")
+                if let permissions = options.unixPermissions {
+                    // Nobody can connect before the socket listens.
+                    try setPermissions(permissions, of: file)
+                }
                 return BoundSocket(socket: socket, file: options.removesSocketFile ? file : nil)
             } catch {
                 closeSocket(socket)
                 throw error
             }
+        }
+    }
+
+    private final func setPermissions(_ permissions: FilePermissions, of file: SocketFile?) throws(Errno) {
+        guard let file else { throw .noSuchFileOrDirectory }
+        do {
+            try file.setPermissions(permissions)
+        } catch {
+            file.remove()
+            throw error
         }
     }
 

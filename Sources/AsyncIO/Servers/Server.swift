@@ -1,5 +1,4 @@
 public import AsyncIOSystem
-import SystemPackage
 
 /// A server: it listens and accepts connections until ``close()``, even if nothing refers to it. asyncio: `Server`.
 /// - Thread: the loop's.
@@ -17,6 +16,15 @@ public final class Server: CustomStringConvertible {
         self.loop = loop
         connectionOrigin = ConnectionOrigin(origin)
         connectionOrigin.allEnded = { [weak self] in self?.wakeIfDone() }
+    }
+
+    /// Stops accepting while there are as many connections, so that further clients wait in the kernel's queue.
+    func limitConnections(to limit: Int) {
+        connectionOrigin.limit = limit
+        connectionOrigin.limitCrossed = { [weak self] in
+            guard let self else { return }
+            for listener in listeners { listener.isFull = connectionOrigin.isFull }
+        }
     }
 
     func add(_ listener: Listener) {

@@ -216,17 +216,37 @@ package final class ConnectionOrigin {
     let site: CallSite
     private(set) var openedCount = 0
     private(set) var openCount = 0
+    /// The number of connections that are open or wait for their filters to be established.
+    private var usedCount = 0
+    /// The number of connections at which the server is full.
+    var limit = Int.max
+    /// Called when the server has become full, and when it is no longer full.
+    var limitCrossed: (() -> Void)?
     var allEnded: (() -> Void)?
 
     init(_ site: CallSite) { self.site = site }
 
+    var isFull: Bool { usedCount >= limit }
+
     func connectionBegan() {
         openedCount += 1
         openCount += 1
+        takePlace()
     }
 
     func connectionEnded() {
         openCount -= 1
+        leavePlace()
         if openCount == 0 { allEnded?() }
+    }
+
+    func takePlace() {
+        usedCount += 1
+        if usedCount == limit { limitCrossed?() }
+    }
+
+    func leavePlace() {
+        usedCount -= 1
+        if usedCount == limit - 1 { limitCrossed?() }
     }
 }
