@@ -127,7 +127,7 @@ public final class Server: CustomStringConvertible {
     }
 
     /// Found through the loop, because a list that is needed only here would cost memory for each connection.
-    private var connections: [StreamTransport] {
+    var connections: [StreamTransport] {
         loop.core.pointee.sources.ids.compactMap { id in
             let driver = loop.core.pointee.sources[id]?.pointee as? StreamDriver
             guard let transport = driver?.delegate as? StreamTransport else { return nil }
@@ -189,41 +189,6 @@ extension Server {
         }
         try await finish(grace: grace)
         return result
-    }
-
-    /// Closes the server, waits for its connections until `deadline`, and aborts and counts those that are still open.
-    ///
-    /// A cancelled task aborts them at once and throws `CancellationError`. Throws what ``waitClosed()`` throws.
-    @discardableResult public func shutDown(by deadline: LoopInstant) async throws -> Int {
-        guard loop.isOnLoop else { throw EventLoopError.wrongThread("Server.shutDown") }
-        close()
-        var aborted = 0
-        let timer = loop.callAt(deadline) { [self] in
-            aborted = connectionCount
-            abortClients()
-        }
-        defer { timer.cancel() }
-        do {
-            try await waitClosed()
-        } catch {
-            if !loop.isClosed { abortClients() }
-            throw error
-        }
-        return aborted
-    }
-
-    /// As ``shutDown(by:)``, with a time limit that begins now.
-    @discardableResult public func shutDown(within time: Duration) async throws -> Int {
-        try await shutDown(by: loop.now.advanced(by: time))
-    }
-
-    /// Shuts down in a new task, because a cancelled one cannot wait.
-    private func finish(grace: Duration) async throws {
-        close()
-        if connectionCount == 0 || loop.isClosed { return }
-        try await loop.createTask(name: "server shut down", eagerStart: true) { [self] in
-            _ = try await shutDown(within: grace)
-        }.value
     }
 }
 

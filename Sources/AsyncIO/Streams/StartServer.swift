@@ -83,6 +83,8 @@ private final class ServedConnection: TaskRecord, @unchecked Sendable {
 
     override var name: String? { "connection" }
 
+    override var servedConnection: AnyObject? { transport }
+
     override var site: CallSite { transport.origin ?? CallSite(fileID: #fileID, line: #line) }
 
     @concurrent func run() async {

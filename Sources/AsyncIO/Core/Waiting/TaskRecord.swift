@@ -38,6 +38,9 @@ import CAsyncIO
 
     func taskEnded() {}
 
+    /// The connection of a server whose handler the task is.
+    var servedConnection: AnyObject? { nil }
+
     /// Omits the cancellation handler, because the task that waits for this one cancels it.
     final func omitHandler() { hasHandler = false }
 
