@@ -10,6 +10,8 @@ bool aio_environment_flag(const char *name) {
 
 const char *aio_environment_value(const char *name) { return getenv(name); }
 
+void aio_environment_remove(const char *name) { unsetenv(name); }
+
 int aio_environment_number(const char *name) {
     const char *value = getenv(name);
     return value ? atoi(value) : 0;
