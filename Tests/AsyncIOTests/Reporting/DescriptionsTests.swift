@@ -89,6 +89,9 @@ struct DescriptionsTests {
             far.close()
         }
         catalog.add("Socket", Socket(number: 999_999))
+        catalog.add("PeerCredentials", PeerCredentials(processID: 4711, userID: 1000, groupID: 100))
+        catalog.add("ReceivedDescriptors", ReceivedDescriptors(.bytes(5), [.standardInput, .standardOutput]))
+        catalog.add("ReceivedDescriptors", ReceivedDescriptors(.bytes(5), wereTooMany: true))
         catalog.add("Socket.Kind", Socket.Kind.stream, Socket.Kind.datagram)
         catalog.add("SocketOption", SocketOption.noDelay, SocketOption(level: 1, name: 99))
         if let waker = try? Waker() { catalog.add("Waker", waker) }
@@ -305,6 +308,8 @@ struct DescriptionsTests {
         catalog.add("Endpoint", Endpoint.sockets([Socket(number: 7), Socket(number: 8)]))
         catalog.add("Endpoint", Endpoint.hosts([], port: 80), Endpoint.addresses([]), Endpoint.sockets([]))
         catalog.add("ServerOptions", ServerOptions())
+        let report = ShutdownReport(served: 7, drained: 2, cancelled: 1, aborted: 0, duration: .milliseconds(5_004))
+        catalog.add("ShutdownReport", report)
         catalog.add("ConnectionOptions", ConnectionOptions())
         let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
         catalog.add("Server", server)
