@@ -40,8 +40,8 @@ extension SocketFile {
     /// Binds `socket` to a path, and returns its file; `nil` for an address without a path, and if the file was removed
     /// at once.
     ///
-    /// Replaces the file of a socket that no process has any more. Throws an `Errno`, or an `IOError` that says who uses
-    /// the path.
+    /// Replaces the file of a socket that no process has any more. Throws an `Errno`, or an `IOError` that says who
+    /// uses the path.
     package static func bind(
         _ socket: Socket, to address: SocketAddress, _ operation: String
     ) throws -> SocketFile? {

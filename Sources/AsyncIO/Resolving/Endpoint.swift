@@ -47,11 +47,12 @@ public struct Endpoint: Sendable, CustomStringConvertible {
     /// Returns the endpoint of the unix socket at a path, of at most 107 bytes. unix(7). asyncio:
     /// `create_unix_connection`, `create_unix_server`.
     ///
-    /// A server creates the file, and removes it when it is closed, unless another file has replaced it. It replaces the
-    /// file of a socket that no process has any more. It throws `EADDRINUSE` if another process, or another server of
-    /// this one, has a socket there, whether or not it listens yet, and if the file is no socket. A client throws
+    /// A server creates the file, and removes it when it is closed, unless another file has replaced it. It replaces
+    /// the file of a socket that no process has any more. It throws `EADDRINUSE` if another process, or another server
+    /// of this one, has a socket there, whether or not it listens yet, and if the file is no socket. A client throws
     /// `EAGAIN` if the queue of the server is full, because the system has no way to wait for it. Unix connections
-    /// cannot be reset: where a TCP connection is reset, the peer reads EOF, or `ECONNRESET` if it was not read from.
+    /// cannot be reset: where a TCP connection is reset, the peer reads EOF, or gets `ECONNRESET` if some of its bytes
+    /// were not read.
     public static func unix(_ path: String) -> Endpoint { Endpoint(storage: .unix(UnixName(kind: .path, text: path))) }
 
     /// Returns the endpoint of the unix socket with an abstract name, of at most 107 bytes. Linux only. unix(7).

@@ -11,8 +11,8 @@ extension Endpoint {
     /// ```
     ///
     /// Each socket is returned once: those with the name, or all that are left. The first call reads the environment
-    /// variables LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, removes them, so that no child process takes the sockets for
-    /// its own, and makes the sockets close-on-exec. It must not be made while another thread uses the environment.
+    /// variables LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, removes them, so that no child process takes the sockets
+    /// for its own, and makes the sockets close-on-exec. It must not be made while another thread uses the environment.
     /// Sockets without a name have the name `unknown`.
     ///
     /// Throws `.invalidArgument` if the variables contradict each other, and an `IOError` if a descriptor is not open.

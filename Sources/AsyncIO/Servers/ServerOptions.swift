@@ -59,7 +59,8 @@ extension ServerOptions {
             throw EventLoopError(.invalidArgument, "maxConnections must be positive, not \(maxConnections)")
         }
         if unixPermissions != nil, !endpoint.hasPathsOnly {
-            throw EventLoopError(.invalidArgument, "unixPermissions cannot be applied to \(endpoint), which has no file")
+            throw EventLoopError(
+                .invalidArgument, "unixPermissions cannot be applied to \(endpoint), which has no file")
         }
     }
 }

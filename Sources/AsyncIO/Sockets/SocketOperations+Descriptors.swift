@@ -45,8 +45,8 @@ extension SocketOperations {
     /// Waits for bytes, and returns at most `maxBytes` and 64 KiB of them with the descriptors that came with them.
     /// Python: `socket.recv_fds`.
     ///
-    /// On a stream, the descriptors come with the first byte of their message, which earlier bytes may precede; those of
-    /// two messages are never returned together. No bytes mean EOF. The descriptors belong to you, and are closed on
+    /// On a stream, the descriptors come with the first byte of their message, which earlier bytes may precede; those
+    /// of two messages are never returned together. No bytes mean EOF. The descriptors belong to you, and are closed on
     /// exec. A socket among them becomes a connection or a server with ``Endpoint/socket(_:)``.
     ///
     /// If there are more than `maxDescriptors` descriptors, or more than the process may have open, all are closed, the

@@ -1,4 +1,5 @@
-// What only unix sockets have: files, credentials, descriptors that are passed with a message. System calls return the result or -errno.
+// What only unix sockets have: files, credentials, descriptors that are passed with a message. System calls return the
+// result or -errno.
 #ifndef CASYNCIO_UNIX_SOCKETS_H
 #define CASYNCIO_UNIX_SOCKETS_H
 
@@ -39,8 +40,8 @@ int aio_peer_credentials(int fd, aio_credentials *_Nonnull credentials);
 ssize_t aio_send_descriptors(
     int fd, const void *_Nonnull bytes, size_t size, const int *_Nullable descriptors, int count);
 
-// As aio_receive, with at most `capacity` descriptors, which are close-on-exec. `count` is -1 if more were sent, or more
-// than the process may have open; then all were closed. Room for AIO_MOST_DESCRIPTORS is needed.
+// As aio_receive, with at most `capacity` descriptors, which are close-on-exec. `count` is -1 if more were sent, or
+// more than the process may have open; then all were closed. Room for AIO_MOST_DESCRIPTORS is needed.
 ssize_t aio_receive_descriptors(
     int fd, void *_Nonnull buffer, size_t size, int *_Nonnull descriptors, int capacity, int *_Nonnull count);
 

@@ -57,7 +57,8 @@ struct EndpointTests {
         }
         let usable: [Endpoint] = [
             .host("example.org", port: 80), .hosts(["a.example", "b.example"], port: 80), .address(Self.address),
-            .socket(Self.sockets[0]), .unix(String(Self.tooLong.dropLast())), .abstract(String(Self.tooLong.dropLast())),
+            .socket(Self.sockets[0]), .unix(String(Self.tooLong.dropLast())),
+            .abstract(String(Self.tooLong.dropLast())),
         ]
         for endpoint in usable { #expect(throws: Never.self) { try endpoint.checkForClient() } }
     }

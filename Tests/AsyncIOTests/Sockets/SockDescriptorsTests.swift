@@ -210,7 +210,8 @@ struct SockDescriptorsTests {
                 let one = [near.descriptor]
                 let tooMany = Array(repeating: near.descriptor, count: 254)
                 #expect(await asyncCode { try await sock.sendDescriptors(near, [], with: [1]) } == .invalidArgument)
-                #expect(await asyncCode { try await sock.sendDescriptors(near, tooMany, with: [1]) } == .invalidArgument)
+                #expect(
+                    await asyncCode { try await sock.sendDescriptors(near, tooMany, with: [1]) } == .invalidArgument)
                 #expect(await asyncCode { try await sock.sendDescriptors(near, one, with: []) } == .invalidArgument)
                 for (descriptors, bytes) in [(0, 1), (1, 0), (-1, 1), (1, -1)] {
                     #expect(
