@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent / "Sources" / "AsyncIO"
 # Lowest first. A folder may name types of the folders before it.
 ORDER = [
     "Threads", "Scheduling", "Core", "Bytes", "Reporting", "Callbacks", "Tasks", "Futures", "Groups", "Coordination",
-    "Drivers", "Loops", "Watching", "Resolving", "Sockets", "Transports", "Servers", "Clients", "Streams", "Signals", "Running",
+    "Drivers", "Loops", "Watching", "Resolving", "Sockets", "Transports", "Datagrams", "Servers", "Clients", "Streams",
+    "Signals", "Running",
 ]
 
 # Pairs that know each other both ways, each with its reason. At most three.

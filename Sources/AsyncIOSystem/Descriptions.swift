@@ -23,6 +23,7 @@ extension SocketOption: CustomStringConvertible {
         case .noDelay: "TCP_NODELAY"
         case .reuseAddress: "SO_REUSEADDR"
         case .reusePort: "SO_REUSEPORT"
+        case .broadcast: "SO_BROADCAST"
         case .ipv6Only: "IPV6_V6ONLY"
         case .sendBufferBytes: "SO_SNDBUF"
         case .receiveBufferBytes: "SO_RCVBUF"

@@ -5,7 +5,7 @@ public import SystemPackage
 extension Socket {
     /// The type of a socket. More types may be added.
     public struct Kind: Sendable, Hashable, CustomStringConvertible {
-        let cType: CInt
+        package let cType: CInt
 
         /// Bytes in order, on a connection (SOCK_STREAM).
         public static var stream: Kind { Kind(cType: CInt(SOCK_STREAM.rawValue)) }

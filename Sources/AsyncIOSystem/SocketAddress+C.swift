@@ -14,64 +14,80 @@ extension SocketAddress {
     /// family.
     package init?(_ storage: sockaddr_storage, length: socklen_t) {
         var copy = storage
-        let address: Storage? = withUnsafeBytes(of: &copy) { bytes in
-            switch CInt(storage.ss_family) {
-            case AF_INET:
-                let ipv4 = bytes.load(as: sockaddr_in.self)
-                return .ipv4(UInt32(bigEndian: ipv4.sin_addr.s_addr), port: UInt16(bigEndian: ipv4.sin_port))
-            case AF_INET6:
-                let ipv6 = bytes.load(as: sockaddr_in6.self)
-                return Self.ipv6Storage(
-                    ipv6.sin6_addr, port: UInt16(bigEndian: ipv6.sin6_port), scope: ipv6.sin6_scope_id)
-            case AF_UNIX:
-                let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
-                let end = min(max(Int(length), offset), bytes.count)
-                let path = Array(bytes[offset..<end])
-                // A path ends with a zero byte. An abstract name begins with one, and the structure's length is its
-                // end.
-                return .unix(path.first == 0 ? path : Array(path.prefix { $0 != 0 }))
-            default:
-                return nil
-            }
-        }
+        let address = withUnsafeBytes(of: &copy) { Self.storage(at: $0.baseAddress!, byteCount: Int(length)) }
         guard let address else { return nil }
         self.init(storage: address)
+    }
+
+    /// As `init(_:length:)`, for a structure of `byteCount` bytes in memory that has room for any address.
+    package init?(at memory: UnsafeRawPointer, byteCount: Int) {
+        guard byteCount > 0, let address = Self.storage(at: memory, byteCount: byteCount) else { return nil }
+        self.init(storage: address)
+    }
+
+    @inline(__always) private static func storage(at memory: UnsafeRawPointer, byteCount: Int) -> Storage? {
+        switch CInt(memory.load(as: sockaddr.self).sa_family) {
+        case AF_INET:
+            let ipv4 = memory.load(as: sockaddr_in.self)
+            return .ipv4(UInt32(bigEndian: ipv4.sin_addr.s_addr), port: UInt16(bigEndian: ipv4.sin_port))
+        case AF_INET6:
+            let ipv6 = memory.load(as: sockaddr_in6.self)
+            return ipv6Storage(ipv6.sin6_addr, port: UInt16(bigEndian: ipv6.sin6_port), scope: ipv6.sin6_scope_id)
+        case AF_UNIX:
+            return unixStorage(at: memory, byteCount: byteCount)
+        default:
+            return nil
+        }
+    }
+
+    private static func unixStorage(at memory: UnsafeRawPointer, byteCount: Int) -> Storage {
+        let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
+        let end = min(max(byteCount, offset), MemoryLayout<sockaddr_storage>.size)
+        let path = Array(UnsafeRawBufferPointer(start: memory + offset, count: end - offset))
+        // A path ends with a zero byte. An abstract name begins with one, and the structure's length is its end.
+        return .unix(path.first == 0 ? path : Array(path.prefix { $0 != 0 }))
     }
 
     /// Calls `body` with the address as the C structure that system calls take.
     package func withCAddress<Result>(_ body: (UnsafePointer<sockaddr_storage>, socklen_t) -> Result) -> Result {
         var storage = sockaddr_storage()
-        let length: Int = withUnsafeMutableBytes(of: &storage) { bytes in
-            switch self.storage {
-            case .ipv4(let address, let port):
-                var ipv4 = sockaddr_in()
-                ipv4.sin_family = sa_family_t(AF_INET)
-                ipv4.sin_port = port.bigEndian
-                ipv4.sin_addr.s_addr = address.bigEndian
-                bytes.storeBytes(of: ipv4, as: sockaddr_in.self)
-                return MemoryLayout<sockaddr_in>.size
-            case .ipv6(let high, let low, let scope, let port):
-                var ipv6 = sockaddr_in6()
-                ipv6.sin6_family = sa_family_t(AF_INET6)
-                ipv6.sin6_port = port.bigEndian
-                ipv6.sin6_scope_id = scope
-                withUnsafeMutableBytes(of: &ipv6.sin6_addr) {
-                    $0.storeBytes(of: high.bigEndian, toByteOffset: 0, as: UInt64.self)
-                    $0.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
-                }
-                bytes.storeBytes(of: ipv6, as: sockaddr_in6.self)
-                return MemoryLayout<sockaddr_in6>.size
-            case .unix(let path):
-                let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
-                bytes.storeBytes(of: sa_family_t(AF_UNIX), as: sa_family_t.self)
-                let room = MemoryLayout<sockaddr_un>.size - offset
-                let fitting = path.prefix(room)
-                UnsafeMutableRawBufferPointer(rebasing: bytes[offset...]).copyBytes(from: fitting)
-                return offset + fitting.count
-            }
-        }
+        let length = withUnsafeMutableBytes(of: &storage) { write(to: $0.baseAddress!) }
         return withUnsafePointer(to: &storage) { body($0, socklen_t(length)) }
     }
+
+    /// Writes the C structure that system calls take to memory with room for any address, and returns its size. What
+    /// follows it in the memory is not changed.
+    package func write(to memory: UnsafeMutableRawPointer) -> Int {
+        switch storage {
+        case .ipv4(let address, let port):
+            var ipv4 = sockaddr_in()
+            ipv4.sin_family = sa_family_t(AF_INET)
+            ipv4.sin_port = port.bigEndian
+            ipv4.sin_addr.s_addr = address.bigEndian
+            memory.storeBytes(of: ipv4, as: sockaddr_in.self)
+            return MemoryLayout<sockaddr_in>.size
+        case .ipv6(let high, let low, let scope, let port):
+            var ipv6 = sockaddr_in6()
+            ipv6.sin6_family = sa_family_t(AF_INET6)
+            ipv6.sin6_port = port.bigEndian
+            ipv6.sin6_scope_id = scope
+            withUnsafeMutableBytes(of: &ipv6.sin6_addr) {
+                $0.storeBytes(of: high.bigEndian, toByteOffset: 0, as: UInt64.self)
+                $0.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
+            }
+            memory.storeBytes(of: ipv6, as: sockaddr_in6.self)
+            return MemoryLayout<sockaddr_in6>.size
+        case .unix(let path):
+            let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
+            memory.storeBytes(of: sa_family_t(AF_UNIX), as: sa_family_t.self)
+            let fitting = path.prefix(MemoryLayout<sockaddr_un>.size - offset)
+            UnsafeMutableRawBufferPointer(start: memory + offset, count: fitting.count).copyBytes(from: fitting)
+            return offset + fitting.count
+        }
+    }
+
+    /// The room that any address needs.
+    package static var mostBytes: Int { MemoryLayout<sockaddr_storage>.size }
 
     var cFamily: CInt { family.cFamily }
 

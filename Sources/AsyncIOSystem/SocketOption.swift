@@ -17,6 +17,8 @@ public struct SocketOption: Sendable, Hashable {
     public static let reuseAddress = SocketOption(level: SOL_SOCKET, name: SO_REUSEADDR)
     /// Allows several sockets to listen on one port and to share its connections (SO_REUSEPORT).
     public static let reusePort = SocketOption(level: SOL_SOCKET, name: SO_REUSEPORT)
+    /// Allows to send datagrams to broadcast addresses (SO_BROADCAST).
+    public static let broadcast = SocketOption(level: SOL_SOCKET, name: SO_BROADCAST)
     /// Makes an IPv6 socket refuse IPv4 connections (IPV6_V6ONLY).
     public static let ipv6Only = SocketOption(level: CInt(IPPROTO_IPV6), name: IPV6_V6ONLY)
     /// The size of the kernel's send buffer in bytes (SO_SNDBUF).

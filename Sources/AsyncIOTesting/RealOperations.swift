@@ -37,6 +37,8 @@ final class RealOperations {
         }
     }
 
+    private static let mostMessages = 16
+
     /// The calls with which a test has replaced the system's.
     var calls: (any SystemCalls)?
     /// The operations that were submitted since the last wait.
@@ -57,7 +59,7 @@ final class RealOperations {
     /// Whether an operation of this kind makes a call that a test can replace.
     static func makesReplaceableCall(_ kind: ProactorOperation.Kind) -> Bool {
         switch kind {
-        case .accept, .connect, .receive, .receiveIntoPool, .send: true
+        case .accept, .connect, .receive, .receiveIntoPool, .receiveMessages, .send: true
         default: false
         }
     }
@@ -160,6 +162,7 @@ final class RealOperations {
         case .accept: return accept(pending, socket)
         case .connect: return connect(pending, socket)
         case .receiveIntoPool: return receiveIntoPool(pending, socket, source.buffers)
+        case .receiveMessages: return receiveMessages(pending, socket, source.buffers)
         default: return complete(pending, FileCall(operation: operation).make())
         }
     }
@@ -174,6 +177,24 @@ final class RealOperations {
         }
         pool.put(buffer.memory, size)
         return complete(pending, result)
+    }
+
+    /// Receives what has arrived, up to a limit, because the descriptor is reported as ready again.
+    private func receiveMessages(_ pending: Pending, _ socket: Socket, _ pool: BufferPool) -> Bool {
+        for _ in 0..<Self.mostMessages {
+            let buffer = PooledBuffer(pool.take(pending.operation.bufferSize), pending.operation.bufferSize)
+            let room = PooledMessage.room(in: buffer)
+            let (result, sender) = current.receiveFrom(socket, into: room)
+            guard case .bytes(let count) = result else {
+                pool.put(buffer.memory, buffer.size)
+                return complete(pending, result)
+            }
+            let message = PooledMessage(
+                in: buffer, byteCount: min(count, room.count), isTruncated: count > room.count, sender: sender)
+            completions.append(
+                Completion(token: pending.token, result: message.usedBytes, hasMore: true, buffer: buffer))
+        }
+        return false
     }
 
     private func accept(_ pending: Pending, _ socket: Socket) -> Bool {

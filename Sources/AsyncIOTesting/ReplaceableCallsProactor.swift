@@ -79,6 +79,8 @@ final class ReplaceableCallsProactor: BaseProactor, MakesSystemCalls, ReadinessS
 
     var hasUnfinishedOperations: Bool { proactor.hasUnfinishedOperations }
 
+    var receivesMessages: Bool { proactor.receivesMessages }
+
     var supportsImmediateTransfers: Bool { proactor.supportsImmediateTransfers }
 
     var immediateSendsHaveEnded: Bool { proactor.immediateSendsHaveEnded }

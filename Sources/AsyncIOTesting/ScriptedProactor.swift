@@ -27,6 +27,9 @@ public final class ScriptedProactor: ScriptedPoller, BaseProactor, MakesSystemCa
     /// The error of the next submission.
     public var nextError: Errno?
 
+    /// Whether it carries out operations of the kind `receiveMessages`. Without them, a loop polls datagram sockets.
+    public var receivesMessages = true
+
     /// Called after each submission, and after each cancellation that does not complete at once.
     var changed: (() -> Void)?
     private var wakerToken: UInt64?

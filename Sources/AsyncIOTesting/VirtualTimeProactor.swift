@@ -49,6 +49,8 @@ public final class VirtualTimeProactor: BaseProactor {
 
     public var hasUnfinishedOperations: Bool { operations.proactor.hasUnfinishedOperations }
 
+    public var receivesMessages: Bool { operations.proactor.receivesMessages }
+
     public var supportsImmediateTransfers: Bool { operations.proactor.supportsImmediateTransfers }
 
     public var immediateSendsHaveEnded: Bool { operations.proactor.immediateSendsHaveEnded }

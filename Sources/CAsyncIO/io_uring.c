@@ -319,6 +319,8 @@ const uint32_t AIO_RING_DO_NOT_WAIT = MSG_DONTWAIT;
 const uint32_t AIO_RING_NEW_DESCRIPTOR = SOCK_NONBLOCK | SOCK_CLOEXEC;
 const uint32_t AIO_RING_OPEN_CLOSE_ON_EXEC = O_CLOEXEC;
 const int32_t AIO_RING_CURRENT_DIRECTORY = AT_FDCWD;
+static const struct msghdr message_header = {.msg_namelen = sizeof(struct sockaddr_storage)};
+const void *const AIO_RING_MESSAGE_HEADER = &message_header;
 // P_PIDFD, which older headers lack.
 const uint32_t AIO_RING_WAIT_PROCESS = 3;
 const int32_t AIO_RING_WAIT_EXITED = WEXITED;

@@ -5,8 +5,8 @@ public import SystemPackage
 ///
 /// Every proactor obeys these rules:
 /// - Each operation has exactly one last completion, also when it was cancelled: with `ECANCELED`, or with its real
-///   result if that came first. The kinds `accept` and `receiveIntoPool` have completions before that, with
-///   ``Completion/hasMore``. They may end after any completion, and are then submitted again.
+///   result if that came first. The kinds `accept`, `receiveIntoPool` and `receiveMessages` have completions before
+///   that, with ``Completion/hasMore``. They may end after any completion, and are then submitted again.
 /// - Until its last completion the memory of an operation belongs to the proactor.
 /// - A buffer of the pool belongs to the proactor from when it takes it until the completion that carries it. What it
 ///   has taken and not passed on when it is closed, it returns.
@@ -33,6 +33,9 @@ public protocol BaseProactor: Poller where Event == Completion {
 
     /// Begins the operations that were submitted, without waiting, because the next `wait` may come late or never.
     func flush()
+
+    /// Whether operations of the kind `receiveMessages` work. Otherwise the loop polls datagram sockets.
+    var receivesMessages: Bool { get }
 
     /// Whether the kernel may still use the memory of operations after `close()`. Then the loop never frees it.
     var hasUnfinishedOperations: Bool { get }
@@ -63,6 +66,9 @@ public protocol BaseProactor: Poller where Event == Completion {
 extension BaseProactor {
     /// Does nothing, for proactors that begin each operation when it is submitted.
     public func flush() {}
+
+    /// False.
+    public var receivesMessages: Bool { false }
 
     /// False, for proactors whose `close()` waits for all operations.
     public var hasUnfinishedOperations: Bool { false }

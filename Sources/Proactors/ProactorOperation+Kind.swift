@@ -56,6 +56,12 @@ extension ProactorOperation {
         /// Closes a descriptor. Completes with 0. close(2).
         public static let close = Kind(15, "close")
 
+        /// Receives messages with their senders into buffers of the proactor's pool, for datagram sockets. Completes
+        /// for each message, with the number of bytes of the buffer that are in use, see ``PooledMessage``. A
+        /// completion without a buffer is the last one: an error, or `ENOBUFS` if the proactor had no buffer. The
+        /// operation may then be submitted again. Optional: see ``BaseProactor/receivesMessages``. recvmsg(2).
+        public static let receiveMessages = Kind(16, "receive messages")
+
         var hasOffset: Bool { self == .read || self == .write || self == .splice }
     }
 }

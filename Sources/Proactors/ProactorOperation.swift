@@ -52,8 +52,10 @@ public struct ProactorOperation {
     public var address: SocketAddress? { details?.address }
     /// `poll`: the events to poll for.
     public var interest: Interest { kind == .poll ? Interest(rawValue: UInt8(truncatingIfNeeded: number)) : [] }
-    /// `receiveIntoPool`: the size of the buffers.
-    public var bufferSize: BufferPool.Size { kind == .receiveIntoPool ? .init(index: Int(number)) : .small }
+    /// `receiveIntoPool` and `receiveMessages`: the size of the buffers.
+    public var bufferSize: BufferPool.Size {
+        kind == .receiveIntoPool || kind == .receiveMessages ? .init(index: Int(number)) : .small
+    }
     /// `read`, `write` and `splice`: the offset in the file; `nil` for its current position, and for pipes, sockets and
     /// terminals.
     public var offset: Int64? { kind.hasOffset && number >= 0 ? number : nil }
@@ -89,6 +91,11 @@ public struct ProactorOperation {
     /// Receives a message into what `header`, a C `msghdr`, refers to, and updates it as recvmsg(2) does.
     public static func receiveMessage(from socket: Socket, header: UnsafeMutableRawPointer) -> ProactorOperation {
         ProactorOperation(.receiveMessage, socket.number, structure: header)
+    }
+
+    /// Receives messages into buffers of the proactor's pool, again and again.
+    public static func receiveMessages(from socket: Socket, size: BufferPool.Size) -> ProactorOperation {
+        ProactorOperation(.receiveMessages, socket.number, number: Int64(size.index))
     }
 
     public static func send(_ bytes: UnsafeRawBufferPointer, on socket: Socket) -> ProactorOperation {
@@ -170,6 +177,8 @@ extension ProactorOperation: CustomStringConvertible {
         case .connect: "connect fd=\(descriptor) to \(address.map { "\($0)" } ?? "no address")"
         case .receive, .read: "\(kind) up to \(memory.count) bytes on fd=\(descriptor)\(place)"
         case .receiveIntoPool: "receive up to \(bufferSize.byteCount) bytes on fd=\(descriptor)"
+        case .receiveMessages:
+            "receive messages of up to \(bufferSize.byteCount - PooledMessage.headerBytes) bytes on fd=\(descriptor)"
         case .send, .write: "\(kind) \(memory.count) bytes on fd=\(descriptor)\(place)"
         case .poll: "poll fd=\(descriptor) for \(interest)"
         case .splice:

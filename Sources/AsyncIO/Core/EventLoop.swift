@@ -126,6 +126,12 @@ open class EventLoop: TaskExecutor, @unchecked Sendable, CustomStringConvertible
         throw .notSupported
     }
 
+    /// Creates the driver of a datagram socket, which it owns from then on, also if this throws.
+    package func makeDatagramDriver(_ socket: Socket, isConnected: Bool) throws(Errno) -> DatagramDriver {
+        socket.close()
+        throw .notSupported
+    }
+
     /// For tests: makes the loop call `calls` instead of the system, or the system again for `nil`.
     package func replaceSystemCalls(by calls: (any SystemCalls)?) {
         core.pointee.systemCalls = calls

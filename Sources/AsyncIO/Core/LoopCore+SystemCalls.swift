@@ -56,6 +56,55 @@ extension UnsafeMutablePointer<LoopCore> {
             ?? socket.receive(into: buffer, maxDescriptors: maxDescriptors)
     }
 
+    /// Receives up to `count` messages without waiting. Returns their number, or a negated `errno`. Sets `isDrained` if
+    /// no further ones have arrived.
+    func receiveMessages(
+        _ socket: Socket, _ messages: UnsafeMutablePointer<aio_message>, _ count: Int, _ isDrained: inout Bool
+    ) -> Int {
+        if pointee.systemCalls != nil { return receiveReplaced(socket, messages) }
+        let received = Int(aio_receive_messages(socket.number, messages, UInt32(truncatingIfNeeded: count)))
+        isDrained = received < count
+        return received
+    }
+
+    /// Sends up to `count` messages without waiting. Returns their number; a negated `errno` if the first one failed.
+    func sendMessages(_ socket: Socket, _ messages: UnsafeMutablePointer<aio_message>, _ count: Int) -> Int {
+        if pointee.systemCalls != nil { return sendReplaced(socket, messages) }
+        return Int(aio_send_messages(socket.number, messages, UInt32(truncatingIfNeeded: count)))
+    }
+
+    /// One message at a time, so that each fault has a call of its own.
+    @inline(never)
+    private func receiveReplaced(_ socket: Socket, _ message: UnsafeMutablePointer<aio_message>) -> Int {
+        let piece = aio_message_piece(message).pointee
+        let buffer = UnsafeMutableRawBufferPointer(start: piece.iov_base, count: piece.iov_len)
+        let (result, sender) = receiveFrom(socket, into: buffer)
+        switch result {
+        case .wouldBlock: return -Int(Errno.resourceTemporarilyUnavailable.rawValue)
+        case .failed(let error): return -Int(error.rawValue)
+        case .bytes(let count):
+            message.pointee.byte_count = UInt32(min(count, buffer.count))
+            aio_message_set_truncated(message, count > buffer.count)
+            let address = aio_message_address(message)
+            let length = sender.flatMap { sender in address.map { sender.write(to: $0) } } ?? 0
+            aio_message_set_address_length(message, socklen_t(length))
+            return 1
+        }
+    }
+
+    @inline(never)
+    private func sendReplaced(_ socket: Socket, _ message: UnsafeMutablePointer<aio_message>) -> Int {
+        let piece = aio_message_piece(message).pointee
+        let bytes = UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len)
+        let length = Int(aio_message_address_length(message))
+        let address = aio_message_address(message).flatMap { SocketAddress(at: $0, byteCount: length) }
+        return switch address.map({ sendTo(socket, bytes, $0) }) ?? send(socket, bytes) {
+        case .bytes: 1
+        case .wouldBlock: -Int(Errno.resourceTemporarilyUnavailable.rawValue)
+        case .failed(let error): -Int(error.rawValue)
+        }
+    }
+
     func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool {
         guard let systemCalls = pointee.systemCalls else { return try socket.connect(to: address) }
         return try systemCalls.connect(socket, to: address)

@@ -32,6 +32,8 @@ struct LoopCore: ~Copyable {
     /// The memory that push-style transports receive into, lent to the protocol during the call. Larger buffers save
     /// system calls on bulk transfers: a quarter of the CPU time at messages of 128 KiB. asyncio: `max_size`.
     let receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 64)
+    /// `nil` until the loop has a datagram endpoint.
+    var datagramMemory: UnsafeMutablePointer<DatagramMemory>?
     /// To release when the iteration has run.
     var released: [AnyObject] = []
 
@@ -53,7 +55,11 @@ struct LoopCore: ~Copyable {
     /// The number of iterations so far.
     var tick: UInt64 = 0
 
-    deinit { receiveBuffer.deallocate() }
+    deinit {
+        receiveBuffer.deallocate()
+        datagramMemory?.deinitialize(count: 1)
+        datagramMemory?.deallocate()
+    }
 }
 
 /// A scheduled callback: a closure, or the wake-up of a task that sleeps. 56 bytes, so that a slot of the slab is one

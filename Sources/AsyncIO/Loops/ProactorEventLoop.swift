@@ -195,6 +195,14 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         CompletionStreamDriver(channel, on: self)
     }
 
+    /// A proactor that cannot receive messages polls, as it does for descriptors that are watched.
+    package override func makeDatagramDriver(_ socket: Socket, isConnected: Bool) throws(Errno) -> DatagramDriver {
+        if proactor.receivesMessages {
+            return CompletionDatagramDriver(socket, isConnected: isConnected, on: self)
+        }
+        return try ReadinessDatagramDriver(socket, isConnected: isConnected, on: self, trigger: .level)
+    }
+
     package override func replaceSystemCalls(by calls: (any SystemCalls)?) {
         super.replaceSystemCalls(by: calls)
         (proactor as? any MakesSystemCalls)?.systemCalls = calls

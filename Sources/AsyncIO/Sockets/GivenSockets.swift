@@ -41,12 +41,14 @@ extension EventLoop {
     }
 
     /// Takes over the sockets of an endpoint, if it has some and passes `check`, or closes them and throws.
-    final func takeSockets(of endpoint: Endpoint, _ check: () throws -> Void) throws -> [Socket] {
+    final func takeSockets(
+        of endpoint: Endpoint, _ kind: Socket.Kind = .stream, _ check: () throws -> Void
+    ) throws -> [Socket] {
         do {
             // Checked first, because a task that hopped too late must not read the loop's tables.
             if isClosed { throw EventLoopError.closed }
             try check()
-            for socket in endpoint.sockets { try prepare(socket) }
+            for socket in endpoint.sockets { try prepare(socket, kind) }
             return endpoint.sockets
         } catch {
             discard(endpoint.sockets)
@@ -54,8 +56,8 @@ extension EventLoop {
         }
     }
 
-    /// Makes a stream socket that was created elsewhere non-blocking. Throws if this loop cannot use it.
-    private final func prepare(_ socket: Socket) throws {
+    /// Makes a socket that was created elsewhere non-blocking. Throws if this loop cannot use it.
+    private final func prepare(_ socket: Socket, _ kind: Socket.Kind) throws {
         if let user = core.pointee.descriptors[socket.number] {
             throw EventLoopError.descriptorInUse(socket.descriptor, user)
         }
@@ -65,8 +67,8 @@ extension EventLoop {
             _ = try Socket(adopting: socket.descriptor)
             return type
         }
-        if type != Int(SOCK_STREAM.rawValue) {
-            throw EventLoopError(.invalidArgument, "descriptor \(socket.number) is not a stream socket")
+        if type != Int(kind.cType) {
+            throw EventLoopError(.invalidArgument, "descriptor \(socket.number) is not a \(kind) socket")
         }
         try checkRoom(for: socket.descriptor)
     }

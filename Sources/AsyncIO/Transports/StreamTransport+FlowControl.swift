@@ -36,13 +36,21 @@ extension StreamTransport {
     /// times the low one. Throws `.invalidArgument` unless 0 <= low <= high.
     public func setWriteBufferLimits(lowBytes: Int? = nil, highBytes: Int? = nil) throws(EventLoopError) {
         loop.requireOnLoop("StreamTransport.setWriteBufferLimits")
-        let (fourfold, overflow) = (lowBytes ?? 16 * 1024).multipliedReportingOverflow(by: 4)
-        let high = highBytes ?? (overflow ? Int.max : fourfold)
-        let low = lowBytes ?? high / 4
+        let (low, high) = try StreamTransportState.waterMarks(low: lowBytes, high: highBytes)
+        perform(state.changedWaterMarks(low: low, high: high, queuedBytes: writeBufferBytes))
+    }
+}
+
+extension StreamTransportState {
+    /// Returns both marks, one of which may be missing. Throws `.invalidArgument` unless 0 <= low <= high.
+    static func waterMarks(low: Int?, high: Int?) throws(EventLoopError) -> (low: Int, high: Int) {
+        let (fourfold, overflow) = (low ?? 16 * 1024).multipliedReportingOverflow(by: 4)
+        let high = high ?? (overflow ? Int.max : fourfold)
+        let low = low ?? high / 4
         guard 0 <= low, low <= high else {
             throw EventLoopError(
                 .invalidArgument, "write buffer limits must be 0 <= low <= high, not low \(low) and high \(high)")
         }
-        perform(state.changedWaterMarks(low: low, high: high, queuedBytes: writeBufferBytes))
+        return (low, high)
     }
 }

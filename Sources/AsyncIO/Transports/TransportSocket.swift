@@ -30,9 +30,12 @@ public struct TransportSocket: CustomStringConvertible {
         try withSocket("set a socket option of") { try $0.setOption(option, to: value) }
     }
 
-    private func withSocket<Result>(_ operation: String, _ body: (Socket) throws -> Result) throws -> Result {
+    /// Errors name `address`, or else the socket's own.
+    func withSocket<Result>(
+        _ operation: String, _ address: SocketAddress? = nil, _ body: (Socket) throws -> Result
+    ) throws -> Result {
         guard let socket = owner.openSocket else { throw EventLoopError(.closed, "the socket is closed") }
-        return try IOError.naming(operation, localAddress) { try body(socket) }
+        return try IOError.naming(operation, address ?? localAddress) { try body(socket) }
     }
 
     /// Such as `<TransportSocket fd=7 127.0.0.1:80>`.

@@ -7,6 +7,7 @@
 
 #include "bytes.h"
 #include "condition.h"
+#include "datagrams.h"
 #include "environment.h"
 #include "interrupt.h"
 #include "loop_slot.h"

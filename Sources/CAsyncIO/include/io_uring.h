@@ -93,6 +93,8 @@ extern const uint32_t AIO_RING_NEW_DESCRIPTOR;
 extern const uint32_t AIO_RING_OPEN_CLOSE_ON_EXEC;
 static const uint32_t AIO_RING_DATA_ONLY = 1 << 0;
 extern const int32_t AIO_RING_CURRENT_DIRECTORY;
+// The `struct msghdr` of a multishot receive of messages: room for any address.
+extern const void *const _Nonnull AIO_RING_MESSAGE_HEADER;
 
 // Features that aio_ring_open reports.
 static const uint32_t AIO_RING_FEATURE_SINGLE_MMAP = 1 << 0;

@@ -4,6 +4,9 @@ import CAsyncIO
 import SystemPackage
 
 extension IOUringProactor {
+    /// True: multishot receives of messages are as old as the other features that a ring needs.
+    public var receivesMessages: Bool { true }
+
     /// Fills the submission entry of an operation of which the proactor keeps nothing but memory to copy.
     func prepare(_ entry: inout aio_ring_submission, _ operation: ProactorOperation) throws(Errno) {
         let memory = UInt64(UInt(bitPattern: operation.memory.baseAddress))

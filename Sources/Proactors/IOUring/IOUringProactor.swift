@@ -126,6 +126,13 @@ public final class IOUringProactor: BaseProactor {
         switch operation.kind {
         case .receiveIntoPool:
             try prepareReceive(&entry, operation.bufferSize)
+        case .receiveMessages:
+            try prepareReceive(&entry, operation.bufferSize)
+            entry.opcode = AIO_RING_RECVMSG
+            entry.address = UInt64(UInt(bitPattern: AIO_RING_MESSAGE_HEADER))
+            entry.length = 1
+            // Each message has a buffer of its own, which the next one cannot share.
+            entry.priority = AIO_RING_RECEIVE_MULTISHOT
         case .stat:
             prepareStatus(&entry, operation, token)
         default:

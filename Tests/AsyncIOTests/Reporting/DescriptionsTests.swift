@@ -131,6 +131,11 @@ struct DescriptionsTests {
         catalog.add("BufferPool.Size", BufferPool.Size.large)
         catalog.add("PooledBuffer", buffer)
         catalog.add("Completion", Completion(token: 7, result: 5, hasMore: true, buffer: buffer))
+        catalog.add(
+            "PooledMessage",
+            PooledMessage(in: buffer, byteCount: 5, isTruncated: false, sender: address),
+            PooledMessage(in: buffer, byteCount: 5, isTruncated: true, sender: nil))
+        catalog.add("ProactorOperation", ProactorOperation.receiveMessages(from: socket, size: .large))
         pool.put(buffer.memory, buffer.size)
         #if os(Linux)
         let probe = IOUringProbe(failure: ("io_uring_setup", .noFunction))
@@ -335,8 +340,25 @@ struct DescriptionsTests {
         server.close()
         try await server.waitClosed()
         catalog.add("Server", server)
+        try await addDatagrams(loop, to: &catalog)
         catalog.add("ByteQueue", ByteQueue())
         catalog.add("LengthPrefix", LengthPrefix.uint16)
+    }
+
+    private func addDatagrams(_ loop: SelectorEventLoop, to catalog: inout DescriptionCatalog) async throws {
+        catalog.add("DatagramOptions", DatagramOptions())
+        catalog.add("Datagram", Datagram(bytes: [1, 2], address: Self.ipv4), Datagram(bytes: []))
+        let echo = try await loop.createDatagramEndpoint(local: .host("127.0.0.1", port: 0)) { DatagramEcho() }
+        catalog.add("DatagramTransport", echo.transport)
+        catalog.add("DatagramTransport", try OtherThread.run { "\(echo.transport)" })
+        let endpoint = try await loop.openDatagramEndpoint(remote: .address(echo.transport.localAddress!))
+        catalog.add("DatagramEndpoint", endpoint)
+        catalog.add("LoopSequence", endpoint.makeAsyncIterator())
+        endpoint.close()
+        try await endpoint.waitClosed()
+        catalog.add("DatagramEndpoint", endpoint)
+        echo.transport.close()
+        catalog.add("DatagramTransport", echo.transport)
     }
 
     private func addTesting(to catalog: inout DescriptionCatalog) throws {

@@ -1,0 +1,107 @@
+import AsyncIOSystem
+
+/// The protocol of an endpoint whose datagrams tasks receive: it stores them, up to a limit.
+///
+/// At the limit the endpoint stops receiving, and the kernel drops what it has no room for. The datagrams of the batch
+/// that exceeds the limit are stored too.
+final class DatagramInbox: DatagramProtocol {
+    /// Errors of the network that are stored. Later ones are dropped until a task has received these.
+    private static let mostErrors = 16
+
+    private let limitBytes: Int
+    private var queue = DatagramQueue()
+    private var errors: [IOError] = []
+    // Released after `connectionLost`, and by the loop's close.
+    private var transport: DatagramTransport?
+    private(set) var hasEnded = false
+    private(set) var lossError: (any Error)?
+    private var readWaiter: WaiterToken?
+    private(set) var isWritingPaused = false
+    /// The tasks that wait to send, or for the end.
+    private var waiters: [WaiterToken] = []
+
+    init(limitBytes: Int) {
+        self.limitBytes = limitBytes
+    }
+
+    // MARK: Events
+
+    func connectionMade(_ transport: DatagramTransport) { self.transport = transport }
+
+    func datagramReceived(_ data: RawSpan, from address: SocketAddress?) {
+        data.withUnsafeBytes { queue.append($0, to: address) }
+        if queue.byteCount > limitBytes { transport?.pauseReading() }
+    }
+
+    func errorReceived(_ error: IOError) {
+        if errors.count < Self.mostErrors { errors.append(error) }
+        wakeReader()
+    }
+
+    func pauseWriting() { isWritingPaused = true }
+
+    func resumeWriting() {
+        isWritingPaused = false
+        wakeWaiters()
+    }
+
+    func connectionLost(_ error: (any Error)?) {
+        hasEnded = true
+        lossError = error
+        wakeReader()
+        wakeWaiters()
+        transport = nil
+    }
+
+    // MARK: Receiving
+
+    var hasDatagrams: Bool { !queue.isEmpty }
+
+    func take<Result>(_ body: (UnsafeRawBufferPointer, SocketAddress?) -> Result) -> Result? {
+        var result: Result?
+        let count = queue.forEach(atMost: 1) { _, bytes, address in
+            let sender = address.baseAddress.flatMap { SocketAddress(at: $0, byteCount: address.count) }
+            result = body(bytes, sender)
+        }
+        queue.removeFirst(count)
+        if count > 0, queue.byteCount <= limitBytes { transport?.resumeReading() }
+        return result
+    }
+
+    func takeError() -> IOError? { errors.isEmpty ? nil : errors.removeFirst() }
+
+    /// Suspends the task until there is something to receive. It is on its loop, and no other task waits.
+    func waitToReceive(_ loop: EventLoop, _ record: TaskRecord?) async throws {
+        guard readWaiter == nil else { throw EventLoopError.busy("receive from this endpoint") }
+        let token = loop.makeWaiter()
+        readWaiter = token
+        let outcome = await loop.suspend(token, record)
+        readWaiter = nil
+        try loop.check(outcome)
+    }
+
+    func takeWaitingJob(on loop: EventLoop) -> UnownedJob? {
+        readWaiter.flatMap { loop.settleReturningJob($0) }
+    }
+
+    private func wakeReader() {
+        if let readWaiter { transport?.loop.settle(readWaiter, .ready) }
+    }
+
+    // MARK: Sending and ending
+
+    /// Suspends the task until sending may continue, or the endpoint has ended. It is on its loop.
+    func waitForChange(_ loop: EventLoop, _ record: TaskRecord?) async throws {
+        let token = loop.makeWaiter()
+        waiters.append(token)
+        let outcome = await loop.suspend(token, record)
+        waiters.removeAll { $0 == token }
+        try loop.check(outcome)
+    }
+
+    private func wakeWaiters() {
+        let woken = waiters
+        waiters = []
+        for waiter in woken { transport?.loop.settle(waiter, .ready) }
+    }
+}
