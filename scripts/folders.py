@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent / "Sources" / "AsyncIO"
 ORDER = [
     "Threads", "Scheduling", "Core", "Bytes", "Reporting", "Callbacks", "Tasks", "Futures", "Groups", "Coordination",
     "Drivers", "Loops", "Watching", "Resolving", "Sockets", "Transports", "Datagrams", "Servers", "Clients", "Streams",
-    "Signals", "Running",
+    "Pipes", "Signals", "Running",
 ]
 
 # Pairs that know each other both ways, each with its reason. At most three.

@@ -1,7 +1,8 @@
 package import CAsyncIO
 package import SystemPackage
 
-/// The system calls that loops make on sockets. A test replaces them to simulate a kernel that fails or is slow.
+/// The system calls that loops make on sockets and pipes. A test replaces them to simulate a kernel that fails or is
+/// slow.
 ///
 /// By default each function makes the system call of its name.
 package protocol SystemCalls: AnyObject {
@@ -22,6 +23,16 @@ package protocol SystemCalls: AnyObject {
     func receive(
         _ socket: Socket, into buffer: UnsafeMutableRawBufferPointer, maxDescriptors: Int
     ) -> ReceivedDescriptors
+
+    /// Reads from a descriptor that is not a socket.
+    func read(
+        _ descriptor: FileDescriptor, into buffer: UnsafeMutableRawBufferPointer, _ calls: TransferCalls
+    ) -> IOResult
+
+    /// Writes to a descriptor that is not a socket.
+    func write(
+        _ descriptor: FileDescriptor, _ pieces: UnsafeBufferPointer<iovec>, _ calls: TransferCalls
+    ) -> IOResult
 
     /// Returns whether the socket is connected; otherwise the attempt continues.
     func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool
@@ -59,6 +70,18 @@ extension SystemCalls {
         _ socket: Socket, into buffer: UnsafeMutableRawBufferPointer, maxDescriptors: Int
     ) -> ReceivedDescriptors {
         socket.receive(into: buffer, maxDescriptors: maxDescriptors)
+    }
+
+    package func read(
+        _ descriptor: FileDescriptor, into buffer: UnsafeMutableRawBufferPointer, _ calls: TransferCalls
+    ) -> IOResult {
+        calls.read(descriptor, into: buffer)
+    }
+
+    package func write(
+        _ descriptor: FileDescriptor, _ pieces: UnsafeBufferPointer<iovec>, _ calls: TransferCalls
+    ) -> IOResult {
+        calls.write(descriptor, pieces)
     }
 
     package func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool {

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "disposition.h"
+#include "include/terminals.h"
 
 // The process that runs a loop on its main thread; zero between two runs.
 static _Atomic pid_t owner;
@@ -24,6 +25,7 @@ static struct aio_disposition former;
 
 // Async-signal-safe.
 static _Noreturn void end_process(void) {
+    aio_raw_modes_restore();
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = SIG_DFL;
@@ -56,7 +58,8 @@ int aio_interrupt_catch(int fd) {
     if ((found.sa_flags & SA_SIGINFO) != 0) return 0;
     // A child that was forked during a run inherits this handler, and `former` is valid in it.
     bool is_inherited = found.sa_handler == interrupted && atomic_load(&owner) != getpid();
-    if (found.sa_handler != SIG_DFL && !is_inherited) return 0;
+    bool is_default = found.sa_handler == SIG_DFL || aio_is_raw_mode_handler(found.sa_handler);
+    if (!is_default && !is_inherited) return 0;
 
     atomic_store(&descriptor, fd);
     atomic_store(&count, 0);

@@ -46,27 +46,36 @@ extension EventLoop {
         try checkOnLoop("createConnection", owning: endpoint)
         let made = try await withAffinity(owning: endpoint, "createConnection") {
             let (driver, peer) = try await connect(to: endpoint, options: options)
-            let consumer: Protocol
-            do {
-                consumer = try makeProtocol()
-            } catch {
-                driver.close()
-                throw error
-            }
-            let transport = StreamTransport(
-                loop: self, driver: driver, consumer: consumer, peerAddress: peer,
-                origin: ConnectionOrigin(CallSite(fileID: fileID, line: line)))
-            transport.start()
-            await yield()
-            if Task.isCancelled {
-                // The caller gets no transport that it could close.
-                transport.close()
-                throw CancellationError()
-            }
-            return UncheckedSendable(value: (transport, consumer))
+            return try await attach(
+                driver, peer, origin: CallSite(fileID: fileID, line: line), makeProtocol)
         }
         nonisolated(unsafe) let value = made.value
         return value
+    }
+
+    /// Connects a new protocol to a driver, which it owns, and returns after `connectionMade`. The task is on its loop.
+    final func attach<Protocol: StreamProtocol>(
+        _ driver: StreamDriver, _ peer: SocketAddress?, for directions: Interest = [.read, .write], origin: CallSite,
+        _ makeProtocol: () throws -> Protocol
+    ) async throws -> UncheckedSendable<(transport: StreamTransport, protocol: Protocol)> {
+        let consumer: Protocol
+        do {
+            consumer = try makeProtocol()
+        } catch {
+            driver.close()
+            throw error
+        }
+        let transport = StreamTransport(
+            loop: self, driver: driver, consumer: consumer, peerAddress: peer, directions: directions,
+            origin: ConnectionOrigin(origin))
+        transport.start()
+        await yield()
+        if Task.isCancelled {
+            // The caller gets no transport that it could close.
+            transport.close()
+            throw CancellationError()
+        }
+        return UncheckedSendable(value: (transport, consumer))
     }
 
     /// As ``createConnection(to:options:fileID:line:_:)``, to a host.

@@ -2,35 +2,60 @@ package import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// A descriptor with the system calls that move its bytes and end it. Another kind of descriptor than a connected
-/// stream socket would be another case here, because neither drivers nor the layers above depend on the kind.
+/// A descriptor with the system calls that move its bytes and end it: of a stream socket, or of a pipe or another file.
+/// Neither the layers above the drivers nor their hot paths depend on the kind.
 package struct ByteChannel {
+    /// The descriptor, which is a socket only if `isSocket`.
     package let socket: Socket
+    private let calls: TransferCalls
 
-    package init(_ socket: Socket) { self.socket = socket }
+    package init(_ socket: Socket, _ calls: TransferCalls = .socket) {
+        self.socket = socket
+        self.calls = calls
+    }
+
+    package var isSocket: Bool { @inline(__always) get { calls.rawValue == 0 } }
     var descriptor: FileDescriptor { socket.descriptor }
-    var localAddress: SocketAddress? { socket.localAddress }
+    var localAddress: SocketAddress? { isSocket ? socket.localAddress : nil }
 
-    var peerAddress: SocketAddress? { socket.peerAddress }
+    var peerAddress: SocketAddress? { isSocket ? socket.peerAddress : nil }
 
     @inline(__always)
     func receive(into buffer: UnsafeMutableRawBufferPointer, _ core: UnsafeMutablePointer<LoopCore>) -> IOResult {
-        core.receive(socket, into: buffer)
+        if isSocket { return core.receive(socket, into: buffer) }
+        return core.read(descriptor, into: buffer, calls)
     }
 
     @inline(__always)
     func send(_ bytes: UnsafeRawBufferPointer, _ core: UnsafeMutablePointer<LoopCore>) -> IOResult {
-        core.send(socket, bytes)
+        if isSocket { return core.send(socket, bytes) }
+        return write(bytes, core)
+    }
+
+    @inline(never)
+    private func write(_ bytes: UnsafeRawBufferPointer, _ core: UnsafeMutablePointer<LoopCore>) -> IOResult {
+        // SAFETY: the kernel only reads the memory.
+        var piece = iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
+        return withUnsafePointer(to: &piece) {
+            core.write(descriptor, UnsafeBufferPointer(start: $0, count: 1), calls)
+        }
     }
 
     @inline(__always)
     func send(_ pieces: UnsafeBufferPointer<iovec>, _ core: UnsafeMutablePointer<LoopCore>) -> IOResult {
-        core.send(socket, pieces)
+        if isSocket { return core.send(socket, pieces) }
+        return core.write(descriptor, pieces, calls)
     }
 
-    /// Sends EOF. Has no effect on a connection that has already ended.
-    func shutdownWrite() { try? socket.shutdownWrite() }
+    /// Sends EOF. Has no effect on a connection that has already ended, and none on a pipe, which has no half that
+    /// stays open.
+    func shutdownWrite() { if isSocket { try? socket.shutdownWrite() } }
 
-    /// So that the peer does not take a part of the data for the whole.
-    func resetOnClose() { socket.resetOnClose() }
+    /// So that the peer does not take a part of the data for the whole. Only sockets have a reset.
+    func resetOnClose() { if isSocket { socket.resetOnClose() } }
+
+    /// Undoes what was changed for this channel in an open file that other processes may share.
+    func willClose() {
+        if calls.contains(.restoresBlocking) { try? socket.setNonBlocking(false) }
+    }
 }

@@ -2,9 +2,9 @@ import AsyncIOSystem
 import CAsyncIO
 import SystemPackage
 
-/// The system calls that the loop makes on sockets, which a test may have replaced. They are functions of a pointer,
-/// because a reference to the loop would be retained for each call. The calls that every message makes use C directly,
-/// because functions of other modules are not inlined.
+/// The system calls that the loop makes on sockets and pipes, which a test may have replaced. They are functions of a
+/// pointer, because a reference to the loop would be retained for each call. The calls that every message makes use C
+/// directly, because functions of other modules are not inlined.
 extension UnsafeMutablePointer<LoopCore> {
     @inline(__always)
     func receive(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
@@ -33,6 +33,20 @@ extension UnsafeMutablePointer<LoopCore> {
 
     @inline(never) func send(_ socket: Socket, _ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
         pointee.systemCalls?.send(socket, pieces) ?? socket.send(pieces)
+    }
+
+    @inline(never)
+    func read(
+        _ descriptor: FileDescriptor, into buffer: UnsafeMutableRawBufferPointer, _ calls: TransferCalls
+    ) -> IOResult {
+        pointee.systemCalls?.read(descriptor, into: buffer, calls) ?? calls.read(descriptor, into: buffer)
+    }
+
+    @inline(never)
+    func write(
+        _ descriptor: FileDescriptor, _ pieces: UnsafeBufferPointer<iovec>, _ calls: TransferCalls
+    ) -> IOResult {
+        pointee.systemCalls?.write(descriptor, pieces, calls) ?? calls.write(descriptor, pieces)
     }
 
     func receiveFrom(

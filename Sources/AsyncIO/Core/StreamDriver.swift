@@ -118,7 +118,10 @@ package class StreamDriver: EventSource {
     final func closeChannel(on loop: EventLoop, isClosed: Bool = false) {
         if phase == .closed { return }
         phase = .closed
-        if !isClosed { loop.closeSocket(channel.socket) }
+        if !isClosed {
+            channel.willClose()
+            loop.closeSocket(channel.socket)
+        }
         let waiters = closeWaiters
         closeWaiters = []
         for waiter in waiters { loop.settle(waiter, .ready) }

@@ -29,6 +29,9 @@ package protocol StreamDriverDelegate: AnyObject {
     /// A call of the driver failed, which ends the connection. `operation` is a verb, such as `receive from`.
     func failed(_ error: Errno, operation: String)
 
+    /// Nobody reads from the other end of a pipe any more, which ends the connection.
+    func readerLeft()
+
     /// A filter has failed, which ends the connection.
     func ended(with error: any Error)
 

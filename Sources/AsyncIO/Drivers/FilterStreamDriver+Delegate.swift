@@ -52,6 +52,8 @@ extension FilterStreamDriver: StreamDriverDelegate {
         delegate?.failed(error, operation: operation)
     }
 
+    package func readerLeft() { failed(.brokenPipe, operation: "send to") }
+
     package func ended(with error: any Error) { fail(error) }
 
     package func replaceDriver(by driver: StreamDriver) {

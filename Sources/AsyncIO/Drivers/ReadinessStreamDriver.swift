@@ -8,33 +8,40 @@ package import SystemPackage
 /// The descriptor is registered once, edge-triggered where possible, so that no message costs a registration. It is
 /// watched for writing only from the first send that would block, because until then the selector would report with
 /// each piece of a large message that it is still writable.
-package final class ReadinessStreamDriver: StreamDriver {
+package class ReadinessStreamDriver: StreamDriver {
     // SAFETY: the loop retains its drivers, and the transport of a driver that it has released retains the loop.
-    private unowned(unsafe) let loop: EventLoop
+    final unowned(unsafe) let loop: EventLoop
 
     /// Creates the driver of `channel` and registers the descriptor. Throws with the descriptor closed.
-    package init(_ channel: ByteChannel, on loop: EventLoop, trigger: Trigger) throws(Errno) {
+    package init(
+        _ channel: ByteChannel, on loop: EventLoop, for interest: Interest = .read, trigger: Trigger
+    ) throws(Errno) {
         self.loop = loop
         super.init(channel)
         loop.register(self)
-        known.registered(for: .read, trigger)
+        known.registered(for: interest, trigger)
         do {
-            try loop.watch(channel.descriptor, self, for: .read, trigger)
+            try watch(for: interest)
         } catch {
             close()
             throw error
         }
     }
 
+    /// Called once, by the initializer.
+    func watch(for interest: Interest) throws(Errno) {
+        try loop.watch(channel.descriptor, self, for: interest, known.trigger)
+    }
+
     // MARK: Ending
 
-    package override func detach() {
+    package final override func detach() {
         if phase != .open { return }
         phase = .detached
         loop.unwatch(channel.descriptor, self)
     }
 
-    package override func close() {
+    package final override func close() {
         if phase >= .closing { return }
         detach()
         loop.unregister(self)
@@ -87,7 +94,7 @@ package final class ReadinessStreamDriver: StreamDriver {
         if !known.interest.contains(direction) { setInterest(known.interest.union(direction)) }
     }
 
-    @inline(never) private func setInterest(_ wanted: Interest) {
+    @inline(never) func setInterest(_ wanted: Interest) {
         guard phase == .open, wanted != known.interest else { return }
         do {
             try loop.rewatch(channel.descriptor, self, from: known.interest, to: wanted, known.trigger)
@@ -101,7 +108,7 @@ package final class ReadinessStreamDriver: StreamDriver {
 
     // MARK: Push
 
-    package override func startReading() {
+    package final override func startReading() {
         isPushing = true
         if known.isReadable { readAgain() }
     }
@@ -162,7 +169,7 @@ package final class ReadinessStreamDriver: StreamDriver {
 
     // MARK: Pull
 
-    package override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
+    package final override func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         guard known.isReadable else { return .wouldBlock }
         guard known.readingShare.isLeft(in: loop.core.pointee.tick),
             loop.core.pointee.budget.allowsReceive || takeGrant(.read)
@@ -185,7 +192,7 @@ package final class ReadinessStreamDriver: StreamDriver {
         return result
     }
 
-    package override func grantsSend(of count: Int) -> Bool {
+    package final override func grantsSend(of count: Int) -> Bool {
         guard known.isWritable else { return false }
         guard known.writingShare.isLeft(in: loop.core.pointee.tick) else {
             writeAgain()
@@ -213,14 +220,14 @@ package final class ReadinessStreamDriver: StreamDriver {
         return false
     }
 
-    package override func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+    package final override func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         guard mayStartSending() else { return .wouldBlock }
         let result = channel.send(bytes, loop.core)
         sent(result, of: bytes.count)
         return result
     }
 
-    package override func send(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
+    package final override func send(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
         guard mayStartSending() else { return .wouldBlock }
         let result = channel.send(pieces, loop.core)
         sent(result, of: pieces.byteCount)

@@ -55,8 +55,18 @@ extension StreamTransport: StreamDriverDelegate {
     func pulledEnd() { perform(state.receivedEnd(staysOpen: true, queuedBytes: outstandingBytes)) }
 
     package func failed(_ errno: Errno, operation: String) {
-        end(with: IOError(errno, operation: operation, address: peerAddress))
+        let object = isOfSocket ? "" : " descriptor \(driver.channel.descriptor.rawValue)"
+        end(with: IOError(errno, operation: operation + object, address: peerAddress))
     }
+
+    /// For a protocol, it is an orderly end if nothing is left to send. asyncio: `_UnixWritePipeTransport._read_ready`.
+    package func readerLeft() {
+        guard isPush, outstandingBytes == 0 else { return failed(.brokenPipe, operation: "send to") }
+        endsNow(by: .readerLeft)
+        end(with: nil)
+    }
+
+    private var isOfSocket: Bool { peerAddress != nil || driver.channel.isSocket }
 
     /// Resumes, in pull style, the task that waits to receive. Returns its job.
     package func becameReadable() -> UnownedJob? { readWaiter.endReturningJob(on: loop) }
@@ -83,8 +93,10 @@ extension StreamTransport: StreamDriverDelegate {
     }
 
     package var connection: ConnectionReport {
-        ConnectionReport(
-            label: "a connection with \(peerAddress?.description ?? "an unknown peer")", origin: origin,
-            isLeftOpen: !state.isClosing)
+        let peer = peerAddress?.description ?? "an unknown peer"
+        let label =
+            isOfSocket
+            ? "a connection with \(peer)" : "the transport of descriptor \(driver.channel.descriptor.rawValue)"
+        return ConnectionReport(label: label, origin: origin, isLeftOpen: !state.isClosing)
     }
 }

@@ -9,7 +9,7 @@ extension StreamTransport {
     ///
     /// The connection stays open while the peer does not read, until nothing could be sent for a minute. Then it is
     /// reset, with an `IOError`. ``closeGracefully(within:maxDiscardedBytes:)``, ``abort()`` and
-    /// ``Server/shutDown(within:)`` let the caller choose the bound.
+    /// ``Server/shutDown(within:)`` let the caller choose the bound. A pipe stays open for as long as its reader likes.
     public func close() {
         loop.requireOnLoop("StreamTransport.close")
         if state.writing == .cutOff { return reset() }
@@ -58,10 +58,11 @@ extension StreamTransport {
     }
 
     /// Flushes the write buffer, then shuts down the write side. Reading continues. Idempotent. asyncio: `write_eof`.
-    /// If a write was cut off, the connection is reset instead.
+    /// If a write was cut off, the connection is reset instead. The same as ``close()`` for a pipe.
     public func writeEOF() {
         loop.requireOnLoop("StreamTransport.writeEOF")
         if state.writing == .cutOff { return reset() }
+        if directions == .write { return close() }
         perform(state.endedWriting(queuedBytes: outstandingBytes))
     }
 
@@ -71,8 +72,9 @@ extension StreamTransport {
         return state.isClosing
     }
 
-    /// Whether ``writeEOF()`` is possible, which is always true for a socket. asyncio: `can_write_eof`.
-    public var canWriteEOF: Bool { true }
+    /// Whether ``writeEOF()`` is possible, which is always true, except for a pipe to read from. asyncio:
+    /// `can_write_eof`.
+    public var canWriteEOF: Bool { directions.contains(.write) }
 
     // MARK: Bounds
 
@@ -86,7 +88,8 @@ extension StreamTransport {
 
     /// Starts the timer if such a close has begun.
     func boundClosing() {
-        guard state.life == .closing, closingTimer == .stale else { return }
+        // The reader of a pipe is another program of this machine, such as a pager that waits for its user.
+        guard state.life == .closing, closingTimer == .stale, driver.channel.isSocket else { return }
         let bytes = outstandingBytes
         let timer = loop.callLater(after: Self.stallLimit) { [weak self] in
             guard let self else { return }
@@ -183,6 +186,7 @@ extension StreamTransport {
         case abort = "abort()"
         case reset = "reset()"
         case peerEOF = "the peer's EOF"
+        case readerLeft = "the reader of the pipe"
     }
 
     /// Records what ends the connection. Only the first call counts.

@@ -88,7 +88,7 @@ extension StreamTransport {
         let followsEOF = state.life == .open && state.writing != .cutOff
         if hasReportedDrop && !followsEOF { return }
         hasReportedDrop = true
-        let cause = followsEOF ? EventLoopError(.connectionClosed, "writeEOF() was called") : endCause
+        let cause = followsEOF ? followedEnd : endCause
         let addresses = [localAddress, peerAddress].map { $0.map { $0.isUnnamed ? "unnamed" : "\($0)" } ?? "unknown" }
         loop.report(
             ExceptionContext(
@@ -96,9 +96,16 @@ extension StreamTransport {
                 error: cause, origin: origin, protocol: consumer, transport: self))
     }
 
+    private var followedEnd: EventLoopError {
+        directions.contains(.write)
+            ? EventLoopError(.connectionClosed, "writeEOF() was called")
+            : EventLoopError(.invalidArgument, "the pipe is open for reading only")
+    }
+
     private var endCause: any Error {
         if let ending {
-            let code: EventLoopError.Code = ending == .peerEOF ? .connectionBroken : .connectionClosed
+            let isByPeer = ending == .peerEOF || ending == .readerLeft
+            let code: EventLoopError.Code = isByPeer ? .connectionBroken : .connectionClosed
             return EventLoopError(code, "\(ending.rawValue) has ended the connection")
         }
         if state.writing == .cutOff { return endError }

@@ -2,7 +2,8 @@ public import AsyncIOSystem
 import Synchronization
 import SystemPackage
 
-/// A connection: it moves bytes between a socket and a consumer. asyncio: `Transport`.
+/// A connection: it moves bytes between a socket or a pipe and a consumer. asyncio: `Transport`, `ReadTransport`,
+/// `WriteTransport`.
 ///
 /// The consumer is a ``StreamProtocol``, or the task that has the connection's `StreamReader` and `StreamWriter`. A
 /// transport is not `Sendable`.
@@ -38,6 +39,8 @@ public final class StreamTransport: CustomStringConvertible {
     /// The address of the peer. asyncio: `get_extra_info("peername")`.
     public let peerAddress: SocketAddress?
     var hasReportedDrop = false
+    /// The directions in which bytes move: both, except for the end of a pipe.
+    let directions: Interest
     /// The identifier of the driver that has the descriptor, below all filters.
     private let rootID: SlotID
     let connectionOrigin: ConnectionOrigin?
@@ -46,9 +49,10 @@ public final class StreamTransport: CustomStringConvertible {
 
     package init(
         loop: EventLoop, driver: StreamDriver, consumer: (any StreamProtocol)?, peerAddress: SocketAddress?,
-        origin: ConnectionOrigin? = nil
+        directions: Interest = [.read, .write], origin: ConnectionOrigin? = nil
     ) {
         self.loop = loop
+        self.directions = directions
         heldConsumer = HeldConsumer(consumer)
         bufferedConsumer = consumer as? any BufferedStreamProtocol
         isPush = consumer != nil
@@ -59,6 +63,8 @@ public final class StreamTransport: CustomStringConvertible {
         rootID = driver.rootID ?? .stale
         driver.delegate = self
         driver.lendsMemory = bufferedConsumer != nil
+        if directions == .read { state.openedForReadingOnly() }
+        if directions == .write { state.openedForWritingOnly() }
         origin?.connectionBegan()
     }
 
@@ -98,7 +104,7 @@ public final class StreamTransport: CustomStringConvertible {
         loop.callSoon(fileID: site.fileID, line: site.line, body)
     }
 
-    /// The socket, for its options. asyncio: `get_extra_info("socket")`.
+    /// The socket, for its options, or the pipe. asyncio: `get_extra_info("socket")`, `get_extra_info("pipe")`.
     /// - Thread: any; its properties and functions may be called only on the loop's.
     public var socket: TransportSocket { TransportSocket(owner: self) }
 
@@ -186,14 +192,22 @@ public final class StreamTransport: CustomStringConvertible {
     /// - Thread: any.
     public var description: String { "<StreamTransport \(summary)>" }
 
+    private var ends: String {
+        switch directions {
+        case .read: "a pipe to read from"
+        case .write: "a pipe to write to"
+        default: "\(localAddress?.description ?? "no address") -> \(peerAddress?.description ?? "an unknown peer")"
+        }
+    }
+
     var summary: String {
-        let addresses =
-            "\(localAddress?.description ?? "no address") -> \(peerAddress?.description ?? "an unknown peer")"
+        let addresses = ends
         guard loop.isOnLoop else { return "\(addresses), on another thread's loop" }
         guard let openSocket else { return "\(addresses), closed\(lossError.map { ": \($0)" } ?? "")" }
         var text = "fd=\(openSocket.number) \(addresses), \(state.isClosing ? "closing" : "open")"
         if state.reading == .atEOF { text += ", EOF received" }
         if state.reading == .paused { text += ", reading paused" }
+        if directions == .read { return text }
         if state.writing != .open { text += ", write side shut down" }
         return text + ", write buffer \(writeBufferBytes) bytes"
     }

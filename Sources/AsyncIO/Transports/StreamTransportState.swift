@@ -80,6 +80,12 @@ package struct StreamTransportState: ~Copyable {
     /// Whether a write that has begun may continue, because the end of the connection waits for it.
     package var letsWritesFinish: Bool { !isLost && writing != .ended }
 
+    // MARK: One direction
+
+    package mutating func openedForReadingOnly() { writing = .ended }
+
+    package mutating func openedForWritingOnly() { reading = .ended }
+
     // MARK: Reading
 
     package mutating func started() -> Actions {

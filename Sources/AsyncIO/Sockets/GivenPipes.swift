@@ -1,0 +1,68 @@
+import AsyncIOSystem
+import CAsyncIO
+import SystemPackage
+
+extension EventLoop {
+    /// Creates the driver of the end of a pipe, whose descriptor it owns. The task is on its loop.
+    final func openPipe(_ descriptor: FileDescriptor, for direction: Interest) throws -> PipeStreamDriver {
+        let channel: ByteChannel
+        let kind: FileKind
+        do {
+            if isClosed { throw EventLoopError.closed }
+            if let user = core.pointee.descriptors[descriptor.rawValue] {
+                throw EventLoopError.descriptorInUse(descriptor, user)
+            }
+            try Task.checkCancellation()
+            try checkRoom(for: descriptor)
+            kind = try Self.checkPipe(descriptor, for: direction)
+            let calls = try IOError.naming("take over descriptor \(descriptor.rawValue)") {
+                try TransferCalls(owning: descriptor, kind)
+            }
+            channel = ByteChannel(Socket(number: descriptor.rawValue), calls)
+        } catch let error as IOError where error.errno == .badFileDescriptor {
+            // There is nothing to close, and another thread may be about to get the number.
+            throw error
+        } catch {
+            discard([Socket(number: descriptor.rawValue)])
+            throw error
+        }
+        return try makePipeDriver(channel, for: direction, kind)
+    }
+
+    /// Owns the descriptor.
+    final func makePipeDriver(
+        _ channel: ByteChannel, for direction: Interest, _ kind: FileKind
+    ) throws -> PipeStreamDriver {
+        try IOError.naming("watch descriptor \(channel.socket.number)") {
+            try PipeStreamDriver(
+                channel, on: self, for: direction, isDevice: kind != .pipe && kind != .socket)
+        }
+    }
+
+    /// Throws if the descriptor is none of a pipe, or not for this direction.
+    private static func checkPipe(_ descriptor: FileDescriptor, for direction: Interest) throws -> FileKind {
+        let kind = try IOError.naming("take over descriptor \(descriptor.rawValue)") { try FileKind(of: descriptor) }
+        switch kind {
+        case .regular, .other: throw refusal(of: descriptor, "a regular file or a directory")
+        case .socket:
+            let type = try IOError.naming("take over descriptor \(descriptor.rawValue)") {
+                try Socket(number: descriptor.rawValue).option(SocketOption(level: SOL_SOCKET, name: SO_TYPE))
+            }
+            if type != Int(SOCK_STREAM.rawValue) { throw refusal(of: descriptor, "a socket for datagrams") }
+        case .pipe, .terminal, .terminalController, .device: break
+        }
+        let mode = aio_access_mode(descriptor.rawValue)
+        if mode == (direction == .read ? 1 : 0) {
+            throw EventLoopError(
+                .invalidArgument,
+                "descriptor \(descriptor.rawValue) is not open for \(direction == .read ? "reading" : "writing")")
+        }
+        return kind
+    }
+
+    private static func refusal(of descriptor: FileDescriptor, _ kind: String) -> EventLoopError {
+        EventLoopError(
+            .invalidArgument,
+            "descriptor \(descriptor.rawValue) is \(kind), not a pipe, a FIFO, a stream socket or a character device")
+    }
+}
