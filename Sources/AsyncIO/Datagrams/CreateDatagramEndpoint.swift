@@ -128,8 +128,8 @@ extension EventLoop {
     ) async throws -> [(local: SocketAddress?, remote: SocketAddress?)] {
         var locals: [SocketAddress?] = [nil]
         var remotes: [SocketAddress?] = [nil]
-        if let local { locals = try await addresses(of: local, by: .shared) }
-        if let remote { remotes = try await addresses(of: remote, by: .shared) }
+        if let local { locals = try await addresses(of: local, by: nil) }
+        if let remote { remotes = try await addresses(of: remote, by: nil) }
         // The caller would not get the endpoint, and could not close it.
         try Task.checkCancellation()
         let pairs = locals.flatMap { local in remotes.map { (local: local, remote: $0) } }

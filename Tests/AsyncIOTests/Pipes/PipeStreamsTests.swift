@@ -18,7 +18,7 @@ struct PipeStreamsTests {
             #expect(try await reader.readLine() == "one")
             #expect(try await reader.readUntil("\n") == Array("two\n".utf8))
             #expect(try await reader.readExactly(7) == Array("header:".utf8))
-            try await writer.transport.writeFrame(Array("frame".utf8))
+            try writer.transport.writeFrame(Array("frame".utf8))
             #expect(try await reader.readFrame(limitBytes: 100) == Array("frame".utf8))
             try await writer.write(contentsOf: [Array("a".utf8), Array("b".utf8)])
             if let chunk = try await reader.readChunk() { #expect(chunk.byteCount == 2) }

@@ -68,6 +68,14 @@ extension FileDescriptor {
     }
 }
 
+extension TransferCalls {
+    /// Writes from memory of a test.
+    func write(_ descriptor: FileDescriptor, _ bytes: UnsafeMutableRawBufferPointer) -> IOResult {
+        var piece = iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)
+        return withUnsafePointer(to: &piece) { write(descriptor, UnsafeBufferPointer(start: $0, count: 1)) }
+    }
+}
+
 /// A pseudo-terminal without echo and without translation of line ends.
 struct TestTerminal {
     let controller: FileDescriptor

@@ -1,5 +1,4 @@
 import AsyncIOTesting
-import CAsyncIO
 import Foundation
 import SystemPackage
 import Testing
@@ -79,10 +78,7 @@ struct SharedPipeTests {
         for (descriptor, calls) in [(pipe.writer, calls), (terminal.terminal, calls.union(.terminal))] {
             var written = 0
             while true {
-                let result = memory.withUnsafeMutableBytes { bytes in
-                    var piece = iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)
-                    return calls.write(descriptor, UnsafeBufferPointer(start: &piece, count: 1))
-                }
+                let result = memory.withUnsafeMutableBytes { calls.write(descriptor, $0) }
                 guard case .bytes(let count) = result else {
                     #expect(result == .wouldBlock)
                     break

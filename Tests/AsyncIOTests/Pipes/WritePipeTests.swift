@@ -109,10 +109,7 @@ struct WritePipeTests {
             try pipe.reader.close()
             #expect(becomesTrue { pipe.writer.isHungUp })
             var byte: UInt8 = 1
-            let result = withUnsafeMutableBytes(of: &byte) { bytes in
-                var piece = iovec(iov_base: bytes.baseAddress, iov_len: 1)
-                return calls.write(pipe.writer, UnsafeBufferPointer(start: &piece, count: 1))
-            }
+            let result = withUnsafeMutableBytes(of: &byte) { calls.write(pipe.writer, $0) }
             #expect(result == .failed(.brokenPipe))
             var pending = sigset_t()
             sigpending(&pending)

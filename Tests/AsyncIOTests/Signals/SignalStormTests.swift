@@ -40,7 +40,7 @@ struct SignalStormTests {
             }
             kill(getpid(), SIGTERM)
         }
-        let aborted = try loop.runUntilComplete {
+        let report = try loop.runUntilComplete {
             let signals = try loop.signals([.terminate])
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 while let line = try await reader.readLine() { try await writer.write(line + "\n") }
@@ -65,7 +65,7 @@ struct SignalStormTests {
             return try await server.shutDown(within: .seconds(10))
         }
         storm.join()
-        guard aborted == 0, loop.statistics.unhandledErrors == 0 else { exit(3) }
+        guard report.aborted == 0, loop.statistics.unhandledErrors == 0 else { exit(3) }
         try loop.close()
     }
 }
