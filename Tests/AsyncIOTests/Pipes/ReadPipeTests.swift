@@ -276,7 +276,9 @@ struct ReadPipeTests {
     func fifoThatIsOpenForBothDirectionsHasNoEOF(kind: TestLoop) async throws {
         try await withFIFO { path in
             try await withVirtualLoop(kind) { loop in
-                let (transport, recorder) = try await loop.connectReadPipe(try .opening(path, .readWrite)) { Recorder() }
+                let (transport, recorder) = try await loop.connectReadPipe(try .opening(path, .readWrite)) {
+                    Recorder()
+                }
                 for word in ["one", "two"] {
                     let writer = try FileDescriptor.opening(path, .writeOnly)
                     try writer.write(word)
