@@ -101,11 +101,12 @@ extension EventLoop {
     ) async throws -> (StreamDriver, SocketAddress?) {
         let sockets = try takeSockets(of: endpoint) {
             try endpoint.checkForClient()
-            if let local = options.localAddress, !endpoint.sockets.isEmpty {
+            if let local = options.localAddress, !endpoint.sockets.isEmpty || endpoint.isStandardStreams {
                 throw EventLoopError(
                     .invalidArgument, "the local address \(local) cannot be given to \(endpoint), which has one")
             }
         }
+        if endpoint.isStandardStreams { return (try openStandardStreams(), nil) }
         if let socket = sockets.first { return (try adopt(socket, options.socketOptions), nil) }
         try Task.checkCancellation()
         let delay = options.attemptDelay

@@ -59,7 +59,7 @@ package class StreamDriver: EventSource {
 
     /// Push style: delivers data to the delegate as it arrives, from the next run of this source on.
     package func startReading() {}
-    package final func stopReading() { isPushing = false }
+    package func stopReading() { isPushing = false }
 
     /// Pull style: moves bytes that have arrived into `buffer`; 0 bytes mean EOF.
     package func receive(into buffer: UnsafeMutableRawBufferPointer) -> IOResult { .wouldBlock }

@@ -4,7 +4,11 @@ package import SystemPackage
 extension EventLoop {
     /// Creates the driver of a channel. It owns the descriptor from then on, even if this throws.
     package final func openStreamDriver(_ channel: ByteChannel) throws(Errno) -> StreamDriver {
-        let driver = try makeStreamDriver(channel)
+        filterForTests(try makeStreamDriver(channel))
+    }
+
+    /// Puts the filter of a test above `driver`, if there is one.
+    final func filterForTests(_ driver: StreamDriver) -> StreamDriver {
         guard let makeFilter = core.pointee.makeFilter else { return driver }
         let filtered = FilterStreamDriver(over: driver, makeFilter(), on: self)
         filtered.start { _ in }

@@ -17,6 +17,7 @@ public struct Endpoint: Sendable, CustomStringConvertible {
         case addresses([SocketAddress])
         case sockets([Socket])
         case unix(UnixName)
+        case standardStreams
     }
 
     let storage: Storage
@@ -74,6 +75,21 @@ public struct Endpoint: Sendable, CustomStringConvertible {
     /// As ``socket(_:)``, for several sockets of a server, such as those of a service manager, each given once.
     public static func sockets(_ sockets: [Socket]) -> Endpoint { Endpoint(storage: .sockets(sockets)) }
 
+    /// The standard input and the standard output of the process, as the two directions of one connection. For clients
+    /// only.
+    ///
+    /// ```swift
+    /// try await loop.withConnection(to: .standardStreams) { reader, writer in
+    ///     for try await line in reader.lines { try await writer.write("\(line)\n") }
+    /// }
+    /// ```
+    ///
+    /// They may be pipes, terminals, files and others: see `StandardStreams`, whose rules apply. At the end of the
+    /// input the output stays open. When the reader of the output leaves, the connection is lost, with an `IOError`
+    /// (EPIPE) in any case for a task. The end of writing closes the connection's own descriptor, not the standard
+    /// output itself. The socket options of ``ConnectionOptions`` have no effect.
+    public static var standardStreams: Endpoint { Endpoint(storage: .standardStreams) }
+
     /// Such as `example.org:80`, `[::1]:80`, `port 80 on all interfaces`, `unix:/run/app.sock`, `abstract:app` or
     /// `socket 7`; several with commas.
     public var description: String {
@@ -85,6 +101,7 @@ public struct Endpoint: Sendable, CustomStringConvertible {
         case .sockets(let sockets):
             sockets.isEmpty ? "no socket" : sockets.map { "socket \($0.number)" }.joined(separator: ", ")
         case .unix(let name): name.description
+        case .standardStreams: "the standard streams"
         }
     }
 
@@ -103,7 +120,7 @@ public struct Endpoint: Sendable, CustomStringConvertible {
         case .hosts(let names, let port): names.compactMap { SocketAddress(literal: $0, port: port) }
         case .addresses(let addresses): addresses
         case .unix(let name): [name.address].compactMap(\.self)
-        case .sockets: []
+        case .sockets, .standardStreams: []
         }
     }
 
@@ -118,8 +135,12 @@ public struct Endpoint: Sendable, CustomStringConvertible {
         switch storage {
         case .unix(let name): name.kind == .path
         case .addresses(let addresses): addresses.allSatisfy { $0.withUnixPath { _ in true } == true }
-        case .hosts, .sockets: false
+        case .hosts, .sockets, .standardStreams: false
         }
+    }
+
+    var isStandardStreams: Bool {
+        if case .standardStreams = storage { true } else { false }
     }
 
     func checkForClient() throws(EventLoopError) {
@@ -141,6 +162,8 @@ public struct Endpoint: Sendable, CustomStringConvertible {
     func checkForServer() throws(EventLoopError) {
         try checkNotEmpty("listen on")
         switch storage {
+        case .standardStreams:
+            throw EventLoopError(.invalidArgument, "cannot listen on \(self): they are one connection, for a client")
         // Each has one owner, which closes it.
         case .sockets(let sockets) where Set(sockets).count != sockets.count:
             throw EventLoopError(.invalidArgument, "the list of sockets to listen on contains a socket twice")

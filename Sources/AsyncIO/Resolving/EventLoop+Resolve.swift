@@ -118,7 +118,7 @@ extension EventLoop {
             }
         case .addresses(let given): add(given)
         case .unix(let name): add([name.address].compactMap(\.self))
-        case .sockets: break
+        case .sockets, .standardStreams: break
         }
         return addresses
     }

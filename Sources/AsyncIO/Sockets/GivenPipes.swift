@@ -66,3 +66,48 @@ extension EventLoop {
             "descriptor \(descriptor.rawValue) is \(kind), not a pipe, a FIFO, a stream socket or a character device")
     }
 }
+
+/// Descriptors that stay with their owners, as the standard streams.
+extension EventLoop {
+    /// Creates the driver of the two standard streams. The task is on its loop.
+    final func openStandardStreams(
+        input: FileDescriptor = .standardInput, output: FileDescriptor = .standardOutput
+    ) throws -> StreamDriver {
+        let input = try openSharedPipe(input, for: .read)
+        do {
+            let driver = DuplexStreamDriver(input: input, output: try openSharedPipe(output, for: .write), on: self)
+            return filterForTests(driver)
+        } catch {
+            input.close()
+            throw error
+        }
+    }
+
+    /// Creates the driver of a pipe, a terminal, a socket or a file, with a descriptor of its own.
+    final func openSharedPipe(_ descriptor: FileDescriptor, for direction: Interest) throws -> PipeStreamDriver {
+        if isClosed { throw EventLoopError.closed }
+        try Task.checkCancellation()
+        let operation = "use \(Self.name(of: descriptor))"
+        let kind = try IOError.naming(operation) { try FileKind(of: descriptor) }
+        if kind == .other {
+            throw EventLoopError(.invalidArgument, "cannot \(operation): it is a directory or a file without a name")
+        }
+        let (own, calls) = try IOError.naming(operation) { try TransferCalls.sharing(descriptor, kind) }
+        do {
+            try checkRoom(for: own)
+        } catch {
+            closeSocket(Socket(number: own.rawValue))
+            throw error
+        }
+        return try makePipeDriver(ByteChannel(Socket(number: own.rawValue), calls), for: direction, kind)
+    }
+
+    private static func name(of descriptor: FileDescriptor) -> String {
+        switch descriptor {
+        case .standardInput: "standard input"
+        case .standardOutput: "standard output"
+        case .standardError: "standard error"
+        default: "descriptor \(descriptor.rawValue)"
+        }
+    }
+}

@@ -26,6 +26,7 @@ struct DescriptionsTests {
             addReports(loop, to: &catalog)
             try await addCoordination(to: &catalog)
             try await addConnections(loop, to: &catalog)
+            try await addPipes(loop, to: &catalog)
             try addTesting(to: &catalog)
             return catalog
         }
@@ -281,6 +282,27 @@ struct DescriptionsTests {
         catalog.add("Queue", queue)
         catalog.add("LifoQueue", LifoQueue<Int>())
         catalog.add("PriorityQueue", PriorityQueue<Int>())
+    }
+
+    private func addPipes(_ loop: EventLoop, to catalog: inout DescriptionCatalog) async throws {
+        let pipe = try PipeEnds()
+        let (input, _) = try await loop.connectReadPipe(pipe.reader) { Recorder() }
+        let (output, _) = try await loop.connectWritePipe(pipe.writer) { Recorder() }
+        catalog.add("StreamTransport", input, output)
+        input.close()
+        output.close()
+        await loop.yield()
+        await loop.yield()
+        catalog.add("StreamTransport", input)
+        catalog.addText("StandardStreams", "(has no values)")
+        let ends = try Terminal.openPseudoTerminal()
+        let terminal = try #require(Terminal(ends.terminal))
+        catalog.add("Terminal", terminal)
+        catalog.add("Terminal.Size", Terminal.Size(columns: 80, rows: 24))
+        catalog.add("RawMode", try terminal.enterRawMode())
+        catalog.add("LoopSequence", try terminal.sizes(on: loop))
+        try ends.terminal.close()
+        try ends.controller.close()
     }
 
     private func addReports(_ loop: SelectorEventLoop, to catalog: inout DescriptionCatalog) {
