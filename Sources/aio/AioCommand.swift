@@ -14,10 +14,11 @@ struct AioCommand: ParsableCommand {
             EXAMPLES:
               aio echo --listen 127.0.0.1:8888
               aio forward --listen :8080 --to example.org:80
+              aio connect example.org:80
               aio loops
             """,
         version: version,
-        subcommands: [EchoCommand.self, ForwardCommand.self, LoopsCommand.self])
+        subcommands: [EchoCommand.self, ForwardCommand.self, ConnectCommand.self, LoopsCommand.self])
 
     static let version = "0.1.0"
 
