@@ -34,6 +34,9 @@ package protocol SystemCalls: AnyObject {
         _ descriptor: FileDescriptor, _ pieces: UnsafeBufferPointer<iovec>, _ calls: TransferCalls
     ) -> IOResult
 
+    /// Sends from a regular file; 0 bytes at its end.
+    func sendFile(_ socket: Socket, _ file: FileDescriptor, offset: Int64, byteCount: Int) -> IOResult
+
     /// Returns whether the socket is connected; otherwise the attempt continues.
     func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool
 
@@ -82,6 +85,10 @@ extension SystemCalls {
         _ descriptor: FileDescriptor, _ pieces: UnsafeBufferPointer<iovec>, _ calls: TransferCalls
     ) -> IOResult {
         calls.write(descriptor, pieces)
+    }
+
+    package func sendFile(_ socket: Socket, _ file: FileDescriptor, offset: Int64, byteCount: Int) -> IOResult {
+        socket.sendFile(file, offset: offset, byteCount: byteCount)
     }
 
     package func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool {

@@ -47,6 +47,13 @@ package struct ByteChannel {
         return core.write(descriptor, pieces, calls)
     }
 
+    /// Sends from a regular file; 0 bytes at its end.
+    func sendFile(
+        _ file: FileDescriptor, offset: Int64, byteCount: Int, _ core: UnsafeMutablePointer<LoopCore>
+    ) -> IOResult {
+        core.sendFile(socket, file, offset: offset, byteCount: byteCount)
+    }
+
     /// Sends EOF. Has no effect on a connection that has already ended, and none on a pipe, which has no half that
     /// stays open.
     func shutdownWrite() { if isSocket { try? socket.shutdownWrite() } }

@@ -54,6 +54,8 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
         public static let connectionBroken = Code(name: "connectionBroken")
         /// An earlier write sent only a part of its bytes, so nothing more can be written to the connection.
         public static let incompleteWrite = Code(name: "incompleteWrite")
+        /// A file cannot be sent without copying it, and copying was not allowed. Nothing was sent.
+        public static let sendfileNotAvailable = Code(name: "sendfileNotAvailable")
         /// The runner is closed.
         public static let runnerClosed = Code(name: "runnerClosed")
         /// Ctrl-C ended the main task.

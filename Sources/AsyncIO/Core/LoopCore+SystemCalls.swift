@@ -119,6 +119,11 @@ extension UnsafeMutablePointer<LoopCore> {
         }
     }
 
+    func sendFile(_ socket: Socket, _ file: FileDescriptor, offset: Int64, byteCount: Int) -> IOResult {
+        pointee.systemCalls?.sendFile(socket, file, offset: offset, byteCount: byteCount)
+            ?? socket.sendFile(file, offset: offset, byteCount: byteCount)
+    }
+
     func connect(_ socket: Socket, to address: SocketAddress) throws(Errno) -> Bool {
         guard let systemCalls = pointee.systemCalls else { return try socket.connect(to: address) }
         return try systemCalls.connect(socket, to: address)

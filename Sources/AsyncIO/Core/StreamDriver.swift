@@ -1,5 +1,6 @@
 package import AsyncIOSystem
 package import CAsyncIO
+package import SystemPackage
 
 /// Moves the bytes of one channel: the part that differs between readiness and completion, and where filters belong.
 ///
@@ -88,6 +89,12 @@ package class StreamDriver: EventSource {
         }
         return .bytes(sent)
     }
+
+    /// Whether `sendFile` is supported, because nothing transforms the bytes on their way.
+    package var sendsFiles: Bool { false }
+
+    /// As `send(_:)`, from a regular file, when all earlier bytes were sent. Returns 0 bytes at the end of the file.
+    package func sendFile(_ file: FileDescriptor, offset: Int64, byteCount: Int) -> IOResult { .failed(.notSupported) }
 
     /// Whether a task may send `count` bytes now. If its share of the iteration is used up, the delegate is notified
     /// later.

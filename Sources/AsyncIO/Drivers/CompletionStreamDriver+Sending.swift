@@ -148,10 +148,43 @@ extension CompletionStreamDriver {
         waiting?.pending.removeAll()
     }
 
-    func sendCompleted(_ result: Int) {
+    /// Sends from a file now. If the socket has no room, a poll reports when it has.
+    func sendFileNow(_ file: FileDescriptor, offset: Int64, byteCount: Int) -> IOResult {
+        if let error = sendError { return .failed(error) }
+        guard phase == .open, unsentBytes == 0, waiting?.filePoll == nil else { return .wouldBlock }
+        guard known.writingShare.isLeft(in: loop.core.pointee.tick) else {
+            isWriterBlocked = true
+            isSendReported = true
+            loop.queue(self)
+            return .wouldBlock
+        }
+        let result = channel.sendFile(file, offset: offset, byteCount: byteCount, loop.core)
+        switch result {
+        case .bytes(let count):
+            known.writingShare.use(count)
+            loop.core.pointee.budget.use(count)
+        case .wouldBlock:
+            do {
+                createWaitingSendsIfNeeded().filePoll = try loop.submit(
+                    .poll(channel.descriptor, for: .write), for: self)
+            } catch {
+                return .failed(error)
+            }
+        case .failed: break
+        }
+        return result
+    }
+
+    func sendCompleted(_ operation: SlotID, _ result: Int) {
         guard let waiting else { return }
-        waiting.operation = nil
         isSendReported = true
+        if operation == waiting.filePoll {
+            // If the poll has failed, the next call finds the reason.
+            waiting.filePoll = nil
+            isWriterBlocked = true
+            return
+        }
+        waiting.operation = nil
         let error = Errno(rawValue: CInt(clamping: -result))
         if result >= 0 || error == .resourceTemporarilyUnavailable {
             waiting.inFlight.removeFirst(min(max(result, 0), waiting.inFlight.count))

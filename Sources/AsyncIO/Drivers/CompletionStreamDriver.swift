@@ -78,7 +78,7 @@ package final class CompletionStreamDriver: StreamDriver {
         } else if completion.operation == closeOperation {
             closeCompleted(completion.result)
         } else {
-            sendCompleted(completion.result)
+            sendCompleted(completion.operation, completion.result)
         }
         return isReceiveReported || isSendReported || phase == .closing
     }
@@ -317,6 +317,12 @@ package final class CompletionStreamDriver: StreamDriver {
         return sendAtOnce(bytes)
     }
 
+    package override var sendsFiles: Bool { true }
+
+    package override func sendFile(_ file: FileDescriptor, offset: Int64, byteCount: Int) -> IOResult {
+        sendFileNow(file, offset: offset, byteCount: byteCount)
+    }
+
     /// 0 after `detach()`, because nothing waits for the bytes any more.
     package override var unsentBytes: Int {
         phase == .open ? (waiting?.byteCount ?? 0) &+ queuedImmediately : 0
@@ -335,6 +341,7 @@ package final class CompletionStreamDriver: StreamDriver {
         isSocketReadable = false
         cancelReceive()
         if let operation = waiting?.operation { loop.cancel(operation, .send) }
+        if let poll = waiting?.filePoll { loop.cancel(poll, .poll) }
         if let token = immediateToken.take() { loop.removeToken(token) }
     }
 
@@ -343,7 +350,7 @@ package final class CompletionStreamDriver: StreamDriver {
         detach()
         phase = .closing
         detachDelegate(on: loop)
-        if loop.isClosed || receiveOperation == nil && waiting?.operation == nil { return finish() }
+        if loop.isClosed || !hasOperations { return finish() }
         // Behind the cancellations, so that the operations do not retain the file.
         closeOperation = try? loop.submit(.close(channel.descriptor), for: self)
         if closeOperation == nil { closeIfQuiet() } else { loop.unwatch(channel.descriptor, self) }
@@ -358,7 +365,12 @@ package final class CompletionStreamDriver: StreamDriver {
     }
 
     private func closeIfQuiet() {
-        if receiveOperation == nil, waiting?.operation == nil, closeOperation == nil { finish() }
+        if !hasOperations, closeOperation == nil { finish() }
+    }
+
+    /// Whether operations other than the close are in flight.
+    private var hasOperations: Bool {
+        receiveOperation != nil || waiting?.operation != nil || waiting?.filePoll != nil
     }
 
     private func finish() {

@@ -234,6 +234,20 @@ package class ReadinessStreamDriver: StreamDriver {
         return result
     }
 
+    package override var sendsFiles: Bool { channel.isSocket }
+
+    package override func sendFile(_ file: FileDescriptor, offset: Int64, byteCount: Int) -> IOResult {
+        guard mayStartSending() else { return .wouldBlock }
+        let result = channel.sendFile(file, offset: offset, byteCount: byteCount, loop.core)
+        switch result {
+        // A short count may be due to the end of the file, after which no event would follow.
+        case .bytes(let count): loop.core.pointee.budget.use(count)
+        case .wouldBlock: becameUnwritable()
+        case .failed: break
+        }
+        return result
+    }
+
     @inline(__always) private func sent(_ result: IOResult, of offered: Int) {
         switch result {
         case .bytes(let count):

@@ -5,6 +5,8 @@ final class WaitingSends {
     @exclusivity(unchecked) var pending = WriteQueue()
     @exclusivity(unchecked) var inFlight = WriteQueue()
     @exclusivity(unchecked) var operation: SlotID?
+    /// The poll that reports when more of a file can be sent.
+    @exclusivity(unchecked) var filePoll: SlotID?
     @exclusivity(unchecked) var isFlushQueued = false
 
     var byteCount: Int { pending.count &+ inFlight.count }

@@ -69,13 +69,13 @@ extension StreamTransport {
     }
 
     /// Whether a task may send now. Throws the reason if nothing may be sent any more.
-    @inline(__always) private func maySend(_ byteCount: Int) throws -> Bool {
+    @inline(__always) func maySend(_ byteCount: Int) throws -> Bool {
         guard state.acceptsWrites || unsentBytesOfWrite > 0 && state.letsWritesFinish else { throw endError }
         // What was written before is sent first.
         return queue.isEmpty && withDriver { $0.grantsSend(of: byteCount) }
     }
 
-    @inline(__always) private func sent(_ result: IOResult) throws -> Int? {
+    @inline(__always) func sent(_ result: IOResult) throws -> Int? {
         switch result {
         case .bytes(let count):
             writtenBytes.store(writtenBytes.load(ordering: .relaxed) &+ count, ordering: .relaxed)

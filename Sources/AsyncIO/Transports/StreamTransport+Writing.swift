@@ -5,7 +5,8 @@ extension StreamTransport {
     ///
     /// After `close()`, `abort()` or the loss of the connection, the bytes are discarded. The first such write is
     /// reported to the exception handler, but not between the loss and `connectionLost`, because the protocol cannot
-    /// know of the loss yet. After `writeEOF()`, every write is discarded and reported, where asyncio raises.
+    /// know of the loss yet. After `writeEOF()`, every write is discarded and reported, where asyncio raises. The
+    /// same applies while ``sendFile(_:offset:maxBytes:allowsCopying:)`` is in progress.
     public func write(_ bytes: RawSpan) { bytes.withUnsafeBytes { write($0) } }
 
     /// Sends `bytes`, as ``write(_:)-(RawSpan)`` does.
@@ -40,7 +41,7 @@ extension StreamTransport {
     @usableFromInline func write(pieces: [[UInt8]]) {
         loop.requireOnLoop("StreamTransport.write")
         var vector = WriteVector(pieces)
-        guard state.acceptsWrites else { return dropped(vector.count) }
+        guard state.acceptsBareWrites else { return dropped(vector.count) }
         if queue.isEmpty, vector.count <= WriteVector.joinedBytes { return write(vector.joined) }
         var isShort = !queue.isEmpty
         while vector.count > 0, !isShort {
@@ -62,7 +63,7 @@ extension StreamTransport {
 
     private func write(_ bytes: UnsafeRawBufferPointer) {
         loop.requireOnLoop("StreamTransport.write")
-        guard state.acceptsWrites else { return dropped(bytes.count) }
+        guard state.acceptsBareWrites else { return dropped(bytes.count) }
         if bytes.isEmpty { return }
         var taken = 0
         if queue.isEmpty {
@@ -85,10 +86,10 @@ extension StreamTransport {
     /// Reports a write that is discarded. asyncio does not report the first four.
     private func dropped(_ count: Int) {
         if count == 0 || loop.isClosed || lossError != nil && !state.isLossReported { return }
-        let followsEOF = state.life == .open && state.writing != .cutOff
-        if hasReportedDrop && !followsEOF { return }
-        hasReportedDrop = true
-        let cause = followsEOF ? followedEnd : endCause
+        let isMisuse = state.life == .open && state.writing != .cutOff
+        if hasReportedDrop && !isMisuse { return }
+        if !isMisuse { hasReportedDrop = true }
+        let cause = isMisuse ? misuse : endCause
         let addresses = [localAddress, peerAddress].map { $0.map { $0.isUnnamed ? "unnamed" : "\($0)" } ?? "unknown" }
         loop.report(
             ExceptionContext(
@@ -96,8 +97,9 @@ extension StreamTransport {
                 error: cause, origin: origin, protocol: consumer, transport: self))
     }
 
-    private var followedEnd: EventLoopError {
-        directions.contains(.write)
+    private var misuse: EventLoopError {
+        if state.isSendingFile { return EventLoopError(.busy, "sendFile() is in progress") }
+        return directions.contains(.write)
             ? EventLoopError(.connectionClosed, "writeEOF() was called")
             : EventLoopError(.invalidArgument, "the pipe is open for reading only")
     }

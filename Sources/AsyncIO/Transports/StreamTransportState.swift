@@ -57,6 +57,9 @@ package struct StreamTransportState: ~Copyable {
     package private(set) var life = Life.open
     package private(set) var isWriterPaused = false
     package private(set) var isWriteInProgress = false
+    package private(set) var isSendingFile = false
+    /// Whether reading was active when the current file began, and the program has not paused it since.
+    private var resumesAfterFile = false
     /// How many more bytes `closeGracefully()` discards. The largest value means that there is no limit.
     private var discardableBytes: UInt32 = 0
 
@@ -77,6 +80,11 @@ package struct StreamTransportState: ~Copyable {
         @inline(__always) get { life == .open && writing == .open }
     }
 
+    /// Whether the program may write without waiting for its turn.
+    package var acceptsBareWrites: Bool {
+        @inline(__always) get { acceptsWrites && !isSendingFile }
+    }
+
     /// Whether a write that has begun may continue, because the end of the connection waits for it.
     package var letsWritesFinish: Bool { !isLost && writing != .ended }
 
@@ -95,6 +103,7 @@ package struct StreamTransportState: ~Copyable {
     }
 
     package mutating func pausedReading() -> Actions {
+        resumesAfterFile = false
         // Input that is discarded needs no pause.
         guard life == .open, reading == .active || reading == .idle else { return [] }
         // `started` finds a pause that comes before it.
@@ -152,6 +161,23 @@ package struct StreamTransportState: ~Copyable {
 
     /// The task's write has ended, and no other task waits to write.
     package mutating func endedWrite() { isWriteInProgress = false }
+
+    /// A task has begun to send a file, and writes nothing else meanwhile. asyncio pauses reading too, so that a
+    /// protocol gets no request that it cannot answer yet.
+    package mutating func beganFile(pausesReading: Bool) -> Actions {
+        isSendingFile = true
+        guard pausesReading, life == .open, reading == .active || reading == .idle else { return [] }
+        let actions = pausedReading()
+        resumesAfterFile = true
+        return actions
+    }
+
+    package mutating func endedFile() -> Actions {
+        isSendingFile = false
+        guard resumesAfterFile else { return [] }
+        resumesAfterFile = false
+        return resumedReading()
+    }
 
     package mutating func writeWasCutOff() {
         isWriteInProgress = false

@@ -9,6 +9,7 @@
 #include "condition.h"
 #include "datagrams.h"
 #include "environment.h"
+#include "files.h"
 #include "interrupt.h"
 #include "loop_slot.h"
 #include "system_calls.h"

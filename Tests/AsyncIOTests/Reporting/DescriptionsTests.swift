@@ -59,7 +59,7 @@ struct DescriptionsTests {
         .wrongThread, .busy, .timedOut, .descriptorInUse, .tooManyDescriptors, .tasksAlive, .unsupported,
         .invalidArgument, .calledFromTask, .unknownHost, .tooManyLookups, .resolverFailed,
         .invalidState, .brokenPromise, .connectionClosed, .connectionBroken, .runnerClosed, .interrupted,
-        .incompleteWrite, .queueEmpty, .queueFull, .queueShutDown, .brokenBarrier,
+        .incompleteWrite, .queueEmpty, .queueFull, .queueShutDown, .brokenBarrier, .sendfileNotAvailable,
     ]
 
     private static let site = CallSite(fileID: "App/main.swift", line: 7)

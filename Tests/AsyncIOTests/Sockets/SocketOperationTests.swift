@@ -212,6 +212,13 @@ struct SocketOperationTests {
             while received.count < sent.count { received += try await loop.sock.recv(server, maxBytes: 10_000) }
             try await sending.value
             #expect(received == sent)
+            let file = try TestFile(sent)
+            defer { file.close() }
+            let sendingFile = loop.createTask { try await loop.sock.sendFile(client, file.descriptor) }
+            received = []
+            while received.count < sent.count { received += try await loop.sock.recv(server, maxBytes: 10_000) }
+            #expect(try await sendingFile.value == sent.count)
+            #expect(received == sent)
 
             let (listener, address) = try SocketPlace.ipv4.listen()
             for _ in 0..<20 {
@@ -240,11 +247,14 @@ struct SocketOperationTests {
             let (first, second) = (try Socket.datagram(.ipv4), try Socket.datagram(.ipv4))
             try second.bind(to: SocketAddress(literal: "127.0.0.1", port: 0)!)
             var server: Socket?
+            let file = try TestFile([5, 6])
+            defer { file.close() }
             let operations: [(SocketCall, () async throws -> Void)] = [
                 (.connect, { try await loop.sock.connect(client, to: address) }),
                 (.accept, { server = try await loop.sock.accept(listener).socket }),
                 (.send, { try await loop.sock.sendAll(client, [1, 2, 3]) }),
                 (.receive, { try await expect([1, 2, 3]) { try await loop.sock.recv(server!, maxBytes: 10) } }),
+                (.sendFile, { try await loop.sock.sendFile(client, file.descriptor) }),
                 (.sendTo, { try await loop.sock.sendTo(first, [4], to: second.localAddress!) }),
                 (.receiveFrom, { try await expect([4]) { try await loop.sock.recvFrom(second, maxBytes: 10).bytes } }),
             ]

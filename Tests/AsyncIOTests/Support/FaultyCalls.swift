@@ -5,7 +5,7 @@ import SystemPackage
 
 /// The system calls that a test can let fail.
 enum SocketCall: Hashable, CaseIterable {
-    case receive, receiveFrom, send, sendTo, connect, accept
+    case receive, receiveFrom, send, sendTo, sendFile, connect, accept
 }
 
 /// What happens instead of a call, or to it.
@@ -66,6 +66,15 @@ final class FaultyCalls: SystemCalls {
         case nil, .atMost: socket.sendTo(bytes, to: address)
         case .fails(let error): .failed(error)
         case .wouldBlock: .wouldBlock
+        }
+    }
+
+    func sendFile(_ socket: Socket, _ file: FileDescriptor, offset: Int64, byteCount: Int) -> IOResult {
+        switch fault(.sendFile) {
+        case nil: socket.sendFile(file, offset: offset, byteCount: byteCount)
+        case .fails(let error): .failed(error)
+        case .wouldBlock: .wouldBlock
+        case .atMost(let count): socket.sendFile(file, offset: offset, byteCount: min(count, byteCount))
         }
     }
 

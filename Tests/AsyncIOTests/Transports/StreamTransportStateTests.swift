@@ -46,6 +46,33 @@ struct StreamTransportStateTests {
         #expect(state.resumedReading() == .startReading)
     }
 
+    // covers: 286
+    @Test func readingIsPausedWhileAFileIsSent() {
+        var state = StreamTransportState()
+        #expect(state.beganFile(pausesReading: true) == [])
+        #expect(state.started() == [])
+        #expect(state.acceptsWrites && !state.acceptsBareWrites)
+        #expect(state.endedFile() == .startReading)
+        #expect(state.acceptsBareWrites)
+        #expect(state.beganFile(pausesReading: true) == .stopReading)
+        #expect(state.endedFile() == .startReading)
+        #expect(state.beganFile(pausesReading: false) == [])
+        #expect(state.endedFile() == [])
+
+        // What the program wants meanwhile counts.
+        _ = state.beganFile(pausesReading: true)
+        #expect(state.pausedReading() == [])
+        #expect(state.endedFile() == [])
+        _ = state.beganFile(pausesReading: true)
+        #expect(state.resumedReading() == .startReading)
+        #expect(state.endedFile() == [])
+
+        // The connection may end meanwhile.
+        _ = state.beganFile(pausesReading: true)
+        #expect(state.closed(queuedBytes: 1) == [])
+        #expect(state.endedFile() == [])
+    }
+
     // covers: 152
     @Test func peersEOFClosesUnlessTheProtocolKeepsTheConnectionOpen() {
         var closing = StreamTransportState()
