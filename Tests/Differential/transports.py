@@ -158,7 +158,8 @@ class Transports:
     # Operations
 
     def op_closeServer(self, id):
-        self.servers[id].close()
+        if id in self.servers:
+            self.servers[id].close()
 
     def op_showServer(self, id):
         self.line(f"{id} {'serving' if self.servers[id].is_serving() else 'not serving'}", id)

@@ -18,8 +18,8 @@ struct DifferentialTests {
     }
 
     @Test func thereAreScenarios() {
-        #expect(Scenario.all.count > 280)
-        #expect(Scenario.all.count { $0.instants == true } > 90)
+        #expect(Scenario.all.count > 340)
+        #expect(Scenario.all.count { $0.instants == true } > 130)
         #expect(Set(Scenario.all.map(\.name)).count == Scenario.all.count)
     }
 

@@ -24,6 +24,8 @@ struct Scenario: Decodable, Sendable, CustomStringConvertible {
         let starts: Bool?
         let limit: Int?
         let count: Int?
+        let kind: String?
+        let path: String?
 
         /// The operation of a connection, in which "@" is the connection's name.
         func naming(_ id: String) -> Operation {
@@ -43,12 +45,13 @@ struct Scenario: Decodable, Sendable, CustomStringConvertible {
         var lost: [Operation]?
         var paused: [Operation]?
         var resumed: [Operation]?
+        var error: [Operation]?
         var staysOpen: Bool?
         var quiet: Bool?
         var name: String?
         var buffer: Int?
 
-        static var none: Handlers { Handlers() }
+        static var empty: Handlers { Handlers() }
 
         func naming(_ id: String) -> Handlers {
             var copy = self
@@ -58,6 +61,7 @@ struct Scenario: Decodable, Sendable, CustomStringConvertible {
             copy.lost = lost?.naming(id)
             copy.paused = paused?.naming(id)
             copy.resumed = resumed?.naming(id)
+            copy.error = error?.naming(id)
             return copy
         }
     }
@@ -65,6 +69,7 @@ struct Scenario: Decodable, Sendable, CustomStringConvertible {
     let name: String
     let main: [Operation]
     let pairs: [String]?
+    let pipes: [String]?
     let asleep: [[Operation]]?
     /// Whether the trace says what each object does at each instant, rather than in each iteration.
     let instants: Bool?

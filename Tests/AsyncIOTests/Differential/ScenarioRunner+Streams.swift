@@ -24,7 +24,7 @@ extension ScenarioRunner {
         case "startServer":
             var options = ServerOptions()
             if let limit = step.limit { options.limitBytes = limit }
-            let server = try await loop.startServer(host: "127.0.0.1", port: 0, options: options) {
+            let server = try await loop.startServer(on: local(step), options: options) {
                 [unowned self] reader, writer in
                 let name = nameAccepted(by: id)
                 add(name, (reader, writer))

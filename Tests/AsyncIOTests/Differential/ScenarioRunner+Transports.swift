@@ -1,23 +1,28 @@
 import AsyncIO
 import AsyncIOSystem
-import Testing
+import SystemPackage
 
 /// The connections and servers of a scenario, by name.
 struct ScenarioNetwork {
     var transports: [String: StreamTransport] = [:]
+    var datagramTransports: [String: DatagramTransport] = [:]
     var servers: [String: Server] = [:]
-    /// Of servers, also after they were closed.
+    /// Of servers and endpoints, also after they were closed.
     var addresses: [String: SocketAddress] = [:]
     var acceptedCounts: [String: Int] = [:]
     /// The connections that were made and not lost.
     var open: Set<String> = []
     var lastReceived: [String: [UInt8]] = [:]
+    /// Of the paths of unix sockets.
+    var directory: SocketDirectory?
+    /// Of datagrams.
+    var lastSenders: [String: SocketAddress] = [:]
     var streams: [String: (reader: StreamReader, writer: StreamWriter)] = [:]
 }
 
 extension ScenarioRunner {
     private func makeProtocol(_ id: String, _ handlers: Scenario.Handlers?) -> ScenarioProtocol {
-        let handlers = handlers ?? .none
+        let handlers = handlers ?? .empty
         guard let bufferBytes = handlers.buffer else { return ScenarioProtocol(self, id, handlers) }
         return BufferedScenarioProtocol(self, id, handlers, bufferBytes: bufferBytes)
     }
@@ -32,12 +37,31 @@ extension ScenarioRunner {
         network.addresses[id] = server.localAddresses.first
     }
 
-    /// An end, or a server.
+    /// Where a server listens: at a path, or on a TCP port of this machine.
+    func local(_ step: Scenario.Operation) throws -> Endpoint {
+        guard let path = step.path else { return .host("127.0.0.1", port: 0) }
+        return .unix(try directory().file(path))
+    }
+
+    private func directory() throws -> SocketDirectory {
+        if let directory = network.directory { return directory }
+        let directory = try SocketDirectory()
+        network.directory = directory
+        return directory
+    }
+
+    /// An end, a server, or a path.
     func target(_ step: Scenario.Operation) throws -> Endpoint {
         let name = step.to ?? ""
         if let end = takeEnd(name) { return .socket(end) }
+        if name.hasPrefix("/") { return .unix(try directory().file(String(name.dropFirst()))) }
         guard let address = network.addresses[name] else { throw ScenarioMistake(text: "nothing is called \(name)") }
         return .address(address)
+    }
+
+    private func pipeEnd(_ step: Scenario.Operation) throws -> FileDescriptor {
+        guard let end = takeEnd(step.end ?? "") else { throw ScenarioMistake(text: "no end for \(step)") }
+        return end.descriptor
     }
 
     private func server(_ operation: Scenario.Operation) throws -> Server {
@@ -53,10 +77,16 @@ extension ScenarioRunner {
         case "connect":
             _ = try await loop.createConnection(to: target(step)) { makeProtocol(id, step.protocol) }
             return "connected \(id)"
+        case "connectReadPipe":
+            _ = try await loop.connectReadPipe(pipeEnd(step)) { makeProtocol(id, step.protocol) }
+            return "connected \(id)"
+        case "connectWritePipe":
+            _ = try await loop.connectWritePipe(pipeEnd(step)) { makeProtocol(id, step.protocol) }
+            return "connected \(id)"
         case "createServer":
             var options = ServerOptions()
             options.startsServing = step.starts ?? true
-            let server = try await loop.createServer(host: "127.0.0.1", port: 0, options: options) { [unowned self] in
+            let server = try await loop.createServer(on: local(step), options: options) { [unowned self] in
                 makeProtocol(nameAccepted(by: id), step.protocol)
             }
             added(server, id)
@@ -75,7 +105,8 @@ extension ScenarioRunner {
     func performOnTransport(_ operation: Scenario.Operation) throws -> Bool {
         let id = operation.id ?? ""
         switch operation.op {
-        case "closeServer": try server(operation).close()
+        // It may not have been created.
+        case "closeServer": network.servers[id]?.close()
         case "showServer": line("\(id) \(try server(operation).isServing ? "serving" : "not serving")", of: id)
         case "showEOF": line("\(id) \(try reader(operation).isAtEOF ? "at EOF" : "not at EOF")", of: id)
         default:

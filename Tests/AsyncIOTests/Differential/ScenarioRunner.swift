@@ -1,6 +1,8 @@
 import AsyncIO
 import AsyncIOSystem
 import AsyncIOTesting
+import CAsyncIO
+import SystemPackage
 import Testing
 
 /// Carries out a scenario on our loop and keeps its trace. An operation is the method `perform` has a case for.
@@ -19,11 +21,13 @@ final class ScenarioRunner {
     private var mistake: (any Error)?
     private var ends: [String: Socket] = [:]
     private var closedEnds: Set<String> = []
+    private var pipeEnds: Set<String> = []
     private var cancellations: [String: () -> Void] = [:]
     private var tasks: [String: Task<Void, any Error>] = [:]
     private var futures: [String: Future] = [:]
     /// What the operations of connections and servers know.
     var network = ScenarioNetwork()
+    var objects = ScenarioObjects()
 
     init(_ scenario: Scenario, _ loop: EventLoop, _ clock: VirtualClock) throws {
         (self.scenario, self.loop, self.clock) = (scenario, loop, clock)
@@ -36,6 +40,13 @@ final class ScenarioRunner {
                 clock.waits.rank[end.number] = ends.count
                 ends[name] = end
             }
+        }
+        for pipe in scenario.pipes ?? [] {
+            var numbers: [CInt] = [-1, -1]
+            try #require(numbers.withUnsafeMutableBufferPointer { aio_pipe($0.baseAddress!) } == 0)
+            ends[pipe + ".r"] = Socket(number: numbers[0])
+            ends[pipe + ".w"] = Socket(number: numbers[1])
+            pipeEnds.formUnion([pipe + ".r", pipe + ".w"])
         }
     }
 
@@ -57,6 +68,7 @@ final class ScenarioRunner {
             line("error \(reason)", of: reason)
         }
         defer { for (name, end) in ends where !closedEnds.contains(name) { end.close() } }
+        defer { network.directory?.remove() }
         try perform(scenario.main)
         if let mistake { throw mistake }
         if !network.open.isEmpty { throw ScenarioMistake(text: "not closed: \(network.open)") }
@@ -147,7 +159,10 @@ final class ScenarioRunner {
             for waiter in future.waiters { waiter.resume() }
             future.waiters = []
         default:
-            if try !performOnTransport(operation) { try performOnEnd(operation) }
+            if try performOnDatagrams(operation) || performOnTransport(operation) || performOnObject(operation) {
+                return
+            }
+            try performOnEnd(operation)
         }
     }
 
@@ -157,7 +172,11 @@ final class ScenarioRunner {
         switch operation.op {
         case "write":
             let bytes = Array((operation.text ?? "").utf8)
-            guard case .bytes(bytes.count) = bytes.withUnsafeBytes({ end.send($0) }) else {
+            let isPipe = pipeEnds.contains(operation.end ?? "")
+            let result = try bytes.withUnsafeBytes { bytes in
+                isPipe ? .bytes(try end.descriptor.write(bytes)) : end.send(bytes)
+            }
+            guard case .bytes(bytes.count) = result else {
                 throw ScenarioMistake(text: "the write was cut short")
             }
         case "read":
@@ -176,7 +195,7 @@ final class ScenarioRunner {
         case "shutdown": try end.shutdownWrite()
         case "close":
             // At once for the peer, though a child that is being made may have a copy of the descriptor.
-            try end.shutdown()
+            if !pipeEnds.contains(operation.end ?? "") { try end.shutdown() }
             end.close()
             closedEnds.insert(operation.end ?? "")
         default: throw ScenarioMistake(text: "no operation \(operation.op)")
@@ -187,7 +206,11 @@ final class ScenarioRunner {
     private func receive(_ operation: Scenario.Operation) throws -> String? {
         let end = try end(operation)
         var buffer = [UInt8](repeating: 0, count: operation.max ?? 4096)
-        switch buffer.withUnsafeMutableBytes({ end.receive(into: $0) }) {
+        let isPipe = pipeEnds.contains(operation.end ?? "")
+        let result = try buffer.withUnsafeMutableBytes { memory in
+            isPipe ? .bytes(try end.descriptor.read(into: memory)) : end.receive(into: memory)
+        }
+        switch result {
         case .bytes(let count): return ScenarioTrace.show(buffer[..<count])
         case .wouldBlock: return nil
         case .failed(let error): throw error
@@ -288,6 +311,8 @@ final class ScenarioRunner {
         default:
             if let said = try await takeOnNetwork(step) { return said }
             if let said = try await takeOnStream(step) { return said }
+            if let said = try await takeOnDatagrams(step) { return said }
+            if let said = try await takeOnObject(step) { return said }
             try perform(step)
             return nil
         }

@@ -102,7 +102,10 @@ extension ScenarioRunner {
             switch error.code {
             case .timedOut: "timed out"
             case .connectionClosed, .connectionBroken: "connection lost"
-            case .busy, .invalidArgument, .closed: "refused"
+            case .busy, .invalidArgument, .invalidState, .closed: "refused"
+            case .queueEmpty: "empty"
+            case .queueFull: "full"
+            case .brokenBarrier: "broken"
             default: nil
             }
         default: nil
@@ -112,6 +115,6 @@ extension ScenarioRunner {
     private static let names: [Errno: String] = [
         .brokenPipe: "EPIPE", .connectionReset: "ECONNRESET", .connectionRefused: "ECONNREFUSED",
         .connectionAbort: "ECONNABORTED", .timedOut: "ETIMEDOUT", .addressInUse: "EADDRINUSE",
-        .noSuchFileOrDirectory: "ENOENT",
+        .noSuchFileOrDirectory: "ENOENT", .messageTooLong: "EMSGSIZE",
     ]
 }
