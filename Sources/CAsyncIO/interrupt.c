@@ -46,8 +46,7 @@ static void interrupted(int signal) {
     // In a forked child before its exec, and after the run, the default action applies.
     if (atomic_load(&owner) != getpid() || atomic_fetch_add(&count, 1) > 0) end_process();
     uint64_t one = 1;
-    ssize_t ignored = write(atomic_load(&descriptor), &one, sizeof one);
-    (void)ignored;
+    while (write(atomic_load(&descriptor), &one, sizeof one) < 0 && errno == EINTR) {}
     atomic_fetch_sub(&running_handlers, 1);
     errno = saved;
 }

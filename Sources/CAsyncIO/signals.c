@@ -38,8 +38,7 @@ static void trampoline(int signal) {
         if (fd >= 0) {
             uint64_t one = 1;
             // EAGAIN means that a wake-up is pending already.
-            ssize_t ignored = write(fd, &one, sizeof one);
-            (void)ignored;
+            while (write(fd, &one, sizeof one) < 0 && errno == EINTR) {}
         }
     }
     atomic_fetch_sub(&running_trampolines, 1);
