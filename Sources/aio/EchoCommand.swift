@@ -31,8 +31,8 @@ struct EchoCommand: ParsableCommand {
 
     func run() throws {
         let (listen, style) = (listen, style)
-        try serve(on: try loop.kind) { loop, totals, _ in
-            try await style.startServer(loop, listen, totals)
+        try serve(on: try loop.kind) { loop, totals, report in
+            try await style.startServer(loop, listen, totals, report)
         }
     }
 }
@@ -40,10 +40,12 @@ struct EchoCommand: ParsableCommand {
 enum EchoStyle: String, ExpressibleByArgument, CaseIterable {
     case `protocol`, stream
 
-    func startServer(_ loop: EventLoop, _ address: HostAndPort, _ totals: Totals) async throws -> Server {
+    func startServer(
+        _ loop: EventLoop, _ address: HostAndPort, _ totals: Totals, _ report: ErrorReport
+    ) async throws -> Server {
         switch self {
         case .protocol:
-            try await loop.createServer(host: address.host, port: address.port) { EchoProtocol(totals) }
+            try await loop.createServer(host: address.host, port: address.port) { EchoProtocol(totals, report) }
         case .stream:
             try await loop.startServer(host: address.host, port: address.port) { reader, writer in
                 try await echo(reader, writer, totals)

@@ -3,10 +3,12 @@ import AsyncIO
 /// Echoes in the push style.
 final class EchoProtocol: StreamProtocol {
     private let totals: Totals
+    private let report: ErrorReport
     private var transport: StreamTransport?
 
-    init(_ totals: Totals) {
+    init(_ totals: Totals, _ report: ErrorReport) {
         self.totals = totals
+        self.report = report
     }
 
     func connectionMade(_ transport: StreamTransport) {
@@ -28,8 +30,9 @@ final class EchoProtocol: StreamProtocol {
         transport?.resumeReading()
     }
 
-    // An error is how the network ended this connection; it is no failure of the server.
+    // Most errors are how the client or the network ended this connection, and no failure of the server.
     func connectionLost(_ error: (any Error)?) {
+        if let error, !error.isConnectionClosed { report.add("\(error)") }
         if transport != nil { totals.connectionEnded() }
         transport = nil
     }

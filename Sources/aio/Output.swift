@@ -32,6 +32,7 @@ private func write(_ text: String, to descriptor: Int32) {
         while written < bytes.count {
             let rest = UnsafeRawBufferPointer(bytes)[written...]
             let count = write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+            if count < 0, errno == EINTR { continue }
             // The reader is gone, and there is nowhere to report it.
             if count <= 0 { return }
             written += count
