@@ -52,7 +52,7 @@ final class CompletionAcceptDriver: AcceptDriver {
         } else {
             let error = Errno(rawValue: CInt(truncatingIfNeeded: -completion.result))
             // A cancelled operation has nothing to report. One that lost a race is submitted again.
-            if error != .canceled, error != .resourceTemporarilyUnavailable { results.append(.failure(error)) }
+            if error != .canceled, !error.hadNoEffect { results.append(.failure(error)) }
         }
         if results.count >= 2 * clientsPerIteration, let operation { proactor.cancel(operation, .accept) }
         return true

@@ -50,7 +50,7 @@ extension CompletionStreamDriver {
         let unsent = UnsafeRawBufferPointer(rebasing: immediate.bytes.dropFirst(max(result, 0)))
         immediate.removeAll()
         let error = Errno(rawValue: CInt(truncatingIfNeeded: -min(result, 0)))
-        if result < 0, error != .resourceTemporarilyUnavailable { return sendFailed(error) }
+        if result < 0, !error.hadNoEffect { return sendFailed(error) }
         guard phase == .open else { return }
         createWaitingSendsIfNeeded().inFlight.append(unsent)
         submitSend()
@@ -186,7 +186,7 @@ extension CompletionStreamDriver {
         }
         waiting.operation = nil
         let error = Errno(rawValue: CInt(clamping: -result))
-        if result >= 0 || error == .resourceTemporarilyUnavailable {
+        if result >= 0 || error.hadNoEffect {
             waiting.inFlight.removeFirst(min(max(result, 0), waiting.inFlight.count))
             submitSend()
         } else {

@@ -177,8 +177,9 @@ package final class CompletionStreamDriver: StreamDriver {
             }
         } else if completion.result < 0 {
             let error = Errno(rawValue: CInt(truncatingIfNeeded: -completion.result))
-            // The first was requested; the proactor had no buffer; the operation lost a race on some kernels.
-            if error != .canceled, error != .noBufferSpace, error != .resourceTemporarilyUnavailable {
+            // The first was requested; the proactor had no buffer; the operation lost a race on some kernels, or was
+            // interrupted.
+            if error != .canceled, error != .noBufferSpace, !error.hadNoEffect {
                 isReceiveReported = true
                 // The receive after a poll that fails finds the reason.
                 if wasPoll { isSocketReadable = true } else { receiveFailure = error }

@@ -2,6 +2,11 @@ import Proactors
 import Selectors
 import SystemPackage
 
+extension Errno {
+    /// Whether an operation that completed with this error did nothing, so that it may be submitted again.
+    var hadNoEffect: Bool { self == .resourceTemporarilyUnavailable || self == .interrupted }
+}
+
 /// One operation of a completion loop that a task waits for. A source that is not registered, because the task waits.
 final class OperationWait: EventSource {
     private unowned let loop: ProactorEventLoop

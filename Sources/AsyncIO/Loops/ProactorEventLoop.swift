@@ -182,8 +182,8 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
         let result = try await wait.result(of: .connect(socket, to: address), record)
         if result >= 0 { return true }
         let error = Errno(rawValue: CInt(truncatingIfNeeded: -result))
-        // An earlier call that was cancelled has begun the attempt.
-        if error == .alreadyInProcess || error == .nowInProgress { return false }
+        // An earlier call that was cancelled, or this one before it was interrupted, has begun the attempt.
+        if error == .alreadyInProcess || error == .nowInProgress || error == .interrupted { return false }
         throw error
     }
 
