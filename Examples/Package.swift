@@ -19,6 +19,8 @@ let package = Package(
         .executableTarget(name: "RedisClient", dependencies: [asyncIO]),
         .executableTarget(name: "PortScanner", dependencies: [asyncIO]),
         .executableTarget(name: "Cron", dependencies: [asyncIO]),
+        .executableTarget(name: "TimeServer", dependencies: [asyncIO]),
+        .executableTarget(name: "TimeClient", dependencies: [asyncIO]),
         .executableTarget(
             name: "FlyingFoxServer", dependencies: [asyncIO, .product(name: "FlyingFox", package: "FlyingFox")]),
         .executableTarget(

@@ -11,23 +11,30 @@ struct ConnectCommand: ParsableCommand {
             continues until the server has sent everything. It ends when the server ends the connection, and when \
             nobody reads its output any more.
 
+            \(EndpointArgument.help)
+
             EXAMPLES:
               aio connect example.org:80
+              aio connect unix:/run/app.sock
               printf 'GET / HTTP/1.0\\r\\n\\r\\n' | aio connect 127.0.0.1:8080
             """)
 
     @Argument(
-        help: ArgumentHelp("The address to connect to.", valueName: "host:port"),
-        transform: HostAndPort.init(parsingTarget:))
-    var endpoint: HostAndPort
+        help: ArgumentHelp("The endpoint to connect to.", valueName: "endpoint"),
+        transform: EndpointArgument.init(parsingTarget:))
+    var endpoint: EndpointArgument
 
     @OptionGroup var loop: LoopOption
+
+    func validate() throws {
+        if endpoint.isDatagram { throw ValidationError("connect is for connections, not for datagrams") }
+    }
 
     func run() throws {
         let (endpoint, kind) = (endpoint, try loop.kind)
         func makeLoop() throws -> EventLoop { try kind.makeLoop() }
         try AsyncIO.run(loopFactory: makeLoop) { loop in
-            let (reader, writer) = try await loop.openConnection(host: endpoint.host, port: endpoint.port)
+            let (reader, writer) = try await loop.openConnection(to: endpoint.endpoint)
             try await converse(Streams(reader: reader, writer: writer), on: loop)
         }
     }

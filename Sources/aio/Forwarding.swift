@@ -7,13 +7,13 @@ struct Streams {
 }
 
 /// Serves one client: connects to the target and forwards bytes until both sides have sent EOF.
-func forward(_ client: Streams, to address: HostAndPort, _ totals: Totals, _ report: ErrorReport) async throws {
+func forward(_ client: Streams, to target: EndpointArgument, _ totals: Totals, _ report: ErrorReport) async throws {
     totals.connectionBegan()
     defer { totals.connectionEnded() }
-    let target: Streams
+    let server: Streams
     do {
-        let (reader, writer) = try await client.reader.loop.openConnection(host: address.host, port: address.port)
-        target = Streams(reader: reader, writer: writer)
+        let (reader, writer) = try await client.reader.loop.openConnection(to: target.endpoint)
+        server = Streams(reader: reader, writer: writer)
     } catch let error as CancellationError {
         throw error
     } catch {
@@ -22,7 +22,7 @@ func forward(_ client: Streams, to address: HostAndPort, _ totals: Totals, _ rep
         client.writer.abort()
         return
     }
-    try await Link(client: client, target: target, totals: totals).run()
+    try await Link(client: client, target: server, totals: totals).run()
 }
 
 /// A client's connection and the connection to the target.

@@ -1,12 +1,22 @@
-/// What a server has done so far.
+/// What a service has done so far.
 ///
 /// - Thread: the loop's.
 final class Totals {
+    enum Unit {
+        case connections, datagrams
+    }
+
     /// Bytes that were forwarded or echoed, over all connections and directions.
     var bytes = 0
+    var datagrams = 0
     private(set) var connections = 0
     private(set) var open = 0
     private(set) var mostOpen = 0
+    private let unit: Unit
+
+    init(counting unit: Unit) {
+        self.unit = unit
+    }
 
     func connectionBegan() {
         connections += 1
@@ -18,12 +28,26 @@ final class Totals {
         open -= 1
     }
 
-    /// Such as `3 connections, 1.5 MiB, at most 2 open at once`.
+    /// What happened since an earlier number of bytes, such as `3 connections open, 12.5 MiB/s, 1.5 GiB in all`.
+    func rate(since earlierBytes: Int) -> String {
+        let rate = "\(byteCount(bytes - earlierBytes))/s, \(byteCount(bytes)) in all"
+        return switch unit {
+        case .connections: "\(count(open, "connection")) open, \(rate)"
+        case .datagrams: "\(count(datagrams, "datagram")), \(rate)"
+        }
+    }
+
+    /// Such as `3 connections, 1.5 MiB, at most 2 open at once`, or `3 datagrams, 192 bytes`.
     var summary: String {
-        "\(connections) \(connections == 1 ? "connection" : "connections"), \(byteCount(bytes)), "
-            + "at most \(mostOpen) open at once"
+        switch unit {
+        case .connections:
+            "\(count(connections, "connection")), \(byteCount(bytes)), at most \(mostOpen) open at once"
+        case .datagrams: "\(count(datagrams, "datagram")), \(byteCount(bytes))"
+        }
     }
 }
+
+private func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 
 /// Returns a number of bytes for humans: `1 byte`, `999 bytes`, `1.5 MiB`, `256 MiB`.
 func byteCount(_ count: Int) -> String {

@@ -122,3 +122,14 @@ alive() { [[ -d /proc/$1/fd ]] && is_child "$1"; }
 back_to() {
     alive "$1" && eventually has_descriptors "$1" "$2"
 }
+
+# refuses STATUS MESSAGE ARGUMENT...: the first line of standard error matches the message, and standard output is empty. It
+# is the only line, unless the arguments are wrong; then the parser's usage follows.
+refuses() {
+    local wanted=$1 message=$2 status=0
+    shift 2
+    timeout "$patience" "$aio" "$@" >"$tmp/refused.out" 2>"$tmp/refused.err" || status=$?
+    equal "$status" "$wanted" && matches "$(head -n 1 "$tmp/refused.err")" "^aio: $message" || return
+    empty_file "$tmp/refused.out" || return
+    if ((wanted == 1)); then equal "lines: $(wc -l <"$tmp/refused.err")" "lines: 1"; fi
+}

@@ -1,16 +1,5 @@
 # Bad input: one message on standard error, and an exit status.
 
-# refuses STATUS MESSAGE ARGUMENT...: the first line of standard error matches the message, and standard output is empty. It
-# is the only line, unless the arguments are wrong; then the parser's usage follows.
-refuses() {
-    local wanted=$1 message=$2 status=0
-    shift 2
-    timeout "$patience" "$aio" "$@" >"$tmp/refused.out" 2>"$tmp/refused.err" || status=$?
-    equal "$status" "$wanted" && matches "$(head -n 1 "$tmp/refused.err")" "^aio: $message" || return
-    empty_file "$tmp/refused.out" || return
-    if ((wanted == 1)); then equal "lines: $(wc -l <"$tmp/refused.err")" "lines: 1"; fi
-}
-
 start_aio in-use echo --listen 127.0.0.1:0
 check "the message names a port in use" \
     refuses 1 "cannot listen on 127\.0\.0\.1:$port: Address already in use$" echo --listen "127.0.0.1:$port"
@@ -38,6 +27,11 @@ check "a bracket that is not closed" refuses 64 ".*: the brackets must contain a
 check "a target without a host" refuses 64 ".*: the host is missing" forward --listen :0 --to :80
 check "a target with port 0" refuses 64 ".*: port 0 is not a port to connect to" forward --listen :0 --to localhost:0
 check "a target that is not given" refuses 64 "Missing expected argument '--to " forward --listen :0
+check "an empty path" refuses 64 ".*: the path is missing" echo --listen unix:
+check "an empty name" refuses 64 ".*: the name is missing" echo --listen abstract:
+check "datagrams without a port" refuses 64 ".*'udp:127.0.0.1'.*: the port is missing" echo --listen udp:127.0.0.1
+check "datagrams to connections" refuses 64 "datagrams and connections cannot be forwarded to each other: udp:.* to " \
+    forward --listen udp:127.0.0.1:0 --to 127.0.0.1:1
 check "an unknown style" refuses 64 ".*'x'.*'protocol' and 'stream'" echo --style x
 check "an unknown subcommand" refuses 64 "Unexpected argument 'chat'" chat
 check "an unknown option" refuses 64 "Unknown option '--port'" echo --port 80
