@@ -53,7 +53,7 @@ struct StreamTransportStateTests {
         #expect(state.started() == [])
         #expect(state.acceptsWrites && !state.acceptsBareWrites)
         #expect(state.endedFile() == .startReading)
-        #expect(state.acceptsBareWrites)
+        #expect(state.acceptsBareWrites == true)
         #expect(state.beganFile(pausesReading: true) == .stopReading)
         #expect(state.endedFile() == .startReading)
         #expect(state.beganFile(pausesReading: false) == [])
