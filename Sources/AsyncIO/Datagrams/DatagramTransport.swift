@@ -185,9 +185,9 @@ public final class DatagramTransport: CustomStringConvertible {
         var addresses = localAddress?.description ?? "no address"
         if let peerAddress { addresses += " -> \(peerAddress)" }
         guard loop.isOnLoop else { return "\(addresses), on another thread's loop" }
-        guard let openSocket else { return "\(addresses), closed\(lossError.map { ": \($0)" } ?? "")" }
+        if state.life == .closed { return "\(addresses), closed\(lossError.map { ": \($0)" } ?? "")" }
         let life = state.isClosing ? "closing" : "open"
-        return "fd=\(openSocket.number) \(addresses), \(life), write buffer \(driver.waitingBytes) bytes"
+        return "fd=\(driver.socket.number) \(addresses), \(life), write buffer \(driver.waitingBytes) bytes"
     }
 }
 
@@ -252,8 +252,10 @@ extension DatagramTransport: DatagramDriverDelegate {
 extension DatagramTransport: SocketOwner {
     var eventLoop: EventLoop { loop }
 
+    /// An option that is set applies to later datagrams only, so those that were sent before are sent first.
     var openSocket: Socket? {
         loop.requireOnLoop("TransportSocket")
+        driver.passToKernel()
         return state.life == .closed ? nil : driver.socket
     }
 }

@@ -74,12 +74,13 @@ struct MulticastTests {
             try both[0].transport.socket.leaveGroup(address, interface: group.interface)
             try sender.transport.send("to the rest", to: address)
             await loop.until { both[1].recorder.datagrams.count == 2 }
-            // Nobody on this machine.
+            // Nobody on this machine. Everything that the loopback interface sends arrives there.
             try sender.transport.socket.setMulticastLoop(false)
-            try sender.transport.send("to others", to: address)
+            if group.interface != "lo" { try sender.transport.send("to others", to: address) }
+            // In the same iteration: the option applies to later datagrams only.
             try sender.transport.socket.setMulticastLoop(true)
             try sender.transport.send("last", to: address)
-            await loop.until { both[1].recorder.datagrams.count == 3 }
+            await loop.until { both[1].recorder.texts.last == "last" }
             #expect(both[1].recorder.texts == ["to the group", "to the rest", "last"])
             #expect(sender.recorder.errors == [])
             await loop.end(both[0], both[1], sender)
