@@ -132,10 +132,10 @@ struct DescriptionsTests {
         catalog.add("BufferPool.Size", BufferPool.Size.large)
         catalog.add("PooledBuffer", buffer)
         catalog.add("Completion", Completion(token: 7, result: 5, hasMore: true, buffer: buffer))
-        catalog.add(
-            "PooledMessage",
-            PooledMessage(in: buffer, byteCount: 5, isTruncated: false, sender: address),
-            PooledMessage(in: buffer, byteCount: 5, isTruncated: true, sender: nil))
+        for isTruncated in [false, true] {
+            let message = PooledMessage(in: buffer, byteCount: 5, isTruncated: isTruncated, sender: address)
+            catalog.add("PooledMessage", message)
+        }
         catalog.add("ProactorOperation", ProactorOperation.receiveMessages(from: socket, size: .large))
         pool.put(buffer.memory, buffer.size)
         #if os(Linux)
