@@ -9,10 +9,11 @@ extension EventLoop {
     /// ```
     ///
     /// `local` is the address that the socket is bound to, or an existing datagram socket, which belongs to this call
-    /// from the start, see ``Endpoint/socket(_:)``. With a `remote` endpoint the socket is connected: it exchanges
-    /// datagrams with that address only, and learns when nobody receives there. The endpoint has one socket: the
-    /// addresses of both are tried in order, in pairs of one family, until one works. Without both, the options name
-    /// the family. The function returns after `connectionMade` of the protocol.
+    /// from the start, see ``Endpoint/socket(_:)``. The file of a unix socket that nobody uses any more is replaced,
+    /// and the endpoint removes its file when it is closed. With a `remote` endpoint the socket is connected: it
+    /// exchanges datagrams with that address only, and learns when nobody receives there. The endpoint has one socket:
+    /// the addresses of both are tried in order, in pairs of one family, until one works. Without both, the options
+    /// name the family. The function returns after `connectionMade` of the protocol.
     ///
     /// Throws an `IOError` that names the address; `.invalidArgument` for endpoints, a socket or options that do not
     /// fit each other; `.descriptorInUse`; what ``resolve(host:port:)`` and `makeProtocol` throw; and
@@ -30,6 +31,7 @@ extension EventLoop {
             do {
                 consumer = try makeProtocol()
             } catch {
+                opened.file?.remove()
                 closeSocket(opened.socket)
                 throw error
             }
@@ -51,18 +53,25 @@ extension EventLoop {
         var isConnected = false
         /// The address that datagrams are sent to.
         var peerAddress: SocketAddress?
+        /// The file of a unix socket, to remove when it is closed.
+        var file: SocketFile?
     }
 
     /// Creates the transport of a socket, which it owns, and notifies its protocol in the next iteration.
     final func makeTransport(
         _ opened: OpenedDatagramSocket, _ consumer: any DatagramProtocol, _ origin: CallSite
     ) throws -> DatagramTransport {
-        let driver = try IOError.naming("watch a datagram socket") {
-            try makeDatagramDriver(opened.socket, isConnected: opened.isConnected)
+        let driver: DatagramDriver
+        do {
+            driver = try makeDatagramDriver(opened.socket, isConnected: opened.isConnected)
+        } catch {
+            opened.file?.remove()
+            throw IOError(error, operation: "watch a datagram socket")
         }
         let transport = DatagramTransport(
             loop: self, driver: driver, consumer: consumer, isConnected: opened.isConnected,
             peerAddress: opened.peerAddress, origin: origin)
+        transport.socketFile = opened.file
         transport.start()
         return transport
     }
@@ -153,17 +162,23 @@ extension EventLoop {
         let family = (local?.family ?? remote?.family ?? options.family).unsafelyUnwrapped
         let (operation, address) = local == nil ? ("send datagrams to", remote) : ("receive datagrams on", local)
         let socket = try IOError.naming(operation, address) { try Socket.datagram(family) }
+        var file: SocketFile?
         do {
             try checkRoom(for: socket.descriptor)
             try setOptions(options, of: socket, operation, address)
-            if let local { try IOError.naming("receive datagrams on", local) { try socket.bind(to: local) } }
-            guard let remote else { return OpenedDatagramSocket(socket: socket) }
+            if let local {
+                file = try IOError.naming("receive datagrams on", local) {
+                    try SocketFile.bind(socket, to: local, "receive datagrams on")
+                }
+            }
+            guard let remote else { return OpenedDatagramSocket(socket: socket, file: file) }
             let isConnected = !options.allowsBroadcast
             if isConnected {
                 try IOError.naming("send datagrams to", remote) { _ = try socket.connect(to: remote) }
             }
-            return OpenedDatagramSocket(socket: socket, isConnected: isConnected, peerAddress: remote)
+            return OpenedDatagramSocket(socket: socket, isConnected: isConnected, peerAddress: remote, file: file)
         } catch {
+            file?.remove()
             closeSocket(socket)
             throw error
         }

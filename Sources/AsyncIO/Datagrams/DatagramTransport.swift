@@ -21,6 +21,8 @@ public final class DatagramTransport: CustomStringConvertible {
     let hasFixedPeer: Bool
     var hasReportedDrop = false
     var closingTimer = SlotID.stale
+    /// The file of a unix socket, to remove before the socket is closed.
+    var socketFile: SocketFile?
     /// The reason for the end of the endpoint; `nil` after a close.
     var lossError: (any Error)?
     let origin: CallSite
@@ -169,6 +171,7 @@ public final class DatagramTransport: CustomStringConvertible {
             // The loop may have been closed meanwhile.
             guard state.life != .closed else { return }
             state.closedDescriptor()
+            socketFile?.remove()
             driver.close()
             // Last: the user's code may run when the protocol is released.
             install(nil)
@@ -237,6 +240,7 @@ extension DatagramTransport: DatagramDriverDelegate {
             _ = state.failed()
         }
         state.closedDescriptor()
+        socketFile?.remove()
         // The user's code may run when the protocol is released.
         install(nil)
     }

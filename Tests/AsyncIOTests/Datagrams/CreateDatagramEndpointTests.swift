@@ -1,5 +1,6 @@
 import AsyncIOTesting
 import CAsyncIO
+import Foundation
 import SystemPackage
 import Testing
 
@@ -133,6 +134,33 @@ struct CreateDatagramEndpointTests {
             #expect(client.protocol.datagrams[0].address == addresses[0])
             server.close()
             await loop.end((client.transport, client.protocol))
+        }
+    }
+
+    // covers: 192, 194
+    @Test(arguments: TestLoop.all)
+    func fileOfAUnixSocketIsReplacedOnlyIfNobodyUsesItAndRemovedAtTheEnd(kind: TestLoop) async throws {
+        try await withLoop(kind) { loop in
+            let path = SocketPlace.newPath()
+            let address = SocketAddress(unixPath: path)!
+            defer { address.unlinkFile() }
+            // A file that its process has left behind.
+            try Socket.boundDatagram(address).close()
+            let first = try await loop.createDatagramEndpoint(local: .unix(path)) { DatagramRecorder() }
+            #expect(first.transport.localAddress == address)
+            do {
+                _ = try await loop.createDatagramEndpoint(local: .unix(path)) { DatagramRecorder() }
+                Issue.record("two endpoints have one path")
+            } catch let error as IOError {
+                #expect(error.errno == .addressInUse)
+            }
+            let client = try await loop.createDatagramEndpoint(remote: .unix(path)) { DatagramRecorder() }
+            try client.transport.send("hello")
+            await loop.until { !first.protocol.datagrams.isEmpty }
+            // The client has no address.
+            #expect(first.protocol.datagrams == [Datagram(bytes: Array("hello".utf8))])
+            await loop.end((client.transport, client.protocol), (first.transport, first.protocol))
+            #expect(access(path, F_OK) != 0)
         }
     }
 
