@@ -87,10 +87,14 @@ extension Socket {
     }
 
     /// The local address; `nil` if the system reports none. getsockname(2).
-    public var localAddress: SocketAddress? {
+    public var localAddress: SocketAddress? { (try? findLocalAddress()) ?? nil }
+
+    /// Returns the local address; `nil` if it is of an unknown family. getsockname(2).
+    package func findLocalAddress() throws(Errno) -> SocketAddress? {
         var storage = sockaddr_storage()
         var length = socklen_t()
-        return aio_local_address(number, &storage, &length) == 0 ? SocketAddress(storage, length: length) : nil
+        _ = try valueOrErrno(aio_local_address(number, &storage, &length))
+        return SocketAddress(storage, length: length)
     }
 
     /// Whether the socket is connected. getpeername(2).

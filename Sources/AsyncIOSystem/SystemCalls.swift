@@ -42,6 +42,11 @@ package protocol SystemCalls: AnyObject {
 
     /// Returns the next client, or `nil` if none is waiting.
     func accept(_ socket: Socket) throws(Errno) -> (socket: Socket, peer: SocketAddress?)?
+
+    func shutdownWrite(_ socket: Socket) throws(Errno)
+
+    /// Returns `nil` for an unknown family.
+    func localAddress(_ socket: Socket) throws(Errno) -> SocketAddress?
 }
 
 extension SystemCalls {
@@ -98,6 +103,10 @@ extension SystemCalls {
     package func accept(_ socket: Socket) throws(Errno) -> (socket: Socket, peer: SocketAddress?)? {
         try socket.accept()
     }
+
+    package func shutdownWrite(_ socket: Socket) throws(Errno) { try socket.shutdownWrite() }
+
+    package func localAddress(_ socket: Socket) throws(Errno) -> SocketAddress? { try socket.findLocalAddress() }
 }
 
 /// A back end that makes system calls itself, so that a test can replace those too.

@@ -54,9 +54,17 @@ package struct ByteChannel {
         core.sendFile(socket, file, offset: offset, byteCount: byteCount)
     }
 
-    /// Sends EOF. Has no effect on a connection that has already ended, and none on a pipe, which has no half that
-    /// stays open.
-    func shutdownWrite() { if isSocket { try? socket.shutdownWrite() } }
+    /// Sends EOF. Returns the error if the peer will not get it. Has no effect on a connection that has already ended,
+    /// whose reason a receive finds out, and none on a pipe, which has no half that stays open.
+    func shutdownWrite(_ core: UnsafeMutablePointer<LoopCore>) -> Errno? {
+        guard isSocket else { return nil }
+        do throws(Errno) {
+            try core.shutdownWrite(socket)
+            return nil
+        } catch {
+            return error == .socketNotConnected ? nil : error
+        }
+    }
 
     /// So that the peer does not take a part of the data for the whole. Only sockets have a reset.
     func resetOnClose() { if isSocket { socket.resetOnClose() } }

@@ -133,4 +133,14 @@ extension UnsafeMutablePointer<LoopCore> {
         guard let systemCalls = pointee.systemCalls else { return try socket.accept() }
         return try systemCalls.accept(socket)
     }
+
+    func shutdownWrite(_ socket: Socket) throws(Errno) {
+        guard let systemCalls = pointee.systemCalls else { return try socket.shutdownWrite() }
+        try systemCalls.shutdownWrite(socket)
+    }
+
+    func localAddress(_ socket: Socket) throws(Errno) -> SocketAddress? {
+        guard let systemCalls = pointee.systemCalls else { return try socket.findLocalAddress() }
+        return try systemCalls.localAddress(socket)
+    }
 }

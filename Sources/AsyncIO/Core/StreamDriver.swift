@@ -103,8 +103,8 @@ package class StreamDriver: EventSource {
     /// The number of bytes that `send` has accepted and the kernel has not.
     package var unsentBytes: Int { 0 }
 
-    /// Sends EOF after the bytes that `send` has accepted.
-    package func shutdownWrite() { channel.shutdownWrite() }
+    /// Sends EOF after the bytes that `send` has accepted. Returns the error if the peer will not get it.
+    package func shutdownWrite(on loop: EventLoop) -> Errno? { channel.shutdownWrite(loop.core) }
 
     // MARK: Ending
 

@@ -162,7 +162,8 @@ extension FilterStreamDriver {
         if phase == .closing { return closeBase() }
         if shutsDown {
             shutsDown = false
-            if base.phase == .open { base.shutdownWrite() }
+            guard base.phase == .open, let error = base.shutdownWrite(on: loop) else { return }
+            failed(error, operation: "send EOF to")
         }
     }
 

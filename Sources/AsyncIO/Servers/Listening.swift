@@ -51,19 +51,34 @@ extension EventLoop {
     ) throws -> Server {
         let server = Server(loop: self, origin: origin)
         if let limit = options.maxConnections { server.limitConnections(to: limit) }
-        for socket in sockets {
-            let listener = Listener(
-                loop: self, socket: socket, options: options, connectionOrigin: server.connectionOrigin
-            ) { [unowned self] driver, peer in try accepted(self, server, driver, peer) }
-            server.add(listener)
-        }
+        var remaining = sockets[...]
         do {
+            while let socket = remaining.first {
+                let listener = try makeListener(socket, options, server.connectionOrigin) {
+                    [unowned self] driver, peer in try accepted(self, server, driver, peer)
+                }
+                remaining.removeFirst()
+                server.add(listener)
+            }
             if options.startsServing { try server.startServing() }
         } catch {
+            for socket in remaining { socket.close(on: self) }
             server.close()
             throw error
         }
         return server
+    }
+
+    private final func makeListener(
+        _ socket: BoundSocket, _ options: ServerOptions, _ origin: ConnectionOrigin,
+        _ accepted: @escaping (StreamDriver, SocketAddress?) throws -> Void
+    ) throws -> Listener {
+        do {
+            return try Listener(
+                loop: self, socket: socket, options: options, connectionOrigin: origin, accepted: accepted)
+        } catch {
+            throw IOError(error, operation: "determine the address of listening socket \(socket.socket.number)")
+        }
     }
 
     /// Returns a socket for each address, except those whose family the system does not have.
@@ -79,7 +94,7 @@ extension EventLoop {
                     // The port that the system chose for the first address is used for the others too.
                     let socket = try bind(to: address.port == 0 ? address.withPort(chosenPort ?? 0) : address, options)
                     sockets.append(socket)
-                    if address.port == 0 { chosenPort = chosenPort ?? socket.socket.localAddress?.port }
+                    if address.port == 0, chosenPort == nil { chosenPort = try port(of: socket.socket, address) }
                 } catch let error as IOError
                     where Self.mayBeMissing(address, error.errno) && !required.contains(address)
                 {
@@ -92,6 +107,11 @@ extension EventLoop {
             throw error
         }
         return sockets
+    }
+
+    /// Returns the port that the system has chosen.
+    private final func port(of socket: Socket, _ address: SocketAddress) throws -> UInt16? {
+        try IOError.naming("listen on", address) { try core.localAddress(socket)?.port }
     }
 
     /// Whether the family is missing, or IPv6 is compiled in but disabled. Then the other addresses suffice.

@@ -41,7 +41,6 @@ extension StreamTransport {
 
     /// Closes the connection at once and discards the write buffer. Idempotent. asyncio: `abort`. The peer reads EOF,
     /// unless bytes are discarded or a write was cut off: then the connection is reset.
-    /// for the whole; otherwise the peer reads EOF.
     public func abort() {
         loop.requireOnLoop("StreamTransport.abort")
         endsNow(by: .abort)

@@ -182,8 +182,15 @@ public final class StreamTransport: CustomStringConvertible {
         if actions.contains(.discardQueue) { queue.removeAll() }
         if actions.contains(.pauseWriting) { callConsumer("pauseWriting") { try $0.pauseWriting() } }
         if actions.contains(.resumeWriting) { callConsumer("resumeWriting") { try $0.resumeWriting() } }
-        if actions.contains(.shutdownWrite) { driver.shutdownWrite() }
+        if actions.contains(.shutdownWrite) { shutdownWrite(isEnding: actions.contains(.lose)) }
         if actions.contains(.lose) { lose() }
+    }
+
+    private func shutdownWrite(isEnding: Bool) {
+        // The close that ends the connection sends EOF too.
+        guard let error = driver.shutdownWrite(on: loop), !isEnding else { return }
+        // The peer would wait for EOF for ever.
+        failed(error, operation: "send EOF to")
     }
 
     /// The descriptor, the addresses and, on the loop's thread only, the state, such as

@@ -233,13 +233,13 @@ struct SocketOperationTests {
                 try await loop.sock.sendTo(first, [UInt8(number)], to: second.localAddress!)
                 #expect(try await loop.sock.recvFrom(second, maxBytes: 10).bytes == [UInt8(number)])
             }
-            #expect(faults.keys.count == SocketCall.allCases.count)
+            #expect(faults.keys.count == SocketCall.ofOperations.count)
             for socket in [client, server, listener, first, second] { socket.close() }
         }
     }
 
     // covers: F66
-    @Test(arguments: TestLoop.all, SocketCall.allCases)
+    @Test(arguments: TestLoop.all, SocketCall.ofOperations)
     func failedCallThrowsOnceAndLeavesTheSocketUsable(kind: TestLoop, call: SocketCall) async throws {
         try await withLoop(kind) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()

@@ -4,8 +4,11 @@ import CAsyncIO
 import SystemPackage
 
 /// The system calls that a test can let fail.
-enum SocketCall: Hashable, CaseIterable {
-    case receive, receiveFrom, send, sendTo, sendFile, connect, accept
+enum SocketCall: Hashable {
+    case receive, receiveFrom, send, sendTo, sendFile, connect, accept, shutdownWrite, localAddress
+
+    /// The calls that `loop.sock` makes.
+    static let ofOperations: [SocketCall] = [.receive, .receiveFrom, .send, .sendTo, .sendFile, .connect, .accept]
 }
 
 /// What happens instead of a call, or to it.
@@ -95,6 +98,16 @@ final class FaultyCalls: SystemCalls {
         case .fails(let error): throw error
         case .wouldBlock: return nil
         }
+    }
+
+    func shutdownWrite(_ socket: Socket) throws(Errno) {
+        if case .fails(let error) = fault(.shutdownWrite) { throw error }
+        try socket.shutdownWrite()
+    }
+
+    func localAddress(_ socket: Socket) throws(Errno) -> SocketAddress? {
+        if case .fails(let error) = fault(.localAddress) { throw error }
+        return try socket.findLocalAddress()
     }
 }
 
