@@ -103,19 +103,6 @@ import Testing
     }
 }
 
-/// Raises the limit of open descriptors as far as the process may.
-private func raiseDescriptorLimit() {
-    #if os(Linux)
-    let openFiles = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-    #else
-    let openFiles = RLIMIT_NOFILE
-    #endif
-    var limit = rlimit()
-    guard getrlimit(openFiles, &limit) == 0 else { return }
-    limit.rlim_cur = limit.rlim_max
-    _ = setrlimit(openFiles, &limit)
-}
-
 /// What the server's tasks have read. All of them run on the loop's thread.
 private final class ReadTotals: @unchecked Sendable {
     var neglected = 0

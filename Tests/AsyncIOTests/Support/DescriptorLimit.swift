@@ -16,6 +16,19 @@ func firstFreeDescriptor() -> CInt {
     return number
 }
 
+/// Raises the limit of open descriptors as far as the process may.
+func raiseDescriptorLimit() {
+    #if os(Linux)
+    let openFiles = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+    let openFiles = RLIMIT_NOFILE
+    #endif
+    var limit = rlimit()
+    guard getrlimit(openFiles, &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    _ = setrlimit(openFiles, &limit)
+}
+
 /// Sets the soft limit of the process, for tests in a process of their own, and returns the former one.
 @discardableResult
 func setDescriptorLimit(_ count: CInt) throws -> CInt {

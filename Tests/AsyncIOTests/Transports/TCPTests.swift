@@ -237,7 +237,7 @@ struct TCPTests {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let address = server.localAddresses[0]
-            for _ in 0..<500 {
+            for _ in 0..<rounds(debug: 500, release: 5_000) {
                 let socket = try Socket.stream(for: address)
                 _ = try? socket.connect(to: address)
                 socket.resetOnClose()
