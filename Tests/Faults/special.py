@@ -1,0 +1,127 @@
+"""Faults that need more than one error in one call: preloaded calls, and errors that last."""
+
+import errno
+import os
+import subprocess
+import time
+
+import judge
+import plan
+import programs
+import tracing
+from calls import ERRORS, QUIETLY, REPORTED
+from exchange import EXACT, FEW_BYTES, Client, converse
+
+# name: (the variables of short_counts.c, the bytes of the first client)
+PRELOADED = {
+    "one byte per send": ({"FAULTS_MOST_SENT": 1}, 1 << 11),
+    "4,099 bytes per send": ({"FAULTS_MOST_SENT": 4099}, 1 << 20),
+    "one byte per receive": ({"FAULTS_MOST_RECEIVED": 1}, 1 << 11),
+    "4,099 bytes per receive": ({"FAULTS_MOST_RECEIVED": 4099}, 1 << 20),
+    "EINTR of each close": ({"FAULTS_CLOSE": errno.EINTR}, FEW_BYTES),
+    "EIO of each close": ({"FAULTS_CLOSE": errno.EIO}, FEW_BYTES),
+    "EINTR of each connect": ({"FAULTS_CONNECT": errno.EINTR}, FEW_BYTES),
+}
+LASTING = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]
+# The attempts that fail, and the least time they take if the server backs off for 100 ms after each.
+ATTEMPTS, LEAST_SECONDS = 6, 0.45
+
+
+class Special:
+    """What a fault needs to be judged and reported."""
+
+    phase = plan.SERVING
+
+    def __init__(self, program, loop, name, error, manner):
+        self.program, self.loop, self.name, self.error, self.manner = program, loop, name, error, manner
+
+    def __str__(self):
+        return f"{self.program.name} on {self.loop}: {self.name}"
+
+
+class Preloaded(Special):
+    """A program whose C library moves fewer bytes, or returns errors of calls that have done their work."""
+
+    def __init__(self, program, loop, name, library):
+        super().__init__(program, loop, name, "", QUIETLY)
+        self.library = library
+
+    def problem(self, aio, _):
+        variables, byte_count = PRELOADED[self.name]
+        environment = {**os.environ, "LD_PRELOAD": self.library, **{key: str(value) for key, value in variables.items()}}
+        run = programs.run(
+            self.program.command(aio, self.loop), plan.talk(byte_count=byte_count), environment=environment)
+        return judge.problem(self, run)
+
+
+class Interruptions(Special):
+    """Every second call that a signal can interrupt is interrupted."""
+
+    def __init__(self, program, loop):
+        super().__init__(program, loop, "EINTR of every second call", "EINTR", QUIETLY)
+
+    def problem(self, aio, prefix):
+        # Not of read(2), which the loader calls and does not repeat.
+        names = ",".join(call for call, errors in ERRORS.items() if "EINTR" in errors and call != "read")
+        options = [
+            "--seccomp-bpf", "-e", "signal=none", "-e", f"trace={names}", "-e", f"inject={names}:error=EINTR:when=1+2"]
+        return judge.problem(self, programs.run(self.program.command(aio, self.loop), plan.talk(), prefix, options))
+
+
+class LastingShortage(Special):
+    """Accepting fails for half a second, while one client is served and another one waits."""
+
+    def __init__(self, program, loop, error):
+        super().__init__(program, loop, f"accept4 {error} for {ATTEMPTS} attempts", error, REPORTED)
+        self.waited = 0.0
+        self.answers = 0
+
+    def problem(self, aio, prefix):
+        # The first client is accepted in the first call, and the second call finds nobody.
+        options = [
+            "--seccomp-bpf", "-e", "signal=none", "-e", "trace=accept4",
+            "-e", f"inject=accept4:error={self.error}:when=3..{2 + ATTEMPTS}"]
+        run = programs.run(self.program.command(aio, self.loop), self.talk, prefix, options)
+        attempts = sum(call.is_injected for call in tracing.calls(run.trace))
+        if attempts != ATTEMPTS:
+            return f"{attempts} attempts failed, not {ATTEMPTS}"
+        if not LEAST_SECONDS <= self.waited:
+            return f"tries {ATTEMPTS} times in {self.waited:.2f} s"
+        if self.answers < ATTEMPTS:
+            return f"answers the other client only {self.answers} times meanwhile"
+        return judge.problem(self, run)
+
+    def talk(self, address, add, _):
+        """A client that is connected already, and one that has to wait."""
+        served = Client(address, may_nudge=False)
+        served.exchange(64)
+        began = time.monotonic()
+        waiting = Client(address, may_nudge=False)
+        waiting.send(64)
+        while not waiting.is_readable():
+            served.exchange(served.sent + 64)
+            self.answers += 1
+            time.sleep(0.01)
+        self.waited = time.monotonic() - began
+        for client in [served, waiting]:
+            client.exchange(client.sent + 64, upto_eof=True)
+            client.socket.close()
+            add(EXACT)
+        add(converse(address))
+
+
+def all_of(chosen, loops, folder):
+    """Returns the special faults of the programs. Only programs that connect get errors of connect(2)."""
+    library = f"{folder}/short_counts.so"
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "short_counts.c")
+    subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    faults = []
+    for loop in loops:
+        faults += [Interruptions(program, loop) for program in chosen]
+        for program in chosen:
+            # With an edge-triggered selector, a call that moves less than it could says that no more can be moved: epoll(7).
+            faults += [
+                Preloaded(program, loop, name, library) for name in PRELOADED
+                if ("connect" not in name or program.connects) and ("per" not in name.split() or loop != "epoll")]
+        faults += [LastingShortage(chosen[number % len(chosen)], loop, error) for number, error in enumerate(LASTING)]
+    return faults
