@@ -84,6 +84,9 @@ EXEMPT = {
 # client makes real sends block, which `plan.DryRun` checks.
 NOT_ON = {("epoll", "sendto", "EAGAIN"), ("epoll", "sendmsg", "EAGAIN")}
 
+# library: why nothing is injected into the calls that it makes itself.
+EXEMPT_LIBRARIES = {"libdispatch.so": "it ends the program; the loop has tried the same call just before"}
+
 
 def errors_of(call, loop):
     """Returns (strace's injection, its name, how the program must take it) of each fault of a call."""

@@ -36,7 +36,8 @@ def problem(fault, run):
         return f"does not start: {run.errors}" if fault.manner == QUIETLY else failed_to_run(fault, run)
     if run.ended_early:
         return "ended by itself" if fault.manner != ENDS else failed_to_run(fault, run)
-    if run.status != 0 and fault.phase == "ending" and fault.manner != QUIETLY:
+    # It may have been about to end by itself when it was asked to.
+    if run.status != 0 and (fault.manner == ENDS or fault.phase == "ending" and fault.manner != QUIETLY):
         return failed_to_run(fault, run)
     if run.status != 0 or not programs.SUMMARY.search(run.output):
         return f"ended with status {run.status}, and printed {run.output!r}, {run.errors}"

@@ -5,7 +5,7 @@ import re
 import judge
 import programs
 import tracing
-from calls import ERRORS, EXEMPT, LOADER, errors_of, is_known
+from calls import ERRORS, EXEMPT, EXEMPT_LIBRARIES, LOADER, errors_of, is_known
 from exchange import BULK_BYTES, EXACT, converse
 
 START, SERVING, ENDING = "start", "serving", "ending"
@@ -37,11 +37,16 @@ class Fault:
         """Injects the fault. Returns what the program did wrong, if anything."""
         name = self.call.name
         options = ["--seccomp-bpf", "-e", "signal=none", "-e", f"trace={name}", "-e", self.option]
+        reason = "was not reached"
         for _ in range(ATTEMPTS):
-            run = programs.run(self.program.command(aio, self.loop), talk(self.may_nudge), prefix, options)
+            try:
+                run = programs.run(self.program.command(aio, self.loop), talk(self.may_nudge), prefix, options)
+            except tracing.Unfinished as error:
+                reason = f"strace did not finish {error}"
+                continue
             if any(call.is_injected for call in tracing.calls(run.trace)):
                 return judge.problem(self, run)
-        return "was not reached"
+        return reason
 
     def __str__(self):
         return f"{self.program.name} on {self.loop}, {self.phase}: {self.call.name} #{self.call.ordinal} {self.error}"
@@ -112,7 +117,7 @@ class DryRun:
         """Returns the calls at each site, in order. Calls that no function of the program made belong to the loader."""
         found = {}
         for call, phase in zip(self.calls, self.phases):
-            if call.name in ERRORS and call.frames:
+            if call.name in ERRORS and call.frames and not EXEMPT_LIBRARIES.keys() & set(call.libraries):
                 found.setdefault((phase, call.site), []).append((call, phase))
         return found
 

@@ -15,6 +15,10 @@ INJECTED = "(INJECTED)"
 PASSES_ON = re.compile(r"(T[AWQRY][0-9_]*|TA\.\d+)$")
 
 
+class Unfinished(Exception):
+    """strace has not written a whole trace."""
+
+
 class Call:
     """One system call of the program's first thread."""
 
@@ -22,6 +26,8 @@ class Call:
         self.name, self.result = name, result
         self.shape = re.sub(r'"[^"]*"(\.\.\.)?|0x[0-9a-f]+|htons\(\d+\)|u32=\d+, u64=\d+|\{[^}]*\}|\[[^]]*\]', "_", arguments)
         self.frames = []
+        # The libraries that a function of the program called to make it, innermost first.
+        self.libraries = []
         # The number among the calls of its name, from 1 on, as strace counts.
         self.ordinal = 0
 
@@ -44,7 +50,7 @@ def traced(command, prefix, options):
 
 def finished(prefix, number, was_killed):
     """Waits until strace has written everything, and returns the file of the first thread."""
-    path, deadline = f"{prefix}.{number}", time.monotonic() + (1 if was_killed else 120)
+    path, deadline = f"{prefix}.{number}", time.monotonic() + (1 if was_killed else 60)
     while time.monotonic() < deadline:
         try:
             with open(path, "rb") as file:
@@ -54,20 +60,23 @@ def finished(prefix, number, was_killed):
         except OSError:
             pass
         time.sleep(0.005)
-    if was_killed:
+    if was_killed and os.path.exists(path):
         return path
-    raise SystemExit(f"faults: strace did not finish {path}")
+    raise Unfinished(path)
 
 
 def calls(path):
     """Returns the calls of a trace. With stacks, each has the functions of the program that made it, innermost first."""
     found, counts = [], {}
-    with open(path, encoding="utf-8", errors="replace") as file:
-        for line in file:
+    with open(path, encoding="utf-8", errors="replace") as trace:
+        for line in trace:
             frame = FRAME.match(line)
             if frame:
-                if os.path.basename(frame[1]) == PROGRAM and found and not PASSES_ON.search(frame[2]):
+                file = os.path.basename(frame[1])
+                if file == PROGRAM and found and not PASSES_ON.search(frame[2]):
                     found[-1].frames.append(frame[2])
+                elif file != PROGRAM and found and not found[-1].frames:
+                    found[-1].libraries.append(file)
                 continue
             match = CALL.match(line)
             if match:
