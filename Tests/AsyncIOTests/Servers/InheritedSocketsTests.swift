@@ -19,18 +19,23 @@ struct InheritedSocketsTests {
 
     private static let own = "\(getpid())"
 
-    /// Three listening sockets whose numbers follow each other, as those of a service manager do.
+    /// Three listening sockets whose numbers follow each other, as those of a service manager do. They are not
+    /// close-on-exec.
     private static func consecutiveSockets() throws -> [Socket] {
-        // Far above what the process uses.
-        for first in stride(from: CInt(700), to: 1_000, by: 10) {
-            guard (first..<first + 3).allSatisfy({ fcntl($0, F_GETFD) < 0 }) else { continue }
-            return try (CInt(0)..<3).map { index in
+        var first: CInt = 700
+        while first < 1_000 {
+            var sockets: [Socket] = []
+            for index in CInt(0)..<3 {
                 let socket = try SocketPlace.ipv4.listen().socket
                 defer { socket.close() }
-                // Without close-on-exec.
-                try #require(dup2(socket.number, first + index) == first + index)
-                return Socket(number: first + index)
+                // The lowest free number from there on, so that nothing is replaced that another test has opened.
+                let number = fcntl(socket.number, F_DUPFD, first + index)
+                if number < 0 { throw Errno.tooManyOpenFiles }
+                sockets.append(Socket(number: number))
             }
+            if sockets.map(\.number) == [first, first + 1, first + 2] { return sockets }
+            for socket in sockets { socket.close() }
+            first += 3
         }
         throw Errno.tooManyOpenFiles
     }
@@ -95,38 +100,38 @@ struct InheritedSocketsTests {
         #expect(error?.description.contains(" of LISTEN_FDS") == true)
     }
 
-    /// In a process whose descriptor 3 is a listening socket, as after an exec by a service manager.
-    @Test(.startsProcess) func serverListensOnAnInheritedSocket() async {
-        await #expect(processExitsWith: .success) {
-            let (listener, address) = try SocketPlace.ipv4.listen()
-            // The number belongs to the test library, and is returned before anything is expected.
-            let former = dup(3)
-            try #require(dup2(listener.number, 3) == 3)
-            listener.close()
-            let names = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]
-            for (name, value) in zip(names, ["\(getpid())", "1", "echo"]) { setenv(name, value, 1) }
-            let other = try Endpoint.inherited(name: "other")
-            let remaining = names.filter { getenv($0) != nil }
-            let endpoint = try Endpoint.inherited(name: "echo")
-            let rest = try Endpoint.inherited()
-            var addresses: [SocketAddress] = []
-            var answer: [UInt8] = []
-            if let endpoint {
-                (addresses, answer) = try await withLoop(TestLoop.all[0]) { loop in
-                    let server = try await loop.createServer(on: endpoint) { EchoProtocol() }
-                    let answer = try await loop.withConnection(to: .address(address)) { reader, writer in
-                        try await writer.write("x")
-                        return try await reader.readExactly(1)
-                    }
-                    let addresses = server.localAddresses
-                    try await server.shutDown(within: .seconds(5))
-                    return (addresses, answer)
+    @Test(arguments: TestLoop.all)
+    func serverListensOnInheritedSockets(kind: TestLoop) async throws {
+        try await withLoop(kind) { loop in
+            let sockets = try Self.consecutiveSockets()
+            let addresses = sockets.compactMap(\.localAddress)
+            let variables = Variables(["LISTEN_PID": Self.own, "LISTEN_FDS": "3"])
+            var inherited = try InheritedSockets(firstDescriptor: sockets[0].number, takeVariable: variables.take)
+            let server = try await loop.createServer(on: .sockets(inherited.take(nil))) { EchoProtocol() }
+            #expect(server.localAddresses == addresses)
+            for address in addresses {
+                try await loop.withConnection(to: .address(address)) { reader, writer in
+                    try await writer.write("x")
+                    #expect(try await reader.readExactly(1) == Array("x".utf8))
                 }
             }
-            if former >= 0 { dup2(former, 3) }
-            #expect(other == nil && rest == nil && remaining.isEmpty)
-            #expect(endpoint?.description == "socket 3")
-            #expect(addresses == [address] && answer == Array("x".utf8))
+            await loop.until { server.connectionCount == 0 }
+            server.close()
+        }
+    }
+
+    /// Only the first call of a process finds the variables.
+    @Test(.startsProcess) func socketsOfTheProcessBeginAtDescriptorThree() async {
+        await #expect(processExitsWith: .success) {
+            // Afterwards the number is in use, perhaps by another file, which is not used here.
+            let (listener, _) = try SocketPlace.ipv4.listen()
+            try #require(fcntl(listener.number, F_DUPFD, 3) >= 3)
+            let names = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]
+            for (name, value) in zip(names, ["\(getpid())", "1", "echo"]) { setenv(name, value, 1) }
+            #expect(try Endpoint.inherited(name: "other") == nil)
+            for name in names { #expect(getenv(name) == nil) }
+            #expect(try Endpoint.inherited(name: "echo")?.description == "socket 3")
+            #expect(try Endpoint.inherited() == nil)
         }
     }
 }
