@@ -88,7 +88,7 @@ extension StreamTransport {
         if count == 0 || loop.isClosed || lossError != nil && !state.isLossReported { return }
         let isMisuse = state.life == .open && state.writing != .cutOff
         if hasReportedDrop && !isMisuse { return }
-        if !isMisuse { hasReportedDrop = true }
+        hasReportedDrop = true
         let cause = isMisuse ? misuse : endCause
         let addresses = [localAddress, peerAddress].map { $0.map { $0.isUnnamed ? "unnamed" : "\($0)" } ?? "unknown" }
         loop.report(

@@ -6,7 +6,8 @@ import Testing
 
 @testable import AsyncIO
 
-struct TerminalTests {
+/// In one suite with the tests of signal handlers, because raw mode catches signals.
+extension SignalHandlersTests {
     @Test func onlyATerminalIsOne() throws {
         let ends = try Terminal.openPseudoTerminal()
         let pipe = try PipeEnds()
@@ -89,7 +90,6 @@ struct TerminalTests {
     }
 
     /// The child process is the exit test; this process has the controlling side.
-    // covers: 205
     @Test(.startsProcess, arguments: Ending.allCases)
     func modesAreRestoredWhenTheProcessEnds(ending: Ending) async throws {
         let ends = try Terminal.openPseudoTerminal()
@@ -148,34 +148,6 @@ struct TerminalTests {
             #expect(hasDefaultAction(SIGINT))
         }
     }
-
-    /// The signal is delivered to this process, so one test at a time changes sizes. It is ignored by default.
-    @Test(arguments: TestLoop.all)
-    func sizesFollowTheWindow(kind: TestLoop) async throws {
-        try await withLoop(kind) { loop in
-            let ends = try Terminal.openPseudoTerminal()
-            let terminal = try #require(Terminal(ends.terminal))
-            try terminal.setSize(Terminal.Size(columns: 80, rows: 24))
-            var sizes = try terminal.sizes(on: loop)
-            for columns in [100, 120] {
-                try terminal.setSize(Terminal.Size(columns: columns, rows: 24))
-                // The terminal is not this process's, so the kernel sends no signal here.
-                kill(getpid(), SIGWINCH)
-                #expect(await sizes.next() == Terminal.Size(columns: columns, rows: 24))
-            }
-            // One without a change is skipped, and the close of the terminal ends the sequence.
-            kill(getpid(), SIGWINCH)
-            let waiting = loop.createTask { [sizes = UncheckedSendable(value: sizes)] in
-                var sizes = sizes.value
-                return await sizes.next()
-            }
-            for _ in 0..<50 { await loop.yield() }
-            try ends.controller.close()
-            kill(getpid(), SIGWINCH)
-            #expect(await waiting.value == nil)
-            try ends.terminal.close()
-        }
-    }
 }
 
 /// The modes of a terminal, as far as raw mode changes them.
@@ -195,12 +167,6 @@ private struct Modes: Equatable {
     var isCooked: Bool { flags == tcflag_t(ICANON | ECHO | ISIG) }
 }
 
-private func handler(of signal: CInt) -> sighandler_t? {
-    var action = sigaction()
-    sigaction(signal, nil, &action)
-    return action.__sigaction_handler.sa_handler
-}
-
 private func exitByHandler() throws {
     let loop = try LoopKind.auto.makeLoop()
     try loop.addSignalHandler(.terminate) { Foundation.exit(0) }
@@ -208,10 +174,6 @@ private func exitByHandler() throws {
     try loop.runForever()
 }
 
-private func hasDefaultAction(_ signal: CInt) -> Bool {
-    unsafeBitCast(handler(of: signal), to: Int.self) == 0
-}
+private func hasDefaultAction(_ signal: CInt) -> Bool { disposition(of: signal) == 0 }
 
-private func isIgnored(_ signal: CInt) -> Bool {
-    unsafeBitCast(handler(of: signal), to: Int.self) == 1
-}
+private func isIgnored(_ signal: CInt) -> Bool { disposition(of: signal) == 1 }

@@ -299,7 +299,7 @@ struct DescriptionsTests {
         let terminal = try #require(Terminal(ends.terminal))
         catalog.add("Terminal", terminal)
         catalog.add("Terminal.Size", Terminal.Size(columns: 80, rows: 24))
-        catalog.add("RawMode", try terminal.enterRawMode())
+        catalog.add("RawMode", RawMode(0, ends.terminal))
         catalog.add("LoopSequence", try terminal.sizes(on: loop))
         try ends.terminal.close()
         try ends.controller.close()
