@@ -46,7 +46,10 @@ package final class DuplexStreamDriver: StreamDriver {
     package override var unsentBytes: Int { output.unsentBytes }
 
     /// A pipe has no other way to say that nothing follows.
-    package override func shutdownWrite() { output.close() }
+    package override func shutdownWrite(on loop: EventLoop) -> Errno? {
+        output.close()
+        return nil
+    }
 
     // MARK: Ending
 
