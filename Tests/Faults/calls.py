@@ -57,6 +57,11 @@ ERRORS = {
     "fcntl": {"EINVAL": REPORTED, "ENOMEM": REPORTED},
     "fstat": {"ENOMEM": REPORTED},
     "rt_sigaction": {"EINVAL": REPORTED},
+    # The file of a unix socket, and the lock beside it.
+    "openat": {"EINTR": REPORTED, "EMFILE": REPORTED, "EACCES": REPORTED, "ENOSPC": REPORTED},
+    "newfstatat": {"ENOMEM": REPORTED, "EACCES": REPORTED},
+    "flock": {"EINTR": REPORTED, "ENOLCK": REPORTED},
+    "unlink": {"EACCES": REPORTED, "EIO": REPORTED, "ENOENT": QUIETLY},
 }
 
 # Results that are no errors: a wait that ends early and reports nothing.
@@ -74,9 +79,10 @@ EXEMPT = {
     **dict.fromkeys(["rt_sigprocmask", "sigaltstack", "futex", "clock_gettime", "restart_syscall"], CANNOT_FAIL),
     **dict.fromkeys(
         ["execve", "access", "arch_prctl", "set_tid_address", "set_robust_list", "rseq", "pread64", "readlink",
-         "sched_getaffinity", "getrandom", "openat", "newfstatat", "prlimit64", "clone3", "clone", "prctl", "uname",
+         "sched_getaffinity", "getrandom", "prlimit64", "clone3", "clone", "prctl", "uname",
          "sysinfo", "getcwd", "lseek"], LOADER),
     "ioctl": NO_DECISION,
+    "clock_nanosleep": "a pause before the lock beside a socket file is tried again",
 }
 
 

@@ -34,10 +34,12 @@ class Client:
     def __init__(self, address, may_nudge):
         self.sent = self.received = 0
         self.may_nudge = may_nudge
-        self.socket = socket.socket(socket.AF_INET)
+        is_path = isinstance(address, str)
+        self.socket = socket.socket(socket.AF_UNIX if is_path else socket.AF_INET)
         # Small, so that the program's sends block soon.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 15)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not is_path:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(PATIENCE)
         self.socket.connect(address)
         self.socket.setblocking(False)

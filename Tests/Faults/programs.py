@@ -1,16 +1,19 @@
 """The programs under test: what starts them, and one run from the first line of output to the exit status."""
 
+import atexit
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import exchange
 import tracing
 
-LISTENING = re.compile(r"listening on ([\d.]+):(\d+) \((\w+)\)\n")
+LISTENING = re.compile(r"listening on (?:unix:(/.*)|([\d.]+):(\d+)) \(\w+\)\n")
 SUMMARY = re.compile(r"\d+ connections?, .* open at once\n$")
 # The processor time, in ticks of 10 ms, and the time in which an idle program that spins would use it.
 IDLE_SECONDS, IDLE_TICKS = 0.05, 2
@@ -20,11 +23,18 @@ LONG_IDLE_SECONDS, LONG_IDLE_TICKS = 0.6, 6
 class Program:
     """A server that sends back what it gets."""
 
-    def __init__(self, name, *arguments, connects=False):
-        self.name, self.arguments, self.connects = name, arguments, connects
+    def __init__(self, name, *arguments, connects=False, on_path=False):
+        self.name, self.arguments, self.connects, self.on_path = name, arguments, connects, on_path
 
     def command(self, aio, loop):
-        return [aio, *self.arguments, "--listen", "127.0.0.1:0", "--loop", loop]
+        return [aio, *self.arguments, "--listen", new_path() if self.on_path else "127.0.0.1:0", "--loop", loop]
+
+
+def new_path():
+    """An endpoint in a folder of its own, because two programs that listen in one folder wait for each other."""
+    folder = tempfile.mkdtemp(prefix="faults-socket-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return f"unix:{folder}/socket"
 
 
 def all_programs():
@@ -32,6 +42,7 @@ def all_programs():
     return [
         Program("echo-protocol", "echo", "--style", "protocol"),
         Program("echo-stream", "echo", "--style", "stream"),
+        Program("echo-unix", "echo", "--style", "stream", on_path=True),
         Program("forward", "forward", "--to", target.address, connects=True),
     ]
 
@@ -125,7 +136,7 @@ def run(command, clients, prefix=None, options=(), environment=None):
         if listening:
             before = descriptors(process.pid)
             try:
-                clients((listening[1], int(listening[2])), result.clients.append, result)
+                clients(listening[1] or (listening[2], int(listening[3])), result.clients.append, result)
             except exchange.Wrong as error:
                 result.wrong = str(error)
             result.spins = is_spinning(process.pid)

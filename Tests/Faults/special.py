@@ -62,7 +62,7 @@ class Interruptions(Special):
 
     def problem(self, aio, prefix):
         # Not of read(2), which the loader calls and does not repeat.
-        names = ",".join(call for call, errors in ERRORS.items() if "EINTR" in errors and call != "read")
+        names = ",".join(call for call, errors in ERRORS.items() if errors.get("EINTR") == QUIETLY and call != "read")
         options = [
             "--seccomp-bpf", "-e", "signal=none", "-e", f"trace={names}", "-e", f"inject={names}:error=EINTR:when=1+2"]
         return judge.problem(self, programs.run(self.program.command(aio, self.loop), plan.talk(), prefix, options))
