@@ -1,7 +1,7 @@
 import AsyncIO
 
-/// Forwards datagrams: each client gets an endpoint of its own, which is connected to the target, so that the answers find
-/// their way back.
+/// Forwards datagrams: each client gets an endpoint of its own, which is connected to the target, so that the answers
+/// find their way back.
 ///
 /// - Thread: the loop's.
 final class DatagramForwarder: DatagramProtocol {
