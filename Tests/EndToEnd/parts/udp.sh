@@ -7,7 +7,8 @@ base=$(descriptors "$pid")
 answer() { echo "$1" | timeout "$patience" socat -T 0.5 -t 0.5 - "UDP:127.0.0.1:$2"; }
 check "udp: a datagram comes back" eventually equal "$(answer hello "$port")" hello
 check "udp: 10,000 datagrams of 64 clients come back whole" \
-    python3 "$here/peers/datagrams.py" "$port" 64 10000
+    python3 "$here/peers/datagrams.py" "$port" 64 10000 1400
+check "udp: large ones too" python3 "$here/peers/datagrams.py" "$port" 1 200 60000
 check "udp: no descriptor was opened for them" back_to "$pid" "$base"
 ended_well udp-echo TERM "udp: SIGTERM ends it within a second" '^[0-9]+ datagrams, .*$'
 check "udp: nothing on standard error" empty_file "$tmp/udp-echo.err"

@@ -16,7 +16,7 @@ for style in protocol stream; do
     check "unix, $style: the connection is closed" back_to "$pid" "$base"
     server=$pid
     check "unix, $style: a second server on the path is refused" \
-        refuses 1 "cannot listen on unix:$socket: Address already in use" echo --listen "unix:$socket" --loop "$loop"
+        refuses 1 "cannot listen on $socket: Address already in use \(another server uses it\)$" echo --listen "unix:$socket" --loop "$loop"
     check "unix, $style: ... and the first one still answers" echoes_to "UNIX-CONNECT:$socket" "$tmp/bytes"
     pid=$server
     ended_well "unix-$style" INT "unix, $style: SIGINT ends it within a second" \
@@ -32,11 +32,11 @@ check "unix: ... which the next server replaces" echoes_to "UNIX-CONNECT:$socket
 
 echo text >"$tmp/regular"
 check "unix: a file that is no socket is refused" \
-    refuses 1 "cannot listen on unix:$tmp/regular: " echo --listen "unix:$tmp/regular" --loop "$loop"
+    refuses 1 "cannot listen on $tmp/regular: Address already in use \(the file there is not a socket\)$" echo --listen "unix:$tmp/regular" --loop "$loop"
 check "unix: ... and not changed" equal "$(cat "$tmp/regular")" text
 long=$(printf 'x%.0s' {1..200})
 check "unix: a path that is too long is refused" \
-    refuses 1 ".*200.*" echo --listen "unix:$long" --loop "$loop"
+    refuses 1 ".*200 bytes" echo --listen "unix:$long" --loop "$loop"
 
 name=swift-asyncio-end-to-end-$$
 start_aio unix-abstract echo --listen "abstract:$name"

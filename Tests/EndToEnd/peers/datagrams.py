@@ -1,4 +1,4 @@
-"""Sends datagrams of different sizes to an echo server: datagrams.py PORT CLIENTS DATAGRAMS.
+"""Sends datagrams of different sizes to an echo server: datagrams.py PORT CLIENTS DATAGRAMS LARGEST.
 
 Each client sends the next one when the last one came back. Loopback loses datagrams only if a buffer is full.
 """
@@ -10,7 +10,7 @@ import time
 
 from common import PATIENCE
 
-port, clients, total = map(int, sys.argv[1:])
+port, clients, total, largest = map(int, sys.argv[1:])
 selector = selectors.DefaultSelector()
 waiting = {}
 sent = received = 0
@@ -18,7 +18,7 @@ sent = received = 0
 
 def content(number):
     # Also an empty one, and one that fills several packets of the interface.
-    size = (0, 1, 64, 1400, 9000, 60000)[number % 6]
+    size = min((0, 1, 64, 1400, 9000, 60000)[number % 6], largest)
     return (b"%d " % number * (size // 2 + 1))[:size]
 
 

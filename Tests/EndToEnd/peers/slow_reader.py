@@ -20,6 +20,7 @@ BLOCK = os.urandom(1_048_573)
 RATE = 400 << 20
 # The writer counts as stopped when it has written nothing for so long.
 STOPPED_SECONDS = 0.3
+FIRST_BYTES = 1000
 
 mebibytes, kind, *where = sys.argv[1:]
 total = int(mebibytes) << 20
@@ -59,6 +60,12 @@ def wait_until_stopped():
 
 
 write, end, read, pid = open_pipes() if kind == "pipes" else open_socket()
+# A small exchange first, so that the program has started.
+while written < FIRST_BYTES:
+    written += write(BLOCK[written:FIRST_BYTES])
+received = 0
+while received < FIRST_BYTES:
+    received += len(read(FIRST_BYTES - received))
 base = resident_kib(pid)
 thread = threading.Thread(target=writer, args=(write, end), daemon=True)
 thread.start()
@@ -66,7 +73,7 @@ wait_until_stopped()
 if written == total:
     sys.exit("the writer never had to wait")
 most = resident_kib(pid)
-received, begin, has_paused = 0, time.monotonic(), False
+begin, has_paused = time.monotonic(), False
 while True:
     data = read(1 << 18)
     if not data:
