@@ -15,6 +15,7 @@ let package = Package(
         .executableTarget(name: "EchoProtocol", dependencies: [asyncIO]),
         .executableTarget(name: "EchoStreams", dependencies: [asyncIO]),
         .executableTarget(name: "Chat", dependencies: [asyncIO]),
+        .executableTarget(name: "ChatClient", dependencies: [asyncIO]),
         .executableTarget(name: "FileServer", dependencies: [asyncIO]),
         .executableTarget(name: "RedisClient", dependencies: [asyncIO]),
         .executableTarget(name: "PortScanner", dependencies: [asyncIO]),

@@ -1,6 +1,7 @@
 """Runs the examples and checks what they do: run.py BINARIES [WORD...], only those with a WORD in their name."""
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -76,6 +77,30 @@ def chat():
             equal(ann.line(), "* the server is going down", "farewell")
             equal(ann.read(), b"", "end")
             program.end(None)
+
+
+def chat_client():
+    with Program("Chat", 0) as server:
+        # The end of the input ends the conversation.
+        output = run(os.path.join(Program.binaries, "ChatClient"), server.port(), given=b"ann\nhello\n")
+        equal(output, b"your name?\n* 1 in the room\n", "output")
+        server.end(signal.SIGTERM)
+
+
+def time_server():
+    with Program("TimeServer", 0) as server:
+        port = server.port()
+        answer = run(os.path.join(Program.binaries, "TimeClient"), "127.0.0.1", port)
+        check(re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n", answer), "answer:", answer)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as short:
+            short.connect(("127.0.0.1", port))
+            short.settimeout(0.2)
+            short.send(b"?")
+            try:
+                check(False, "a short question has a longer answer:", short.recv(100))
+            except TimeoutError:
+                pass
+        server.end(signal.SIGINT)
 
 
 def redis_client():
@@ -202,6 +227,8 @@ EXAMPLES = {
     "EchoProtocol": lambda: echo("EchoProtocol"),
     "EchoStreams": lambda: echo("EchoStreams"),
     "Chat": chat,
+    "ChatClient": chat_client,
+    "TimeServer": time_server,
     "FileServer": file_server,
     "RedisClient": redis_client,
     "PortScanner": port_scanner,

@@ -95,16 +95,17 @@ import Foundation
         defer { try? response.file?.close() }
         try await withTimeout(pieceTime) { try await writer.write(response.head) }
         guard let file = response.file, response.hasBody else { return }
-        var piece = [UInt8](repeating: 0, count: 64 * 1024)
-        var left = response.byteCount
-        while left > 0 {
-            // The loop waits for the disk here, but not for long if the files are in the page cache.
-            let count = min(left, try piece.withUnsafeMutableBytes { try file.read(into: $0) })
+        var sent = 0
+        while sent < response.byteCount {
+            // Back-pressure: the next piece is sent when the kernel has accepted the one before, without a copy in this
+            // process, so a slow client costs no memory. The time limit is for a piece, not for the file.
+            let offset = Int64(sent)
+            let byteCount = min(256 * 1024, response.byteCount - sent)
+            let count = try await withTimeout(pieceTime) {
+                try await writer.sendFile(file, offset: offset, maxBytes: byteCount)
+            }
             if count == 0 { return writer.reset() } // The file has become shorter meanwhile.
-            // Back-pressure: the next piece is read when the kernel has accepted the one before, so a slow client costs
-            // no memory.
-            try await withTimeout(pieceTime) { try await writer.write(piece.span.extracting(..<count).bytes) }
-            left -= count
+            sent += count
         }
     }
 }
