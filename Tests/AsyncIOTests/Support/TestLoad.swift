@@ -6,7 +6,7 @@ import Foundation
 func rounds(debug: Int, release: Int) -> Int {
     switch ProcessInfo.processInfo.environment["ASYNCIO_LOAD"] {
     case "full": return release
-    case "light": return debug / 10
+    case "light": return max(1, debug / 10)
     default: break
     }
     #if DEBUG
