@@ -50,6 +50,7 @@ public final class Barrier: CustomStringConvertible {
     /// reset before the task has continued; `CancellationError` when the task is cancelled, and the others wait on;
     /// `.closed`; `.anotherLoopRunning`; and `.notRunning` where no loop runs before the first use.
     public func wait() async throws -> Int {
+        if binding.loop == nil { try binding.bind() }
         if try binding.enter("Barrier.wait"), let index = try arriveLast() { return index }
         guard let loop = binding.loop else { throw EventLoopError.notRunning }
         return try await loop.withAffinity("Barrier.wait") { record in

@@ -46,6 +46,7 @@ public final class Condition: CustomStringConvertible {
     /// to the next task; `.closed`; `.anotherLoopRunning`. Check the state again after a wait, because a third task may
     /// have changed it; ``wait(for:)`` does that.
     public func wait() async throws {
+        if lock.permits.binding.loop == nil { try lock.permits.binding.bind() }
         _ = try lock.permits.binding.enter("Condition.wait")
         guard let loop = lock.permits.binding.loop else { throw EventLoopError.notRunning }
         try await loop.withAffinity("Condition.wait") { record in try await wait(on: loop, record) }

@@ -41,6 +41,7 @@ public final class Event: CustomStringConvertible {
     /// Throws `CancellationError` if the task is cancelled before it continues, `.closed`, `.anotherLoopRunning`, and
     /// `.notRunning` where no loop runs before the first use.
     public func wait() async throws {
+        if binding.loop == nil { try binding.bind() }
         if try binding.enter("Event.wait"), flag { return }
         guard let loop = binding.loop else { throw EventLoopError.notRunning }
         try await loop.withAffinity("Event.wait") { record in

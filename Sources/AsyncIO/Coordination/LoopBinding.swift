@@ -6,9 +6,15 @@ import CAsyncIO
 struct LoopBinding {
     private(set) var loop: EventLoop?
 
+    /// Binds an object that has no loop to the running one. Throws `.notRunning` if no loop runs here.
+    ///
+    /// Apart from `enter`, because tasks of the thread pool enter too, and must not have write access to an object that
+    /// its loop uses at the same time.
+    mutating func bind() throws(EventLoopError) { loop = try getRunningLoop() }
+
     /// Begins an operation that may wait. Returns whether the caller is on the object's loop; otherwise it has to hop.
-    /// Throws `.anotherLoopRunning`, `.closed`, and `.notRunning` if there is no loop yet.
-    @inline(__always) mutating func enter(_ function: StaticString) throws(EventLoopError) -> Bool {
+    /// Throws `.anotherLoopRunning` and `.closed`.
+    @inline(__always) func enter(_ function: StaticString) throws(EventLoopError) -> Bool {
         if isRunningHere { return true }
         return try enterElsewhere(function)
     }
@@ -32,13 +38,9 @@ struct LoopBinding {
 
     @inline(__always) private var isRunningHere: Bool { loop?.isRunningHere ?? false }
 
-    @inline(never) private mutating func enterElsewhere(_ function: StaticString) throws(EventLoopError) -> Bool {
-        guard let loop else {
-            loop = try getRunningLoop()
-            return true
-        }
+    @inline(never) private func enterElsewhere(_ function: StaticString) throws(EventLoopError) -> Bool {
         try rejectAnotherLoop(function)
-        if loop.isClosed { throw .closed }
+        if loop?.isClosed ?? true { throw .closed }
         return false
     }
 

@@ -25,6 +25,7 @@
     }
 
     func acquire(_ function: StaticString) async throws {
+        if binding.loop == nil { try binding.bind() }
         if try binding.enter(function), takeNow() { return }
         guard let loop = binding.loop else { throw EventLoopError.notRunning }
         try await loop.withAffinity(function) { record in try await acquire(on: loop, record) }
@@ -54,6 +55,7 @@
     /// Takes a permit for a body that can be called directly, because its task always continues on the loop.
     @usableFromInline
     func beginHere(_ function: StaticString, _ isolation: (any Actor)?) throws(EventLoopError) -> Bool {
+        if binding.loop == nil { try binding.bind() }
         guard try binding.enter(function), available > 0, let loop = binding.loop,
             loop.affinityRecord(isolation).hasAffinity
         else { return false }

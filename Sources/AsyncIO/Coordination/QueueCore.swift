@@ -31,6 +31,7 @@
     /// Whether a task may take an item at once. The caller must do so then, and call ``took()``. Throws as
     /// `LoopBinding.enter` does, and `.queueShutDown`.
     @usableFromInline func mayGet() throws(EventLoopError) -> Bool {
+        if binding.loop == nil { try binding.bind() }
         guard try binding.enter("Queue.get") else { return false }
         return try mayGetHere()
     }
@@ -88,6 +89,7 @@
     /// Whether a task may add an item at once. The caller must do so then, and call ``put()``. Throws as
     /// `LoopBinding.enter` does, and `.queueShutDown`.
     @usableFromInline func mayPut() throws(EventLoopError) -> Bool {
+        if binding.loop == nil { try binding.bind() }
         guard try binding.enter("Queue.put") else { return false }
         return try mayPutHere()
     }
@@ -154,6 +156,7 @@
     }
 
     func join() async throws {
+        if binding.loop == nil { try binding.bind() }
         if try binding.enter("Queue.join"), unfinishedCount == 0 { return }
         guard let loop = binding.loop else { throw EventLoopError.notRunning }
         try await loop.withAffinity("Queue.join") { record in
