@@ -34,7 +34,7 @@ package protocol SystemCalls: AnyObject {
         _ descriptor: FileDescriptor, _ pieces: UnsafeBufferPointer<iovec>, _ calls: TransferCalls
     ) -> IOResult
 
-    /// Sends from a regular file; 0 bytes at its end.
+    /// Sends from a regular file. 0 bytes mean the end of the file.
     func sendFile(_ socket: Socket, _ file: FileDescriptor, offset: Int64, byteCount: Int) -> IOResult
 
     /// Returns whether the socket is connected; otherwise the attempt continues.

@@ -47,7 +47,7 @@ package struct ByteChannel {
         return core.write(descriptor, pieces, calls)
     }
 
-    /// Sends from a regular file; 0 bytes at its end.
+    /// Sends from a regular file. 0 bytes mean the end of the file.
     func sendFile(
         _ file: FileDescriptor, offset: Int64, byteCount: Int, _ core: UnsafeMutablePointer<LoopCore>
     ) -> IOResult {

@@ -50,7 +50,7 @@ struct WritePipeTests {
         }
     }
 
-    /// With bytes left, they are lost, and the protocol is told so. Without, it is an orderly end, as in asyncio.
+    /// Bytes that are left are lost, and reported to the protocol. Otherwise the end is orderly, as in asyncio.
     // covers: 199
     @Test(.expectsReleasedFiles, arguments: TestLoop.all, [false, true])
     func readerThatLeavesEndsTheTransport(kind: TestLoop, bytesAreLeft: Bool) async throws {

@@ -141,7 +141,7 @@ struct SockDescriptorsTests {
                     }
                     #expect(error?.errno == .messageTooLong)
                     #expect(error?.description.contains("more than 1, or than this process may have") == true)
-                    // No write end is left, so the pipe is at its end.
+                    // No write end is left, so a read returns EOF.
                     var byte = [UInt8](repeating: 0, count: 1)
                     #expect(becomesTrue { (try? byte.withUnsafeMutableBytes { try readEnd.read(into: $0) }) == 0 })
                     try readEnd.close()
