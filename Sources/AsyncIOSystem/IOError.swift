@@ -3,14 +3,15 @@ public import SystemPackage
 
 /// The error of a failed system call: the operation, its address, and the reason.
 public struct IOError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The error number of the system, errno(3).
-    public var errno: Errno
     /// The operation as a verb, such as `connect to`, `listen on` or `receive from`.
     public var operation: String
     /// The address of the operation, if it has one.
     public var address: SocketAddress?
     /// What the error number does not say, such as `another server is listening there`; usually `nil`.
     public var detail: String?
+    /// The error number of the system, errno(3).
+    // The last property for the reason that `EventLoopError.code` gives.
+    public var errno: Errno
 
     public init(_ errno: Errno, operation: String, address: SocketAddress? = nil, detail: String? = nil) {
         self.errno = errno

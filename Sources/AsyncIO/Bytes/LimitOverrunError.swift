@@ -1,11 +1,12 @@
 /// More bytes came than a limit allows. asyncio: `LimitOverrunError`, and the `ValueError` of `readline`.
 public struct LimitOverrunError: Error, Sendable, Hashable, CustomStringConvertible {
+    private let subject: String
     /// The limit.
     public var limitBytes: Int
     /// How many bytes can be read, by `readExactly`, before the separator of `readUntil` is reached, or may be; 0 for
     /// the other functions. asyncio: `consumed`.
+    // The last property for the reason that `EventLoopError.code` gives.
     public var consumedBytes: Int
-    private let subject: String
 
     init(_ subject: String, limitBytes: Int, consumedBytes: Int = 0) {
         self.subject = subject

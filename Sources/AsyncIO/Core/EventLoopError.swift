@@ -6,74 +6,86 @@
 public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What failed. More codes may be added.
     public struct Code: Sendable, Hashable {
-        fileprivate let name: String
+        fileprivate enum Name: String {
+            case closed, alreadyRunning, anotherLoopRunning, notRunning, noCurrentLoop,
+                stoppedBeforeCompletion, wrongThread, busy, timedOut, descriptorInUse, tooManyDescriptors,
+                tasksAlive, unsupported, invalidArgument, calledFromTask, unknownHost, tooManyLookups,
+                resolverFailed, invalidState, brokenPromise, connectionClosed, connectionBroken,
+                incompleteWrite, sendfileNotAvailable, runnerClosed, interrupted, queueEmpty, queueFull,
+                queueShutDown, brokenBarrier
+        }
+
+        fileprivate let name: Name
 
         /// The loop, or an object of it other than a connection, is closed.
-        public static let closed = Code(name: "closed")
+        public static var closed: Code { Code(name: .closed) }
         /// The loop is running.
-        public static let alreadyRunning = Code(name: "alreadyRunning")
+        public static var alreadyRunning: Code { Code(name: .alreadyRunning) }
         /// This thread runs another loop.
-        public static let anotherLoopRunning = Code(name: "anotherLoopRunning")
+        public static var anotherLoopRunning: Code { Code(name: .anotherLoopRunning) }
         /// This thread runs no loop.
-        public static let notRunning = Code(name: "notRunning")
+        public static var notRunning: Code { Code(name: .notRunning) }
         /// The thread has no current loop, and the policy creates none.
-        public static let noCurrentLoop = Code(name: "noCurrentLoop")
+        public static var noCurrentLoop: Code { Code(name: .noCurrentLoop) }
         /// The loop was stopped before its main task, or the future that it ran for, was done.
-        public static let stoppedBeforeCompletion = Code(name: "stoppedBeforeCompletion")
+        public static var stoppedBeforeCompletion: Code { Code(name: .stoppedBeforeCompletion) }
         /// The call has to be made on the loop's thread.
-        public static let wrongThread = Code(name: "wrongThread")
+        public static var wrongThread: Code { Code(name: .wrongThread) }
         /// Another task is already using this direction.
-        public static let busy = Code(name: "busy")
+        public static var busy: Code { Code(name: .busy) }
         /// A time limit has expired.
-        public static let timedOut = Code(name: "timedOut")
+        public static var timedOut: Code { Code(name: .timedOut) }
         /// The loop already uses the descriptor: for a connection, for a server, or for itself.
-        public static let descriptorInUse = Code(name: "descriptorInUse")
+        public static var descriptorInUse: Code { Code(name: .descriptorInUse) }
         /// The number of a descriptor is too high for this loop.
-        public static let tooManyDescriptors = Code(name: "tooManyDescriptors")
+        public static var tooManyDescriptors: Code { Code(name: .tooManyDescriptors) }
         /// The loop still has tasks.
-        public static let tasksAlive = Code(name: "tasksAlive")
+        public static var tasksAlive: Code { Code(name: .tasksAlive) }
         /// This system or back end does not support the operation.
-        public static let unsupported = Code(name: "unsupported")
+        public static var unsupported: Code { Code(name: .unsupported) }
         /// An argument is not allowed; the description says which one.
-        public static let invalidArgument = Code(name: "invalidArgument")
+        public static var invalidArgument: Code { Code(name: .invalidArgument) }
         /// A blocking function was called in a task.
-        public static let calledFromTask = Code(name: "calledFromTask")
+        public static var calledFromTask: Code { Code(name: .calledFromTask) }
         /// The host does not exist, or has no address.
-        public static let unknownHost = Code(name: "unknownHost")
+        public static var unknownHost: Code { Code(name: .unknownHost) }
         /// Too many lookups are waiting for a thread.
-        public static let tooManyLookups = Code(name: "tooManyLookups")
+        public static var tooManyLookups: Code { Code(name: .tooManyLookups) }
         /// The resolver could not find out whether the host exists. A later attempt may succeed.
-        public static let resolverFailed = Code(name: "resolverFailed")
+        public static var resolverFailed: Code { Code(name: .resolverFailed) }
         /// The current state does not allow the operation; it may have been done. asyncio: `InvalidStateError`.
-        public static let invalidState = Code(name: "invalidState")
+        public static var invalidState: Code { Code(name: .invalidState) }
         /// The promise was released without a result.
-        public static let brokenPromise = Code(name: "brokenPromise")
+        public static var brokenPromise: Code { Code(name: .brokenPromise) }
         /// This side has closed the connection, or its write side.
-        public static let connectionClosed = Code(name: "connectionClosed")
+        public static var connectionClosed: Code { Code(name: .connectionClosed) }
         /// The other side has ended the connection without an error of the system. With one, it is an ``IOError``.
-        public static let connectionBroken = Code(name: "connectionBroken")
+        public static var connectionBroken: Code { Code(name: .connectionBroken) }
         /// An earlier write sent only a part of its bytes, so nothing more can be written to the connection.
-        public static let incompleteWrite = Code(name: "incompleteWrite")
+        public static var incompleteWrite: Code { Code(name: .incompleteWrite) }
         /// A file cannot be sent without copying it, and copying was not allowed. Nothing was sent.
-        public static let sendfileNotAvailable = Code(name: "sendfileNotAvailable")
+        public static var sendfileNotAvailable: Code { Code(name: .sendfileNotAvailable) }
         /// The runner is closed.
-        public static let runnerClosed = Code(name: "runnerClosed")
+        public static var runnerClosed: Code { Code(name: .runnerClosed) }
         /// Ctrl-C ended the main task.
-        public static let interrupted = Code(name: "interrupted")
+        public static var interrupted: Code { Code(name: .interrupted) }
         /// The queue has no item that could be taken. asyncio: `QueueEmpty`.
-        public static let queueEmpty = Code(name: "queueEmpty")
+        public static var queueEmpty: Code { Code(name: .queueEmpty) }
         /// The queue has no room for another item. asyncio: `QueueFull`.
-        public static let queueFull = Code(name: "queueFull")
+        public static var queueFull: Code { Code(name: .queueFull) }
         /// The queue was shut down. asyncio: `QueueShutDown`.
-        public static let queueShutDown = Code(name: "queueShutDown")
+        public static var queueShutDown: Code { Code(name: .queueShutDown) }
         /// The barrier was aborted or reset. asyncio: `BrokenBarrierError`.
-        public static let brokenBarrier = Code(name: "brokenBarrier")
+        public static var brokenBarrier: Code { Code(name: .brokenBarrier) }
     }
 
-    /// The kind of the error, for programs.
-    public var code: Code
     /// A sentence that says what failed.
     public var description: String
+    /// The kind of the error, for programs.
+    // The last property, because it is not a pointer. An optimising compiler (6.3.1) crashes on a few async functions
+    // that convert a typed error to `any Error` when the last word of the error has the type of a pointer: LLVM merges
+    // its store into the store of nil in another error slot, which no phi may refer to.
+    public var code: Code
 
     /// Creates an error, for programs that report an error of the loop themselves.
     public init(_ code: Code, _ description: String) {
@@ -156,5 +168,5 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
 
 extension EventLoopError.Code: CustomStringConvertible {
     /// The name of the constant, such as `timedOut`.
-    public var description: String { name }
+    public var description: String { name.rawValue }
 }

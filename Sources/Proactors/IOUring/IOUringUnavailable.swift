@@ -2,10 +2,11 @@ public import SystemPackage
 
 /// The reason why a process cannot use io_uring.
 public struct IOUringUnavailable: Error, Hashable, Sendable, CustomStringConvertible {
-    /// The error of the system; `ENOTSUP` if the kernel lacks a feature.
-    public let errno: Errno
     /// A sentence without a full stop, such as `io_uring_setup failed: Too many open files`.
     public let description: String
+    /// The error of the system; `ENOTSUP` if the kernel lacks a feature.
+    // The last property for the reason that `EventLoopError.code` gives.
+    public let errno: Errno
 
     package init(_ errno: Errno, _ description: String) {
         self.errno = errno
