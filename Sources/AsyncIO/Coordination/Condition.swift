@@ -34,7 +34,7 @@ public final class Condition: CustomStringConvertible {
     public func release() throws(EventLoopError) { try lock.release() }
 
     /// Calls `body` with the lock; see ``Lock/withLock(_:)``.
-    // Not inlinable: in a release build, the compiler (6.3.1) crashes on a caller with a loop around it.
+    @inlinable
     public func withLock<Result>(_ body: @concurrent () async throws -> Result) async throws -> Result {
         try await lock.withLock(body)
     }

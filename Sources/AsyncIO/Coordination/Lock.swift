@@ -47,7 +47,7 @@ public final class Lock: CustomStringConvertible {
 
     /// Acquires the lock, calls `body`, and releases the lock, also if `body` throws. asyncio: `async with lock`.
     /// Throws as ``acquire()`` does, and what `body` throws.
-    // Not inlinable: in a release build, the compiler (6.3.1) crashes on a caller with a loop around it.
+    @inlinable
     public func withLock<Result>(_ body: @concurrent () async throws -> Result) async throws -> Result {
         if try permits.beginHere("Lock.withLock", #isolation) {
             defer { permits.give() }

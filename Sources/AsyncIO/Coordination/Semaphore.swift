@@ -41,7 +41,7 @@ public class Semaphore: CustomStringConvertible {
 
     /// Takes a permit, calls `body`, and returns the permit, also if `body` throws. asyncio: `async with semaphore`.
     /// Throws as ``acquire()`` does, and what `body` throws.
-    // Not inlinable: in a release build, the compiler (6.3.1) crashes on a caller with a loop around it.
+    @inlinable
     public final func withPermit<Result>(_ body: @concurrent () async throws -> Result) async throws -> Result {
         if try permits.beginHere("Semaphore.withPermit", #isolation) {
             defer { permits.give() }
