@@ -20,20 +20,37 @@ package struct ByteChannel {
 
     var peerAddress: SocketAddress? { isSocket ? socket.peerAddress : nil }
 
-    @inline(__always)
-    func receive(into buffer: UnsafeMutableRawBufferPointer, _ core: UnsafeMutablePointer<LoopCore>) -> IOResult {
-        if isSocket { return core.receive(socket, into: buffer) }
-        return core.read(descriptor, into: buffer, calls)
-    }
+    // The calls that every message makes use C directly if the caller has found out that they may, because functions of
+    // other modules are not inlined.
 
     @inline(__always)
-    func send(_ bytes: UnsafeRawBufferPointer, _ core: UnsafeMutablePointer<LoopCore>) -> IOResult {
-        if isSocket { return core.send(socket, bytes) }
-        return write(bytes, core)
+    func receive(
+        into buffer: UnsafeMutableRawBufferPointer, _ core: UnsafeMutablePointer<LoopCore>, directly: Bool
+    ) -> IOResult {
+        guard directly, let base = buffer.baseAddress else { return receiveIndirectly(into: buffer, core) }
+        let count = aio_receive(socket.number, base, buffer.count)
+        return count >= 0 ? .bytes(count) : IOResult(cResult: count)
     }
 
     @inline(never)
-    private func write(_ bytes: UnsafeRawBufferPointer, _ core: UnsafeMutablePointer<LoopCore>) -> IOResult {
+    private func receiveIndirectly(
+        into buffer: UnsafeMutableRawBufferPointer, _ core: UnsafeMutablePointer<LoopCore>
+    ) -> IOResult {
+        isSocket ? core.receive(socket, into: buffer) : core.read(descriptor, into: buffer, calls)
+    }
+
+    @inline(__always)
+    func send(
+        _ bytes: UnsafeRawBufferPointer, _ core: UnsafeMutablePointer<LoopCore>, directly: Bool
+    ) -> IOResult {
+        guard directly, let base = bytes.baseAddress else { return sendIndirectly(bytes, core) }
+        let count = aio_send(socket.number, base, bytes.count)
+        return count >= 0 ? .bytes(count) : IOResult(cResult: count)
+    }
+
+    @inline(never)
+    private func sendIndirectly(_ bytes: UnsafeRawBufferPointer, _ core: UnsafeMutablePointer<LoopCore>) -> IOResult {
+        if isSocket { return core.send(socket, bytes) }
         // SAFETY: the kernel only reads the memory.
         var piece = iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
         return withUnsafePointer(to: &piece) {
@@ -41,10 +58,8 @@ package struct ByteChannel {
         }
     }
 
-    @inline(__always)
     func send(_ pieces: UnsafeBufferPointer<iovec>, _ core: UnsafeMutablePointer<LoopCore>) -> IOResult {
-        if isSocket { return core.send(socket, pieces) }
-        return core.write(descriptor, pieces, calls)
+        isSocket ? core.send(socket, pieces) : core.write(descriptor, pieces, calls)
     }
 
     /// Sends from a regular file. 0 bytes mean the end of the file.

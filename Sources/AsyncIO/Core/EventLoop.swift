@@ -135,6 +135,9 @@ open class EventLoop: TaskExecutor, @unchecked Sendable, CustomStringConvertible
     /// For tests: makes the loop call `calls` instead of the system, or the system again for `nil`.
     package func replaceSystemCalls(by calls: (any SystemCalls)?) {
         core.pointee.systemCalls = calls
+        for id in core.pointee.sources.ids {
+            core.pointee.sources[id]?.pointee.systemCallsChanged(areReplaced: calls != nil)
+        }
     }
 
     /// Called at the end of each iteration, after the sources that were passed to `queueAtEndOfIteration`, if the

@@ -82,6 +82,9 @@ package class EventSource {
     /// Called when the loop has closed a descriptor, after the source was removed from `lackingDescriptors`.
     package func descriptorWasClosed() {}
 
+    /// Called when a test has replaced the system calls of the loop, or undone that.
+    package func systemCallsChanged(areReplaced: Bool) {}
+
     /// Frees the kernel's resources without calling the user, because the loop is closing.
     package func loopClosed() {}
 }

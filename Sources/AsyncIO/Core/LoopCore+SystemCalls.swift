@@ -3,46 +3,26 @@ import CAsyncIO
 import SystemPackage
 
 /// The system calls that the loop makes on sockets and pipes, which a test may have replaced. They are functions of a
-/// pointer, because a reference to the loop would be retained for each call. The calls that every message makes use C
-/// directly, because functions of other modules are not inlined.
+/// pointer, because a reference to the loop would be retained for each call.
 extension UnsafeMutablePointer<LoopCore> {
-    @inline(__always)
     func receive(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
-        if pointee.systemCalls != nil { return receiveReplaced(socket, into: buffer) }
-        guard let base = buffer.baseAddress else { return .bytes(0) }
-        let count = aio_receive(socket.number, base, buffer.count)
-        return count >= 0 ? .bytes(count) : IOResult(cResult: count)
-    }
-
-    @inline(never)
-    private func receiveReplaced(_ socket: Socket, into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         pointee.systemCalls?.receive(socket, into: buffer) ?? socket.receive(into: buffer)
     }
 
-    @inline(__always) func send(_ socket: Socket, _ bytes: UnsafeRawBufferPointer) -> IOResult {
-        if pointee.systemCalls != nil { return sendReplaced(socket, bytes) }
-        guard let base = bytes.baseAddress else { return .bytes(0) }
-        let count = aio_send(socket.number, base, bytes.count)
-        return count >= 0 ? .bytes(count) : IOResult(cResult: count)
-    }
-
-    @inline(never)
-    private func sendReplaced(_ socket: Socket, _ bytes: UnsafeRawBufferPointer) -> IOResult {
+    func send(_ socket: Socket, _ bytes: UnsafeRawBufferPointer) -> IOResult {
         pointee.systemCalls?.send(socket, bytes) ?? socket.send(bytes)
     }
 
-    @inline(never) func send(_ socket: Socket, _ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
+    func send(_ socket: Socket, _ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
         pointee.systemCalls?.send(socket, pieces) ?? socket.send(pieces)
     }
 
-    @inline(never)
     func read(
         _ descriptor: FileDescriptor, into buffer: UnsafeMutableRawBufferPointer, _ calls: TransferCalls
     ) -> IOResult {
         pointee.systemCalls?.read(descriptor, into: buffer, calls) ?? calls.read(descriptor, into: buffer)
     }
 
-    @inline(never)
     func write(
         _ descriptor: FileDescriptor, _ pieces: UnsafeBufferPointer<iovec>, _ calls: TransferCalls
     ) -> IOResult {

@@ -18,15 +18,18 @@ package class StreamDriver: EventSource {
         case closed
     }
 
-    /// What may be received into, besides memory of the caller or the loop. One byte, because a second one would make
-    /// the object of each connection larger.
-    struct Lending: OptionSet {
+    /// In one byte, because a second one would make the object of each connection larger.
+    struct Flags: OptionSet {
         let rawValue: UInt8
 
         /// Pull style: `receiveBuffer()` may return a buffer.
-        static let buffers = Lending(rawValue: 1)
-        /// Push style: the delegate may lend memory.
-        static let memory = Lending(rawValue: 2)
+        static let lendsBuffers = Flags(rawValue: 1)
+        /// Push style: the delegate may lend memory to receive into.
+        static let lendsMemory = Flags(rawValue: 2)
+        /// The close resets the connection.
+        static let resetsOnClose = Flags(rawValue: 4)
+        /// The descriptor is a socket, and no test has replaced the system calls.
+        static let callsDirectly = Flags(rawValue: 8)
     }
 
     /// For calls that every message makes. Retained until ``detachDelegate(on:)``, and alive until the iteration ends.
@@ -34,8 +37,7 @@ package class StreamDriver: EventSource {
     @exclusivity(unchecked) final var known = ReadinessState()
     package final let channel: ByteChannel
     @exclusivity(unchecked) final var phase = Phase.open
-    @exclusivity(unchecked) final var lending: Lending = []
-    private final var isReset = false
+    @exclusivity(unchecked) final var flags: Flags = []
     @exclusivity(unchecked) final var isPushing = false
     private final var closeWaiters: [WaiterToken] = []
 
@@ -47,8 +49,8 @@ package class StreamDriver: EventSource {
 
     /// Push style: whether the delegate may lend memory to receive into.
     final var lendsMemory: Bool {
-        @inline(__always) get { lending.contains(.memory) }
-        set { if newValue { lending.insert(.memory) } else { lending.remove(.memory) } }
+        @inline(__always) get { flags.contains(.lendsMemory) }
+        set { if newValue { flags.insert(.lendsMemory) } else { flags.remove(.lendsMemory) } }
     }
 
     package final var delegate: (any StreamDriverDelegate)? {
@@ -115,11 +117,11 @@ package class StreamDriver: EventSource {
 
     package func resetOnClose() {
         if phase == .closed { return }
-        isReset = true
+        flags.insert(.resetsOnClose)
         channel.resetOnClose()
     }
 
-    package var resetsOnClose: Bool { isReset }
+    package var resetsOnClose: Bool { flags.contains(.resetsOnClose) }
 
     /// - Parameter isClosed: Whether an operation has closed the descriptor.
     final func closeChannel(on loop: EventLoop, isClosed: Bool = false) {

@@ -61,7 +61,7 @@ package final class CompletionStreamDriver: StreamDriver {
     package init(_ channel: ByteChannel, on loop: ProactorEventLoop) {
         self.loop = loop
         super.init(channel)
-        lending = .buffers
+        flags = .lendsBuffers
         loop.register(self)
         loop.claim(channel.descriptor, for: self)
     }

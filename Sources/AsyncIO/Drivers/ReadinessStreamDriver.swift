@@ -18,6 +18,7 @@ package class ReadinessStreamDriver: StreamDriver {
     ) throws(Errno) {
         self.loop = loop
         super.init(channel)
+        systemCallsChanged(areReplaced: loop.core.pointee.systemCalls != nil)
         loop.register(self)
         known.registered(for: interest, trigger)
         do {
@@ -31,6 +32,13 @@ package class ReadinessStreamDriver: StreamDriver {
     /// Called once, by the initializer.
     func watch(for interest: Interest) throws(Errno) {
         try loop.watch(channel.descriptor, self, for: interest, known.trigger)
+    }
+
+    /// One flag, so that a call costs one check.
+    @inline(__always) private var callsDirectly: Bool { flags.contains(.callsDirectly) }
+
+    package final override func systemCallsChanged(areReplaced: Bool) {
+        if channel.isSocket && !areReplaced { flags.insert(.callsDirectly) } else { flags.remove(.callsDirectly) }
     }
 
     // MARK: Ending
@@ -121,7 +129,7 @@ package class ReadinessStreamDriver: StreamDriver {
 
     @inline(__always) private func pushIntoOwnMemory() {
         let buffer = loop.core.pointee.receiveBuffer
-        let result = channel.receive(into: buffer, loop.core)
+        let result = channel.receive(into: buffer, loop.core, directly: callsDirectly)
         if let count = pushed(result, room: buffer.count) {
             _ = heldDelegate.received(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }
@@ -132,7 +140,7 @@ package class ReadinessStreamDriver: StreamDriver {
         guard let delegate else { return }
         var result = IOResult.wouldBlock
         let wasLent = delegate.lend { memory in
-            result = channel.receive(into: memory, loop.core)
+            result = channel.receive(into: memory, loop.core, directly: callsDirectly)
             return pushed(result, room: memory.count) ?? 0
         }
         if wasLent { finishPush(result) } else { pushIntoOwnMemory() }
@@ -177,7 +185,7 @@ package class ReadinessStreamDriver: StreamDriver {
             readAgain()
             return .wouldBlock
         }
-        let result = channel.receive(into: buffer, loop.core)
+        let result = channel.receive(into: buffer, loop.core, directly: callsDirectly)
         switch result {
         case .bytes(let count):
             loop.core.pointee.budget.use(count)
@@ -222,7 +230,7 @@ package class ReadinessStreamDriver: StreamDriver {
 
     package final override func send(_ bytes: UnsafeRawBufferPointer) -> IOResult {
         guard mayStartSending() else { return .wouldBlock }
-        let result = channel.send(bytes, loop.core)
+        let result = channel.send(bytes, loop.core, directly: callsDirectly)
         sent(result, of: bytes.count)
         return result
     }

@@ -38,7 +38,7 @@ extension StreamTransport {
         }
     }
 
-    @inline(__always) var lendsBuffers: Bool { withDriver { $0.lending.contains(.buffers) } }
+    @inline(__always) var lendsBuffers: Bool { withDriver { $0.flags.contains(.lendsBuffers) } }
 
     /// Receives what has arrived in a buffer of the loop's pool, which then belongs to the caller. Returns `nil` if
     /// `receiveNow(into:)` has to be called.

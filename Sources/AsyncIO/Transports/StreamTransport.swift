@@ -25,6 +25,8 @@ public final class StreamTransport: CustomStringConvertible {
     let isPush: Bool
     /// How many of the two streams, the reader and the writer, exist.
     private let streamCount = Atomic<UInt8>(0)
+    /// The directions in which bytes move: both, except for the end of a pipe.
+    let directions: Interest
     /// The number of bytes that tasks' writes have sent. Only the loop's thread changes it; other threads may read it.
     let writtenBytes = Atomic<Int>(0)
     @exclusivity(unchecked) var queue = WriteQueue()
@@ -39,8 +41,6 @@ public final class StreamTransport: CustomStringConvertible {
     /// The address of the peer. asyncio: `get_extra_info("peername")`.
     public let peerAddress: SocketAddress?
     var hasReportedDrop = false
-    /// The directions in which bytes move: both, except for the end of a pipe.
-    let directions: Interest
     /// The identifier of the driver that has the descriptor, below all filters.
     private let rootID: SlotID
     let connectionOrigin: ConnectionOrigin?

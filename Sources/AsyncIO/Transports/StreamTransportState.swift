@@ -28,7 +28,7 @@ package struct StreamTransportState: ~Copyable {
     }
 
     package enum Writing: UInt8 {
-        case open
+        case open = 0
         /// EOF follows when the write buffer is empty.
         case ending
         /// A write ended after only some of its bytes were sent.
@@ -37,7 +37,7 @@ package struct StreamTransportState: ~Copyable {
     }
 
     package enum Life: UInt8 {
-        case open
+        case open = 0
         /// `closeGracefully()` was called and the peer has not sent EOF.
         case lingering
         /// `close()` was called and not everything has been sent.
@@ -77,12 +77,13 @@ package struct StreamTransportState: ~Copyable {
     package var acceptsInput: Bool { life == .open || life == .lingering }
 
     package var acceptsWrites: Bool {
-        @inline(__always) get { life == .open && writing == .open }
+        // One branch for both.
+        @inline(__always) get { (life.rawValue | writing.rawValue) == 0 }
     }
 
     /// Whether the program may write without waiting for its turn.
     package var acceptsBareWrites: Bool {
-        @inline(__always) get { acceptsWrites && !isSendingFile }
+        @inline(__always) get { (life.rawValue | writing.rawValue | (isSendingFile ? 1 : 0)) == 0 }
     }
 
     /// Whether a write that has begun may continue, because the end of the connection waits for it.
