@@ -11,19 +11,16 @@ import Testing
 /// `ASYNCIO_LOAD=full swift test -c release --filter CrowdedLoop` runs the full size: 8,000 connections during a
 /// callback of two seconds, and 1 GiB beside 300 connections that nobody reads.
 @Suite(.serialized) struct CrowdedLoopTests {
-    private static let isFull =
-        rounds(debug: 1, release: 2) == 2 && ProcessInfo.processInfo.environment["ASYNCIO_LOAD"] == "full"
-
     /// Without select(2), which cannot watch as many descriptors as the full size has.
-    private static let loops = TestLoop.all.filter { !isFull || $0.name != "select" }
+    private static let loops = TestLoop.all.filter { !isFullLoad || $0.name != "select" }
 
     // covers: 328, 333, 336
     @Test(arguments: loops)
     func connectionsThatSendDuringACallbackAreAllAnswered(kind: TestLoop) async throws {
-        let count = Self.isFull ? 8_000 : 200
-        let blocking = Self.isFull ? 2.0 : 0.1
+        let count = isFullLoad ? 8_000 : 200
+        let blocking = isFullLoad ? 2.0 : 0.1
         raiseDescriptorLimit()
-        try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(Self.isFull ? 120 : 30))) { loop in
+        try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(isFullLoad ? 120 : 30))) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let crowd = Crowd(server.address, count)
             let isDone = Flag()
@@ -54,10 +51,10 @@ import Testing
     // covers: 332, 336
     @Test(arguments: TestLoop.all)
     func connectionsThatNobodyReadsDoNotStopTheOthers(kind: TestLoop) async throws {
-        let count = Self.isFull ? 300 : 30
-        let bulkMebibytes = Self.isFull ? 1024 : 16
+        let count = isFullLoad ? 300 : 30
+        let bulkMebibytes = isFullLoad ? 1024 : 16
         raiseDescriptorLimit()
-        try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(Self.isFull ? 120 : 30))) { loop in
+        try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(isFullLoad ? 120 : 30))) { loop in
             let totals = ReadTotals()
             let server = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
                 var first = [UInt8](repeating: 0, count: 1)
@@ -84,7 +81,7 @@ import Testing
             while totals.neglected < count { try await loop.sleep(for: .milliseconds(5)) }
             let beside = try await bulk.run(on: loop)
             let loneAfter = try await bulk.run(on: loop)
-            if Self.isFull {
+            if isFullLoad {
                 print(
                     "\(kind): alone \(lone), beside \(count) connections \(beside), again \(loneAfter) seconds for "
                         + "\(bulkMebibytes) MiB: \(Int(100 * lone / beside)) % of the rate alone")

@@ -50,7 +50,7 @@ struct DescriptionsTests {
         let source = try String(
             contentsOf: DescriptionCatalog.root.appending(path: "Sources/AsyncIO/Core/EventLoopError.swift"),
             encoding: .utf8)
-        let names = source.matches(of: /public static let (\w+) = Code\(/).map { String($0.1) }
+        let names = source.matches(of: /public static var (\w+): Code {/).map { String($0.1) }
         #expect(names.sorted() == Self.codes.map { "\($0)" }.sorted())
     }
 
