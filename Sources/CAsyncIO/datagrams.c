@@ -16,7 +16,22 @@ int aio_receive_messages(int fd, aio_message *messages, unsigned int count) {
     return received;
 }
 
+// sendto(2) reads no headers, which makes it cheaper for one message.
+static int send_one(int fd, aio_message *message) {
+    const struct msghdr *header = &message->header;
+    int sent;
+    do {
+        sent = result((int)sendto(
+            fd, header->msg_iov->iov_base, header->msg_iov->iov_len, AIO_SEND_FLAGS, header->msg_name,
+            header->msg_namelen));
+    } while (sent == -EINTR);
+    if (sent < 0) return sent;
+    message->byte_count = (unsigned int)sent;
+    return 1;
+}
+
 int aio_send_messages(int fd, aio_message *messages, unsigned int count) {
+    if (count == 1) return send_one(fd, messages);
     int sent;
     do {
         sent = result(sendmmsg(fd, (struct mmsghdr *)messages, count, AIO_SEND_FLAGS));

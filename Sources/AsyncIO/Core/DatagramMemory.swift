@@ -9,6 +9,8 @@ package struct ReceivedDatagram {
     /// 0 for a sender without an address.
     var addressLength: Int
 
+    var addressBytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: address, count: addressLength) }
+
     /// The sender; `nil` if it has no address.
     @inline(__always) package var sender: SocketAddress? {
         addressLength == 0 ? nil : SocketAddress(at: address, byteCount: addressLength)

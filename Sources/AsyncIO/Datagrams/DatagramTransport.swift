@@ -196,6 +196,7 @@ public final class DatagramTransport: CustomStringConvertible {
 
 extension DatagramTransport: DatagramDriverDelegate {
     package func received(_ datagrams: UnsafeBufferPointer<ReceivedDatagram>) -> UnownedJob? {
+        if let inbox { return store(datagrams, in: inbox) }
         for datagram in datagrams {
             // A datagram before it has closed the endpoint.
             guard state.life == .open else { break }
@@ -205,7 +206,15 @@ extension DatagramTransport: DatagramDriverDelegate {
                 consumerFailed("datagramReceived", error)
             }
         }
-        return inbox?.takeWaitingJob(on: loop)
+        return nil
+    }
+
+    /// For a task: the addresses are copied as they are. Returns the job of the task if it waits.
+    private func store(
+        _ datagrams: UnsafeBufferPointer<ReceivedDatagram>, in inbox: DatagramInbox
+    ) -> UnownedJob? {
+        for datagram in datagrams { inbox.store(datagram.bytes, sender: datagram.addressBytes) }
+        return inbox.takeWaitingJob(on: loop)
     }
 
     package func failed(_ error: IOError) {
