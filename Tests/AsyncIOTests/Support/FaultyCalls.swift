@@ -6,6 +6,7 @@ import SystemPackage
 /// The system calls that a test can let fail.
 enum SocketCall: Hashable {
     case receive, receiveFrom, send, sendTo, sendFile, connect, accept, shutdownWrite, localAddress
+    case sendDescriptors, receiveDescriptors
 
     /// The calls that `loop.sock` makes.
     static let ofOperations: [SocketCall] = [.receive, .receiveFrom, .send, .sendTo, .sendFile, .connect, .accept]
@@ -69,6 +70,29 @@ final class FaultyCalls: SystemCalls {
         case nil, .atMost: socket.sendTo(bytes, to: address)
         case .fails(let error): .failed(error)
         case .wouldBlock: .wouldBlock
+        }
+    }
+
+    func send(_ socket: Socket, _ bytes: UnsafeRawBufferPointer, with descriptors: [FileDescriptor]) -> IOResult {
+        switch fault(.sendDescriptors) {
+        case nil: socket.send(bytes, with: descriptors)
+        case .fails(let error): .failed(error)
+        case .wouldBlock: .wouldBlock
+        case .atMost(let count):
+            socket.send(.init(rebasing: bytes[..<min(count, bytes.count)]), with: descriptors)
+        }
+    }
+
+    func receive(
+        _ socket: Socket, into buffer: UnsafeMutableRawBufferPointer, maxDescriptors: Int
+    ) -> ReceivedDescriptors {
+        switch fault(.receiveDescriptors) {
+        case nil: socket.receive(into: buffer, maxDescriptors: maxDescriptors)
+        case .fails(let error): ReceivedDescriptors(.failed(error))
+        case .wouldBlock: ReceivedDescriptors(.wouldBlock)
+        case .atMost(let count):
+            socket.receive(
+                into: .init(rebasing: buffer[..<min(count, buffer.count)]), maxDescriptors: maxDescriptors)
         }
     }
 
