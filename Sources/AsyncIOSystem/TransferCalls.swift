@@ -1,8 +1,7 @@
 package import CAsyncIO
 package import SystemPackage
 
-/// The system calls that move the bytes of a descriptor, and what their results mean. Empty for a socket, which is what
-/// drivers compare with before each call.
+/// The system calls that move the bytes of a descriptor, and what their results mean.
 package struct TransferCalls: OptionSet, Sendable {
     package let rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
@@ -17,6 +16,13 @@ package struct TransferCalls: OptionSet, Sendable {
     package static let terminal = TransferCalls(rawValue: 4)
     /// The open file was made non-blocking, which is undone when the descriptor is closed.
     package static let restoresBlocking = TransferCalls(rawValue: 8)
+    /// recv(2) and send(2) on a unix socket, where a receive stops behind a message that has descriptors.
+    package static let unixSocket = TransferCalls(rawValue: 16)
+
+    /// Those of a socket of `family`.
+    package static func socket(_ family: SocketAddress.Family?) -> TransferCalls {
+        family == .unix ? .unixSocket : .socket
+    }
 
     /// A pipe that reports room takes so many bytes without waiting: PIPE_BUF.
     private static let mostBytesOfPipe = 4096

@@ -160,7 +160,9 @@ extension EventLoop {
             closeSocket(socket)
             throw error
         }
-        return try IOError.naming("take over a socket") { try openStreamDriver(ByteChannel(socket)) }
+        return try IOError.naming("take over a socket") {
+            try openStreamDriver(ByteChannel(socket, .socket(socket.family)))
+        }
     }
 
     /// Throws an `Errno`, an `IOError`, `CancellationError`, `.tooManyDescriptors` or `.closed`, with the socket
@@ -180,7 +182,7 @@ extension EventLoop {
             return try await connect(socket, to: address, "createConnection") {
                 try Task.checkCancellation()
                 belongsToDriver = true
-                return try openStreamDriver(ByteChannel(socket))
+                return try openStreamDriver(ByteChannel(socket, .socket(address.family)))
             }
         } catch {
             if !belongsToDriver { closeSocket(socket) }

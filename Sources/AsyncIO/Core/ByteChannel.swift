@@ -14,7 +14,9 @@ package struct ByteChannel {
         self.calls = calls
     }
 
-    package var isSocket: Bool { @inline(__always) get { calls.rawValue == 0 } }
+    package var isSocket: Bool { !calls.contains(.file) }
+    /// Whether a receive that does not fill its buffer has emptied the descriptor.
+    var emptiesByShortReceive: Bool { calls == .socket }
     var descriptor: FileDescriptor { socket.descriptor }
     var localAddress: SocketAddress? { isSocket ? socket.localAddress : nil }
 

@@ -124,7 +124,9 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     package override func makeStreamDriver(_ channel: ByteChannel) throws(Errno) -> StreamDriver {
-        try ReadinessStreamDriver(channel, on: self, trigger: isEdgeTriggered ? .edge : .level)
+        // An edge-triggered selector would not report the bytes behind a receive that stopped early.
+        let trigger: Trigger = isEdgeTriggered && channel.emptiesByShortReceive ? .edge : .level
+        return try ReadinessStreamDriver(channel, on: self, trigger: trigger)
     }
 
     package override func makeDatagramDriver(_ socket: Socket, isConnected: Bool) throws(Errno) -> DatagramDriver {

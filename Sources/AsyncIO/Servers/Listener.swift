@@ -73,7 +73,7 @@ final class Listener {
             return reportFailure(IOError(error, operation: "set an option of the connection from", address: peer), peer)
         }
         do {
-            let driver = try loop.openStreamDriver(ByteChannel(connection))
+            let driver = try loop.openStreamDriver(ByteChannel(connection, .socket(localAddress?.family)))
             guard let makeFilter = options.makeFilter else { return serve(driver, peer) }
             establish(try loop.filter(driver, makeFilter), peer)
         } catch {

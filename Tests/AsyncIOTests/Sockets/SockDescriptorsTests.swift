@@ -173,6 +173,27 @@ struct SockDescriptorsTests {
         }
     }
 
+    /// A receive stops behind a message with descriptors, so a short one has not emptied the socket.
+    @Test(.expectsReleasedFiles, arguments: TestLoop.allAndFiltered, [1, 100_000])
+    func bytesBehindDroppedDescriptorsAreReadAtOnce(kind: TestLoop, messageBytes: Int) async throws {
+        try await withLoop(kind) { loop in
+            let (near, far) = try Socket.pair()
+            let recorder = DataRecorder()
+            _ = try await loop.createConnection(to: .socket(far)) { recorder }
+            for round in 1...5 {
+                let message = pattern(messageBytes)
+                for _ in 0..<3 {
+                    try await loop.sock.sendDescriptors(near, [near.descriptor], with: message)
+                }
+                try await loop.sock.sendAll(near, [1])
+                // Nothing else arrives until all of it was received.
+                await loop.until { recorder.byteCount == round * (3 * messageBytes + 1) }
+            }
+            near.close()
+            await loop.until { recorder.isLost }
+        }
+    }
+
     @Test(arguments: TestLoop.all)
     func endOfFileHasNoBytes(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
@@ -235,4 +256,14 @@ struct SockDescriptorsTests {
             }
         }
     }
+}
+
+/// Counts the bytes that arrive.
+private final class DataRecorder: StreamProtocol {
+    private(set) var byteCount = 0
+    private(set) var isLost = false
+
+    func connectionMade(_ transport: StreamTransport) {}
+    func dataReceived(_ data: RawSpan) { byteCount += data.byteCount }
+    func connectionLost(_ error: (any Error)?) { isLost = true }
 }
