@@ -35,8 +35,8 @@ class Program:
         self.name = name
         self.lines = []
         self._errors = tempfile.TemporaryFile()
-        # The C library would write to a pipe in blocks.
-        command = command or ["stdbuf", "-oL", os.path.join(self.binaries, name)]
+        # The C library would write to a pipe in blocks. A shell lets what it starts in the background ignore SIGINT.
+        command = command or ["env", "--default-signal=INT", "stdbuf", "-oL", os.path.join(self.binaries, name)]
         self._process = subprocess.Popen(
             [*command, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._errors)
         self._queue = queue.Queue()
