@@ -127,9 +127,11 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         try ReadinessStreamDriver(channel, on: self, trigger: isEdgeTriggered ? .edge : .level)
     }
 
-    package override func makeDatagramDriver(_ socket: Socket, isConnected: Bool) throws(Errno) -> DatagramDriver {
+    package override func makeDatagramDriver(
+        _ socket: Socket, family: SocketAddress.Family?, isConnected: Bool
+    ) throws(Errno) -> DatagramDriver {
         try ReadinessDatagramDriver(
-            socket, isConnected: isConnected, on: self, trigger: isEdgeTriggered ? .edge : .level)
+            socket, family: family, isConnected: isConnected, on: self, trigger: isEdgeTriggered ? .edge : .level)
     }
 
     package override func closePoller() { selector.close() }
