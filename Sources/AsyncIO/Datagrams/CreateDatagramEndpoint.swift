@@ -184,7 +184,11 @@ extension EventLoop {
             guard let remote else { return OpenedDatagramSocket(socket: socket, file: file) }
             let isConnected = !options.allowsBroadcast
             if isConnected {
-                try IOError.naming("send datagrams to", remote) { _ = try socket.connect(to: remote) }
+                // No connect of datagrams is ever in progress. One that was interrupted may have set no peer, and
+                // without it every datagram would be lost.
+                try IOError.naming("send datagrams to", remote) {
+                    while try !socket.connect(to: remote), !socket.hasPeer {}
+                }
             }
             return OpenedDatagramSocket(socket: socket, isConnected: isConnected, peerAddress: remote, file: file)
         } catch {
