@@ -68,6 +68,9 @@ ERRORS = {
     "unlink": {"EACCES": REPORTED, "EIO": REPORTED, "ENOENT": QUIETLY},
 }
 
+# The calls that watch a descriptor. A server that has one socket for all datagrams ends when that cannot be watched.
+WATCH = {"epoll_ctl", "fcntl"}
+
 # A datagram program calls them with one datagram, whose loss is reported in any case.
 OF_DATAGRAMS = {"sendto": "sendmmsg", "sendmsg": "sendmmsg", "recvfrom": "recvmmsg", "recvmsg": "recvmmsg"}
 
@@ -104,6 +107,8 @@ EXEMPT_LIBRARIES = {"libdispatch.so": "it ends the program; the loop has tried t
 def errors_of(call, loop, program):
     """Returns (strace's injection, its name, how the program must take it) of each fault of a call."""
     errors = ERRORS[OF_DATAGRAMS.get(call, call) if program.is_datagram else call]
+    if call in WATCH and program.is_datagram and not program.connects:
+        errors = {error: ENDS if manner == REPORTED else manner for error, manner in errors.items()}
     faults = [
         (f"error={error}", error, manner) for error, manner in errors.items()
         if program.is_datagram or (loop, call, error) not in NOT_ON]
