@@ -86,10 +86,11 @@ def converse(command, conditions, prefix=None, options=(), environment=None):
     pipes = Pipes(process, conditions.byte_count or INPUT_BYTES)
     pipes.fill()
     run.spins = processes.is_spinning(process.pid)
-    if not pipes.pump():
+    is_over = pipes.pump()
+    if not is_over:
         run.wrong = f"nothing comes back after {len(pipes.received)} of {pipes.byte_count} bytes"
         process.kill()
-    running.finish(process, run, prefix)
+    running.finish(process, run, prefix, was_killed=not is_over)
     run.clients.append(pipes.outcome())
     if not PATTERN.startswith(bytes(pipes.received)):
         run.wrong = "other bytes came back"

@@ -46,9 +46,8 @@ def start(command, prefix, options, environment, standard_input):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
 
 
-def finish(process, run, prefix):
+def finish(process, run, prefix, was_killed=False):
     """Waits until a program has ended, and notes what it has printed. It is killed if it does not end."""
-    was_killed = False
     try:
         rest, errors = process.communicate(timeout=exchange.PATIENCE)
     except subprocess.TimeoutExpired:
