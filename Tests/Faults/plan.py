@@ -109,16 +109,25 @@ class DryRun:
 
 
 def is_lost(fault):
-    """Whether an edge-triggered selector would never report what the fault hides: it reports arrivals, and nothing arrives
-    at a program that reads no more while its server waits for room."""
+    """Whether an edge-triggered selector would never report what the fault hides: it reports arrivals, and nothing
+    arrives at a program that reads no more while its server waits for room."""
     return not fault.program.is_server and fault.may_nudge and fault.name.startswith("recv") and fault.call.ordinal > 1
 
 
-def faults_of(dry, program, loop, is_full):
-    """Returns the faults to inject: every error of the first call at each site, or of every call."""
+def faults_of(dry, program, loop, is_full, started):
+    """Returns the faults to inject: every error of the first call at each site, or of every call. `started` has the stacks
+    of the calls with which programs of this kind have started: the same code ends in the same way."""
+    sites = []
+    for calls in dry.sites().values():
+        call, phase = calls[0]
+        stack = (type(program), loop, call.name, tuple(call.frames))
+        if is_full or phase != START or stack not in started:
+            sites.append(calls)
+        if phase == START:
+            started.add(stack)
     counts = collections.Counter(call.name for call in dry.calls)
     faults = [
         Fault(program, loop, call, phase, counts[call.name] - call.ordinal, fault)
-        for calls in dry.sites().values() for call, phase in (calls if is_full else calls[:1])
+        for calls in sites for call, phase in (calls if is_full else calls[:1])
         for fault in errors_of(call.name, loop, program)]
     return [fault for fault in faults if not is_lost(fault)]
