@@ -85,6 +85,8 @@ def converse(command, conditions, prefix=None, options=(), environment=None):
     run.number, run.has_started = process.pid, True
     pipes = Pipes(process, conditions.byte_count or INPUT_BYTES)
     pipes.fill()
+    # It may have taken all of a short input, which it moves now.
+    processes.wait_until_idle(process.pid)
     run.spins = processes.is_spinning(process.pid)
     is_over = pipes.pump()
     if not is_over:
