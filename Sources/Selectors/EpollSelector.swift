@@ -37,9 +37,9 @@ public final class EpollSelector: KeyedSelector {
 
     /// Protects `keys`, `suspects` and the set itself from the other thread while a new set is created.
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
-    /// Registrations that have ended, by token, and that the kernel may still have because their descriptors were
-    /// closed before.
-    private var suspects: [UInt64: FileDescriptor] = [:]
+    /// Registrations that have ended, by token, and that the kernel may still have: because their descriptors were
+    /// closed before, or, `nil`, because it has refused to remove them.
+    private var suspects: [UInt64: FileDescriptor?] = [:]
     private let hasSuspects = Atomic<Bool>(false)
     private var waitsUntilAttempt = 0
 
@@ -121,8 +121,12 @@ public final class EpollSelector: KeyedSelector {
         // It fails if the descriptor was closed before, or if its number belongs to another file by now. Then the
         // kernel has removed the registration, unless a duplicate is open, which the next event of the registration
         // shows.
-        if aio_epoll_remove(epoll, descriptor.rawValue) == 0 || former.position == Self.unknownToKernel { return }
-        suspects[former.token] = descriptor
+        let result = aio_epoll_remove(epoll, descriptor.rawValue)
+        if result == 0 || former.position == Self.unknownToKernel { return }
+        // After any other error, such as ENOMEM, the user has made no mistake, so none is reported to him.
+        let ofClosed: [Errno] = [.noSuchFileOrDirectory, .badFileDescriptor, .notPermitted]
+        let wasClosed = ofClosed.contains(Errno(rawValue: -result))
+        suspects.updateValue(wasClosed ? descriptor : nil, forKey: former.token)
         hasSuspects.store(true, ordering: .relaxed)
     }
 
@@ -166,8 +170,9 @@ public final class EpollSelector: KeyedSelector {
     /// Replaces the set if one of `count` events belongs to a registration that has ended. Returns whether it did.
     private func replaceSet(after count: Int) -> Bool {
         aio_lock(lock)
-        var closed = (0..<count).compactMap { suspects[aio_epoll_event_token(buffer + $0)] }
-        let isReplaced = (!closed.isEmpty || suspects.count >= Self.mostSuspects) && makeSet(&closed)
+        let reported = (0..<count).compactMap { suspects[aio_epoll_event_token(buffer + $0)] }
+        var closed = reported.compactMap(\.self)
+        let isReplaced = (!reported.isEmpty || suspects.count >= Self.mostSuspects) && makeSet(&closed)
         aio_unlock(lock)
         if isReplaced, let handler = closedDescriptorHandler { for descriptor in closed { handler(descriptor) } }
         return isReplaced

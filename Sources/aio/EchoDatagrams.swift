@@ -47,6 +47,8 @@ func echo(_ endpoint: DatagramEndpoint, _ totals: Totals, _ report: ErrorReport)
             totals.bytes += byteCount
             try await endpoint.send(buffer.span.extracting(..<byteCount).bytes, to: address)
         } catch let error as IOError {
+            // It would be thrown again and again.
+            if endpoint.isClosing { throw error }
             report.add("\(error)")
         }
     }

@@ -43,8 +43,9 @@ private struct Link {
             answers.cancel()
         }
         target.writer.close()
-        try requests.get()
-        try answered.get()
+        // The direction that fails first resets both connections, which is not the reason why the other one has failed.
+        let failures = [requests, answered].compactMap { $0.failure }
+        if let reason = failures.first(where: { !$0.isConnectionClosed }) ?? failures.first { throw reason }
     }
 
     /// Forwards one direction up to EOF, and then shuts down the sink's write side.
@@ -67,5 +68,11 @@ private struct Link {
 
     private func result(_ body: () async throws -> Void) async -> Result<Void, any Error> {
         do { return .success(try await body()) } catch { return .failure(error) }
+    }
+}
+
+extension Result {
+    fileprivate var failure: Failure? {
+        if case .failure(let error) = self { error } else { nil }
     }
 }

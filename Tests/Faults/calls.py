@@ -8,6 +8,7 @@ nothing either, and no counts of bytes that were not moved: `short_counts.c` has
 QUIETLY = "quietly"  # As if nothing had happened: every byte arrives, and standard error stays empty.
 REPORTED = "reported"  # It may cost the connection or the start, which the program reports with the system's reason.
 PEER = "peer"  # It may cost the connection. The error says that the peer or the network has ended it: no report is due.
+READER = "reader"  # It may end the program with status 0 and no report: nobody reads its output any more.
 DROPPED = "dropped"  # It may cost the client that is being accepted, and no report is due.
 ENDS = "ends"  # As REPORTED; the loop cannot continue, so the program may end with status 1.
 
@@ -37,10 +38,12 @@ ERRORS = {
     "getsockopt": {"ENOBUFS": REPORTED, "ENOMEM": REPORTED},
     "recvfrom": {**INTERRUPTED, **WOULD_BLOCK, "ENOMEM": REPORTED, **LOST, "ENOBUFS": REPORTED, "ECONNREFUSED": REPORTED},
     "recvmsg": {**INTERRUPTED, **WOULD_BLOCK, "ENOMEM": REPORTED, **LOST, "ENOBUFS": REPORTED},
-    "recvmmsg": {**INTERRUPTED, **WOULD_BLOCK, "ENOMEM": REPORTED, "ECONNREFUSED": REPORTED},
+    "recvmmsg": {**INTERRUPTED, **WOULD_BLOCK, **MEMORY, "ECONNREFUSED": REPORTED, "EHOSTUNREACH": REPORTED},
     "sendto": {**INTERRUPTED, **WOULD_BLOCK, "EPIPE": PEER, "ENOMEM": REPORTED, "ENOBUFS": REPORTED, **LOST},
     "sendmsg": {**INTERRUPTED, **WOULD_BLOCK, "EPIPE": PEER, "ENOMEM": REPORTED, "ENOBUFS": REPORTED, **LOST},
-    "sendmmsg": {**INTERRUPTED, **WOULD_BLOCK, "ENOMEM": REPORTED, "ENOBUFS": REPORTED},
+    "sendmmsg": {
+        **INTERRUPTED, **WOULD_BLOCK, **MEMORY, "ECONNREFUSED": REPORTED, "ENETUNREACH": REPORTED, "EPERM": REPORTED,
+        "EMSGSIZE": REPORTED, "EINVAL": REPORTED},
     # Not ENOTCONN: the connection has ended then, which strace cannot imitate.
     "shutdown": {"ENOBUFS": REPORTED, "ENOMEM": REPORTED},
     "epoll_create1": {"EMFILE": REPORTED, "ENFILE": REPORTED, "ENOMEM": REPORTED},
@@ -54,6 +57,7 @@ ERRORS = {
     "pipe2": {"EMFILE": REPORTED, "ENFILE": REPORTED},
     "read": {**INTERRUPTED, **WOULD_BLOCK, "EIO": REPORTED},
     "write": {**INTERRUPTED},
+    "writev": {**INTERRUPTED, **WOULD_BLOCK, "EPIPE": READER, "EIO": REPORTED, "ENOMEM": REPORTED},
     "fcntl": {"EINVAL": REPORTED, "ENOMEM": REPORTED},
     "fstat": {"ENOMEM": REPORTED},
     "rt_sigaction": {"EINVAL": REPORTED},
@@ -63,6 +67,12 @@ ERRORS = {
     "flock": {"EINTR": REPORTED, "ENOLCK": REPORTED},
     "unlink": {"EACCES": REPORTED, "EIO": REPORTED, "ENOENT": QUIETLY},
 }
+
+# The calls that watch a descriptor. A server that has one socket for all datagrams ends when that cannot be watched.
+WATCH = {"epoll_ctl", "fcntl"}
+
+# A datagram program calls them with one datagram, whose loss is reported in any case.
+OF_DATAGRAMS = {"sendto": "sendmmsg", "sendmsg": "sendmmsg", "recvfrom": "recvmmsg", "recvmsg": "recvmmsg"}
 
 # Results that are no errors: a wait that ends early and reports nothing.
 RESULTS = {call: {"0": QUIETLY} for call in ["epoll_wait", "epoll_pwait2", "poll", "ppoll", "pselect6"]}
@@ -82,22 +92,27 @@ EXEMPT = {
          "sched_getaffinity", "getrandom", "prlimit64", "clone3", "clone", "prctl", "uname",
          "sysinfo", "getcwd", "lseek"], LOADER),
     "ioctl": NO_DECISION,
+    "rt_sigtimedwait": "takes the SIGPIPE of a write that has failed; without one, its failure is the answer",
     "clock_nanosleep": "a pause before the lock beside a socket file is tried again",
 }
 
 
 # Errors that strace cannot imitate on one loop. The kernel reports room for sending only if a send has found none. The first
-# client makes real sends block, which `plan.DryRun` checks.
+# client makes real sends block, which `plan.DryRun` checks. A datagram program asks for the first report by then.
 NOT_ON = {("epoll", "sendto", "EAGAIN"), ("epoll", "sendmsg", "EAGAIN")}
 
 # library: why nothing is injected into the calls that it makes itself.
 EXEMPT_LIBRARIES = {"libdispatch.so": "it ends the program; the loop has tried the same call just before"}
 
 
-def errors_of(call, loop):
+def errors_of(call, loop, program):
     """Returns (strace's injection, its name, how the program must take it) of each fault of a call."""
+    errors = ERRORS[OF_DATAGRAMS.get(call, call) if program.is_datagram else call]
+    if call in WATCH and program.is_datagram and not program.connects:
+        errors = {error: ENDS if manner == REPORTED else manner for error, manner in errors.items()}
     faults = [
-        (f"error={error}", error, manner) for error, manner in ERRORS[call].items() if (loop, call, error) not in NOT_ON]
+        (f"error={error}", error, manner) for error, manner in errors.items()
+        if program.is_datagram or (loop, call, error) not in NOT_ON]
     return faults + [(f"retval={value}", value, manner) for value, manner in RESULTS.get(call, {}).items()]
 
 

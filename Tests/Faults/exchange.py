@@ -120,13 +120,23 @@ def converse(address, byte_count=FEW_BYTES, may_nudge=False, until_idle=lambda: 
 class EchoServer:
     """Sends back what it gets, on threads."""
 
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    def __init__(self, folder=None, buffer_bytes=None):
+        if folder:
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(f"{folder}/socket")
+            self.listener.listen(64)
+        else:
+            self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        if buffer_bytes:
+            # Connections inherit them.
+            for option in [socket.SO_RCVBUF, socket.SO_SNDBUF]:
+                self.listener.setsockopt(socket.SOL_SOCKET, option, buffer_bytes)
         threading.Thread(target=self.accept, daemon=True).start()
 
     @property
     def address(self):
-        return "%s:%d" % self.listener.getsockname()
+        name = self.listener.getsockname()
+        return f"unix:{name}" if isinstance(name, str) else "%s:%d" % name
 
     def accept(self):
         while True:

@@ -55,9 +55,9 @@ def check(arguments, folder):
     runs = dry_runs(arguments.aio, chosen, loops, folder, arguments.jobs)
     problems = [problem for _, _, dry in runs for problem in dry.undecided()]
 
-    faults = []
+    faults, started = [], set()
     for program, loop, dry in runs:
-        faults += plan.faults_of(dry, program, loop, arguments.full)
+        faults += plan.faults_of(dry, program, loop, arguments.full, started)
     only = set(filter(None, arguments.calls.split(",")))
     faults = [fault for fault in faults if not only or fault.name in only]
     sites = {(loop, site) for _, loop, dry in runs for _, site in dry.sites()}

@@ -2,9 +2,9 @@
 
 import errno
 import os
+import signal
 
-import programs
-from calls import DROPPED, ENDS, PEER, QUIETLY
+from calls import DROPPED, ENDS, PEER, QUIETLY, READER
 from exchange import EXACT
 
 
@@ -28,10 +28,13 @@ def failed_to_run(fault, run):
 
 def problem(fault, run):
     """Returns a sentence, or None if the program has done what it must."""
-    if run.status is not None and run.status < 0:
+    # The harness kills a program that hangs.
+    if run.status < 0 and run.status != -signal.SIGKILL:
         return f"was ended by signal {-run.status}: {run.errors}"
     if run.wrong:
-        return run.wrong
+        return f"{run.wrong} {run.errors or ''}".rstrip()
+    if not fault.program.is_server:
+        return problem_of_conversation(fault, run)
     if not run.has_started:
         return f"does not start: {run.errors}" if fault.manner == QUIETLY else failed_to_run(fault, run)
     if run.ended_early:
@@ -39,7 +42,7 @@ def problem(fault, run):
     # It may have been about to end by itself when it was asked to.
     if run.status != 0 and (fault.manner == ENDS or fault.phase == "ending" and fault.manner != QUIETLY):
         return failed_to_run(fault, run)
-    if run.status != 0 or not programs.SUMMARY.search(run.output):
+    if run.status != 0 or not fault.program.summary.search(run.output):
         return f"ended with status {run.status}, and printed {run.output!r}, {run.errors}"
     if run.spins:
         return "uses processor time while it is idle"
@@ -61,3 +64,18 @@ def problem_of_clients(fault, run):
     if run.errors and not is_reported(fault, run):
         return f"does not name '{reason(fault)}': {run.errors}"
     return None
+
+
+def problem_of_conversation(fault, run):
+    """The same for a program that ends by itself when it has moved all bytes."""
+    if run.spins:
+        return "uses processor time while it is idle"
+    if run.clients == [EXACT] and run.status == 0 and not run.errors:
+        return None
+    if fault.manner == QUIETLY:
+        return f"is disturbed: {run.clients}, status {run.status}, {run.errors}"
+    if run.status == 0 and fault.manner == READER:
+        return None if not run.errors else f"reports that its reader has left: {run.errors}"
+    if run.status == 0:
+        return f"ended with status 0, although {run.clients[0]}, {run.errors}"
+    return failed_to_run(fault, run)

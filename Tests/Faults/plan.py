@@ -1,12 +1,12 @@
 """Which faults to inject into which calls: a dry run of each program finds its call sites."""
 
-import re
+import collections
 
 import judge
-import programs
 import tracing
-from calls import ERRORS, EXEMPT, EXEMPT_LIBRARIES, LOADER, errors_of, is_known
-from exchange import BULK_BYTES, EXACT, converse
+from calls import ERRORS, EXEMPT, EXEMPT_LIBRARIES, LOADER, QUIETLY, errors_of, is_known
+from exchange import EXACT
+from running import Conditions
 
 START, SERVING, ENDING = "start", "serving", "ending"
 # How often a fault is tried again whose call was not made.
@@ -16,17 +16,15 @@ ATTEMPTS = 3
 class Fault:
     """One fault in one call of one program on one loop."""
 
-    def __init__(self, program, loop, call, phase, fault):
+    def __init__(self, program, loop, call, phase, later_calls, fault):
         self.program, self.loop, self.call, self.phase = program, loop, call, phase
+        # The number of calls of this name that follow.
+        self.later_calls = later_calls
         self.injection, self.error, self.manner = fault
 
     @property
     def name(self):
         return self.call.name
-
-    @property
-    def option(self):
-        return f"inject={self.call.name}:{self.injection}:when={self.call.ordinal}"
 
     @property
     def may_nudge(self):
@@ -36,57 +34,45 @@ class Fault:
     def problem(self, aio, prefix):
         """Injects the fault. Returns what the program did wrong, if anything."""
         name = self.call.name
-        options = ["--seccomp-bpf", "-e", "signal=none", "-e", f"trace={name}", "-e", self.option]
-        reason = "was not reached"
+        conditions = Conditions(may_lose=self.manner != QUIETLY, may_nudge=self.may_nudge)
+        reason, ordinal = "was not reached", self.call.ordinal
         for _ in range(ATTEMPTS):
+            options = [
+                "--seccomp-bpf", "-e", "signal=none", "-e", f"trace={name}",
+                "-e", f"inject={name}:{self.injection}:when={ordinal}"]
             try:
-                run = programs.run(self.program.command(aio, self.loop), talk(self.may_nudge), prefix, options)
+                run = self.program.run(aio, self.loop, conditions, prefix, options)
             except tracing.Unfinished as error:
                 reason = f"strace did not finish {error}"
                 continue
-            if any(call.is_injected for call in tracing.calls(run.trace)):
+            made = [call for call in tracing.calls(run.trace) if call.name == name]
+            if any(call.is_injected for call in made):
                 return judge.problem(self, run)
+            # There were fewer calls before it. The number of those that follow it varies less.
+            ordinal = max(1, len(made) - self.later_calls)
         return reason
 
     def __str__(self):
         return f"{self.program.name} on {self.loop}, {self.phase}: {self.call.name} #{self.call.ordinal} {self.error}"
 
 
-def talk(may_nudge=False, byte_count=BULK_BYTES):
-    """Returns what the clients do: one whose bytes block the program, one more, and another if that one fails too."""
-
-    def clients(address, add, run):
-        add(converse(address, byte_count, may_nudge, lambda: programs.wait_until_idle(run.number)))
-        add(converse(address, may_nudge=may_nudge))
-        if run.clients[-1] != EXACT:
-            add(converse(address))
-
-    return clients
-
-
-def found_no_room(call):
-    """Whether a send moved less than all bytes."""
-    offered = re.search(r", (\d+), MSG_", call.shape)
-    return call.name == "sendto" and ("EAGAIN" in call.result or int(offered[1]) > int(call.result.split()[0]))
-
-
 class DryRun:
     """The calls of a program without a fault: all of them, and the call sites of those that are injected."""
 
     def __init__(self, aio, program, loop, folder):
-        self.title = f"{program.name} on {loop}"
+        self.program, self.loop, self.title = program, loop, f"{program.name} on {loop}"
         prefix = f"{folder}/dry-{program.name}-{loop}"
-        self.all_calls, self.other_names = self.trace(program.command(aio, loop), f"{prefix}-all", [])
-        if not any(map(found_no_room, self.all_calls)):
+        self.all_calls, self.other_names = self.trace(aio, f"{prefix}-all", [])
+        if not program.blocked(self.all_calls):
             raise SystemExit(f"faults: no send of {self.title} blocks")
         names = ",".join(sorted({call.name for call in self.all_calls} & ERRORS.keys()))
         # With the stack of each call, which takes long.
-        self.calls, _ = self.trace(program.command(aio, loop), prefix, ["--seccomp-bpf", "-k", "-e", f"trace={names}"])
+        self.calls, _ = self.trace(aio, prefix, ["--seccomp-bpf", "-k", "-e", f"trace={names}"])
         self.phases = self.find_phases()
 
-    def trace(self, command, prefix, options):
-        run = programs.run(command, talk(), prefix, options)
-        if run.wrong or run.clients != [EXACT] * 2 or run.status != 0 or run.errors:
+    def trace(self, aio, prefix, options):
+        run = self.program.run(aio, self.loop, Conditions(), prefix, options)
+        if run.wrong or set(run.clients) != {EXACT} or run.status != 0 or run.errors:
             raise SystemExit(f"faults: {self.title} fails without a fault: {vars(run)}")
         return tracing.calls(run.trace), tracing.other_calls(prefix, run.number)
 
@@ -97,8 +83,8 @@ class DryRun:
             phases.append(phase)
             if call.name == "SIGTERM":
                 phase = ENDING
-            elif call.name == "write" and call.shape.startswith("1,"):
-                phase = SERVING if phase == START else phase
+            elif phase == START and self.program.begins_to_serve(call):
+                phase = SERVING
         return phases
 
     def undecided(self):
@@ -122,9 +108,26 @@ class DryRun:
         return found
 
 
-def faults_of(dry, program, loop, is_full):
-    """Returns the faults to inject: every error of the first call at each site, or of every call."""
-    return [
-        Fault(program, loop, call, phase, fault)
-        for calls in dry.sites().values() for call, phase in (calls if is_full else calls[:1])
-        for fault in errors_of(call.name, loop)]
+def is_lost(fault):
+    """Whether an edge-triggered selector would never report what the fault hides: it reports arrivals, and nothing
+    arrives at a program that reads no more while its server waits for room."""
+    return not fault.program.is_server and fault.may_nudge and fault.name.startswith("recv") and fault.call.ordinal > 1
+
+
+def faults_of(dry, program, loop, is_full, started):
+    """Returns the faults to inject: every error of the first call at each site, or of every call. `started` has the stacks
+    of the calls with which programs of this kind have started: the same code ends in the same way."""
+    sites = []
+    for calls in dry.sites().values():
+        call, phase = calls[0]
+        stack = (type(program), loop, call.name, tuple(call.frames))
+        if is_full or phase != START or stack not in started:
+            sites.append(calls)
+        if phase == START:
+            started.add(stack)
+    counts = collections.Counter(call.name for call in dry.calls)
+    faults = [
+        Fault(program, loop, call, phase, counts[call.name] - call.ordinal, fault)
+        for calls in sites for call, phase in (calls if is_full else calls[:1])
+        for fault in errors_of(call.name, loop, program)]
+    return [fault for fault in faults if not is_lost(fault)]

@@ -1,168 +1,139 @@
-"""The programs under test: what starts them, and one run from the first line of output to the exit status."""
+"""The programs under test: what starts them, who talks to them, and what their output must be."""
 
 import atexit
-import os
 import re
-import select
 import shutil
-import signal
-import subprocess
 import tempfile
-import time
 
+import connecting
+import datagrams
 import exchange
-import tracing
-
-LISTENING = re.compile(r"listening on (?:unix:(/.*)|([\d.]+):(\d+)) \(\w+\)\n")
-SUMMARY = re.compile(r"\d+ connections?, .* open at once\n$")
-# The processor time, in ticks of 10 ms, and the time in which an idle program that spins would use it.
-IDLE_SECONDS, IDLE_TICKS = 0.05, 2
-LONG_IDLE_SECONDS, LONG_IDLE_TICKS = 0.6, 6
+import processes
+import running
+from exchange import EXACT
 
 
 class Program:
+    """A command of `aio`. `run` runs it once, under the conditions of a fault."""
+
+    # Whether it accepts connections.
+    accepts = False
+    is_datagram = False
+    # Whether it runs until SIGTERM, and then prints a summary.
+    is_server = True
+
+    def __init__(self, name, *arguments, connects=False):
+        self.name, self.arguments, self.connects = name, arguments, connects
+
+    def run(self, aio, loop, conditions, *tracing, environment=None):
+        def clients(address, run):
+            self.talk(address, run, conditions)
+
+        return running.serve(self.command(aio, loop), clients, *tracing, environment=environment)
+
+    def talk(self, address, run, conditions):
+        """Two clients, and a third one if the second one has failed."""
+        for _ in range(2):
+            run.clients.append(self.converse(address, run, conditions))
+        if run.clients[-1] != EXACT:
+            run.clients.append(self.converse(address, run, running.Conditions()))
+
+    def begins_to_serve(self, call):
+        """Whether a call prints the first line."""
+        return call.name == "write" and call.shape.startswith("1,")
+
+    def blocked(self, calls):
+        """Whether the program has found no room for what it sends, in a run without a fault."""
+        return any(found_no_room(call, "sendto") for call in calls)
+
+
+class StreamServer(Program):
     """A server that sends back what it gets."""
 
+    accepts = True
+    summary = re.compile(r"\d+ connections?, .* open at once\n$")
+
     def __init__(self, name, *arguments, connects=False, on_path=False):
-        self.name, self.arguments, self.connects, self.on_path = name, arguments, connects, on_path
+        super().__init__(name, *arguments, connects=connects)
+        self.on_path = on_path
 
     def command(self, aio, loop):
-        return [aio, *self.arguments, "--listen", new_path() if self.on_path else "127.0.0.1:0", "--loop", loop]
+        listen = f"unix:{new_folder()}/socket" if self.on_path else "127.0.0.1:0"
+        return [aio, *self.arguments, "--listen", listen, "--loop", loop]
+
+    def converse(self, address, run, conditions):
+        if run.clients:
+            return exchange.converse(address, may_nudge=conditions.may_nudge)
+        # The first client's bytes block the program.
+        return exchange.converse(
+            address, conditions.byte_count or exchange.BULK_BYTES, conditions.may_nudge,
+            lambda: processes.wait_until_idle(run.number))
 
 
-def new_path():
-    """An endpoint in a folder of its own, because two programs that listen in one folder wait for each other."""
+class DatagramServer(Program):
+    """A server that sends back each datagram. One that connects keeps a socket for each client."""
+
+    is_datagram = True
+    summary = re.compile(r"\d+ datagrams?, .*\n$")
+
+    def command(self, aio, loop):
+        return [aio, *self.arguments, "--listen", "udp:127.0.0.1:0", "--loop", loop]
+
+    def converse(self, address, run, conditions):
+        run.kept_descriptors += self.connects
+        return datagrams.converse(address, conditions)
+
+    def blocked(self, _):
+        # The kernel delivers on the loopback interface before the send returns.
+        return True
+
+
+class Connector(Program):
+    """`aio connect`, whose standard input and output are pipes."""
+
+    is_server = False
+
+    def command(self, aio, loop):
+        return [aio, *self.arguments, "--loop", loop]
+
+    def run(self, aio, loop, conditions, *tracing, environment=None):
+        return connecting.converse(self.command(aio, loop), conditions, *tracing, environment=environment)
+
+    def begins_to_serve(self, call):
+        return call.name == "connect"
+
+    def blocked(self, calls):
+        # TCP takes megabytes, so only a unix socket has no room. Both are sent to in the same way.
+        names = ["writev", "sendto"] if "unix" in self.name else ["writev"]
+        return all(any(found_no_room(call, name) for call in calls) for name in names)
+
+
+def found_no_room(call, name):
+    """Whether a call of this name has moved less than all bytes."""
+    if call.name != name:
+        return False
+    offered = re.findall(r", (\d+), MSG_" if name == "sendto" else r"iov_len=(\d+)", call.arguments)
+    return "EAGAIN" in call.result or sum(map(int, offered)) > int(call.result.split()[0])
+
+
+def new_folder():
+    """A folder for a socket of its own, because two programs that listen in one folder wait for each other."""
     folder = tempfile.mkdtemp(prefix="faults-socket-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return f"unix:{folder}/socket"
+    return folder
 
 
 def all_programs():
-    target = exchange.EchoServer()
+    # Small buffers, so that `aio connect` meets a server that does not read.
+    late = {"buffer_bytes": 1 << 15}
     return [
-        Program("echo-protocol", "echo", "--style", "protocol"),
-        Program("echo-stream", "echo", "--style", "stream"),
-        Program("echo-unix", "echo", "--style", "stream", on_path=True),
-        Program("forward", "forward", "--to", target.address, connects=True),
+        StreamServer("echo-protocol", "echo", "--style", "protocol"),
+        StreamServer("echo-stream", "echo", "--style", "stream"),
+        StreamServer("echo-unix", "echo", "--style", "stream", on_path=True),
+        StreamServer("forward", "forward", "--to", exchange.EchoServer().address, connects=True),
+        DatagramServer("echo-udp-protocol", "echo", "--style", "protocol"),
+        DatagramServer("echo-udp-stream", "echo", "--style", "stream"),
+        DatagramServer("forward-udp", "forward", "--to", datagrams.EchoServer().address, connects=True),
+        Connector("connect", "connect", exchange.EchoServer(**late).address, connects=True),
+        Connector("connect-unix", "connect", exchange.EchoServer(new_folder(), **late).address, connects=True),
     ]
-
-
-class Run:
-    """What a program did while clients talked to it."""
-
-    def __init__(self):
-        self.has_started = self.ended_early = False
-        self.status = None
-        self.output = ""
-        self.errors = []
-        # How each client fared, in order.
-        self.clients = []
-        self.wrong = None
-        self.spins = False
-        self.descriptors = (0, 0)
-        self.trace = None
-        self.number = 0
-
-
-def ticks(number):
-    """The processor time of a process, in ticks."""
-    try:
-        with open(f"/proc/{number}/stat", encoding="ascii", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return int(fields[11]) + int(fields[12])
-
-
-def descriptors(number):
-    try:
-        return len(os.listdir(f"/proc/{number}/fd"))
-    except OSError:
-        return 0
-
-
-def wait_until_idle(number):
-    """Returns when a process sleeps, for a while. One that waits for the processor or for strace does not sleep."""
-    samples = 0
-    for _ in range(400):
-        try:
-            with open(f"/proc/{number}/stat", encoding="ascii", errors="replace") as file:
-                state = file.read().rpartition(")")[2].split()[0]
-        except OSError:
-            return
-        samples = samples + 1 if state == "S" else 0
-        if samples == 8:
-            return
-        time.sleep(0.005)
-
-
-def read_line(process, patience):
-    """Returns the first line of output; less if the program ends before."""
-    line = b""
-    while not line.endswith(b"\n") and select.select([process.stdout], [], [], patience)[0]:
-        piece = os.read(process.stdout.fileno(), 4096)
-        if not piece:
-            break
-        line += piece
-    return line.decode()
-
-
-def used_while_idle(number, seconds):
-    before = ticks(number)
-    time.sleep(seconds)
-    return ticks(number) - before
-
-
-def is_spinning(number):
-    return used_while_idle(number, IDLE_SECONDS) > IDLE_TICKS and \
-        used_while_idle(number, LONG_IDLE_SECONDS) > LONG_IDLE_TICKS
-
-
-def run(command, clients, prefix=None, options=(), environment=None):
-    """Runs a program, under strace if there is a prefix for its traces. `clients` talks to it: it gets the address, a
-    function that appends the result of a client, and the run."""
-    result = Run()
-    if prefix:
-        command = tracing.traced(command, prefix, options)
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
-    was_killed = False
-    result.number = process.pid
-    try:
-        line = read_line(process, exchange.PATIENCE)
-        result.output = line
-        listening = LISTENING.match(line)
-        result.has_started = bool(listening)
-        if listening:
-            before = descriptors(process.pid)
-            try:
-                clients(listening[1] or (listening[2], int(listening[3])), result.clients.append, result)
-            except exchange.Wrong as error:
-                result.wrong = str(error)
-            result.spins = is_spinning(process.pid)
-            result.descriptors = (before, settled(process.pid, before))
-            result.ended_early = process.poll() is not None
-        elif line:
-            result.wrong = f"the first line is {line!r}"
-        if line and not result.ended_early:
-            process.send_signal(signal.SIGTERM)
-        rest, errors = process.communicate(timeout=exchange.PATIENCE)
-    except subprocess.TimeoutExpired:
-        result.wrong = result.wrong or "the program does not end"
-        process.kill()
-        rest, errors = process.communicate()
-        was_killed = True
-    result.output += rest.decode(errors="replace")
-    result.errors = errors.decode(errors="replace").splitlines()
-    result.status = process.returncode
-    if prefix:
-        result.trace = tracing.finished(prefix, process.pid, was_killed)
-    return result
-
-
-def settled(number, base):
-    """The number of descriptors, as soon as it is back at its base."""
-    deadline = time.monotonic() + 2
-    while descriptors(number) > base and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return descriptors(number)

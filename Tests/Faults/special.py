@@ -7,10 +7,11 @@ import time
 
 import judge
 import plan
-import programs
+import running
 import tracing
 from calls import ERRORS, QUIETLY, REPORTED
 from exchange import EXACT, FEW_BYTES, Client, converse
+from running import Conditions
 
 # name: (the variables of short_counts.c, the bytes of the first client)
 PRELOADED = {
@@ -49,8 +50,7 @@ class Preloaded(Special):
     def problem(self, aio, _):
         variables, byte_count = PRELOADED[self.name]
         environment = {**os.environ, "LD_PRELOAD": self.library, **{key: str(value) for key, value in variables.items()}}
-        run = programs.run(
-            self.program.command(aio, self.loop), plan.talk(byte_count=byte_count), environment=environment)
+        run = self.program.run(aio, self.loop, Conditions(byte_count=byte_count), environment=environment)
         return judge.problem(self, run)
 
 
@@ -65,7 +65,7 @@ class Interruptions(Special):
         names = ",".join(call for call, errors in ERRORS.items() if errors.get("EINTR") == QUIETLY and call != "read")
         options = [
             "--seccomp-bpf", "-e", "signal=none", "-e", f"trace={names}", "-e", f"inject={names}:error=EINTR:when=1+2"]
-        return judge.problem(self, programs.run(self.program.command(aio, self.loop), plan.talk(), prefix, options))
+        return judge.problem(self, self.program.run(aio, self.loop, Conditions(), prefix, options))
 
 
 class LastingShortage(Special):
@@ -81,7 +81,7 @@ class LastingShortage(Special):
         options = [
             "--seccomp-bpf", "-e", "signal=none", "-e", "trace=accept4",
             "-e", f"inject=accept4:error={self.error}:when=3..{2 + ATTEMPTS}"]
-        run = programs.run(self.program.command(aio, self.loop), self.talk, prefix, options)
+        run = running.serve(self.program.command(aio, self.loop), self.talk, prefix, options)
         attempts = sum(call.is_injected for call in tracing.calls(run.trace))
         if attempts != ATTEMPTS:
             return f"{attempts} attempts failed, not {ATTEMPTS}"
@@ -91,7 +91,7 @@ class LastingShortage(Special):
             return f"answers the other client only {self.answers} times meanwhile"
         return judge.problem(self, run)
 
-    def talk(self, address, add, _):
+    def talk(self, address, run):
         """A client that is connected already, and one that has to wait."""
         served = Client(address, may_nudge=False)
         served.exchange(64)
@@ -106,8 +106,14 @@ class LastingShortage(Special):
         for client in [served, waiting]:
             client.exchange(client.sent + 64, upto_eof=True)
             client.socket.close()
-            add(EXACT)
-        add(converse(address))
+            run.clients.append(EXACT)
+        run.clients.append(converse(address))
+
+
+def moves_less(program, loop):
+    """Whether a call may move less than it could. With an edge-triggered selector that says that no more can be moved:
+    epoll(7). A datagram is moved as a whole."""
+    return loop != "epoll" and not program.is_datagram
 
 
 def all_of(chosen, loops, folder):
@@ -115,13 +121,14 @@ def all_of(chosen, loops, folder):
     library = f"{folder}/short_counts.so"
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "short_counts.c")
     subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    servers = [program for program in chosen if program.accepts]
     faults = []
     for loop in loops:
         faults += [Interruptions(program, loop) for program in chosen]
         for program in chosen:
-            # With an edge-triggered selector, a call that moves less than it could says that no more can be moved: epoll(7).
             faults += [
                 Preloaded(program, loop, name, library) for name in PRELOADED
-                if ("connect" not in name or program.connects) and ("per" not in name.split() or loop != "epoll")]
-        faults += [LastingShortage(chosen[number % len(chosen)], loop, error) for number, error in enumerate(LASTING)]
+                if ("connect" not in name or program.connects) and ("per" not in name.split() or moves_less(program, loop))]
+        faults += [
+            LastingShortage(servers[number % len(servers)], loop, error) for number, error in enumerate(LASTING) if servers]
     return faults

@@ -23,7 +23,7 @@ class Call:
     """One system call of the program's first thread."""
 
     def __init__(self, name, arguments, result):
-        self.name, self.result = name, result
+        self.name, self.arguments, self.result = name, arguments, result
         self.shape = re.sub(r'"[^"]*"(\.\.\.)?|0x[0-9a-f]+|htons\(\d+\)|u32=\d+, u64=\d+|\{[^}]*\}|\[[^]]*\]', "_", arguments)
         self.frames = []
         # The libraries that a function of the program called to make it, innermost first.

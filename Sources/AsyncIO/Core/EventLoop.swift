@@ -127,7 +127,9 @@ open class EventLoop: TaskExecutor, @unchecked Sendable, CustomStringConvertible
     }
 
     /// Creates the driver of a datagram socket, which it owns from then on, also if this throws.
-    package func makeDatagramDriver(_ socket: Socket, isConnected: Bool) throws(Errno) -> DatagramDriver {
+    package func makeDatagramDriver(
+        _ socket: Socket, family: SocketAddress.Family?, isConnected: Bool
+    ) throws(Errno) -> DatagramDriver {
         socket.close()
         throw .notSupported
     }

@@ -61,16 +61,26 @@ extension EventLoop {
     final func makeTransport(
         _ opened: OpenedDatagramSocket, _ consumer: any DatagramProtocol, _ origin: CallSite
     ) throws -> DatagramTransport {
+        let localAddress: SocketAddress?
+        do {
+            // An endpoint that does not know its address would be one of no family, and on port 0 nobody would find it.
+            localAddress = try core.localAddress(opened.socket)
+        } catch {
+            opened.file?.remove()
+            closeSocket(opened.socket)
+            throw IOError(error, operation: "get the local address of a datagram socket")
+        }
         let driver: DatagramDriver
         do {
-            driver = try makeDatagramDriver(opened.socket, isConnected: opened.isConnected)
+            driver = try makeDatagramDriver(
+                opened.socket, family: localAddress?.family, isConnected: opened.isConnected)
         } catch {
             opened.file?.remove()
             throw IOError(error, operation: "watch a datagram socket")
         }
         let transport = DatagramTransport(
             loop: self, driver: driver, consumer: consumer, isConnected: opened.isConnected,
-            peerAddress: opened.peerAddress, origin: origin)
+            localAddress: localAddress, peerAddress: opened.peerAddress, origin: origin)
         transport.socketFile = opened.file
         transport.start()
         return transport
@@ -174,7 +184,11 @@ extension EventLoop {
             guard let remote else { return OpenedDatagramSocket(socket: socket, file: file) }
             let isConnected = !options.allowsBroadcast
             if isConnected {
-                try IOError.naming("send datagrams to", remote) { _ = try socket.connect(to: remote) }
+                // No connect of datagrams is ever in progress. One that was interrupted may have set no peer, and
+                // without it every datagram would be lost.
+                try IOError.naming("send datagrams to", remote) {
+                    while try !socket.connect(to: remote), !socket.hasPeer {}
+                }
             }
             return OpenedDatagramSocket(socket: socket, isConnected: isConnected, peerAddress: remote, file: file)
         } catch {

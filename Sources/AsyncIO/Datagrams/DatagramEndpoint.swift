@@ -65,8 +65,8 @@ public final class DatagramEndpoint: AsyncSequence, CustomStringConvertible {
     ///
     /// Throws an `IOError` that the network has reported for an earlier datagram, such as `ECONNREFUSED`, after the
     /// datagrams that have arrived before; the endpoint continues, and may be called again. Also throws the reason if
-    /// the endpoint has ended otherwise, `.busy`, `.closed` if the loop is closed, and `CancellationError`, which takes
-    /// no datagram.
+    /// the endpoint has ended otherwise, in each call, see ``isClosing``; `.busy`, `.closed` if the loop is closed, and
+    /// `CancellationError`, which takes no datagram.
     public func receive() async throws -> Datagram? {
         try await loop.withAffinity("DatagramEndpoint.receive") { record in
             try await next(record, ignoringErrors: false) { Datagram(bytes: [UInt8]($0), address: $1) }
@@ -146,6 +146,10 @@ public final class DatagramEndpoint: AsyncSequence, CustomStringConvertible {
     }
 
     // MARK: Ending
+
+    /// Whether the endpoint is closed or has failed, after which ``receive()`` throws the same error in each call.
+    /// - Thread: the loop's. Calls on other threads trap with a message.
+    public var isClosing: Bool { transport.isClosing }
 
     /// Sends the datagrams in the write buffer, then closes the endpoint. Nothing is received any more, and a task that
     /// waits to receive gets `nil`. Idempotent.

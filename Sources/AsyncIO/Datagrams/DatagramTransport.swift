@@ -36,7 +36,7 @@ public final class DatagramTransport: CustomStringConvertible {
     /// - Parameter peerAddress: `nil` too for the unnamed peer of a connected unix socket.
     init(
         loop: EventLoop, driver: DatagramDriver, consumer: any DatagramProtocol, isConnected: Bool,
-        peerAddress: SocketAddress?, origin: CallSite
+        localAddress: SocketAddress?, peerAddress: SocketAddress?, origin: CallSite
     ) {
         self.loop = loop
         self.driver = driver
@@ -46,7 +46,7 @@ public final class DatagramTransport: CustomStringConvertible {
         hasFixedPeer = isConnected || peerAddress != nil
         self.peerAddress = peerAddress
         self.origin = origin
-        localAddress = driver.socket.localAddress
+        self.localAddress = localAddress
         driver.delegate = self
     }
 

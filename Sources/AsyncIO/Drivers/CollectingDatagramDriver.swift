@@ -27,9 +27,9 @@ package class CollectingDatagramDriver: DatagramDriver {
     private final var retryMilliseconds = 1
     @exclusivity(unchecked) private final var failuresInARow = 0
 
-    init(_ socket: Socket, isConnected: Bool, on loop: EventLoop) {
+    init(_ socket: Socket, family: SocketAddress.Family?, isConnected: Bool, on loop: EventLoop) {
         self.isConnected = isConnected
-        family = socket.family
+        self.family = family
         memory = loop.core.makeDatagramMemory()
         super.init(socket, on: loop)
     }

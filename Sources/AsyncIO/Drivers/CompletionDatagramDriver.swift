@@ -18,8 +18,8 @@ final class CompletionDatagramDriver: CollectingDatagramDriver {
     private var pollOperation: SlotID?
     private var hasRoom = false
 
-    init(_ socket: Socket, isConnected: Bool, on loop: ProactorEventLoop) {
-        super.init(socket, isConnected: isConnected, on: loop)
+    init(_ socket: Socket, family: SocketAddress.Family?, isConnected: Bool, on loop: ProactorEventLoop) {
+        super.init(socket, family: family, isConnected: isConnected, on: loop)
         loop.claim(socket.descriptor, for: self)
     }
 

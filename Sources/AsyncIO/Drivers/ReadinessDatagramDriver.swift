@@ -11,8 +11,10 @@ final class ReadinessDatagramDriver: CollectingDatagramDriver {
     @exclusivity(unchecked) private var known = ReadinessState()
 
     /// Creates the driver and registers the descriptor. Throws with the socket closed.
-    init(_ socket: Socket, isConnected: Bool, on loop: EventLoop, trigger: Trigger) throws(Errno) {
-        super.init(socket, isConnected: isConnected, on: loop)
+    init(
+        _ socket: Socket, family: SocketAddress.Family?, isConnected: Bool, on loop: EventLoop, trigger: Trigger
+    ) throws(Errno) {
+        super.init(socket, family: family, isConnected: isConnected, on: loop)
         known.registered(for: .read, trigger)
         do {
             try loop.watch(socket.descriptor, self, for: .read, trigger)

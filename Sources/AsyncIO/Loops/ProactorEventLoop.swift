@@ -196,11 +196,14 @@ open class ProactorEventLoop: EventLoop, @unchecked Sendable {
     }
 
     /// A proactor that cannot receive messages polls, as it does for descriptors that are watched.
-    package override func makeDatagramDriver(_ socket: Socket, isConnected: Bool) throws(Errno) -> DatagramDriver {
+    package override func makeDatagramDriver(
+        _ socket: Socket, family: SocketAddress.Family?, isConnected: Bool
+    ) throws(Errno) -> DatagramDriver {
         if proactor.receivesMessages {
-            return CompletionDatagramDriver(socket, isConnected: isConnected, on: self)
+            return CompletionDatagramDriver(socket, family: family, isConnected: isConnected, on: self)
         }
-        return try ReadinessDatagramDriver(socket, isConnected: isConnected, on: self, trigger: .level)
+        return try ReadinessDatagramDriver(
+            socket, family: family, isConnected: isConnected, on: self, trigger: .level)
     }
 
     package override func replaceSystemCalls(by calls: (any SystemCalls)?) {

@@ -129,9 +129,11 @@ open class SelectorEventLoop: EventLoop, @unchecked Sendable {
         return try ReadinessStreamDriver(channel, on: self, trigger: trigger)
     }
 
-    package override func makeDatagramDriver(_ socket: Socket, isConnected: Bool) throws(Errno) -> DatagramDriver {
+    package override func makeDatagramDriver(
+        _ socket: Socket, family: SocketAddress.Family?, isConnected: Bool
+    ) throws(Errno) -> DatagramDriver {
         try ReadinessDatagramDriver(
-            socket, isConnected: isConnected, on: self, trigger: isEdgeTriggered ? .edge : .level)
+            socket, family: family, isConnected: isConnected, on: self, trigger: isEdgeTriggered ? .edge : .level)
     }
 
     package override func closePoller() { selector.close() }
