@@ -29,7 +29,7 @@ public final class StreamWriter: CustomStringConvertible {
     public var peerAddress: SocketAddress? { transport.peerAddress }
     /// The process at the other end of a unix connection. `nil` for any other connection, and after it was closed.
     /// - Thread: the loop's.
-    public var peerCredentials: PeerCredentials? { transport.peerCredentials }
+    public var peerCredentials: PeerCredentials? { transport.socket.peerCredentials }
 
     /// The number of bytes that the tasks' writes have sent so far, including those of incomplete writes.
     ///

@@ -108,9 +108,6 @@ public final class StreamTransport: CustomStringConvertible {
     /// - Thread: any; its properties and functions may be called only on the loop's.
     public var socket: TransportSocket { TransportSocket(owner: self) }
 
-    /// The process at the other end of a unix connection. `nil` for any other connection, and after it was closed.
-    public var peerCredentials: PeerCredentials? { socket.peerCredentials }
-
     func retainStreams() { streamCount.add(1, ordering: .relaxed) }
 
     /// Counts a released stream, on any thread. When both are released, the connection is closed.

@@ -16,7 +16,7 @@ struct PeerCredentialsTests {
             let endpoint: Endpoint = isAbstract ? .abstract(newAbstractName()) : .unix(directory.file())
             var seen: [PeerCredentials?] = []
             let server = try await loop.startServer(on: endpoint) { reader, writer in
-                seen = [writer.peerCredentials, writer.transport.peerCredentials]
+                seen = [writer.peerCredentials, writer.transport.socket.peerCredentials]
                 _ = try await reader.readLine()
             }
             #expect(server.sockets[0].peerCredentials == nil)
@@ -54,7 +54,7 @@ struct PeerCredentialsTests {
             let (transport, _) = try await loop.createConnection(to: .socket(near)) { Recorder() }
             // Also after the peer has gone.
             far.close()
-            #expect(transport.peerCredentials == Self.own)
+            #expect(transport.socket.peerCredentials == Self.own)
             transport.close()
         }
     }
