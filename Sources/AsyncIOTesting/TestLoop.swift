@@ -1,4 +1,5 @@
 public import AsyncIO
+import CAsyncIO
 package import Proactors
 
 /// A loop that a test runs on, as the argument of the test.
@@ -51,13 +52,22 @@ public struct TestLoop: Sendable {
         try create(clock)
     }
 
+    /// The kinds of loops of this system; only those in the environment variable, if it is set.
+    package static let kinds: [LoopKind] = {
+        guard let chosen = aio_environment_value("ASYNCIO_TEST_LOOPS") else { return LoopKind.available }
+        let names = String(cString: chosen).split(separator: ",")
+        return LoopKind.available.filter { names.contains(Substring($0.rawValue)) }
+    }()
+
     /// The loops of this system, then a loop over a ``ScriptedSelector`` and one over a ``ScriptedProactor``.
-    public static let all = LoopKind.available.map { TestLoop($0) } + [.scriptedSelector, .scriptedProactor]
+    ///
+    /// On a slow system, the environment variable `ASYNCIO_TEST_LOOPS=epoll,io_uring` leaves out the system's others.
+    public static let all = kinds.map { TestLoop($0) } + [.scriptedSelector, .scriptedProactor]
 
     /// ``all``, then the loops over epoll or kqueue, over io_uring and over a ``ScriptedProactor``, all with a
     /// ``PassThroughFilter`` in every connection.
     public static let allAndFiltered =
-        all + LoopKind.available.filter { $0 != .poll && $0 != .select }.map { TestLoop($0).filtered }
+        all + kinds.filter { $0 != .poll && $0 != .select }.map { TestLoop($0).filtered }
         + [scriptedProactor.filtered]
 
     /// The same loop with a ``PassThroughFilter`` in every connection.

@@ -4,20 +4,15 @@ import Testing
 
 /// What happens when, against what CPython's asyncio does, on every loop: see Tests/Differential.
 struct DifferentialTests {
-    /// Under a sanitizer, one loop of each model.
-    private static let loops = TestLoop.systemAndWrapped.filter {
-        !isLightLoad || ["epoll", "kqueue", "io_uring"].contains($0.name)
-    }
-
     // covers: 25, 27, 28, 29, 30, 42, 43, 44, 47, 48, 52, 53, 54, 58, 69, 102
-    @Test(.expectsReleasedFiles, arguments: Scenario.all, loops)
+    @Test(.expectsReleasedFiles, arguments: Scenario.all, TestLoop.systemAndWrapped)
     func theLoopDoesWhatAsyncioDoes(scenario: Scenario, kind: TestLoop) async throws {
         try await compare(scenario, on: kind)
     }
 
     @Test(
         .expectsReleasedFiles, arguments: Scenario.all.filter { $0.instants == true },
-        loops.map(\.filtered))
+        TestLoop.systemAndWrapped.map(\.filtered))
     func filteredConnectionsDoWhatAsyncioDoes(scenario: Scenario, kind: TestLoop) async throws {
         try await compare(scenario, on: kind)
     }

@@ -4,9 +4,6 @@ import Foundation
 /// Whether tests with many connections run at their full size, which takes minutes and thousands of descriptors.
 let isFullLoad = ProcessInfo.processInfo.environment["ASYNCIO_LOAD"] == "full"
 
-/// Whether everything takes long, because a sanitizer watches.
-let isLightLoad = ProcessInfo.processInfo.environment["ASYNCIO_LOAD"] == "light"
-
 /// Returns the number of rounds of a test that looks for races: less in debug builds, and a tenth of that under a
 /// sanitizer, where everything takes longer. `ASYNCIO_LOAD=full` or `light` overrides it.
 func rounds(debug: Int, release: Int) -> Int {

@@ -14,7 +14,7 @@ extension TestLoop {
     }
 
     /// The loops of this system, and ``wrappedProactor``.
-    static let systemAndWrapped = LoopKind.available.map { TestLoop($0) } + [wrappedProactor]
+    static let systemAndWrapped = kinds.map { TestLoop($0) } + [wrappedProactor]
 }
 
 /// Does what `withVirtualTimeLoop` does, for tests that need no clock.
