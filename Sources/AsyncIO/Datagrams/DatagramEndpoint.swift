@@ -120,6 +120,9 @@ public final class DatagramEndpoint: AsyncSequence, CustomStringConvertible {
     ///
     /// The datagram is passed to the kernel before the function returns, unless the kernel has no room. Throws an
     /// `IOError` if it cannot be sent, because it is too large or its network is unreachable; the endpoint continues.
+    /// While further received datagrams wait for the task, which has fallen behind, what it sends is passed to the
+    /// kernel together, at the end of the iteration at the latest, and ``receive()`` throws such an error.
+    ///
     /// Throws `.invalidArgument` as ``DatagramTransport/send(_:to:)-(RawSpan,_)`` does, `.connectionClosed` after a
     /// close, `.closed` if the loop is closed, and `CancellationError` in a cancelled task that would have to wait.
     ///
@@ -131,7 +134,14 @@ public final class DatagramEndpoint: AsyncSequence, CustomStringConvertible {
                 try await inbox.waitForChange(loop, record)
             }
             guard transport.state.acceptsWrites else { throw transport.sendingEnded }
-            try bytes.withUnsafeBytes { try transport.sendAtOnce($0, to: target) }
+            try bytes.withUnsafeBytes {
+                // One system call for the answers to many datagrams.
+                if inbox.hasDatagrams {
+                    transport.collect($0, to: target)
+                } else {
+                    try transport.sendAtOnce($0, to: target)
+                }
+            }
         }
     }
 

@@ -62,6 +62,7 @@ final class DatagramInbox: DatagramProtocol {
     // MARK: Receiving
 
     var hasDatagrams: Bool { !queue.isEmpty }
+    var count: Int { queue.count }
 
     func take<Result>(_ body: (UnsafeRawBufferPointer, SocketAddress?) -> Result) -> Result? {
         var result: Result?

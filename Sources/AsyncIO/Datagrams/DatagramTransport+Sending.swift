@@ -31,7 +31,12 @@ extension DatagramTransport {
     private func send(_ bytes: UnsafeRawBufferPointer, _ address: SocketAddress?) throws(EventLoopError) {
         loop.requireOnLoop("DatagramTransport.send")
         guard state.acceptsWrites else { return dropped(bytes.count) }
-        driver.send(bytes, to: try target(of: address))
+        collect(bytes, to: try target(of: address))
+    }
+
+    /// Sends a datagram with others, at the end of the iteration or earlier.
+    @inline(__always) func collect(_ bytes: UnsafeRawBufferPointer, to target: SocketAddress?) {
+        driver.send(bytes, to: target)
         if driver.waitingBytes > 0 { perform(state.queued(queuedBytes: driver.waitingBytes)) }
     }
 

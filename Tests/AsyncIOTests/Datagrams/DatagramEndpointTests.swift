@@ -82,6 +82,39 @@ struct DatagramEndpointTests {
         }
     }
 
+    /// A task that has fallen behind sends its answers together, and gets their errors when it receives.
+    @Test(arguments: TestLoop.all)
+    func answersToWaitingDatagramsAreSentInOrder(kind: TestLoop) async throws {
+        try await withLoop(kind) { loop in
+            let server = try await loop.openDatagramEndpoint(local: .host("127.0.0.1", port: 0))
+            let peer = try Socket.boundDatagram(unusedDatagramAddress())
+            defer { peer.close() }
+            let numbers = Array("0123456789")
+            for number in numbers { _ = peer.sendDatagram("\(number)", to: server.localAddress!) }
+            await loop.until { server.inbox.count == numbers.count }
+
+            var sends = 0
+            loop.injectFaults { call in
+                guard call == .sendTo else { return nil }
+                sends += 1
+                return sends == 3 ? .fails(.networkUnreachable) : nil
+            }
+            for _ in numbers {
+                guard let question = try await server.receive() else { break }
+                try await server.send(question.bytes, to: question.address)
+                // All but the last one wait until the task does, or the iteration ends.
+                #expect(sends == (server.inbox.hasDatagrams ? 0 : numbers.count))
+            }
+            for number in numbers where number != "2" {
+                #expect(try await loop.sock.recv(peer, maxBytes: 10) == Array("\(number)".utf8))
+            }
+            let error = await #expect(throws: IOError.self) { try await server.receive() }
+            #expect(error?.errno == .networkUnreachable && error?.address == peer.localAddress)
+            server.close()
+            try await server.waitClosed()
+        }
+    }
+
     /// A sequence cannot continue after an error, so it ignores those of the network.
     @Test(arguments: TestLoop.all)
     func sequenceIgnoresErrorsOfTheNetwork(kind: TestLoop) async throws {
