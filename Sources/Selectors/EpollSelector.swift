@@ -123,7 +123,7 @@ public final class EpollSelector: KeyedSelector {
         // shows.
         let result = aio_epoll_remove(epoll, descriptor.rawValue)
         if result == 0 || former.position == Self.unknownToKernel { return }
-        // After any other error, such as ENOMEM, the user has made no mistake, so none is reported to him.
+        // Any other error, such as ENOMEM, is no mistake of the program, so nothing is reported.
         let ofClosed: [Errno] = [.noSuchFileOrDirectory, .badFileDescriptor, .notPermitted]
         let wasClosed = ofClosed.contains(Errno(rawValue: -result))
         suspects.updateValue(wasClosed ? descriptor : nil, forKey: former.token)

@@ -22,8 +22,8 @@ package struct ByteChannel {
 
     var peerAddress: SocketAddress? { isSocket ? socket.peerAddress : nil }
 
-    // The calls that every message makes use C directly if the caller has found out that they may, because functions of
-    // other modules are not inlined.
+    // Every message makes these calls. If the caller knows that the descriptor is a socket and that no test has
+    // replaced its calls (`directly`), they call C here, because functions of other modules are not inlined.
 
     @inline(__always)
     func receive(

@@ -120,8 +120,10 @@ public final class DatagramEndpoint: AsyncSequence, CustomStringConvertible {
     ///
     /// The datagram is passed to the kernel before the function returns, unless the kernel has no room. Throws an
     /// `IOError` if it cannot be sent, because it is too large or its network is unreachable; the endpoint continues.
-    /// While further received datagrams wait for the task, which has fallen behind, what it sends is passed to the
-    /// kernel together, at the end of the iteration at the latest, and ``receive()`` throws such an error.
+    ///
+    /// If further datagrams have been received already, because the task has fallen behind, what it sends is
+    /// collected, and passed to the kernel with one system call, at the end of the loop's iteration at the latest. An
+    /// error of such a datagram is thrown by ``receive()``, and ignored by `for try await`.
     ///
     /// Throws `.invalidArgument` as ``DatagramTransport/send(_:to:)-(RawSpan,_)`` does, `.connectionClosed` after a
     /// close, `.closed` if the loop is closed, and `CancellationError` in a cancelled task that would have to wait.

@@ -28,14 +28,19 @@ final class DatagramInbox: DatagramProtocol {
 
     func connectionMade(_ transport: DatagramTransport) { self.transport = transport }
 
-    /// The transport calls `store`, which converts no address.
+    /// Not called: the transport calls `store`, which converts no address.
     func datagramReceived(_ data: RawSpan, from address: SocketAddress?) {
         data.withUnsafeBytes { queue.append($0, to: address) }
+        pauseAtLimit()
     }
 
     /// - Parameter sender: The C structure of the address; empty for none.
     func store(_ bytes: UnsafeRawBufferPointer, sender: UnsafeRawBufferPointer) {
         queue.append(bytes, address: sender)
+        pauseAtLimit()
+    }
+
+    @inline(__always) private func pauseAtLimit() {
         if queue.byteCount > limitBytes { transport?.pauseReading() }
     }
 
