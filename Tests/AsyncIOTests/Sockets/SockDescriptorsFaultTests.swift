@@ -35,12 +35,7 @@ struct SockDescriptorsFaultTests {
     func failedSendThrowsAndLeavesTheDescriptorOpen(kind: TestLoop, error: Errno) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { near, far in
-                var calls = 0
-                loop.injectFaults { call in
-                    guard call == .sendDescriptors else { return nil }
-                    calls += 1
-                    return calls == 1 ? .fails(error) : nil
-                }
+                loop.injectFault(.fails(error), intoFirst: .sendDescriptors)
                 let thrown = await #expect(throws: IOError.self) {
                     try await loop.sock.sendDescriptors(near, [near.descriptor], with: [1])
                 }
@@ -59,12 +54,7 @@ struct SockDescriptorsFaultTests {
     func failedReceiveThrowsAndLosesNothing(kind: TestLoop, error: Errno) async throws {
         try await withLoop(kind) { loop in
             try await withSockets { near, far in
-                var calls = 0
-                loop.injectFaults { call in
-                    guard call == .receiveDescriptors else { return nil }
-                    calls += 1
-                    return calls == 1 ? .fails(error) : nil
-                }
+                loop.injectFault(.fails(error), intoFirst: .receiveDescriptors)
                 let pipe = try FileDescriptor.pipe()
                 try await loop.sock.sendDescriptors(near, [pipe.writeEnd], with: [1])
                 try pipe.writeEnd.close()

@@ -141,6 +141,16 @@ extension EventLoop {
         replaceSystemCalls(by: FaultyCalls(fault))
     }
 
+    /// Lets the next call of a kind fail, and no other.
+    func injectFault(_ fault: SocketFault, intoFirst call: SocketCall) {
+        var isInjected = false
+        injectFaults {
+            if isInjected || $0 != call { return nil }
+            isInjected = true
+            return fault
+        }
+    }
+
     /// Calls `accept` instead of accept(2), with the real call.
     func replaceAccept(_ accept: @escaping (() throws(Errno) -> AcceptedClient?) throws(Errno) -> AcceptedClient?) {
         replaceSystemCalls(by: FaultyCalls(accept: accept))
