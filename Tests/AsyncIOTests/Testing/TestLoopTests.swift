@@ -2,6 +2,14 @@ import AsyncIO
 import AsyncIOTesting
 import Testing
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
 /// The loops that tests run on.
 struct TestLoopTests {
     #if os(Linux)
@@ -16,9 +24,23 @@ struct TestLoopTests {
     }
     #endif
 
-    @Test func everyKindOfThisSystemIsATestLoop() {
-        #expect(TestLoop.all.count == LoopKind.available.count + 2)
+    @Test func everyKindIsATestLoop() {
+        #expect(TestLoop.all == TestLoop.kinds.map { TestLoop($0) } + [.scriptedSelector, .scriptedProactor])
         #expect(Set(TestLoop.allAndFiltered).count == TestLoop.allAndFiltered.count)
+    }
+
+    @Test(.startsProcess) func kindsAreThoseOfThisSystem() async {
+        await #expect(processExitsWith: .success) {
+            unsetenv("ASYNCIO_TEST_LOOPS")
+            guard TestLoop.kinds == LoopKind.available else { exit(1) }
+        }
+    }
+
+    @Test(.startsProcess) func variableLeavesOutTheOtherKinds() async {
+        await #expect(processExitsWith: .success) {
+            setenv("ASYNCIO_TEST_LOOPS", "select,nonsense", 1)
+            guard TestLoop.kinds == [.select] else { exit(1) }
+        }
     }
 }
 
