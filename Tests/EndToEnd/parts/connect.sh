@@ -41,8 +41,20 @@ check "connect: a shell at the other end runs what is typed" shell_answers
 many_lines() { equal "$(echo 'seq 100000' | connects "127.0.0.1:$shell_port" | sha256sum)" "$(seq 100000 | sha256sum)"; }
 check "connect: its output arrives whole" many_lines
 
-# `head` leaves after one line, so the shell's endless output must end the command.
-enough() { equal "$({ echo yes; sleep 60; } | connects "127.0.0.1:$shell_port" 2>"$tmp/connect-head.err" | head -n 1)" y; }
+# `head` leaves after one line, so the shell's endless output must end the command, whose input does not end.
+enough() {
+    local input output
+    mkfifo "$tmp/endless"
+    exec {input}<>"$tmp/endless"
+    echo yes >&"$input"
+    output=$({
+        timeout "$patience" "$aio" connect "127.0.0.1:$shell_port" --loop "$loop" <"$tmp/endless" 2>"$tmp/connect-head.err"
+        echo "$?" >"$tmp/connect-head.status"
+    } | head -n 1)
+    exec {input}>&-
+    rm "$tmp/endless"
+    equal "$output" y && equal "$(<"$tmp/connect-head.status")" 0
+}
 check "connect: it ends without a message when nobody reads its output any more" enough
 check "... not even on standard error" empty_file "$tmp/connect-head.err"
 
