@@ -70,7 +70,7 @@ struct CompletionFaultTests {
     @Test(arguments: FaultyLoop.Base.available, table)
     func faultCostsAtMostOneConnection(base: FaultyLoop.Base, fault: Fault) async throws {
         // A loop may need only one accept operation.
-        let numbers = fault.effect == .backOff ? 1 : rounds(debug: 1, release: 3)
+        let numbers = fault.effect == .backOff ? 1 : rounds(debug: 1, full: 3)
         let options = LoopTestOptions(unhandledErrors: fault.effect == .backOff ? 1 : 0)
         let makeLoop: @Sendable () throws -> FaultyLoop = { try FaultyLoop(base) }
         for style in Style.allCases {
@@ -115,7 +115,9 @@ struct CompletionFaultTests {
             #expect(losses.errors == (isHit ? [fault.error] : []))
         case .atMostConnection:
             #expect(reports.isEmpty, "\(reports)")
-            #expect(ended == losses.errors.count && ended <= 1, "\(losses.errors)")
+            // All bytes may have come back before.
+            #expect(ended <= losses.errors.count && losses.errors.count <= 1)
+            #expect(losses.errors.allSatisfy { $0 == fault.error }, "\(losses.errors)")
         }
     }
 }
