@@ -24,6 +24,7 @@ let fixtures: [(name: String, settings: [SwiftSetting])] = [
     ("main-thread", []),
     ("refused-in-async-main", []),
     ("policies", []),
+    ("typed-errors", []),
     // Started by interrupts.py, which sends Ctrl-C.
     ("interrupts", []),
     ("loop-main", []),
