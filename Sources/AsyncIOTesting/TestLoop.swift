@@ -52,23 +52,27 @@ public struct TestLoop: Sendable {
         try create(clock)
     }
 
+    /// The loops that the environment variable names; all, if it is not set.
+    private static func chosen<Loop>(_ loops: [Loop], name: (Loop) -> String) -> [Loop] {
+        guard let value = aio_environment_value("ASYNCIO_TEST_LOOPS") else { return loops }
+        let names = String(cString: value).split(separator: ",")
+        return loops.filter { names.contains(Substring(name($0))) }
+    }
+
     /// The kinds of loops of this system; only those in the environment variable, if it is set.
-    package static let kinds: [LoopKind] = {
-        guard let chosen = aio_environment_value("ASYNCIO_TEST_LOOPS") else { return LoopKind.available }
-        let names = String(cString: chosen).split(separator: ",")
-        return LoopKind.available.filter { names.contains(Substring($0.rawValue)) }
-    }()
+    package static let kinds = chosen(LoopKind.available) { $0.rawValue }
 
     /// The loops of this system, then a loop over a ``ScriptedSelector`` and one over a ``ScriptedProactor``.
     ///
-    /// On a slow system, the environment variable `ASYNCIO_TEST_LOOPS=epoll,io_uring` leaves out the system's others.
-    public static let all = kinds.map { TestLoop($0) } + [.scriptedSelector, .scriptedProactor]
+    /// On a slow system, the environment variable `ASYNCIO_TEST_LOOPS` leaves out all loops but those that it names, as
+    /// in `ASYNCIO_TEST_LOOPS="epoll,scripted proactor"`.
+    public static let all = chosen(
+        LoopKind.available.map { TestLoop($0) } + [.scriptedSelector, .scriptedProactor], name: \.name)
 
     /// ``all``, then the loops over epoll or kqueue, over io_uring and over a ``ScriptedProactor``, all with a
     /// ``PassThroughFilter`` in every connection.
     public static let allAndFiltered =
-        all + kinds.filter { $0 != .poll && $0 != .select }.map { TestLoop($0).filtered }
-        + [scriptedProactor.filtered]
+        all + all.filter { ![TestLoop(.poll), TestLoop(.select), scriptedSelector].contains($0) }.map(\.filtered)
 
     /// The same loop with a ``PassThroughFilter`` in every connection.
     public var filtered: TestLoop {
