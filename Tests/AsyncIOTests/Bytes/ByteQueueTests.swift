@@ -10,7 +10,7 @@ struct ByteQueueTests {
         var queue = ByteQueue(limitBytes: 50_000)
         var model: [UInt8] = []
         var copies: [(queue: ByteQueue, model: [UInt8])] = []
-        for _ in 0..<rounds(debug: 300, release: 3_000) {
+        for _ in 0..<rounds(debug: 300, full: 3_000) {
             switch Int.random(in: 0..<6, using: &random) {
             case 0, 1:
                 let most = Bool.random(using: &random) ? 40 : 5_000
@@ -105,7 +105,7 @@ struct ByteQueueTests {
     @Test(arguments: 1...8)
     func searchFindsTheFirstMatch(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
-        for _ in 0..<rounds(debug: 100, release: 1_000) {
+        for _ in 0..<rounds(debug: 100, full: 1_000) {
             let letters = UInt8.random(in: 0...2, using: &random)
             let length = Int.random(in: 0...200, using: &random)
             let bytes = (0..<length).map { _ in UInt8.random(in: 0...letters, using: &random) }

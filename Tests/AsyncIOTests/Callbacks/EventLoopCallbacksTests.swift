@@ -202,7 +202,7 @@ struct EventLoopCallbacksTests {
         try await withLoopThread(kind, patiently) { loop in
             let staying = loop.callLater(after: .seconds(86_400)) {}
             var most = 0
-            for round in 0..<rounds(debug: 100_000, release: 1_000_000) {
+            for round in 0..<rounds(debug: 100_000, full: 1_000_000) {
                 loop.callLater(after: .seconds(round % 3_600 + 1)) {}.cancel()
                 most = max(most, loop.statistics.timers)
             }
@@ -217,7 +217,7 @@ struct EventLoopCallbacksTests {
     @Test(arguments: TestLoop.all)
     func timersCancelledTogetherLeaveAtMostTwiceTheRemainingEntries(kind: TestLoop) async throws {
         try await withLoopThread(kind, patiently) { loop in
-            let timers = (0..<rounds(debug: 100_000, release: 1_000_000)).map {
+            let timers = (0..<rounds(debug: 100_000, full: 1_000_000)).map {
                 loop.callLater(after: .seconds(3_600 + $0 % 1_000)) {}
             }
             for timer in timers.dropFirst(500) { timer.cancel() }

@@ -8,7 +8,7 @@ struct CoordinationStressTests {
     @Test(arguments: TestLoop.all)
     func randomCancellationsStrandNoTaskAndLoseNoItem(kind: TestLoop) async throws {
         try await withVirtualLoop(kind, patiently) { loop in
-            for seed in 0..<UInt64(rounds(debug: 10, release: 100)) {
+            for seed in 0..<UInt64(rounds(debug: 10, full: 100)) {
                 var random = SeededGenerator(seed: seed)
                 let (queue, lock) = (Queue<Int>(maxSize: 3), Lock())
                 var inside = 0
@@ -52,7 +52,7 @@ struct CoordinationStressTests {
     @Test(arguments: TestLoop.all)
     func noNotificationIsLostWhileATaskWaits(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
-            for seed in 0..<UInt64(rounds(debug: 30, release: 200)) {
+            for seed in 0..<UInt64(rounds(debug: 30, full: 200)) {
                 var random = SeededGenerator(seed: seed)
                 let condition = Condition()
                 var (notified, ended) = (0, 0)
@@ -94,7 +94,7 @@ struct CoordinationStressTests {
     @Test(arguments: TestLoop.all)
     func barrierGivesEachPartyOfAnOpeningAnotherNumber(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
-            for seed in 0..<UInt64(rounds(debug: 30, release: 200)) {
+            for seed in 0..<UInt64(rounds(debug: 30, full: 200)) {
                 var random = SeededGenerator(seed: seed)
                 let parties = Int.random(in: 1...4, using: &random)
                 let barrier = Barrier(parties: parties)

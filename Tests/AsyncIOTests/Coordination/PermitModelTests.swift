@@ -48,7 +48,7 @@ struct PermitModelTests {
     @Test(arguments: TestLoop.all, CancellationTests.Kind.onTheLoop)
     func semaphoreBehavesAsItsModel(loopKind: TestLoop, kind: CancellationTests.Kind) async throws {
         try await withLoop(loopKind, patiently) { loop in
-            for seed in 0..<UInt64(rounds(debug: 30, release: 200)) {
+            for seed in 0..<UInt64(rounds(debug: 30, full: 200)) {
                 var random = SeededGenerator(seed: seed)
                 let value = Int.random(in: 0...2, using: &random)
                 let semaphore = Semaphore(value)

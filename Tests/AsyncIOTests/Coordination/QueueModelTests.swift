@@ -138,7 +138,7 @@ struct QueueModelTests {
     @Test(arguments: TestLoop.all)
     func queueBehavesAsItsModel(kind: TestLoop) async throws {
         try await withLoop(kind, patiently) { loop in
-            for seed in 0..<UInt64(rounds(debug: 40, release: 300)) {
+            for seed in 0..<UInt64(rounds(debug: 40, full: 300)) {
                 try await compare(seed, on: loop)
             }
         }

@@ -40,7 +40,7 @@ struct ActorTests {
     @Test(arguments: TestLoop.all)
     func actorOfAClosingLoopHasOneThreadAtATime(kind: TestLoop) async throws {
         try await withLoopThread(kind) { _ in
-            for _ in 0..<rounds(debug: 5, release: 20) {
+            for _ in 0..<rounds(debug: 5, full: 20) {
                 let loop = try kind.makeLoop()
                 let actor = ExclusiveActor(loop)
                 let isOver = Flag()

@@ -59,7 +59,7 @@ struct EventLoopClosingTests {
     // covers: 33, 104
     @Test func eitherACloseOrAnotherThreadsFirstRunIsRejected() async throws {
         try await withLoopThread { _ in
-            for _ in 0..<rounds(debug: 500, release: 1_000) {
+            for _ in 0..<rounds(debug: 500, full: 1_000) {
                 let loop = try LoopKind.auto.makeLoop()
                 loop.stop()
                 let (isThere, wasTried) = (Flag(), Flag())

@@ -140,7 +140,7 @@ struct WakeUpTests {
     // covers: 100, 109, F32
     @Test(arguments: TestLoop.all)
     func submissionWhileTheLoopStartsToWaitIsNotLost(kind: TestLoop) async throws {
-        let count = rounds(debug: 1_000, release: 4_000)
+        let count = rounds(debug: 1_000, full: 4_000)
         try await withLoop(kind, patiently) { loop in
             // The thread responds at once, while the loop is about to wait: sometimes before, sometimes after.
             let ball = Over()

@@ -151,7 +151,7 @@ struct PromiseTests {
 
     @Test(arguments: TestLoop.all)
     func promisesOfManyThreadsLoseNoResult(kind: TestLoop) async throws {
-        let count = rounds(debug: 500, release: 5_000)
+        let count = rounds(debug: 500, full: 5_000)
         try await withLoop(kind, patiently) { loop in
             for _ in 0..<4 {
                 let futures = (0..<count).map { _ in loop.createFuture(of: Int.self) }

@@ -66,6 +66,6 @@ private final class RetainedChunks: @unchecked Sendable {
     func removeAll() { boxes = [] }
 
     var areUnchanged: Bool {
-        boxes.allSatisfy { box in box.chunk.withUnsafeBytes { bytes in bytes.allSatisfy { $0 == box.byte } } }
+        boxes.allSatisfy { box in box.chunk.withUnsafeBytes { $0.isFilled(with: box.byte) } }
     }
 }

@@ -12,7 +12,7 @@ struct ClosingRaceTests {
     // covers: 139, 330, F25
     @Test(arguments: TestLoop.all)
     func connectionThatEndsWhileBytesArriveClosesItsDescriptor(kind: TestLoop) async throws {
-        let rounds = rounds(debug: 200, release: 50_000)
+        let rounds = rounds(debug: 200, full: 50_000)
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(30 + rounds / 200))) { loop in
             var generator = SeededGenerator(seed: 11)
             let bytes = pattern(30_000)
@@ -64,7 +64,7 @@ struct ClosingRaceTests {
     // covers: 330, 331, F25
     @Test(arguments: TestLoop.all)
     func clientsOfAServerThatIsClosedMeanwhileAreServedOrRejected(kind: TestLoop) async throws {
-        let rounds = rounds(debug: 30, release: 5_000)
+        let rounds = rounds(debug: 30, full: 5_000)
         try await withLoop(kind, LoopTestOptions(timeLimit: .seconds(30 + rounds / 20))) { loop in
             var generator = SeededGenerator(seed: 12)
             for _ in 0..<rounds {

@@ -12,7 +12,7 @@ import Testing
 ///
 /// `ASYNCIO_LOAD=full scripts/sanitize address --filter CancelRace` runs 50,000 rounds of each.
 @Suite(ioUringTrait, .serialized) struct CancelRaceTests {
-    private let rounds = AsyncIOTests.rounds(debug: 500, release: 50_000)
+    private let rounds = AsyncIOTests.rounds(debug: 500, full: 50_000)
     private static let sizes: [BufferPool.Size] = [.small, .medium, .large]
 
     // covers: 328, 330, 331, F25

@@ -57,7 +57,7 @@ import Testing
         var expected: [[UInt8]] = []
         for (index, (_, far)) in pairs.enumerated() {
             // More than one small buffer each.
-            let bytes = (0..<40_000).map { UInt8(truncatingIfNeeded: $0 &* (index + 1) &+ $0 >> 8) }
+            let bytes = [UInt8](pattern(40_000 + index)[index...])
             #expect(far.sendBytes(bytes) == bytes.count)
             expected.append(bytes)
         }
@@ -71,7 +71,7 @@ import Testing
             for completion in try proactor.completions(1) {
                 let index = try #require(owners[completion.token])
                 if let buffer = completion.buffer {
-                    received[index] += buffer.bytes.prefix(completion.result)
+                    received[index] += UnsafeRawBufferPointer(rebasing: buffer.bytes.prefix(completion.result))
                     proactor.put(completion)
                 } else {
                     try #require(completion.result == failure(.noBufferSpace))

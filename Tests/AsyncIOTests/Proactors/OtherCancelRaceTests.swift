@@ -9,7 +9,7 @@ import Testing
 
 /// ``CancelRaceTests`` for the kinds of operations that a loop does not submit yet.
 @Suite(ioUringTrait, .serialized) struct OtherCancelRaceTests {
-    private let rounds = AsyncIOTests.rounds(debug: 200, release: 50_000)
+    private let rounds = AsyncIOTests.rounds(debug: 200, full: 50_000)
 
     // covers: 328, 329
     @Test(arguments: [false, true])

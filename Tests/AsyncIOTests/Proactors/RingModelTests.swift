@@ -12,7 +12,7 @@ import Testing
     @Test(arguments: [UInt64](1...4))
     func everyOperationCompletesOnceAndEveryBufferComesBack(seed: UInt64) throws {
         var model = try RingModel(seed: seed, submissions: 8, completions: 16)
-        let steps = rounds(debug: 25_000, release: 250_000)
+        let steps = rounds(debug: 25_000, full: 250_000)
         try model.run(steps: steps)
         #expect(model.problems == [])
         #expect(model.completedCount > steps / 20)
@@ -22,7 +22,7 @@ import Testing
     /// The sizes of the real ring.
     @Test func largeRingDoesTheSame() throws {
         var model = try RingModel(seed: 5, submissions: 1024, completions: 4096)
-        try model.run(steps: rounds(debug: 5_000, release: 50_000))
+        try model.run(steps: rounds(debug: 5_000, full: 50_000))
         #expect(model.problems == [])
     }
 }
@@ -86,7 +86,7 @@ private struct RingModel {
         }
         kernel.sent = { (operation: SimulatedKernel.Operation, bytes: UnsafeRawBufferPointer) in
             // Freed memory has other bytes.
-            if !bytes.allSatisfy({ $0 == UInt8(truncatingIfNeeded: operation.token) }) {
+            if !bytes.isFilled(with: UInt8(truncatingIfNeeded: operation.token)) {
                 state.problems.append("the memory of send \(operation.token) was not its own")
             }
         }
@@ -221,9 +221,9 @@ private struct RingModel {
             return state.problems.append("\(completion), which is not pending")
         }
         if let buffer = completion.buffer {
-            let bytes = buffer.bytes.prefix(completion.result)
+            let bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes.prefix(completion.result))
             if buffer.size != operation.size || operation.kind != .receiveIntoPool
-                || !bytes.allSatisfy({ $0 == UInt8(truncatingIfNeeded: completion.token) })
+                || !bytes.isFilled(with: UInt8(truncatingIfNeeded: completion.token))
             {
                 state.problems.append("\(completion) has other bytes")
             }

@@ -171,7 +171,7 @@ struct ResolverTests {
         let names = NameServer()
         names.answerAll()
         try await withLoop { loop in
-            for _ in 0..<rounds(debug: 50, release: 500) {
+            for _ in 0..<rounds(debug: 50, full: 500) {
                 let tasks = (0..<20).map { lookUp("host\($0)", names, on: loop) }
                 let canceller = OtherThread { for task in tasks { task.cancel() } }
                 for task in tasks {

@@ -8,7 +8,7 @@ struct ThreadsafeInboxTests {
     @Test(arguments: TestLoop.all)
     func creatorMayPostWhileAnotherThreadBeginsTheFirstRun(kind: TestLoop) async throws {
         try await withLoopThread(kind, patiently) { _ in
-            for _ in 0..<rounds(debug: 100, release: 500) {
+            for _ in 0..<rounds(debug: 100, full: 500) {
                 let loop = try kind.makeLoop()
                 let calls = Counter()
                 let runner = OtherThread {
@@ -26,7 +26,7 @@ struct ThreadsafeInboxTests {
     // covers: 101, 102, 109
     @Test(arguments: TestLoop.all)
     func postsOfEightThreadsArriveOnceAndInOrder(kind: TestLoop) async throws {
-        let posts = rounds(debug: 40_000, release: 400_000)
+        let posts = rounds(debug: 40_000, full: 400_000)
         try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             let tallies = (0..<8).map { _ in Tally() }
             let disorder = Disorder()
@@ -125,7 +125,7 @@ struct ThreadsafeInboxTests {
 
     // covers: 105, F33
     @Test func postsDuringCloseAreTakenOrRefused() async throws {
-        for _ in 0..<rounds(debug: 50, release: 300) {
+        for _ in 0..<rounds(debug: 50, full: 300) {
             let (made, released, strange) = (Counter(), Counter(), Counter())
             try await withLoopThread(.auto, patiently) { loop in
                 let started = Counter()

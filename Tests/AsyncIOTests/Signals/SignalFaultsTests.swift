@@ -28,7 +28,7 @@ extension SignalHandlersTests {
             tick()
             let flood = OtherThread {
                 unblock(SIGUSR1, SIGTERM)
-                let count = rounds(debug: 100_000, release: 100_000)
+                let count = rounds(debug: 100_000, full: 100_000)
                 var sent = 0
                 // The flood continues until the other signal was handled, and some timers.
                 while sent < count
@@ -182,7 +182,7 @@ extension SignalHandlersTests {
                     usleep(50)
                 }
             }
-            let bytes = (0..<500_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
+            let bytes = pattern(500_000)
             try await withEchoConnection(on: loop) { reader, writer in
                 let writing = loop.createTask { try await writer.write(bytes) }
                 #expect(try await reader.readExactly(bytes.count) == bytes)

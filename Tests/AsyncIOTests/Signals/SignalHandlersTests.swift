@@ -186,7 +186,7 @@ struct SignalHandlersTests {
         signal(SIGUSR2, SIG_IGN)
         defer { resetDisposition(of: SIGUSR2) }
         try await withLoopThread(kind, patiently) { _ in
-            for _ in 0..<rounds(debug: 100, release: 1_000) {
+            for _ in 0..<rounds(debug: 100, full: 1_000) {
                 let loop = try kind.makeLoop()
                 try loop.addSignalHandler(.user2) {}
                 let thread = OtherThread { for _ in 0..<20 { kill(getpid(), SIGUSR2) } }

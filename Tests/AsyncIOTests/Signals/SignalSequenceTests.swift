@@ -184,7 +184,7 @@ extension SignalHandlersTests {
         signal(SIGUSR2, SIG_IGN)
         defer { resetDisposition(of: SIGUSR2) }
         try await withLoopThread(kind, patiently) { _ in
-            for _ in 0..<rounds(debug: 50, release: 500) {
+            for _ in 0..<rounds(debug: 50, full: 500) {
                 let loop = try kind.makeLoop()
                 var sequence = Optional(try loop.signals([.user2]))
                 let thread = OtherThread { for _ in 0..<20 { kill(getpid(), SIGUSR2) } }

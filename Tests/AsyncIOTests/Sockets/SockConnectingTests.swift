@@ -186,7 +186,7 @@ struct SockConnectingTests {
                     }
                 }
             }
-            for round in 0..<rounds(debug: 100, release: 1_000) {
+            for round in 0..<rounds(debug: 100, full: 1_000) {
                 let socket = try Socket.stream(.ipv4)
                 let own = loop.createTask { try await loop.sock.connect(socket, to: full.address) }
                 let theirs = loop.createTask {
@@ -212,7 +212,7 @@ struct SockConnectingTests {
     func cancelledAcceptHasAcceptedNoClient(kind: TestLoop) async throws {
         try await withLoop(kind) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
-            for round in 0..<rounds(debug: 50, release: 500) {
+            for round in 0..<rounds(debug: 50, full: 500) {
                 let task = loop.createTask { try await loop.sock.accept(listener).socket }
                 await loop.untilWatched()
                 let client = try Socket.stream(.ipv4)

@@ -14,7 +14,7 @@ struct SocketOperationTests {
             try await withSockets { end, peer in
                 var next: UInt8 = 0
                 var expected: UInt8 = 0
-                for round in 0..<rounds(debug: 100, release: 1_000) {
+                for round in 0..<rounds(debug: 100, full: 1_000) {
                     let task =
                         round % 4 == 3
                         ? Task(executorPreference: loop) { try await loop.sock.recv(end, maxBytes: 1) }

@@ -14,7 +14,7 @@ struct LookAheadTests {
         func bytes(_ most: Int) -> [UInt8] {
             (0..<Int.random(in: 0...most, using: &random)).map { _ in UInt8.random(in: 0...3, using: &random) }
         }
-        for _ in 0..<rounds(debug: 300, release: 3_000) {
+        for _ in 0..<rounds(debug: 300, full: 3_000) {
             switch Int.random(in: 0..<8, using: &random) {
             case 0, 1, 2:
                 let arrived = bytes(Bool.random(using: &random) ? 40 : 5_000)

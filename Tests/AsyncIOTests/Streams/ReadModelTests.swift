@@ -15,7 +15,7 @@ struct ReadModelTests {
     @Test(arguments: ScriptedBackend.allCases, 1...8)
     func readUntilMatchesTheModel(backend: ScriptedBackend, seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
-        for _ in 0..<rounds(debug: 20, release: 200) {
+        for _ in 0..<rounds(debug: 20, full: 200) {
             // Only two different bytes, so that separators overlap with themselves and with each other.
             func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 97...98, using: &random) } }
             let stream = bytes(Int.random(in: 0...40, using: &random))

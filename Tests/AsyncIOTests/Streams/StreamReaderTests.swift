@@ -195,7 +195,7 @@ struct StreamReaderTests {
     func exactlyAMillionBytesAreReadInManyPieces(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
             let (reader, writer, peer) = try network.openStreams()
-            let bytes = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
+            let bytes = pattern(1_000_000)
             let feeding = network.loop.createTask {
                 for start in stride(from: 0, to: bytes.count, by: 30_000) {
                     peer.sends(Array(bytes[start..<min(start + 30_000, bytes.count)]))

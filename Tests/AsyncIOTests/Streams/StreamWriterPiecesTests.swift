@@ -6,7 +6,7 @@ import Testing
 /// Several pieces as one write, with the same tests on readiness and on completion.
 struct StreamWriterPiecesTests {
     private static let head = Array("HTTP/1.1 200 OK\r\n\r\n".utf8)
-    private static let body = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
+    private static let body = pattern(300_000)
     /// More pieces than one system call accepts, many of them empty.
     private static let manyPieces = (0..<3_000).map { index in
         [UInt8](repeating: UInt8(truncatingIfNeeded: index), count: index % 3 == 0 ? 0 : index % 251)
@@ -23,7 +23,7 @@ struct StreamWriterPiecesTests {
             try await writer.write(contentsOf: Self.manyPieces)
             try await writer.write("the end")
             await network.idle()
-            #expect(peer.written == Self.head + Self.body + Array(Self.manyPieces.joined()) + Array("the end".utf8))
+            #expect(peer.written == Self.head + Self.body + Self.manyPieces.bytes + Array("the end".utf8))
             writer.close()
         }
     }

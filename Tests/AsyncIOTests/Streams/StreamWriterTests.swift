@@ -14,7 +14,7 @@ struct StreamWriterTests {
         try await withScriptedNetwork(backend) { network in
             let (_, writer, peer) = try network.openStreams()
             await network.idle()
-            let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
+            let bytes = pattern(300_000)
             peer.takes(atMost: 10_000)
             peer.blocksWrites()
             var isWritten = false

@@ -77,9 +77,11 @@ final class FaultClient: @unchecked Sendable {
             case .bytes(0), .failed: result = .ended
             case .wouldBlock: break
             case .bytes(let count):
-                if !buffer[..<count].elementsEqual(bytes[received...].prefix(count)) {
-                    result = .wrong("other bytes came back after \(received)")
+                let isExact = bytes.withUnsafeBytes { bytes in
+                    UnsafeRawBufferPointer(rebasing: buffer[..<count])
+                        .hasSameBytes(as: UnsafeRawBufferPointer(rebasing: bytes[received...].prefix(count)))
                 }
+                if !isExact { result = .wrong("other bytes came back after \(received)") }
                 received += count
             }
         }

@@ -176,13 +176,3 @@ final class FullListener {
         socket.close()
     }
 }
-
-/// Returns bytes whose order can be checked, because pieces of usual sizes do not repeat.
-func pattern(_ count: Int) -> [UInt8] {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(count)
-    while bytes.count < count { bytes += patternPiece.prefix(count - bytes.count) }
-    return bytes
-}
-
-private let patternPiece = (0..<65_521).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }

@@ -47,7 +47,7 @@ struct CancellationTests {
     // covers: 72
     @Test(arguments: Kind.allCases, TestLoop.all)
     func anotherThreadCancelsAWaitThatNothingElseEnds(kind: Kind, loopKind: TestLoop) async throws {
-        let count = rounds(debug: 100, release: 500)
+        let count = rounds(debug: 100, full: 500)
         try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 let pipe = Pipe()
@@ -82,7 +82,7 @@ struct CancellationTests {
     }
 
     private func cancelReads(_ kind: Kind, _ moment: Moment, _ loopKind: TestLoop) async throws {
-        let count = rounds(debug: 1_000, release: 10_000)
+        let count = rounds(debug: 1_000, full: 10_000)
         let (received, cancelled) = try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             try await withStreamPair(on: loop) { writer, reader in
                 var received: [UInt8] = []
@@ -119,7 +119,7 @@ struct CancellationTests {
     // covers: 72, 75
     @Test(arguments: Kind.onTheLoop, TestLoop.all)
     func sleepEndsHoweverItsCancellationAndItsTimerCoincide(kind: Kind, loopKind: TestLoop) async throws {
-        let count = rounds(debug: 4_000, release: 20_000)
+        let count = rounds(debug: 4_000, full: 20_000)
         try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             var generator = SeededGenerator(seed: 5)
             let canceller = Canceller()
@@ -141,7 +141,7 @@ struct CancellationTests {
 
     @Test(arguments: Kind.onTheLoop, TestLoop.all)
     func descriptorWaitEndsHoweverItsCancellationAndTheByteCoincide(kind: Kind, loopKind: TestLoop) async throws {
-        let count = rounds(debug: 1_000, release: 10_000)
+        let count = rounds(debug: 1_000, full: 10_000)
         try await withLoop(loopKind, LoopTestOptions(timeLimit: .seconds(120))) { loop in
             let pipe = Pipe()
             let descriptor = FileDescriptor(rawValue: pipe.fileHandleForReading.fileDescriptor)

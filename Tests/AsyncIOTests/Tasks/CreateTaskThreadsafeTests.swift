@@ -81,7 +81,7 @@ struct CreateTaskThreadsafeTests {
     @Test(arguments: TestLoop.all)
     func tasksThatAreSubmittedDuringACloseEnd(kind: TestLoop) async throws {
         let (made, ended, released) = (Counter(), Counter(), Counter())
-        for _ in 0..<rounds(debug: 20, release: 200) {
+        for _ in 0..<rounds(debug: 20, full: 200) {
             try await withLoopThread(kind, LoopTestOptions(timeLimit: .seconds(60), allowsLeftoverWork: true)) { loop in
                 let group = DispatchGroup()
                 let started = Counter()

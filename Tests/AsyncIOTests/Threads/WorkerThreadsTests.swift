@@ -238,7 +238,7 @@ struct WorkerThreadsTests {
         let (performed, finished, withdrawn) = (Counter(), Counter(), Counter())
         let workers = WorkerThreads(
             name: "asyncio-test", threadLimit: 3, queueLimit: .max, idleDuration: idleDuration)
-        let count = rounds(debug: 500, release: 5_000)
+        let count = rounds(debug: 500, full: 5_000)
         let submitters = (0..<4).map { submitter in
             OtherThread {
                 for index in 0..<count {

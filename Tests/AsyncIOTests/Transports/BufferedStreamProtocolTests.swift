@@ -4,7 +4,7 @@ import Testing
 
 /// Protocols that lend memory, with the same results on readiness and on completion.
 struct BufferedStreamProtocolTests {
-    private static let bytes = (0..<600_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
+    private static let bytes = pattern(600_000)
 
     // covers: 157
     @Test(arguments: ScriptedBackend.allCases, [7, 1_000, 100_000, 1 << 20])

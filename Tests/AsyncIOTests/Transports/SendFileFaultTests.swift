@@ -174,10 +174,7 @@ struct SendFileFaultTests {
             guard case .bytes(let received) = result, received > 0 else { break }
             let zeros = Int(min(Int64(received), max(0, size - Int64(tail.count) - count)))
             buffer.withUnsafeBytes { bytes in
-                let words = UnsafeRawBufferPointer(rebasing: bytes[..<(zeros & ~7)]).bindMemory(to: UInt64.self)
-                if words.contains(where: { $0 != 0 }) || bytes[(zeros & ~7)..<zeros].contains(where: { $0 != 0 }) {
-                    isZero = false
-                }
+                if !UnsafeRawBufferPointer(rebasing: bytes[..<zeros]).isFilled(with: 0) { isZero = false }
             }
             end += buffer[zeros..<received]
             count += Int64(received)

@@ -53,7 +53,7 @@ struct StreamTransportWritingTests {
     // covers: 142
     @Test(arguments: ScriptedBackend.allCases)
     func megabyteArrivesHoweverManyBytesTheKernelAccepts(backend: ScriptedBackend) async throws {
-        let bytes = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 / 251) }
+        let bytes = pattern(1_000_000)
         for most in [nil, 65_536, 9_999] {
             try await withScriptedNetwork(backend) { network in
                 let (transport, peer) = try network.connect(Recorder())

@@ -8,7 +8,7 @@ import Testing
 
 /// Connections over the real kernel, on every loop of this system.
 struct TCPTests {
-    private static let megabyte = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 / 251) }
+    private static let megabyte = pattern(1 << 20)
 
     // covers: 142, 300
     @Test(arguments: TestLoop.allAndFiltered, [false, true])
@@ -237,7 +237,7 @@ struct TCPTests {
         try await withLoop(kind) { loop in
             let server = try await loop.createServer(host: "127.0.0.1", port: 0) { EchoProtocol() }
             let address = server.localAddresses[0]
-            for _ in 0..<rounds(debug: 500, release: 5_000) {
+            for _ in 0..<rounds(debug: 500, full: 5_000) {
                 let socket = try Socket.stream(for: address)
                 _ = try? socket.connect(to: address)
                 socket.resetOnClose()

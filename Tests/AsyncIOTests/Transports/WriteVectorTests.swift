@@ -20,14 +20,14 @@ struct WriteVectorTests {
                 let bytes = vector.withNextPieces { pieces in
                     #expect(pieces.count <= WriteVector.mostPieces)
                     #expect(pieces.allSatisfy { $0.iov_len > 0 })
-                    return pieces.flatMap { UnsafeRawBufferPointer(start: $0.iov_base, count: $0.iov_len) }
+                    return pieces.map { [UInt8](UnsafeRawBufferPointer(start: $0.iov_base, count: $0.iov_len)) }.bytes
                 }
                 let taken = bytes.prefix(step)
                 sent += taken
                 vector.advance(by: taken.count)
                 if step == 1, sent.count > 2_000 { break }
             }
-            let whole = Array(Self.pieces.joined())
+            let whole = Self.pieces.bytes
             #expect(sent == Array(whole.prefix(sent.count)))
             var rest: [UInt8] = []
             vector.forEachRest { rest += $0 }
@@ -46,7 +46,7 @@ struct WriteVectorTests {
             transport.write(contentsOf: Self.pieces[..<30])
             transport.close()
             await network.idle()
-            #expect(peer.written == Array(Self.pieces.joined()) + Array(Self.pieces[..<30].joined()))
+            #expect(peer.written == Self.pieces.bytes + Self.pieces[..<30].bytes)
             #expect(peer.wasClosed)
         }
     }

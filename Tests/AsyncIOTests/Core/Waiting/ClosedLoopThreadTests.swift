@@ -30,7 +30,7 @@ struct ClosedLoopThreadTests {
     @Test func jobsRunOneAtATimeOnANamedThread() async throws {
         let late = Late(ClosedLoopThread(), of: try Self.closedLoop())
         let running = Counter()
-        let tasks = (0..<rounds(debug: 200, release: 2_000)).map { _ in
+        let tasks = (0..<rounds(debug: 200, full: 2_000)).map { _ in
             Task(executorPreference: late) {
                 running.increment()
                 let count = running.value
