@@ -1,16 +1,27 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+/// The checks of this repository fail on warnings. Other builds do not, because a newer compiler may have new ones.
+let isStrict = Context.environment["ASYNCIO_STRICT"] == "1"
+let strictSettings: [SwiftSetting] = isStrict ? [.treatAllWarnings(as: .error)] : []
+let cSettings: [CSetting] =
+    isStrict ? [.enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error)] : []
+
 /// One set of settings for every Swift target.
-let settings: [SwiftSetting] = [
-    // Library functions stay on their caller's thread: an async call is not a hop.
-    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-    // A chunk's span depends on the chunk.
-    .enableExperimentalFeature("Lifetimes"),
-]
+let settings: [SwiftSetting] =
+    strictSettings + [
+        // Library functions stay on their caller's thread: an async call is not a hop.
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        // A chunk's span depends on the chunk.
+        .enableExperimentalFeature("Lifetimes"),
+    ]
+
+/// A release build of the tests optimizes the library, as for its users, but not the tests, because that takes minutes.
+let testFlags = ["-Onone", "-no-whole-module-optimization", "-enable-batch-mode"]
+let testSettings = settings + [.unsafeFlags(testFlags, .when(configuration: .release))]
 
 let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 
@@ -30,7 +41,7 @@ let package = Package(
     ],
     targets: [
         // L0 to L3, each importing only what stands above it.
-        .target(name: "CAsyncIO"),
+        .target(name: "CAsyncIO", cSettings: cSettings),
         .target(name: "AsyncIOSystem", dependencies: ["CAsyncIO", systemPackage], swiftSettings: settings),
         .target(
             name: "Selectors", dependencies: ["AsyncIOSystem", "CAsyncIO", systemPackage], swiftSettings: settings),
@@ -53,6 +64,6 @@ let package = Package(
             dependencies: [
                 "AsyncIO", "AsyncIOTesting", "AsyncIOSystem", "Selectors", "Proactors", "CAsyncIO", systemPackage,
             ],
-            swiftSettings: settings),
+            swiftSettings: testSettings),
     ]
 )
