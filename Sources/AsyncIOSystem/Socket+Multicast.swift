@@ -52,6 +52,10 @@ extension Socket {
 extension SocketAddress {
     /// The number of the interface of an IPv6 address; 0 for none.
     fileprivate var scope: UInt32 {
-        if case .ipv6(_, _, let scope, _) = storage { scope } else { 0 }
+        switch storage {
+        case .ipv6(_, _, let scope, _): scope
+        case .flow(_, let rest): SocketAddress(storage: rest).scope
+        case .ipv4, .unix: 0
+        }
     }
 }

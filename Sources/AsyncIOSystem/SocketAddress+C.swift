@@ -32,7 +32,9 @@ extension SocketAddress {
             return .ipv4(UInt32(bigEndian: ipv4.sin_addr.s_addr), port: UInt16(bigEndian: ipv4.sin_port))
         case AF_INET6:
             let ipv6 = memory.load(as: sockaddr_in6.self)
-            return ipv6Storage(ipv6.sin6_addr, port: UInt16(bigEndian: ipv6.sin6_port), scope: ipv6.sin6_scope_id)
+            let address = ipv6Storage(
+                ipv6.sin6_addr, port: UInt16(bigEndian: ipv6.sin6_port), scope: ipv6.sin6_scope_id)
+            return ipv6.sin6_flowinfo == 0 ? address : .flow(UInt32(bigEndian: ipv6.sin6_flowinfo), of: address)
         case AF_UNIX:
             return unixStorage(at: memory, byteCount: byteCount)
         default:
@@ -77,6 +79,11 @@ extension SocketAddress {
             }
             memory.storeBytes(of: ipv6, as: sockaddr_in6.self)
             return MemoryLayout<sockaddr_in6>.size
+        case .flow(let flow, let rest):
+            let size = SocketAddress(storage: rest).write(to: memory)
+            let offset = MemoryLayout<sockaddr_in6>.offset(of: \.sin6_flowinfo) ?? 4
+            memory.storeBytes(of: flow.bigEndian, toByteOffset: offset, as: UInt32.self)
+            return size
         case .unix(let path):
             let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
             memory.storeBytes(of: sa_family_t(AF_UNIX), as: sa_family_t.self)

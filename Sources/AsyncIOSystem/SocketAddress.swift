@@ -28,6 +28,8 @@ public struct SocketAddress: Sendable, Hashable {
         case ipv4(UInt32, port: UInt16)
         /// In this order an optional address takes 24 bytes instead of 32.
         case ipv6(high: UInt64, low: UInt64, scope: UInt32, port: UInt16)
+        /// An IPv6 address with flow information other than 0. Few have it, so the others do not have room for it.
+        indirect case flow(UInt32, of: Storage)
         /// A path, or an abstract name that begins with a zero byte.
         case unix([UInt8])
     }
@@ -84,8 +86,25 @@ public struct SocketAddress: Sendable, Hashable {
     public var family: Family {
         switch storage {
         case .ipv4: .ipv4
-        case .ipv6: .ipv6
+        case .ipv6, .flow: .ipv6
         case .unix: .unix
+        }
+    }
+
+    /// The flow information of an IPv6 address, in the processor's byte order, and 0 for all others: the traffic class
+    /// and the flow label. ipv6(7), `sin6_flowinfo`.
+    ///
+    /// On Linux, a socket sends it only with the option IPV6_FLOWINFO_SEND.
+    public var flowInformation: UInt32 {
+        if case .flow(let flow, _) = storage { flow } else { 0 }
+    }
+
+    /// Returns an IPv6 address with other flow information; any other address is returned unchanged.
+    public func withFlowInformation(_ flow: UInt32) -> SocketAddress {
+        switch storage {
+        case .ipv6: flow == 0 ? self : SocketAddress(storage: .flow(flow, of: storage))
+        case .flow(_, let rest): SocketAddress(storage: rest).withFlowInformation(flow)
+        case .ipv4, .unix: self
         }
     }
 
@@ -93,6 +112,7 @@ public struct SocketAddress: Sendable, Hashable {
     public var port: UInt16? {
         switch storage {
         case .ipv4(_, let port), .ipv6(_, _, _, let port): port
+        case .flow(_, let rest): SocketAddress(storage: rest).port
         case .unix: nil
         }
     }
@@ -113,6 +133,8 @@ public struct SocketAddress: Sendable, Hashable {
             inet_ntop(AF_INET6, &address, &text, socklen_t(text.count))
             let literal = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
             return scope == 0 ? literal : "\(literal)%\(scope)"
+        case .flow(_, let rest):
+            return SocketAddress(storage: rest).host
         case .unix(let path):
             return path.first == 0
                 ? "@" + String(decoding: path.dropFirst(), as: UTF8.self) : String(decoding: path, as: UTF8.self)
@@ -125,17 +147,20 @@ public struct SocketAddress: Sendable, Hashable {
         case .ipv4(let address, _): SocketAddress(storage: .ipv4(address, port: port))
         case .ipv6(let high, let low, let scope, _):
             SocketAddress(storage: .ipv6(high: high, low: low, scope: scope, port: port))
+        case .flow(let flow, let rest): SocketAddress(storage: rest).withPort(port).withFlowInformation(flow)
         case .unix: self
         }
     }
 }
 
 extension SocketAddress: CustomStringConvertible {
-    /// Such as `127.0.0.1:80`, `[::1]:80`, the path of a unix socket, or `@name` for an abstract name.
+    /// Such as `127.0.0.1:80`, `[::1]:80`, the path of a unix socket, or `@name` for an abstract name. It does not
+    /// contain flow information.
     public var description: String {
         switch storage {
         case .ipv4(_, let port): "\(host):\(port)"
         case .ipv6(_, _, _, let port): "[\(host)]:\(port)"
+        case .flow(_, let rest): "\(SocketAddress(storage: rest))"
         case .unix: host.isEmpty ? "an unnamed unix socket" : host
         }
     }
