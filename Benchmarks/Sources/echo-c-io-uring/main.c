@@ -1,4 +1,4 @@
-// A second baseline: the same TCP echo server over io_uring. One thread, one io_uring_enter per iteration; connections
+// A second baseline: the same echo server of streams over io_uring. One thread, one io_uring_enter per iteration; connections
 // are accepted and bytes received by operations that complete many times, into buffers that all connections share.
 #include <errno.h>
 #include <string.h>
@@ -50,8 +50,8 @@ static struct options parse(int count, char **arguments) {
             options.probe = true;
             has_value = false;
         } else {
-            fail("usage: echo-c-io-uring [--listen ADDRESS:PORT] [--buffers N] [--buffer-bytes N] [--whole-buffers] "
-                 "[--probe]");
+            fail("usage: echo-c-io-uring [--listen ADDRESS:PORT | unix:PATH] [--buffers N] [--buffer-bytes N] "
+                 "[--whole-buffers] [--probe]");
         }
         index += has_value ? 1 : 0;
     }
@@ -72,7 +72,7 @@ static void open_buffers(struct buffers *buffers, const struct ring *ring, const
 int main(int count, char **arguments) {
     struct options options = parse(count, arguments);
     struct endpoint endpoint = parse_endpoint("--listen", options.listen_on);
-    if (!is_tcp(&endpoint)) fail("this server serves TCP only");
+    if (endpoint.type != SOCK_STREAM) fail("this server has no datagrams");
     struct ring ring;
     struct buffers buffers;
     if (!ring_open(&ring, SUBMISSIONS, COMPLETIONS)) fail_errno("io_uring_setup failed");
@@ -81,6 +81,7 @@ int main(int count, char **arguments) {
     int termination = open_termination();
     int listener = open_listener(&endpoint);
     print_listening(&endpoint, "c io_uring");
-    serve(&ring, &buffers, listener, termination);
+    serve(&ring, &buffers, listener, termination, is_tcp(&endpoint));
+    close_listener(&endpoint);
     return 0;
 }

@@ -52,6 +52,7 @@ struct server {
     struct ring *ring;
     struct buffers *buffers;
     int listener;
+    bool is_tcp;
     bool is_terminated;
     // Set when descriptors ran out and no connection has been closed since.
     bool accepting_paused;
@@ -248,7 +249,7 @@ static void handle_accept(struct server *server, const struct io_uring_cqe *comp
     // Any other error of accept belongs to the one connection that has just failed.
     if (descriptor < 0) return;
     struct connection *connection = calloc(1, sizeof *connection);
-    if (connection == NULL || !set_no_delay(descriptor)) {
+    if (connection == NULL || (server->is_tcp && !set_no_delay(descriptor))) {
         complain("dropped a new connection: %s", strerror(errno));
         free(connection);
         close(descriptor);
@@ -320,10 +321,11 @@ static void handle(struct server *server, const struct io_uring_cqe *completion)
     }
 }
 
-void serve(struct ring *ring, struct buffers *buffers, int listener, int termination) {
+void serve(struct ring *ring, struct buffers *buffers, int listener, int termination, bool is_tcp) {
     struct batch batches[2] = {0};
     struct server server = {
-        .ring = ring, .buffers = buffers, .listener = listener, .gathering = &batches[0], .sending = &batches[1]};
+        .ring = ring, .buffers = buffers, .listener = listener, .is_tcp = is_tcp, .gathering = &batches[0],
+        .sending = &batches[1]};
     start_accepting(&server);
     ring_prepare(ring, IORING_OP_POLL_ADD, termination, TERMINATION)->poll32_events = EPOLLIN;
     while (!server.is_terminated) {

@@ -11,10 +11,10 @@ struct DatagramQueue: ~Copyable {
         var byteCount: UInt32
         var addressLength: UInt32
 
+        var addressStart: Int { MemoryLayout<Header>.size }
+        var bytesStart: Int { addressStart + Self.aligned(Int(addressLength)) }
         /// A multiple of 8, so that each record and each address is aligned.
-        var recordBytes: Int {
-            MemoryLayout<Header>.size + Self.aligned(Int(addressLength)) + Self.aligned(Int(byteCount))
-        }
+        var recordBytes: Int { bytesStart + Self.aligned(Int(byteCount)) }
 
         static func aligned(_ count: Int) -> Int { (count + 7) & ~7 }
     }
@@ -31,24 +31,21 @@ struct DatagramQueue: ~Copyable {
     /// - Parameter address: The C structure of the address; empty for none.
     mutating func append(_ bytes: UnsafeRawBufferPointer, address: UnsafeRawBufferPointer) {
         let header = Header(byteCount: UInt32(clamping: bytes.count), addressLength: UInt32(clamping: address.count))
-        records.reserve(header.recordBytes)
-        withUnsafeBytes(of: header) { records.append($0) }
-        appendAligned(address)
-        appendAligned(bytes)
-        count += 1
-        payloadBytes += bytes.count
+        let record = records.extend(by: header.recordBytes)
+        record.storeBytes(of: header, as: Header.self)
+        if let source = address.baseAddress {
+            (record + header.addressStart).copyMemory(from: source, byteCount: Int(header.addressLength))
+        }
+        if let source = bytes.baseAddress {
+            (record + header.bytesStart).copyMemory(from: source, byteCount: Int(header.byteCount))
+        }
+        count &+= 1
+        payloadBytes &+= bytes.count
     }
 
     mutating func append(_ bytes: UnsafeRawBufferPointer, to address: SocketAddress?) {
         guard let address else { return append(bytes, address: UnsafeRawBufferPointer(start: nil, count: 0)) }
         address.withCAddress { append(bytes, address: UnsafeRawBufferPointer(start: $0, count: Int($1))) }
-    }
-
-    private mutating func appendAligned(_ bytes: UnsafeRawBufferPointer) {
-        records.append(bytes)
-        let padding: UInt64 = 0
-        let count = Header.aligned(bytes.count) - bytes.count
-        withUnsafeBytes(of: padding) { records.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
     }
 
     /// Calls `body` with at most `limit` datagrams in order, in memory that is valid until the next change. Returns
@@ -59,23 +56,34 @@ struct DatagramQueue: ~Copyable {
     ) -> Int {
         var rest = records.bytes
         for index in 0..<min(limit, count) {
-            let header = rest.load(as: Header.self)
-            let addressStart = MemoryLayout<Header>.size
-            let start = addressStart + Header.aligned(Int(header.addressLength))
-            body(
-                index, UnsafeRawBufferPointer(rebasing: rest[start..<(start + Int(header.byteCount))]),
-                UnsafeRawBufferPointer(rebasing: rest[addressStart..<(addressStart + Int(header.addressLength))]))
+            let (header, bytes, address) = Self.first(of: rest)
+            body(index, bytes, address)
             rest = UnsafeRawBufferPointer(rebasing: rest[header.recordBytes...])
         }
         return min(limit, count)
     }
 
-    mutating func removeFirst(_ removed: Int) {
+    /// The first datagram and its address, in memory that is valid until the next change. The queue must not be empty.
+    var first: (bytes: UnsafeRawBufferPointer, address: UnsafeRawBufferPointer) {
+        let (_, bytes, address) = Self.first(of: records.bytes)
+        return (bytes, address)
+    }
+
+    private static func first(
+        of records: UnsafeRawBufferPointer
+    ) -> (header: Header, bytes: UnsafeRawBufferPointer, address: UnsafeRawBufferPointer) {
+        let header = records.load(as: Header.self)
+        let bytes = records[header.bytesStart..<(header.bytesStart + Int(header.byteCount))]
+        let address = records[header.addressStart..<(header.addressStart + Int(header.addressLength))]
+        return (header, UnsafeRawBufferPointer(rebasing: bytes), UnsafeRawBufferPointer(rebasing: address))
+    }
+
+    mutating func removeFirst(_ removed: Int = 1) {
         for _ in 0..<min(removed, count) {
             let header = records.bytes.load(as: Header.self)
             records.removeFirst(header.recordBytes)
-            count -= 1
-            payloadBytes -= Int(header.byteCount)
+            count &-= 1
+            payloadBytes &-= Int(header.byteCount)
         }
     }
 

@@ -34,9 +34,14 @@ struct WriteQueue: ~Copyable {
 
     mutating func append(_ bytes: UnsafeRawBufferPointer) {
         guard let first = bytes.baseAddress, !bytes.isEmpty else { return }
-        let memory = makeRoom(for: bytes.count)
-        (Self.base(memory) + memory.pointee.tail).copyMemory(from: first, byteCount: bytes.count)
-        memory.pointee.tail += bytes.count
+        extend(by: bytes.count).copyMemory(from: first, byteCount: bytes.count)
+    }
+
+    /// Appends bytes that the caller must set, at the returned place, which is valid until the next change.
+    @inline(__always) mutating func extend(by count: Int) -> UnsafeMutableRawPointer {
+        let memory = makeRoom(for: count)
+        defer { memory.pointee.tail += count }
+        return Self.base(memory) + memory.pointee.tail
     }
 
     mutating func removeFirst(_ count: Int) {

@@ -39,6 +39,7 @@ public final class DatagramEndpoint: AsyncSequence, CustomStringConvertible {
     let transport: DatagramTransport
     let inbox: DatagramInbox
     private let driverID: SlotID
+    @exclusivity(unchecked) private var binding = TaskBinding()
 
     init(_ transport: DatagramTransport, _ inbox: DatagramInbox) {
         self.transport = transport
@@ -68,20 +69,16 @@ public final class DatagramEndpoint: AsyncSequence, CustomStringConvertible {
     /// the endpoint has ended otherwise, in each call, see ``isClosing``; `.busy`, `.closed` if the loop is closed, and
     /// `CancellationError`, which takes no datagram.
     public func receive() async throws -> Datagram? {
-        try await loop.withAffinity("DatagramEndpoint.receive") { record in
-            try await next(record, ignoringErrors: false) { Datagram(bytes: [UInt8]($0), address: $1) }
-        }
+        try await next(ignoringErrors: false) { Datagram(bytes: [UInt8]($0), address: $1) }
     }
 
     /// Waits for the next datagram, and copies as much of it as fits to the beginning of `buffer`. Returns the number
     /// of its bytes, which is larger than the buffer if it did not fit, and its sender; `nil` after a close. Allocates
     /// nothing. Throws as ``receive()`` does.
     public func receive(into buffer: inout [UInt8]) async throws -> (byteCount: Int, address: SocketAddress?)? {
-        try await loop.withAffinity("DatagramEndpoint.receive") { record in
-            try await next(record, ignoringErrors: false) { bytes, address in
-                buffer.withUnsafeMutableBytes { $0.copyMemory(from: .init(rebasing: bytes.prefix($0.count))) }
-                return (bytes.count, address)
-            }
+        try await next(ignoringErrors: false) { bytes, address in
+            buffer.withUnsafeMutableBytes { $0.copyMemory(from: .init(rebasing: bytes.prefix($0.count))) }
+            return (bytes.count, address)
         }
     }
 
@@ -90,28 +87,54 @@ public final class DatagramEndpoint: AsyncSequence, CustomStringConvertible {
     public func makeAsyncIterator() -> LoopSequence<Datagram, any Error> {
         LoopSequence(of: self) { endpoint in
             let endpoint = unsafeDowncast(endpoint, to: DatagramEndpoint.self)
-            return try await endpoint.loop.withAffinity("DatagramEndpoint.next") { record in
-                try await endpoint.next(record, ignoringErrors: true) {
-                    Datagram(bytes: [UInt8]($0), address: $1)
-                }
-            }
+            return try await endpoint.next(ignoringErrors: true) { Datagram(bytes: [UInt8]($0), address: $1) }
         }
     }
 
-    /// The task is on its loop.
+    /// Takes the next datagram, and waits for one if none has been stored. Only a task that waits needs its record.
+    ///
+    /// It is inlined, so that a task that does not wait has no frame besides that of the call itself.
+    @inline(__always)
     private func next<Result>(
-        _ record: TaskRecord?, ignoringErrors: Bool, _ take: (UnsafeRawBufferPointer, SocketAddress?) -> Result
+        _ function: StaticString = #function, ignoringErrors: Bool,
+        _ take: (UnsafeRawBufferPointer, SocketAddress?) -> Result
     ) async throws -> Result? {
-        while true {
-            if let result = inbox.take(take) { return result }
-            if let error = inbox.takeError(), !ignoringErrors { throw error }
-            if transport.state.isClosing {
-                if let error = transport.lossError { throw error }
+        if transport.isOnLoop {
+            if let result = takeStored(take) { return result }
+            let (hasAffinity, record) = loop.affinityRecord(&binding, #isolation)
+            if hasAffinity {
+                while try await waits(record, ignoringErrors) {
+                    if let result = takeStored(take) { return result }
+                }
                 return nil
             }
-            if loop.isClosed { throw EventLoopError.closed }
-            try await inbox.waitToReceive(loop, record)
         }
+        return try await nextAfterHop(function, ignoringErrors, take)
+    }
+
+    @inline(__always)
+    private func takeStored<Result>(_ take: (UnsafeRawBufferPointer, SocketAddress?) -> Result) -> Result? {
+        // SAFETY: the endpoint retains its inbox.
+        Unmanaged.passUnretained(inbox)._withUnsafeGuaranteedRef { $0.take(take) }
+    }
+
+    /// Waits until something has happened. Returns false after a close. The task is on its loop.
+    private func waits(_ record: TaskRecord?, _ ignoringErrors: Bool) async throws -> Bool {
+        if let error = inbox.takeError(), !ignoringErrors { throw error }
+        if transport.state.isClosing {
+            if let error = transport.lossError { throw error }
+            return false
+        }
+        if loop.isClosed { throw EventLoopError.closed }
+        try await inbox.waitToReceive(loop, record)
+        return true
+    }
+
+    @inline(never)
+    private func nextAfterHop<Result>(
+        _ function: StaticString, _ ignoringErrors: Bool, _ take: (UnsafeRawBufferPointer, SocketAddress?) -> Result
+    ) async throws -> Result? {
+        try await loop.hop(function) { try await next(function, ignoringErrors: ignoringErrors, take) }
     }
 
     // MARK: Sending
@@ -129,21 +152,32 @@ public final class DatagramEndpoint: AsyncSequence, CustomStringConvertible {
     /// close, `.closed` if the loop is closed, and `CancellationError` in a cancelled task that would have to wait.
     ///
     /// - Parameter address: `nil` for an endpoint with a fixed peer.
-    public func send(_ bytes: RawSpan, to address: SocketAddress? = nil) async throws {
+    @inlinable public func send(_ bytes: RawSpan, to address: SocketAddress? = nil) async throws {
+        // The part that does not wait is not async, and so needs no frame of the caller.
+        if try sendNow(bytes, to: address) { return }
+        try await waitToSend(bytes, to: address)
+    }
+
+    /// Sends a datagram, unless the task would have to wait or to hop first. Returns whether it did.
+    @usableFromInline func sendNow(_ bytes: RawSpan, to address: SocketAddress?) throws -> Bool {
+        guard transport.isOnLoop else { return false }
+        let target = try transport.target(of: address)
+        guard transport.state.acceptsWrites else { throw transport.sendingEnded }
+        if inbox.isWritingPaused { return false }
+        try bytes.withUnsafeBytes {
+            // One system call for the answers to many datagrams.
+            if inbox.hasDatagrams {
+                transport.collect($0, to: target)
+            } else {
+                try transport.sendAtOnce($0, to: target)
+            }
+        }
+        return true
+    }
+
+    @usableFromInline func waitToSend(_ bytes: RawSpan, to address: SocketAddress?) async throws {
         try await loop.withAffinity("DatagramEndpoint.send") { record in
-            let target = try transport.target(of: address)
-            while inbox.isWritingPaused, transport.state.acceptsWrites {
-                try await inbox.waitForChange(loop, record)
-            }
-            guard transport.state.acceptsWrites else { throw transport.sendingEnded }
-            try bytes.withUnsafeBytes {
-                // One system call for the answers to many datagrams.
-                if inbox.hasDatagrams {
-                    transport.collect($0, to: target)
-                } else {
-                    try transport.sendAtOnce($0, to: target)
-                }
-            }
+            while try !sendNow(bytes, to: address) { try await inbox.waitForChange(loop, record) }
         }
     }
 

@@ -9,14 +9,15 @@ final class DatagramInbox: DatagramProtocol {
     private static let mostErrors = 16
 
     private let limitBytes: Int
-    private var queue = DatagramQueue()
-    private var errors: [IOError] = []
+    @exclusivity(unchecked) private var queue = DatagramQueue()
+    @exclusivity(unchecked) private var isReadingPaused = false
+    @exclusivity(unchecked) private var errors: [IOError] = []
     // Released after `connectionLost`, and by the loop's close.
     private var transport: DatagramTransport?
     private(set) var hasEnded = false
     private(set) var lossError: (any Error)?
-    private var readWaiter: WaiterToken?
-    private(set) var isWritingPaused = false
+    @exclusivity(unchecked) private var readWaiter: WaiterToken?
+    @exclusivity(unchecked) private(set) var isWritingPaused = false
     /// The tasks that wait to send, or for the end.
     private var waiters: [WaiterToken] = []
 
@@ -41,7 +42,17 @@ final class DatagramInbox: DatagramProtocol {
     }
 
     @inline(__always) private func pauseAtLimit() {
-        if queue.byteCount > limitBytes { transport?.pauseReading() }
+        if queue.byteCount > limitBytes, !isReadingPaused { pauseReading() }
+    }
+
+    @inline(never) private func pauseReading() {
+        isReadingPaused = true
+        transport?.pauseReading()
+    }
+
+    @inline(never) private func resumeReading() {
+        isReadingPaused = false
+        transport?.resumeReading()
     }
 
     func errorReceived(_ error: IOError) {
@@ -69,14 +80,13 @@ final class DatagramInbox: DatagramProtocol {
     var hasDatagrams: Bool { !queue.isEmpty }
     var count: Int { queue.count }
 
+    @inline(__always)
     func take<Result>(_ body: (UnsafeRawBufferPointer, SocketAddress?) -> Result) -> Result? {
-        var result: Result?
-        let count = queue.forEach(atMost: 1) { _, bytes, address in
-            let sender = address.baseAddress.flatMap { SocketAddress(at: $0, byteCount: address.count) }
-            result = body(bytes, sender)
-        }
-        queue.removeFirst(count)
-        if count > 0, queue.byteCount <= limitBytes { transport?.resumeReading() }
+        if queue.isEmpty { return nil }
+        let (bytes, address) = queue.first
+        let result = body(bytes, address.baseAddress.flatMap { SocketAddress(at: $0, byteCount: address.count) })
+        queue.removeFirst()
+        if isReadingPaused, queue.byteCount <= limitBytes { resumeReading() }
         return result
     }
 

@@ -58,6 +58,11 @@ public final class DatagramTransport: CustomStringConvertible {
         }
     }
 
+    @inline(__always) var isOnLoop: Bool {
+        // SAFETY: the transport retains its loop.
+        Unmanaged.passUnretained(loop)._withUnsafeGuaranteedRef { $0.isOnLoop }
+    }
+
     func callSoon(_ body: @escaping () -> Void) {
         loop.callSoon(fileID: origin.fileID, line: origin.line, body)
     }

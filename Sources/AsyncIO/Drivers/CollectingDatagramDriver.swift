@@ -21,8 +21,8 @@ package class CollectingDatagramDriver: DatagramDriver {
     /// Errors of sends since the last report.
     @exclusivity(unchecked) private final var unreported: [IOError] = []
     @exclusivity(unchecked) private final var isReportNeeded = false
-    /// The number of datagrams that could not be sent.
-    private final var failureCount = 0
+    /// The index of the last message of the vector that could not be sent; -1 for none.
+    @exclusivity(unchecked) private final var failedIndex = -1
     private final var retryTimer = SlotID.stale
     private final var retryMilliseconds = 1
     @exclusivity(unchecked) private final var failuresInARow = 0
@@ -120,12 +120,21 @@ package class CollectingDatagramDriver: DatagramDriver {
     package final override func sendAtOnce(
         _ bytes: UnsafeRawBufferPointer, to address: SocketAddress?
     ) throws(Errno) {
-        passToKernel()
-        guard waiting.isEmpty else { return waiting.append(bytes, to: address) }
-        passOnOthers()
-        let failuresBefore = failureCount
-        transmit(bytes, to: address)
-        if failureCount > failuresBefore { throw unreported.removeLast().errno }
+        var index = 0
+        if memory.pointee.isCollecting(for: self), bytes.count <= DatagramMemory.mostCollectedBytes,
+            memory.pointee.hasRoom(for: bytes.count)
+        {
+            // With those that were collected, by one system call.
+            index = memory.pointee.collectedCount
+            memory.pointee.collect(bytes, to: address, for: self)
+            passToKernel()
+        } else {
+            passToKernel()
+            guard waiting.isEmpty else { return waiting.append(bytes, to: address) }
+            passOnOthers()
+            transmit(bytes, to: address)
+        }
+        if failedIndex == index { throw unreported.removeLast().errno }
         // An error of an earlier datagram.
         if isReportNeeded { scheduleFlush() }
     }
@@ -207,6 +216,7 @@ package class CollectingDatagramDriver: DatagramDriver {
     /// first one that has to wait.
     private final func transmit(_ count: Int) -> Int {
         var index = 0
+        failedIndex = -1
         // The message that was sent again after an error.
         var repeated = -1
         while index < count {
@@ -224,7 +234,7 @@ package class CollectingDatagramDriver: DatagramDriver {
             if index != repeated, mayBeOfAnotherDatagram(error) {
                 repeated = index
             } else {
-                failureCount &+= 1
+                failedIndex = index
                 index += 1
             }
         }
