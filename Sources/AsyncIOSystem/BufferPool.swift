@@ -106,7 +106,7 @@ public final class BufferPool: @unchecked Sendable {
 
     @usableFromInline func takeSlowly(_ size: Size) -> UnsafeMutableRawPointer {
         collectReturned(size.index)
-        return local[size.index].pop() ?? .allocate(byteCount: size.byteCount, alignment: 16)
+        return local[size.index].pop() ?? PooledBuffer.allocate(size).memory
     }
 
     /// Returns a buffer to the pool.

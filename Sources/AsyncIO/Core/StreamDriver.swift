@@ -76,6 +76,10 @@ package class StreamDriver: EventSource {
 
     package func send(_ bytes: UnsafeRawBufferPointer) -> IOResult { .wouldBlock }
 
+    /// As `send(_:)`, for bytes in a buffer of the loop's pool that do not change. A driver that retains the buffer may
+    /// send from it later.
+    package func send(_ bytes: UnsafeRawBufferPointer, in buffer: PooledBuffer) -> IOResult { send(bytes) }
+
     /// As `send(_:)`, for several pieces.
     package func send(_ pieces: UnsafeBufferPointer<iovec>) -> IOResult {
         var sent = 0

@@ -19,11 +19,11 @@ extension CompletionStreamDriver {
         return .bytes(bytes.count)
     }
 
-    /// Sends bytes that a connection, this or another one, has received and delivers now. The buffer returns to the
-    /// pool when the sends have ended, so that even many bytes are sent with the wait, and are not copied.
-    func sendDelivered(_ bytes: UnsafeRawBufferPointer) -> IOResult {
+    /// Sends bytes in the buffer that the kernel has received them into, with the wait, so that even many bytes are
+    /// neither copied nor sent by a system call of their own.
+    func sendLater(_ bytes: UnsafeRawBufferPointer, in buffer: PooledBuffer) -> IOResult {
         queueImmediateSend()
-        loop.immediateSends.pointee.borrow(bytes, for: &immediate)
+        loop.immediateSends.pointee.take(bytes, in: buffer, as: &immediate)
         loop.core.pointee.budget.use(bytes.count)
         return .bytes(bytes.count)
     }

@@ -248,14 +248,11 @@ package final class CompletionStreamDriver: StreamDriver {
 
     /// Delivers received bytes, up to the connection's share of the iteration.
     private func push() {
-        while isPushing, let bytes = received.first, known.readingShare.isLeft(in: loop.core.pointee.tick) {
-            loop.immediateSends.pointee.beginDelivery(of: bytes)
+        while isPushing, let (bytes, buffer) = received.first, known.readingShare.isLeft(in: loop.core.pointee.tick) {
+            loop.immediateSends.pointee.beginDelivery(of: bytes, in: buffer)
             let taken = deliver(bytes)
-            if loop.immediateSends.pointee.endDelivery() {
-                keepFirstBuffer(taken ?? bytes.count)
-            } else {
-                received.consume(taken ?? bytes.count, pool)
-            }
+            loop.immediateSends.pointee.endDelivery()
+            received.consume(taken ?? bytes.count, pool)
             guard let taken else { return received.removeAll(pool) }
             known.readingShare.use(taken)
             loop.core.pointee.budget.use(taken)
@@ -266,12 +263,6 @@ package final class CompletionStreamDriver: StreamDriver {
         if !received.isEmpty || isSocketReadable { return loop.queue(self) }
         wantMore()
         if isAtEOF || receiveFailure != nil { pushEnd() }
-    }
-
-    /// A connection sends from the buffer.
-    @inline(never) private func keepFirstBuffer(_ taken: Int) {
-        guard let buffer = received.consumeKeepingBuffer(taken, pool) else { return }
-        loop.immediateSends.pointee.keep(buffer)
     }
 
     /// Returns how many bytes the delegate has taken; `nil` if the connection has ended.
@@ -314,8 +305,18 @@ package final class CompletionStreamDriver: StreamDriver {
         let queued = queuedImmediately
         if queued > 0, isImmediateSubmitted { return store(bytes) }
         if queued + bytes.count <= ImmediateSends.mostBytes { return sendLater(bytes) }
-        if queued == 0, loop.immediateSends.pointee.isDelivering(bytes) { return sendDelivered(bytes) }
+        if queued == 0, let buffer = loop.immediateSends.pointee.bufferOfDelivered(bytes) {
+            return sendLater(bytes, in: buffer)
+        }
         return sendAtOnce(bytes)
+    }
+
+    /// A bulk receiver has larger buffers, which are sent from while they are in the cache.
+    package override func send(_ bytes: UnsafeRawBufferPointer, in buffer: PooledBuffer) -> IOResult {
+        guard buffer.size == .small, bytes.count > ImmediateSends.mostBytes, loop.supportsImmediateTransfers,
+            queuedImmediately == 0, waiting?.isEmpty ?? true, sendError == nil
+        else { return send(bytes) }
+        return sendLater(bytes, in: buffer)
     }
 
     package override var sendsFiles: Bool { true }

@@ -39,11 +39,11 @@ struct ImmediateSends: ~Copyable {
     private var memory: UnsafeMutableRawPointer?
     private var used = 0
     private var full: [UnsafeMutableRawPointer] = []
-    /// The received bytes that a protocol is given now.
+    /// The received bytes that a protocol is given now, and their buffer.
     private var delivered = UnsafeRawBufferPointer(start: nil, count: 0)
-    private var isDeliveredBorrowed = false
+    private var deliveredBuffer: PooledBuffer?
     /// Received buffers from which bytes are sent.
-    private var kept = ReusedList<PooledBuffer>()
+    private var retained = ReusedList<PooledBuffer>()
     /// Connections whose bytes will be submitted.
     private var queued = ReusedList<Unmanaged<CompletionStreamDriver>>()
     /// For `submitQueued`, so that it allocates nothing.
@@ -73,34 +73,30 @@ struct ImmediateSends: ~Copyable {
         used &+= bytes.count
     }
 
-    // MARK: Sending what is delivered
+    // MARK: Sending what was received
 
-    @inline(__always) mutating func beginDelivery(of bytes: UnsafeRawBufferPointer) { delivered = bytes }
-
-    /// Returns whether a connection sends from the buffer, which must then be kept.
-    @inline(__always) mutating func endDelivery() -> Bool {
-        delivered = UnsafeRawBufferPointer(start: nil, count: 0)
-        defer { isDeliveredBorrowed = false }
-        return isDeliveredBorrowed
+    @inline(__always) mutating func beginDelivery(of bytes: UnsafeRawBufferPointer, in buffer: PooledBuffer) {
+        delivered = bytes
+        deliveredBuffer = buffer
     }
 
-    /// Whether the bytes are some of those that are being delivered.
-    func isDelivering(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard let start = delivered.baseAddress, let first = bytes.baseAddress else { return false }
-        return start <= first && first + bytes.count <= start + delivered.count
+    @inline(__always) mutating func endDelivery() { delivered = UnsafeRawBufferPointer(start: nil, count: 0) }
+
+    /// Returns the buffer of bytes that are being delivered, and `nil` for any others.
+    func bufferOfDelivered(_ bytes: UnsafeRawBufferPointer) -> PooledBuffer? {
+        guard let start = delivered.baseAddress, let first = bytes.baseAddress else { return nil }
+        return start <= first && first + bytes.count <= start + delivered.count ? deliveredBuffer : nil
     }
 
-    /// Makes bytes that are being delivered a connection's piece, which must be empty. There must be more than
-    /// `mostBytes`, so that nothing is appended to them.
-    mutating func borrow(_ bytes: UnsafeRawBufferPointer, for piece: inout Piece) {
+    /// Makes bytes of a buffer a connection's piece, which must be empty, and retains the buffer until the sends have
+    /// ended. There must be more than `mostBytes`, so that nothing is appended to them.
+    mutating func take(_ bytes: UnsafeRawBufferPointer, in buffer: PooledBuffer, as piece: inout Piece) {
         piece.memory = UnsafeMutableRawPointer(mutating: bytes.baseAddress)
         piece.byteCount = UInt32(truncatingIfNeeded: bytes.count)
         piece.epoch = epoch
-        isDeliveredBorrowed = true
+        buffer.retain()
+        retained.append(buffer)
     }
-
-    /// Returns the buffer to the pool when the sends have ended.
-    mutating func keep(_ buffer: PooledBuffer) { kept.append(buffer) }
 
     private func isLast(_ piece: Piece) -> Bool { piece.memory! + Int(piece.byteCount) == memory! + used }
 
@@ -141,7 +137,7 @@ struct ImmediateSends: ~Copyable {
         epoch &+= 1
         used = 0
         if !full.isEmpty { returnFull(pool) }
-        if !kept.isEmpty { returnKept(pool) }
+        if !retained.isEmpty { releaseRetained(pool) }
         if awaited.isEmpty { return [] }
         var notified: [CompletionStreamDriver] = []
         swap(&notified, &awaited)
@@ -153,15 +149,15 @@ struct ImmediateSends: ~Copyable {
         full = []
     }
 
-    private mutating func returnKept(_ pool: Unmanaged<BufferPool>) {
-        for buffer in kept.elements { pool.put(buffer.memory, buffer.size) }
-        kept.removeAll()
+    private mutating func releaseRetained(_ pool: Unmanaged<BufferPool>) {
+        for buffer in retained.elements { buffer.release(to: pool) }
+        retained.removeAll()
     }
 
     /// For the close, when the kernel uses no memory any more.
     mutating func removeAll(_ pool: Unmanaged<BufferPool>) {
         returnFull(pool)
-        returnKept(pool)
+        releaseRetained(pool)
         if let memory = memory.take() { pool.put(memory, .large) }
         queued.removeAll()
         awaited = []

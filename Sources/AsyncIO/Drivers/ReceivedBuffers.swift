@@ -21,19 +21,22 @@ struct ReceivedBuffers: ~Copyable {
     var count: Int { firstPiece == nil ? 0 : others.count + 1 }
     @inline(__always) var isEmpty: Bool { firstPiece == nil }
     @inline(__always) var startsWithWholeBuffer: Bool { firstPiece?.start == 0 }
-    @inline(__always) var first: UnsafeRawBufferPointer? { firstPiece?.bytes }
+    /// The bytes of the first buffer that were not consumed.
+    @inline(__always) var first: (bytes: UnsafeRawBufferPointer, buffer: PooledBuffer)? {
+        firstPiece.map { ($0.bytes, $0.buffer) }
+    }
 
     @inline(__always) mutating func append(_ buffer: PooledBuffer, byteCount: Int) {
         let piece = Piece(buffer: buffer, end: UInt32(truncatingIfNeeded: byteCount))
         if firstPiece == nil { firstPiece = piece } else { others.append(piece) }
     }
 
-    /// Removes bytes of the first buffer, which returns to the pool after its last one.
+    /// Removes bytes of the first buffer, which is released after its last one.
     @inline(__always) mutating func consume(_ byteCount: Int, _ pool: Unmanaged<BufferPool>) {
         guard let piece = firstPiece else { return }
         if byteCount >= piece.byteCount {
             removeFirst()
-            pool.put(piece.buffer.memory, piece.buffer.size)
+            piece.buffer.release(to: pool)
         } else {
             firstPiece?.start &+= UInt32(truncatingIfNeeded: byteCount)
         }
@@ -44,25 +47,11 @@ struct ReceivedBuffers: ~Copyable {
         if !others.isEmpty { firstPiece = others.removeFirst() }
     }
 
-    /// As `consume`, but returns the buffer, which is used for longer. What is left in it moves to another one.
-    mutating func consumeKeepingBuffer(_ byteCount: Int, _ pool: Unmanaged<BufferPool>) -> PooledBuffer? {
-        guard let piece = firstPiece else { return nil }
-        if byteCount >= piece.byteCount {
-            removeFirst()
-        } else {
-            let rest = UnsafeRawBufferPointer(rebasing: piece.bytes[byteCount...])
-            let buffer = PooledBuffer(pool.take(piece.buffer.size), piece.buffer.size)
-            buffer.bytes.copyMemory(from: rest)
-            firstPiece = Piece(buffer: buffer, end: UInt32(truncatingIfNeeded: rest.count))
-        }
-        return piece.buffer
-    }
-
     mutating func take(into memory: UnsafeMutableRawBufferPointer, _ pool: Unmanaged<BufferPool>) -> Int {
         var taken = 0
-        while taken < memory.count, let first {
-            let byteCount = min(memory.count - taken, first.count)
-            (memory.baseAddress! + taken).copyMemory(from: first.baseAddress!, byteCount: byteCount)
+        while taken < memory.count, let (bytes, _) = first {
+            let byteCount = min(memory.count - taken, bytes.count)
+            (memory.baseAddress! + taken).copyMemory(from: bytes.baseAddress!, byteCount: byteCount)
             consume(byteCount, pool)
             taken += byteCount
         }
@@ -79,7 +68,7 @@ struct ReceivedBuffers: ~Copyable {
     mutating func removeAll(_ pool: Unmanaged<BufferPool>) {
         while let piece = firstPiece {
             removeFirst()
-            pool.put(piece.buffer.memory, piece.buffer.size)
+            piece.buffer.release(to: pool)
         }
     }
 }

@@ -6,22 +6,20 @@ import AsyncIOSystem
 /// exactly one owner, may outlive its connection and its loop, and is not `Sendable`. It retains up to 256 KiB; copy
 /// the bytes (`Array(chunk.bytes)`) to store many of them for a long time, or to use them on another thread.
 public struct StreamChunk: ~Copyable {
-    private let memory: UnsafeMutableRawPointer
-    private let size: BufferPool.Size
+    let buffer: PooledBuffer
     /// The number of received bytes, at least one.
     public let byteCount: Int
     private let pool: BufferPool
 
     @inline(__always)
     init(_ memory: UnsafeMutableRawPointer, _ size: BufferPool.Size, byteCount: Int, _ pool: BufferPool) {
-        self.memory = memory
-        self.size = size
+        buffer = PooledBuffer(memory, size)
         self.byteCount = byteCount
         self.pool = pool
     }
 
     deinit {
-        pool.put(memory, size)
+        buffer.release(to: Unmanaged.passUnretained(pool))
     }
 
     /// The bytes. The span is valid as long as the chunk exists.
@@ -29,7 +27,7 @@ public struct StreamChunk: ~Copyable {
         @_lifetime(borrow self)
         get {
             // SAFETY: the memory belongs to the chunk, and the span's lifetime depends on the chunk.
-            let span = RawSpan(_unsafeStart: memory, byteCount: byteCount)
+            let span = RawSpan(_unsafeStart: buffer.memory, byteCount: byteCount)
             return _overrideLifetime(span, borrowing: self)
         }
     }
@@ -37,7 +35,7 @@ public struct StreamChunk: ~Copyable {
     func withUnsafeBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        try body(UnsafeRawBufferPointer(start: memory, count: byteCount))
+        try body(UnsafeRawBufferPointer(start: buffer.memory, count: byteCount))
     }
 }
 

@@ -8,7 +8,7 @@ extension StreamWriter {
     }
 
     @usableFromInline func begin(_ chunk: borrowing StreamChunk) throws -> Start {
-        try chunk.withUnsafeBytes { try begin($0) }
+        try chunk.withUnsafeBytes { try begin($0, in: chunk.buffer) }
     }
 
     @usableFromInline func goOn(_ chunk: borrowing StreamChunk, _ start: Start) async throws {

@@ -65,9 +65,10 @@ public final class StreamWriter: CustomStringConvertible {
         try bytes.withUnsafeBytes { try begin($0) }
     }
 
-    @inline(__always) func begin(_ bytes: UnsafeRawBufferPointer) throws -> Start {
+    /// - Parameter buffer: The buffer of the loop's pool that contains the bytes, if they are in one.
+    @inline(__always) func begin(_ bytes: UnsafeRawBufferPointer, in buffer: PooledBuffer? = nil) throws -> Start {
         guard transport.isOnLoop, !transport.state.isWriteInProgress else { return Start() }
-        let sent = try transport.sendNow(bytes) ?? 0
+        let sent = try transport.sendNow(bytes, in: buffer) ?? 0
         if sent == bytes.count { return Start(sent: sent, hasBegunWrite: true, isDone: true) }
         transport.state.beganWrite()
         transport.sent(sent, unsentBytes: bytes.count - sent)

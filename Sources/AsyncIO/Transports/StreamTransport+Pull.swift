@@ -52,12 +52,19 @@ extension StreamTransport {
     }
 
     /// Sends as many bytes as the kernel accepts now. Returns `nil` if it accepts none.
-    @inline(__always) func sendNow(_ bytes: UnsafeRawBufferPointer) throws -> Int? {
+    ///
+    /// - Parameter buffer: The buffer of the loop's pool that contains the bytes, if they are in one.
+    @inline(__always)
+    func sendNow(_ bytes: UnsafeRawBufferPointer, in buffer: PooledBuffer? = nil) throws -> Int? {
         // The kernel may accept megabytes at once, which is more than one connection's share of an iteration.
         let piece = UnsafeRawBufferPointer(
             start: bytes.baseAddress, count: min(bytes.count, IterationShare.bytesPerIteration))
         guard try maySend(piece.count) else { return nil }
-        return try sent(withDriver { $0.send(piece) })
+        return try sent(
+            withDriver { driver in
+                guard let buffer else { return driver.send(piece) }
+                return driver.send(piece, in: buffer)
+            })
     }
 
     func sendNow(_ vector: WriteVector) throws -> Int? {

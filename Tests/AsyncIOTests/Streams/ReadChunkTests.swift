@@ -152,6 +152,53 @@ struct ReadChunkTests {
         }
     }
 
+    /// On a completion loop the sends take place after the chunk was released, from its memory.
+    @Test(arguments: TestLoop.allAndFiltered)
+    func chunkIsWrittenToSeveralConnectionsAndReleased(kind: TestLoop) async throws {
+        try await withLoop(kind) { loop in
+            let message = pattern(12_000)
+            let messages = rounds(debug: 100, full: 2_000)
+            var writers: [StreamWriter] = []
+            let listeners = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, writer in
+                writers.append(writer)
+                // Until the listener closes its connection.
+                _ = try await reader.read(maxBytes: 1)
+            }
+            let source = try await loop.startServer(host: "127.0.0.1", port: 0) { reader, _ in
+                while let chunk = try await reader.readChunk() {
+                    for writer in writers { try await writer.write(chunk) }
+                }
+                for writer in writers { try await writer.writeEOF() }
+            }
+            let listening = (0..<2).map { number in
+                loop.createTask { () -> [UInt8] in
+                    try await loop.withConnection(host: "127.0.0.1", port: listeners.port) { reader, _ in
+                        var received: [UInt8] = []
+                        while true {
+                            // One of them reads small pieces, so that its socket has no room for all bytes.
+                            let bytes = try await reader.read(maxBytes: number == 0 ? 1_000 : 100_000)
+                            if bytes.isEmpty { return received }
+                            received += bytes
+                        }
+                    }
+                }
+            }
+            await loop.until { writers.count == 2 }
+            try await loop.withConnection(host: "127.0.0.1", port: source.port) { _, writer in
+                for _ in 0..<messages { try await writer.write(message) }
+            }
+            let expected = (0..<messages).map { _ in message }.bytes
+            for task in listening {
+                let received = try await task.value
+                #expect(received.withUnsafeBytes { got in expected.withUnsafeBytes { got.hasSameBytes(as: $0) } })
+            }
+            for server in [listeners, source] {
+                server.close()
+                try await server.waitClosed()
+            }
+        }
+    }
+
     @Test(arguments: ScriptedBackend.allCases)
     func secondReaderIsRejected(backend: ScriptedBackend) async throws {
         try await withScriptedNetwork(backend) { network in
