@@ -91,7 +91,7 @@ public final class BufferPool: @unchecked Sendable {
     deinit {
         for index in 0..<3 {
             collectReturned(index)
-            while let buffer = local[index].pop() { buffer.deallocate() }
+            while let buffer = local[index].pop() { PooledBuffer.deallocate(buffer) }
         }
         returned.deinitialize(count: 3)
         returned.deallocate()
@@ -106,7 +106,7 @@ public final class BufferPool: @unchecked Sendable {
 
     @usableFromInline func takeSlowly(_ size: Size) -> UnsafeMutableRawPointer {
         collectReturned(size.index)
-        return local[size.index].pop() ?? PooledBuffer.allocate(size).memory
+        return local[size.index].pop() ?? PooledBuffer.allocate(size)
     }
 
     /// Returns a buffer to the pool.
@@ -125,12 +125,15 @@ public final class BufferPool: @unchecked Sendable {
         local[size.index].limit = max(local[size.index].limit, count)
     }
 
-    @inlinable @inline(__always) var isOnOwner: Bool { aio_loop_slot_get() == owner }
+    @inlinable @inline(__always) var isOnOwner: Bool {
+        // As numbers, because a comparison of optional pointers takes more instructions.
+        UInt(bitPattern: aio_loop_slot_get()) == UInt(bitPattern: owner)
+    }
 
     @usableFromInline func putSlowly(_ buffer: UnsafeMutableRawPointer, _ size: Size) {
         let list = returned + size.index
         if isOnOwner || list.pointee.count.load(ordering: .relaxed) >= size.mostRetained {
-            return buffer.deallocate()
+            return PooledBuffer.deallocate(buffer)
         }
         list.pointee.count.add(1, ordering: .relaxed)
         var first = list.pointee.first.load(ordering: .relaxed)

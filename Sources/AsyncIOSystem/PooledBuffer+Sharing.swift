@@ -3,22 +3,25 @@ public import Synchronization
 /// A buffer may have several owners, for example a task that has received it and a send from it. Then each of them
 /// releases it, on any thread, and the last one returns it to the pool.
 extension PooledBuffer {
-    /// The number of owners besides the first one, which is 0 in the pool. It stands behind the bytes.
+    /// The number of owners besides the first one, which is 0 in the pool. It stands in front of the bytes.
     @usableFromInline var otherOwners: UnsafeMutablePointer<Atomic<Int>> {
-        @inlinable @inline(__always) get {
-            (memory + size.byteCount).assumingMemoryBound(to: Atomic<Int>.self)
-        }
+        @inlinable @inline(__always) get { (memory - Self.headerBytes).assumingMemoryBound(to: Atomic<Int>.self) }
     }
 
-    static func allocate(_ size: BufferPool.Size) -> PooledBuffer {
+    /// The alignment of the bytes.
+    @inlinable static var headerBytes: Int { 16 }
+
+    static func allocate(_ size: BufferPool.Size) -> UnsafeMutableRawPointer {
         let memory = UnsafeMutableRawPointer.allocate(
-            byteCount: size.byteCount + MemoryLayout<Atomic<Int>>.size, alignment: 16)
-        (memory + size.byteCount).bindMemory(to: Atomic<Int>.self, capacity: 1).initialize(to: Atomic(0))
-        return PooledBuffer(memory, size)
+            byteCount: headerBytes + size.byteCount, alignment: headerBytes)
+        memory.bindMemory(to: Atomic<Int>.self, capacity: 1).initialize(to: Atomic(0))
+        return memory + headerBytes
     }
+
+    static func deallocate(_ buffer: UnsafeMutableRawPointer) { (buffer - headerBytes).deallocate() }
 
     /// Adds an owner. The caller is one, or knows of one that will not release the buffer meanwhile.
-    package func retain() { otherOwners.pointee.add(1, ordering: .relaxed) }
+    package func retain() { otherOwners.pointee.wrappingAdd(1, ordering: .relaxed) }
 
     /// Removes an owner, and returns the buffer to the pool if it was the last one.
     @inlinable @inline(__always) package func release(to pool: Unmanaged<BufferPool>) {
@@ -27,7 +30,7 @@ extension PooledBuffer {
 
     /// Removes an owner, if there seem to be others.
     @usableFromInline func isLastOwner() -> Bool {
-        if otherOwners.pointee.subtract(1, ordering: .acquiringAndReleasing).oldValue > 0 { return false }
+        if otherOwners.pointee.wrappingSubtract(1, ordering: .acquiringAndReleasing).oldValue > 0 { return false }
         // They have released the buffer since.
         otherOwners.pointee.store(0, ordering: .relaxed)
         return true

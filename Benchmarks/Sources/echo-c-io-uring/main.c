@@ -1,5 +1,6 @@
-// A second baseline: the same echo server of streams over io_uring. One thread, one io_uring_enter per iteration; connections
-// are accepted and bytes received by operations that complete many times, into buffers that all connections share.
+// A second baseline: the same echo server of streams over io_uring. One thread, one io_uring_enter per iteration;
+// connections are accepted and bytes received by operations that complete many times, into buffers that all connections
+// share.
 #include <errno.h>
 #include <string.h>
 

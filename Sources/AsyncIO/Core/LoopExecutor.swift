@@ -34,7 +34,8 @@ extension EventLoop {
     /// Whether the calling thread is running or closing the loop. Functions for any thread use this check, because an
     /// idle loop may begin its first run on another thread at any moment.
     @inline(__always) final var isRunningHere: Bool {
-        aio_loop_slot_get() == Unmanaged.passUnretained(self).toOpaque()
+        // As numbers, because a comparison of optional pointers takes more instructions.
+        UInt(bitPattern: aio_loop_slot_get()) == UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque())
     }
 
     @inline(never) private final var isIdleOwner: Bool {

@@ -8,6 +8,12 @@ extension StreamWriter {
     }
 
     @usableFromInline func begin(_ chunk: borrowing StreamChunk) throws -> Start {
+        if transport.lendsBuffers { return try beginFromBuffer(chunk) }
+        return try chunk.withUnsafeBytes { try begin($0) }
+    }
+
+    /// For drivers that can send from the chunk's buffer later.
+    @inline(never) private func beginFromBuffer(_ chunk: borrowing StreamChunk) throws -> Start {
         try chunk.withUnsafeBytes { try begin($0, in: chunk.buffer) }
     }
 

@@ -4,8 +4,9 @@ import Foundation
 /// Whether tests with many connections run at their full size, which takes minutes and thousands of descriptors.
 let isFullLoad = ProcessInfo.processInfo.environment["ASYNCIO_LOAD"] == "full"
 
-/// Returns the number of rounds of a test that looks for rare faults: less in debug builds, and a tenth of that under a
-/// sanitizer, where everything takes longer. `ASYNCIO_LOAD=full` or `light` overrides it.
+/// Returns the number of rounds of a test that looks for rare faults. `ASYNCIO_LOAD=full` takes all of them, and
+/// `light`, which the sanitizers set, a tenth of those of a debug build. Without it, a release build takes a fifth of
+/// all.
 func rounds(debug: Int, full: Int) -> Int {
     switch ProcessInfo.processInfo.environment["ASYNCIO_LOAD"] {
     case "full": return full
