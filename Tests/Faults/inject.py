@@ -34,7 +34,8 @@ def main():
     parser.add_argument("--loops", default="epoll,poll,select")
     parser.add_argument("--programs", default="")
     parser.add_argument("--calls", default="")
-    parser.add_argument("--jobs", type=int, default=2)
+    # The programs mostly wait.
+    parser.add_argument("--jobs", type=int, default=3 * len(os.sched_getaffinity(0)))
     parser.add_argument("--keep", action="store_true")
     arguments = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="faults-")
