@@ -109,7 +109,7 @@ public final class BufferPool: @unchecked Sendable {
         return local[size.index].pop() ?? PooledBuffer.allocate(size)
     }
 
-    /// Returns a buffer to the pool.
+    /// Returns a buffer to the pool, which ``take(_:)`` of this pool or another one has returned.
     ///
     /// - Thread: any.
     @inlinable @inline(__always) public func put(_ buffer: UnsafeMutableRawPointer, _ size: Size) {

@@ -103,7 +103,7 @@ public final class DatagramEndpoint: AsyncSequence, CustomStringConvertible {
             if let result = takeStored(take) { return result }
             let (hasAffinity, record) = loop.affinityRecord(&binding, #isolation)
             if hasAffinity {
-                while try await waits(record, ignoringErrors) {
+                while try await waitForMore(record, ignoringErrors) {
                     if let result = takeStored(take) { return result }
                 }
                 return nil
@@ -119,7 +119,7 @@ public final class DatagramEndpoint: AsyncSequence, CustomStringConvertible {
     }
 
     /// Waits until something has happened. Returns false after a close. The task is on its loop.
-    private func waits(_ record: TaskRecord?, _ ignoringErrors: Bool) async throws -> Bool {
+    private func waitForMore(_ record: TaskRecord?, _ ignoringErrors: Bool) async throws -> Bool {
         if let error = inbox.takeError(), !ignoringErrors { throw error }
         if transport.state.isClosing {
             if let error = transport.lossError { throw error }

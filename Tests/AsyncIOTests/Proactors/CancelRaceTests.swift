@@ -253,9 +253,8 @@ private final class PoolReceiver {
             race.ring.cancel(.receiveIntoPool, token)
             _ = try? race.ring.all(of: token)
         }
-        for _ in 0..<spare {
-            race.pool.put(.allocate(byteCount: size.byteCount, alignment: 16), size)
-        }
+        let buffers = (0..<spare).map { _ in race.pool.take(size) }
+        for buffer in buffers { race.pool.put(buffer, size) }
     }
 
     var position: Int { stream.position }

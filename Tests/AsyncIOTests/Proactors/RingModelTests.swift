@@ -166,7 +166,7 @@ private struct RingModel {
         for _ in 0..<20 { try submit() }
         proactor.close()
         for operation in state.operations.values { operation.bytes?.deallocate() }
-        for memory in state.lent.keys { memory.deallocate() }
+        for (memory, size) in state.lent { proactor.buffers.put(memory, size) }
         if proactor.hasUnfinishedOperations { state.problems.append("close has not ended everything") }
     }
 

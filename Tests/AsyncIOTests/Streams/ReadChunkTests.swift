@@ -169,6 +169,7 @@ struct ReadChunkTests {
                     for writer in writers { try await writer.write(chunk) }
                 }
                 for writer in writers { try await writer.writeEOF() }
+                writers = []
             }
             let listening = (0..<2).map { number in
                 loop.createTask { () -> [UInt8] in
