@@ -57,6 +57,9 @@ ERRORS = {
     "pipe2": {"EMFILE": REPORTED, "ENFILE": REPORTED},
     "read": {**INTERRUPTED, **WOULD_BLOCK, "EIO": REPORTED},
     "write": {**INTERRUPTED},
+    # With a flag that not every file takes: then the call is made without it, when poll(2) says that it does not wait.
+    "preadv2": {**INTERRUPTED, **WOULD_BLOCK, "EOPNOTSUPP": QUIETLY, "ENOSYS": QUIETLY},
+    "pwritev2": {**INTERRUPTED, **WOULD_BLOCK, "EOPNOTSUPP": QUIETLY, "ENOSYS": QUIETLY, "EPIPE": READER},
     "writev": {**INTERRUPTED, **WOULD_BLOCK, "EPIPE": READER, "EIO": REPORTED, "ENOMEM": REPORTED},
     "fcntl": {"EINVAL": REPORTED, "ENOMEM": REPORTED},
     "fstat": {"ENOMEM": REPORTED},

@@ -16,6 +16,7 @@ import tempfile
 import time
 
 import plan
+import preload
 import programs
 import special
 
@@ -52,7 +53,8 @@ def check(arguments, folder):
     began = time.monotonic()
     loops = arguments.loops.split(",")
     names = set(filter(None, arguments.programs.split(",")))
-    chosen = [program for program in programs.all_programs() if not names or program.name in names]
+    library = preload.build(folder)
+    chosen = [program for program in programs.all_programs(library) if not names or program.name in names]
     runs = dry_runs(arguments.aio, chosen, loops, folder, arguments.jobs)
     problems = [problem for _, _, dry in runs for problem in dry.undecided()]
 
@@ -63,7 +65,7 @@ def check(arguments, folder):
     faults = [fault for fault in faults if not only or fault.name in only]
     sites = {(loop, site) for _, loop, dry in runs for _, site in dry.sites()}
     if not only or "special" in only:
-        faults += special.all_of(chosen, loops, folder)
+        faults += special.all_of(chosen, loops, library)
     print(f"faults: {len(faults)} faults; {len(sites)} call sites, found in {time.monotonic() - began:.0f} s", flush=True)
 
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:

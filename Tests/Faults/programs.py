@@ -1,6 +1,7 @@
 """The programs under test: what starts them, who talks to them, and what their output must be."""
 
 import atexit
+import errno
 import re
 import shutil
 import tempfile
@@ -8,6 +9,7 @@ import tempfile
 import connecting
 import datagrams
 import exchange
+import preload
 import processes
 import running
 from exchange import EXACT
@@ -108,6 +110,22 @@ class Connector(Program):
         return all(any(found_no_room(call, name) for call in calls) for name in names)
 
 
+class SharingConnector(Connector):
+    """The same where a pipe cannot be opened again, so that reads and writes must not wait although others may."""
+
+    def __init__(self, *arguments, library, **options):
+        super().__init__(*arguments, **options)
+        self.library = library
+
+    def run(self, aio, loop, conditions, *tracing, environment=None):
+        environment = preload.environment(self.library, {"FAULTS_REOPEN": errno.EACCES}, environment)
+        return super().run(aio, loop, conditions, *tracing, environment=environment)
+
+    def blocked(self, calls):
+        # Writes that must not wait.
+        return any(call.name == "pwritev2" and "EAGAIN" in call.result for call in calls)
+
+
 def found_no_room(call, name):
     """Whether a call of this name has moved less than all bytes."""
     if call.name != name:
@@ -123,7 +141,7 @@ def new_folder():
     return folder
 
 
-def all_programs():
+def all_programs(library):
     # Small buffers, so that `aio connect` meets a server that does not read.
     late = {"buffer_bytes": 1 << 15}
     return [
@@ -135,5 +153,7 @@ def all_programs():
         DatagramServer("echo-udp-stream", "echo", "--style", "stream"),
         DatagramServer("forward-udp", "forward", "--to", datagrams.EchoServer().address, connects=True),
         Connector("connect", "connect", exchange.EchoServer(**late).address, connects=True),
+        SharingConnector(
+            "connect-shared", "connect", exchange.EchoServer(**late).address, connects=True, library=library),
         Connector("connect-unix", "connect", exchange.EchoServer(new_folder(), **late).address, connects=True),
     ]

@@ -1,16 +1,20 @@
 // What strace cannot inject, because the call must be made: calls that move fewer bytes than they were asked to, closes
-// that return an error although the descriptor is closed, and connects that are interrupted and continue. Preloaded
-// into a program.
+// that return an error although the descriptor is closed, connects that are interrupted and continue, and an error of
+// an open(2) that the program makes in every run. Preloaded into a program.
 //
 //   FAULTS_MOST_SENT=N      no call on a socket or a pipe sends more than N bytes
 //   FAULTS_MOST_RECEIVED=N  no call on a socket or a pipe receives more than N bytes
 //   FAULTS_CLOSE=N          close(2) closes, and returns the error N
 //   FAULTS_CONNECT=N        connect(2) begins, and returns the error N
+//   FAULTS_REOPEN=N         no descriptor can be opened again through /proc, because of the error N
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -105,4 +109,14 @@ int connect(int fd, const struct sockaddr *address, socklen_t length) {
     int result = REAL(connect)(fd, address, length);
     if (result < 0 && errno != EINPROGRESS) return result;
     return or_fault(result, "FAULTS_CONNECT");
+}
+
+int open(const char *path, int flags, ...) {
+    static const char again[] = "/proc/self/fd/";
+    if (strncmp(path, again, sizeof again - 1) == 0 && or_fault(0, "FAULTS_REOPEN") < 0) return -1;
+    va_list more;
+    va_start(more, flags);
+    mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(more, mode_t) : 0;
+    va_end(more);
+    return REAL(open)(path, flags, mode);
 }

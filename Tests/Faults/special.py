@@ -1,12 +1,11 @@
 """Faults that need more than one error in one call: preloaded calls, and errors that last."""
 
 import errno
-import os
-import subprocess
 import time
 
 import judge
 import plan
+import preload
 import running
 import tracing
 from calls import ERRORS, QUIETLY, REPORTED
@@ -49,7 +48,7 @@ class Preloaded(Special):
 
     def problem(self, aio, _):
         variables, byte_count = PRELOADED[self.name]
-        environment = {**os.environ, "LD_PRELOAD": self.library, **{key: str(value) for key, value in variables.items()}}
+        environment = preload.environment(self.library, variables)
         run = self.program.run(aio, self.loop, Conditions(byte_count=byte_count), environment=environment)
         return judge.problem(self, run)
 
@@ -116,11 +115,8 @@ def moves_less(program, loop):
     return loop != "epoll" and not program.is_datagram
 
 
-def all_of(chosen, loops, folder):
+def all_of(chosen, loops, library):
     """Returns the special faults of the programs. Only programs that connect get errors of connect(2)."""
-    library = f"{folder}/short_counts.so"
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "short_counts.c")
-    subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     servers = [program for program in chosen if program.accepts]
     faults = []
     for loop in loops:

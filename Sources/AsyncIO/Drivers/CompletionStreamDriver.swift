@@ -11,11 +11,11 @@ import SystemPackage
 /// Where the proactor has transfers that do not wait, a connection that receives much is polled instead, and its bytes
 /// are received when their consumer comes, into memory that is still in the cache: with many such connections, a
 /// receive for each would fill more memory than the cache holds before the first consumer runs. Sends that do not wait
-/// are used first: small amounts are collected in
-/// ``ImmediateSends``, large ones are sent at once from the caller's memory. What the socket does not take, and every
-/// send of other proactors, is an operation that waits. Its bytes belong to the kernel until its completion, even if
-/// the connection is closed meanwhile. Therefore this object owns them, and the loop retains it until all its
-/// operations have completed. At most one send is in flight, and what is written meanwhile is bounded by `bufferBytes`.
+/// are used first: small amounts are collected in ``ImmediateSends``, and so are the buffers of what was just received;
+/// other large amounts are sent at once from the caller's memory. What the socket does not take, and every send of
+/// other proactors, is an operation that waits. Its bytes belong to the kernel until its completion, even if the
+/// connection is closed meanwhile. Therefore this object owns them, and the loop retains it until all its operations
+/// have completed. At most one send is in flight, and what is written meanwhile is bounded by `bufferBytes`.
 package final class CompletionStreamDriver: StreamDriver {
     static let bufferBytes = 64 * 1024
     private static let mostReceived = 4

@@ -5,8 +5,8 @@ import Foundation
 let isFullLoad = ProcessInfo.processInfo.environment["ASYNCIO_LOAD"] == "full"
 
 /// Returns the number of rounds of a test that looks for rare faults. `ASYNCIO_LOAD=full` takes all of them, and
-/// `light`, which the sanitizers set, a tenth of those of a debug build. Without it, a release build takes a fifth of
-/// all.
+/// `light`, which is for the thread sanitizer, a tenth of those of a debug build. Without it, a release build takes a
+/// fifth of all.
 func rounds(debug: Int, full: Int) -> Int {
     switch ProcessInfo.processInfo.environment["ASYNCIO_LOAD"] {
     case "full": return full
