@@ -3,7 +3,8 @@ public import Synchronization
 /// A buffer may have several owners, for example a task that has received it and a send from it. Then each of them
 /// releases it, on any thread, and the last one returns it to the pool.
 extension PooledBuffer {
-    /// The number of owners besides the first one, which is 0 in the pool. It stands in front of the bytes.
+    /// The number of owners besides the first one: 0 in the pool, and for nearly every buffer, so that a release is one
+    /// load. It stands in front of the bytes.
     @usableFromInline var otherOwners: UnsafeMutablePointer<Atomic<Int>> {
         @inlinable @inline(__always) get { (memory - Self.headerBytes).assumingMemoryBound(to: Atomic<Int>.self) }
     }
@@ -25,13 +26,13 @@ extension PooledBuffer {
 
     /// Removes an owner, and returns the buffer to the pool if it was the last one.
     @inlinable @inline(__always) package func release(to pool: Unmanaged<BufferPool>) {
-        if otherOwners.pointee.load(ordering: .acquiring) == 0 || isLastOwner() { pool.put(memory, size) }
+        if otherOwners.pointee.load(ordering: .acquiring) == 0 || removeOneOfSeveral() { pool.put(memory, size) }
     }
 
-    /// Removes an owner, if there seem to be others.
-    @usableFromInline func isLastOwner() -> Bool {
+    /// Removes an owner of a buffer that had several a moment ago. Returns whether it was the last one.
+    @usableFromInline func removeOneOfSeveral() -> Bool {
         if otherOwners.pointee.wrappingSubtract(1, ordering: .acquiringAndReleasing).oldValue > 0 { return false }
-        // They have released the buffer since.
+        // The others have released the buffer since.
         otherOwners.pointee.store(0, ordering: .relaxed)
         return true
     }

@@ -111,7 +111,7 @@ class Connector(Program):
 
 
 class SharingConnector(Connector):
-    """The same where a pipe cannot be opened again, so that reads and writes must not wait although others may."""
+    """The same where the pipes cannot be opened again. Then they stay blocking, and each call says that it must not wait."""
 
     def __init__(self, *arguments, library, **options):
         super().__init__(*arguments, **options)
@@ -122,7 +122,7 @@ class SharingConnector(Connector):
         return super().run(aio, loop, conditions, *tracing, environment=environment)
 
     def blocked(self, calls):
-        # Writes that must not wait.
+        # A write that says so has found no room.
         return any(call.name == "pwritev2" and "EAGAIN" in call.result for call in calls)
 
 

@@ -2,10 +2,10 @@ import AsyncIOSystem
 
 /// Received bytes in memory that the loop lends. ``StreamReader/readChunk()`` returns them.
 ///
-/// The memory returns to the loop's pool when the chunk goes out of scope or is consumed, on any thread, and a
-/// completion loop has sent what was written from it. A chunk has exactly one owner, may outlive its connection and its
-/// loop, and is not `Sendable`. It retains up to 256 KiB; copy the bytes (`Array(chunk.bytes)`) to store many of them
-/// for a long time, or to use them on another thread.
+/// The memory returns to the loop's pool when the chunk goes out of scope or is consumed, on any thread. If a
+/// completion loop has not yet sent what was written from it, the memory returns after that. A chunk has exactly one
+/// owner, may outlive its connection and its loop, and is not `Sendable`. It retains up to 256 KiB; copy the bytes
+/// (`Array(chunk.bytes)`) to store many of them for a long time, or to use them on another thread.
 public struct StreamChunk: ~Copyable {
     let buffer: PooledBuffer
     /// The number of received bytes, at least one.
