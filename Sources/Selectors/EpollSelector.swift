@@ -78,7 +78,13 @@ public final class EpollSelector: KeyedSelector {
         aio_lock(lock)
         defer { aio_unlock(lock) }
         try keys.checkRegister(descriptor, interest)
-        try check(aio_epoll_add(epoll, descriptor.rawValue, Self.mask(interest, trigger), token))
+        let mask = Self.mask(interest, trigger)
+        var result = aio_epoll_add(epoll, descriptor.rawValue, mask, token)
+        // The kernel still has a former registration of the same file, which it has refused to remove.
+        if result == -Errno.fileExists.rawValue {
+            result = aio_epoll_modify(epoll, descriptor.rawValue, mask, token)
+        }
+        try check(result)
         keys.set(
             descriptor,
             SelectorKeys.Entry(token: token, interest: interest, trigger: trigger))

@@ -44,6 +44,12 @@ ERRORS = {
     "sendmmsg": {
         **INTERRUPTED, **WOULD_BLOCK, **MEMORY, "ECONNREFUSED": REPORTED, "ENETUNREACH": REPORTED, "EPERM": REPORTED,
         "EMSGSIZE": REPORTED, "EINVAL": REPORTED},
+    # What cannot be sent from the file is copied: sendfile(2).
+    "sendfile": {
+        **INTERRUPTED, **WOULD_BLOCK, "EIO": REPORTED, "ENOMEM": REPORTED, "EINVAL": QUIETLY, "ENOSYS": QUIETLY,
+        "EOVERFLOW": QUIETLY, "EPIPE": PEER, **LOST},
+    # Of the file that was sent, whose position nothing depends on.
+    "lseek": {"EINVAL": QUIETLY},
     # Not ENOTCONN: the connection has ended then, which strace cannot imitate.
     "shutdown": {"ENOBUFS": REPORTED, "ENOMEM": REPORTED},
     "epoll_create1": {"EMFILE": REPORTED, "ENFILE": REPORTED, "ENOMEM": REPORTED},
@@ -71,6 +77,9 @@ ERRORS = {
     "unlink": {"EACCES": REPORTED, "EIO": REPORTED, "ENOENT": QUIETLY},
 }
 
+# What `loop.sock.accept` reports to the program, and a server of the library takes as the end of one client.
+OF_ANY_CLIENT = ["EPERM", "EINVAL"]
+
 # The calls that watch a descriptor. A server that has one socket for all datagrams ends when that cannot be watched.
 WATCH = {"epoll_ctl", "fcntl"}
 
@@ -93,16 +102,17 @@ EXEMPT = {
     **dict.fromkeys(
         ["execve", "access", "arch_prctl", "set_tid_address", "set_robust_list", "rseq", "pread64", "readlink",
          "sched_getaffinity", "getrandom", "prlimit64", "clone3", "clone", "prctl", "uname",
-         "sysinfo", "getcwd", "lseek"], LOADER),
+         "sysinfo", "getcwd"], LOADER),
     "ioctl": NO_DECISION,
     "rt_sigtimedwait": "takes the SIGPIPE of a write that has failed; without one, its failure is the answer",
+    "pwrite64": "of the test's own server: it fills the file that it sends",
     "clock_nanosleep": "a pause before the lock beside a socket file is tried again",
 }
 
 
 # Errors that strace cannot imitate on one loop. The kernel reports room for sending only if a send has found none. The first
 # client makes real sends block, which `plan.DryRun` checks. A datagram program asks for the first report by then.
-NOT_ON = {("epoll", "sendto", "EAGAIN"), ("epoll", "sendmsg", "EAGAIN")}
+NOT_ON = {("epoll", call, "EAGAIN") for call in ["sendto", "sendmsg", "sendfile"]}
 
 # library: why nothing is injected into the calls that it makes itself.
 EXEMPT_LIBRARIES = {"libdispatch.so": "it ends the program; the loop has tried the same call just before"}
@@ -111,6 +121,8 @@ EXEMPT_LIBRARIES = {"libdispatch.so": "it ends the program; the loop has tried t
 def errors_of(call, loop, program):
     """Returns (strace's injection, its name, how the program must take it) of each fault of a call."""
     errors = ERRORS[OF_DATAGRAMS.get(call, call) if program.is_datagram else call]
+    if call == "accept4" and program.accepts_itself:
+        errors = {**errors, **dict.fromkeys(OF_ANY_CLIENT, REPORTED)}
     if call in WATCH and program.is_datagram and not program.connects:
         errors = {error: ENDS if manner == REPORTED else manner for error, manner in errors.items()}
     faults = [

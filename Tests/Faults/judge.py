@@ -21,7 +21,7 @@ def failed_to_run(fault, run):
     """Returns what is wrong with a program that ended by itself: it must say in one line why."""
     if run.status != 1:
         return f"ended with status {run.status} by itself"
-    if len(run.errors) != 1 or not run.errors[0].startswith("aio: ") or not is_reported(fault, run):
+    if len(run.errors) != 1 or not fault.program.has_reported(run.errors) or not is_reported(fault, run):
         return f"ended without one line that says '{reason(fault)}': {run.errors}"
     return None
 
@@ -59,7 +59,7 @@ def problem_of_clients(fault, run):
         return f"is disturbed: {run.clients}, {run.errors}"
     if lost and fault.manner not in (PEER, DROPPED) and not is_reported(fault, run):
         return f"says nothing about '{reason(fault)}', which ended a connection ({lost[0]}): {run.errors}"
-    if len(run.errors) > 2 or not all(line.startswith("aio: ") for line in run.errors):
+    if len(run.errors) > 2 or not fault.program.has_reported(run.errors):
         return f"prints more than a line: {run.errors}"
     if run.errors and not is_reported(fault, run):
         return f"does not name '{reason(fault)}': {run.errors}"

@@ -31,7 +31,7 @@ class Fault:
         # An edge-triggered selector reports bytes once, and the kernel never has bytes when it says that it has none.
         return self.loop == "epoll" and self.error == "EAGAIN" and self.call.name.startswith(("recv", "read"))
 
-    def problem(self, aio, prefix):
+    def problem(self, built, prefix):
         """Injects the fault. Returns what the program did wrong, if anything."""
         name = self.call.name
         conditions = Conditions(may_lose=self.manner != QUIETLY, may_nudge=self.may_nudge)
@@ -41,7 +41,7 @@ class Fault:
                 "--seccomp-bpf", "-e", "signal=none", "-e", f"trace={name}",
                 "-e", f"inject={name}:{self.injection}:when={ordinal}"]
             try:
-                run = self.program.run(aio, self.loop, conditions, prefix, options)
+                run = self.program.run(built, self.loop, conditions, prefix, options)
             except tracing.Unfinished as error:
                 reason = f"strace did not finish {error}"
                 continue
@@ -59,19 +59,19 @@ class Fault:
 class DryRun:
     """The calls of a program without a fault: all of them, and the call sites of those that are injected."""
 
-    def __init__(self, aio, program, loop, folder):
+    def __init__(self, built, program, loop, folder):
         self.program, self.loop, self.title = program, loop, f"{program.name} on {loop}"
         prefix = f"{folder}/dry-{program.name}-{loop}"
-        self.all_calls, self.other_names = self.trace(aio, f"{prefix}-all", [])
+        self.all_calls, self.other_names = self.trace(built, f"{prefix}-all", [])
         if not program.blocked(self.all_calls):
             raise SystemExit(f"faults: no send of {self.title} blocks")
         names = ",".join(sorted({call.name for call in self.all_calls} & ERRORS.keys()))
         # With the stack of each call, which takes long.
-        self.calls, _ = self.trace(aio, prefix, ["--seccomp-bpf", "-k", "-e", f"trace={names}"])
+        self.calls, _ = self.trace(built, prefix, ["--seccomp-bpf", "-k", "-e", f"trace={names}"])
         self.phases = self.find_phases()
 
-    def trace(self, aio, prefix, options):
-        run = self.program.run(aio, self.loop, Conditions(), prefix, options)
+    def trace(self, built, prefix, options):
+        run = self.program.run(built, self.loop, Conditions(), prefix, options)
         if run.wrong or set(run.clients) != {EXACT} or run.status != 0 or run.errors:
             raise SystemExit(f"faults: {self.title} fails without a fault: {vars(run)}")
         return tracing.calls(run.trace), tracing.other_calls(prefix, run.number)

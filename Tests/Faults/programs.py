@@ -18,8 +18,11 @@ from exchange import EXACT
 class Program:
     """A command of `aio`. `run` runs it once, under the conditions of a fault."""
 
+    executable = "aio"
     # Whether it accepts connections.
     accepts = False
+    # Whether it calls `loop.sock.accept`, which leaves every error that is not one client's to the program.
+    accepts_itself = False
     is_datagram = False
     # Whether it runs until SIGTERM, and then prints a summary.
     is_server = True
@@ -27,11 +30,18 @@ class Program:
     def __init__(self, name, *arguments, connects=False):
         self.name, self.arguments, self.connects = name, arguments, connects
 
-    def run(self, aio, loop, conditions, *tracing, environment=None):
+    def command(self, built, loop):
+        return [f"{built}/{self.executable}", *self.arguments, *self.options(loop)]
+
+    def has_reported(self, lines):
+        """Whether all lines are messages of the program."""
+        return all(line.startswith(f"{self.executable}: ") for line in lines)
+
+    def run(self, built, loop, conditions, *tracing, environment=None):
         def clients(address, run):
             self.talk(address, run, conditions)
 
-        return running.serve(self.command(aio, loop), clients, *tracing, environment=environment)
+        return running.serve(self.command(built, loop), clients, *tracing, environment=environment)
 
     def talk(self, address, run, conditions):
         """Two clients, and a third one if the second one has failed."""
@@ -59,9 +69,8 @@ class StreamServer(Program):
         super().__init__(name, *arguments, connects=connects)
         self.on_path = on_path
 
-    def command(self, aio, loop):
-        listen = f"unix:{new_folder()}/socket" if self.on_path else "127.0.0.1:0"
-        return [aio, *self.arguments, "--listen", listen, "--loop", loop]
+    def options(self, loop):
+        return ["--listen", f"unix:{new_folder()}/socket" if self.on_path else "127.0.0.1:0", "--loop", loop]
 
     def converse(self, address, run, conditions):
         if run.clients:
@@ -72,14 +81,31 @@ class StreamServer(Program):
             lambda: processes.wait_until_idle(run.number))
 
 
+class OwnServer(StreamServer):
+    """The server of this folder, for what no command of `aio` calls: `sending` is how it sends."""
+
+    executable = "FaultServer"
+    summary = re.compile(r"\d+ connections?\n$")
+
+    def __init__(self, name, style, sending, accepts_itself):
+        super().__init__(name, style)
+        self.sending, self.accepts_itself = sending, accepts_itself
+
+    def options(self, loop):
+        return [loop]
+
+    def blocked(self, calls):
+        return any(found_no_room(call, self.sending) for call in calls)
+
+
 class DatagramServer(Program):
     """A server that sends back each datagram. One that connects keeps a socket for each client."""
 
     is_datagram = True
     summary = re.compile(r"\d+ datagrams?, .*\n$")
 
-    def command(self, aio, loop):
-        return [aio, *self.arguments, "--listen", "udp:127.0.0.1:0", "--loop", loop]
+    def options(self, loop):
+        return ["--listen", "udp:127.0.0.1:0", "--loop", loop]
 
     def converse(self, address, run, conditions):
         run.kept_descriptors += self.connects
@@ -95,11 +121,11 @@ class Connector(Program):
 
     is_server = False
 
-    def command(self, aio, loop):
-        return [aio, *self.arguments, "--loop", loop]
+    def options(self, loop):
+        return ["--loop", loop]
 
-    def run(self, aio, loop, conditions, *tracing, environment=None):
-        return connecting.converse(self.command(aio, loop), conditions, *tracing, environment=environment)
+    def run(self, built, loop, conditions, *tracing, environment=None):
+        return connecting.converse(self.command(built, loop), conditions, *tracing, environment=environment)
 
     def begins_to_serve(self, call):
         return call.name == "connect"
@@ -117,20 +143,24 @@ class SharingConnector(Connector):
         super().__init__(*arguments, **options)
         self.library = library
 
-    def run(self, aio, loop, conditions, *tracing, environment=None):
+    def run(self, built, loop, conditions, *tracing, environment=None):
         environment = preload.environment(self.library, {"FAULTS_REOPEN": errno.EACCES}, environment)
-        return super().run(aio, loop, conditions, *tracing, environment=environment)
+        return super().run(built, loop, conditions, *tracing, environment=environment)
 
     def blocked(self, calls):
         # A write that says so has found no room.
         return any(call.name == "pwritev2" and "EAGAIN" in call.result for call in calls)
 
 
+# What the arguments of a call have before and behind its number of bytes, as strace writes them.
+OFFERED = {"sendto": r", (\d+), MSG_", "sendfile": r", (\d+)$"}
+
+
 def found_no_room(call, name):
     """Whether a call of this name has moved less than all bytes."""
     if call.name != name:
         return False
-    offered = re.findall(r", (\d+), MSG_" if name == "sendto" else r"iov_len=(\d+)", call.arguments)
+    offered = re.findall(OFFERED.get(name, r"iov_len=(\d+)"), call.arguments)
     return "EAGAIN" in call.result or sum(map(int, offered)) > int(call.result.split()[0])
 
 
@@ -148,6 +178,9 @@ def all_programs(library):
         StreamServer("echo-protocol", "echo", "--style", "protocol"),
         StreamServer("echo-stream", "echo", "--style", "stream"),
         StreamServer("echo-unix", "echo", "--style", "stream", on_path=True),
+        OwnServer("sockets", "sockets", "sendto", accepts_itself=True),
+        OwnServer("files", "files", "sendfile", accepts_itself=False),
+        OwnServer("socket-files", "socket-files", "sendfile", accepts_itself=True),
         StreamServer("forward", "forward", "--to", exchange.EchoServer().address, connects=True),
         DatagramServer("echo-udp-protocol", "echo", "--style", "protocol"),
         DatagramServer("echo-udp-stream", "echo", "--style", "stream"),

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -57,6 +58,10 @@ ssize_t recv(int fd, void *buffer, size_t size, int flags) {
 
 ssize_t send(int fd, const void *bytes, size_t size, int flags) {
     return REAL(send)(fd, bytes, most_on(fd, SENT, size), flags);
+}
+
+ssize_t sendfile(int socket, int file, off_t *offset, size_t size) {
+    return REAL(sendfile)(socket, file, offset, most_on(socket, SENT, size));
 }
 
 ssize_t read(int fd, void *buffer, size_t size) { return REAL(read)(fd, buffer, most_on(fd, RECEIVED, size)); }

@@ -46,10 +46,10 @@ class Preloaded(Special):
         super().__init__(program, loop, name, "", QUIETLY)
         self.library = library
 
-    def problem(self, aio, _):
+    def problem(self, built, _):
         variables, byte_count = PRELOADED[self.name]
         environment = preload.environment(self.library, variables)
-        run = self.program.run(aio, self.loop, Conditions(byte_count=byte_count), environment=environment)
+        run = self.program.run(built, self.loop, Conditions(byte_count=byte_count), environment=environment)
         return judge.problem(self, run)
 
 
@@ -59,12 +59,12 @@ class Interruptions(Special):
     def __init__(self, program, loop):
         super().__init__(program, loop, "EINTR of every second call", "EINTR", QUIETLY)
 
-    def problem(self, aio, prefix):
+    def problem(self, built, prefix):
         # Not of read(2), which the loader calls and does not repeat.
         names = ",".join(call for call, errors in ERRORS.items() if errors.get("EINTR") == QUIETLY and call != "read")
         options = [
             "--seccomp-bpf", "-e", "signal=none", "-e", f"trace={names}", "-e", f"inject={names}:error=EINTR:when=1+2"]
-        return judge.problem(self, self.program.run(aio, self.loop, Conditions(), prefix, options))
+        return judge.problem(self, self.program.run(built, self.loop, Conditions(), prefix, options))
 
 
 class LastingShortage(Special):
@@ -75,12 +75,12 @@ class LastingShortage(Special):
         self.waited = 0.0
         self.answers = 0
 
-    def problem(self, aio, prefix):
+    def problem(self, built, prefix):
         # The first client is accepted in the first call, and the second call finds nobody.
         options = [
             "--seccomp-bpf", "-e", "signal=none", "-e", "trace=accept4",
             "-e", f"inject=accept4:error={self.error}:when=3..{2 + ATTEMPTS}"]
-        run = running.serve(self.program.command(aio, self.loop), self.talk, prefix, options)
+        run = running.serve(self.program.command(built, self.loop), self.talk, prefix, options)
         attempts = sum(call.is_injected for call in tracing.calls(run.trace))
         if attempts != ATTEMPTS:
             return f"{attempts} attempts failed, not {ATTEMPTS}"
@@ -126,5 +126,5 @@ def all_of(chosen, loops, library):
                 Preloaded(program, loop, name, library) for name in PRELOADED
                 if ("connect" not in name or program.connects) and ("per" not in name.split() or moves_less(program, loop))]
         faults += [
-            LastingShortage(servers[number % len(servers)], loop, error) for number, error in enumerate(LASTING) if servers]
+            LastingShortage(server, loop, LASTING[number % len(LASTING)]) for number, server in enumerate(servers)]
     return faults

@@ -33,20 +33,26 @@ extension SocketOperations {
         try await connect(socket, to: address)
     }
 
+    private static var mostSkippedClients: Int { 64 }
+
     /// Waits for a client of a listening socket. The caller owns the new, non-blocking socket. asyncio: `sock_accept`.
     ///
     /// A cancelled task accepts no client, even if one is waiting, so that a cancelled accept loop ends. A client that
-    /// has disconnected before it was accepted is skipped. The address is `nil` for an unknown address family.
+    /// has disconnected before it was accepted is skipped, and so are up to 64 clients in a row whose network has
+    /// failed; accept(2) lists these errors. The address is `nil` for an unknown address family.
     public func accept(_ socket: Socket) async throws -> (socket: Socket, peer: SocketAddress?) {
         try Task.checkCancellation()
         return try await loop.whenReady(socket, .read, "sock.accept", mayBlock: true) {
+            var skipped = 0
             while true {
                 do {
                     return try loop.core.accept(socket)
-                } catch Errno.connectionAbort {
-                    continue
                 } catch let error as Errno {
-                    throw loop.failure(error, "accept on", socket, socket.localAddress)
+                    if error.isOfOneClient, skipped < Self.mostSkippedClients {
+                        skipped += 1
+                    } else {
+                        throw loop.failure(error, "accept on", socket, socket.localAddress)
+                    }
                 }
             }
         }
@@ -86,5 +92,18 @@ extension EventLoop {
         // A connection to a server's wildcard address has the machine's own address as its peer.
         if address.family == .unix || peer.port == address.port { return }
         throw .alreadyInProcess
+    }
+}
+
+extension Errno {
+    /// Whether accept(2) fails with it because of the client that it would have returned. Linux also reports what the
+    /// client's network reported. Not `EOPNOTSUPP`, which sockets that accept nothing return too.
+    fileprivate var isOfOneClient: Bool {
+        switch self {
+        case .connectionAbort, .protocolError, .protocolNotAvailable, .networkDown, .networkUnreachable, .hostIsDown,
+            .noRouteToHost:
+            true
+        default: false
+        }
     }
 }

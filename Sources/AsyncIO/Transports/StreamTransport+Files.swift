@@ -14,6 +14,9 @@ extension StreamTransport {
     /// slowly. Where the kernel cannot do so, and if the connection has a filter, such as TLS, pieces of 256 KiB are
     /// read and written. The disk is read on the loop's thread.
     ///
+    /// The kernel may read the bytes from the file until the peer has received them, so what is written to this part of
+    /// the file meanwhile, also shortly after the function has returned, may be sent instead: sendfile(2).
+    ///
     /// The end of the file is where it was when the call began. If the file becomes shorter meanwhile, fewer bytes are
     /// sent. When the function returns or throws, the file's position is behind the last byte that was sent; on a
     /// completion loop, of bytes that were copied, up to 64 KiB may still be in flight. If it is cancelled or fails

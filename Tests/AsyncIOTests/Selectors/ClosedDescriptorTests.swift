@@ -46,6 +46,28 @@ struct ClosedDescriptorTests {
         selector.close()
     }
 
+    /// The kernel may still have the registration of the same file under the same number, as after a removal that it
+    /// has refused.
+    @Test(arguments: SystemSelector.all)
+    func theSameFileCanBeRegisteredAgainUnderANumberThatWasClosed(kind: SystemSelector) throws {
+        let selector = try kind.make()
+        try withSockets { near, far in
+            let descriptor = try duplicate(near.descriptor, from: kind.firstNumber + 85)
+            try selector.register(descriptor, .read, token: 7)
+            try descriptor.close()
+            try selector.unregister(descriptor)
+            let again = try duplicate(near.descriptor, from: descriptor.rawValue)
+            #expect(again == descriptor)
+            try selector.register(again, .write, token: 8)
+            far.put("x")
+            #expect(try selector.events() == [ReadyEvent(token: 8, readiness: .write)])
+            try selector.unregister(again)
+            #expect(try selector.events().isEmpty)
+            try again.close()
+        }
+        selector.close()
+    }
+
     #if os(Linux)
     @Test func aNewEpollSetLosesNoEdgeAndLeavesOutWhatWasClosedSince() throws {
         let selector = try EpollSelector()

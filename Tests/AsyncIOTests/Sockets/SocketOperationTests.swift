@@ -283,8 +283,13 @@ struct SocketOperationTests {
         #expect(bytes == expected)
     }
 
-    @Test(arguments: TestLoop.all)
-    func acceptSkipsAClientThatHasDisconnected(kind: TestLoop) async throws {
+    private static let errorsOfOneClient: [Errno] = [
+        .connectionAbort, .protocolError, .protocolNotAvailable, .networkDown, .networkUnreachable, .hostIsDown,
+        .noRouteToHost,
+    ]
+
+    @Test(arguments: TestLoop.all, errorsOfOneClient)
+    func acceptSkipsAClientThatHasDisconnected(kind: TestLoop, error: Errno) async throws {
         try await withLoop(kind) { loop in
             let (listener, address) = try SocketPlace.ipv4.listen()
             let client = try Socket.stream(.ipv4)
@@ -293,12 +298,24 @@ struct SocketOperationTests {
             loop.injectFaults { call in
                 guard call == .accept, aborted < 3 else { return nil }
                 aborted += 1
-                return .fails(.connectionAbort)
+                return .fails(error)
             }
             let (server, peer) = try await loop.sock.accept(listener)
             #expect(aborted == 3)
             #expect(peer == client.localAddress)
             for socket in [server, client, listener] { socket.close() }
+        }
+    }
+
+    @Test(arguments: TestLoop.all, [Errno.noRouteToHost, .notSupportedOnSocket, .notPermitted])
+    func acceptThrowsAnErrorThatLasts(kind: TestLoop, error: Errno) async throws {
+        try await withLoop(kind) { loop in
+            let (listener, address) = try SocketPlace.ipv4.listen()
+            loop.injectFaults { $0 == .accept ? .fails(error) : nil }
+            let thrown = await #expect(throws: IOError.self) { try await loop.sock.accept(listener) }
+            #expect(thrown?.errno == error)
+            #expect(thrown?.description.hasPrefix("cannot accept on \(address): ") == true)
+            listener.close()
         }
     }
 }
