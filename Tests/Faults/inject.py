@@ -58,9 +58,9 @@ def check(arguments, folder):
     runs = dry_runs(arguments.built, chosen, loops, folder, arguments.jobs)
     problems = [problem for _, _, dry in runs for problem in dry.undecided()]
 
-    faults, started = [], set()
+    faults, known = [], set()
     for program, loop, dry in runs:
-        faults += plan.faults_of(dry, program, loop, arguments.full, started)
+        faults += plan.faults_of(dry, program, loop, arguments.full, known)
     only = set(filter(None, arguments.calls.split(",")))
     faults = [fault for fault in faults if not only or fault.name in only]
     sites = {(loop, site) for _, loop, dry in runs for _, site in dry.sites()}

@@ -114,17 +114,16 @@ def is_lost(fault):
     return not fault.program.is_server and fault.may_nudge and fault.name.startswith("recv") and fault.call.ordinal > 1
 
 
-def faults_of(dry, program, loop, is_full, started):
-    """Returns the faults to inject: every error of the first call at each site, or of every call. `started` has the stacks
-    of the calls with which programs of this kind have started: the same code ends in the same way."""
+def faults_of(dry, program, loop, is_full, known):
+    """Returns the faults to inject: every error of the first call at each site, or of every call. `known` has the stacks of
+    the calls with which programs of this kind have started and ended: the same code fails in the same way."""
     sites = []
     for calls in dry.sites().values():
         call, phase = calls[0]
-        stack = (type(program), loop, call.name, tuple(call.frames))
-        if is_full or phase != START or stack not in started:
+        stack = (type(program), loop, phase, call.name, tuple(call.frames))
+        if is_full or phase == SERVING or stack not in known:
             sites.append(calls)
-        if phase == START:
-            started.add(stack)
+        known.add(stack)
     counts = collections.Counter(call.name for call in dry.calls)
     faults = [
         Fault(program, loop, call, phase, counts[call.name] - call.ordinal, fault)
