@@ -24,6 +24,8 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# The library is compiled once for all packages that use this folder.
+SCRATCH = ROOT / ".build" / "dependents"
 PATIENCE_SECONDS = 60
 SETTINGS = {
     "default": "[]",
@@ -104,11 +106,15 @@ let package = Package(
 """)
 
 
+def package(folder):
+    return ["--package-path", str(folder), "--scratch-path", str(SCRATCH)]
+
+
 def build(folder, found):
     """Returns true if everything was built without a warning. Everything is built again, so that all warnings are reported."""
     for path in list(folder.glob("Sources/*/*.swift")) + list(folder.glob("Tests/*/*.swift")):
         os.utime(path)
-    command = ["swift", "build", "--package-path", str(folder)]
+    command = ["swift", "build", *package(folder)]
     if any(example.is_test for example in found):
         command.append("--build-tests")
     built = subprocess.run(command, capture_output=True, text=True)
@@ -190,7 +196,7 @@ def main():
         print("examples: the build failed or has warnings")
         return 1
     bin_path = subprocess.run(
-        ["swift", "build", "--package-path", str(folder), "--show-bin-path"], capture_output=True, text=True, check=True)
+        ["swift", "build", *package(folder), "--show-bin-path"], capture_output=True, text=True, check=True)
     programs, environment, problems = pathlib.Path(bin_path.stdout.strip()), any_port(folder), 0
     for example in every:
         problem = check_package(folder, example) if example.is_package else None
@@ -205,7 +211,7 @@ def main():
                 problems += 1
     if any(example.is_test for example in found):
         tested = subprocess.run(
-            ["swift", "test", "--skip-build", "--package-path", str(folder)], capture_output=True, text=True)
+            ["swift", "test", "--skip-build", *package(folder)], capture_output=True, text=True)
         if tested.returncode != 0:
             print(tested.stdout[-4000:] + tested.stderr[-4000:])
             problems += 1
