@@ -4,6 +4,11 @@
 refusing() {
     strace -D -f -qq -o /dev/null -e "inject=$1:error=$2" "${@:3}"
 }
+# start_refusing NAME CALLS ERROR COMMAND...: the same in the background. The command itself is the child, so that it can be
+# ended.
+start_refusing() {
+    start "$1" strace -D -f -qq -o /dev/null -e "inject=$2:error=$3" "${@:4}"
+}
 if ! refusing epoll_create1 EPERM true 2>/dev/null; then
     echo "NOT RUN: this system does not let strace refuse system calls"
     return 0
@@ -31,7 +36,7 @@ io_uring_is_refused() {
     check "sandboxes: $refused: the table says why io_uring is refused" matches "$(reason_of "$1" "$2" io_uring)" "^refused: $3\$"
     check "... and the JSON" equal "$(json_reason_of "$1" "$2" io_uring)" "$(reason_of "$1" "$2" io_uring)"
     check "... epoll is the default" equal "$(default_row "$1" "$2")" epoll
-    start "$name" refusing "$1" "$2" "$aio" echo --listen 127.0.0.1:0
+    start_refusing "$name" "$1" "$2" "$aio" echo --listen 127.0.0.1:0
     line=$(first_line "$name")
     check "... and serves" matches "$line" ' \(epoll\)$'
     port=${line##*:}
@@ -68,7 +73,7 @@ check "... and epoll says that it was refused" equal "$(reason_of $without_epoll
 check "... --loop epoll too" refuses_to_serve $without_epoll EPERM \
     "the event loop 'epoll' is not available: epoll failed: Operation not permitted" --loop epoll
 check "sandboxes: without epoll and poll, select is the default" equal "$(default_row $without_poll EPERM)" select
-start sandbox-select refusing $without_poll EPERM "$aio" echo --listen 127.0.0.1:0
+start_refusing sandbox-select $without_poll EPERM "$aio" echo --listen 127.0.0.1:0
 check "... and serves" matches "$(first_line sandbox-select)" ' \(select\)$'
 
 # A loop that nobody asked for is not tried, because a filter may end the process instead.
