@@ -8,8 +8,8 @@ public struct ConnectionOptions: Sendable {
     /// The options of the socket, set before it connects; TCP_NODELAY by default, as in asyncio, if it is TCP.
     public var socketOptions: [SocketOption: Int]
     /// How long an attempt to connect may take before the next address of the endpoint is tried beside it, 250 ms by
-    /// default, as RFC 8305 recommends. `nil` tries the addresses one after the other, in the order of the resolver, as
-    /// asyncio does by default. asyncio: `happy_eyeballs_delay`.
+    /// default, as RFC 8305 recommends. At most 16 addresses are tried at once. `nil` tries the addresses one after the
+    /// other, in the order of the resolver, as asyncio does by default. asyncio: `happy_eyeballs_delay`.
     public var attemptDelay: Duration?
     /// The length of the longest line that a reader accepts, 64 KiB by default. Must be positive. asyncio: `limit`.
     public var limitBytes: Int

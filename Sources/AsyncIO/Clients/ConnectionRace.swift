@@ -17,6 +17,9 @@ struct ConnectionRace {
     /// How long an IPv4 address waits for the answer about IPv6 addresses. RFC 8305, section 8.
     static let resolutionDelay = Duration.milliseconds(50)
 
+    /// A name server may return any number of addresses, and each attempt needs a descriptor.
+    static let mostAttemptsAtOnce = 16
+
     /// The addresses in the order in which they are tried.
     private(set) var addresses: [SocketAddress] = []
     private let attemptDelay: Duration
@@ -79,6 +82,8 @@ struct ConnectionRace {
         guard begunCount < addresses.count else {
             return isResolved && runningCount == 0 ? .end : .wait(until: nil)
         }
+        // The next event is the end of an attempt.
+        if runningCount == Self.mostAttemptsAtOnce { return .wait(until: nil) }
         // Only for the first attempt, and only until the answer about the preferred family has come.
         let awaitsAnswers = begunCount == 0 && !isResolved && addresses[0].family != .ipv6
         if begunCount == 0 ? awaitsAnswers && now < nextAttempt : now < nextAttempt {

@@ -45,6 +45,20 @@ struct ConnectionRaceTests {
         #expect(race.next(at: Self.instant(600)) == .wait(until: nil))
     }
 
+    @Test func sixteenAddressesAreTriedAtOnce() {
+        let addresses = (1...20).map { SocketAddress(literal: "192.0.2.\($0)", port: 7)! }
+        var race = Self.race(addresses)
+        for index in 0..<16 {
+            #expect(race.next(at: Self.instant(250 * Int64(index))) == .attempt(index))
+        }
+        #expect(race.next(at: Self.instant(60_000)) == .wait(until: nil))
+        race.failed(3, Self.error(addresses[3]), at: Self.instant(60_000))
+        #expect(race.next(at: Self.instant(60_000)) == .attempt(16))
+        #expect(race.next(at: Self.instant(61_000)) == .wait(until: nil))
+        race.failed(16, Self.error(addresses[16]), at: Self.instant(61_000))
+        #expect(race.next(at: Self.instant(61_000)) == .attempt(17))
+    }
+
     // covers: 160
     @Test func failureOfTheYoungestAttemptBeginsTheNextAtOnce() {
         let addresses = Self.ipv4
