@@ -59,10 +59,6 @@ let package = Package(
             name: "aio",
             dependencies: ["AsyncIO", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: settings),
-        // Of scripts/faults.
-        .executableTarget(
-            name: "FaultServer", dependencies: ["AsyncIO", systemPackage], path: "Tests/Faults/Server",
-            swiftSettings: settings),
         .testTarget(
             name: "AsyncIOTests",
             dependencies: [

@@ -139,9 +139,10 @@ def any_port(folder):
 
 def run(program, expected, environment):
     """Returns what is wrong with a run of the program, as a message, or None."""
+    # A shell lets what it starts in the background ignore SIGINT.
     process = subprocess.Popen(
-        ["stdbuf", "-oL", str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=environment)
+        ["env", "--default-signal=INT", "stdbuf", "-oL", str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env=environment)
     process.stdin.write(b"one\ntwo\n")
     process.stdin.close()
     process.stdin = None

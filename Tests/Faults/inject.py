@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Injects an error into every system call of each program on every selector loop, and checks what it does.
 
-usage: inject.py FOLDER [--full] [--loops epoll,poll,select] [--programs NAMES] [--calls NAMES] [--jobs N] [--keep]
+usage: inject.py AIO SERVER [--full] [--loops epoll,poll,select] [--programs NAMES] [--calls NAMES] [--jobs N] [--keep]
 """
 
 # covers: F1, F2, F66
@@ -19,6 +19,7 @@ import plan
 import preload
 import programs
 import special
+import tracing
 
 
 def dry_runs(built, chosen, loops, folder, jobs):
@@ -30,7 +31,8 @@ def dry_runs(built, chosen, loops, folder, jobs):
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1].strip())
-    parser.add_argument("built", metavar="FOLDER", help="the built programs")
+    for name in tracing.EXECUTABLES:
+        parser.add_argument(name)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--loops", default="epoll,poll,select")
     parser.add_argument("--programs", default="")
@@ -51,11 +53,12 @@ def main():
 
 def check(arguments, folder):
     began = time.monotonic()
+    built = {name: getattr(arguments, name) for name in tracing.EXECUTABLES}
     loops = arguments.loops.split(",")
     names = set(filter(None, arguments.programs.split(",")))
     library = preload.build(folder)
     chosen = [program for program in programs.all_programs(library) if not names or program.name in names]
-    runs = dry_runs(arguments.built, chosen, loops, folder, arguments.jobs)
+    runs = dry_runs(built, chosen, loops, folder, arguments.jobs)
     problems = [problem for _, _, dry in runs for problem in dry.undecided()]
 
     faults, known = [], set()
@@ -69,7 +72,7 @@ def check(arguments, folder):
     print(f"faults: {len(faults)} faults; {len(sites)} call sites, found in {time.monotonic() - began:.0f} s", flush=True)
 
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        found = pool.map(lambda item: item[1].problem(arguments.built, f"{folder}/{item[0]}"), enumerate(faults))
+        found = pool.map(lambda item: item[1].problem(built, f"{folder}/{item[0]}"), enumerate(faults))
         problems += [f"{fault}: {problem}" for fault, problem in zip(faults, found) if problem]
     for problem in problems:
         print(f"FAILED: {problem}")

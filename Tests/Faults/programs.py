@@ -18,6 +18,7 @@ from exchange import EXACT
 class Program:
     """A command of `aio`. `run` runs it once, under the conditions of a fault."""
 
+    # One of `tracing.EXECUTABLES`; its messages begin with the name.
     executable = "aio"
     # Whether it accepts connections.
     accepts = False
@@ -31,7 +32,7 @@ class Program:
         self.name, self.arguments, self.connects = name, arguments, connects
 
     def command(self, built, loop):
-        return [f"{built}/{self.executable}", *self.arguments, *self.options(loop)]
+        return [built[self.executable], *self.arguments, *self.options(loop)]
 
     def has_reported(self, lines):
         """Whether all lines are messages of the program."""

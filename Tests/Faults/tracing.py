@@ -5,7 +5,8 @@ import os
 import re
 import time
 
-PROGRAMS = {"aio", "FaultServer"}
+# The names of the files.
+EXECUTABLES = ["aio", "FaultServer"]
 # How many functions of the program, from the innermost on, tell one call site from another.
 DEPTH = 6
 CALL = re.compile(r"^(\w+)\((.*?)\)?\s+= (.*)$")
@@ -73,9 +74,9 @@ def calls(path):
             frame = FRAME.match(line)
             if frame:
                 file = os.path.basename(frame[1])
-                if file in PROGRAMS and found and not PASSES_ON.search(frame[2]):
+                if file in EXECUTABLES and found and not PASSES_ON.search(frame[2]):
                     found[-1].frames.append(frame[2])
-                elif file not in PROGRAMS and found and not found[-1].frames:
+                elif file not in EXECUTABLES and found and not found[-1].frames:
                     found[-1].libraries.append(file)
                 continue
             match = CALL.match(line)
