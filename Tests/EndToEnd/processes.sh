@@ -116,9 +116,7 @@ resident_kib() { sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$1/statu
 
 has_descriptors() { equal "$(descriptors "$1") descriptors" "$2 descriptors"; }
 
-has_none_of_the_tool_runs() { equal "$(find /proc -maxdepth 2 -name exe -lname "$aio" 2>/dev/null || true)" ""; }
-
-threads() { equal "$(threads "$1") threads" "$2 threads"; }
+has_threads() { equal "$(threads "$1") threads" "$2 threads"; }
 
 alive() { [[ -d /proc/$1/fd ]] && is_child "$1"; }
 

@@ -37,9 +37,9 @@ extension SocketOperations {
 
     /// Waits for a client of a listening socket. The caller owns the new, non-blocking socket. asyncio: `sock_accept`.
     ///
-    /// A cancelled task accepts no client, even if one is waiting, so that a cancelled accept loop ends. A client that
-    /// has disconnected before it was accepted is skipped, and so are up to 64 clients in a row whose network has
-    /// failed; accept(2) lists these errors. The address is `nil` for an unknown address family.
+    /// A cancelled task accepts no client, even if one is waiting, so that a cancelled accept loop ends. Clients that
+    /// have disconnected before they were accepted, or whose network has failed, are skipped, up to 64 in a row; see
+    /// accept(2). The address is `nil` for an unknown address family.
     public func accept(_ socket: Socket) async throws -> (socket: Socket, peer: SocketAddress?) {
         try Task.checkCancellation()
         return try await loop.whenReady(socket, .read, "sock.accept", mayBlock: true) {
