@@ -80,7 +80,8 @@ public final class EpollSelector: KeyedSelector {
         try keys.checkRegister(descriptor, interest)
         let mask = Self.mask(interest, trigger)
         var result = aio_epoll_add(epoll, descriptor.rawValue, mask, token)
-        // The kernel still has a former registration of the same file, which it has refused to remove.
+        // The kernel still has a former registration of the same file under this number: it has refused to remove it,
+        // or the number was closed while a duplicate was open.
         if result == -Errno.fileExists.rawValue {
             result = aio_epoll_modify(epoll, descriptor.rawValue, mask, token)
         }

@@ -1,5 +1,5 @@
 import AsyncIO
-import SystemPackage
+import Glibc
 
 /// A server for `scripts/faults` that sends back what it gets, through functions of the library that `aio` does not
 /// use.
@@ -16,15 +16,11 @@ struct FaultServer {
             let kind = LoopKind(rawValue: arguments[2])
         else {
             complain("usage: FaultServer \(Style.allCases.map(\.rawValue).joined(separator: "|")) LOOP")
-            return exit(2)
+            exit(2)
         }
         do {
-            let summary = try run { () throws -> EventLoop in
-                try kind.makeLoop()
-            } _: {
-                try await serve(style)
-            }
-            say(summary)
+            func makeLoop() throws -> EventLoop { try kind.makeLoop() }
+            say(try run(loopFactory: makeLoop) { try await serve(style) })
         } catch {
             complain("\(error)")
             exit(1)

@@ -32,5 +32,3 @@ func say(_ line: String) { _ = try? FileDescriptor.standardOutput.writeAll("\(li
 
 /// Writes a message to standard error.
 func complain(_ message: String) { _ = try? FileDescriptor.standardError.writeAll("FaultServer: \(message)\n".utf8) }
-
-func exit(_ status: Int32) { Glibc.exit(status) }
