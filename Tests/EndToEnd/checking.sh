@@ -43,11 +43,11 @@ empty_file() {
 # The seconds after which an event counts as missing. Nothing takes that long, however busy the machine is.
 patience=60
 
-# eventually COMMAND...: tries until it succeeds.
+# eventually COMMAND...: tries until it succeeds, or until the script has ended (`check` runs it in a subshell).
 eventually() {
     local deadline=$((${EPOCHREALTIME/[.,]/} + patience * 1000000)) output
     until output=$("$@" 2>&1); do
-        if ((${EPOCHREALTIME/[.,]/} > deadline)); then echo "$output"; return 1; fi
+        if ((${EPOCHREALTIME/[.,]/} > deadline)) || ! kill -0 $$ 2>/dev/null; then echo "$output"; return 1; fi
         sleep 0.02
     done
 }

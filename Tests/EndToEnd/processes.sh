@@ -3,9 +3,10 @@
 begin_processes() {
     tmp=$(mktemp -d)
     started=()
-    trap 'end_started; rm -rf "$tmp"' EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
+    # A second signal must not interrupt the end.
+    trap 'trap "" INT TERM; end_started; rm -rf "$tmp"' EXIT
+    trap 'trap "" INT TERM; exit 130' INT
+    trap 'trap "" INT TERM; exit 143' TERM
 }
 
 end_started() {
