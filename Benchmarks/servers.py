@@ -77,6 +77,15 @@ def _build(package, *arguments):
     return pathlib.Path(found.stdout.strip())
 
 
+def _build_dependent(name):
+    """Builds a package here that depends on the library."""
+    package = BENCHMARKS / name
+    # SwiftPM plans the build again if the manifest is newer; otherwise it does not notice a new file in the library.
+    os.utime(package / "Package.swift")
+    # The library is compiled once for all packages that use this folder.
+    return _build(package, "--scratch-path", str(ROOT / ".build" / "dependents"))
+
+
 @functools.cache
 def tools():
     """The folder of the C programs."""
@@ -116,26 +125,19 @@ def io_uring():
 @functools.cache
 def read_into():
     """The echo server whose tasks read into their own buffers."""
-    package = BENCHMARKS / "ReadInto"
-    os.utime(package / "Package.swift")  # As below.
-    return _build(package) / "echo-read-into"
+    return _build_dependent("ReadInto") / "echo-read-into"
 
 
 @functools.cache
 def byte_costs():
     """The folder of the program that makes each public call that moves bytes."""
-    package = BENCHMARKS / "ByteCosts"
-    # SwiftPM plans the build again if the manifest is newer; otherwise it does not notice a new file in the library.
-    os.utime(package / "Package.swift")
-    return _build(package)
+    return _build_dependent("ByteCosts")
 
 
 @functools.cache
 def small_operations():
     """The program that performs small operations of the loop."""
-    package = BENCHMARKS / "Small"
-    os.utime(package / "Package.swift")  # As above.
-    return _build(package) / "small-operations"
+    return _build_dependent("Small") / "small-operations"
 
 
 @functools.cache
@@ -150,10 +152,7 @@ def nio():
 @functools.cache
 def lateness():
     """The program that measures timers and signals beside a busy loop."""
-    package = BENCHMARKS / "Lateness"
-    # As above.
-    os.utime(package / "Package.swift")
-    return _build(package) / "lateness"
+    return _build_dependent("Lateness") / "lateness"
 
 
 # The placeholders of a command. A value is created once, when a command needs it; one that is not available on this machine
