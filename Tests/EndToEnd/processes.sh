@@ -1,10 +1,13 @@
 # Starts, queries and ends programs; none outlives the script.
 
+# begin_processes [ENDING]: $tmp is a folder for the script's files. The command ENDING, end_started by default, ends the
+# programs at the end of the script, also after a signal.
 begin_processes() {
     tmp=$(mktemp -d)
     started=()
+    ending=${1:-end_started}
     # A second signal must not interrupt the end.
-    trap 'trap "" INT TERM; end_started; rm -rf "$tmp"' EXIT
+    trap 'trap "" INT TERM; $ending; rm -rf "$tmp"' EXIT
     trap 'trap "" INT TERM; exit 130' INT
     trap 'trap "" INT TERM; exit 143' TERM
 }
